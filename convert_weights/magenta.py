@@ -1,0 +1,230 @@
+"""Magenta's variable names and layouts against musicvae_torch's, as data, in both directions.
+
+Sources: the variable names in checkpoints that Magenta 2.1.4 and its trainer wrote; the gate order
+i, j, f, o of TensorFlow's LSTMBlockCell. No number is changed either way: arrays are only permuted,
+transposed, split and joined.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+
+from musicvae_torch.config import MusicVAEConfig
+
+Shape = tuple[int, ...]
+Arrays = tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a kind of layer is stored on either side.
+
+    variables: last parts of the Magenta names; parameters: last parts of ours.
+    to_parameters, to_variables: arrays in those orders, one way and back.
+    variable_shapes: shapes of the variables from the shapes of the parameters.
+    """
+
+    variables: tuple[str, ...]
+    parameters: tuple[str, ...]
+    to_parameters: Callable[..., Arrays]
+    to_variables: Callable[..., Arrays]
+    variable_shapes: Callable[..., tuple[Shape, ...]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the name table: a layer's scope in Magenta, its prefix in ours, its layout."""
+
+    scope: str
+    prefix: str
+    layout: Layout
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a model: full names on both sides, and the shapes of the variables."""
+
+    layout: Layout
+    variables: dict[str, Shape]
+    parameters: dict[str, Shape]
+
+
+def _swap_middle_gates(array: np.ndarray) -> np.ndarray:
+    """i, j, f, o to i, f, j, o (PyTorch's i, f, g, o) and back, along the last axis."""
+    blocks = array.reshape(*array.shape[:-1], 4, -1)
+    return blocks[..., [0, 2, 1, 3], :].reshape(array.shape)
+
+
+def _lstm_to_parameters(kernel: np.ndarray, bias: np.ndarray) -> Arrays:
+    """kernel (D + H, 4H), bias (4H) to weight_ih (4H, D), weight_hh (4H, H), bias (4H)."""
+    units = kernel.shape[1] // 4
+    weight_ih, weight_hh = np.split(_swap_middle_gates(kernel).T, [len(kernel) - units], axis=1)
+    return weight_ih, weight_hh, _swap_middle_gates(bias)
+
+
+def _lstm_to_variables(weight_ih: np.ndarray, weight_hh: np.ndarray, bias: np.ndarray) -> Arrays:
+    kernel = np.concatenate([weight_ih, weight_hh], axis=1).T
+    return _swap_middle_gates(kernel), _swap_middle_gates(bias)
+
+
+def _lstm_variable_shapes(weight_ih: Shape, weight_hh: Shape, bias: Shape) -> tuple[Shape, ...]:
+    return (weight_ih[1] + weight_hh[1], weight_ih[0]), bias
+
+
+def _transpose_first(matrix: np.ndarray, bias: np.ndarray) -> Arrays:
+    """A dense layer's kernel (in, out) to weight (out, in), or back; the bias as it is."""
+    return matrix.T, bias
+
+
+def _dense_variable_shapes(weight: Shape, bias: Shape) -> tuple[Shape, ...]:
+    return weight[::-1], bias
+
+
+LSTM = Layout(
+    variables=("kernel", "bias"),
+    parameters=("weight_ih", "weight_hh", "bias"),
+    to_parameters=_lstm_to_parameters,
+    to_variables=_lstm_to_variables,
+    variable_shapes=_lstm_variable_shapes,
+)
+DENSE = Layout(
+    variables=("kernel", "bias"),
+    parameters=("weight", "bias"),
+    to_parameters=_transpose_first,
+    to_variables=_transpose_first,
+    variable_shapes=_dense_variable_shapes,
+)
+
+_PLACEHOLDERS = {"level": r"\d+", "layer": r"\d+", "part": r"\d+", "direction": "fw|bw"}
+
+_BIDIRECTIONAL = "cell_{layer}/bidirectional_rnn/{direction}/multi_rnn_cell/cell_0/lstm_cell"
+FLAT_ENCODER = Row(f"encoder/{_BIDIRECTIONAL}", "encoder.levels.0.layers.{layer}.{direction}", LSTM)
+HIERARCHICAL_ENCODER = Row(
+    f"encoder/hierarchical_level_{{level}}/{_BIDIRECTIONAL}",
+    "encoder.levels.{level}.layers.{layer}.{direction}",
+    LSTM,
+)
+POSTERIOR = (
+    Row("encoder/mu", "encoder.mean", DENSE),
+    Row("encoder/sigma", "encoder.stddev", DENSE),
+)
+CONDUCTOR = (
+    Row(
+        "decoder/hierarchical_level_0/cell_{layer}/lstm_cell",
+        "decoder.conductor.layers.{layer}",
+        LSTM,
+    ),
+    Row("decoder/hierarchical_level_0/initial_state", "decoder.conductor.initial_state", DENSE),
+)
+_CORE = "core_decoder/core_decoder_{part}/decoder"
+SPLIT_CORES = (
+    Row(
+        f"{_CORE}/multi_rnn_cell/cell_{{layer}}/lstm_cell",
+        "decoder.cores.{part}.layers.{layer}",
+        LSTM,
+    ),
+    Row(f"{_CORE}/z_to_initial_state", "decoder.cores.{part}.initial_state", DENSE),
+    Row(f"{_CORE}/output_projection", "decoder.cores.{part}.output", DENSE),
+)
+
+_BOOKKEEPING = re.compile(
+    r"(^|/)(global_step|beta1_power|beta2_power|opaque_kernel)$|/(Adam|Adam_1)$"
+)
+_RESIDUAL = re.compile(r"input_?projection_?wrapper|residual_?wrapper", re.IGNORECASE)
+
+
+def is_bookkeeping(name: str) -> bool:
+    """Whether a variable is the trainer's, or cuDNN's second copy of weights."""
+    return _BOOKKEEPING.search(name) is not None
+
+
+def is_residual(name: str) -> bool:
+    """Whether a variable belongs to a residual model, which no released config is."""
+    return _RESIDUAL.search(name) is not None
+
+
+def name_table(config: MusicVAEConfig) -> tuple[Row, ...]:
+    """The rows that hold for models of `config`'s kind."""
+    return (_encoder_row(config), *POSTERIOR, *CONDUCTOR, *SPLIT_CORES)
+
+
+def resize(config: MusicVAEConfig, variables: Mapping[str, Shape]) -> MusicVAEConfig:
+    """`config` with the sizes that a checkpoint's shapes show.
+
+    Released models were trained with other sizes than Magenta's code gives. A size that the
+    checkpoint does not show stays as it is. Raises musicvae_torch's ConfigError for impossible
+    sizes.
+    """
+    encoder = _encoder_row(config).scope
+    z_size = variables.get("encoder/mu/bias", ())
+    sizes = {
+        "enc_rnn_size": _units(encoder, variables),
+        "dec_rnn_size": _units(CONDUCTOR[0].scope, variables),
+        "z_size": z_size[0] if len(z_size) == 1 else None,
+    }
+    return replace(config, **{name: size for name, size in sizes.items() if size})
+
+
+def match_layers(config: MusicVAEConfig, parameters: Mapping[str, Shape]) -> list[Layer]:
+    """Finds, for all parameters of a model of `config`, the Magenta variables they come from.
+
+    parameters: names and shapes, as in the model's state dict.
+    Raises LookupError for a parameter that no row of the table names.
+    """
+    table = name_table(config)
+    layers = []
+    for prefix in dict.fromkeys(name.rpartition(".")[0] for name in parameters):
+        row, scope = _find_row(table, prefix)
+        layout = row.layout
+        shapes = {
+            name: parameters[name] for name in (f"{prefix}.{leaf}" for leaf in layout.parameters)
+        }
+        names = [f"{scope}/{leaf}" for leaf in layout.variables]
+        variables = dict(zip(names, layout.variable_shapes(*shapes.values()), strict=True))
+        layers.append(Layer(layout, variables, shapes))
+    return layers
+
+
+def to_parameters(layer: Layer, variables: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+    """A layer's variables (in the order of `layer.variables`) as our parameters."""
+    return dict(zip(layer.parameters, layer.layout.to_parameters(*variables), strict=True))
+
+
+def to_variables(layer: Layer, parameters: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+    """Inverse of `to_parameters`, to the bit."""
+    return dict(zip(layer.variables, layer.layout.to_variables(*parameters), strict=True))
+
+
+def _encoder_row(config: MusicVAEConfig) -> Row:
+    return HIERARCHICAL_ENCODER if config.is_hierarchical_encoder else FLAT_ENCODER
+
+
+def _units(scope: str, variables: Mapping[str, Shape]) -> tuple[int, ...]:
+    """LSTM units of each layer of a stack, from its biases (4H,)."""
+    units: list[int] = []
+    while True:
+        name = scope.format(level=0, layer=len(units), direction="fw") + "/bias"
+        shape = variables.get(name, ())
+        if len(shape) != 1:
+            return tuple(units)
+        units.append(shape[0] // 4)
+
+
+def _find_row(table: tuple[Row, ...], prefix: str) -> tuple[Row, str]:
+    """The row that names `prefix`, and the Magenta scope of that layer."""
+    for row in table:
+        if match := _pattern(row.prefix).fullmatch(prefix):
+            return row, row.scope.format(**match.groupdict())
+    raise LookupError(f"no Magenta variable is known for the parameters {prefix}.*")
+
+
+@cache
+def _pattern(template: str) -> re.Pattern[str]:
+    """A template such as "a.{layer}.b" as a regular expression with named groups."""
+    parts = re.split(r"\{(\w+)\}", template)
+    for index, part in enumerate(parts):
+        parts[index] = f"(?P<{part}>{_PLACEHOLDERS[part]})" if index % 2 else re.escape(part)
+    return re.compile("".join(parts))

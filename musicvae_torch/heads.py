@@ -1,0 +1,39 @@
+"""Output distributions: what a decoder's logits mean, as a loss and as samples."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def categorical_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross entropy of one-hot rows, in nats.
+
+    Args:
+        logits: (..., depth).
+        targets: (..., depth), one-hot; an all-zero row costs nothing, as in TensorFlow.
+
+    Returns:
+        (...,)
+    """
+    return -(targets.to(logits) * functional.log_softmax(logits, dim=-1)).sum(-1)
+
+
+def sample_categorical(
+    logits: Tensor, temperature: float, generator: torch.Generator | None = None
+) -> Tensor:
+    """Draw one class per row.
+
+    Args:
+        logits: (batch, depth).
+        temperature: divides the logits; 0 takes the likeliest class.
+        generator: source of randomness, on the logits' device.
+
+    Returns:
+        (batch,) int64 classes.
+    """
+    if temperature == 0:
+        return logits.argmax(-1)
+    probabilities = torch.softmax(logits / temperature, dim=-1)
+    return torch.multinomial(probabilities, 1, generator=generator).squeeze(-1)

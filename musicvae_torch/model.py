@@ -1,0 +1,226 @@
+"""MusicVAE: encode, decode, sample, and the checkpoint folder.
+
+The model of Roberts et al. 2018, "A Hierarchical Latent Vector Model for Learning Long-Term
+Structure in Music" (arXiv 1803.05428), with the semantics of Magenta 2.1.4's
+``music_vae.trained_model`` and ``base_model``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Normal
+
+from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.decoder import HierarchicalDecoder
+from musicvae_torch.encoder import Encoder
+from musicvae_torch.heads import categorical_loss
+from musicvae_torch.pretrained import load_checkpoint, save_checkpoint
+
+
+class MusicVAE(nn.Module):
+    """A variational autoencoder of windows of music."""
+
+    def __init__(self, config: MusicVAEConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(
+            config.input_depth + config.control_depth,
+            config.enc_rnn_size,
+            config.encoder_level_lengths,
+            config.z_size,
+        )
+        self.decoder = HierarchicalDecoder(config)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu") -> MusicVAE:
+        """Load `config.json` and `model.safetensors` from `folder`, in evaluation mode.
+
+        Weights are computed with in float32, whatever precision they are stored in.
+
+        Raises:
+            CheckpointError: a file is missing, unreadable, or does not fit the other.
+        """
+        return load_checkpoint(
+            folder, "musicvae", lambda sizes: cls(MusicVAEConfig.from_dict(sizes)), device
+        )
+
+    def save_pretrained(
+        self,
+        folder: str | Path,
+        *,
+        dtype: torch.dtype = torch.float32,
+        records: dict[str, Any] | None = None,
+    ) -> None:
+        """Write `config.json` and `model.safetensors` into `folder`.
+
+        Args:
+            folder: made if need be.
+            dtype: precision of the stored weights; float16 halves the file.
+            records: further JSON data to keep in config.json, such as provenance.
+        """
+        save_checkpoint(self, folder, "musicvae", self.config.to_dict(), dtype, records)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    def encode(
+        self, inputs: Tensor, lengths: Tensor | None = None, controls: Tensor | None = None
+    ) -> Normal:
+        """The posterior over the latent.
+
+        Args:
+            inputs: (batch, steps, input_depth), any dtype.
+            lengths: (batch,) steps that count, or (batch, segments) for a hierarchical
+                encoder; None: all.
+            controls: (steps, control_depth) for all, or (batch, steps, control_depth).
+
+        Returns:
+            A normal distribution whose ``mean`` and ``stddev`` are (batch, z_size).
+
+        Raises:
+            ValueError: a shape does not fit the config.
+        """
+        self._check_width("inputs", inputs, self.config.input_depth)
+        batch, steps = inputs.shape[:2]
+        if self.config.is_hierarchical_encoder and steps != self.config.max_seq_len:
+            raise ValueError(f"inputs have {steps} steps, wanted {self.config.max_seq_len}")
+        controls = self._controls(controls, batch, steps)
+        inputs = torch.cat([inputs.to(controls), controls], dim=-1)
+        return self.encoder(inputs, lengths)
+
+    def teacher_force(self, z: Tensor, targets: Tensor, controls: Tensor | None = None) -> Tensor:
+        """Logits of each step, given z and the true steps before it.
+
+        Args:
+            z: (batch, z_size).
+            targets: (batch, max_seq_len, output_depth), any dtype.
+            controls: as for :meth:`encode`.
+
+        Returns:
+            (batch, max_seq_len, output_depth)
+
+        Raises:
+            ValueError: a shape does not fit the config.
+        """
+        self._check_latent(z)
+        self._check_width("targets", targets, self.config.output_depth)
+        batch, steps = targets.shape[:2]
+        if (batch, steps) != (z.shape[0], self.config.max_seq_len):
+            raise ValueError(
+                f"targets have (batch, steps) {(batch, steps)}, wanted "
+                f"{(z.shape[0], self.config.max_seq_len)}"
+            )
+        return self.decoder.teacher_force(z, targets, self._controls(controls, batch, steps))
+
+    def reconstruction_loss(
+        self, logits: Tensor, targets: Tensor, lengths: Tensor | None = None
+    ) -> Tensor:
+        """Negative log-likelihood of `targets` under `logits`, summed over parts and steps.
+
+        Args:
+            logits, targets: (batch, steps, output_depth).
+            lengths: (batch,) steps that count; (batch, segments) for segments of their own
+                lengths; None: all.
+
+        Returns:
+            (batch,), in nats.
+        """
+        losses = self.part_losses(logits, targets).sum(-1)
+        if lengths is None:
+            return losses.sum(-1)
+        segments = losses.unsqueeze(1) if lengths.dim() == 1 else losses.view(*lengths.shape, -1)
+        lengths = lengths.view(*segments.shape[:2], 1).to(losses.device)
+        steps = torch.arange(segments.shape[-1], device=losses.device)
+        return (segments * (steps < lengths)).flatten(1).sum(-1)
+
+    def part_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Cross entropy of each part at each step, in nats: (batch, steps, parts)."""
+        depths = self.config.output_depths
+        losses = [
+            categorical_loss(part_logits, part_targets)
+            for part_logits, part_targets in zip(
+                logits.split(depths, -1), targets.split(depths, -1), strict=True
+            )
+        ]
+        return torch.stack(losses, dim=-1)
+
+    @torch.no_grad()
+    def decode(
+        self,
+        z: Tensor,
+        length: int | None = None,
+        temperature: float = 1.0,
+        controls: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Sample windows from latents.
+
+        Args:
+            z: (batch, z_size).
+            length: steps to decode, the first of the window; None: max_seq_len.
+            temperature: of the softmax; 0 takes the likeliest token at every step.
+            controls: (steps, control_depth) for all, or (batch, steps, control_depth).
+            generator: source of randomness, on the model's device; None: torch's own.
+
+        Returns:
+            (batch, length, output_depth), one-hot in each part.
+
+        Raises:
+            ValueError: length or temperature out of range, or a shape that does not fit.
+        """
+        self._check_latent(z)
+        longest = self.config.max_seq_len
+        length = longest if length is None else length
+        if not 1 <= length <= longest:
+            raise ValueError(
+                f"length {length} is out of range: this model decodes 1 to {longest} steps"
+            )
+        if not temperature >= 0:
+            raise ValueError(f"temperature must be 0 or more, not {temperature}")
+        controls = self._controls(controls, z.shape[0], length)
+        return self.decoder.decode(z, length, temperature, controls, generator)
+
+    def sample(
+        self,
+        n: int,
+        length: int | None = None,
+        temperature: float = 1.0,
+        controls: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Decode `n` latents drawn from the prior; arguments and result as :meth:`decode`."""
+        z = torch.randn(n, self.config.z_size, generator=generator, device=self.device)
+        return self.decode(z, length, temperature, controls, generator)
+
+    def _check_latent(self, z: Tensor) -> None:
+        if z.dim() != 2 or z.shape[1] != self.config.z_size:
+            raise ValueError(f"z has shape {tuple(z.shape)}, wanted (batch, {self.config.z_size})")
+
+    def _check_width(self, name: str, tensor: Tensor, depth: int) -> None:
+        if tensor.dim() != 3 or tensor.shape[-1] != depth:
+            raise ValueError(
+                f"{name} have shape {tuple(tensor.shape)}, wanted (batch, steps, {depth})"
+            )
+
+    def _controls(self, controls: Tensor | None, batch: int, steps: int) -> Tensor:
+        """Controls as (batch, steps, control_depth) floats on the model's device."""
+        like = self.encoder.mean.weight
+        depth = self.config.control_depth
+        if controls is None:
+            if depth:
+                raise ValueError(
+                    f"config {self.config.name!r} is conditioned: pass controls "
+                    f"of shape ({steps}, {depth}) or ({batch}, {steps}, {depth})"
+                )
+            return like.new_zeros(batch, steps, 0)
+        if controls.dim() == 2:
+            controls = controls.expand(batch, *controls.shape)
+        shape = tuple(controls.shape)
+        if len(shape) != 3 or shape[0] != batch or shape[1] < steps or shape[2] != depth:
+            raise ValueError(f"controls have shape {shape}, wanted ({batch}, {steps}, {depth})")
+        return controls[:, :steps].to(like)

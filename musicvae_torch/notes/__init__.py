@@ -1,0 +1,1 @@
+"""MIDI ↔ notes ↔ tokens: one representation a file."""

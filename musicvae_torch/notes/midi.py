@@ -1,0 +1,87 @@
+"""MIDI files ↔ songs: notes with tempos and metres, times in seconds."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pretty_midi
+
+NOTE_DTYPE = np.dtype(
+    [
+        ("start", np.float64),
+        ("end", np.float64),
+        ("pitch", np.int16),
+        ("velocity", np.int16),
+        ("program", np.int16),
+        ("is_drum", np.bool_),
+        ("instrument", np.int32),
+    ]
+)
+
+
+class MidiError(ValueError):
+    """A MIDI file that cannot be used; the message names it and says why, in one line."""
+
+
+@dataclass(frozen=True)
+class Song:
+    """What a MIDI file says, without its channels and ticks.
+
+    Attributes:
+        notes: of NOTE_DTYPE, grouped by instrument; instrument is the track's index.
+        tempos: (changes, 2) of time in seconds and quarter notes per minute.
+        time_signatures: (changes, 3) of time in seconds, numerator, denominator.
+        end: when the last note ends, in seconds.
+    """
+
+    notes: np.ndarray
+    tempos: np.ndarray
+    time_signatures: np.ndarray
+    end: float
+
+
+def read_midi(path: str | Path) -> pretty_midi.PrettyMIDI:
+    """Parse a MIDI file.
+
+    Raises:
+        MidiError: the file is missing, unreadable, or no MIDI file.
+    """
+    try:
+        with warnings.catch_warnings():
+            # pretty_midi warns of tempo events on other tracks than the first, and reads them not.
+            warnings.simplefilter("ignore")
+            return pretty_midi.PrettyMIDI(str(path))
+    except FileNotFoundError:
+        raise MidiError(f"{path}: no such file") from None
+    except MemoryError:
+        raise
+    except Exception as error:
+        # Parsers meet hostile bytes with errors of every kind, often without a text.
+        reason = " ".join(str(error).split()) or "it ends in the middle of an event"
+        raise MidiError(
+            f"{path}: not readable as a MIDI file ({type(error).__name__}: {reason})"
+        ) from None
+
+
+def to_song(midi: pretty_midi.PrettyMIDI) -> Song:
+    """The notes, tempos and metres of `midi`, as Magenta's ``midi_io`` takes them."""
+    rows = [
+        (note.start, note.end, note.pitch, note.velocity, track.program, track.is_drum, index)
+        for index, track in enumerate(midi.instruments)
+        for note in track.notes
+    ]
+    notes = np.array(rows, dtype=NOTE_DTYPE)
+    times, tempos = midi.get_tempo_changes()
+    signatures = [
+        (change.time, change.numerator, change.denominator)
+        for change in midi.time_signature_changes
+    ]
+    return Song(
+        notes=notes,
+        tempos=np.stack([times, tempos], axis=1),
+        time_signatures=np.array(signatures, dtype=np.float64).reshape(-1, 3),
+        end=float(notes["end"].max()) if len(notes) else 0.0,
+    )

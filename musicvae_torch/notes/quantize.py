@@ -1,0 +1,103 @@
+"""Songs → sections of one tempo and metre, with notes on a grid of steps.
+
+Facts of note-seq 0.0.5: ``sequences_lib.split_note_sequence_on_time_changes`` and
+``quantize_note_sequence``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from musicvae_torch.notes.midi import Song
+from musicvae_torch.notes.vocabulary import STEPS_PER_QUARTER
+
+DEFAULT_QPM = 120.0
+DEFAULT_METRE = (4.0, 4.0)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A stretch of a song in one tempo and metre, its notes on steps counted from its start.
+
+    Attributes:
+        notes: those of the song that start here, of NOTE_DTYPE; times still in song seconds.
+        start_steps, end_steps: (notes,) ints; a note lasts at least one step.
+        steps: length of the section.
+        metre: numerator and denominator.
+        start: where it begins in the song, in seconds.
+        qpm: quarter notes per minute.
+    """
+
+    notes: np.ndarray
+    start_steps: np.ndarray
+    end_steps: np.ndarray
+    steps: int
+    metre: tuple[float, float]
+    start: float
+    qpm: float
+
+    @property
+    def steps_per_bar(self) -> float:
+        """Steps in a bar; not whole for odd metres, infinite for a denominator of 0."""
+        numerator, denominator = self.metre
+        return STEPS_PER_QUARTER * 4 * numerator / denominator if denominator else np.inf
+
+
+def sections(song: Song) -> list[Section]:
+    """Cut a song wherever its tempo or metre really changes; a note is cut with it."""
+    if not len(song.notes) or song.end <= 0:
+        return []
+    starts = _section_starts(song)
+    ends = [*starts[1:], song.end]
+    return [_section(song, start, end) for start, end in zip(starts, ends, strict=True)]
+
+
+def _section_starts(song: Song) -> list[float]:
+    changes: list[tuple[float, int, tuple[float, ...]]] = []
+    changes += [(float(t), 0, (float(n), float(d))) for t, n, d in song.time_signatures]
+    changes += [(float(t), 1, (float(qpm),)) for t, qpm in song.tempos]
+    changes.sort(key=lambda change: change[:2])
+    current: list[tuple[float, ...]] = [DEFAULT_METRE, (DEFAULT_QPM,)]
+    starts = [0.0]
+    for time, kind, value in changes:
+        if time >= song.end or value == current[kind]:
+            continue
+        if time > starts[-1]:
+            starts.append(time)
+        current[kind] = value
+    return starts
+
+
+def _section(song: Song, start: float, end: float) -> Section:
+    # Sorted, since Magenta reads its notes in order of time from here on.
+    notes = song.notes[np.argsort(song.notes["start"], kind="stable")]
+    notes = notes[(notes["start"] >= start) & (notes["start"] < end)]
+    qpm = _last_before(song.tempos, start, (DEFAULT_QPM,))[0]
+    metre = _last_before(song.time_signatures, start, DEFAULT_METRE)
+    start_steps = to_steps(notes["start"] - start, qpm)
+    end_times = np.minimum(notes["end"], end) - start
+    end_steps = to_steps(end_times, qpm)
+    end_steps += end_steps == start_steps
+    longest = to_steps(end_times.max(initial=0.0), qpm)
+    return Section(
+        notes=notes,
+        start_steps=start_steps,
+        end_steps=end_steps,
+        steps=int(max(longest, end_steps.max(initial=0))),
+        metre=(metre[0], metre[1]),
+        start=start,
+        qpm=qpm,
+    )
+
+
+def _last_before(changes: np.ndarray, time: float, default: tuple[float, ...]) -> tuple[float, ...]:
+    rows = changes[changes[:, 0] <= time]
+    return tuple(float(value) for value in rows[-1, 1:]) if len(rows) else default
+
+
+def to_steps(seconds: np.ndarray, qpm: float) -> np.ndarray:
+    """The nearest step of each time, halves upwards, as Magenta rounds."""
+    steps_per_second = STEPS_PER_QUARTER * qpm / 60.0
+    return np.trunc(seconds * steps_per_second + 0.5).astype(np.int64)

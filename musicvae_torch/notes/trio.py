@@ -1,0 +1,195 @@
+"""Trios: windows of melody, bass and drums ↔ tokens, one-hot rows and MIDI.
+
+Tokens are the compact form: (steps, 3) class indices of melody, bass and drums. Facts of
+Magenta 2.1.4's ``music_vae.data.TrioConverter``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import pretty_midi
+
+from musicvae_torch.notes.drums import drum_notes, drum_tokens
+from musicvae_torch.notes.melody import melody_notes, melody_tokens
+from musicvae_torch.notes.midi import Song
+from musicvae_torch.notes.quantize import DEFAULT_QPM, Section, sections
+from musicvae_torch.notes.vocabulary import (
+    BASS_PROGRAMS,
+    DRUM_DEPTH,
+    ELECTRIC_BASS,
+    MELODY_DEPTH,
+    MELODY_PROGRAMS,
+    OUTPUT_VELOCITY,
+    STEPS_PER_BAR,
+    STEPS_PER_QUARTER,
+)
+
+DEPTHS = (MELODY_DEPTH, MELODY_DEPTH, DRUM_DEPTH)
+PARTS = ("melody", "bass", "drums")
+WINDOW_BARS = 16
+GAP_BARS = 2  # bars of silence that still count as playing, on either side of a played bar
+MAX_BARS = 1024
+MAX_INSTRUMENT = 127
+
+
+@dataclass(frozen=True)
+class TrioWindow:
+    """A window of a song and where it was found.
+
+    Attributes:
+        tokens: (steps, 3) int16 classes of melody, bass, drums.
+        start: seconds from the song's beginning.
+        bar: bars from the section's beginning.
+        instruments: track index of each part.
+    """
+
+    tokens: np.ndarray
+    start: float
+    bar: int
+    instruments: tuple[int, int, int]
+
+
+def trio_windows(
+    song: Song, hop_bars: int = 1, melody_programs: Collection[int] = MELODY_PROGRAMS
+) -> list[TrioWindow]:
+    """Every 16-bar window of 4/4 in which a melody, a bass and a drum track all play.
+
+    Args:
+        song: whatever was in the file.
+        hop_bars: bars from one window to the next; Magenta takes 1.
+        melody_programs: programs that may be a melody.
+
+    Returns:
+        Windows in order of section, then tracks (all combinations of the three), then bar.
+    """
+    windows: list[TrioWindow] = []
+    for section in sections(song):
+        if section.steps_per_bar == STEPS_PER_BAR:
+            windows += _section_windows(section, hop_bars, frozenset(melody_programs))
+    return windows
+
+
+def _section_windows(
+    section: Section, hop_bars: int, melody_programs: frozenset[int]
+) -> list[TrioWindow]:
+    bars = min(-(-section.steps // STEPS_PER_BAR), MAX_BARS)
+    tracks = _tracks_by_part(section, melody_programs)
+    if bars < WINDOW_BARS or not all(tracks):
+        return []
+    tokens: dict[int, np.ndarray] = {}
+    plays: dict[int, np.ndarray] = {}
+    for part, members in enumerate(tracks):
+        for track in members:
+            encoded = _track_tokens(section, track, part, bars * STEPS_PER_BAR)
+            if encoded.any():
+                tokens[track] = encoded
+                plays[track] = _bridge_gaps(_played_bars(section, track, bars))
+    windows = []
+    for trio in product(*([track for track in part if track in tokens] for part in tracks)):
+        coverage = np.stack([plays[track] for track in trio])
+        together = coverage.all(0)
+        # At the section's ends one part is enough, so that a cut section encodes like a whole one.
+        together[:GAP_BARS] = coverage[:, :GAP_BARS].any()
+        together[-GAP_BARS:] = coverage[:, -GAP_BARS:].any()
+        for bar in range(0, bars - WINDOW_BARS + 1, hop_bars):
+            if together[bar : bar + WINDOW_BARS].all():
+                first = bar * STEPS_PER_BAR
+                steps = slice(first, first + WINDOW_BARS * STEPS_PER_BAR)
+                rows = np.stack([tokens[track][steps] for track in trio], axis=1)
+                seconds = section.start + first * 60 / section.qpm / STEPS_PER_QUARTER
+                windows.append(TrioWindow(rows, seconds, bar, trio))
+    return windows
+
+
+def _tracks_by_part(section: Section, melody_programs: frozenset[int]) -> list[list[int]]:
+    """Track indices of melodies, basses and drums; a track of two kinds is of none."""
+    notes = section.notes
+    parts: list[list[int]] = [[], [], []]
+    for track in np.unique(notes["instrument"]).tolist():
+        if track > MAX_INSTRUMENT:
+            continue
+        own = notes[notes["instrument"] == track]
+        kinds = {
+            _part_of(bool(is_drum), int(program), melody_programs)
+            for is_drum, program in {(n["is_drum"].item(), n["program"].item()) for n in own}
+        }
+        part = kinds.pop()
+        if not kinds and part is not None:
+            parts[part].append(track)
+    return parts
+
+
+def _part_of(is_drum: bool, program: int, melody_programs: frozenset[int]) -> int | None:
+    if is_drum:
+        return 2
+    if program in BASS_PROGRAMS:
+        return 1
+    return 0 if program in melody_programs else None
+
+
+def _track_tokens(section: Section, track: int, part: int, steps: int) -> np.ndarray:
+    own = (section.notes["instrument"] == track) & (section.notes["velocity"] > 0)
+    starts, ends = section.start_steps[own], section.end_steps[own]
+    pitches = section.notes["pitch"][own]
+    if part == 2:
+        return drum_tokens(starts, pitches, steps)
+    return melody_tokens(starts, ends, pitches, steps)
+
+
+def _played_bars(section: Section, track: int, bars: int) -> np.ndarray:
+    """(bars,) bool: where a note of the track sounds."""
+    own = section.notes["instrument"] == track
+    played = np.zeros(bars, bool)
+    for first, last in zip(section.start_steps[own], section.end_steps[own], strict=True):
+        played[first // STEPS_PER_BAR : -(-last // STEPS_PER_BAR)] = True
+    return played
+
+
+def _bridge_gaps(played: np.ndarray) -> np.ndarray:
+    """Count the bars within GAP_BARS of a played one as played too."""
+    bridged = played.copy()
+    for shift in range(1, GAP_BARS + 1):
+        bridged[shift:] |= played[:-shift]
+        bridged[:-shift] |= played[shift:]
+    return bridged
+
+
+def to_one_hot(tokens: np.ndarray) -> np.ndarray:
+    """(..., 3) classes → (..., 692) float32 one-hot rows: melody, bass and drums side by side."""
+    rows = np.zeros((*tokens.shape[:-1], sum(DEPTHS)), np.float32)
+    offsets = np.cumsum((0, *DEPTHS[:-1]))
+    np.put_along_axis(rows, tokens.astype(np.int64) + offsets, 1.0, axis=-1)
+    return rows
+
+
+def to_tokens(one_hot: np.ndarray) -> np.ndarray:
+    """(..., 692) one-hot rows → (..., 3) int16 classes; inverse of :func:`to_one_hot`."""
+    parts = np.split(one_hot, np.cumsum(DEPTHS)[:-1], axis=-1)
+    return np.stack([part.argmax(-1) for part in parts], axis=-1).astype(np.int16)
+
+
+def part_notes(tokens: np.ndarray) -> list[list[tuple[int, int, int]]]:
+    """(steps, 3) classes → for each part its notes as (start step, end step, pitch)."""
+    return [
+        melody_notes(tokens[:, 0]),
+        melody_notes(tokens[:, 1]),
+        drum_notes(tokens[:, 2]),
+    ]
+
+
+def to_midi(tokens: np.ndarray, qpm: float = DEFAULT_QPM) -> pretty_midi.PrettyMIDI:
+    """(steps, 3) classes → MIDI with the programs and the velocity that Magenta writes."""
+    midi = pretty_midi.PrettyMIDI(initial_tempo=qpm)
+    seconds = 60.0 / qpm / STEPS_PER_QUARTER
+    for name, program, notes in zip(PARTS, (0, ELECTRIC_BASS, 0), part_notes(tokens), strict=True):
+        track = pretty_midi.Instrument(program, is_drum=name == "drums", name=name)
+        track.notes = [
+            pretty_midi.Note(OUTPUT_VELOCITY, pitch, start * seconds, end * seconds)
+            for start, end, pitch in notes
+        ]
+        midi.instruments.append(track)
+    return midi

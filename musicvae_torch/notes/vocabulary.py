@@ -1,0 +1,42 @@
+"""Event codes, pitch ranges, programs and drum classes, written once.
+
+Facts of Magenta 2.1.4 (``music_vae.data``) and note-seq 0.0.5
+(``melody_encoder_decoder``, ``drums_encoder_decoder``).
+"""
+
+from __future__ import annotations
+
+STEPS_PER_QUARTER = 4
+STEPS_PER_BAR = 16  # of 4/4
+
+# Melody and bass: class 0 holds or rests, class 1 ends a note, class 2 + i starts a note.
+NO_EVENT = 0
+NOTE_OFF = 1
+FIRST_NOTE = 2
+MIN_PITCH = 21
+MAX_PITCH = 108
+MELODY_DEPTH = FIRST_NOTE + MAX_PITCH - MIN_PITCH + 1  # 90
+
+MELODY_PROGRAMS = frozenset(range(32))
+BASS_PROGRAMS = frozenset(range(32, 40))
+ELECTRIC_BASS = 33
+
+OUTPUT_VELOCITY = 80
+
+# A drum step is the sum of 2**class over the classes struck; decoding takes each class's first
+# pitch. Other percussion pitches are not modelled.
+DRUM_CLASSES: tuple[tuple[int, ...], ...] = (
+    (36, 35),  # kick
+    (38, 27, 28, 31, 32, 33, 34, 37, 39, 40, 56, 65, 66, 75, 85),  # snare
+    (42, 44, 54, 68, 69, 70, 71, 73, 78, 80, 22),  # closed hi-hat
+    (46, 67, 72, 74, 79, 81, 26),  # open hi-hat
+    (45, 29, 41, 43, 61, 64, 84),  # low tom
+    (48, 47, 60, 63, 77, 86, 87),  # mid tom
+    (50, 30, 62, 76, 83),  # high tom
+    (49, 52, 55, 57, 58),  # crash
+    (51, 53, 59, 82),  # ride
+)
+DRUM_CLASS_OF_PITCH = {
+    pitch: index for index, pitches in enumerate(DRUM_CLASSES) for pitch in pitches
+}
+DRUM_DEPTH = 2 ** len(DRUM_CLASSES)  # 512

@@ -1,0 +1,119 @@
+"""The checkpoint folder: config.json beside model.safetensors.
+
+Used by every network that the repo stores. ``config.json`` holds the format's version, the
+kind of network, its sizes, and whatever records the writer adds; the sizes alone rebuild the
+network.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from musicvae_torch.files import replacing
+from musicvae_torch.lstm import LSTMWeights
+
+FORMAT_VERSION = 1
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class CheckpointError(ValueError):
+    """A checkpoint folder that cannot be read; the message names the file and the fault."""
+
+
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """The whole of a checkpoint's config.json.
+
+    Raises:
+        CheckpointError: no such folder or file, not JSON, or a format of another version.
+    """
+    path = Path(folder) / CONFIG_FILE
+    if not path.is_file():
+        raise CheckpointError(
+            f"{folder}: no checkpoint here; wanted a folder with {CONFIG_FILE} and {WEIGHTS_FILE}"
+        )
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: not readable as JSON: {error}") from None
+    version = config.get("format_version") if isinstance(config, dict) else None
+    if version != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: format_version is {version!r}, this library reads {FORMAT_VERSION}"
+        )
+    return config
+
+
+def load_checkpoint(
+    folder: str | Path,
+    kind: str,
+    build: Callable[[dict[str, Any]], Network],
+    device: str | torch.device,
+) -> Network:
+    """Rebuild a network from `folder`, in float32 and evaluation mode.
+
+    Args:
+        folder: as written by :func:`save_checkpoint`.
+        kind: the kind of network that is wanted.
+        build: makes the network from the stored sizes.
+        device: where to put it.
+
+    Raises:
+        CheckpointError: a file is missing or corrupt, of another kind, or of other sizes.
+    """
+    config = read_config(folder)
+    if config.get("kind") != kind:
+        raise CheckpointError(f"{folder}: holds a {config.get('kind')!r}, wanted a {kind!r}")
+    try:
+        with torch.device("meta"):
+            network = build(config["model"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{Path(folder) / CONFIG_FILE}: {error}") from None
+    path = Path(folder) / WEIGHTS_FILE
+    try:
+        weights = load_file(path, device=str(device))
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path}: not readable as safetensors: {error}") from None
+    network = network.to_empty(device=device)
+    for module in network.modules():
+        if isinstance(module, LSTMWeights):
+            module.set_constants()
+    try:
+        network.load_state_dict(
+            {name: tensor.float() for name, tensor in weights.items()}, assign=True
+        )
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{path}: does not fit {CONFIG_FILE}: {reason}") from None
+    return network.eval()
+
+
+def save_checkpoint(
+    network: nn.Module,
+    folder: str | Path,
+    kind: str,
+    sizes: dict[str, Any],
+    dtype: torch.dtype,
+    records: dict[str, Any] | None,
+) -> None:
+    """Write `network` into `folder`; see :func:`load_checkpoint`."""
+    folder = Path(folder)
+    config = {"format_version": FORMAT_VERSION, "kind": kind, "model": sizes, **(records or {})}
+    weights = {
+        name: tensor.detach().to("cpu", dtype).contiguous()
+        for name, tensor in network.state_dict().items()
+    }
+    with replacing(folder / WEIGHTS_FILE) as path:
+        save_file(weights, path, metadata={"format": "pt"})
+    with replacing(folder / CONFIG_FILE) as path:
+        path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
