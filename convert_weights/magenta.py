@@ -158,14 +158,13 @@ def resize(config: MusicVAEConfig, variables: Mapping[str, Shape]) -> MusicVAECo
     checkpoint does not show stays as it is. Raises musicvae_torch's ConfigError for impossible
     sizes.
     """
-    encoder = _encoder_row(config).scope
-    z_size = variables.get("encoder/mu/bias", ())
-    sizes = {
-        "enc_rnn_size": _units(encoder, variables),
-        "dec_rnn_size": _units(CONDUCTOR[0].scope, variables),
-        "z_size": z_size[0] if len(z_size) == 1 else None,
-    }
-    return replace(config, **{name: size for name, size in sizes.items() if size})
+    mean_bias = variables.get("encoder/mu/bias", ())
+    return replace(
+        config,
+        enc_rnn_size=_units(_encoder_row(config).scope, variables) or config.enc_rnn_size,
+        dec_rnn_size=_units(CONDUCTOR[0].scope, variables) or config.dec_rnn_size,
+        z_size=mean_bias[0] if len(mean_bias) == 1 else config.z_size,
+    )
 
 
 def match_layers(config: MusicVAEConfig, parameters: Mapping[str, Shape]) -> list[Layer]:

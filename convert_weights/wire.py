@@ -21,7 +21,7 @@ def masked_crc32c(data: Any) -> int:
 
     A stored crc is rotated and shifted, so that a checksum of bytes that hold checksums stays good.
     """
-    crc = google_crc32c.value(data)
+    crc: int = google_crc32c.value(data)
     return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
 
 

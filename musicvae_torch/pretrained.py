@@ -31,6 +31,20 @@ class CheckpointError(ValueError):
     """A checkpoint folder that cannot be read; the message names the file and the fault."""
 
 
+def shipped_checkpoint(name: str) -> Path:
+    """Folder of a checkpoint that comes with the package.
+
+    Raises:
+        CheckpointError: no such checkpoint.
+    """
+    package = Path(__file__).parent
+    # A wheel holds the checkpoints inside the package; a working copy, beside it.
+    for home in (package / "checkpoints", package.parent / "checkpoints"):
+        if (home / name / CONFIG_FILE).is_file():
+            return home / name
+    raise CheckpointError(f"no checkpoint {name!r} was installed with musicvae_torch")
+
+
 def read_config(folder: str | Path) -> dict[str, Any]:
     """The whole of a checkpoint's config.json.
 

@@ -158,6 +158,12 @@ def test_table_of_several_blocks(tmp_path: Path, block_size: int) -> None:
     assert list(read_table(tmp_path / "table")) == pairs
 
 
+def test_key_of_absurd_length(tmp_path: Path) -> None:
+    # Entries share the start of the key before: long keys would cost a small file nothing.
+    write_table(tmp_path / "table", [(b"k" * 4097, b"")])
+    assert "4097" in failure(lambda: list(read_table(tmp_path / "table")))
+
+
 def test_several_shards(tmp_path: Path) -> None:
     prefix = tmp_path / "sharded"
     contents = [struct.pack("<2f", number, -number) for number in range(3)]
@@ -181,7 +187,7 @@ def test_bfloat16_is_widened_to_float32(tmp_path: Path) -> None:
     prefix = bundle_with(tmp_path, {b"x": entry(content, dtype=14, shape=(4,))}, content)
     with TensorBundle.open(prefix) as bundle:
         assert bundle.dtype("x") == "bfloat16"
-        assert bundle["x"].dtype == np.float32
+        assert bundle["x"].dtype == np.float32 and not bundle["x"].flags.writeable
         assert bundle["x"].tolist() == [1.0, -2.0, 0.333984375, np.inf]
 
 
@@ -311,6 +317,7 @@ def test_index_without_header(tmp_path: Path) -> None:
         (entry() + write_varint(7 << 3 | 2) + write_varint(2**60) + b"x", "1152921504606846976"),
         (entry() + b"\xff" * 9, "runs past the end"),
         (entry() + b"\xff" * 10 + b"\x01", "longer than 64 bits"),
+        (entry() + b"\xff" * 9 + b"\x02", "longer than 64 bits"),
         (entry() + bytes([9 << 3 | 3]), "wire type 3"),
         (bytes_field(1, b"float"), "field 1"),
         (entry() + varint_field(2, 5), "field 2"),

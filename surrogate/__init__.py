@@ -1,0 +1,26 @@
+"""Accompaniment: a surrogate encoder hears one part and predicts the latent of the whole trio."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from surrogate.accompany import Accompanist, Accompaniment, AccompanyOptions, accompany
+    from surrogate.model import SurrogateConfig, SurrogateEncoder
+
+__all__ = [
+    "Accompaniment",
+    "Accompanist",
+    "AccompanyOptions",
+    "SurrogateConfig",
+    "SurrogateEncoder",
+    "accompany",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        home = "surrogate.model" if name.startswith("Surrogate") else "surrogate.accompany"
+        return getattr(import_module(home), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

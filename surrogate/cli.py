@@ -1,0 +1,104 @@
+"""The command `accompany`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+EXAMPLES = """examples:
+  accompany tune.mid -o band.mid
+  accompany tune.mid -o band.mid --plot band.png --seed 3 --temperature 0.8
+  accompany song.mid --list-tracks
+  accompany song.mid -o band.mid --melody 2
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="accompany",
+        description="Give a melody a band: reads a MIDI file, keeps its melody note for note at "
+        "its own tempo, and adds a bass and drums.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("midi", type=Path, metavar="MELODY.mid", help="the melody, or a song")
+    parser.add_argument("-o", "--out", type=Path, metavar="OUT.mid", help="the MIDI to write")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="also draw a piano roll (.png, .svg, .pdf)"
+    )
+    parser.add_argument(
+        "--melody", type=int, metavar="N", help="track that is the melody (default: the likeliest)"
+    )
+    parser.add_argument(
+        "--list-tracks", action="store_true", help="show the file's tracks and the guess, and stop"
+    )
+    parser.add_argument(
+        "--temperature",
+        type=float,
+        default=0.5,
+        metavar="T",
+        help="0 plays safe, 1 takes risks (default: %(default)s)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="another number, another band")
+    parser.add_argument(
+        "--musicvae", type=Path, metavar="FOLDER", help="trio checkpoint (default: shipped)"
+    )
+    parser.add_argument(
+        "--surrogate", type=Path, metavar="FOLDER", help="its surrogate encoder (default: shipped)"
+    )
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)"
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns the exit status: 0, or 2 for what the user can mend."""
+    arguments = parser().parse_args(argv)
+    if arguments.out is None and not arguments.list_tracks:
+        parser().error("say where the result goes: -o OUT.mid")
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        return 130
+    except (ValueError, OSError) as error:
+        print(f"accompany: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from musicvae_torch.notes.midi import read_midi
+    from surrogate.melody_choice import choose_melody, summarize_tracks
+
+    midi = read_midi(arguments.midi)
+    if arguments.list_tracks:
+        melody = choose_melody(midi, arguments.melody)
+        for track in summarize_tracks(midi):
+            print(f"{track}{'  <- melody' if track.index == melody else ''}")
+        return 0
+
+    from musicvae_torch.devices import pick_device
+    from musicvae_torch.files import replacing
+    from surrogate.accompany import Accompanist, AccompanyOptions
+    from surrogate.piano_roll import draw_piano_roll
+
+    options = AccompanyOptions(arguments.melody, arguments.temperature, arguments.seed)
+    pair = Accompanist.from_pretrained(
+        arguments.musicvae, arguments.surrogate, pick_device(arguments.device)
+    )
+    result = pair.accompany(midi, options)
+    with replacing(arguments.out) as path:
+        result.midi.write(str(path))
+    melody, bass, drums = (len(track.notes) for track in result.midi.instruments)
+    chosen = summarize_tracks(midi)[result.melody]
+    print(f"melody: {chosen}")
+    print(f"{arguments.out}: {melody} melody, {bass} bass and {drums} drum notes")
+    if arguments.plot:
+        draw_piano_roll(result.midi, arguments.plot, title=arguments.midi.stem)
+        print(f"{arguments.plot}: piano roll")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""The surrogate encoder: a melody → the latent that the trio's encoder would have given.
+
+The idea is of the project accompany-music-vae. Ours predicts a distribution, with the very
+network that encodes trios, reading the melody alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Normal
+
+from musicvae_torch.encoder import Encoder
+from musicvae_torch.pretrained import load_checkpoint, save_checkpoint
+
+
+@dataclass(frozen=True)
+class SurrogateConfig:
+    """Sizes of a surrogate encoder.
+
+    Attributes:
+        max_seq_len: steps in a window.
+        input_depth: classes of the part that it hears.
+        z_size: dimensions of the latent that it predicts.
+        rnn_size: LSTM units per direction of each layer.
+        level_lengths: steps at each level of the encoder, lowest first; empty: flat.
+    """
+
+    max_seq_len: int = 256
+    input_depth: int = 90
+    z_size: int = 512
+    rnn_size: tuple[int, ...] = (128, 128)
+    level_lengths: tuple[int, ...] = ()
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> SurrogateConfig:
+        """Inverse of ``dataclasses.asdict``; lists become tuples, as JSON has none.
+
+        Raises:
+            TypeError: a key is unknown.
+        """
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+
+
+class SurrogateEncoder(nn.Module):
+    """Predicts the posterior of a trio from its melody."""
+
+    def __init__(self, config: SurrogateConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(
+            config.input_depth, config.rnn_size, config.level_lengths, config.z_size
+        )
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | Path, device: str | torch.device = "cpu"
+    ) -> SurrogateEncoder:
+        """Load `config.json` and `model.safetensors` from `folder`, in evaluation mode.
+
+        Raises:
+            CheckpointError: a file is missing, unreadable, or does not fit the other.
+        """
+        return load_checkpoint(
+            folder, "surrogate", lambda sizes: cls(SurrogateConfig.from_dict(sizes)), device
+        )
+
+    def save_pretrained(
+        self,
+        folder: str | Path,
+        *,
+        dtype: torch.dtype = torch.float32,
+        records: dict[str, Any] | None = None,
+    ) -> None:
+        """Write `config.json` and `model.safetensors` into `folder`; see ``MusicVAE``."""
+        save_checkpoint(self, folder, "surrogate", asdict(self.config), dtype, records)
+
+    def forward(self, melody: Tensor) -> Normal:
+        """Predict latents.
+
+        Args:
+            melody: (batch, max_seq_len, input_depth), one-hot, any dtype.
+
+        Returns:
+            A normal distribution whose ``mean`` and ``stddev`` are (batch, z_size).
+
+        Raises:
+            ValueError: the melody has another shape.
+        """
+        wanted = (self.config.max_seq_len, self.config.input_depth)
+        if melody.dim() != 3 or tuple(melody.shape[1:]) != wanted:
+            raise ValueError(f"melody has shape {tuple(melody.shape)}, wanted (batch, *{wanted})")
+        return self.encoder(melody.to(self.encoder.mean.weight))
