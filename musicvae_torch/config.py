@@ -73,9 +73,10 @@ class MusicVAEConfig:
             return
         value = getattr(self, name)
         is_sequence = name.endswith(("_depths", "_rnn_size", "_lengths"))
-        sizes = value if is_sequence and isinstance(value, tuple) else (value,)
+        sizes = value if isinstance(value, tuple) else (value,)
         least = 0 if name == "control_depth" else 1
-        if not all(type(size) is int and size >= least for size in sizes):
+        right_kind = isinstance(value, tuple) == is_sequence
+        if not right_kind or not all(type(size) is int and size >= least for size in sizes):
             wanted = "whole numbers" if is_sequence else "a whole number"
             raise ConfigError(
                 f"config {self.name!r}: {name} must be {wanted} of at least {least}, not {value!r}"

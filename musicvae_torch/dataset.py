@@ -104,8 +104,12 @@ def build_dataset(
     counts["windows"] = len(kept)
     if not kept:
         raise DatasetError(f"{folder}: {len(paths)} MIDI files, but no window of a trio in any")
-    made_with = {"hop_bars": hop_bars, "max_windows": max_windows, "seed": seed}
-    made_with["melody_programs"] = sorted(melody_programs)
+    made_with: dict[str, object] = {
+        "hop_bars": hop_bars,
+        "max_windows": max_windows,
+        "seed": seed,
+        "melody_programs": sorted(melody_programs),
+    }
     with replacing(out) as path:
         _write(path, kept, songs, made_with)
     return counts

@@ -6,13 +6,16 @@ levels), ``SplitMultiOutLstmDecoder`` and ``CategoricalLstmDecoder``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.heads import sample_categorical
-from musicvae_torch.lstm import InitialState, LSTMStack, State
+from musicvae_torch.lstm import InitialState, LSTMStack, State, Term, cut, delay
 
 
 class Conductor(nn.Module):
@@ -27,7 +30,7 @@ class Conductor(nn.Module):
         """z (batch, z_size) → (batch, segments, units of the top layer)."""
         # Its start state alone drives the conductor: the input is one zero a step.
         silence = z.new_zeros(z.shape[0], segments, 1)
-        return self.layers(silence, self.initial_state(z))
+        return self.layers([silence], self.initial_state(z))
 
 
 class CoreDecoder(nn.Module):
@@ -43,7 +46,7 @@ class CoreDecoder(nn.Module):
         nn.init.xavier_uniform_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 
-    def forward(self, previous: Tensor, embedding: Tensor, controls: Tensor) -> Tensor:
+    def forward(self, previous: Term, embedding: Tensor, controls: Tensor) -> Tensor:
         """Logits of a segment whose previous tokens are known.
 
         Args:
@@ -54,9 +57,8 @@ class CoreDecoder(nn.Module):
         Returns:
             (batch, steps, depth)
         """
-        repeated = embedding.unsqueeze(1).expand(-1, previous.shape[1], -1)
-        inputs = torch.cat([previous, repeated, controls], dim=-1)
-        return self.output(self.layers(inputs, self.initial_state(embedding)))
+        terms = [previous, embedding.unsqueeze(1), controls]
+        return self.output(self.layers(terms, self.initial_state(embedding)))
 
     def step(
         self, previous: Tensor, embedding: Tensor, control: Tensor, states: list[State]
@@ -80,30 +82,26 @@ class HierarchicalDecoder(nn.Module):
             CoreDecoder(depth, config.control_depth, units[-1], units) for depth in self.depths
         )
 
-    def teacher_force(self, z: Tensor, targets: Tensor, controls: Tensor) -> Tensor:
+    def teacher_force(self, z: Tensor, targets: Sequence[Term], controls: Tensor) -> Tensor:
         """Logits of every step, given the true steps before it.
 
         Args:
             z: (batch, z_size).
-            targets: (batch, steps, output_depth) with steps = segments * segment_steps.
+            targets: a term of (batch, steps) for each part, steps = segments * segment_steps.
             controls: (batch, steps, control_depth).
 
         Returns:
             (batch, steps, output_depth)
         """
         embeddings = self.conductor(z, self.segments).flatten(0, 1)
+        control_segments = cut(controls, self.segment_steps)
         # Shifted before it is cut, so that a segment begins on the token that ended the last one.
-        previous = self._cut(functional.pad(targets, (0, 0, 1, 0))[:, :-1].to(z))
-        controls = self._cut(controls)
         logits = [
-            core(part, embeddings, controls)
-            for core, part in zip(self.cores, previous.split(self.depths, -1), strict=True)
+            core(cut(delay(part), self.segment_steps), embeddings, control_segments)
+            for core, part in zip(self.cores, targets, strict=True)
         ]
-        return torch.cat(logits, dim=-1).view(*targets.shape)
-
-    def _cut(self, steps: Tensor) -> Tensor:
-        """(batch, steps, depth) → (batch * segments, steps in a segment, depth)."""
-        return steps.unflatten(1, (self.segments, self.segment_steps)).flatten(0, 1)
+        steps = self.segments * self.segment_steps
+        return torch.cat(logits, dim=-1).view(len(z), steps, sum(self.depths))
 
     def decode(
         self,
@@ -125,14 +123,15 @@ class HierarchicalDecoder(nn.Module):
         Returns:
             (batch, length, output_depth), a one-hot row for each part at every step.
         """
+        cores = cast(list[CoreDecoder], list(self.cores))
         embeddings = self.conductor(z, self.segments).unbind(1)
         tokens = [z.new_zeros(z.shape[0], depth) for depth in self.depths]
         rows: list[Tensor] = []
         for step in range(length):
             embedding = embeddings[step // self.segment_steps]
             if step % self.segment_steps == 0:
-                states = [core.initial_state(embedding) for core in self.cores]
-            for part, core in enumerate(self.cores):
+                states = [core.initial_state(embedding) for core in cores]
+            for part, core in enumerate(cores):
                 logits, states[part] = core.step(
                     tokens[part], embedding, controls[:, step], states[part]
                 )

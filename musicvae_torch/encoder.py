@@ -6,11 +6,13 @@ Magenta modules reproduced: ``lstm_models.BidirectionalLstmEncoder`` and
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from musicvae_torch.lstm import BidirectionalLSTM
+from musicvae_torch.lstm import BidirectionalLSTM, Term, cut, term_shape
 
 
 class Encoder(nn.Module):
@@ -37,11 +39,11 @@ class Encoder(nn.Module):
             nn.init.normal_(dense.weight, std=0.001)
             nn.init.zeros_(dense.bias)
 
-    def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Normal:
+    def forward(self, terms: Sequence[Term], lengths: Tensor | None = None) -> Normal:
         """Encode windows.
 
         Args:
-            inputs: (batch, steps, input_depth).
+            terms: what each step reads, (batch, steps, ...), of input_depth in all.
             lengths: (batch,) steps that count; a hierarchical encoder takes 0 or all steps
                 there, or (batch, segments) for the length of each lowest segment.
 
@@ -52,33 +54,35 @@ class Encoder(nn.Module):
         Raises:
             ValueError: the lengths' shape or values do not fit the encoder.
         """
-        embedding = self._embed(inputs, lengths)
+        embedding = self._embed(terms, lengths)
         mean = self.mean(embedding)
         stddev = nn.functional.softplus(self.stddev(embedding))
         return Normal(mean, stddev, validate_args=False)
 
-    def _embed(self, inputs: Tensor, lengths: Tensor | None) -> Tensor:
+    def _embed(self, terms: Sequence[Term], lengths: Tensor | None) -> Tensor:
+        batch, steps = term_shape(terms[0])
         if not self.level_lengths:
-            if lengths is not None and lengths.shape != inputs.shape[:1]:
-                raise ValueError(
-                    f"lengths have shape {tuple(lengths.shape)}; a flat encoder wants one per "
-                    f"example: ({inputs.shape[0]},)"
-                )
-            return self.levels[0](inputs, lengths)
-        batch = inputs.shape[0]
-        lengths = self._segment_lengths(inputs, lengths)
-        for level, steps in zip(self.levels, self.level_lengths, strict=True):
-            segments = inputs.unflatten(1, (-1, steps)).flatten(0, 1)
-            inputs = level(segments, lengths)  # (batch * segments, E)
-            inputs = inputs.unflatten(0, (batch, -1))
+            if lengths is not None:
+                if lengths.shape != (batch,):
+                    raise ValueError(
+                        f"lengths have shape {tuple(lengths.shape)}; a flat encoder wants one "
+                        f"per example: ({batch},)"
+                    )
+                _check_values(lengths, steps)
+                lengths = None if bool((lengths == steps).all()) else lengths
+            return self.levels[0](terms, lengths)
+        lengths = self._segment_lengths(batch, steps, lengths)
+        for level, segment_steps in zip(self.levels, self.level_lengths, strict=True):
+            embeddings = level([cut(term, segment_steps) for term in terms], lengths)
+            terms = [embeddings.unflatten(0, (batch, steps // segment_steps))]
+            steps //= segment_steps
             lengths = None  # upper levels read every segment, the empty ones too
-        return inputs.squeeze(1)
+        return embeddings
 
-    def _segment_lengths(self, inputs: Tensor, lengths: Tensor | None) -> Tensor | None:
+    def _segment_lengths(self, batch: int, steps: int, lengths: Tensor | None) -> Tensor | None:
         """Lengths of the lowest segments, (batch * segments,), or None where all are full."""
         if lengths is None:
             return None
-        batch, steps = inputs.shape[:2]
         segments = steps // self.level_lengths[0]
         if lengths.shape == (batch,):
             if not bool(torch.isin(lengths, torch.tensor([0, steps], device=lengths.device)).all()):
@@ -92,4 +96,10 @@ class Encoder(nn.Module):
                 f"lengths have shape {tuple(lengths.shape)}, wanted ({batch},) "
                 f"or ({batch}, {segments})"
             )
-        return lengths.reshape(-1)
+        _check_values(lengths, self.level_lengths[0])
+        return None if bool((lengths == self.level_lengths[0]).all()) else lengths.reshape(-1)
+
+
+def _check_values(lengths: Tensor | None, steps: int) -> None:
+    if lengths is not None and not bool(((lengths >= 0) & (lengths <= steps)).all()):
+        raise ValueError(f"lengths must lie between 0 and {steps}, got {lengths.tolist()}")

@@ -6,17 +6,25 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from musicvae_torch.lstm import OneHot, Term
 
-def categorical_loss(logits: Tensor, targets: Tensor) -> Tensor:
+
+def categorical_loss(logits: Tensor, targets: Term) -> Tensor:
     """Cross entropy of one-hot rows, in nats.
 
     Args:
-        logits: (..., depth).
-        targets: (..., depth), one-hot; an all-zero row costs nothing, as in TensorFlow.
+        logits: (batch, steps, depth).
+        targets: (batch, steps, depth), one-hot; an all-zero row costs nothing, as in TensorFlow.
 
     Returns:
-        (...,)
+        (batch, steps)
     """
+    if isinstance(targets, OneHot):
+        classes = targets.classes
+        losses = functional.cross_entropy(
+            logits.flatten(0, 1), classes.flatten(), reduction="none", ignore_index=-1
+        )
+        return losses.view(classes.shape)
     return -(targets.to(logits) * functional.log_softmax(logits, dim=-1)).sum(-1)
 
 

@@ -1,9 +1,12 @@
-"""The LSTM of TensorFlow's ``LSTMBlockCell``, on PyTorch's own kernels.
+"""The LSTM of TensorFlow's ``LSTMBlockCell``, on PyTorch.
 
 This is the one place that knows the cell's semantics. TensorFlow adds 1.0 to the forget gate's
-pre-activation at run time, outside its variables. Here that 1.0 is the second bias which
-PyTorch's LSTM has anyway, kept as a constant, so that stored weights stay bit-identical to
-Magenta's. Gates lie in PyTorch's order: input, forget, cell, output.
+pre-activation at run time, outside its variables; here too that 1.0 is a constant, so that
+stored weights stay bit-identical to Magenta's. Gates lie in PyTorch's order: input, forget,
+cell, output.
+
+What a layer reads at each step is a list of terms that lie side by side: one-hot rows, kept as
+their classes, and dense vectors, per step or the same at every step.
 
 Shape names: B batch, T steps, D input width, H units, E embedding width.
 """
@@ -11,14 +14,30 @@ Shape names: B batch, T steps, D input width, H units, E embedding width.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+
+from musicvae_torch.recurrence import recur
 
 FORGET_BIAS = 1.0
 
 State = tuple[Tensor, Tensor]  # (h, c), each (B, H)
+
+
+class OneHot(NamedTuple):
+    """One-hot rows by their classes: (B, T) int64, where -1 is a row of zeros."""
+
+    classes: Tensor
+    depth: int
+
+
+# A dense term is (B, T, D), or (B, 1, D) where it is the same at every step.
+Term = Tensor | OneHot
 
 
 class LSTMWeights(nn.Module):
@@ -34,13 +53,14 @@ class LSTMWeights(nn.Module):
         self.weight_hh = nn.Parameter(torch.empty(4 * units, units))
         self.bias = nn.Parameter(torch.zeros(4 * units))
         self.forget_bias: Tensor
-        self.register_buffer("forget_bias", torch.empty(4 * units), persistent=False)
+        self.register_buffer("forget_bias", None, persistent=False)
         self.set_constants()
         self._glorot_uniform()
 
     def set_constants(self) -> None:
-        """Fill what is neither trained nor stored (a module built without memory needs it)."""
-        self.forget_bias.zero_()
+        """Make anew what is neither trained nor stored, where the weights are (a module that was
+        built without memory needs it)."""
+        self.forget_bias = torch.zeros_like(self.bias)
         self.forget_bias[self.units : 2 * self.units] = FORGET_BIAS
 
     def _glorot_uniform(self) -> None:
@@ -54,6 +74,102 @@ class LSTMWeights(nn.Module):
         """The four tensors in the order that ``torch.lstm`` takes them."""
         return [self.weight_ih, self.weight_hh, self.bias, self.forget_bias]
 
+    def run(self, terms: Sequence[Term], state: State, reverse: bool = False) -> State:
+        """Run over whole sequences.
+
+        Args:
+            terms: what each step reads.
+            state: where to start, (B, H) each.
+            reverse: read the steps last to first.
+
+        Returns:
+            Outputs (B, T, H), at the place of the step they belong to, and the last state's h.
+        """
+        h, c = state
+        if h.is_cuda:
+            inputs = densify(terms)
+            inputs = inputs.flip(1) if reverse else inputs
+            outputs, _, _ = torch.lstm(
+                inputs,
+                [h.unsqueeze(0), c.unsqueeze(0)],
+                self.flat(),
+                has_biases=True,
+                num_layers=1,
+                dropout=0.0,
+                train=self.training,
+                bidirectional=False,
+                batch_first=True,
+            )
+            outputs = outputs.transpose(0, 1)
+        else:
+            projected = self._project(terms)
+            outputs, _ = recur(projected.flip(0) if reverse else projected, self.weight_hh, h, c)
+        last = outputs[-1]
+        return (outputs.flip(0) if reverse else outputs).transpose(0, 1), last
+
+    def _project(self, terms: Sequence[Term]) -> Tensor:
+        """The input's share of the gates, biases included: (T, B, 4H)."""
+        widths = [term_width(term) for term in terms]
+        bias: Tensor | None = self.bias + self.forget_bias
+        projected = None
+        for term, weight in zip(terms, self.weight_ih.split(widths, dim=1), strict=True):
+            if weight.shape[1] == 0:
+                continue
+            share = _project_term(term, weight, bias)
+            projected = share if projected is None else projected + share
+            bias = None  # in the first share already
+        assert projected is not None
+        return projected
+
+
+def _project_term(term: Term, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """One term's share of the gates: (T, B, 4H)."""
+    if not isinstance(term, OneHot):
+        return functional.linear(term.transpose(0, 1), weight, bias)
+    # One row more than classes: the zeros that class -1 stands for.
+    rows = functional.pad(weight.t(), (0, 0, 0, 1))
+    rows = rows if bias is None else rows + bias
+    return functional.embedding(term.classes.t() % (term.depth + 1), rows)
+
+
+def term_width(term: Term) -> int:
+    return term.depth if isinstance(term, OneHot) else term.shape[-1]
+
+
+def term_shape(term: Term) -> tuple[int, int]:
+    """Batch and steps of a term."""
+    batch, steps = (term.classes if isinstance(term, OneHot) else term).shape[:2]
+    return batch, steps
+
+
+def cut(term: Term, steps: int) -> Term:
+    """(B, T, ...) → (B * segments, steps, ...): a long sequence as short ones."""
+    if isinstance(term, OneHot):
+        return OneHot(term.classes.reshape(-1, steps), term.depth)
+    segments = term.shape[1] // steps
+    return term.unflatten(1, (segments, steps)).flatten(0, 1)
+
+
+def delay(term: Term) -> Term:
+    """Every step one later; the first step is zeros and the last is lost."""
+    if isinstance(term, OneHot):
+        return OneHot(functional.pad(term.classes, (1, 0), value=-1)[:, :-1], term.depth)
+    return functional.pad(term, (0, 0, 1, 0))[:, :-1]
+
+
+def densify(terms: Sequence[Term]) -> Tensor:
+    """Terms side by side as plain floats: (B, T, D)."""
+    steps = max(term_shape(term)[1] for term in terms)
+    like = next((term for term in terms if isinstance(term, Tensor)), None)
+    dense = []
+    for term in terms:
+        if isinstance(term, OneHot):
+            rows = functional.one_hot(term.classes + 1, term.depth + 1)[..., 1:]
+            dense.append(rows.float() if like is None else rows.to(like))
+        else:
+            dense.append(term.expand(-1, steps, -1))
+    return torch.cat(dense, dim=-1)
+
 
 class LSTMStack(nn.ModuleList):
     """Unidirectional layers of differing widths, over a sequence or one step at a time."""
@@ -62,22 +178,15 @@ class LSTMStack(nn.ModuleList):
         sizes = zip((input_size, *units), units, strict=False)
         super().__init__(LSTMWeights(size_in, size) for size_in, size in sizes)
 
-    def forward(self, inputs: Tensor, states: list[State]) -> Tensor:
-        """Run all steps: inputs (B, T, D) and one state a layer → top outputs (B, T, H)."""
-        for layer, (h, c) in zip(self, states, strict=True):
+    def forward(self, terms: Sequence[Term], states: list[State]) -> Tensor:
+        """Run all steps: terms of T steps and one state a layer → top outputs (B, T, H)."""
+        outputs: Sequence[Term] = terms
+        for layer, state in zip(self, states, strict=True):
             assert isinstance(layer, LSTMWeights)
-            inputs, _, _ = torch.lstm(
-                inputs,
-                [h.unsqueeze(0), c.unsqueeze(0)],
-                layer.flat(),
-                has_biases=True,
-                num_layers=1,
-                dropout=0.0,
-                train=self.training,
-                bidirectional=False,
-                batch_first=True,
-            )
-        return inputs
+            outputs = [layer.run(outputs, state)[0]]
+        top = outputs[0]
+        assert isinstance(top, Tensor)
+        return top
 
     def step(self, inputs: Tensor, states: list[State]) -> tuple[Tensor, list[State]]:
         """One step: inputs (B, D) → the top layer's output (B, H) and the new states."""
@@ -105,7 +214,7 @@ class InitialState(nn.Module):
 
     def forward(self, embedding: Tensor) -> list[State]:
         """embedding (B, E) → one (h, c) a layer."""
-        flat = torch.tanh(nn.functional.linear(embedding, self.weight, self.bias))
+        flat = torch.tanh(functional.linear(embedding, self.weight, self.bias))
         blocks = flat.split([size for units in self.units for size in (units, units)], dim=-1)
         return [
             (h.contiguous(), c.contiguous())
@@ -129,45 +238,56 @@ class BidirectionalLSTM(nn.Module):
             for size_in, size in zip(sizes, units, strict=False)
         )
 
-    def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def forward(self, terms: Sequence[Term], lengths: Tensor | None = None) -> Tensor:
         """Embed sequences.
 
         Args:
-            inputs: (B, T, D).
+            terms: what each of T steps reads.
             lengths: steps that count in each sequence, (B,), 0 to T; None: all of them.
 
         Returns:
             (B, 2H): the last forward state beside the last backward state of the top layer.
             A sequence of length 0 gives zeros.
         """
-        batch, steps, _ = inputs.shape
-        if lengths is None or bool((lengths == steps).all()):
-            return self._embed(inputs.transpose(0, 1), None)
-        lengths = lengths.to("cpu", torch.int64)
-        # Packing refuses empty sequences: they run for one step, which is then discarded.
-        packed = pack_padded_sequence(inputs, lengths.clamp(min=1), True, enforce_sorted=False)
-        assert packed.unsorted_indices is not None
-        embedding = self._embed(packed.data, packed)[packed.unsorted_indices]
-        return embedding * (lengths > 0).to(embedding).view(batch, 1)
+        if lengths is None:
+            return self._embed_whole(terms)
+        return self._embed_lengths(densify(terms), lengths.to("cpu", torch.int64))
 
-    def _embed(self, data: Tensor, packed: PackedSequence | None) -> Tensor:
-        """data: (T, B, D), or packed rows whose batch sizes are in `packed`."""
-        batch = data.shape[1] if packed is None else int(packed.batch_sizes[0])
-        hidden = data
+    def _directions(self) -> list[tuple[LSTMWeights, LSTMWeights]]:
+        pairs = []
         for layer in self.layers:
             assert isinstance(layer, nn.ModuleDict)
             fw, bw = layer["fw"], layer["bw"]
             assert isinstance(fw, LSTMWeights) and isinstance(bw, LSTMWeights)
-            zeros = data.new_zeros(2, batch, fw.units)
-            weights = fw.flat() + bw.flat()
-            options = {"has_biases": True, "num_layers": 1, "dropout": 0.0}
-            options |= {"train": self.training, "bidirectional": True}
-            if packed is None:
-                data, hidden, _ = torch.lstm(
-                    data, [zeros, zeros], weights, batch_first=False, **options
-                )
-            else:
-                data, hidden, _ = torch.lstm(
-                    data, packed.batch_sizes, [zeros, zeros], weights, **options
-                )
-        return torch.cat([hidden[0], hidden[1]], dim=-1)
+            pairs.append((fw, bw))
+        return pairs
+
+    def _embed_whole(self, terms: Sequence[Term]) -> Tensor:
+        batch, _ = term_shape(terms[0])
+        for fw, bw in self._directions():
+            zeros = fw.weight_hh.new_zeros(batch, fw.units)
+            forwards, last_fw = fw.run(terms, (zeros, zeros))
+            backwards, last_bw = bw.run(terms, (zeros, zeros), reverse=True)
+            terms = [forwards, backwards]
+        return torch.cat([last_fw, last_bw], dim=-1)
+
+    def _embed_lengths(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        # Packing refuses empty sequences: they run for one step, which is then discarded.
+        packed = pack_padded_sequence(inputs, lengths.clamp(min=1), True, enforce_sorted=False)
+        assert isinstance(packed, PackedSequence) and packed.unsorted_indices is not None
+        data, hidden = packed.data, packed.data
+        for fw, bw in self._directions():
+            zeros = data.new_zeros(2, len(lengths), fw.units)
+            data, hidden, _ = torch.lstm(
+                data,
+                packed.batch_sizes,
+                [zeros, zeros],
+                fw.flat() + bw.flat(),
+                has_biases=True,
+                num_layers=1,
+                dropout=0.0,
+                train=self.training,
+                bidirectional=True,
+            )
+        embedding = torch.cat([hidden[0], hidden[1]], dim=-1)[packed.unsorted_indices]
+        return embedding * (lengths > 0).to(embedding).unsqueeze(1)

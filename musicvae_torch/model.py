@@ -18,6 +18,7 @@ from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.decoder import HierarchicalDecoder
 from musicvae_torch.encoder import Encoder
 from musicvae_torch.heads import categorical_loss
+from musicvae_torch.lstm import OneHot, Term
 from musicvae_torch.pretrained import load_checkpoint, save_checkpoint
 
 
@@ -74,7 +75,8 @@ class MusicVAE(nn.Module):
         """The posterior over the latent.
 
         Args:
-            inputs: (batch, steps, input_depth), any dtype.
+            inputs: (batch, steps, input_depth), any dtype; or, where they are one-hot rows,
+                their classes (batch, steps, parts) int64, which is faster.
             lengths: (batch,) steps that count, or (batch, segments) for a hierarchical
                 encoder; None: all.
             controls: (steps, control_depth) for all, or (batch, steps, control_depth).
@@ -85,20 +87,19 @@ class MusicVAE(nn.Module):
         Raises:
             ValueError: a shape does not fit the config.
         """
-        self._check_width("inputs", inputs, self.config.input_depth)
+        terms = self._terms("inputs", inputs, self.config.input_depth)
         batch, steps = inputs.shape[:2]
         if self.config.is_hierarchical_encoder and steps != self.config.max_seq_len:
             raise ValueError(f"inputs have {steps} steps, wanted {self.config.max_seq_len}")
-        controls = self._controls(controls, batch, steps)
-        inputs = torch.cat([inputs.to(controls), controls], dim=-1)
-        return self.encoder(inputs, lengths)
+        return self.encoder([*terms, self._controls(controls, batch, steps)], lengths)
 
     def teacher_force(self, z: Tensor, targets: Tensor, controls: Tensor | None = None) -> Tensor:
         """Logits of each step, given z and the true steps before it.
 
         Args:
             z: (batch, z_size).
-            targets: (batch, max_seq_len, output_depth), any dtype.
+            targets: (batch, max_seq_len, output_depth), any dtype, or classes as for
+                :meth:`encode`.
             controls: as for :meth:`encode`.
 
         Returns:
@@ -108,14 +109,14 @@ class MusicVAE(nn.Module):
             ValueError: a shape does not fit the config.
         """
         self._check_latent(z)
-        self._check_width("targets", targets, self.config.output_depth)
+        terms = self._terms("targets", targets, self.config.output_depth)
         batch, steps = targets.shape[:2]
         if (batch, steps) != (z.shape[0], self.config.max_seq_len):
             raise ValueError(
                 f"targets have (batch, steps) {(batch, steps)}, wanted "
                 f"{(z.shape[0], self.config.max_seq_len)}"
             )
-        return self.decoder.teacher_force(z, targets, self._controls(controls, batch, steps))
+        return self.decoder.teacher_force(z, terms, self._controls(controls, batch, steps))
 
     def reconstruction_loss(
         self, logits: Tensor, targets: Tensor, lengths: Tensor | None = None
@@ -123,7 +124,8 @@ class MusicVAE(nn.Module):
         """Negative log-likelihood of `targets` under `logits`, summed over parts and steps.
 
         Args:
-            logits, targets: (batch, steps, output_depth).
+            logits: (batch, steps, output_depth).
+            targets: likewise, or classes as for :meth:`encode`.
             lengths: (batch,) steps that count; (batch, segments) for segments of their own
                 lengths; None: all.
 
@@ -140,14 +142,9 @@ class MusicVAE(nn.Module):
 
     def part_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Cross entropy of each part at each step, in nats: (batch, steps, parts)."""
-        depths = self.config.output_depths
-        losses = [
-            categorical_loss(part_logits, part_targets)
-            for part_logits, part_targets in zip(
-                logits.split(depths, -1), targets.split(depths, -1), strict=True
-            )
-        ]
-        return torch.stack(losses, dim=-1)
+        terms = self._terms("targets", targets, self.config.output_depth)
+        parts = zip(logits.split(self.config.output_depths, -1), terms, strict=True)
+        return torch.stack([categorical_loss(part, truth) for part, truth in parts], dim=-1)
 
     @torch.no_grad()
     def decode(
@@ -201,11 +198,21 @@ class MusicVAE(nn.Module):
         if z.dim() != 2 or z.shape[1] != self.config.z_size:
             raise ValueError(f"z has shape {tuple(z.shape)}, wanted (batch, {self.config.z_size})")
 
-    def _check_width(self, name: str, tensor: Tensor, depth: int) -> None:
-        if tensor.dim() != 3 or tensor.shape[-1] != depth:
-            raise ValueError(
-                f"{name} have shape {tuple(tensor.shape)}, wanted (batch, steps, {depth})"
-            )
+    def _terms(self, name: str, rows: Tensor, depth: int) -> list[Term]:
+        """One-hot rows, dense or as classes, as a term for each part."""
+        depths = self.config.output_depths if depth == self.config.output_depth else (depth,)
+        width = rows.shape[-1] if rows.dim() == 3 else None
+        if width == depth:
+            return list(rows.to(self.encoder.mean.weight).split(depths, dim=-1))
+        if width == len(depths) and rows.dtype == torch.int64:
+            # Class -1 is a row of zeros.
+            if bool(((rows < -1) | (rows >= rows.new_tensor(depths))).any()):
+                raise ValueError(f"{name} hold classes beyond the depths {depths}")
+            return [OneHot(rows[..., i], size) for i, size in enumerate(depths)]
+        raise ValueError(
+            f"{name} have shape {tuple(rows.shape)}, wanted (batch, steps, {depth}) "
+            f"or int64 classes (batch, steps, {len(depths)})"
+        )
 
     def _controls(self, controls: Tensor | None, batch: int, steps: int) -> Tensor:
         """Controls as (batch, steps, control_depth) floats on the model's device."""

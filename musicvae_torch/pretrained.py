@@ -86,22 +86,25 @@ def load_checkpoint(
         CheckpointError: a file is missing or corrupt, of another kind, or of other sizes.
     """
     config = read_config(folder)
+    path = Path(folder) / CONFIG_FILE
     if config.get("kind") != kind:
-        raise CheckpointError(f"{folder}: holds a {config.get('kind')!r}, wanted a {kind!r}")
+        raise CheckpointError(f"{path}: holds a {config.get('kind')!r}, wanted a {kind!r}")
+    sizes = config.get("model")
+    if not isinstance(sizes, dict):
+        raise CheckpointError(f"{path}: has no sizes under 'model'")
     try:
+        # Without memory, so that sizes out of all proportion fail on their weights, not on it.
         with torch.device("meta"):
-            network = build(config["model"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{Path(folder) / CONFIG_FILE}: {error}") from None
+            network = build(sizes)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: {_first_line(error)}") from None
     path = Path(folder) / WEIGHTS_FILE
     try:
-        weights = load_file(path, device=str(device))
+        weights = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path}: not readable as safetensors: {error}") from None
-    network = network.to_empty(device=device)
-    for module in network.modules():
-        if isinstance(module, LSTMWeights):
-            module.set_constants()
+        raise CheckpointError(
+            f"{path}: not readable as safetensors: {_first_line(error)}"
+        ) from None
     try:
         network.load_state_dict(
             {name: tensor.float() for name, tensor in weights.items()}, assign=True
@@ -109,7 +112,14 @@ def load_checkpoint(
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(f"{path}: does not fit {CONFIG_FILE}: {reason}") from None
-    return network.eval()
+    for module in network.modules():
+        if isinstance(module, LSTMWeights):
+            module.set_constants()
+    return network.to(device).eval()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def save_checkpoint(
@@ -123,6 +133,7 @@ def save_checkpoint(
     """Write `network` into `folder`; see :func:`load_checkpoint`."""
     folder = Path(folder)
     config = {"format_version": FORMAT_VERSION, "kind": kind, "model": sizes, **(records or {})}
+    text = json.dumps(config, indent=2) + "\n"  # before anything is written, as it may fail
     weights = {
         name: tensor.detach().to("cpu", dtype).contiguous()
         for name, tensor in network.state_dict().items()
@@ -130,4 +141,4 @@ def save_checkpoint(
     with replacing(folder / WEIGHTS_FILE) as path:
         save_file(weights, path, metadata={"format": "pt"})
     with replacing(folder / CONFIG_FILE) as path:
-        path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        path.write_text(text, encoding="utf-8")

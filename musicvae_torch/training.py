@@ -10,22 +10,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
-from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from musicvae_torch.config import MusicVAEConfig
-from musicvae_torch.dataset import Windows, training_batches
+from musicvae_torch.dataset import Windows, read_dataset, training_batches
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.trio import PARTS
+
+SAVE_EVERY = 100  # steps
 
 
 @dataclass(frozen=True)
@@ -62,52 +65,24 @@ class TrainingOptions:
         return span * self.decay_rate**step + self.min_learning_rate
 
 
-def one_hot(tokens: Tensor, depths: tuple[int, ...]) -> Tensor:
-    """(..., parts) int64 classes → (..., sum of depths) float32 rows, part beside part."""
-    rows = [functional.one_hot(tokens[..., i], depth) for i, depth in enumerate(depths)]
-    return torch.cat(rows, dim=-1).float()
-
-
 def standard_normal_kl(posterior: Normal) -> Tensor:
     """KL divergence from the prior, summed over the latent: (batch,), in nats."""
     prior = Normal(torch.zeros_like(posterior.mean), torch.ones_like(posterior.stddev))
     return kl_divergence(posterior, prior).sum(-1)
 
 
-class MusicVAETraining(lightning.LightningModule):
-    """The training and validation steps of a MusicVAE; batches are (batch, steps, parts) tokens."""
+class ScheduledTraining(lightning.LightningModule):
+    """What every training here shares: Adam with a decaying rate, and scores in checkpoints."""
 
-    def __init__(self, config: MusicVAEConfig, options: TrainingOptions) -> None:
+    def __init__(self, options: TrainingOptions) -> None:
         super().__init__()
         self.options = options
-        self.model = MusicVAE(config)
 
-    def elbo_terms(self, tokens: Tensor, noise: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Logits, targets, and each window's reconstruction loss and KL divergence in nats."""
-        targets = one_hot(tokens, self.model.config.output_depths)
-        posterior = self.model.encode(targets)
-        z = posterior.rsample() if noise else posterior.mean
-        logits = self.model.teacher_force(z, targets)
-        losses = self.model.reconstruction_loss(logits, targets)
-        return logits, targets, losses, standard_normal_kl(posterior)
-
-    def training_step(self, tokens: Tensor, _: int) -> Tensor:
-        _, _, losses, kl = self.elbo_terms(tokens, noise=True)
-        free_nats = self.options.free_bits * math.log(2.0)
-        loss = losses.mean() + self.options.max_beta * (kl - free_nats).clamp(min=0).mean()
-        self.log_dict({"train/nats": losses.mean(), "train/kl": kl.mean()}, prog_bar=True)
-        return loss
-
-    def validation_step(self, batch: list[Tensor], _: int) -> None:
-        logits, targets, losses, kl = self.elbo_terms(batch[0], noise=False)
-        scores = {"val/nats": losses.mean(), "val/kl": kl.mean()}
-        depths = self.model.config.output_depths
-        for name, guess, truth in zip(
-            PARTS, logits.split(depths, -1), targets.split(depths, -1), strict=True
-        ):
-            right = guess.argmax(-1) == truth.argmax(-1)
-            scores[f"val/accuracy_{name}"] = right.float().mean()
-        self.log_dict(scores, batch_size=len(losses))
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        scores = self.trainer.callback_metrics
+        checkpoint["validation_scores"] = {
+            name: float(value) for name, value in scores.items() if name.startswith("val/")
+        }
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.parameters(), lr=self.options.learning_rate)
@@ -120,10 +95,52 @@ class MusicVAETraining(lightning.LightningModule):
             group["lr"] = rate
 
 
+class MusicVAETraining(ScheduledTraining):
+    """The training and validation steps of a MusicVAE; batches are (batch, steps, parts) tokens."""
+
+    def __init__(self, config: MusicVAEConfig, options: TrainingOptions) -> None:
+        super().__init__(options)
+        self.model = MusicVAE(config)
+
+    def elbo_terms(self, tokens: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits, and each window's reconstruction loss and KL divergence in nats, at the
+        posterior's mean, or `noise` standard deviations from it."""
+        posterior = self.model.encode(tokens)
+        z = posterior.mean if noise is None else posterior.mean + posterior.stddev * noise
+        logits = self.model.teacher_force(z, tokens)
+        losses = self.model.reconstruction_loss(logits, tokens)
+        return logits, losses, standard_normal_kl(posterior)
+
+    def posterior_noise(self, batch: int) -> Tensor:
+        """The step's standard normal draws, (batch, z_size)."""
+        # From the seed and the step alone, so that a resumed training repeats them; the 1 keeps
+        # them apart from the draws of `training_batches`.
+        rng = np.random.default_rng([self.options.seed, self.global_step, 1])
+        shape = batch, self.model.config.z_size
+        return torch.from_numpy(rng.standard_normal(shape, np.float32)).to(self.device)
+
+    def training_step(self, tokens: Tensor, _index: int) -> Tensor:
+        _, losses, kl = self.elbo_terms(tokens, self.posterior_noise(len(tokens)))
+        free_nats = self.options.free_bits * math.log(2.0)
+        loss = losses.mean() + self.options.max_beta * (kl - free_nats).clamp(min=0).mean()
+        self.log_dict({"train/nats": losses.mean(), "train/kl": kl.mean()}, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: list[Tensor], _index: int) -> None:
+        tokens = batch[0]
+        logits, losses, kl = self.elbo_terms(tokens, noise=None)
+        scores = {"val/nats": losses.mean(), "val/kl": kl.mean()}
+        parts = zip(PARTS, logits.split(self.model.config.output_depths, -1), strict=True)
+        for index, (name, guess) in enumerate(parts):
+            right = guess.argmax(-1) == tokens[..., index]
+            scores[f"val/accuracy_{name}"] = right.float().mean()
+        self.log_dict(scores, batch_size=len(losses))
+
+
 class _TrainingStream(IterableDataset):
     """Batches from the one that the trainer's step counter stands at."""
 
-    def __init__(self, module: lightning.LightningDataModule, windows: Windows) -> None:
+    def __init__(self, module: WindowsDataModule, windows: Windows) -> None:
         self.module = module
         self.windows = windows
 
@@ -160,35 +177,106 @@ def fit(
     work: str | Path,
     device: str = "auto",
     monitor: str = "val/nats",
-) -> lightning.Trainer:
+) -> Path:
     """Train until `options.steps`, or go on where a training in `work` was stopped.
 
     Args:
         module, data: what to train on what.
         options: steps, clipping, validation.
-        work: folder for checkpoints (the last and the best) and metrics.csv.
+        work: folder for checkpoints (the last and the best) and, for each start, a metrics.csv.
         device: "auto", "cpu" or "cuda".
         monitor: the validation score whose lowest value is the best.
 
     Returns:
-        The trainer; ``trainer.checkpoint_callback.best_model_path`` is the best checkpoint.
+        The best checkpoint so far.
+
+    Raises:
+        KeyboardInterrupt: the training was stopped; its state is in `work`.
     """
     work = Path(work)
-    checkpoints = ModelCheckpoint(
-        dirpath=work, filename="best", monitor=monitor, save_last=True, enable_version_counter=False
+    best = ModelCheckpoint(
+        dirpath=work, filename="best", monitor=monitor, enable_version_counter=False
+    )
+    last = ModelCheckpoint(
+        dirpath=work,
+        filename="last",
+        every_n_train_steps=SAVE_EVERY,
+        save_on_exception=True,
+        enable_version_counter=False,
     )
     trainer = lightning.Trainer(
         accelerator={"cuda": "gpu"}.get(device, device),
         devices=1,
         max_steps=options.steps,
         gradient_clip_val=options.grad_clip,
-        val_check_interval=options.validate_every,
+        val_check_interval=min(options.validate_every, options.steps),  # at least one, for a best
         check_val_every_n_epoch=None,
-        callbacks=[checkpoints, TQDMProgressBar(refresh_rate=10)],
-        logger=CSVLogger(work, name="", version="log"),
+        callbacks=[best, last, TQDMProgressBar(refresh_rate=10)],
+        logger=CSVLogger(work, name="log"),
         log_every_n_steps=50,
         num_sanity_val_steps=0,
     )
-    last = work / "last.ckpt"
-    trainer.fit(module, data, ckpt_path=str(last) if last.is_file() else None)
-    return trainer
+    resume = work / "last.ckpt"
+    try:
+        trainer.fit(module, data, ckpt_path=str(resume) if resume.is_file() else None)
+    except SystemExit:  # Lightning's answer to Ctrl-C
+        raise KeyboardInterrupt from None
+    trainer.save_checkpoint(resume)
+    return Path(best.best_model_path)
+
+
+def train_musicvae(
+    data: str | Path,
+    validation: str | Path,
+    out: str | Path,
+    config: MusicVAEConfig,
+    options: TrainingOptions,
+    *,
+    work: str | Path | None = None,
+    device: str = "auto",
+    store: str = "float32",
+) -> Path:
+    """Train a MusicVAE and write the best of it, by validation, as a checkpoint folder.
+
+    Args:
+        data, validation: data sets of build-dataset, of different songs.
+        out: folder for the result.
+        config: sizes of the model.
+        options: how to train.
+        work: folder for what a later call needs to go on; None: `out` with ".training" added.
+        device: "auto", "cpu" or "cuda".
+        store: precision of the stored weights, "float32" or "float16".
+
+    Returns:
+        `out`.
+
+    Raises:
+        DatasetError: a data set cannot be read.
+        KeyboardInterrupt: stopped; the same call goes on.
+    """
+    windows = WindowsDataModule(read_dataset(data), read_dataset(validation), options)
+    lightning.seed_everything(options.seed, verbose=False)
+    module = MusicVAETraining(config, options)
+    best = fit(module, windows, options, work or f"{out}.training", device)
+    scores = load_best(module, best)
+    record = training_record(windows, options, scores)
+    module.model.save_pretrained(out, dtype=getattr(torch, store), records={"training": record})
+    return Path(out)
+
+
+def load_best(module: lightning.LightningModule, best: Path) -> dict[str, float]:
+    """Load the weights of a checkpoint of :func:`fit`; the validation scores they had."""
+    checkpoint = torch.load(best, map_location="cpu", weights_only=True)
+    module.load_state_dict(checkpoint["state_dict"])
+    return {"step": checkpoint["global_step"], **checkpoint["validation_scores"]}
+
+
+def training_record(
+    data: WindowsDataModule, options: TrainingOptions, scores: dict[str, float]
+) -> dict[str, Any]:
+    """What the weights were trained on, how, and how they score, for config.json."""
+    sizes = {
+        name: {"songs": len(windows.songs), "windows": len(windows.tokens)}
+        for name, windows in (("training", data.training), ("validation", data.validation))
+    }
+    return {"data": sizes, "options": asdict(options), "best": scores}

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from surrogate.accompany import Accompanist, Accompaniment, AccompanyOptions, accompany
+    from surrogate.accompany import Accompaniment, Accompanist, AccompanyOptions, accompany
     from surrogate.model import SurrogateConfig, SurrogateEncoder
 
 __all__ = [

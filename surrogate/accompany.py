@@ -1,7 +1,7 @@
 """The accompaniment pipeline: a melody in, the same melody with bass and drums out.
 
-    MIDI → melody's track → steps of the song's own beats → windows → surrogate → latents
-         → decoder → bass and drums → notes on the song's beats, beside the untouched melody
+MIDI → melody's track → steps of the song's own beats → windows → surrogate → latents
+     → decoder → bass and drums → notes on the song's beats, beside the untouched melody
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pretty_midi
 import torch
-from torch import Tensor
 
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.melody import melody_tokens
@@ -124,17 +123,14 @@ class Accompanist:
         )
 
     @torch.no_grad()
-    def _play(
-        self, melody: np.ndarray, options: AccompanyOptions
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _play(self, melody: np.ndarray, options: AccompanyOptions) -> tuple[np.ndarray, np.ndarray]:
         """Melody classes (steps,) → latents (windows, z_size) and trio tokens (steps, 3)."""
         device = self.musicvae.device
         size = self.musicvae.config.max_seq_len
         starts = _window_starts(len(melody), size)
         windows = [_pad(melody[start : start + size], size) for start in starts]
         heard = torch.from_numpy(np.stack(windows).astype(np.int64)).to(device)
-        depth = self.surrogate.config.input_depth
-        z = self.surrogate(torch.nn.functional.one_hot(heard, depth)).mean
+        z = self.surrogate(heard).mean
         generator = torch.Generator(device).manual_seed(options.seed)
         samples = self.musicvae.decode(z, temperature=options.temperature, generator=generator)
         tokens = np.zeros((len(melody), len(PARTS)), np.int16)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from musicvae_torch.encoder import Encoder
+from musicvae_torch.lstm import OneHot
 from musicvae_torch.pretrained import load_checkpoint, save_checkpoint
 
 
@@ -43,7 +44,10 @@ class SurrogateConfig:
         Raises:
             TypeError: a key is unknown.
         """
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
+        }
+        return cls(**fields)
 
 
 class SurrogateEncoder(nn.Module):
@@ -83,7 +87,8 @@ class SurrogateEncoder(nn.Module):
         """Predict latents.
 
         Args:
-            melody: (batch, max_seq_len, input_depth), one-hot, any dtype.
+            melody: (batch, max_seq_len) int64 classes, or (batch, max_seq_len, input_depth)
+                one-hot rows.
 
         Returns:
             A normal distribution whose ``mean`` and ``stddev`` are (batch, z_size).
@@ -91,7 +96,13 @@ class SurrogateEncoder(nn.Module):
         Raises:
             ValueError: the melody has another shape.
         """
-        wanted = (self.config.max_seq_len, self.config.input_depth)
-        if melody.dim() != 3 or tuple(melody.shape[1:]) != wanted:
-            raise ValueError(f"melody has shape {tuple(melody.shape)}, wanted (batch, *{wanted})")
-        return self.encoder(melody.to(self.encoder.mean.weight))
+        steps, depth = self.config.max_seq_len, self.config.input_depth
+        shape = tuple(melody.shape[1:])
+        if shape == (steps,) and melody.dtype == torch.int64:
+            return self.encoder([OneHot(melody, depth)])
+        if shape == (steps, depth):
+            return self.encoder([melody.to(self.encoder.mean.weight)])
+        raise ValueError(
+            f"melody has shape {tuple(melody.shape)}, wanted (batch, {steps}) int64 classes "
+            f"or (batch, {steps}, {depth}) one-hot rows"
+        )

@@ -89,9 +89,10 @@ def _section_windows(
                 tokens[track] = encoded
                 plays[track] = _bridge_gaps(_played_bars(section, track, bars))
     windows = []
-    for trio in product(*([track for track in part if track in tokens] for part in tracks)):
+    melodies, basses, drums = ([track for track in part if track in tokens] for part in tracks)
+    for trio in product(melodies, basses, drums):
         coverage = np.stack([plays[track] for track in trio])
-        together = coverage.all(0)
+        together = np.all(coverage, axis=0)
         # At the section's ends one part is enough, so that a cut section encodes like a whole one.
         together[:GAP_BARS] = coverage[:, :GAP_BARS].any()
         together[-GAP_BARS:] = coverage[:, -GAP_BARS:].any()

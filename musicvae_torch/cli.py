@@ -1,0 +1,180 @@
+"""The commands `build-dataset` and `train-musicvae`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def run_command(
+    prog: str, run: Callable[[argparse.Namespace], None], arguments: argparse.Namespace
+) -> int:
+    """Run a command's work; what the user can mend becomes one line and exit status 2."""
+    try:
+        run(arguments)
+    except KeyboardInterrupt:
+        print(f"{prog}: stopped", file=sys.stderr)
+        return 130
+    except (ValueError, OSError) as error:
+        print(f"{prog}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def sizes(text: str) -> tuple[int, ...]:
+    """Layer sizes as typed: "96" or "256,256"."""
+    try:
+        return tuple(int(size) for size in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"wanted numbers such as 256 or 256,256, not {text!r}")
+
+
+def programs(text: str) -> list[int]:
+    """Program ranges as typed: "0-31,80-87"."""
+    numbers: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        try:
+            numbers += range(int(first), int(last or first) + 1)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"wanted programs such as 0-31,80-87, not {text!r}")
+    if not numbers or min(numbers) < 0 or max(numbers) > 127:
+        raise argparse.ArgumentTypeError(f"programs run from 0 to 127, not {text!r}")
+    return numbers
+
+
+def build_dataset_main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="build-dataset",
+        description="Read every MIDI file in a folder and keep its 16-bar windows of melody, bass "
+        "and drums in one HDF5 file, for train-musicvae and train-surrogate.",
+        epilog="example: build-dataset midi/train -o train.h5 --hop 4 --max-windows 24",
+    )
+    parser.add_argument("folder", type=Path, metavar="MIDI_FOLDER", help="searched at any depth")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DATA.h5")
+    parser.add_argument(
+        "--hop", type=int, default=16, metavar="BARS", help="from window to window (default: 16)"
+    )
+    parser.add_argument(
+        "--max-windows", type=int, metavar="N", help="most windows of one song (default: all)"
+    )
+    parser.add_argument(
+        "--melody-programs",
+        type=programs,
+        default=list(range(32)),
+        metavar="RANGES",
+        help="programs that may be a melody (default: 0-31, as in Magenta)",
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: all cores)")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw of --max-windows")
+    return run_command("build-dataset", _build_dataset, parser.parse_args(argv))
+
+
+def _build_dataset(arguments: argparse.Namespace) -> None:
+    from musicvae_torch.dataset import build_dataset
+
+    counts = build_dataset(
+        arguments.folder,
+        arguments.out,
+        hop_bars=arguments.hop,
+        max_windows=arguments.max_windows,
+        melody_programs=arguments.melody_programs,
+        workers=arguments.workers,
+        seed=arguments.seed,
+    )
+    windows, used = counts.pop("windows"), counts.pop("used")
+    print(f"{arguments.out}: {windows} windows of {used} songs")
+    for reason, files in counts.most_common():
+        print(f"left out: {files} files: {reason}")
+
+
+def add_training_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments that every training command has."""
+    parser.add_argument("data", type=Path, metavar="DATA.h5", help="made by build-dataset")
+    parser.add_argument(
+        "--validation", type=Path, required=True, metavar="DATA.h5", help="songs of their own"
+    )
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        metavar="FOLDER",
+        help="checkpoints and logs; a stopped training goes on from here (default: OUT.training)",
+    )
+    parser.add_argument("--steps", type=int, default=20_000, help="optimiser steps in all")
+    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="windows a step")
+    parser.add_argument("--learning-rate", type=float, default=1e-3, metavar="R")
+    parser.add_argument(
+        "--decay-rate", type=float, default=0.9999, metavar="R", help="of the learning rate, a step"
+    )
+    parser.add_argument(
+        "--transpose", type=int, default=5, metavar="N", help="random shift, semitones either way"
+    )
+    parser.add_argument("--validate-every", type=int, default=500, metavar="STEPS")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument(
+        "--store", default="float32", choices=["float32", "float16"], help="precision of the file"
+    )
+
+
+def train_main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="train-musicvae",
+        description="Train a MusicVAE of trios on a data set of build-dataset. Stop it with "
+        "Ctrl-C whenever you like: the same command goes on where it stopped.",
+        epilog="example: train-musicvae train.h5 --validation validation.h5 -o my_trio "
+        "--encoder 256 --decoder 256 --latent 256",
+    )
+    add_training_arguments(parser)
+    parser.add_argument("--config", default="hier-trio_16bar", help="kind of model")
+    parser.add_argument("--encoder", type=sizes, metavar="UNITS", help="per layer, e.g. 256,256")
+    parser.add_argument("--decoder", type=sizes, metavar="UNITS", help="per layer")
+    parser.add_argument("--latent", type=int, metavar="N", help="dimensions of the latent")
+    parser.add_argument("--free-bits", type=float, default=256, help="of KL divergence a window")
+    parser.add_argument("--max-beta", type=float, default=0.2, help="weight of the KL divergence")
+    return run_command("train-musicvae", _train, parser.parse_args(argv))
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from musicvae_torch.config import get_config
+    from musicvae_torch.training import TrainingOptions, train_musicvae
+
+    chosen = {
+        "enc_rnn_size": arguments.encoder,
+        "dec_rnn_size": arguments.decoder,
+        "z_size": arguments.latent,
+    }
+    config = get_config(
+        arguments.config, **{name: size for name, size in chosen.items() if size is not None}
+    )
+    options = TrainingOptions(
+        **training_options(arguments), free_bits=arguments.free_bits, max_beta=arguments.max_beta
+    )
+    folder = train_musicvae(
+        arguments.data,
+        arguments.validation,
+        arguments.out,
+        config,
+        options,
+        work=arguments.work,
+        device=arguments.device,
+        store=arguments.store,
+    )
+    print(f"{folder}: trained")
+
+
+def training_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The fields of ``TrainingOptions`` among :func:`add_training_arguments`' values."""
+    return {
+        "batch_size": arguments.batch_size,
+        "steps": arguments.steps,
+        "learning_rate": arguments.learning_rate,
+        "decay_rate": arguments.decay_rate,
+        "max_transpose": arguments.transpose,
+        "validate_every": arguments.validate_every,
+        "seed": arguments.seed,
+    }

@@ -1,0 +1,131 @@
+"""Sizes: what is registered, what is refused, and what importing the package costs."""
+
+import json
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import musicvae_torch
+from musicvae_torch.config import CONFIGS, ConfigError, MusicVAEConfig, get_config
+
+SIZES: dict[str, Any] = {
+    "name": "tiny",
+    "max_seq_len": 8,
+    "input_depth": 15,
+    "output_depths": (6, 5, 4),
+    "z_size": 4,
+    "enc_rnn_size": (8,),
+    "dec_rnn_size": (8,),
+    "decoder_level_lengths": (2, 4),
+}
+
+
+def test_registry_has_magentas_sizes() -> None:
+    hierdec, hier = CONFIGS["hierdec-trio_16bar"], CONFIGS["hier-trio_16bar"]
+    for config in (hierdec, hier):
+        assert (config.max_seq_len, config.z_size, config.control_depth) == (256, 512, 0)
+        assert config.output_depths == (90, 90, 512)
+        assert config.input_depth == config.output_depth == 692
+        assert config.dec_rnn_size == (1024, 1024)
+        assert config.decoder_level_lengths == (16, 16)
+    assert (hierdec.enc_rnn_size, hierdec.encoder_level_lengths) == ((2048, 2048), ())
+    assert (hier.enc_rnn_size, hier.encoder_level_lengths) == ((1024,), (16, 16))
+    assert not hierdec.is_hierarchical_encoder and hier.is_hierarchical_encoder
+
+
+def test_get_config() -> None:
+    assert get_config("hier-trio_16bar") is CONFIGS["hier-trio_16bar"]
+    smaller = get_config("hier-trio_16bar", z_size=32, dec_rnn_size=[64])
+    assert smaller == replace(CONFIGS["hier-trio_16bar"], z_size=32, dec_rnn_size=(64,))
+
+
+def test_unknown_name_lists_the_choices() -> None:
+    with pytest.raises(ConfigError) as caught:
+        get_config("hier-trio_32bar")
+    message = str(caught.value)
+    assert "\n" not in message and "'hier-trio_32bar'" in message
+    assert all(name in message for name in CONFIGS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"z_size": 0}, "z_size"),
+        ({"z_size": 4.0}, "z_size"),
+        ({"z_size": True}, "z_size"),
+        ({"z_size": "4"}, "z_size"),
+        ({"z_size": (4,)}, "z_size"),
+        ({"z_size": None}, "z_size"),
+        ({"control_depth": -1}, "control_depth"),
+        ({"enc_rnn_size": 8}, "enc_rnn_size"),
+        ({"enc_rnn_size": ()}, "enc_rnn_size"),
+        ({"dec_rnn_size": (8, 0)}, "dec_rnn_size"),
+        ({"output_depths": [[6]]}, "output_depths"),
+        ({"output_depths": "654"}, "output_depths"),
+        ({"decoder_level_lengths": 8}, "decoder_level_lengths"),
+        ({"decoder_level_lengths": ()}, "decoder_level_lengths"),
+        ({"decoder_level_lengths": (8,)}, "(segments, steps in a segment)"),
+        ({"decoder_level_lengths": (2, 2, 2)}, "(segments, steps in a segment)"),
+        ({"decoder_level_lengths": (2, 5)}, "multiply to 10, not to max_seq_len 8"),
+        ({"encoder_level_lengths": (4, 4)}, "multiply to 16, not to max_seq_len 8"),
+        ({"encoder_level_lengths": (-4, -2)}, "encoder_level_lengths"),
+        ({"name": 3}, "name must be text"),
+    ],
+)
+def test_bad_sizes_are_refused_in_one_line(changes: dict[str, Any], fault: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        MusicVAEConfig(**{**SIZES, **changes})
+    assert fault in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_from_dict_names_unknown_and_missing_keys() -> None:
+    with pytest.raises(ConfigError, match="unknown keys.*'zsize'"):
+        MusicVAEConfig.from_dict({**SIZES, "zsize": 4})
+    with pytest.raises(ConfigError, match="'z_size'"):
+        MusicVAEConfig.from_dict({name: size for name, size in SIZES.items() if name != "z_size"})
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        *CONFIGS.values(),
+        MusicVAEConfig(**SIZES, encoder_level_lengths=(2, 2, 2), control_depth=3),
+    ],
+    ids=lambda config: config.name,
+)
+def test_round_trip_through_json(config: MusicVAEConfig) -> None:
+    again = MusicVAEConfig.from_dict(json.loads(json.dumps(config.to_dict())))
+    assert again == config and hash(again) == hash(config)
+
+
+def test_is_frozen() -> None:
+    config = MusicVAEConfig(**SIZES)
+    with pytest.raises(FrozenInstanceError):
+        config.z_size = 5  # type: ignore[misc]
+
+
+def test_import_does_not_wait_for_torch() -> None:
+    script = (
+        "import sys, musicvae_torch\n"
+        "assert musicvae_torch.get_config('hier-trio_16bar') in musicvae_torch.CONFIGS.values()\n"
+        "assert not {'torch', 'numpy', 'lightning'} & set(sys.modules)\n"
+    )
+    # With -c, Python looks for modules in the working directory: installed or not, it is found.
+    home = Path(musicvae_torch.__file__).parents[1]
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=home)
+    assert done.returncode == 0, done.stderr
+
+
+def test_package_exports() -> None:
+    for name in musicvae_torch.__all__:
+        assert getattr(musicvae_torch, name).__class__.__name__ != "module"
+    assert not hasattr(musicvae_torch, "nonsense")
+    with pytest.raises(AttributeError, match="'musicvae_torch' has no attribute 'nonsense'"):
+        _ = musicvae_torch.nonsense
+    with pytest.raises(ImportError, match="nonsense"):
+        from musicvae_torch import nonsense  # noqa: F401
