@@ -29,7 +29,9 @@ def sizes(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(size) for size in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"wanted numbers such as 256 or 256,256, not {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"wanted numbers such as 256 or 256,256, not {text!r}"
+        ) from None
 
 
 def programs(text: str) -> list[int]:
@@ -40,7 +42,9 @@ def programs(text: str) -> list[int]:
         try:
             numbers += range(int(first), int(last or first) + 1)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"wanted programs such as 0-31,80-87, not {text!r}")
+            raise argparse.ArgumentTypeError(
+                f"wanted programs such as 0-31,80-87, not {text!r}"
+            ) from None
     if not numbers or min(numbers) < 0 or max(numbers) > 127:
         raise argparse.ArgumentTypeError(f"programs run from 0 to 127, not {text!r}")
     return numbers

@@ -159,9 +159,9 @@ def read_dataset(path: str | Path) -> Windows:
         with h5py.File(path, "r") as file:
             songs = [song.decode() for song in file["songs"][:]]
             windows = Windows(tokens=file["tokens"][:], song=file["song"][:], songs=songs)
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise DatasetError(f"{path}: not a data set of build-dataset ({error})") from None
-    if windows.tokens.ndim != 3 or len(windows.song) != len(windows.tokens):
+    if windows.tokens.shape[1:] != (256, 3) or len(windows.song) != len(windows.tokens):
         raise DatasetError(f"{path}: tokens have shape {windows.tokens.shape}, wanted (n, 256, 3)")
     return windows
 

@@ -9,6 +9,7 @@ rate that decays exponentially to a floor.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
@@ -28,7 +29,7 @@ from musicvae_torch.dataset import Windows, read_dataset, training_batches
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.trio import PARTS
 
-SAVE_EVERY = 100  # steps
+SAVE_EVERY = 60.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,31 @@ class WindowsDataModule(lightning.LightningDataModule):
         return DataLoader(TensorDataset(tokens), batch_size=self.options.batch_size)
 
 
+class _KeepLast(Checkpoint):
+    """Saves, now and then, what a stopped training goes on from.
+
+    Only between a step and the next where no validation is due, and after a validation: from
+    anywhere else Lightning goes on with a step, or part of a validation, left out.
+    """
+
+    def __init__(self, path: Path, validate_every: int) -> None:
+        self.path = path
+        self.validate_every = validate_every
+        self.saved = time.monotonic()
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: object) -> None:
+        due = trainer.global_step % self.validate_every == 0
+        if not due and time.monotonic() - self.saved >= SAVE_EVERY:
+            self._save(trainer)
+
+    def on_validation_end(self, trainer: lightning.Trainer, *_: object) -> None:
+        self._save(trainer)
+
+    def _save(self, trainer: lightning.Trainer) -> None:
+        trainer.save_checkpoint(self.path)
+        self.saved = time.monotonic()
+
+
 def fit(
     module: lightning.LightningModule,
     data: lightning.LightningDataModule,
@@ -191,37 +217,32 @@ def fit(
         The best checkpoint so far.
 
     Raises:
-        KeyboardInterrupt: the training was stopped; its state is in `work`.
+        KeyboardInterrupt: the training was stopped; its state of a minute ago, or less, is in
+            `work`.
     """
     work = Path(work)
     best = ModelCheckpoint(
         dirpath=work, filename="best", monitor=monitor, enable_version_counter=False
     )
-    last = ModelCheckpoint(
-        dirpath=work,
-        filename="last",
-        every_n_train_steps=SAVE_EVERY,
-        save_on_exception=True,
-        enable_version_counter=False,
-    )
+    last = work / "last.ckpt"
+    validate_every = min(options.validate_every, options.steps)  # at least once, for a best
     trainer = lightning.Trainer(
         accelerator={"cuda": "gpu"}.get(device, device),
         devices=1,
         max_steps=options.steps,
         gradient_clip_val=options.grad_clip,
-        val_check_interval=min(options.validate_every, options.steps),  # at least one, for a best
+        val_check_interval=validate_every,
         check_val_every_n_epoch=None,
-        callbacks=[best, last, TQDMProgressBar(refresh_rate=10)],
+        callbacks=[best, _KeepLast(last, validate_every), TQDMProgressBar(refresh_rate=10)],
         logger=CSVLogger(work, name="log"),
         log_every_n_steps=50,
         num_sanity_val_steps=0,
     )
-    resume = work / "last.ckpt"
     try:
-        trainer.fit(module, data, ckpt_path=str(resume) if resume.is_file() else None)
+        trainer.fit(module, data, ckpt_path=str(last) if last.is_file() else None)
     except SystemExit:  # Lightning's answer to Ctrl-C
         raise KeyboardInterrupt from None
-    trainer.save_checkpoint(resume)
+    trainer.save_checkpoint(last)
     return Path(best.best_model_path)
 
 

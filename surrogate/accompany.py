@@ -16,7 +16,7 @@ import pretty_midi
 import torch
 
 from musicvae_torch.model import MusicVAE
-from musicvae_torch.notes.melody import melody_tokens
+from musicvae_torch.notes.melody import melody_notes, melody_tokens
 from musicvae_torch.notes.midi import read_midi
 from musicvae_torch.notes.trio import PARTS, part_notes, to_tokens
 from musicvae_torch.notes.vocabulary import (
@@ -30,6 +30,7 @@ from musicvae_torch.pretrained import CheckpointError, shipped_checkpoint
 from surrogate.grid import StepGrid
 from surrogate.melody_choice import choose_melody
 from surrogate.model import SurrogateEncoder
+from surrogate.silence import StepNote, fill_silent_bars, sounding_bars
 
 MUSICVAE = "trio_16bar_small"
 SURROGATE = "trio_16bar_small_surrogate"
@@ -57,17 +58,12 @@ class Accompaniment:
     Attributes:
         midi: the melody as it was, with a bass and a drum track.
         melody: index of the melody's track in the input.
-        first_bar: where the accompaniment begins, in bars of 16 steps.
         latents: (windows, z_size), the prediction for each window.
-        tokens: (steps, 3) classes of the melody as read and of the parts as written, from
-            `first_bar` on.
     """
 
     midi: pretty_midi.PrettyMIDI
     melody: int
-    first_bar: int
     latents: np.ndarray
-    tokens: np.ndarray
 
 
 class Accompanist:
@@ -114,13 +110,10 @@ class Accompanist:
         index = choose_melody(midi, options.melody)
         first_bar, melody = _melody_bars(midi, index)
         latents, tokens = self._play(melody, options)
-        return Accompaniment(
-            midi=_arrange(midi, index, first_bar, tokens),
-            melody=index,
-            first_bar=first_bar,
-            latents=latents,
-            tokens=tokens,
-        )
+        wanted = sounding_bars(melody_notes(melody), len(melody) // STEPS_PER_BAR)
+        bass, drums = (fill_silent_bars(part, wanted) for part in part_notes(tokens)[1:])
+        arrangement = _arrange(midi, index, first_bar * STEPS_PER_BAR, bass, drums)
+        return Accompaniment(arrangement, index, latents)
 
     @torch.no_grad()
     def _play(self, melody: np.ndarray, options: AccompanyOptions) -> tuple[np.ndarray, np.ndarray]:
@@ -134,11 +127,9 @@ class Accompanist:
         generator = torch.Generator(device).manual_seed(options.seed)
         samples = self.musicvae.decode(z, temperature=options.temperature, generator=generator)
         tokens = np.zeros((len(melody), len(PARTS)), np.int16)
-        # Back to front, so that where the last window overlaps the one before, the earlier wins.
+        # Back to front: where the last window overlaps the one before, the earlier one stays.
         for start, sample in reversed(list(zip(starts, samples.cpu().numpy(), strict=True))):
-            played = to_tokens(sample)[: len(melody) - start]
-            tokens[start : start + size] = played
-        tokens[:, 0] = melody
+            tokens[start : start + size] = to_tokens(sample)[: len(melody) - start]
         return z.cpu().numpy(), tokens
 
 
@@ -199,16 +190,18 @@ def _pad(window: np.ndarray, size: int) -> np.ndarray:
 
 
 def _arrange(
-    midi: pretty_midi.PrettyMIDI, melody: int, first_bar: int, tokens: np.ndarray
+    midi: pretty_midi.PrettyMIDI,
+    melody: int,
+    offset: int,
+    bass: list[StepNote],
+    drums: list[StepNote],
 ) -> pretty_midi.PrettyMIDI:
-    """The melody's track of `midi`, and the parts in `tokens` on the beats of the same song."""
+    """The melody's track of `midi`, and parts that begin at step `offset` on its own beats."""
     grid = StepGrid(midi)
     arrangement = copy.deepcopy(midi)
     arrangement.instruments = [arrangement.instruments[melody]]
-    offset = first_bar * STEPS_PER_BAR
-    for name, notes in list(zip(PARTS, part_notes(tokens), strict=True))[1:]:
-        is_drum = name == "drums"
-        track = pretty_midi.Instrument(0 if is_drum else ELECTRIC_BASS, is_drum, name)
+    for name, program, notes in (("bass", ELECTRIC_BASS, bass), ("drums", 0, drums)):
+        track = pretty_midi.Instrument(program, is_drum=name == "drums", name=name)
         track.notes = [
             pretty_midi.Note(
                 OUTPUT_VELOCITY,

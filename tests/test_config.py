@@ -83,7 +83,7 @@ def test_bad_sizes_are_refused_in_one_line(changes: dict[str, Any], fault: str) 
 
 
 def test_from_dict_names_unknown_and_missing_keys() -> None:
-    with pytest.raises(ConfigError, match="unknown keys.*'zsize'"):
+    with pytest.raises(ConfigError, match=r"unknown keys.*'zsize'"):
         MusicVAEConfig.from_dict({**SIZES, "zsize": 4})
     with pytest.raises(ConfigError, match="'z_size'"):
         MusicVAEConfig.from_dict({name: size for name, size in SIZES.items() if name != "z_size"})

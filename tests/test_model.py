@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.devices import pick_device
 from musicvae_torch.heads import sample_categorical
 from musicvae_torch.lstm import BidirectionalLSTM, LSTMStack, LSTMWeights, OneHot
 from musicvae_torch.model import MusicVAE
@@ -532,7 +533,9 @@ def test_terms_lie_side_by_side() -> None:
     assert error(ours, expected) < 1e-12
     order = torch.tensor([2, 3, 0, 1, 4])  # the first term is what the bias is added to
     turned = copy.deepcopy(stack)
-    turned[0].weight_ih.copy_(turned[0].weight_ih[:, order])
+    bottom = turned[0]
+    assert isinstance(bottom, LSTMWeights)
+    bottom.weight_ih.copy_(bottom.weight_ih[:, order])
     ours = turned([fixed, OneHot(classes, 2), inputs[..., :1]], states)
     assert error(ours, expected) < 1e-12
 
@@ -581,6 +584,15 @@ def test_new_weights_are_drawn_as_magentas() -> None:
             assert 0.97 * bound < float(parameter.abs().max()) <= bound, name
         elif "initial_state" in name or name.startswith("encoder"):
             assert 0.0008 < float(parameter.std()) < 0.0012, name
+
+
+def test_devices_are_picked_by_name() -> None:
+    assert pick_device("cpu") == torch.device("cpu")
+    assert pick_device().type == ("cuda" if torch.cuda.is_available() else "cpu")
+    for name in ["nonsense", "cuda:99", ""]:
+        with pytest.raises(ValueError, match=f"device '{name}' cannot be used here") as caught:
+            pick_device(name)
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.cuda

@@ -90,7 +90,7 @@ def test_a_loaded_model_can_be_trained_without_touching_the_file(folder: Path) -
     with torch.no_grad():
         for parameter in model.parameters():
             assert parameter.requires_grad
-            parameter += 1
+            parameter.add_(1)
     model.save_pretrained(folder)
     assert contents(folder) != before
     again = MusicVAE.from_pretrained(folder)

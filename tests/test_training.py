@@ -5,18 +5,29 @@ from __future__ import annotations
 import csv
 import logging
 import math
-import warnings
+import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from musicvae_torch import training
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.dataset import Windows
-from musicvae_torch.training import MusicVAETraining, TrainingOptions, WindowsDataModule, fit
+from musicvae_torch.model import MusicVAE
+from musicvae_torch.pretrained import read_config
+from musicvae_torch.training import (
+    MusicVAETraining,
+    TrainingOptions,
+    WindowsDataModule,
+    fit,
+    train_musicvae,
+)
 
 CONFIG = MusicVAEConfig(
     name="tiny",
@@ -30,6 +41,14 @@ CONFIG = MusicVAEConfig(
 )
 
 
+# What Lightning says to developers of itself, of folders that are in use, and of single steps.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*LeafSpec"),
+    pytest.mark.filterwarnings("ignore:Checkpoint directory"),
+    pytest.mark.filterwarnings("ignore:You are trying to `self.log"),
+]
+
+
 class Stop(Exception):
     """What stops a training here."""
 
@@ -37,6 +56,8 @@ class Stop(Exception):
 class Recording(MusicVAETraining):
     """Notes the number and tokens of each step, and stops in the training or validation that
     follows so many steps."""
+
+    stops_with: type[BaseException] = Stop
 
     def __init__(self, options: TrainingOptions, stop: tuple[str, int] | None = None) -> None:
         torch.manual_seed(0)
@@ -46,23 +67,24 @@ class Recording(MusicVAETraining):
 
     def training_step(self, tokens: Tensor, index: int) -> Tensor:
         if self.stop == ("training", self.global_step):
-            raise Stop
+            raise self.stops_with
         self.seen.append((self.global_step, tokens))
         return super().training_step(tokens, index)
 
     def validation_step(self, batch: list[Tensor], index: int) -> None:
         if self.stop == ("validation", self.global_step) and index == 1:
-            raise Stop
+            raise self.stops_with
         super().validation_step(batch, index)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def quiet_lightning() -> Iterator[None]:
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    bar = training.TQDMProgressBar
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "TQDMProgressBar", lambda refresh_rate: bar(refresh_rate=0))
         yield
     logger.setLevel(level)
 
@@ -99,7 +121,7 @@ def test_objective(free_bits: float) -> None:
     for part, scores in enumerate(logits.split(CONFIG.output_depths, -1)):
         chosen = tokens[..., part : part + 1]
         nats -= scores.log_softmax(-1).gather(-1, chosen).sum((1, 2))
-    assert float(loss) == pytest.approx(float(nats.mean() + 0.7 * free.mean()), rel=1e-5)
+    assert float(loss.detach()) == pytest.approx(float(nats.mean() + 0.7 * free.mean()), rel=1e-5)
 
 
 def moments(module: MusicVAETraining, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -115,6 +137,11 @@ def test_noise_is_normal_and_of_the_seed_and_step_alone() -> None:
     torch.manual_seed(99)
     assert torch.equal(module.posterior_noise(5000), noise)
     assert not torch.equal(Recording(TrainingOptions(seed=4)).posterior_noise(5000), noise)
+
+    class Later(Recording):
+        global_step = 1
+
+    assert not torch.equal(Later(TrainingOptions(seed=3)).posterior_noise(5000), noise)
 
 
 def test_learning_rate_schedule() -> None:
@@ -150,9 +177,12 @@ def scores(work: Path, column: str) -> list[float]:
     return found
 
 
-def test_each_step_has_its_learning_rate(tmp_path: Path) -> None:
-    options = TrainingOptions(batch_size=2, steps=3, validate_every=3, decay_rate=0.5)
-    rates = []
+def test_each_step_has_its_learning_rate_and_a_clipped_gradient(tmp_path: Path) -> None:
+    options = TrainingOptions(
+        batch_size=2, steps=3, validate_every=3, decay_rate=0.5, grad_clip=0.01
+    )
+    rates: list[float] = []
+    norms: list[float] = []
 
     class Watched(Recording):
         def optimizer_step(self, *args: object, **kwargs: object) -> None:
@@ -161,35 +191,87 @@ def test_each_step_has_its_learning_rate(tmp_path: Path) -> None:
             rates.extend(group["lr"] for group in optimizer.param_groups)
             super().optimizer_step(*args, **kwargs)  # type: ignore[arg-type]
 
+        def on_train_batch_end(self, *_: object) -> None:
+            gradients = [p.grad for p in self.parameters() if p.grad is not None]
+            norms.append(float(torch.nn.utils.get_total_norm(gradients)))
+
     train(Watched(options), tmp_path)
+    assert norms == pytest.approx([0.01] * 3, rel=1e-3)
     assert rates == [options.learning_rate_at(step) for step in range(3)]
 
 
-@pytest.mark.parametrize("stop", [("training", 3), ("training", 4), ("validation", 4)])
-def test_a_stopped_training_goes_on_exactly(tmp_path: Path, stop: tuple[str, int]) -> None:
-    options = TrainingOptions(batch_size=2, steps=6, validate_every=2, free_bits=0, max_transpose=2)
-    whole = Recording(options)
-    train(whole, tmp_path / "whole")
+OPTIONS = TrainingOptions(batch_size=2, steps=9, validate_every=3, free_bits=0, max_transpose=2)
 
-    stopped = Recording(options, stop)
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recording, Path]:
+    """A training that nothing stops, and its folder."""
+    module, work = Recording(OPTIONS), tmp_path_factory.mktemp("whole")
+    train(module, work)
+    return module, work
+
+
+# Where it stops, the step that it then goes on with, and the seconds between saves.
+@pytest.mark.parametrize(
+    ("stop", "resumes_at", "save_every"),
+    [
+        (("training", 5), 5, 0),
+        (("training", 5), 3, 1000),
+        (("training", 6), 6, 0),
+        (("validation", 6), 5, 0),
+        (("training", 1), 0, 1000),
+    ],
+)
+def test_a_stopped_training_goes_on_exactly(
+    tmp_path: Path,
+    whole: tuple[Recording, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    stop: tuple[str, int],
+    resumes_at: int,
+    save_every: float,
+) -> None:
+    monkeypatch.setattr(training, "SAVE_EVERY", save_every)
+    stopped = Recording(OPTIONS, stop)
     with pytest.raises(Stop):
-        train(stopped, tmp_path / "stopped")
-    resumed = Recording(options)
+        train(stopped, tmp_path)
+    resumed = Recording(OPTIONS)
     torch.manual_seed(99)
-    with torch.no_grad():
-        for parameter in resumed.parameters():
-            parameter.zero_()
-    train(resumed, tmp_path / "stopped")
+    best = train(resumed, tmp_path)
 
     assert [step for step, _ in stopped.seen] == list(range(stop[1]))
-    assert [step for step, _ in resumed.seen] == list(range(stop[1], 6))
-    for (_, ours), (_, theirs) in zip(stopped.seen + resumed.seen, whole.seen, strict=True):
-        assert torch.equal(ours, theirs)
-    assert len({tokens.numpy().tobytes() for _, tokens in whole.seen}) == 6
+    assert [step for step, _ in resumed.seen] == list(range(resumes_at, 9))
+    expect_the_same(resumed, best, *whole)
+    expected = scores(whole[1], "val/nats")
+    assert len(expected) == 3
+    assert scores(tmp_path, "val/nats") == expected
+
+
+def expect_the_same(resumed: Recording, best: Path, whole: Recording, work: Path) -> None:
+    for (step, ours), (_, theirs) in zip(resumed.seen[::-1], whole.seen[::-1], strict=False):
+        assert torch.equal(ours, theirs), step
+    assert len({tokens.numpy().tobytes() for _, tokens in whole.seen}) == 9
     for (name, ours), theirs in zip(resumed.named_parameters(), whole.parameters(), strict=True):
         assert torch.equal(ours, theirs), name
-    logged = scores(tmp_path / "whole", "val/nats")
-    assert len(logged) == 3 and scores(tmp_path / "stopped", "val/nats") == logged
+    kept, expected = (
+        torch.load(path, map_location="cpu", weights_only=True)
+        for path in (best, work / "best.ckpt")
+    )
+    assert kept["global_step"] == expected["global_step"]
+    assert kept["validation_scores"] == expected["validation_scores"]
+    for name, ours in kept["state_dict"].items():
+        assert torch.equal(ours, expected["state_dict"][name]), name
+
+
+@pytest.mark.parametrize("steps", [5, 6])
+def test_a_finished_training_can_be_made_longer(
+    tmp_path: Path, whole: tuple[Recording, Path], steps: int
+) -> None:
+    train(Recording(replace(OPTIONS, steps=steps)), tmp_path)
+    longer = Recording(OPTIONS)
+    best = train(longer, tmp_path)
+    assert [step for step, _ in longer.seen] == list(range(steps, 9))
+    expect_the_same(longer, best, *whole)
+    assert scores(tmp_path, "val/nats") == scores(whole[1], "val/nats")
 
 
 def test_a_finished_training_is_left_as_it_is(tmp_path: Path) -> None:
@@ -204,6 +286,65 @@ def test_a_finished_training_is_left_as_it_is(tmp_path: Path) -> None:
     assert scores(tmp_path, "val/nats") == logged
     for ours, theirs in zip(again.parameters(), first.parameters(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_ctrl_c_ends_in_a_keyboard_interrupt(tmp_path: Path) -> None:
+    module = Recording(OPTIONS, ("training", 4))
+    module.stops_with = KeyboardInterrupt
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(module, tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, handler)  # Lightning leaves it ignored
+    resumed = Recording(OPTIONS)
+    train(resumed, tmp_path)
+    assert resumed.seen[0][0] == 3
+
+
+def write_windows(path: Path, windows: Windows) -> Path:
+    """The parts of a data set's file that training reads."""
+    with h5py.File(path, "w") as file:
+        file["tokens"], file["song"] = windows.tokens, windows.song
+        file.create_dataset("songs", data=windows.songs, dtype=h5py.string_dtype())
+    return path
+
+
+@pytest.mark.parametrize("store", ["float32", "float16"])
+def test_the_best_weights_are_kept(tmp_path: Path, store: str) -> None:
+    data = write_windows(tmp_path / "train.h5", random_windows(9, seed=1))
+    validation = write_windows(tmp_path / "validation.h5", random_windows(4, seed=2))
+    # The rate grows tenfold a step, so that the last weights are not the best.
+    options = TrainingOptions(batch_size=4, steps=6, validate_every=1, decay_rate=10.0, seed=4)
+    out = train_musicvae(
+        data, validation, tmp_path / "model", CONFIG, options, device="cpu", store=store
+    )
+
+    best = torch.load(tmp_path / "model.training" / "best.ckpt", weights_only=True)
+    logged = scores(tmp_path / "model.training", "val/nats")
+    assert len(logged) == 6 and min(logged) < logged[-1]
+    record = read_config(out)["training"]
+    assert record["best"]["step"] == best["global_step"] == logged.index(min(logged)) + 1
+    assert record["best"]["val/nats"] == pytest.approx(min(logged))
+    assert record["data"]["training"] == {"songs": 3, "windows": 9}
+    assert record["options"]["seed"] == 4
+    model = MusicVAE.from_pretrained(out)
+    assert model.config == CONFIG
+    for name, ours in model.state_dict().items():
+        theirs = best["state_dict"][f"model.{name}"]
+        assert torch.equal(ours, theirs.to(getattr(torch, store)).float()), name
+
+
+def test_the_seed_decides_the_weights(tmp_path: Path) -> None:
+    data = write_windows(tmp_path / "data.h5", random_windows(4, seed=1))
+
+    def trained(seed: int, name: str) -> bytes:
+        options = TrainingOptions(batch_size=2, steps=1, seed=seed)
+        out = train_musicvae(data, data, tmp_path / name, CONFIG, options, device="cpu")
+        return (out / "model.safetensors").read_bytes()
+
+    first = trained(1, "first")
+    assert trained(1, "again") == first and trained(2, "other") != first
 
 
 def test_a_training_shorter_than_a_validation_still_has_a_best(tmp_path: Path) -> None:

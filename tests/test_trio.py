@@ -113,7 +113,7 @@ def test_hops_leave_out_windows(hop_bars: int) -> None:
     assert np.array_equal(stacked(hopped), stacked(kept))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(some_tokens)
 def test_one_hot_rows_hold_the_tokens(tokens: np.ndarray) -> None:
     rows = to_one_hot(tokens)
@@ -162,7 +162,7 @@ def test_midi_has_a_track_for_each_part() -> None:
 def test_windows_come_back_from_their_midi(
     tmp_path: Path, golden_windows: dict[str, np.ndarray], name: str, qpm: float
 ) -> None:
-    for tokens in golden_windows[name]:
+    for tokens in golden_windows[name][::4]:
         to_midi(tokens, qpm).write(str(tmp_path / "window.mid"))
         (window,) = trio_windows(to_song(read_midi(tmp_path / "window.mid")))
         # A window may begin with a note-off whose note began before: that one is lost.

@@ -153,11 +153,11 @@ def tempo_change() -> mido.MidiFile:
 
 
 def metre_change() -> mido.MidiFile:
-    """17 bars of 4/4, four of 3/4, then 4/4 again, with a tempo change on the same tick.
+    """17 bars of 4/4, 22 of 3/4, then 4/4 again, with a tempo change on the same tick.
 
     A 4/4 that is said once more, and a tempo on another track than the first, change nothing.
     """
-    waltz, back = 17 * BAR, 17 * BAR + 4 * 3 * BEAT
+    waltz, back = 17 * BAR, 17 * BAR + 22 * 3 * BEAT
     conductor = [
         tempo(0, 120),
         metre(0, 4, 4),
@@ -166,7 +166,7 @@ def metre_change() -> mido.MidiFile:
         tempo(back, 90),
         metre(back + 5 * BAR, 4, 4),
     ]
-    tune, low, beat = trio(range(38), 30)
+    tune, low, beat = trio(range(51), 30)
     return song(conductor, [*tune, tempo(9 * BAR, 200), metre(9 * BAR, 5, 4)], low, beat)
 
 
@@ -213,7 +213,7 @@ def polyphony() -> mido.MidiFile:
         [tempo(0, 97), metre(0, 4, 4)],
         events(0, 0, scatter(55, 220)),
         events(1, 33, scatter(30, 120)),
-        events(DRUM_CHANNEL, 0, scatter(27, 220)),
+        events(DRUM_CHANNEL, 16, scatter(27, 220)),
     )
 
 
