@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+_EXTRA_OF = {"lightning": "train", "h5py": "train", "matplotlib": "plot"}
+
 
 def run_command(
     prog: str, run: Callable[[argparse.Namespace], None], arguments: argparse.Namespace
@@ -18,6 +20,13 @@ def run_command(
     except KeyboardInterrupt:
         print(f"{prog}: stopped", file=sys.stderr)
         return 130
+    except ModuleNotFoundError as error:
+        extra = _EXTRA_OF.get(error.name or "")
+        if extra is None:
+            raise
+        hint = f"pip install 'musicvae-torch[{extra}]'"
+        print(f"{prog}: this needs {error.name}, which is not installed: {hint}", file=sys.stderr)
+        return 2
     except (ValueError, OSError) as error:
         print(f"{prog}: {error}", file=sys.stderr)
         return 2
@@ -115,6 +124,16 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
         "--decay-rate", type=float, default=0.9999, metavar="R", help="of the learning rate, a step"
     )
     parser.add_argument(
+        "--adam-beta2", type=float, default=0.999, metavar="B", help="lower is steadier"
+    )
+    parser.add_argument(
+        "--grad-norm-limit",
+        type=float,
+        default=10_000,
+        metavar="N",
+        help="skip steps with a longer gradient",
+    )
+    parser.add_argument(
         "--transpose", type=int, default=5, metavar="N", help="random shift, semitones either way"
     )
     parser.add_argument("--validate-every", type=int, default=500, metavar="STEPS")
@@ -178,6 +197,8 @@ def training_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "steps": arguments.steps,
         "learning_rate": arguments.learning_rate,
         "decay_rate": arguments.decay_rate,
+        "adam_beta2": arguments.adam_beta2,
+        "grad_norm_limit": arguments.grad_norm_limit,
         "max_transpose": arguments.transpose,
         "validate_every": arguments.validate_every,
         "seed": arguments.seed,

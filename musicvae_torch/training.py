@@ -43,7 +43,10 @@ class TrainingOptions:
         free_bits: bits of KL divergence of a window that cost nothing.
         learning_rate, decay_rate, min_learning_rate: the rate at step t is
             (learning_rate - min) * decay_rate**t + min.
-        grad_clip: largest norm of the gradient.
+        adam_beta2: decay of Adam's second moment.
+        grad_clip: longer gradients are scaled down to this norm.
+        grad_norm_limit: a step whose gradient is longer than this, before scaling, counts as an
+            explosion: its gradient is set to zero (Magenta's grad_norm_clip_to_zero).
         max_transpose: training windows are shifted at random by up to this many semitones.
         validate_every: steps between validations.
         seed: of the weights, the batches and the posterior noise.
@@ -56,7 +59,9 @@ class TrainingOptions:
     learning_rate: float = 1e-3
     decay_rate: float = 0.9999
     min_learning_rate: float = 1e-5
+    adam_beta2: float = 0.999
     grad_clip: float = 1.0
+    grad_norm_limit: float = 10_000
     max_transpose: int = 5
     validate_every: int = 500
     seed: int = 0
@@ -86,7 +91,21 @@ class ScheduledTraining(lightning.LightningModule):
         }
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.parameters(), lr=self.options.learning_rate)
+        betas = (0.9, self.options.adam_beta2)
+        return torch.optim.Adam(self.parameters(), lr=self.options.learning_rate, betas=betas)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters(), self.options.grad_clip)
+        self.log("train/gradient_norm", norm)
+        if not norm <= self.options.grad_norm_limit:  # not a number fails this too
+            for parameter in self.parameters():
+                if parameter.grad is not None:
+                    parameter.grad.zero_()
 
     def on_train_batch_start(self, _batch: Tensor, _index: int) -> None:
         rate = self.options.learning_rate_at(self.global_step)
@@ -230,7 +249,6 @@ def fit(
         accelerator={"cuda": "gpu"}.get(device, device),
         devices=1,
         max_steps=options.steps,
-        gradient_clip_val=options.grad_clip,
         val_check_interval=validate_every,
         check_val_every_n_epoch=None,
         callbacks=[best, _KeepLast(last, validate_every), TQDMProgressBar(refresh_rate=10)],

@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from surrogate.accompany import Accompaniment, Accompanist, AccompanyOptions, accompany
     from surrogate.model import SurrogateConfig, SurrogateEncoder
+    from surrogate.pipeline import Accompaniment, Accompanist, AccompanyOptions, accompany
 
 __all__ = [
     "Accompaniment",
@@ -21,6 +21,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        home = "surrogate.model" if name.startswith("Surrogate") else "surrogate.accompany"
+        home = "surrogate.model" if name.startswith("Surrogate") else "surrogate.pipeline"
         return getattr(import_module(home), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+from musicvae_torch.cli import run_command
 
 EXAMPLES = """examples:
   accompany tune.mid -o band.mid
@@ -53,21 +56,15 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status: 0, or 2 for what the user can mend."""
     arguments = parser().parse_args(argv)
     if arguments.out is None and not arguments.list_tracks:
         parser().error("say where the result goes: -o OUT.mid")
-    try:
-        return _run(arguments)
-    except KeyboardInterrupt:
-        return 130
-    except (ValueError, OSError) as error:
-        print(f"accompany: {error}", file=sys.stderr)
-        return 2
+    return run_command("accompany", _run, arguments)
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace) -> None:
     from musicvae_torch.notes.midi import read_midi
     from surrogate.melody_choice import choose_melody, summarize_tracks
 
@@ -76,12 +73,12 @@ def _run(arguments: argparse.Namespace) -> int:
         melody = choose_melody(midi, arguments.melody)
         for track in summarize_tracks(midi):
             print(f"{track}{'  <- melody' if track.index == melody else ''}")
-        return 0
+        return
 
     from musicvae_torch.devices import pick_device
     from musicvae_torch.files import replacing
-    from surrogate.accompany import Accompanist, AccompanyOptions
     from surrogate.piano_roll import draw_piano_roll
+    from surrogate.pipeline import Accompanist, AccompanyOptions
 
     options = AccompanyOptions(arguments.melody, arguments.temperature, arguments.seed)
     pair = Accompanist.from_pretrained(
@@ -97,7 +94,6 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.plot:
         draw_piano_roll(result.midi, arguments.plot, title=arguments.midi.stem)
         print(f"{arguments.plot}: piano roll")
-    return 0
 
 
 if __name__ == "__main__":

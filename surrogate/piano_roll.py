@@ -21,6 +21,20 @@ def part_name(track: pretty_midi.Instrument) -> str:
     return "bass" if track.program in BASS_PROGRAMS else "melody"
 
 
+def check_picture(path: str | Path) -> None:
+    """Make sure that a picture can be drawn into `path`.
+
+    Raises:
+        ValueError: its ending names no picture format.
+        ModuleNotFoundError: matplotlib is not installed.
+    """
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    formats = FigureCanvasBase.get_supported_filetypes()
+    if Path(path).suffix.lstrip(".").lower() not in formats:
+        raise ValueError(f"{path}: no picture format; end it in .{', .'.join(sorted(formats))}")
+
+
 def draw_piano_roll(
     midi: pretty_midi.PrettyMIDI, path: str | Path, title: str = "", melody: int = 0
 ) -> None:
@@ -35,6 +49,7 @@ def draw_piano_roll(
     Raises:
         ValueError: the path's ending names no picture format.
     """
+    check_picture(path)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,0 +1,158 @@
+"""Every command and snippet of the README, and how the commands refuse what they cannot do."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pretty_midi
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+# Enough to run a training through, and no more; the last of two equal options counts.
+BRIEF = {
+    "train-musicvae": "--steps 2 --batch-size 2 --encoder 4 --decoder 4 --latent 2 --device cpu",
+    "train-surrogate": "--steps 2 --batch-size 2 --units 4 --device cpu",
+}
+
+
+def run(command: list[str], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that looks like the repo's to the README's commands, with MIDI to train on."""
+    folder = tmp_path_factory.mktemp("readme")
+    for name in ("examples", "tests"):
+        (folder / name).symlink_to(ROOT / name)
+    for split in ("train", "validation"):
+        shutil.copytree(
+            ROOT / "tests/golden/trio_converter",
+            folder / "midi" / split,
+            ignore=shutil.ignore_patterns("*.npz", "*.py"),
+        )
+    return folder
+
+
+def test_readme(folder: Path) -> None:
+    """In order, as a reader would: shell lines first where they come first."""
+    ran = []
+    for language, block in re.findall(r"```(sh|python)\n(.*?)```", README, re.DOTALL):
+        if language == "python":
+            done = run([sys.executable, "-c", block], folder)
+            assert done.returncode == 0, f"{block}\n{done.stderr}"
+            continue
+        for line in block.splitlines():
+            words = shlex.split(line, comments=True)
+            if words[0] in ("make", "pip"):
+                continue
+            done = run(words + shlex.split(BRIEF.get(words[0], "")), folder)
+            assert done.returncode == 0, f"{line}\n{done.stderr}"
+            ran.append(words[0])
+    assert set(ran) == {
+        "accompany",
+        "convert-weights",
+        "build-dataset",
+        "train-musicvae",
+        "train-surrogate",
+    }
+    assert len(pretty_midi.PrettyMIDI(str(folder / "band.mid")).instruments) == 3
+    assert (folder / "band.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "my_trio" / "model.safetensors").is_file()
+
+
+def test_demo_as_make_runs_it(tmp_path: Path) -> None:
+    recipe = run(["make", "--dry-run", "--old-file=.venv/.ready", "demo"], ROOT)
+    line = next(line for line in recipe.stdout.splitlines() if "accompany" in line)
+    words = shlex.split(line)
+    words[0] = "accompany"
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    done = run(words, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "korobeiniki.mid",
+        "korobeiniki.png",
+    }
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("accompany nowhere.mid -o o.mid", "accompany: nowhere.mid: no such file"),
+        ("accompany text.mid -o o.mid", "accompany: text.mid: not readable as a MIDI file"),
+        ("accompany cut.mid -o o.mid", "accompany: cut.mid: not readable as a MIDI file"),
+        ("accompany tune.mid -o o.mid --melody 5", "accompany: track 5 holds no melody"),
+        ("accompany tune.mid -o o.mid --plot o.doc", "accompany: o.doc: no picture format"),
+        ("accompany tune.mid -o o.mid --temperature -1", "accompany: temperature must be 0 or"),
+        ("accompany tune.mid -o o.mid --device tpu9", "accompany: device 'tpu9' cannot be used"),
+        ("accompany tune.mid -o o.mid --musicvae .", "accompany: .: no checkpoint here"),
+        ("build-dataset empty -o o.h5", "build-dataset: empty: no .mid or .midi file"),
+        ("train-musicvae text.mid --validation text.mid -o o", "train-musicvae: text.mid: not a"),
+        (
+            "train-surrogate t.h5 --validation t.h5 --musicvae nowhere -o o",
+            "train-surrogate: nowhere: no checkpoint here",
+        ),
+        ("train-musicvae t.h5 --validation t.h5 -o o --config x", "train-musicvae: unknown config"),
+    ],
+)
+def test_one_line_for_what_cannot_be(command: str, message: str, tmp_path: Path) -> None:
+    shutil.copy(ROOT / "examples/saints.mid", tmp_path / "tune.mid")
+    (tmp_path / "text.mid").write_text("no MIDI at all")
+    (tmp_path / "cut.mid").write_bytes((ROOT / "examples/saints.mid").read_bytes()[:200])
+    (tmp_path / "empty").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    done = run(shlex.split(command), tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(message), done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_accompany_says_where_to_write(tmp_path: Path) -> None:
+    done = run(["accompany", "tune.mid"], tmp_path)
+    assert done.returncode == 2 and "-o OUT.mid" in done.stderr
+
+
+def test_a_missing_extra_is_named(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "examples/saints.mid", tmp_path / "tune.mid")
+    script = (
+        "import sys; sys.modules['matplotlib'] = None; sys.modules['matplotlib.backend_bases'] = "
+        "None; from surrogate.cli import main; "
+        "sys.exit(main(['tune.mid', '-o', 'o.mid', '--plot', 'o.png']))"
+    )
+    done = run([sys.executable, "-c", script], tmp_path)
+    assert done.returncode == 2
+    assert "pip install 'musicvae-torch[plot]'" in done.stderr
+    assert not (tmp_path / "o.mid").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["accompany", "convert-weights", "build-dataset", "train-musicvae", "train-surrogate"],
+)
+def test_help_needs_no_torch(command: str, tmp_path: Path) -> None:
+    """Help is quick because nothing slow is imported for it: a torch that cannot be imported."""
+    (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported')")
+    done = run([command, "--help"], tmp_path, PYTHONPATH=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "example" in done.stdout
