@@ -1,4 +1,4 @@
-"""The commands `build-dataset` and `train-musicvae`."""
+"""The commands `build-dataset`, `train-musicvae` and `evaluate-musicvae`."""
 
 from __future__ import annotations
 
@@ -203,3 +203,29 @@ def training_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "validate_every": arguments.validate_every,
         "seed": arguments.seed,
     }
+
+
+def evaluate_main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="evaluate-musicvae",
+        description="Share of the steps that a trio model gives back right, part by part, beside "
+        "what needs no model.",
+        epilog="example: evaluate-musicvae my_trio validation.h5",
+    )
+    parser.add_argument("musicvae", type=Path, metavar="FOLDER", help="checkpoint of a trio")
+    parser.add_argument("data", type=Path, metavar="DATA.h5", help="made by build-dataset")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    return run_command("evaluate-musicvae", _evaluate, parser.parse_args(argv))
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from musicvae_torch.dataset import read_dataset
+    from musicvae_torch.devices import pick_device
+    from musicvae_torch.evaluation import accuracy_table, baseline_accuracy, reconstruction_accuracy
+    from musicvae_torch.model import MusicVAE
+
+    model = MusicVAE.from_pretrained(arguments.musicvae, pick_device(arguments.device))
+    tokens = read_dataset(arguments.data).tokens
+    rows = reconstruction_accuracy(model, tokens, progress=True) | baseline_accuracy(tokens)
+    print(f"{len(tokens)} windows of {arguments.data}")
+    print(accuracy_table(rows))

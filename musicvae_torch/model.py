@@ -143,6 +143,11 @@ class MusicVAE(nn.Module):
     def part_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Cross entropy of each part at each step, in nats: (batch, steps, parts)."""
         terms = self._terms("targets", targets, self.config.output_depth)
+        if logits.shape != (*targets.shape[:2], self.config.output_depth):
+            raise ValueError(
+                f"logits have shape {tuple(logits.shape)}, which does not go with targets of "
+                f"shape {tuple(targets.shape)}"
+            )
         parts = zip(logits.split(self.config.output_depths, -1), terms, strict=True)
         return torch.stack([categorical_loss(part, truth) for part, truth in parts], dim=-1)
 
@@ -197,6 +202,8 @@ class MusicVAE(nn.Module):
     def _check_latent(self, z: Tensor) -> None:
         if z.dim() != 2 or z.shape[1] != self.config.z_size:
             raise ValueError(f"z has shape {tuple(z.shape)}, wanted (batch, {self.config.z_size})")
+        if not bool(torch.isfinite(z).all()):
+            raise ValueError("z holds values that are not finite")
 
     def _terms(self, name: str, rows: Tensor, depth: int) -> list[Term]:
         """One-hot rows, dense or as classes, as a term for each part."""

@@ -132,7 +132,8 @@ def save_checkpoint(
 ) -> None:
     """Write `network` into `folder`; see :func:`load_checkpoint`."""
     folder = Path(folder)
-    config = {"format_version": FORMAT_VERSION, "kind": kind, "model": sizes, **(records or {})}
+    own = {"format_version": FORMAT_VERSION, "kind": kind, "model": sizes}
+    config = own | (records or {}) | own  # first in the file, and never overwritten by records
     text = json.dumps(config, indent=2) + "\n"  # before anything is written, as it may fail
     weights = {
         name: tensor.detach().to("cpu", dtype).contiguous()

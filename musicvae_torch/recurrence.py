@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 class _Recurrence(torch.autograd.Function):
@@ -41,6 +42,7 @@ class _Recurrence(torch.autograd.Function):
         return hidden[1:], cells[steps]
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         gates, cells, squashed, hidden, weight = ctx.saved_tensors
         grad_hidden, grad_cell = grads

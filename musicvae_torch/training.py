@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.dataset import Windows, read_dataset, training_batches
+from musicvae_torch.devices import pick_device
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.trio import PARTS
 
@@ -65,6 +66,11 @@ class TrainingOptions:
     max_transpose: int = 5
     validate_every: int = 500
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "steps", "validate_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
 
     def learning_rate_at(self, step: int) -> float:
         span = self.learning_rate - self.min_learning_rate
@@ -236,6 +242,7 @@ def fit(
         The best checkpoint so far.
 
     Raises:
+        ValueError: `work` holds the training of another model.
         KeyboardInterrupt: the training was stopped; its state of a minute ago, or less, is in
             `work`.
     """
@@ -245,8 +252,11 @@ def fit(
     )
     last = work / "last.ckpt"
     validate_every = min(options.validate_every, options.steps)  # at least once, for a best
+    resumes = last.is_file()
+    if resumes:
+        _check_resumable(last, module)
     trainer = lightning.Trainer(
-        accelerator={"cuda": "gpu"}.get(device, device),
+        accelerator="gpu" if pick_device(device).type == "cuda" else "cpu",
         devices=1,
         max_steps=options.steps,
         val_check_interval=validate_every,
@@ -257,11 +267,25 @@ def fit(
         num_sanity_val_steps=0,
     )
     try:
-        trainer.fit(module, data, ckpt_path=str(last) if last.is_file() else None)
+        trainer.fit(module, data, ckpt_path=str(last) if resumes else None)
     except SystemExit:  # Lightning's answer to Ctrl-C
         raise KeyboardInterrupt from None
     trainer.save_checkpoint(last)
     return Path(best.best_model_path)
+
+
+def _check_resumable(path: Path, module: lightning.LightningModule) -> None:
+    """Make sure that the checkpoint `path` is of a model like `module`'s."""
+    advice = "delete the folder, or give another one for the work"
+    try:
+        stored = torch.load(path, map_location="cpu", mmap=True, weights_only=True)["state_dict"]
+    except Exception as error:  # unpickling fails in many ways
+        raise ValueError(f"{path}: no checkpoint to go on from ({error}); {advice}") from None
+    own = module.state_dict()
+    if {name: value.shape for name, value in stored.items()} != {
+        name: value.shape for name, value in own.items()
+    }:
+        raise ValueError(f"{path}: the training of a model of other sizes is here; {advice}")
 
 
 def train_musicvae(

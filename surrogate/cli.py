@@ -75,15 +75,12 @@ def _run(arguments: argparse.Namespace) -> None:
             print(f"{track}{'  <- melody' if track.index == melody else ''}")
         return
 
-    from musicvae_torch.devices import pick_device
     from musicvae_torch.files import replacing
     from surrogate.piano_roll import draw_piano_roll
     from surrogate.pipeline import Accompanist, AccompanyOptions
 
     options = AccompanyOptions(arguments.melody, arguments.temperature, arguments.seed)
-    pair = Accompanist.from_pretrained(
-        arguments.musicvae, arguments.surrogate, pick_device(arguments.device)
-    )
+    pair = Accompanist.from_pretrained(arguments.musicvae, arguments.surrogate, arguments.device)
     result = pair.accompany(midi, options)
     with replacing(arguments.out) as path:
         result.midi.write(str(path))

@@ -15,6 +15,7 @@ import numpy as np
 import pretty_midi
 import torch
 
+from musicvae_torch.devices import pick_device
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.melody import melody_notes, melody_tokens
 from musicvae_torch.notes.midi import read_midi
@@ -84,16 +85,17 @@ class Accompanist:
         cls,
         musicvae: str | Path | None = None,
         surrogate: str | Path | None = None,
-        device: str | torch.device = "cpu",
+        device: str = "auto",
     ) -> Accompanist:
         """Load a pair of checkpoint folders; None stands for those that ship with the package.
 
         Raises:
             CheckpointError: a folder cannot be read, or the two do not belong together.
         """
+        place = pick_device(device)
         return cls(
-            MusicVAE.from_pretrained(musicvae or shipped_checkpoint(MUSICVAE), device),
-            SurrogateEncoder.from_pretrained(surrogate or shipped_checkpoint(SURROGATE), device),
+            MusicVAE.from_pretrained(musicvae or shipped_checkpoint(MUSICVAE), place),
+            SurrogateEncoder.from_pretrained(surrogate or shipped_checkpoint(SURROGATE), place),
         )
 
     def accompany(
@@ -138,7 +140,7 @@ def accompany(
     *,
     musicvae: str | Path | None = None,
     surrogate: str | Path | None = None,
-    device: str | torch.device = "cpu",
+    device: str = "auto",
     **options: Any,
 ) -> pretty_midi.PrettyMIDI:
     """Add bass and drums to a melody, in one call.
@@ -146,7 +148,7 @@ def accompany(
     Args:
         midi: a path, or MIDI in memory (which stays as it is).
         musicvae, surrogate: checkpoint folders; None: the pair that ships with the package.
-        device: of the networks.
+        device: of the networks; "auto" is CUDA where there is one.
         options: fields of :class:`AccompanyOptions`, such as ``temperature`` or ``seed``.
 
     Returns:

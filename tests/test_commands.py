@@ -15,6 +15,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = {
+    "accompany",
+    "convert-weights",
+    "build-dataset",
+    "train-musicvae",
+    "evaluate-musicvae",
+    "train-surrogate",
+}
 # Enough to run a training through, and no more; the last of two equal options counts.
 BRIEF = {
     "train-musicvae": "--steps 2 --batch-size 2 --encoder 4 --decoder 4 --latent 2 --device cpu",
@@ -69,13 +77,7 @@ def test_readme(folder: Path) -> None:
             done = run(words + shlex.split(BRIEF.get(words[0], "")), folder)
             assert done.returncode == 0, f"{line}\n{done.stderr}"
             ran.append(words[0])
-    assert set(ran) == {
-        "accompany",
-        "convert-weights",
-        "build-dataset",
-        "train-musicvae",
-        "train-surrogate",
-    }
+    assert set(ran) == COMMANDS
     assert len(pretty_midi.PrettyMIDI(str(folder / "band.mid")).instruments) == 3
     assert (folder / "band.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "my_trio" / "model.safetensors").is_file()
@@ -146,10 +148,7 @@ def test_a_missing_extra_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "o.mid").exists()
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["accompany", "convert-weights", "build-dataset", "train-musicvae", "train-surrogate"],
-)
+@pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_help_needs_no_torch(command: str, tmp_path: Path) -> None:
     """Help is quick because nothing slow is imported for it: a torch that cannot be imported."""
     (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported')")

@@ -1,0 +1,52 @@
+"""The built wheel is whole: it carries the default weights and finds them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "site")
+    return folder / "site"
+
+
+def test_contents(unpacked: Path) -> None:
+    tops = {path.name for path in unpacked.iterdir() if not path.name.endswith(".dist-info")}
+    assert tops == {"musicvae_torch", "surrogate", "convert_weights"}
+    shipped = {path.name for path in (ROOT / "checkpoints").iterdir() if path.is_dir()}
+    packed = {path.name for path in (unpacked / "musicvae_torch/checkpoints").iterdir()}
+    assert shipped == packed != set()
+
+
+def test_an_installed_wheel_plays(unpacked: Path, tmp_path: Path) -> None:
+    script = (
+        "import musicvae_torch, surrogate; print(musicvae_torch.__file__); "
+        f"print(len(surrogate.accompany({str(ROOT / 'examples/saints.mid')!r}).instruments))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(unpacked), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    where, tracks = done.stdout.split()
+    assert Path(where).is_relative_to(unpacked) and tracks == "3"
