@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # PyTorch's own index has a CPU build (200 MB) where PyPI's, on Linux, brings gigabytes of CUDA.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test setup clean
 
@@ -27,7 +27,9 @@ $(READY): pyproject.toml constraints.txt
 		{ echo "Python 3.11 or newer is needed; try: make PYTHON=python3.12" >&2; exit 1; }
 	@echo "Setting up $(VENV): a few minutes the first time"
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) --retries 1 --timeout 20 --extra-index-url $(TORCH_INDEX) torch
+	@if $(BIN)/python -c 'import urllib.request as r; r.urlopen("$(TORCH_INDEX)/torch/", timeout=10)' \
+		2>/dev/null; then index="--extra-index-url $(TORCH_INDEX)"; fi; \
+		$(PIP) $$index torch
 	$(PIP) --editable '.[dev]'
 	@touch $@
 
