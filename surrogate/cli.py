@@ -68,7 +68,7 @@ def _run(arguments: argparse.Namespace) -> None:
     from musicvae_torch.notes.midi import read_midi
     from surrogate.melody_choice import choose_melody, summarize_tracks
 
-    midi = read_midi(arguments.midi)
+    midi = read_midi(arguments.midi, gather_tempos=True)
     if arguments.list_tracks:
         melody = choose_melody(midi, arguments.melody)
         for track in summarize_tracks(midi):

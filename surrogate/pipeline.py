@@ -108,7 +108,7 @@ class Accompanist:
         """
         options = options or AccompanyOptions()
         if not isinstance(midi, pretty_midi.PrettyMIDI):
-            midi = read_midi(midi)
+            midi = read_midi(midi, gather_tempos=True)
         index = choose_melody(midi, options.melody)
         first_bar, melody = _melody_bars(midi, index)
         latents, tokens = self._play(melody, options)

@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import mido
 import numpy as np
 import pretty_midi
 import pytest
@@ -312,3 +313,21 @@ def small_file() -> bytes:
     buffer = io.BytesIO()
     midi.write(buffer)
     return buffer.getvalue()
+
+
+def test_changes_on_other_tracks_are_gathered_on_request(tmp_path: Path) -> None:
+    """pretty_midi, and so Magenta, plays such a file at 120; a musician means what it says."""
+    notes, changes = mido.MidiTrack(), mido.MidiTrack()
+    notes.append(mido.Message("note_on", note=60, velocity=70, time=480))
+    notes.append(mido.Message("note_off", note=60, time=480))
+    changes.append(mido.MetaMessage("time_signature", numerator=3, denominator=4, time=0))
+    changes.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(60), time=0))
+    changes.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(240), time=480))
+    path = tmp_path / "late.mid"
+    mido.MidiFile(ticks_per_beat=480, tracks=[notes, changes]).save(str(path))
+    as_magenta, as_written = read_midi(path), read_midi(path, gather_tempos=True)
+    assert as_magenta.get_tempo_changes()[1].tolist() == [120]
+    assert as_written.get_tempo_changes()[1] == pytest.approx([60, 240])
+    assert as_written.time_signature_changes[0].numerator == 3
+    (note,) = as_written.instruments[0].notes
+    assert (note.start, note.end, note.velocity) == pytest.approx((1.0, 1.25, 70))

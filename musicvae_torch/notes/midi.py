@@ -6,6 +6,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+import mido
 import numpy as np
 import pretty_midi
 
@@ -20,6 +21,8 @@ NOTE_DTYPE = np.dtype(
         ("instrument", np.int32),
     ]
 )
+
+_CHANGES = {"set_tempo", "time_signature", "key_signature"}
 
 
 class MidiError(ValueError):
@@ -43,17 +46,24 @@ class Song:
     end: float
 
 
-def read_midi(path: str | Path) -> pretty_midi.PrettyMIDI:
+def read_midi(path: str | Path, gather_tempos: bool = False) -> pretty_midi.PrettyMIDI:
     """Parse a MIDI file.
+
+    Args:
+        path: the file.
+        gather_tempos: heed tempo, metre and key changes on every track; pretty_midi, and so
+            Magenta, knows only those of the first, where the standard wants them.
 
     Raises:
         MidiError: the file is missing, unreadable, or no MIDI file.
     """
     try:
         with warnings.catch_warnings():
-            # pretty_midi warns of tempo events on other tracks than the first, and reads them not.
-            warnings.simplefilter("ignore")
-            return pretty_midi.PrettyMIDI(str(path))
+            warnings.simplefilter("ignore")  # of changes on other tracks
+            file = mido.MidiFile(str(path), charset="latin1")
+            if gather_tempos:
+                file.tracks = _with_changes_first(file.tracks)
+            return pretty_midi.PrettyMIDI(mido_object=file)
     except FileNotFoundError:
         raise MidiError(f"{path}: no such file") from None
     except MemoryError:
@@ -64,6 +74,26 @@ def read_midi(path: str | Path) -> pretty_midi.PrettyMIDI:
         raise MidiError(
             f"{path}: not readable as a MIDI file ({type(error).__name__}: {reason})"
         ) from None
+
+
+def _with_changes_first(tracks: list[mido.MidiTrack]) -> list[mido.MidiTrack]:
+    """The same tracks with all tempo, metre and key changes on the first."""
+    if not any(message.type in _CHANGES for track in tracks[1:] for message in track):
+        return tracks
+    kept, moved = zip(*(_split(track) for track in tracks), strict=True)
+    return [mido.merge_tracks([*moved, kept[0]]), *kept[1:]]
+
+
+def _split(track: mido.MidiTrack) -> tuple[mido.MidiTrack, mido.MidiTrack]:
+    """A track without its changes of tempo, metre and key, and those alone."""
+    halves = mido.MidiTrack(), mido.MidiTrack()
+    ticks, tick = [0, 0], 0
+    for message in track:
+        tick += message.time
+        half = message.type in _CHANGES
+        halves[half].append(message.copy(time=tick - ticks[half]))
+        ticks[half] = tick
+    return halves
 
 
 def to_song(midi: pretty_midi.PrettyMIDI) -> Song:
