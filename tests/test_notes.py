@@ -267,10 +267,10 @@ def test_folder_instead_of_a_file(tmp_path: Path) -> None:
 
 
 def test_refusals_keep_to_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: str) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise ValueError("a reason\n  of two lines")
 
-    monkeypatch.setattr(pretty_midi, "PrettyMIDI", fail)
+    monkeypatch.setattr(mido, "MidiFile", fail)
     refusal(tmp_path / "song.mid", "ValueError: a reason of two lines")
 
 
