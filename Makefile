@@ -1,7 +1,9 @@
 # `make demo` and `make test` set everything up themselves, in .venv.
-# To use another Python: make PYTHON=python3.13 demo
+# To use a certain Python: make PYTHON=python3.13 demo
 
-PYTHON ?= python3
+NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11,\
+	$(shell $(p) $(NEW_ENOUGH) 2>/dev/null && echo $(p))))
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -23,14 +25,16 @@ test: $(READY)
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or newer is needed; try: make PYTHON=python3.12" >&2; exit 1; }
+	@test -n "$(PYTHON)" && $(PYTHON) $(NEW_ENOUGH) || \
+		{ echo "Python 3.11 or newer is needed; if you have one: make PYTHON=..." >&2; exit 1; }
 	@echo "Setting up $(VENV): a few minutes the first time"
-	$(PYTHON) -m venv $(VENV)
-	@if $(BIN)/python -c 'import urllib.request as r; r.urlopen("$(TORCH_INDEX)/torch/", timeout=10)' \
+	$(PYTHON) -m venv $(VENV) || \
+		{ echo "Python lacks its venv module; on Debian: apt install python3-venv" >&2; exit 1; }
+	@index=; if $(BIN)/python -c 'import urllib.request as r; r.urlopen("$(TORCH_INDEX)/torch/", timeout=10)' \
 		2>/dev/null; then index="--extra-index-url $(TORCH_INDEX)"; fi; \
 		$(PIP) $$index torch
-	$(PIP) --editable '.[dev]'
+	$(PIP) hatchling editables
+	$(PIP) --no-build-isolation --editable '.[dev]'
 	@touch $@
 
 clean:

@@ -78,7 +78,9 @@ def build_dataset(
         DatasetError: the folder holds no MIDI file, or none of them a trio.
     """
     folder = Path(folder)
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in MIDI_SUFFIXES)
+    paths = sorted(
+        p for p in folder.rglob("*") if p.suffix.lower() in MIDI_SUFFIXES and p.is_file()
+    )
     if not paths:
         raise DatasetError(f"{folder}: no .mid or .midi file at any depth")
     read = partial(
@@ -127,7 +129,9 @@ def _song_windows(
         song = to_song(read_midi(path))
     except MidiError:
         return "unreadable"
-    distinct = {w.tokens.tobytes(): w for w in trio_windows(song, hop_bars, melody_programs)}
+    distinct: dict[bytes, TrioWindow] = {}
+    for window in trio_windows(song, hop_bars, melody_programs):
+        distinct.setdefault(window.tokens.tobytes(), window)
     windows = list(distinct.values())
     if max_windows is not None and len(windows) > max_windows:
         windows = random.Random(f"{seed} {path.name}").sample(windows, max_windows)

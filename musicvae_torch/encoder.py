@@ -68,7 +68,7 @@ class Encoder(nn.Module):
                         f"lengths have shape {tuple(lengths.shape)}; a flat encoder wants one "
                         f"per example: ({batch},)"
                     )
-                _check_values(lengths, steps)
+                check_lengths(lengths, steps)
                 lengths = None if bool((lengths == steps).all()) else lengths
             return self.levels[0](terms, lengths)
         lengths = self._segment_lengths(batch, steps, lengths)
@@ -96,10 +96,11 @@ class Encoder(nn.Module):
                 f"lengths have shape {tuple(lengths.shape)}, wanted ({batch},) "
                 f"or ({batch}, {segments})"
             )
-        _check_values(lengths, self.level_lengths[0])
+        check_lengths(lengths, self.level_lengths[0])
         return None if bool((lengths == self.level_lengths[0]).all()) else lengths.reshape(-1)
 
 
-def _check_values(lengths: Tensor | None, steps: int) -> None:
+def check_lengths(lengths: Tensor | None, steps: int) -> None:
+    """Raise ValueError unless all lengths lie between 0 and `steps`."""
     if lengths is not None and not bool(((lengths >= 0) & (lengths <= steps)).all()):
         raise ValueError(f"lengths must lie between 0 and {steps}, got {lengths.tolist()}")

@@ -43,5 +43,7 @@ def sample_categorical(
     """
     if temperature == 0:
         return logits.argmax(-1)
-    probabilities = torch.softmax(logits / temperature, dim=-1)
+    # Shifted first: a tiny temperature then sends the others to minus infinity, not all to it.
+    shifted = logits - logits.amax(-1, keepdim=True)
+    probabilities = torch.softmax(shifted / max(temperature, 1e-30), dim=-1)
     return torch.multinomial(probabilities, 1, generator=generator).squeeze(-1)

@@ -74,7 +74,9 @@ class LSTMWeights(nn.Module):
         """The four tensors in the order that ``torch.lstm`` takes them."""
         return [self.weight_ih, self.weight_hh, self.bias, self.forget_bias]
 
-    def run(self, terms: Sequence[Term], state: State, reverse: bool = False) -> State:
+    def run(
+        self, terms: Sequence[Term], state: State, reverse: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """Run over whole sequences.
 
         Args:
@@ -83,7 +85,7 @@ class LSTMWeights(nn.Module):
             reverse: read the steps last to first.
 
         Returns:
-            Outputs (B, T, H), at the place of the step they belong to, and the last state's h.
+            Outputs (B, T, H), each at the place of its step, and the last one read, (B, H).
         """
         h, c = state
         if h.is_cuda:

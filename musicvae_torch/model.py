@@ -16,7 +16,7 @@ from torch.distributions import Normal
 
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.decoder import HierarchicalDecoder
-from musicvae_torch.encoder import Encoder
+from musicvae_torch.encoder import Encoder, check_lengths
 from musicvae_torch.heads import categorical_loss
 from musicvae_torch.lstm import OneHot, Term
 from musicvae_torch.pretrained import load_checkpoint, save_checkpoint
@@ -108,7 +108,7 @@ class MusicVAE(nn.Module):
         Raises:
             ValueError: a shape does not fit the config.
         """
-        self._check_latent(z)
+        z = self._latent(z)
         terms = self._terms("targets", targets, self.config.output_depth)
         batch, steps = targets.shape[:2]
         if (batch, steps) != (z.shape[0], self.config.max_seq_len):
@@ -131,14 +131,24 @@ class MusicVAE(nn.Module):
 
         Returns:
             (batch,), in nats.
+
+        Raises:
+            ValueError: a shape or a length does not fit.
         """
         losses = self.part_losses(logits, targets).sum(-1)
         if lengths is None:
             return losses.sum(-1)
-        segments = losses.unsqueeze(1) if lengths.dim() == 1 else losses.view(*lengths.shape, -1)
-        lengths = lengths.view(*segments.shape[:2], 1).to(losses.device)
-        steps = torch.arange(segments.shape[-1], device=losses.device)
-        return (segments * (steps < lengths)).flatten(1).sum(-1)
+        batch, steps = losses.shape
+        segments = 1 if lengths.dim() == 1 else self.config.decoder_level_lengths[0]
+        if lengths.shape not in ((batch,), (batch, segments)):
+            raise ValueError(
+                f"lengths have shape {tuple(lengths.shape)}, wanted ({batch},) or "
+                f"({batch}, {self.config.decoder_level_lengths[0]})"
+            )
+        check_lengths(lengths, steps // segments)
+        ends = lengths.view(batch, segments, 1).to(losses.device)
+        counts = torch.arange(steps // segments, device=losses.device) < ends
+        return (losses * counts.flatten(1)).sum(-1)
 
     def part_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Cross entropy of each part at each step, in nats: (batch, steps, parts)."""
@@ -175,7 +185,7 @@ class MusicVAE(nn.Module):
         Raises:
             ValueError: length or temperature out of range, or a shape that does not fit.
         """
-        self._check_latent(z)
+        z = self._latent(z)
         longest = self.config.max_seq_len
         length = longest if length is None else length
         if not 1 <= length <= longest:
@@ -196,14 +206,18 @@ class MusicVAE(nn.Module):
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Decode `n` latents drawn from the prior; arguments and result as :meth:`decode`."""
+        if n < 0:
+            raise ValueError(f"n must be at least 0, not {n}")
         z = torch.randn(n, self.config.z_size, generator=generator, device=self.device)
         return self.decode(z, length, temperature, controls, generator)
 
-    def _check_latent(self, z: Tensor) -> None:
+    def _latent(self, z: Tensor) -> Tensor:
+        """z as the model's floats on its device."""
         if z.dim() != 2 or z.shape[1] != self.config.z_size:
             raise ValueError(f"z has shape {tuple(z.shape)}, wanted (batch, {self.config.z_size})")
         if not bool(torch.isfinite(z).all()):
             raise ValueError("z holds values that are not finite")
+        return z.to(self.encoder.mean.weight)
 
     def _terms(self, name: str, rows: Tensor, depth: int) -> list[Term]:
         """One-hot rows, dense or as classes, as a term for each part."""

@@ -96,7 +96,7 @@ def load_checkpoint(
         # Without memory, so that sizes out of all proportion fail on their weights, not on it.
         with torch.device("meta"):
             network = build(sizes)
-    except (RuntimeError, TypeError, ValueError) as error:
+    except (IndexError, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: {_first_line(error)}") from None
     path = Path(folder) / WEIGHTS_FILE
     try:

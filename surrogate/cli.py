@@ -68,28 +68,38 @@ def _run(arguments: argparse.Namespace) -> None:
     from musicvae_torch.notes.midi import read_midi
     from surrogate.melody_choice import choose_melody, summarize_tracks
 
+    if arguments.out and arguments.out.is_dir():
+        raise IsADirectoryError(f"{arguments.out}: is a folder; name the file to write")
     midi = read_midi(arguments.midi, gather_tempos=True)
     if arguments.list_tracks:
-        melody = choose_melody(midi, arguments.melody)
-        for track in summarize_tracks(midi):
-            print(f"{track}{'  <- melody' if track.index == melody else ''}")
+        tracks = summarize_tracks(midi)
+        singable = any(track.score is not None for track in tracks)
+        melody = choose_melody(midi, arguments.melody) if singable else ()
+        for track in tracks:
+            print(f"{track}{'  <- melody' if track.index in melody else ''}")
         return
 
     from musicvae_torch.files import replacing
-    from surrogate.piano_roll import draw_piano_roll
+    from surrogate.piano_roll import check_picture, draw_piano_roll
     from surrogate.pipeline import Accompanist, AccompanyOptions
 
+    if arguments.plot:
+        check_picture(arguments.plot)  # before the work, not after it
     options = AccompanyOptions(arguments.melody, arguments.temperature, arguments.seed)
     pair = Accompanist.from_pretrained(arguments.musicvae, arguments.surrogate, arguments.device)
     result = pair.accompany(midi, options)
     with replacing(arguments.out) as path:
         result.midi.write(str(path))
-    melody, bass, drums = (len(track.notes) for track in result.midi.instruments)
-    chosen = summarize_tracks(midi)[result.melody]
-    print(f"melody: {chosen}")
-    print(f"{arguments.out}: {melody} melody, {bass} bass and {drums} drum notes")
+    for index in result.melody:
+        print(f"melody: {summarize_tracks(midi)[index]}")
+    metres = {(change.numerator, change.denominator) for change in midi.time_signature_changes}
+    for numerator, denominator in sorted(metres - {(4, 4), (2, 2)}):
+        print(f"note: the song has {numerator}/{denominator}, but the band only knows 4/4")
+    *_, bass, drums = (len(track.notes) for track in result.midi.instruments)
+    print(f"{arguments.out}: the melody with {bass} bass and {drums} drum notes")
     if arguments.plot:
-        draw_piano_roll(result.midi, arguments.plot, title=arguments.midi.stem)
+        tracks_of_melody = range(len(result.melody))
+        draw_piano_roll(result.midi, arguments.plot, arguments.midi.stem, tracks_of_melody)
         print(f"{arguments.plot}: piano roll")
 
 

@@ -7,6 +7,7 @@ network that encodes trios, reading the melody alone.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
+from musicvae_torch.config import ConfigError
 from musicvae_torch.encoder import Encoder
 from musicvae_torch.lstm import OneHot
 from musicvae_torch.pretrained import load_checkpoint, save_checkpoint
@@ -36,6 +38,16 @@ class SurrogateConfig:
     z_size: int = 512
     rnn_size: tuple[int, ...] = (128, 128)
     level_lengths: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        sizes = (self.max_seq_len, self.input_depth, self.z_size, *self.rnn_size)
+        if not self.rnn_size or not all(type(size) is int and size > 0 for size in sizes):
+            raise ConfigError(f"surrogate: sizes must be whole numbers of at least 1: {self}")
+        if self.level_lengths and prod(self.level_lengths) != self.max_seq_len:
+            raise ConfigError(
+                f"surrogate: level_lengths {self.level_lengths} multiply to "
+                f"{prod(self.level_lengths)}, not to max_seq_len {self.max_seq_len}"
+            )
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> SurrogateConfig:

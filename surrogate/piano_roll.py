@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from math import ceil
 from pathlib import Path
+from typing import Any
 
 import pretty_midi
 
@@ -11,7 +14,10 @@ from musicvae_torch.notes.vocabulary import BASS_PROGRAMS
 
 COLOURS = {"melody": "#d62728", "bass": "#1f77b4", "drums": "#8c564b"}
 BARS_A_ROW = 16
+MOST_ROWS = 20
 QUARTERS_A_BAR = 4
+
+Box = tuple[float, float, int]  # start and end in bars, MIDI pitch
 
 
 def part_name(track: pretty_midi.Instrument) -> str:
@@ -36,15 +42,19 @@ def check_picture(path: str | Path) -> None:
 
 
 def draw_piano_roll(
-    midi: pretty_midi.PrettyMIDI, path: str | Path, title: str = "", melody: int = 0
+    midi: pretty_midi.PrettyMIDI,
+    path: str | Path,
+    title: str = "",
+    melody: Collection[int] = (0,),
 ) -> None:
-    """Draw `midi` into a picture file, sixteen bars of four quarter notes a row.
+    """Draw `midi` into a picture file, sixteen bars of four quarter notes a row (more, where
+    that would make too many rows).
 
     Args:
         midi: the song; time runs in its own beats.
         path: .png, .svg or .pdf decides the format.
         title: above the picture.
-        melody: index of the melody's track, which is drawn as such whatever its program.
+        melody: indices of the melody's tracks, drawn as such whatever their programs.
 
     Raises:
         ValueError: the path's ending names no picture format.
@@ -53,50 +63,53 @@ def draw_piano_roll(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    parts = [
-        ("melody" if index == melody else part_name(track), track)
-        for index, track in enumerate(midi.instruments)
-    ]
+    boxes: dict[str, list[Box]] = {part: [] for part in COLOURS}
     bar_ticks = midi.resolution * QUARTERS_A_BAR
-    last_tick = max((midi.time_to_tick(n.end) for _, t in parts for n in t.notes), default=1)
-    rows = max(1, -(-int(last_tick) // (bar_ticks * BARS_A_ROW)))
+    for index, track in enumerate(midi.instruments):
+        for note in track.notes:
+            start, end = (midi.time_to_tick(t) / bar_ticks for t in (note.start, note.end))
+            part = "melody" if index in melody else part_name(track)
+            boxes[part].append((start, max(end, start + 0.03), note.pitch))
+    bars = max((end for part in boxes.values() for _, end, _ in part), default=1.0)
+    bars_a_row = BARS_A_ROW * ceil(bars / (BARS_A_ROW * MOST_ROWS))
+    rows = max(1, ceil(bars / bars_a_row - 0.01))
     figure = Figure(figsize=(14, 1.0 + 2.6 * rows), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, 1, squeeze=False, sharey=True)[:, 0]
-    for part, track in parts:
-        bars = [
-            (midi.time_to_tick(note.start) / bar_ticks, midi.time_to_tick(note.end) / bar_ticks)
-            for note in track.notes
-        ]
-        for row, axis in enumerate(axes):
-            inside = [
-                (start, max(end - start, 0.03), note.pitch)
-                for (start, end), note in zip(bars, track.notes, strict=True)
-                if row * BARS_A_ROW <= start < (row + 1) * BARS_A_ROW
-            ]
-            axis.barh(
-                [pitch for _, _, pitch in inside],
-                [width for _, width, _ in inside],
-                left=[start for start, _, _ in inside],
-                height=0.9,
-                color=COLOURS[part],
-            )
-    _label(figure, axes, title, sorted({part for part, _ in parts}, key=list(COLOURS).index))
+    for row, axis in enumerate(axes):
+        _draw_row(axis, boxes, row * bars_a_row, (row + 1) * bars_a_row)
+    pitches = [pitch for part in boxes.values() for _, _, pitch in part] or [60]
+    axes[0].set_ylim(min(pitches) - 2, max(pitches) + 2)
+    _label(figure, axes, title, [part for part in boxes if boxes[part]])
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=110)
 
 
-def _label(figure, axes, title: str, parts: list[str]) -> None:  # type: ignore[no-untyped-def]
-    from matplotlib.patches import Patch
-    from matplotlib.ticker import MultipleLocator
+def _draw_row(axis: Any, boxes: dict[str, list[Box]], first: float, last: float) -> None:
+    """The notes that sound between two bars, as one collection of rectangles a part."""
+    from matplotlib.collections import PolyCollection
+    from matplotlib.ticker import MaxNLocator
 
-    for row, axis in enumerate(axes):
-        axis.set_xlim(row * BARS_A_ROW, (row + 1) * BARS_A_ROW)
-        axis.xaxis.set_major_locator(MultipleLocator(1))
+    for part, notes in boxes.items():
+        corners = [
+            [(s, p - 0.45), (e, p - 0.45), (e, p + 0.45), (s, p + 0.45)]
+            for s, e, p in notes
+            if s < last and e > first
+        ]
+        axis.add_collection(PolyCollection(corners, facecolor=COLOURS[part], edgecolor="none"))
+    axis.set_xlim(first, last)
+    axis.xaxis.set_major_locator(MaxNLocator(16, integer=True))
+
+
+def _label(figure: Any, axes: Any, title: str, parts: list[str]) -> None:
+    from matplotlib.patches import Patch
+
+    for axis in axes:
         axis.grid(axis="x", linewidth=0.4)
         axis.set_axisbelow(True)
         axis.set_ylabel("MIDI pitch")
     axes[-1].set_xlabel("bars of four quarter notes, from 0")
     figure.suptitle(title)
     handles = [Patch(color=COLOURS[part], label=part) for part in parts]
-    axes[0].legend(handles=handles, loc="upper right", ncols=len(handles), fontsize="small")
+    if handles:
+        axes[0].legend(handles=handles, loc="upper right", ncols=len(handles), fontsize="small")

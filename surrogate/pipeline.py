@@ -1,15 +1,13 @@
 """The accompaniment pipeline: a melody in, the same melody with bass and drums out.
 
-MIDI → melody's track → steps of the song's own beats → windows → surrogate → latents
+MIDI → melody's tracks → steps of the song's own beats → windows → surrogate → latents
      → decoder → bass and drums → notes on the song's beats, beside the untouched melody
 """
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pretty_midi
@@ -17,24 +15,28 @@ import torch
 
 from musicvae_torch.devices import pick_device
 from musicvae_torch.model import MusicVAE
-from musicvae_torch.notes.melody import melody_notes, melody_tokens
-from musicvae_torch.notes.midi import read_midi
-from musicvae_torch.notes.trio import PARTS, part_notes, to_tokens
+from musicvae_torch.notes.melody import melody_tokens
+from musicvae_torch.notes.midi import MidiError, read_midi
+from musicvae_torch.notes.trio import DEPTHS, PARTS, part_notes, to_tokens
 from musicvae_torch.notes.vocabulary import (
-    ELECTRIC_BASS,
+    MAX_PITCH,
+    MELODY_DEPTH,
+    MIN_PITCH,
     NO_EVENT,
     NOTE_OFF,
-    OUTPUT_VELOCITY,
     STEPS_PER_BAR,
 )
 from musicvae_torch.pretrained import CheckpointError, shipped_checkpoint
-from surrogate.grid import StepGrid
+from surrogate.fill import PLAIN_DRUMS, StepNote, fill_silent_bars, plain_bass
+from surrogate.grid import StepGrid, refined
 from surrogate.melody_choice import choose_melody
 from surrogate.model import SurrogateEncoder
-from surrogate.silence import StepNote, fill_silent_bars, sounding_bars
+from surrogate.stitch import stitch
 
-MUSICVAE = "trio_16bar_small"
-SURROGATE = "trio_16bar_small_surrogate"
+DEFAULT_MUSICVAE = "trio_16bar_small"
+DEFAULT_SURROGATE = "trio_16bar_small_surrogate"
+MAX_BARS = 2048  # an hour and more; longer songs are broken files
+BATCH = 32  # windows decoded at a time
 
 
 @dataclass(frozen=True)
@@ -57,26 +59,38 @@ class Accompaniment:
     """What became of a song.
 
     Attributes:
-        midi: the melody as it was, with a bass and a drum track.
-        melody: index of the melody's track in the input.
-        latents: (windows, z_size), the prediction for each window.
+        midi: the melody's tracks as they were, then a bass and a drum track.
+        melody: indices of the melody's tracks in the input (several, where its program changes).
+        latents: (windows, z_size), the prediction for each window in which the melody plays.
     """
 
     midi: pretty_midi.PrettyMIDI
-    melody: int
+    melody: tuple[int, ...]
     latents: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Melody:
+    """A melody on the grid, from its first bar to its last.
+
+    Attributes:
+        tokens: (steps,) classes as the networks know them.
+        plays: (bars,) bool, where a note of the file sounds, whether or not it is in `tokens`.
+        pitches: (notes,) MIDI pitches.
+        first_step: of the song's grid, where the first bar begins.
+    """
+
+    tokens: np.ndarray
+    plays: np.ndarray
+    pitches: np.ndarray
+    first_step: int
 
 
 class Accompanist:
     """A MusicVAE with its surrogate encoder, to be used on any number of songs."""
 
     def __init__(self, musicvae: MusicVAE, surrogate: SurrogateEncoder) -> None:
-        vae, heard = musicvae.config, surrogate.config
-        if (vae.z_size, vae.max_seq_len) != (heard.z_size, heard.max_seq_len):
-            raise CheckpointError(
-                f"the surrogate predicts {heard.z_size} latent dimensions of "
-                f"{heard.max_seq_len} steps, the MusicVAE wants {vae.z_size} of {vae.max_seq_len}"
-            )
+        _check_pair(musicvae, surrogate)
         self.musicvae = musicvae
         self.surrogate = surrogate
 
@@ -91,11 +105,14 @@ class Accompanist:
 
         Raises:
             CheckpointError: a folder cannot be read, or the two do not belong together.
+            ValueError: there is no such device.
         """
         place = pick_device(device)
         return cls(
-            MusicVAE.from_pretrained(musicvae or shipped_checkpoint(MUSICVAE), place),
-            SurrogateEncoder.from_pretrained(surrogate or shipped_checkpoint(SURROGATE), place),
+            MusicVAE.from_pretrained(musicvae or shipped_checkpoint(DEFAULT_MUSICVAE), place),
+            SurrogateEncoder.from_pretrained(
+                surrogate or shipped_checkpoint(DEFAULT_SURROGATE), place
+            ),
         )
 
     def accompany(
@@ -104,73 +121,112 @@ class Accompanist:
         """Add bass and drums to a melody.
 
         Raises:
-            MidiError: the file cannot be read, or has no melody.
+            MidiError: the file cannot be read, has no melody, or is longer than MAX_BARS.
+            ValueError: an option is out of range.
         """
         options = options or AccompanyOptions()
         if not isinstance(midi, pretty_midi.PrettyMIDI):
             midi = read_midi(midi, gather_tempos=True)
-        index = choose_melody(midi, options.melody)
-        first_bar, melody = _melody_bars(midi, index)
+        midi = refined(midi)
+        tracks = choose_melody(midi, options.melody)
+        notes = [note for index in tracks for note in midi.instruments[index].notes]
+        grid = StepGrid(midi, min(note.start for note in notes))
+        melody = _on_grid(notes, grid)
         latents, tokens = self._play(melody, options)
-        wanted = sounding_bars(melody_notes(melody), len(melody) // STEPS_PER_BAR)
-        bass, drums = (fill_silent_bars(part, wanted) for part in part_notes(tokens)[1:])
-        arrangement = _arrange(midi, index, first_bar * STEPS_PER_BAR, bass, drums)
-        return Accompaniment(arrangement, index, latents)
+        _, bass, drums = part_notes(tokens)
+        band = [
+            _later(fill_silent_bars(part, melody.plays, plain), melody.first_step)
+            for part, plain in ((bass, plain_bass(melody.pitches)), (drums, PLAIN_DRUMS))
+        ]
+        return Accompaniment(stitch(midi, tracks, grid, *band), tracks, latents)
 
     @torch.no_grad()
-    def _play(self, melody: np.ndarray, options: AccompanyOptions) -> tuple[np.ndarray, np.ndarray]:
-        """Melody classes (steps,) → latents (windows, z_size) and trio tokens (steps, 3)."""
-        device = self.musicvae.device
-        size = self.musicvae.config.max_seq_len
-        starts = _window_starts(len(melody), size)
-        windows = [_pad(melody[start : start + size], size) for start in starts]
-        heard = torch.from_numpy(np.stack(windows).astype(np.int64)).to(device)
-        z = self.surrogate(heard).mean
+    def _play(self, melody: _Melody, options: AccompanyOptions) -> tuple[np.ndarray, np.ndarray]:
+        """Latents (windows, z_size) and trio tokens (steps, 3), silent where the melody rests
+        for a whole window."""
+        device, size = self.musicvae.device, self.musicvae.config.max_seq_len
+        steps = len(melody.tokens)
+        playing = np.repeat(melody.plays, STEPS_PER_BAR)
+        starts = [s for s in _window_starts(steps, size) if playing[s : s + size].any()]
         generator = torch.Generator(device).manual_seed(options.seed)
-        samples = self.musicvae.decode(z, temperature=options.temperature, generator=generator)
-        tokens = np.zeros((len(melody), len(PARTS)), np.int16)
+        tokens = np.zeros((steps, len(PARTS)), np.int16)
+        latents = []
         # Back to front: where the last window overlaps the one before, the earlier one stays.
-        for start, sample in reversed(list(zip(starts, samples.cpu().numpy(), strict=True))):
-            tokens[start : start + size] = to_tokens(sample)[: len(melody) - start]
-        return z.cpu().numpy(), tokens
+        starts.reverse()
+        for first in range(0, len(starts), BATCH):
+            batch = starts[first : first + BATCH]
+            windows = np.stack([_pad(melody.tokens[start : start + size], size) for start in batch])
+            z = self.surrogate(torch.from_numpy(windows.astype(np.int64)).to(device)).mean
+            samples = self.musicvae.decode(z, None, options.temperature, generator=generator)
+            for start, window in zip(batch, to_tokens(samples.cpu().numpy()), strict=True):
+                tokens[start : start + size] = window[: steps - start]
+            latents.append(z.cpu().numpy())
+        return np.concatenate(latents)[::-1], tokens
 
 
 def accompany(
     midi: str | Path | pretty_midi.PrettyMIDI,
     *,
+    melody: int | None = None,
+    temperature: float = 0.5,
+    seed: int = 0,
     musicvae: str | Path | None = None,
     surrogate: str | Path | None = None,
     device: str = "auto",
-    **options: Any,
 ) -> pretty_midi.PrettyMIDI:
     """Add bass and drums to a melody, in one call.
 
     Args:
         midi: a path, or MIDI in memory (which stays as it is).
+        melody, temperature, seed: see :class:`AccompanyOptions`.
         musicvae, surrogate: checkpoint folders; None: the pair that ships with the package.
         device: of the networks; "auto" is CUDA where there is one.
-        options: fields of :class:`AccompanyOptions`, such as ``temperature`` or ``seed``.
 
     Returns:
         The melody's own notes at its own tempo, with a bass (program 33) and a drum track.
 
     Raises:
-        MidiError: the file cannot be read, or has no melody.
-        CheckpointError: a checkpoint cannot be read.
+        MidiError: the file cannot be read, has no melody, or is longer than MAX_BARS.
+        CheckpointError: a checkpoint cannot be read, or the two do not belong together.
+        ValueError: an option is out of range.
     """
     pair = Accompanist.from_pretrained(musicvae, surrogate, device)
-    return pair.accompany(midi, AccompanyOptions(**options)).midi
+    return pair.accompany(midi, AccompanyOptions(melody, temperature, seed)).midi
 
 
-def _melody_bars(midi: pretty_midi.PrettyMIDI, index: int) -> tuple[int, np.ndarray]:
-    """The first bar in which the melody sounds, and its classes from there to its last bar."""
-    notes = midi.instruments[index].notes
-    starts, ends = StepGrid(midi).to_steps(notes)
-    first_bar = int(starts.min()) // STEPS_PER_BAR
-    bars = -(-int(ends.max()) // STEPS_PER_BAR) - first_bar
-    offset = first_bar * STEPS_PER_BAR
+def _check_pair(musicvae: MusicVAE, surrogate: SurrogateEncoder) -> None:
+    vae, heard = musicvae.config, surrogate.config
+    if vae.output_depths != DEPTHS or vae.control_depth:
+        raise CheckpointError(f"the MusicVAE {vae.name!r} plays no trios of depths {DEPTHS}")
+    if heard.input_depth != MELODY_DEPTH:
+        raise CheckpointError(
+            f"the surrogate hears {heard.input_depth} classes; a melody has {MELODY_DEPTH}"
+        )
+    if (vae.z_size, vae.max_seq_len) != (heard.z_size, heard.max_seq_len):
+        raise CheckpointError(
+            f"the surrogate predicts {heard.z_size} latent dimensions of "
+            f"{heard.max_seq_len} steps, the MusicVAE wants {vae.z_size} of {vae.max_seq_len}"
+        )
+
+
+def _on_grid(notes: list[pretty_midi.Note], grid: StepGrid) -> _Melody:
+    first_bars, last_bars = grid.to_bars(notes)
+    first = int(first_bars.min())
+    bars = int(last_bars.max()) - first
+    if bars > MAX_BARS:
+        raise MidiError(f"the melody lasts {bars} bars; the longest possible is {MAX_BARS}")
+    plays = np.zeros(bars, bool)
+    for start, end in zip(first_bars - first, last_bars - first, strict=True):
+        plays[start:end] = True
+    starts, ends = (steps - first * STEPS_PER_BAR for steps in grid.to_steps(notes))
     pitches = np.array([note.pitch for note in notes])
-    return first_bar, melody_tokens(starts - offset, ends - offset, pitches, bars * STEPS_PER_BAR)
+    tokens = melody_tokens(starts, ends, pitches, bars * STEPS_PER_BAR)
+    modelled = pitches[(pitches >= MIN_PITCH) & (pitches <= MAX_PITCH)]
+    return _Melody(tokens, plays, modelled, first * STEPS_PER_BAR)
+
+
+def _later(notes: list[StepNote], steps: int) -> list[StepNote]:
+    return [(start + steps, end + steps, pitch) for start, end, pitch in notes]
 
 
 def _window_starts(steps: int, size: int) -> list[int]:
@@ -189,29 +245,3 @@ def _pad(window: np.ndarray, size: int) -> np.ndarray:
     padded[: len(window)] = window
     padded[len(window)] = NOTE_OFF
     return padded
-
-
-def _arrange(
-    midi: pretty_midi.PrettyMIDI,
-    melody: int,
-    offset: int,
-    bass: list[StepNote],
-    drums: list[StepNote],
-) -> pretty_midi.PrettyMIDI:
-    """The melody's track of `midi`, and parts that begin at step `offset` on its own beats."""
-    grid = StepGrid(midi)
-    arrangement = copy.deepcopy(midi)
-    arrangement.instruments = [arrangement.instruments[melody]]
-    for name, program, notes in (("bass", ELECTRIC_BASS, bass), ("drums", 0, drums)):
-        track = pretty_midi.Instrument(program, is_drum=name == "drums", name=name)
-        track.notes = [
-            pretty_midi.Note(
-                OUTPUT_VELOCITY,
-                pitch,
-                grid.to_seconds(offset + start),
-                grid.to_seconds(offset + end),
-            )
-            for start, end, pitch in notes
-        ]
-        arrangement.instruments.append(track)
-    return arrangement

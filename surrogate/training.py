@@ -117,5 +117,7 @@ def train_surrogate(
     best = fit(module, windows, options, work or f"{out}.training", device, monitor="val/kl")
     scores = load_best(module, best)
     record = training_record(windows, options, scores) | {"musicvae": Path(musicvae).name}
+    for name in ("max_beta", "free_bits"):  # of the MusicVAE's objective
+        del record["options"][name]
     module.surrogate.save_pretrained(out, dtype=getattr(torch, store), records={"training": record})
     return Path(out)

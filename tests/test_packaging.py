@@ -29,7 +29,8 @@ def test_contents(unpacked: Path) -> None:
     tops = {path.name for path in unpacked.iterdir() if not path.name.endswith(".dist-info")}
     assert tops == {"musicvae_torch", "surrogate", "convert_weights"}
     shipped = {path.name for path in (ROOT / "checkpoints").iterdir() if path.is_dir()}
-    packed = {path.name for path in (unpacked / "musicvae_torch/checkpoints").iterdir()}
+    home = unpacked / "musicvae_torch/checkpoints"
+    packed = {path.name for path in home.iterdir() if path.is_dir()}
     assert shipped == packed != set()
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import mido
 import numpy as np
 import pretty_midi
 import pytest
+import torch
+from torch import Tensor
 
 from musicvae_torch.config import get_config
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.pretrained import CheckpointError
 from surrogate import Accompanist, AccompanyOptions, SurrogateConfig, SurrogateEncoder, accompany
+from surrogate.fill import PLAIN_DRUMS, fill_silent_bars, plain_bass, sounding_bars
 from surrogate.pipeline import _window_starts
-from surrogate.silence import fill_silent_bars, sounding_bars
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 BAR = 4  # beats
@@ -94,10 +97,109 @@ def test_the_band_plays_where_the_melody_does(accompanist: Accompanist, bars: in
 @pytest.mark.parametrize("resolution", [24, 50, 96, 480, 1000])
 def test_new_notes_lie_on_the_songs_own_grid(accompanist: Accompanist, resolution: int) -> None:
     result = accompanist.accompany(song(bars=4, resolution=resolution)).midi
-    step = resolution / 4
+    step = result.resolution / 4
     for track in result.instruments[1:]:
         ticks = np.array([result.time_to_tick(note.start) for note in track.notes])
         assert np.abs(ticks - np.round(ticks / step) * step).max() <= 0.5
+
+
+class RestingVAE(MusicVAE):
+    """A decoder that plays nothing: the hardest case for "wherever the melody plays"."""
+
+    def decode(self, z: Tensor, *_: object, **__: object) -> Tensor:
+        rows = torch.zeros(len(z), 256, 692)
+        rows[..., [0, 90, 180]] = 1
+        return rows
+
+
+def line(spans: list[tuple[int, int, int]], **kwargs: int) -> pretty_midi.PrettyMIDI:
+    """A melody of (start, end, pitch) in ticks of 480 a quarter."""
+    midi = pretty_midi.PrettyMIDI(resolution=480)
+    track = pretty_midi.Instrument(0, name="line")
+    track.notes = [pretty_midi.Note(80, pitch, s / 960, e / 960) for s, e, pitch in spans]
+    midi.instruments.append(track)
+    return midi
+
+
+TICKS = 480 * BAR
+
+
+@pytest.mark.parametrize(
+    "spans",
+    [
+        [(TICKS - 40, 2 * TICKS, 60)],  # starts just before a bar line, and rounds onto it
+        [(0, 6 * TICKS, 40), (0, 240, 72)],  # a long note under a short one
+        [(0, TICKS, 60), (TICKS, 3 * TICKS, 10), (3 * TICKS, 4 * TICKS, 120)],  # out of range
+        [(0, 10, 60), (20 * TICKS, 20 * TICKS + 1, 62)],  # a window of rest
+        [(480 * 3, 480 * 3, 64), (TICKS, 2 * TICKS, 65)],  # a note of no length
+    ],
+)
+def test_even_a_resting_decoder_plays_where_the_melody_does(
+    spans: list[tuple[int, int, int]],
+) -> None:
+    midi = line(spans)
+    config = get_config("hier-trio_16bar", enc_rnn_size=(8,), dec_rnn_size=(8,), z_size=4)
+    result = Accompanist(RestingVAE(config), small_surrogate()).accompany(midi).midi
+    wanted: set[int] = set()
+    for start, end, _ in spans:
+        wanted |= set(range(start // TICKS, max(-(-end // TICKS), start // TICKS + 1)))
+    for track in result.instruments[1:]:
+        assert bars_of(result, track) == wanted, track.name
+
+
+def test_a_melody_whose_program_changes_stays_whole(accompanist: Accompanist) -> None:
+    midi = song(bars=4)
+    later = pretty_midi.Instrument(40, name="tune")
+    later.notes = [
+        pretty_midi.Note(80, 70, note.end + 20, note.end + 21) for note in midi.instruments[0].notes
+    ]
+    other = pretty_midi.Instrument(0, name="tune")  # of the same name, but it plays along
+    other.notes = [pretty_midi.Note(80, 40, 0.0, 30.0)]
+    midi.instruments += [later, other]
+    result = accompanist.accompany(midi)
+    assert result.melody == (0, 1)
+    assert [len(track.notes) for track in result.midi.instruments[:2]] == [16, 16]
+    assert result.midi.instruments[2].program == 33
+
+
+def test_bars_begin_after_a_pickup_bar_of_its_own_metre(accompanist: Accompanist) -> None:
+    midi = line([(480, 480 + 4 * TICKS, 60)])
+    midi.time_signature_changes = [
+        pretty_midi.TimeSignature(1, 4, 0.0),
+        pretty_midi.TimeSignature(4, 4, 0.5),
+    ]
+    drums = accompanist.accompany(midi).midi.instruments[-1]
+    assert min(note.start for note in drums.notes) >= 0.5
+    assert max(note.end for note in drums.notes) <= 0.5 + 4 * 2.0
+
+
+def test_a_coarse_file_is_refined(accompanist: Accompanist, tmp_path: Path) -> None:
+    midi = song(bars=4, resolution=1)
+    result = accompanist.accompany(midi).midi
+    result.write(str(tmp_path / "out.mid"))
+    read = pretty_midi.PrettyMIDI(str(tmp_path / "out.mid"))
+    assert [len(track.notes) for track in read.instruments] == [
+        len(track.notes) for track in result.instruments
+    ]
+    assert read.resolution % 4 == 0
+
+
+def test_the_files_tempo_to_the_microsecond(accompanist: Accompanist, tmp_path: Path) -> None:
+    tempos = [645_161, 500_000, 333_333, 1_000_001, 428_571]
+    notes = mido.MidiTrack()
+    for tempo in tempos:
+        notes.append(mido.MetaMessage("set_tempo", tempo=tempo))
+        notes.append(mido.Message("note_on", note=60, time=0))
+        notes.append(mido.Message("note_off", note=60, time=96 * BAR))
+    mido.MidiFile(ticks_per_beat=96, tracks=[notes]).save(str(tmp_path / "in.mid"))
+    accompanist.accompany(tmp_path / "in.mid").midi.write(str(tmp_path / "out.mid"))
+    written = mido.MidiFile(str(tmp_path / "out.mid"))
+    assert [m.tempo for m in written.tracks[0] if m.type == "set_tempo"] == tempos
+
+
+def test_no_end_is_an_error(accompanist: Accompanist) -> None:
+    with pytest.raises(MidiError, match="lasts 5000 bars"):
+        accompanist.accompany(line([(0, 5000 * TICKS, 60)]))
 
 
 def test_seeds_and_sources(accompanist: Accompanist, tmp_path: Path) -> None:
@@ -134,13 +236,19 @@ def test_windows_cover_the_song_and_end_with_it() -> None:
 def test_silent_bars_repeat_the_nearest_played_one() -> None:
     notes = [(0, 4, 40), (12, 20, 43), (64, 66, 50)]  # bars 0, 1 and 4
     wanted = np.array([True] * 3 + [False] + [True] * 3)
-    filled = fill_silent_bars(notes, wanted)
+    filled = fill_silent_bars(notes, wanted, [])
     assert set(notes) < set(filled)
     assert sounding_bars(filled, 7).tolist() == [True, True, True, False, True, True, True]
     assert [note for note in filled if 32 <= note[0] < 48] == [(32, 36, 43)]  # bar 1, cut to it
     assert [note for note in filled if note[0] >= 80] == [(80, 82, 50), (96, 98, 50)]
-    assert fill_silent_bars(notes[2:], wanted)[0] == (0, 2, 50)  # nothing earlier: the next one
-    assert fill_silent_bars([], wanted) == []
+    assert fill_silent_bars(notes[2:], wanted, [])[0] == (0, 2, 50)  # nothing earlier: the next
+
+
+def test_a_part_silent_throughout_plays_plainly() -> None:
+    wanted = np.array([True, False, True])
+    filled = fill_silent_bars([], wanted, PLAIN_DRUMS)
+    assert len(filled) == 8 and filled[4:] == [(s + 32, e + 32, p) for s, e, p in filled[:4]]
+    assert {pitch % 12 for _, _, pitch in plain_bass(np.array([69, 69, 57, 76]))} == {9}
 
 
 def test_a_song_without_a_melody() -> None:

@@ -61,7 +61,7 @@ def read_midi(path: str | Path, gather_tempos: bool = False) -> pretty_midi.Pret
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of changes on other tracks
             file = mido.MidiFile(str(path), charset="latin1")
-            if gather_tempos:
+            if gather_tempos and file.type != 2:  # whose tracks are songs of their own
                 file.tracks = _with_changes_first(file.tracks)
             return pretty_midi.PrettyMIDI(mido_object=file)
     except FileNotFoundError:
@@ -81,7 +81,8 @@ def _with_changes_first(tracks: list[mido.MidiTrack]) -> list[mido.MidiTrack]:
     if not any(message.type in _CHANGES for track in tracks[1:] for message in track):
         return tracks
     kept, moved = zip(*(_split(track) for track in tracks), strict=True)
-    return [mido.merge_tracks([*moved, kept[0]]), *kept[1:]]
+    # Of changes at the same tick the last counts: the first track's.
+    return [mido.merge_tracks([*moved[1:], moved[0], kept[0]]), *kept[1:]]
 
 
 def _split(track: mido.MidiTrack) -> tuple[mido.MidiTrack, mido.MidiTrack]:
