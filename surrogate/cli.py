@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--temperature",
         type=float,
-        default=0.5,
+        default=0.3,
         metavar="T",
         help="0 plays safe, 1 takes risks (default: %(default)s)",
     )

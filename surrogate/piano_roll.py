@@ -112,4 +112,4 @@ def _label(figure: Any, axes: Any, title: str, parts: list[str]) -> None:
     figure.suptitle(title)
     handles = [Patch(color=COLOURS[part], label=part) for part in parts]
     if handles:
-        axes[0].legend(handles=handles, loc="upper right", ncols=len(handles), fontsize="small")
+        figure.legend(handles=handles, loc="outside upper right", ncols=len(handles))

@@ -50,7 +50,7 @@ class AccompanyOptions:
     """
 
     melody: int | None = None
-    temperature: float = 0.5
+    temperature: float = 0.3
     seed: int = 0
 
 
@@ -168,7 +168,7 @@ def accompany(
     midi: str | Path | pretty_midi.PrettyMIDI,
     *,
     melody: int | None = None,
-    temperature: float = 0.5,
+    temperature: float = 0.3,
     seed: int = 0,
     musicvae: str | Path | None = None,
     surrogate: str | Path | None = None,
