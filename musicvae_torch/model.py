@@ -7,11 +7,8 @@ Structure in Music" (arXiv 1803.05428), with the semantics of Magenta 2.1.4's
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Normal
 
 from musicvae_torch.config import MusicVAEConfig
@@ -19,11 +16,15 @@ from musicvae_torch.decoder import HierarchicalDecoder
 from musicvae_torch.encoder import Encoder, check_lengths
 from musicvae_torch.heads import categorical_loss
 from musicvae_torch.lstm import OneHot, Term
-from musicvae_torch.pretrained import load_checkpoint, save_checkpoint
+from musicvae_torch.pretrained import PretrainedNetwork
 
 
-class MusicVAE(nn.Module):
+class MusicVAE(PretrainedNetwork):
     """A variational autoencoder of windows of music."""
+
+    kind = "musicvae"
+    config_class = MusicVAEConfig
+    config: MusicVAEConfig
 
     def __init__(self, config: MusicVAEConfig) -> None:
         super().__init__()
@@ -35,35 +36,6 @@ class MusicVAE(nn.Module):
             config.z_size,
         )
         self.decoder = HierarchicalDecoder(config)
-
-    @classmethod
-    def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu") -> MusicVAE:
-        """Load `config.json` and `model.safetensors` from `folder`, in evaluation mode.
-
-        Weights are computed with in float32, whatever precision they are stored in.
-
-        Raises:
-            CheckpointError: a file is missing, unreadable, or does not fit the other.
-        """
-        return load_checkpoint(
-            folder, "musicvae", lambda sizes: cls(MusicVAEConfig.from_dict(sizes)), device
-        )
-
-    def save_pretrained(
-        self,
-        folder: str | Path,
-        *,
-        dtype: torch.dtype = torch.float32,
-        records: dict[str, Any] | None = None,
-    ) -> None:
-        """Write `config.json` and `model.safetensors` into `folder`.
-
-        Args:
-            folder: made if need be.
-            dtype: precision of the stored weights; float16 halves the file.
-            records: further JSON data to keep in config.json, such as provenance.
-        """
-        save_checkpoint(self, folder, "musicvae", self.config.to_dict(), dtype, records)
 
     @property
     def device(self) -> torch.device:

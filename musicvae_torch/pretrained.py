@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -143,3 +143,46 @@ def save_checkpoint(
         save_file(weights, path, metadata={"format": "pt"})
     with replacing(folder / CONFIG_FILE) as path:
         path.write_text(text, encoding="utf-8")
+
+
+class PretrainedNetwork(nn.Module):
+    """A network that can be stored in a checkpoint folder and rebuilt from it.
+
+    Attributes:
+        kind: what a checkpoint's config.json calls such a network.
+        config_class: of `config`; it has ``to_dict`` and ``from_dict``.
+        config: the network's sizes, which alone make a network like it.
+    """
+
+    kind: ClassVar[str]
+    config_class: ClassVar[Any]
+    config: Any
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu") -> Self:
+        """Load `config.json` and `model.safetensors` from `folder`, in evaluation mode.
+
+        Weights are computed with in float32, whatever precision they are stored in.
+
+        Raises:
+            CheckpointError: a file is missing, unreadable, or does not fit the other.
+        """
+        return load_checkpoint(
+            folder, cls.kind, lambda sizes: cls(cls.config_class.from_dict(sizes)), device
+        )
+
+    def save_pretrained(
+        self,
+        folder: str | Path,
+        *,
+        dtype: torch.dtype = torch.float32,
+        records: dict[str, Any] | None = None,
+    ) -> None:
+        """Write `config.json` and `model.safetensors` into `folder`.
+
+        Args:
+            folder: made if need be.
+            dtype: precision of the stored weights; float16 halves the file.
+            records: further JSON data to keep in config.json, such as provenance.
+        """
+        save_checkpoint(self, folder, self.kind, self.config.to_dict(), dtype, records)

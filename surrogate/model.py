@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Normal
 
 from musicvae_torch.config import ConfigError
 from musicvae_torch.encoder import Encoder
 from musicvae_torch.lstm import OneHot
-from musicvae_torch.pretrained import load_checkpoint, save_checkpoint
+from musicvae_torch.pretrained import PretrainedNetwork
 
 
 @dataclass(frozen=True)
@@ -49,9 +48,13 @@ class SurrogateConfig:
                 f"{prod(self.level_lengths)}, not to max_seq_len {self.max_seq_len}"
             )
 
+    def to_dict(self) -> dict[str, Any]:
+        """The sizes as plain JSON data."""
+        return asdict(self)
+
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> SurrogateConfig:
-        """Inverse of ``dataclasses.asdict``; lists become tuples, as JSON has none.
+        """Inverse of :meth:`to_dict`; lists become tuples, as JSON has none.
 
         Raises:
             TypeError: a key is unknown.
@@ -62,8 +65,12 @@ class SurrogateConfig:
         return cls(**fields)
 
 
-class SurrogateEncoder(nn.Module):
+class SurrogateEncoder(PretrainedNetwork):
     """Predicts the posterior of a trio from its melody."""
+
+    kind = "surrogate"
+    config_class = SurrogateConfig
+    config: SurrogateConfig
 
     def __init__(self, config: SurrogateConfig) -> None:
         super().__init__()
@@ -71,29 +78,6 @@ class SurrogateEncoder(nn.Module):
         self.encoder = Encoder(
             config.input_depth, config.rnn_size, config.level_lengths, config.z_size
         )
-
-    @classmethod
-    def from_pretrained(
-        cls, folder: str | Path, device: str | torch.device = "cpu"
-    ) -> SurrogateEncoder:
-        """Load `config.json` and `model.safetensors` from `folder`, in evaluation mode.
-
-        Raises:
-            CheckpointError: a file is missing, unreadable, or does not fit the other.
-        """
-        return load_checkpoint(
-            folder, "surrogate", lambda sizes: cls(SurrogateConfig.from_dict(sizes)), device
-        )
-
-    def save_pretrained(
-        self,
-        folder: str | Path,
-        *,
-        dtype: torch.dtype = torch.float32,
-        records: dict[str, Any] | None = None,
-    ) -> None:
-        """Write `config.json` and `model.safetensors` into `folder`; see ``MusicVAE``."""
-        save_checkpoint(self, folder, "surrogate", asdict(self.config), dtype, records)
 
     def forward(self, melody: Tensor) -> Normal:
         """Predict latents.
