@@ -33,6 +33,9 @@ def fill_silent_bars(
 ) -> list[StepNote]:
     """Repeat the nearest played bar, preferably an earlier one, in every wanted bar that is silent.
 
+    A note holds to the end of the bar after its own at the longest: a model that falls silent
+    leaves its last note sounding, which is no playing.
+
     Args:
         notes: of one part, all within the bars.
         wanted: (bars,) bool, where the part should sound.
@@ -41,6 +44,10 @@ def fill_silent_bars(
     Returns:
         The notes with those filled in, in order.
     """
+    notes = [
+        (start, min(end, (start // STEPS_PER_BAR + 2) * STEPS_PER_BAR), pitch)
+        for start, end, pitch in notes
+    ]
     sounding = sounding_bars(notes, len(wanted))
     played = np.flatnonzero(sounding)
     filled = list(notes)

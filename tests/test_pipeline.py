@@ -244,6 +244,11 @@ def test_silent_bars_repeat_the_nearest_played_one() -> None:
     assert fill_silent_bars(notes[2:], wanted, [])[0] == (0, 2, 50)  # nothing earlier: the next
 
 
+def test_a_note_left_sounding_is_struck_again() -> None:
+    filled = fill_silent_bars([(8, 16 * 6, 40)], np.ones(6, bool), [])
+    assert filled == [(8, 32, 40), *((16 * bar, 16 * bar + 16, 40) for bar in range(2, 6))]
+
+
 def test_a_part_silent_throughout_plays_plainly() -> None:
     wanted = np.array([True, False, True])
     filled = fill_silent_bars([], wanted, PLAIN_DRUMS)
