@@ -1,21 +1,22 @@
 """Decoders: latent → logits under teacher forcing, or samples fed back step by step.
 
-Magenta modules reproduced: ``lstm_models.HierarchicalLstmDecoder`` (no autoregression between
-levels), ``SplitMultiOutLstmDecoder`` and ``CategoricalLstmDecoder``.
+Magenta modules reproduced: ``lstm_models.BaseLstmDecoder`` and its kinds (categorical,
+multi-output, NADE, groove), ``SplitMultiOutLstmDecoder`` and ``HierarchicalLstmDecoder`` (no
+autoregression between levels).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from musicvae_torch.config import MusicVAEConfig
-from musicvae_torch.heads import sample_categorical
-from musicvae_torch.lstm import InitialState, LSTMStack, State, Term, cut, delay
+from musicvae_torch.heads import Head, build_head
+from musicvae_torch.lstm import InitialState, LSTMStack, State, Term, cut, delay, term_shape
 
 
 class Conductor(nn.Module):
@@ -34,74 +35,116 @@ class Conductor(nn.Module):
 
 
 class CoreDecoder(nn.Module):
-    """One part's autoregressive LSTM over a segment, with its output projection."""
+    """The autoregressive LSTM of one part, or of all together, over a segment."""
 
     def __init__(
-        self, depth: int, control_depth: int, embedding_size: int, units: tuple[int, ...]
+        self, head: Head, control_depth: int, embedding_size: int, units: tuple[int, ...]
     ) -> None:
         super().__init__()
         self.initial_state = InitialState(embedding_size, units)
-        self.layers = LSTMStack(depth + embedding_size + control_depth, units)
-        self.output = nn.Linear(units[-1], depth)
+        self.layers = LSTMStack(sum(head.depths) + embedding_size + control_depth, units)
+        self.output = nn.Linear(units[-1], head.logit_depth)
+        self.head = head
         nn.init.xavier_uniform_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 
-    def forward(self, previous: Term, embedding: Tensor, controls: Tensor) -> Tensor:
+    def forward(self, previous: Sequence[Term], embedding: Tensor, controls: Tensor) -> Tensor:
         """Logits of a segment whose previous tokens are known.
 
         Args:
-            previous: (batch, steps, depth), each step's preceding token.
+            previous: each step's preceding token, a term of (batch, steps) for each part.
             embedding: (batch, embedding_size), seen at every step.
             controls: (batch, steps, control_depth), possibly of depth 0.
 
         Returns:
-            (batch, steps, depth)
+            (batch, steps, logit_depth of the head)
         """
-        terms = [previous, embedding.unsqueeze(1), controls]
+        terms = [*previous, embedding.unsqueeze(1), controls]
         return self.output(self.layers(terms, self.initial_state(embedding)))
 
     def step(
         self, previous: Tensor, embedding: Tensor, control: Tensor, states: list[State]
     ) -> tuple[Tensor, list[State]]:
-        """One step of :meth:`forward`: previous (batch, depth) → logits (batch, depth), states."""
+        """One step of :meth:`forward`: previous (batch, depth) → logits (batch, logit_depth),
+        states."""
         inputs = torch.cat([previous, embedding, control], dim=-1)
         hidden, states = self.layers.step(inputs, states)
         return self.output(hidden), states
 
 
-class HierarchicalDecoder(nn.Module):
-    """A conductor and, for each part, a core decoder that restarts in every segment."""
+class Decoder(nn.Module):
+    """Core decoders that restart in every segment on its embedding.
+
+    A hierarchical decoder's embeddings are its conductor's; a flat one has a single segment, of
+    any length, whose embedding is the latent itself.
+    """
 
     def __init__(self, config: MusicVAEConfig) -> None:
         super().__init__()
-        self.depths = config.output_depths
-        self.segments, self.segment_steps = config.decoder_level_lengths
         units = config.dec_rnn_size
-        self.conductor = Conductor(config.z_size, units)
+        self.conductor: Conductor | None = None
+        embedding_size = config.z_size
+        self.segments, self.segment_steps = 1, None
+        if config.decoder_level_lengths:
+            self.segments, self.segment_steps = config.decoder_level_lengths
+            self.conductor = Conductor(config.z_size, units)
+            embedding_size = units[-1]
+        heads = [
+            build_head(config.output, depths, config.nade_num_hidden)
+            for depths in config.core_depths
+        ]
         self.cores = nn.ModuleList(
-            CoreDecoder(depth, config.control_depth, units[-1], units) for depth in self.depths
+            CoreDecoder(head, config.control_depth, embedding_size, units) for head in heads
         )
+
+    @property
+    def logit_depth(self) -> int:
+        """Width of one step's logits: all cores side by side."""
+        return sum(core.head.logit_depth for core in self._cores())
 
     def teacher_force(self, z: Tensor, targets: Sequence[Term], controls: Tensor) -> Tensor:
         """Logits of every step, given the true steps before it.
 
         Args:
             z: (batch, z_size).
-            targets: a term of (batch, steps) for each part, steps = segments * segment_steps.
+            targets: a term of (batch, steps) for each part; a hierarchical decoder wants
+                steps = segments * segment_steps.
             controls: (batch, steps, control_depth).
 
         Returns:
-            (batch, steps, output_depth)
+            (batch, steps, logit_depth)
         """
-        embeddings = self.conductor(z, self.segments).flatten(0, 1)
-        control_segments = cut(controls, self.segment_steps)
+        _, steps = term_shape(targets[0])
+        segment_steps = self.segment_steps or steps
+        embeddings = self._embed(z).flatten(0, 1)
+        control_segments = cut(controls, segment_steps)
         # Shifted before it is cut, so that a segment begins on the token that ended the last one.
+        previous = iter([cut(delay(part), segment_steps) for part in targets])
         logits = [
-            core(cut(delay(part), self.segment_steps), embeddings, control_segments)
-            for core, part in zip(self.cores, targets, strict=True)
+            core(list(islice(previous, len(core.head.depths))), embeddings, control_segments)
+            for core in self._cores()
         ]
-        steps = self.segments * self.segment_steps
-        return torch.cat(logits, dim=-1).view(len(z), steps, sum(self.depths))
+        return torch.cat(logits, dim=-1).view(len(z), steps, self.logit_depth)
+
+    def losses(self, logits: Tensor, targets: Sequence[Term]) -> Tensor:
+        """Negative log-likelihood of each part at each step, in nats.
+
+        Args:
+            logits: (batch, steps, logit_depth).
+            targets: as for :meth:`teacher_force`.
+
+        Returns:
+            (batch, steps, parts)
+        """
+        heads = [core.head for core in self._cores()]
+        truth = iter(targets)
+        losses = [
+            head.losses(part, list(islice(truth, len(head.depths))))
+            for head, part in zip(
+                heads, logits.split([head.logit_depth for head in heads], -1), strict=True
+            )
+        ]
+        return torch.cat(losses, dim=-1)
 
     def decode(
         self,
@@ -115,27 +158,32 @@ class HierarchicalDecoder(nn.Module):
 
         Args:
             z: (batch, z_size).
-            length: steps, at most segments * segment_steps.
+            length: steps; for a hierarchical decoder at most segments * segment_steps.
             temperature: divides the logits; 0 takes the likeliest token.
             controls: (batch, at least length, control_depth).
             generator: source of randomness, on z's device.
 
         Returns:
-            (batch, length, output_depth), a one-hot row for each part at every step.
+            (batch, length, output_depth), a row for each part at every step.
         """
-        cores = cast(list[CoreDecoder], list(self.cores))
-        embeddings = self.conductor(z, self.segments).unbind(1)
-        tokens = [z.new_zeros(z.shape[0], depth) for depth in self.depths]
+        cores = self._cores()
+        segment_steps = self.segment_steps or length
+        embeddings = self._embed(z).unbind(1)
+        tokens = [z.new_zeros(z.shape[0], sum(core.head.depths)) for core in cores]
         rows: list[Tensor] = []
         for step in range(length):
-            embedding = embeddings[step // self.segment_steps]
-            if step % self.segment_steps == 0:
+            embedding = embeddings[step // segment_steps]
+            if step % segment_steps == 0:
                 states = [core.initial_state(embedding) for core in cores]
-            for part, core in enumerate(cores):
-                logits, states[part] = core.step(
-                    tokens[part], embedding, controls[:, step], states[part]
-                )
-                choice = sample_categorical(logits, temperature, generator)
-                tokens[part] = functional.one_hot(choice, self.depths[part]).to(z)
+            for i, core in enumerate(cores):
+                logits, states[i] = core.step(tokens[i], embedding, controls[:, step], states[i])
+                tokens[i] = core.head.sample(logits, temperature, generator)
             rows.append(torch.cat(tokens, dim=-1))
         return torch.stack(rows, dim=1)
+
+    def _embed(self, z: Tensor) -> Tensor:
+        """One embedding a segment: (batch, segments, embedding_size)."""
+        return z.unsqueeze(1) if self.conductor is None else self.conductor(z, self.segments)
+
+    def _cores(self) -> list[CoreDecoder]:
+        return cast(list[CoreDecoder], list(self.cores))

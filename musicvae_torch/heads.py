@@ -1,23 +1,175 @@
-"""Output distributions: what a decoder's logits mean, as a loss and as samples."""
+"""Output distributions: what a decoder's logits mean, as a loss and as samples.
+
+Magenta modules reproduced: the decoders' ``_flat_reconstruction_loss`` and ``_sample`` in
+``lstm_models``, and ``contrib.rnn``'s NADE (Larochelle and Murray 2011, "The Neural
+Autoregressive Distribution Estimator").
+
+Shape names: B batch, T steps, N rows in any arrangement.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from musicvae_torch.lstm import OneHot, Term
+from musicvae_torch.lstm import OneHot, Term, densify
+
+# Floors that Magenta puts under a probability before its logarithm.
+_NADE_FLOOR = 1e-6
+_GROOVE_FLOOR = 1e-7
+# A temperature that no float32 logit survives: dividing by it takes the likeliest choice.
+_COLDEST = 1e-30
+
+
+class Head(nn.Module):
+    """The distribution of one decoder's output rows.
+
+    Attributes:
+        depths: widths of the row's parts, which lie side by side.
+        logit_depth: width of what the output projection has to give.
+    """
+
+    depths: tuple[int, ...]
+    logit_depth: int
+
+    def losses(self, logits: Tensor, targets: Sequence[Term]) -> Tensor:
+        """Negative log-likelihood in nats.
+
+        Args:
+            logits: (B, T, logit_depth).
+            targets: the true rows, a term for each part.
+
+        Returns:
+            (B, T, parts)
+        """
+        raise NotImplementedError
+
+    def sample(
+        self, logits: Tensor, temperature: float, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw rows.
+
+        Args:
+            logits: (B, logit_depth).
+            temperature: divides the logits; 0 takes the likeliest.
+            generator: source of randomness, on the logits' device.
+
+        Returns:
+            (B, sum of depths), floats.
+        """
+        raise NotImplementedError
+
+
+class CategoricalHead(Head):
+    """One softmax for each part, whose rows are one-hot."""
+
+    def __init__(self, depths: tuple[int, ...]) -> None:
+        super().__init__()
+        self.depths = depths
+        self.logit_depth = sum(depths)
+
+    def losses(self, logits: Tensor, targets: Sequence[Term]) -> Tensor:
+        parts = zip(logits.split(self.depths, -1), targets, strict=True)
+        return torch.stack([categorical_loss(part, truth) for part, truth in parts], dim=-1)
+
+    def sample(
+        self, logits: Tensor, temperature: float, generator: torch.Generator | None = None
+    ) -> Tensor:
+        rows = [
+            functional.one_hot(sample_categorical(part, temperature, generator), part.shape[-1])
+            for part in logits.split(self.depths, -1)
+        ]
+        return torch.cat(rows, dim=-1).to(logits)
+
+
+class NADEHead(Head):
+    """A row of bits, each bit's probability depending on the bits before it.
+
+    The logits are the biases of the hidden units and those of the bits, in this order.
+    """
+
+    def __init__(self, depth: int, hidden: int) -> None:
+        super().__init__()
+        self.depths = (depth,)
+        self.hidden = hidden
+        self.logit_depth = hidden + depth
+        # From a bit to the hidden units, and from the hidden units to a bit's logit.
+        self.w_enc = nn.Parameter(torch.empty(depth, hidden))
+        self.w_dec = nn.Parameter(torch.empty(depth, hidden))
+        for weight in (self.w_enc, self.w_dec):
+            nn.init.trunc_normal_(weight, std=depth**-0.5, a=-2 * depth**-0.5, b=2 * depth**-0.5)
+
+    def losses(self, logits: Tensor, targets: Sequence[Term]) -> Tensor:
+        bits = densify(targets).to(logits)
+        activation, biases = logits.split((self.hidden, self.depths[0]), -1)
+        losses = torch.zeros_like(activation[..., 0])
+        for i, (encode, decode) in enumerate(zip(self.w_enc, self.w_dec, strict=True)):
+            p = torch.sigmoid(biases[..., i] + torch.sigmoid(activation) @ decode)
+            losses = losses + _bernoulli_loss(p, bits[..., i], _NADE_FLOOR)
+            activation = activation + bits[..., i, None] * encode
+        return losses.unsqueeze(-1)
+
+    def sample(
+        self, logits: Tensor, temperature: float, generator: torch.Generator | None = None
+    ) -> Tensor:
+        activation, biases = logits.split((self.hidden, self.depths[0]), -1)
+        bits = []
+        for i, (encode, decode) in enumerate(zip(self.w_enc, self.w_dec, strict=True)):
+            bit = sample_bits(
+                biases[:, i] + torch.sigmoid(activation) @ decode, temperature, generator
+            )
+            activation = activation + bit[:, None] * encode
+            bits.append(bit)
+        return torch.stack(bits, dim=-1)
+
+
+class GrooveHead(Head):
+    """Drums of a step: whether each is struck, how hard (0 to 1), how early or late (-1 to 1).
+
+    A third of the row each. Only the hits are drawn: velocities and offsets are the network's
+    own values, which it is trained on by squared error.
+    """
+
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        self.depths = (depth,)
+        self.logit_depth = depth
+
+    def losses(self, logits: Tensor, targets: Sequence[Term]) -> Tensor:
+        hits, velocities, offsets = logits.chunk(3, dim=-1)
+        true_hits, true_velocities, true_offsets = densify(targets).to(logits).chunk(3, dim=-1)
+        losses = _bernoulli_loss(torch.sigmoid(hits), true_hits, _GROOVE_FLOOR)
+        losses = losses + (torch.sigmoid(velocities) - true_velocities) ** 2
+        losses = losses + (torch.tanh(offsets) - true_offsets) ** 2
+        return losses.sum(-1, keepdim=True)
+
+    def sample(
+        self, logits: Tensor, temperature: float, generator: torch.Generator | None = None
+    ) -> Tensor:
+        hits, velocities, offsets = logits.chunk(3, dim=-1)
+        struck = sample_bits(hits, temperature, generator)
+        return torch.cat([struck, torch.sigmoid(velocities), torch.tanh(offsets)], dim=-1)
+
+
+def build_head(output: str, depths: tuple[int, ...], nade_num_hidden: int) -> Head:
+    """The head for a config's `output`, of one core decoder's parts."""
+    if output == "nade":
+        return NADEHead(depths[0], nade_num_hidden)
+    return GrooveHead(depths[0]) if output == "groove" else CategoricalHead(depths)
 
 
 def categorical_loss(logits: Tensor, targets: Term) -> Tensor:
     """Cross entropy of one-hot rows, in nats.
 
     Args:
-        logits: (batch, steps, depth).
-        targets: (batch, steps, depth), one-hot; an all-zero row costs nothing, as in TensorFlow.
+        logits: (B, T, depth).
+        targets: (B, T, depth), one-hot; an all-zero row costs nothing, as in TensorFlow.
 
     Returns:
-        (batch, steps)
+        (B, T)
     """
     if isinstance(targets, OneHot):
         classes = targets.classes
@@ -28,22 +180,29 @@ def categorical_loss(logits: Tensor, targets: Term) -> Tensor:
     return -(targets.to(logits) * functional.log_softmax(logits, dim=-1)).sum(-1)
 
 
+def _bernoulli_loss(probabilities: Tensor, bits: Tensor, floor: float) -> Tensor:
+    misses = (1 - bits) * torch.log(floor + 1 - probabilities)
+    return -(bits * torch.log(floor + probabilities) + misses)
+
+
 def sample_categorical(
     logits: Tensor, temperature: float, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Draw one class per row.
-
-    Args:
-        logits: (batch, depth).
-        temperature: divides the logits; 0 takes the likeliest class.
-        generator: source of randomness, on the logits' device.
-
-    Returns:
-        (batch,) int64 classes.
-    """
+    """Draw one class per row: (B, depth) logits → (B,) int64; arguments as :meth:`Head.sample`."""
     if temperature == 0:
         return logits.argmax(-1)
     # Shifted first: a tiny temperature then sends the others to minus infinity, not all to it.
     shifted = logits - logits.amax(-1, keepdim=True)
-    probabilities = torch.softmax(shifted / max(temperature, 1e-30), dim=-1)
+    probabilities = torch.softmax(shifted / max(temperature, _COLDEST), dim=-1)
     return torch.multinomial(probabilities, 1, generator=generator).squeeze(-1)
+
+
+def sample_bits(
+    logits: Tensor, temperature: float, generator: torch.Generator | None = None
+) -> Tensor:
+    """Draw each bit by itself, 1 where the logit is above 0 the likelier: floats 0 or 1, of the
+    logits' shape; arguments as :meth:`Head.sample`."""
+    if temperature == 0:
+        return (logits >= 0).to(logits)
+    probabilities = torch.sigmoid(logits / max(temperature, _COLDEST))
+    return torch.bernoulli(probabilities, generator=generator)

@@ -12,9 +12,8 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from musicvae_torch.config import MusicVAEConfig
-from musicvae_torch.decoder import HierarchicalDecoder
+from musicvae_torch.decoder import Decoder
 from musicvae_torch.encoder import Encoder, check_lengths
-from musicvae_torch.heads import categorical_loss
 from musicvae_torch.lstm import OneHot, Term
 from musicvae_torch.pretrained import PretrainedNetwork
 
@@ -35,7 +34,7 @@ class MusicVAE(PretrainedNetwork):
             config.encoder_level_lengths,
             config.z_size,
         )
-        self.decoder = HierarchicalDecoder(config)
+        self.decoder = Decoder(config)
 
     @property
     def device(self) -> torch.device:
@@ -70,12 +69,14 @@ class MusicVAE(PretrainedNetwork):
 
         Args:
             z: (batch, z_size).
-            targets: (batch, max_seq_len, output_depth), any dtype, or classes as for
-                :meth:`encode`.
+            targets: (batch, steps, output_depth), any dtype, or classes as for :meth:`encode`;
+                a hierarchical decoder wants max_seq_len steps.
             controls: as for :meth:`encode`.
 
         Returns:
-            (batch, max_seq_len, output_depth)
+            (batch, steps, depth of the logits): for one-hot parts, output_depth; for a NADE,
+            nade_num_hidden + output_depth; for a groove, those of hits, velocities and offsets
+            before their sigmoid, sigmoid and tanh.
 
         Raises:
             ValueError: a shape does not fit the config.
@@ -83,10 +84,10 @@ class MusicVAE(PretrainedNetwork):
         z = self._latent(z)
         terms = self._terms("targets", targets, self.config.output_depth)
         batch, steps = targets.shape[:2]
-        if (batch, steps) != (z.shape[0], self.config.max_seq_len):
+        wanted = self.config.max_seq_len if self.config.is_hierarchical_decoder else max(steps, 1)
+        if (batch, steps) != (z.shape[0], wanted):
             raise ValueError(
-                f"targets have (batch, steps) {(batch, steps)}, wanted "
-                f"{(z.shape[0], self.config.max_seq_len)}"
+                f"targets have (batch, steps) {(batch, steps)}, wanted {(z.shape[0], wanted)}"
             )
         return self.decoder.teacher_force(z, terms, self._controls(controls, batch, steps))
 
@@ -96,10 +97,10 @@ class MusicVAE(PretrainedNetwork):
         """Negative log-likelihood of `targets` under `logits`, summed over parts and steps.
 
         Args:
-            logits: (batch, steps, output_depth).
-            targets: likewise, or classes as for :meth:`encode`.
+            logits: as :meth:`teacher_force` gives them.
+            targets: as it takes them.
             lengths: (batch,) steps that count; (batch, segments) for segments of their own
-                lengths; None: all.
+                lengths, of a hierarchical decoder; None: all.
 
         Returns:
             (batch,), in nats.
@@ -111,11 +112,11 @@ class MusicVAE(PretrainedNetwork):
         if lengths is None:
             return losses.sum(-1)
         batch, steps = losses.shape
-        segments = 1 if lengths.dim() == 1 else self.config.decoder_level_lengths[0]
+        segments = 1 if lengths.dim() == 1 else self.decoder.segments
         if lengths.shape not in ((batch,), (batch, segments)):
             raise ValueError(
                 f"lengths have shape {tuple(lengths.shape)}, wanted ({batch},) or "
-                f"({batch}, {self.config.decoder_level_lengths[0]})"
+                f"({batch}, {self.decoder.segments})"
             )
         check_lengths(lengths, steps // segments)
         ends = lengths.view(batch, segments, 1).to(losses.device)
@@ -123,15 +124,14 @@ class MusicVAE(PretrainedNetwork):
         return (losses * counts.flatten(1)).sum(-1)
 
     def part_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Cross entropy of each part at each step, in nats: (batch, steps, parts)."""
+        """Negative log-likelihood of each part at each step, in nats: (batch, steps, parts)."""
         terms = self._terms("targets", targets, self.config.output_depth)
-        if logits.shape != (*targets.shape[:2], self.config.output_depth):
+        if logits.shape != (*targets.shape[:2], self.decoder.logit_depth):
             raise ValueError(
                 f"logits have shape {tuple(logits.shape)}, which does not go with targets of "
                 f"shape {tuple(targets.shape)}"
             )
-        parts = zip(logits.split(self.config.output_depths, -1), terms, strict=True)
-        return torch.stack([categorical_loss(part, truth) for part, truth in parts], dim=-1)
+        return self.decoder.losses(logits, terms)
 
     @torch.no_grad()
     def decode(
@@ -146,13 +146,15 @@ class MusicVAE(PretrainedNetwork):
 
         Args:
             z: (batch, z_size).
-            length: steps to decode, the first of the window; None: max_seq_len.
-            temperature: of the softmax; 0 takes the likeliest token at every step.
+            length: steps to decode, the first of the window; None: max_seq_len. A flat decoder
+                goes on for as long as is asked.
+            temperature: divides the logits; 0 takes the likeliest token at every step.
             controls: (steps, control_depth) for all, or (batch, steps, control_depth).
             generator: source of randomness, on the model's device; None: torch's own.
 
         Returns:
-            (batch, length, output_depth), one-hot in each part.
+            (batch, length, output_depth): rows of zeros and ones, one-hot in each categorical
+            part; a groove's velocities and offsets are real numbers.
 
         Raises:
             ValueError: length or temperature out of range, or a shape that does not fit.
@@ -160,9 +162,10 @@ class MusicVAE(PretrainedNetwork):
         z = self._latent(z)
         longest = self.config.max_seq_len
         length = longest if length is None else length
-        if not 1 <= length <= longest:
+        if length < 1 or (self.config.is_hierarchical_decoder and length > longest):
             raise ValueError(
-                f"length {length} is out of range: this model decodes 1 to {longest} steps"
+                f"length {length} is out of range: this model decodes "
+                f"{f'1 to {longest}' if self.config.is_hierarchical_decoder else '1 or more'} steps"
             )
         if not temperature >= 0:
             raise ValueError(f"temperature must be 0 or more, not {temperature}")
@@ -192,19 +195,21 @@ class MusicVAE(PretrainedNetwork):
         return z.to(self.encoder.mean.weight)
 
     def _terms(self, name: str, rows: Tensor, depth: int) -> list[Term]:
-        """One-hot rows, dense or as classes, as a term for each part."""
-        depths = self.config.output_depths if depth == self.config.output_depth else (depth,)
+        """Rows of `depth`, dense or, where they are one-hot, as classes; a term for each part."""
+        config = self.config
+        one_hot = config.output == "categorical" and depth == config.output_depth
+        depths = config.output_depths if one_hot else (depth,)
         width = rows.shape[-1] if rows.dim() == 3 else None
         if width == depth:
             return list(rows.to(self.encoder.mean.weight).split(depths, dim=-1))
-        if width == len(depths) and rows.dtype == torch.int64:
+        if one_hot and width == len(depths) and rows.dtype == torch.int64:
             # Class -1 is a row of zeros.
             if bool(((rows < -1) | (rows >= rows.new_tensor(depths))).any()):
                 raise ValueError(f"{name} hold classes beyond the depths {depths}")
             return [OneHot(rows[..., i], size) for i, size in enumerate(depths)]
+        classes = f" or int64 classes (batch, steps, {len(depths)})" if one_hot else ""
         raise ValueError(
-            f"{name} have shape {tuple(rows.shape)}, wanted (batch, steps, {depth}) "
-            f"or int64 classes (batch, steps, {len(depths)})"
+            f"{name} have shape {tuple(rows.shape)}, wanted (batch, steps, {depth}){classes}"
         )
 
     def _controls(self, controls: Tensor | None, batch: int, steps: int) -> Tensor:

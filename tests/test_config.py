@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import musicvae_torch
-from musicvae_torch.config import CONFIGS, ConfigError, MusicVAEConfig, get_config
+from musicvae_torch.config import ALIASES, CONFIGS, ConfigError, MusicVAEConfig, get_config
 
 SIZES: dict[str, Any] = {
     "name": "tiny",
@@ -67,13 +67,19 @@ def test_unknown_name_lists_the_choices() -> None:
         ({"output_depths": [[6]]}, "output_depths"),
         ({"output_depths": "654"}, "output_depths"),
         ({"decoder_level_lengths": 8}, "decoder_level_lengths"),
-        ({"decoder_level_lengths": ()}, "decoder_level_lengths"),
         ({"decoder_level_lengths": (8,)}, "(segments, steps in a segment)"),
         ({"decoder_level_lengths": (2, 2, 2)}, "(segments, steps in a segment)"),
         ({"decoder_level_lengths": (2, 5)}, "multiply to 10, not to max_seq_len 8"),
         ({"encoder_level_lengths": (4, 4)}, "multiply to 16, not to max_seq_len 8"),
         ({"encoder_level_lengths": (-4, -2)}, "encoder_level_lengths"),
         ({"name": 3}, "name must be text"),
+        ({"base": 3}, "base must be text"),
+        ({"split_decoder": 1}, "split_decoder must be true or false"),
+        ({"output": "gaussian"}, "output must be one of categorical, nade, groove"),
+        ({"output": "nade", "nade_num_hidden": 4}, "one part"),
+        ({"output": "nade", "output_depths": (9,)}, "at least 1 for a nade"),
+        ({"nade_num_hidden": 4}, "0 for a categorical"),
+        ({"output": "groove", "output_depths": (26,)}, "multiple of 3"),
     ],
 )
 def test_bad_sizes_are_refused_in_one_line(changes: dict[str, Any], fault: str) -> None:
@@ -100,6 +106,53 @@ def test_from_dict_names_unknown_and_missing_keys() -> None:
 def test_round_trip_through_json(config: MusicVAEConfig) -> None:
     again = MusicVAEConfig.from_dict(json.loads(json.dumps(config.to_dict())))
     assert again == config and hash(again) == hash(config)
+
+
+def test_old_names_are_aliases() -> None:
+    for name in ("groovae_2bar_hits_control", "mel_2bar_big", "trio_16bar_hierdec"):
+        assert get_config(name) is CONFIGS[ALIASES[name]]
+    assert set(ALIASES.values()) <= set(CONFIGS) and not set(ALIASES) & set(CONFIGS)
+
+
+@pytest.mark.parametrize("suffix", ["json", "yaml", "yml"])
+def test_own_config_from_a_file(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"my_trio.{suffix}"
+    path.write_text('{"base": "trio_16bar_hier", "z_size": 32, "dec_rnn_size": [64, 48]}')
+    config = get_config(path)
+    assert (config.name, config.base) == ("my_trio", "hier-trio_16bar")
+    expected = get_config("hier-trio_16bar", z_size=32, dec_rnn_size=(64, 48))
+    assert replace(config, name="hier-trio_16bar") == expected
+    path.write_text(json.dumps(SIZES))
+    assert get_config(str(path), z_size=7) == MusicVAEConfig(**{**SIZES, "z_size": 7})
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (None, "No such file"),
+        ("{", "not readable as a config"),
+        ("[" * 100_000, "not readable as a config"),
+        ("[1]", "holds no config"),
+        ("{1: 2}", "holds no config"),
+        ("", "holds no config"),
+        ("{base: nonsense}", "unknown config 'nonsense'"),
+        ("{base: [1]}", "unknown config"),
+        ("{base: hier-trio_16bar, zsize: 3}", "unknown keys ['zsize']"),
+        ("{z_size: 3}", "missing"),
+        ("{base: hier-trio_16bar, name: 3}", "name must be text"),
+        ("{base: hier-trio_16bar, max_seq_len: 128}", "multiply to 256"),
+    ],
+)
+def test_bad_config_files_are_refused_in_one_line(
+    tmp_path: Path, text: str | None, fault: str
+) -> None:
+    path = tmp_path / "mine.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        get_config(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ") and fault in message and "\n" not in message
 
 
 def test_is_frozen() -> None:
