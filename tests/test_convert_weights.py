@@ -16,9 +16,10 @@ import torch
 from safetensors.numpy import load_file
 
 from convert_weights import cli, conversion
-from convert_weights.conversion import convert, make_plan
+from convert_weights.conversion import convert
 from convert_weights.errors import CheckpointError
 from convert_weights.magenta import match_layers, to_variables
+from convert_weights.plan import make_plan
 from convert_weights.tensor_bundle import TensorBundle, write_tensor_bundle
 from musicvae_torch.config import ConfigError, MusicVAEConfig, get_config
 from musicvae_torch.model import MusicVAE
@@ -300,7 +301,6 @@ def test_command_fills_an_empty_folder(workplace: Path) -> None:
     ("arguments", "reason"),
     [
         ([], "SOURCE"),
-        ([PREFIX], "--config is needed, one of: hierdec-trio_16bar"),
         ([PREFIX, "--config", HIERDEC], "--out is needed"),
         ([PREFIX, "--config", "nope", "--out", "model"], "choose one of"),
         (["absent.ckpt", "--config", HIERDEC, "--out", "model"], "absent.ckpt"),
