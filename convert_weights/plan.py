@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -94,7 +95,8 @@ def meta_model(config: MusicVAEConfig) -> MusicVAE:
         return MusicVAE(config)
 
 
-def parameter_shapes(config: MusicVAEConfig) -> dict[str, Shape]:
+@cache
+def parameter_shapes(config: MusicVAEConfig) -> Mapping[str, Shape]:
     """Names and shapes of all parameters of a model of `config`."""
     state = meta_model(config).state_dict()
     return {name: tuple(tensor.shape) for name, tensor in state.items()}

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from magenta_models import MODELS
 from safetensors.numpy import load_file
 
 from convert_weights import cli, conversion
@@ -24,7 +25,7 @@ from convert_weights.tensor_bundle import TensorBundle, write_tensor_bundle
 from musicvae_torch.config import ConfigError, MusicVAEConfig, get_config
 from musicvae_torch.model import MusicVAE
 
-GOLDEN = Path(__file__).parent / "golden" / "hierdec-trio_16bar"
+GOLDEN = MODELS / "hierdec-trio_16bar"
 PREFIX = GOLDEN / "hierdec-trio_16bar.ckpt"
 HIERDEC, HIER = "hierdec-trio_16bar", "hier-trio_16bar"
 FW0 = "encoder/cell_0/bidirectional_rnn/fw/multi_rnn_cell/cell_0/lstm_cell"
