@@ -50,8 +50,7 @@ def fetch(url: str, path: Path, *, progress: bool = False) -> None:
     Raises DownloadError if the file cannot be had, OSError if it cannot be written.
     """
     part = _Part(url, path)
-    reached = False
-    failures = most = 0
+    reached, failures, most = False, 0, part.size
     while not part.complete:
         try:
             with _request(url, part) as response:
@@ -69,9 +68,10 @@ def fetch(url: str, path: Path, *, progress: bool = False) -> None:
             failures = 0 if part.size > most else failures + 1
             most = max(most, part.size)
             if failures == _MAX_FAILURES:
+                kept = part.size if part.validator else 0
                 raise DownloadError(
-                    f"{url}: {error}, {failures} times in a row; {part.size:,} bytes are kept: run"
-                    f" it again to go on, {_BY_HAND}"
+                    f"{url}: {error}, {failures} times in a row; {kept:,} bytes are kept: run it"
+                    f" again to go on, {_BY_HAND}"
                 ) from None
             time.sleep(_FIRST_WAIT * 2**failures)
     part.finish()
@@ -105,7 +105,7 @@ class _Part:
             whose = None
         if whose != self.url:
             self.clear()
-        self.complete = self.length is not None and self.size == self.length
+        self.complete = self.data.exists() and self.size == self.length
 
     def start(self, validator: str, length: int | None) -> None:
         """Forgets what came; what comes now is of this version."""

@@ -365,7 +365,16 @@ def test_no_length(site: Site, tmp_path: Path) -> None:
     assert get(site, tmp_path).read_bytes() == CONTENT
 
 
-def test_nothing_to_download(site: Site, tmp_path: Path) -> None:
+def test_an_empty_file(site: Site, tmp_path: Path) -> None:
+    site.files[TAR] = b""
+    assert get(site, tmp_path).read_bytes() == b""
+
+
+def test_stopped_before_the_first_byte(site: Site, tmp_path: Path) -> None:
+    part = break_off(site, tmp_path, 5000)
+    note = part.with_name(f"{part.name}.json")
+    note.write_text(json.dumps({**json.loads(note.read_bytes()), "length": 0}))
+    part.unlink()
     site.files[TAR] = b""
     assert get(site, tmp_path).read_bytes() == b""
 
@@ -471,7 +480,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def test_interrupted(site: Site, tmp_path: Path) -> None:
-    site.cuts, site.holds = [5000], True
+    site.cuts, site.holds = [1000], True
     script = "import sys; from convert_weights.download import download; download(*sys.argv[1:])"
     process = subprocess.Popen(
         [sys.executable, "-c", script, NAME, str(tmp_path), site.base],
@@ -479,13 +488,13 @@ def test_interrupted(site: Site, tmp_path: Path) -> None:
         stderr=subprocess.DEVNULL,
     )
     part = tmp_path / NAME / f"{NAME}.tar.part"
-    wait_until(lambda: part.exists() and part.stat().st_size == 5000)
+    wait_until(lambda: part.exists() and part.stat().st_size == 1000)
     process.send_signal(signal.SIGINT)
     assert process.wait(20) != 0
     site.gate.set()
-    assert part.read_bytes() == CONTENT[:5000]
+    assert part.read_bytes() == CONTENT[:1000]
     assert get(site, tmp_path).read_bytes() == CONTENT
-    assert site.ranges == [None, "bytes=5000-"]
+    assert site.ranges == [None, "bytes=1000-"]
 
 
 def test_two_at_once(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
