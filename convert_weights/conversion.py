@@ -1,9 +1,10 @@
 """From a Magenta checkpoint to a folder that `MusicVAE.from_pretrained` reads."""
 
-import hashlib
+import math
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from tqdm import tqdm
 
 from convert_weights.errors import CheckpointError
+from convert_weights.file_range import FileRange
 from convert_weights.magenta import (
     Layer,
     Shape,
@@ -22,12 +24,20 @@ from convert_weights.magenta import (
     resize,
     to_parameters,
 )
-from convert_weights.tensor_bundle import TensorBundle, find_prefix
+from convert_weights.safetensors_writer import write_safetensors
+from convert_weights.sources import Source, open_source
+from convert_weights.tensor_bundle import TensorBundle
 from musicvae_torch import __version__
 from musicvae_torch.config import CONFIGS, ConfigError, MusicVAEConfig, get_config
 from musicvae_torch.model import MusicVAE
+from musicvae_torch.pretrained import CONFIG_FILE, WEIGHTS_FILE, config_text
 
 _MAX_LISTED = 10
+_FORMATS = {
+    "tensorflow": "TensorFlow V2 checkpoint",
+    "magenta-js": "Magenta.js",
+    "keras": "Keras HDF5",
+}
 
 
 @dataclass(frozen=True)
@@ -59,12 +69,16 @@ def convert(
     config_name: str,
     out: str | os.PathLike[str],
     *,
+    checkpoint: str | None = None,
     force: bool = False,
     progress: bool = False,
 ) -> ConversionReport:
     """Converts a checkpoint of Magenta's MusicVAE into OUT/config.json and OUT/model.safetensors.
 
-    source: a checkpoint's prefix, its index or data file, or a folder that holds one checkpoint.
+    Tensor by tensor: of a checkpoint of any size, little more than the largest variable is in
+    memory at a time.
+
+    source: whatever `sources.open_source` takes; checkpoint: which one in it, if it has several.
     config_name: the Magenta config that it is a model of; sizes are taken from the checkpoint.
     out: a folder, new or empty; `force` lets those two files be replaced.
     progress: show a bar on stderr, if that is a terminal.
@@ -74,7 +88,6 @@ def convert(
     written. Nothing is left behind then.
     """
     config = get_config(config_name)
-    prefix = find_prefix(source)
     folder = Path(out)
     _check_free(folder, force)
     # On the target's file system, so that a rename puts the result in place; in a folder that is
@@ -82,24 +95,38 @@ def convert(
     target = folder.absolute()
     nearest = next(path for path in (target, *target.parents) if path.is_dir())
     with (
-        TensorBundle.open(prefix) as bundle,
         tempfile.TemporaryDirectory(dir=nearest, prefix=".convert-weights-") as work,
+        open_source(source, checkpoint, scratch=work) as found,
+        open_bundle(found) as bundle,
     ):
-        plan = make_plan(bundle, config, prefix)
-        weights = _convert_layers(bundle, plan.layers, progress)
-        model = _meta_model(plan.config)
-        model.load_state_dict(weights, strict=True, assign=True)
-        records = {"provenance": _provenance(prefix, bundle.files, config_name)}
+        plan = make_plan(bundle, config, found.location)
+        shapes = {name: shape for layer in plan.layers for name, shape in layer.parameters.items()}
         result = Path(work) / "result"
-        model.save_pretrained(result, records=records)
+        result.mkdir()
+        # A thread reads the files a second time while they are in the system's cache still.
+        with ThreadPoolExecutor(max_workers=1) as hashing:
+            provenance = hashing.submit(_provenance, found, bundle.files, config_name)
+            write_safetensors(
+                result / WEIGHTS_FILE, shapes, _convert_layers(bundle, plan.layers, progress)
+            )
+            records = {"provenance": provenance.result()}
+        text = config_text(MusicVAE.kind, plan.config.to_dict(), records)
+        (result / CONFIG_FILE).write_text(text, encoding="utf-8")
         _publish(result, folder)
     return ConversionReport(
         folder=folder,
         config=plan.config,
-        parameters=sum(tensor.numel() for tensor in weights.values()),
+        parameters=sum(math.prod(shape) for shape in shapes.values()),
         converted=sum(len(layer.variables) for layer in plan.layers),
         skipped=len(plan.skipped),
     )
+
+
+def open_bundle(source: Source) -> TensorBundle:
+    """The reader of a checkpoint that was found. Raises CheckpointError if it cannot be read."""
+    if source.kind != "tensorflow":
+        raise CheckpointError(f"{source.location}: {source.kind} checkpoints are not read")
+    return TensorBundle.open_files(source.location, source.files)
 
 
 def make_plan(bundle: TensorBundle, config: MusicVAEConfig, name: str | os.PathLike[str]) -> Plan:
@@ -165,28 +192,20 @@ def _meta_model(config: MusicVAEConfig) -> MusicVAE:
 
 def _convert_layers(
     bundle: TensorBundle, layers: list[Layer], progress: bool
-) -> dict[str, torch.Tensor]:
-    weights: dict[str, torch.Tensor] = {}
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Our parameters with their names, those of one layer after another."""
     disable = None if progress else True
     for layer in tqdm(layers, desc="converting", unit="layer", disable=disable):
-        arrays = to_parameters(layer, (bundle[name] for name in layer.variables))
-        for name, array in arrays.items():
-            # A copy: the bundle's arrays are views of read-only files.
-            weights[name] = torch.from_numpy(np.array(array, order="C"))
-    return weights
+        yield from to_parameters(layer, (bundle[name] for name in layer.variables)).items()
 
 
-def _provenance(prefix: Path, files: Iterable[Path], config_name: str) -> dict[str, Any]:
-    sha256 = {}
-    for path in files:
-        with path.open("rb") as file:
-            sha256[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+def _provenance(source: Source, files: Iterable[FileRange], config_name: str) -> dict[str, Any]:
     return {
         "converter": f"convert_weights {__version__}",
-        "source": prefix.name,
-        "source_format": "TensorFlow V2 checkpoint",
+        "source": source.name,
+        "source_format": _FORMATS[source.kind],
         "config": config_name,
-        "sha256": sha256,
+        "sha256": {file.name: file.sha256() for file in files},
     }
 
 
