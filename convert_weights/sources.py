@@ -16,7 +16,7 @@ from typing import Literal
 from convert_weights.compression import decompress, find_decompressor
 from convert_weights.errors import CheckpointError
 from convert_weights.file_range import FileRange, files_in
-from convert_weights.tar import Members, is_header, read_tar
+from convert_weights.tar import Members, read_tar, starts_tar
 
 MANIFEST = "weights_manifest.json"
 
@@ -105,9 +105,9 @@ def _uncompressed(path: Path, scratch: str | os.PathLike[str] | None) -> Iterato
     if decompressor := find_decompressor(head):
         with tempfile.TemporaryDirectory(dir=scratch, prefix=".convert-weights-") as folder:
             archive = Path(folder) / "archive.tar"
-            decompress(path, decompressor, archive, is_header)
+            decompress(path, decompressor, archive, starts_tar)
             yield archive
-    elif is_header(head) or not head.strip(b"\0"):
+    elif starts_tar(head):
         yield path
     else:
         raise CheckpointError(

@@ -85,8 +85,13 @@ def read_tar(archive: Path, label: str) -> Members:
     return members
 
 
-def is_header(block: bytes) -> bool:
-    """Whether a block of 512 bytes bears the checksum of a tar's header."""
+def starts_tar(head: bytes) -> bool:
+    """Whether a file may be a tar, perhaps an empty one, that starts with these 512 bytes."""
+    return _is_header(head) or not head.strip(b"\0")
+
+
+def _is_header(block: bytes) -> bool:
+    """Whether a block bears the checksum of a header."""
     if len(block) != _BLOCK:
         return False
     # The checksum is of the header with blanks in its own place.
@@ -104,11 +109,9 @@ def _read_header(file: BinaryIO, position: int) -> _Header | None:
         raise CheckpointError("is an empty archive" if block else "is empty")
     if len(block) in (0, _BLOCK) and not block.strip(b"\0"):
         return None
-    if not is_header(block):
-        what = (
-            "is damaged or cut off: has no member" if position else "is no tar archive: no member"
-        )
-        raise CheckpointError(f"{what} at {position}")
+    if not _is_header(block):
+        what = f"is damaged or cut off: no member begins at {position}"
+        raise CheckpointError(what if position else "is no tar archive")
     name = _text(block[:100])
     if block[257:263] == b"ustar\0" and (folder := _text(block[345:500])):
         name = f"{folder}/{name}"

@@ -378,7 +378,10 @@ def snappy_literal(content: bytes) -> bytes:
 )
 def test_block_is_read(tmp_path: Path, block: bytes, compression: int) -> None:
     (tmp_path / "table").write_bytes(table_of(block, compression))
-    assert list(read_table(FileRange.whole(tmp_path / "table"))) == [(b"key", b"vv"), (b"kezy", b"w")]
+    assert list(read_table(FileRange.whole(tmp_path / "table"))) == [
+        (b"key", b"vv"),
+        (b"kezy", b"w"),
+    ]
 
 
 @pytest.mark.parametrize(
