@@ -52,6 +52,8 @@ _SETTINGS: dict[str, dict[str, tuple[Any, ...]]] = {
     },
     "Dense": {"activation": ("linear",), "use_bias": (True,)},
 }
+_REPR = reprlib.Repr()
+_REPR.maxstring = 60
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ def convert_keras(
         {name: torch.from_numpy(array) for name, array in arrays.items()}, assign=True
     )
     provenance = _provenance(path, "model" if described else "weights")
+    # On the target's file system, and in a folder that is there already, as in `convert`.
     target = folder.absolute()
     nearest = next(parent for parent in (target, *target.parents) if parent.is_dir())
     with tempfile.TemporaryDirectory(dir=nearest, prefix=".convert-weights-") as work:
@@ -283,7 +286,3 @@ def _provenance(path: Path, contents: str) -> dict[str, Any]:
 def _shown(value: Any) -> str:
     """A value from a file, cut to a readable length."""
     return _REPR.repr(value)
-
-
-_REPR = reprlib.Repr()
-_REPR.maxstring = 60

@@ -247,6 +247,18 @@ def replaced(layer: str, weight: str, array: np.ndarray) -> Damage:
     return damage
 
 
+def both(layer: str, weight: str, array: np.ndarray) -> Damage:
+    """Puts another array in the place of a weight of both directions."""
+
+    def damage(file: h5py.File) -> None:
+        for name in file[layer].attrs["weight_names"]:
+            if name.endswith(f"lstm_cell/{weight}"):
+                del file[layer][name]
+                file[layer][name] = array
+
+    return damage
+
+
 def only(layer: str, count: int) -> Damage:
     """Leaves a layer its first weights alone."""
 
@@ -279,6 +291,7 @@ FORWARD = "forward_lstm_2/lstm_cell/"
         ),
         (replaced("bidirectional_2", f"{FORWARD}bias:0", np.zeros((2, 12), "f4")), "(2, 12)"),
         (replaced("bidirectional_2", f"{FORWARD}kernel:0", np.zeros((7, 16), "f4")), "(7, 16)"),
+        (both("bidirectional_2", "bias:0", np.zeros(12, "f4")), "(4, 16), (12,)"),
         (replaced("dense", "bias:0", np.zeros(6)), "'dense/bias:0' is float64, expected float32"),
         (replaced("dense", "bias:0", np.zeros(5, "f4")), "(8, 6), (5,)"),
         (replaced("dense", "bias:0", np.array(0, "f4")), "(8, 6), ()"),
@@ -314,6 +327,16 @@ def test_no_memory_is_taken_for_numbers_that_are_not_there(tmp_path: Path) -> No
 
     reason = f"takes {32 << 40} bytes, expected them plainly in the file"
     check_refusal(damaged(tmp_path, "lstm_weights", claim), reason)
+
+    def repeat(file: h5py.File) -> None:
+        names = [f"again{number}" for number in range(20)]
+        file["once"] = np.zeros(10_000, "f4")
+        for name in names:
+            file["dense"][name] = file["once"]
+        file["dense"].attrs["weight_names"] = names
+
+    reason = "of shape [10000] takes 40000 bytes, expected them plainly in the file"
+    check_refusal(damaged(tmp_path, "lstm_weights", repeat), reason)
 
 
 def test_files_that_are_not_of_keras(tmp_path: Path) -> None:
