@@ -54,7 +54,7 @@ def read_keras_hdf5(path: str | os.PathLike[str]) -> KerasFile:
     if not Path(path).is_file():
         raise CheckpointError(f"{path}: no such file, expected a model that Keras saved as HDF5")
     with located(path), _readable(), h5py.File(path, "r") as file:
-        config = file.attrs.get("model_config")
+        config = _text(file, "model_config") if "model_config" in file.attrs else None
         root = file if config is None else _member(file, "model_weights")
         layers = {
             name: {weight: _member(layer, weight) for weight in _names(layer, "weight_names")}
@@ -96,16 +96,29 @@ def _member(group: Any, path: str) -> Any:
     return group
 
 
+def _text(group: Any, attribute: str) -> Any:
+    """An attribute that is a string or an array of strings."""
+    import h5py
+
+    stored = group.attrs.get_id(attribute)
+    if 0 in stored.shape:  # an empty list, which is stored as one of numbers
+        return []
+    # Looked at first, as reading an attribute of a damaged type may crash HDF5's library.
+    if h5py.check_string_dtype(stored.dtype) is None:
+        raise CheckpointError(f"{attribute} at {group.name!r} is not text")
+    return group.attrs[attribute]
+
+
 def _names(group: Any, attribute: str) -> list[str]:
     """A list of names, in one attribute or cut in several."""
     if attribute in group.attrs:
-        pieces = [group.attrs[attribute]]
+        pieces = [_text(group, attribute)]
     else:
         pieces = []
         for number in count():
             if f"{attribute}{number}" not in group.attrs:
                 break
-            pieces.append(group.attrs[f"{attribute}{number}"])
+            pieces.append(_text(group, f"{attribute}{number}"))
         if not pieces:
             raise CheckpointError(
                 f"has no {attribute} at {group.name!r}, expected a model or weights that"

@@ -350,6 +350,10 @@ def test_files_that_are_not_of_keras(tmp_path: Path) -> None:
     check_refusal(path, "has no layer_names at '/', expected a model or weights that Keras")
     path = damaged(tmp_path, "lstm_model", lambda file: file.attrs.modify("model_config", "{"))
     check_refusal(path, "not readable as a Keras HDF5 file: Expecting property name")
+    path = damaged(tmp_path, "lstm_model", lambda file: file.attrs.create("model_config", 3.0))
+    check_refusal(path, "model_config at '/' is not text")
+    path = damaged(tmp_path, "lstm_weights", lambda file: file.attrs.create("layer_names", [1, 2]))
+    check_refusal(path, "layer_names at '/' is not text")
 
 
 @pytest.mark.parametrize("seed", range(40))
