@@ -23,7 +23,7 @@ from convert_weights.sstable import read_table, write_table
 from convert_weights.tensor_bundle import TensorBundle, write_tensor_bundle
 from convert_weights.wire import varint_field
 
-GOLDEN = Path(__file__).parent / "golden" / "hierdec-trio_16bar"
+GOLDEN = Path(__file__).parent / "golden" / "models" / "hierdec-trio_16bar"
 NAME = "hierdec-trio_16bar.ckpt"
 PREFIX = GOLDEN / NAME
 HDF5 = b"\x89HDF\r\n\x1a\n" + bytes(100)
