@@ -14,13 +14,13 @@ from hypothesis.extra import numpy as st_numpy
 from musicvae_torch.notes.midi import Song, read_midi, to_song
 from musicvae_torch.notes.trio import (
     DEPTHS,
-    TrioWindow,
     part_notes,
     to_midi,
     to_one_hot,
     to_tokens,
     trio_windows,
 )
+from musicvae_torch.notes.windows import Window
 
 GOLDEN = Path(__file__).parent / "golden" / "trio_converter"
 SAMPLES = Path(__file__).parent / "golden" / "hierdec-trio_16bar" / "reference.npz"
@@ -43,7 +43,7 @@ def load(name: str) -> Song:
     return to_song(read_midi(GOLDEN / f"{name}.mid"))
 
 
-def stacked(windows: list[TrioWindow]) -> np.ndarray:
+def stacked(windows: list[Window]) -> np.ndarray:
     return np.array([window.tokens for window in windows]).reshape(-1, 256, 3)
 
 

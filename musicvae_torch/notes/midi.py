@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import mido
@@ -21,6 +21,8 @@ NOTE_DTYPE = np.dtype(
         ("instrument", np.int32),
     ]
 )
+
+_MAX_DENOMINATOR = 2**31 - 1  # more fits no NoteSequence
 
 _CHANGES = {"set_tempo", "time_signature", "key_signature"}
 
@@ -97,6 +99,22 @@ def _split(track: mido.MidiTrack) -> tuple[mido.MidiTrack, mido.MidiTrack]:
     return halves
 
 
+def load_song(midi: str | Path | pretty_midi.PrettyMIDI | Song) -> Song:
+    """The song of a file, or of what was parsed of one.
+
+    Raises:
+        MidiError: the file is missing, unreadable, no MIDI file, or has an impossible metre.
+    """
+    if isinstance(midi, Song):
+        return midi
+    parsed = midi if isinstance(midi, pretty_midi.PrettyMIDI) else read_midi(midi)
+    song = to_song(parsed)
+    if (song.time_signatures[:, 2] > _MAX_DENOMINATOR).any():
+        name = "the song" if parsed is midi else str(midi)
+        raise MidiError(f"{name}: a time signature's denominator is beyond 2**31 - 1")
+    return song
+
+
 def to_song(midi: pretty_midi.PrettyMIDI) -> Song:
     """The notes, tempos and metres of `midi`, as Magenta's ``midi_io`` takes them."""
     rows = [
@@ -116,3 +134,12 @@ def to_song(midi: pretty_midi.PrettyMIDI) -> Song:
         time_signatures=np.array(signatures, dtype=np.float64).reshape(-1, 3),
         end=float(notes["end"].max()) if len(notes) else 0.0,
     )
+
+
+def transpose_song(song: Song, semitones: int) -> Song:
+    """Shift all notes but those of drums; what leaves MIDI's 0..127 is dropped, as by note-seq's
+    ``transpose_note_sequence``, and the song ends with the last of the others."""
+    notes = song.notes.copy()
+    notes["pitch"] += np.where(notes["is_drum"], 0, semitones).astype(np.int16)
+    notes = notes[notes["is_drum"] | ((notes["pitch"] >= 0) & (notes["pitch"] <= 127))]
+    return replace(song, notes=notes, end=float(notes["end"].max(initial=0.0)))

@@ -27,6 +27,7 @@ class Section:
         steps: length of the section.
         metre: numerator and denominator.
         start: where it begins in the song, in seconds.
+        end: where the next one begins, or the song ends, in seconds.
         qpm: quarter notes per minute.
     """
 
@@ -36,13 +37,31 @@ class Section:
     steps: int
     metre: tuple[float, float]
     start: float
+    end: float
     qpm: float
 
     @property
+    def start_times(self) -> np.ndarray:
+        """(notes,) seconds from the section's start."""
+        return self.notes["start"] - self.start
+
+    @property
+    def end_times(self) -> np.ndarray:
+        """(notes,) seconds from the section's start; a note ends with the section at the latest."""
+        return np.minimum(self.notes["end"], self.end) - self.start
+
+    @property
     def steps_per_bar(self) -> float:
-        """Steps in a bar; not whole for odd metres, infinite for a denominator of 0."""
+        """Steps in a bar; not whole for odd metres, infinite where the denominator is no power
+        of two, which Magenta refuses."""
         numerator, denominator = self.metre
-        return STEPS_PER_QUARTER * 4 * numerator / denominator if denominator else np.inf
+        if denominator < 1 or int(denominator) & (int(denominator) - 1):
+            return np.inf
+        return STEPS_PER_QUARTER * 4 * numerator / denominator
+
+    def seconds(self, step: int) -> float:
+        """When a step begins, in seconds of the song."""
+        return self.start + step * 60 / self.qpm / STEPS_PER_QUARTER
 
 
 def sections(song: Song) -> list[Section]:
@@ -88,6 +107,7 @@ def _section(song: Song, start: float, end: float) -> Section:
         steps=int(max(longest, end_steps.max(initial=0))),
         metre=(metre[0], metre[1]),
         start=start,
+        end=end,
         qpm=qpm,
     )
 

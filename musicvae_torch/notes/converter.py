@@ -1,0 +1,33 @@
+"""The converter of a config."""
+
+from __future__ import annotations
+
+from musicvae_torch.config import ConfigError, MusicVAEConfig, get_config
+from musicvae_torch.notes.trio import TRIO_RULES, TrioConverter
+from musicvae_torch.notes.windows import Converter
+
+# Each family's rows, by Magenta's config name, and what reads them.
+_FAMILIES = ((TRIO_RULES, TrioConverter),)
+
+
+def get_converter(
+    config: str | MusicVAEConfig, mode: str = "eval", seed: int | None = None
+) -> Converter:
+    """MIDI ↔ arrays for a config.
+
+    Args:
+        config: a config, or its name.
+        mode: "eval"; "train" shifts and draws at random what Magenta does in training; "infer"
+            differs for grooves alone, which then take other drum kits.
+        seed: of mode "train".
+
+    Raises:
+        ConfigError: no such config.
+        ValueError: no such mode.
+    """
+    if isinstance(config, str):
+        config = get_config(config)
+    for rules, family in _FAMILIES:
+        if config.base in rules:
+            return family(rules[config.base], config.max_seq_len, mode, seed)
+    raise ConfigError(f"config {config.name!r}: no rules for MIDI by the name {config.base!r}")
