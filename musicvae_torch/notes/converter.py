@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from musicvae_torch.config import ConfigError, MusicVAEConfig, get_config
+from musicvae_torch.notes.drums import DRUM_RULES, DrumsConverter
+from musicvae_torch.notes.melody import MELODY_RULES, MelodyConverter
 from musicvae_torch.notes.trio import TRIO_RULES, TrioConverter
 from musicvae_torch.notes.windows import Converter
 
 # Each family's rows, by Magenta's config name, and what reads them.
-_FAMILIES = ((TRIO_RULES, TrioConverter),)
+_FAMILIES: tuple[tuple[Mapping[str, Any], Callable[..., Converter]], ...] = (
+    (MELODY_RULES, MelodyConverter),
+    (DRUM_RULES, DrumsConverter),
+    (TRIO_RULES, TrioConverter),
+)
 
 
 def get_converter(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import mido
 import numpy as np
 import pretty_midi
+
+from musicvae_torch.notes.vocabulary import OUTPUT_VELOCITY, STEPS_PER_QUARTER
 
 NOTE_DTYPE = np.dtype(
     [
@@ -143,3 +147,26 @@ def transpose_song(song: Song, semitones: int) -> Song:
     notes["pitch"] += np.where(notes["is_drum"], 0, semitones).astype(np.int16)
     notes = notes[notes["is_drum"] | ((notes["pitch"] >= 0) & (notes["pitch"] <= 127))]
     return replace(song, notes=notes, end=float(notes["end"].max(initial=0.0)))
+
+
+class Part(NamedTuple):
+    """A track to write; notes are (start step, end step, pitch)."""
+
+    name: str
+    notes: Iterable[tuple[int, int, int]]
+    program: int = 0
+    is_drum: bool = False
+
+
+def parts_to_midi(parts: Iterable[Part], qpm: float) -> pretty_midi.PrettyMIDI:
+    """A track for each part, all notes as loud as Magenta writes them."""
+    midi = pretty_midi.PrettyMIDI(initial_tempo=qpm)
+    seconds = 60.0 / qpm / STEPS_PER_QUARTER
+    for part in parts:
+        track = pretty_midi.Instrument(part.program, part.is_drum, part.name)
+        track.notes = [
+            pretty_midi.Note(OUTPUT_VELOCITY, pitch, start * seconds, end * seconds)
+            for start, end, pitch in part.notes
+        ]
+        midi.instruments.append(track)
+    return midi

@@ -117,7 +117,9 @@ def _last_before(changes: np.ndarray, time: float, default: tuple[float, ...]) -
     return tuple(float(value) for value in rows[-1, 1:]) if len(rows) else default
 
 
-def to_steps(seconds: np.ndarray, qpm: float) -> np.ndarray:
+def to_steps(
+    seconds: np.ndarray, qpm: float, steps_per_quarter: int = STEPS_PER_QUARTER
+) -> np.ndarray:
     """The nearest step of each time, halves upwards, as Magenta rounds."""
-    steps_per_second = STEPS_PER_QUARTER * qpm / 60.0
+    steps_per_second = steps_per_quarter * qpm / 60.0
     return np.trunc(seconds * steps_per_second + 0.5).astype(np.int64)

@@ -15,7 +15,7 @@ import pretty_midi
 
 from musicvae_torch.notes.drums import drum_notes, drum_tokens
 from musicvae_torch.notes.melody import melody_notes, melody_tokens
-from musicvae_torch.notes.midi import Song
+from musicvae_torch.notes.midi import Part, Song, parts_to_midi
 from musicvae_torch.notes.quantize import DEFAULT_QPM, Section, sections
 from musicvae_torch.notes.vocabulary import (
     BASS_PROGRAMS,
@@ -23,9 +23,7 @@ from musicvae_torch.notes.vocabulary import (
     ELECTRIC_BASS,
     MELODY_DEPTH,
     MELODY_PROGRAMS,
-    OUTPUT_VELOCITY,
     STEPS_PER_BAR,
-    STEPS_PER_QUARTER,
 )
 from musicvae_torch.notes.windows import Converter, Window, from_one_hot, one_hot
 
@@ -166,7 +164,7 @@ def _track_tokens(section: Section, track: int, part: int, steps: int) -> np.nda
     starts, ends = section.start_steps[own], section.end_steps[own]
     pitches = section.notes["pitch"][own]
     if part == 2:
-        return drum_tokens(starts, pitches, steps)
+        return drum_tokens(starts, pitches, steps)[:, 0]
     return melody_tokens(starts, ends, pitches, steps)
 
 
@@ -203,19 +201,12 @@ def part_notes(tokens: np.ndarray) -> list[list[tuple[int, int, int]]]:
     return [
         melody_notes(tokens[:, 0]),
         melody_notes(tokens[:, 1]),
-        drum_notes(tokens[:, 2]),
+        drum_notes(tokens[:, 2:]),
     ]
 
 
 def to_midi(tokens: np.ndarray, qpm: float = DEFAULT_QPM) -> pretty_midi.PrettyMIDI:
     """(steps, 3) classes → MIDI with the programs and the velocity that Magenta writes."""
-    midi = pretty_midi.PrettyMIDI(initial_tempo=qpm)
-    seconds = 60.0 / qpm / STEPS_PER_QUARTER
-    for name, program, notes in zip(PARTS, (0, ELECTRIC_BASS, 0), part_notes(tokens), strict=True):
-        track = pretty_midi.Instrument(program, is_drum=name == "drums", name=name)
-        track.notes = [
-            pretty_midi.Note(OUTPUT_VELOCITY, pitch, start * seconds, end * seconds)
-            for start, end, pitch in notes
-        ]
-        midi.instruments.append(track)
-    return midi
+    programs = (0, ELECTRIC_BASS, 0)
+    parts = zip(PARTS, part_notes(tokens), programs, strict=True)
+    return parts_to_midi([Part(*part, is_drum=part[0] == "drums") for part in parts], qpm)
