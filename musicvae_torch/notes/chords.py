@@ -322,22 +322,24 @@ def _key_chord_logs() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _likeliest(emissions: np.ndarray) -> np.ndarray:
     """Viterbi's algorithm: (frames, 97) log likelihoods → (frames,) chords.
 
-    Of equal scores the first key's first chord counts, as with an argmax over all states.
+    A state is a key and a chord; of equal scores the first state's counts.
     """
     in_key, within, after_change = _key_chord_logs()
     keys, chords = in_key.shape
-    scores = -np.log(keys) + in_key + emissions[0]
-    parents = np.zeros((len(emissions), keys * chords), np.int32)
-    key_firsts = np.arange(keys)[:, None] * chords
+    states = np.arange(keys * chords)
+    first_of_key = states // chords * chords
+    scores = (-np.log(keys) + in_key + emissions[0]).ravel()
+    parents = np.zeros((len(emissions), len(states)), np.int32)
+    stays = np.empty((len(states), chords))
     for frame in range(1, len(emissions)):
-        stays = within + scores[:, None, :]
-        best = stays.argmax(-1)
-        kept = np.take_along_axis(stays, best[..., None], -1)[..., 0]
-        best += key_firsts
+        np.add(within, scores.reshape(keys, 1, chords), out=stays.reshape(within.shape))
+        best = stays.argmax(1)
+        kept = stays[states, best]
+        best += first_of_key
         moved, movers = _best_change_of_key(scores, after_change)
         change = (moved > kept) | ((moved == kept) & (movers < best))
-        parents[frame] = np.where(change, movers, best).ravel()
-        scores = np.where(change, moved, kept) + emissions[frame]
+        parents[frame] = np.where(change, movers, best)
+        scores = np.where(change, moved, kept) + np.tile(emissions[frame], keys)
     path = [int(scores.argmax())]
     for frame in range(len(emissions) - 1, 0, -1):
         path.append(int(parents[frame, path[-1]]))
@@ -347,18 +349,17 @@ def _likeliest(emissions: np.ndarray) -> np.ndarray:
 def _best_change_of_key(
     scores: np.ndarray, after_change: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(keys, chords) each: the best score of coming from another key, and the state before.
+    """(states,) each: the best score of coming from another key, and the state before.
 
     Only states that are the best up to rounding need a look; which of those wins, rounding
     decides.
     """
-    best_of_key = scores.max(1)
-    best_key = int(best_of_key.argmax())
-    runner_up = np.delete(best_of_key, best_key).max()
-    near = scores >= runner_up - _ROUNDING
-    near[best_key] = scores[best_key] >= best_of_key[best_key] - _ROUNDING
-    states = np.flatnonzero(near)
-    moves = scores.ravel()[states][:, None, None] + after_change
-    moves[np.arange(len(states)), states // scores.shape[1]] = -np.inf  # no change at all
+    by_key = scores.reshape(after_change.shape)
+    second, first = np.sort(by_key.max(1))[-2:]
+    bar = np.full((len(by_key), 1), second)
+    bar[by_key.max(1).argmax()] = first
+    before = np.flatnonzero(by_key >= bar - _ROUNDING)
+    moves = scores[before, None, None] + after_change
+    moves[np.arange(len(before)), before // after_change.shape[1]] = -np.inf  # no change at all
     best = moves.argmax(0)
-    return np.take_along_axis(moves, best[None], 0)[0], states[best]
+    return moves.max(0).ravel(), before[best.ravel()]

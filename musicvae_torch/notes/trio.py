@@ -136,27 +136,15 @@ def trio_windows(
 def _tracks_by_part(section: Section, melody_programs: frozenset[int]) -> list[list[int]]:
     """Track indices of melodies, basses and drums; a track of two kinds is of none."""
     notes = section.notes
+    is_melody = np.isin(notes["program"], list(melody_programs))
+    is_bass = np.isin(notes["program"], list(BASS_PROGRAMS))
+    kinds = np.select([notes["is_drum"], is_bass, is_melody], [2, 1, 0], default=-1)
     parts: list[list[int]] = [[], [], []]
     for track in np.unique(notes["instrument"]).tolist():
-        if track > MAX_INSTRUMENT:
-            continue
-        own = notes[notes["instrument"] == track]
-        kinds = {
-            _part_of(bool(is_drum), int(program), melody_programs)
-            for is_drum, program in {(n["is_drum"].item(), n["program"].item()) for n in own}
-        }
-        part = kinds.pop()
-        if not kinds and part is not None:
-            parts[part].append(track)
+        own = kinds[notes["instrument"] == track]
+        if track <= MAX_INSTRUMENT and own[0] >= 0 and (own == own[0]).all():
+            parts[own[0]].append(track)
     return parts
-
-
-def _part_of(is_drum: bool, program: int, melody_programs: frozenset[int]) -> int | None:
-    if is_drum:
-        return 2
-    if program in BASS_PROGRAMS:
-        return 1
-    return 0 if program in melody_programs else None
 
 
 def _track_tokens(section: Section, track: int, part: int, steps: int) -> np.ndarray:
@@ -171,10 +159,10 @@ def _track_tokens(section: Section, track: int, part: int, steps: int) -> np.nda
 def _played_bars(section: Section, track: int, bars: int) -> np.ndarray:
     """(bars,) bool: where a note of the track sounds."""
     own = section.notes["instrument"] == track
-    played = np.zeros(bars, bool)
-    for first, last in zip(section.start_steps[own], section.end_steps[own], strict=True):
-        played[first // STEPS_PER_BAR : -(-last // STEPS_PER_BAR)] = True
-    return played
+    changes = np.zeros(bars + 1, np.int64)
+    np.add.at(changes, np.minimum(section.start_steps[own] // STEPS_PER_BAR, bars), 1)
+    np.add.at(changes, np.minimum(-(-section.end_steps[own] // STEPS_PER_BAR), bars), -1)
+    return changes[:bars].cumsum() > 0
 
 
 def _bridge_gaps(played: np.ndarray) -> np.ndarray:
