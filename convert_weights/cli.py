@@ -47,8 +47,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     arguments = parser.parse_args(argv)
-    if not arguments.list and arguments.config is None:
-        parser.error(f"--config is needed, one of: {', '.join(CONFIGS)}")
     if not (arguments.list or arguments.dry_run or arguments.out):
         parser.error("--out is needed: the folder to write")
     try:
@@ -108,9 +106,9 @@ def _list(source: str) -> None:
             print(_printable(name), bundle.dtype(name), list(bundle.shape(name)), sep="\t")
 
 
-def _dry_run(source: str, config_name: str) -> None:
-    config = get_config(config_name)
-    from convert_weights.conversion import make_plan
+def _dry_run(source: str, config_name: str | None) -> None:
+    config = None if config_name is None else get_config(config_name)
+    from convert_weights.plan import make_plan
     from convert_weights.tensor_bundle import TensorBundle, find_prefix
 
     prefix = find_prefix(source)
@@ -127,7 +125,6 @@ def _dry_run(source: str, config_name: str) -> None:
 
 
 def _convert(arguments: argparse.Namespace) -> None:
-    get_config(arguments.config)
     from convert_weights.conversion import convert
 
     report = convert(

@@ -12,22 +12,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from convert_weights.errors import CheckpointError
-from convert_weights.magenta import (
-    Layer,
-    Shape,
-    is_bookkeeping,
-    is_residual,
-    match_layers,
-    resize,
-    to_parameters,
-)
+from convert_weights.magenta import Layer, to_parameters
+from convert_weights.plan import make_plan, meta_model
 from convert_weights.tensor_bundle import TensorBundle, find_prefix
 from musicvae_torch import __version__
-from musicvae_torch.config import CONFIGS, ConfigError, MusicVAEConfig, get_config
-from musicvae_torch.model import MusicVAE
-
-_MAX_LISTED = 10
+from musicvae_torch.config import MusicVAEConfig, get_config
 
 
 @dataclass(frozen=True)
@@ -36,6 +25,7 @@ class ConversionReport:
 
     folder: where the model is. config: with the sizes that the checkpoint has.
     parameters: numbers in the model. converted, skipped: variables of the checkpoint.
+    notes: where the checkpoint's sizes are not those of the config.
     """
 
     folder: Path
@@ -43,20 +33,12 @@ class ConversionReport:
     parameters: int
     converted: int
     skipped: int
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a conversion would do: the model's sizes, its layers, and the variables left out."""
-
-    config: MusicVAEConfig
-    layers: list[Layer]
-    skipped: list[str]
+    notes: list[str]
 
 
 def convert(
     source: str | os.PathLike[str],
-    config_name: str,
+    config_name: str | None,
     out: str | os.PathLike[str],
     *,
     force: bool = False,
@@ -65,7 +47,8 @@ def convert(
     """Converts a checkpoint of Magenta's MusicVAE into OUT/config.json and OUT/model.safetensors.
 
     source: a checkpoint's prefix, its index or data file, or a folder that holds one checkpoint.
-    config_name: the Magenta config that it is a model of; sizes are taken from the checkpoint.
+    config_name: what it is a model of, as get_config takes it; sizes are taken from the
+        checkpoint. None: the one config of Magenta's that the variables fit.
     out: a folder, new or empty; `force` lets those two files be replaced.
     progress: show a bar on stderr, if that is a terminal.
 
@@ -73,7 +56,7 @@ def convert(
     an unknown config, FileExistsError for a folder in use, OSError if files cannot be read or
     written. Nothing is left behind then.
     """
-    config = get_config(config_name)
+    config = None if config_name is None else get_config(config_name)
     prefix = find_prefix(source)
     folder = Path(out)
     _check_free(folder, force)
@@ -87,9 +70,9 @@ def convert(
     ):
         plan = make_plan(bundle, config, prefix)
         weights = _convert_layers(bundle, plan.layers, progress)
-        model = _meta_model(plan.config)
+        model = meta_model(plan.config)
         model.load_state_dict(weights, strict=True, assign=True)
-        records = {"provenance": _provenance(prefix, bundle.files, config_name)}
+        records = {"provenance": _provenance(prefix, bundle.files, plan.config.name)}
         result = Path(work) / "result"
         model.save_pretrained(result, records=records)
         _publish(result, folder)
@@ -99,68 +82,8 @@ def convert(
         parameters=sum(tensor.numel() for tensor in weights.values()),
         converted=sum(len(layer.variables) for layer in plan.layers),
         skipped=len(plan.skipped),
+        notes=plan.notes,
     )
-
-
-def make_plan(bundle: TensorBundle, config: MusicVAEConfig, name: str | os.PathLike[str]) -> Plan:
-    """Matches a checkpoint's variables with a model of `config`, without reading them.
-
-    name: what to call the checkpoint in errors.
-    Raises CheckpointError if variables are missing, unknown, or of the wrong shape or type.
-    """
-    variables = {variable: bundle.shape(variable) for variable in bundle}
-    skipped = [variable for variable in variables if is_bookkeeping(variable)]
-    for variable in skipped:
-        del variables[variable]
-    if residual := [variable for variable in variables if is_residual(variable)]:
-        raise CheckpointError(f"{name}: residual models are not supported: {_listed(residual)}")
-    sized, layers, faults = _match(config, variables)
-    faults += [
-        f"{variable} is {bundle.dtype(variable)}, expected float32"
-        for variable in variables
-        if bundle.dtype(variable) != "float32"
-    ]
-    if faults:
-        others = [
-            other
-            for other in CONFIGS
-            if other != config.name and not _match(CONFIGS[other], variables)[2]
-        ]
-        hint = f" (but a {' or '.join(others)})" if others else ""
-        raise CheckpointError(f"{name}: is no {config.name}{hint}: {'; '.join(faults)}")
-    return Plan(sized, layers, skipped)
-
-
-def _match(
-    config: MusicVAEConfig, variables: dict[str, Shape]
-) -> tuple[MusicVAEConfig, list[Layer], list[str]]:
-    """The config with the checkpoint's sizes, its layers, and what does not fit."""
-    try:
-        sized = resize(config, variables)
-    except ConfigError as error:
-        return config, [], [str(error)]
-    state = _meta_model(sized).state_dict()
-    layers = match_layers(sized, {name: tuple(tensor.shape) for name, tensor in state.items()})
-    expected = {name: shape for layer in layers for name, shape in layer.variables.items()}
-    faults = []
-    if missing := [name for name in expected if name not in variables]:
-        faults.append(f"missing variables: {_listed(missing)}")
-    if unknown := [name for name in variables if name not in expected]:
-        faults.append(f"unknown variables: {_listed(unknown)}")
-    wrong = [
-        f"{name} is {list(variables[name])}, expected {list(shape)}"
-        for name, shape in expected.items()
-        if variables.get(name, shape) != shape
-    ]
-    if wrong:
-        faults.append(f"wrong shapes: {_listed(wrong)}")
-    return sized, layers, faults
-
-
-def _meta_model(config: MusicVAEConfig) -> MusicVAE:
-    """A model without memory: names and shapes only."""
-    with torch.device("meta"):
-        return MusicVAE(config)
 
 
 def _convert_layers(
@@ -206,9 +129,3 @@ def _publish(result: Path, folder: Path) -> None:
     # config.json last: a folder without it is no model.
     for path in sorted(result.iterdir(), reverse=True):
         path.replace(folder / path.name)
-
-
-def _listed(items: list[str]) -> str:
-    shown = ", ".join(items[:_MAX_LISTED])
-    rest = len(items) - _MAX_LISTED
-    return f"{shown} and {rest} more" if rest > 0 else shown

@@ -1,4 +1,4 @@
-"""The one error that a checkpoint which cannot be used raises."""
+"""The errors that a checkpoint which cannot be used, or had, raises."""
 
 import os
 from collections.abc import Iterator
@@ -7,6 +7,10 @@ from contextlib import contextmanager
 
 class CheckpointError(ValueError):
     """A checkpoint that is malformed, or is not what was asked for; the message is one line."""
+
+
+class DownloadError(CheckpointError):
+    """A checkpoint that could not be downloaded; the message is one line and says what to do."""
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -74,6 +75,19 @@ def _lstm_variable_shapes(weight_ih: Shape, weight_hh: Shape, bias: Shape) -> tu
     return (weight_ih[1] + weight_hh[1], weight_ih[0]), bias
 
 
+def _nade_to_parameters(w_enc: np.ndarray, w_dec_t: np.ndarray) -> Arrays:
+    """w_enc (D, 1, H) and w_dec_t (D, H, 1) to (D, H) each."""
+    return w_enc[:, 0, :], w_dec_t[:, :, 0]
+
+
+def _nade_to_variables(w_enc: np.ndarray, w_dec: np.ndarray) -> Arrays:
+    return w_enc[:, None, :], w_dec[:, :, None]
+
+
+def _nade_variable_shapes(w_enc: Shape, w_dec: Shape) -> tuple[Shape, ...]:
+    return (w_enc[0], 1, w_enc[1]), (*w_dec, 1)
+
+
 def _transpose_first(matrix: np.ndarray, bias: np.ndarray) -> Arrays:
     """A dense layer's kernel (in, out) to weight (out, in), or back; the bias as it is."""
     return matrix.T, bias
@@ -98,6 +112,14 @@ DENSE = Layout(
     variable_shapes=_dense_variable_shapes,
 )
 
+NADE = Layout(
+    variables=("w_enc", "w_dec_t"),
+    parameters=("w_enc", "w_dec"),
+    to_parameters=_nade_to_parameters,
+    to_variables=_nade_to_variables,
+    variable_shapes=_nade_variable_shapes,
+)
+
 _PLACEHOLDERS = {"level": r"\d+", "layer": r"\d+", "part": r"\d+", "direction": "fw|bw"}
 
 _BIDIRECTIONAL = "cell_{layer}/bidirectional_rnn/{direction}/multi_rnn_cell/cell_0/lstm_cell"
@@ -119,16 +141,21 @@ CONDUCTOR = (
     ),
     Row("decoder/hierarchical_level_0/initial_state", "decoder.conductor.initial_state", DENSE),
 )
-_CORE = "core_decoder/core_decoder_{part}/decoder"
-SPLIT_CORES = (
-    Row(
-        f"{_CORE}/multi_rnn_cell/cell_{{layer}}/lstm_cell",
-        "decoder.cores.{part}.layers.{layer}",
-        LSTM,
-    ),
-    Row(f"{_CORE}/z_to_initial_state", "decoder.cores.{part}.initial_state", DENSE),
-    Row(f"{_CORE}/output_projection", "decoder.cores.{part}.output", DENSE),
+_CORE = "decoder.cores.{part}"
+# Under the scope of a core decoder, which says where in a model it sits.
+CORE = (
+    Row("multi_rnn_cell/cell_{layer}/lstm_cell", f"{_CORE}.layers.{{layer}}", LSTM),
+    Row("z_to_initial_state", f"{_CORE}.initial_state", DENSE),
+    Row("output_projection", f"{_CORE}.output", DENSE),
+    Row("nade", f"{_CORE}.head", NADE),
 )
+# By whether the decoder is hierarchical and whether it is split into parts.
+CORE_SCOPES = {
+    (False, False): "decoder",
+    (False, True): "core_decoder_{part}/decoder",
+    (True, False): "core_decoder/decoder",
+    (True, True): "core_decoder/core_decoder_{part}/decoder",
+}
 
 _BOOKKEEPING = re.compile(
     r"(^|/)(global_step|beta1_power|beta2_power|opaque_kernel)$|/(Adam|Adam_1)$"
@@ -148,7 +175,11 @@ def is_residual(name: str) -> bool:
 
 def name_table(config: MusicVAEConfig) -> tuple[Row, ...]:
     """The rows that hold for models of `config`'s kind."""
-    return (_encoder_row(config), *POSTERIOR, *CONDUCTOR, *SPLIT_CORES)
+    encoder = HIERARCHICAL_ENCODER if config.is_hierarchical_encoder else FLAT_ENCODER
+    conductor = CONDUCTOR if config.is_hierarchical_decoder else ()
+    scope = CORE_SCOPES[config.is_hierarchical_decoder, len(config.core_depths) > 1]
+    core = tuple(replace(row, scope=f"{scope}/{row.scope}") for row in CORE)
+    return (encoder, *POSTERIOR, *conductor, *core)
 
 
 def resize(config: MusicVAEConfig, variables: Mapping[str, Shape]) -> MusicVAEConfig:
@@ -158,13 +189,18 @@ def resize(config: MusicVAEConfig, variables: Mapping[str, Shape]) -> MusicVAECo
     checkpoint does not show stays as it is. Raises musicvae_torch's ConfigError for impossible
     sizes.
     """
+    sizes: dict[str, Any] = {
+        "enc_rnn_size": _units(config, "encoder.levels.0.layers.{layer}.fw", variables),
+        "dec_rnn_size": _units(config, "decoder.cores.0.layers.{layer}", variables),
+    }
     mean_bias = variables.get("encoder/mu/bias", ())
-    return replace(
-        config,
-        enc_rnn_size=_units(_encoder_row(config).scope, variables) or config.enc_rnn_size,
-        dec_rnn_size=_units(CONDUCTOR[0].scope, variables) or config.dec_rnn_size,
-        z_size=mean_bias[0] if len(mean_bias) == 1 else config.z_size,
-    )
+    if len(mean_bias) == 1:
+        sizes["z_size"] = mean_bias[0]
+    if config.output == "nade":
+        w_enc = variables.get(f"{_find_row(name_table(config), 'decoder.cores.0.head')[1]}/w_enc")
+        if w_enc is not None and len(w_enc) == 3:
+            sizes["nade_num_hidden"] = w_enc[2]
+    return replace(config, **{name: size for name, size in sizes.items() if size})
 
 
 def match_layers(config: MusicVAEConfig, parameters: Mapping[str, Shape]) -> list[Layer]:
@@ -197,16 +233,12 @@ def to_variables(layer: Layer, parameters: Iterable[np.ndarray]) -> dict[str, np
     return dict(zip(layer.variables, layer.layout.to_variables(*parameters), strict=True))
 
 
-def _encoder_row(config: MusicVAEConfig) -> Row:
-    return HIERARCHICAL_ENCODER if config.is_hierarchical_encoder else FLAT_ENCODER
-
-
-def _units(scope: str, variables: Mapping[str, Shape]) -> tuple[int, ...]:
-    """LSTM units of each layer of a stack, from its biases (4H,)."""
+def _units(config: MusicVAEConfig, prefix: str, variables: Mapping[str, Shape]) -> tuple[int, ...]:
+    """LSTM units of each layer of the stack that has these parameters, from its biases (4H,)."""
     units: list[int] = []
     while True:
-        name = scope.format(level=0, layer=len(units), direction="fw") + "/bias"
-        shape = variables.get(name, ())
+        _, scope = _find_row(name_table(config), prefix.format(layer=len(units)))
+        shape = variables.get(f"{scope}/bias", ())
         if len(shape) != 1:
             return tuple(units)
         units.append(shape[0] // 4)

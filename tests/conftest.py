@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-
-from convert_weights.conversion import convert
-from musicvae_torch.model import MusicVAE
-
-GOLDEN = Path(__file__).parent / "golden"
-
-
-@dataclass(frozen=True)
-class Golden:
-    """A small model with Magenta's random weights, and what Magenta computed with them."""
-
-    name: str
-    model: MusicVAE
-    reference: dict[str, np.ndarray]
-    hparams: dict[str, object]
+from magenta_models import MODELS, Golden, load_golden
+from torch import Tensor
 
 
 @pytest.fixture(scope="session", params=["hierdec-trio_16bar", "hier-trio_16bar"])
-def golden(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Golden:
-    name = request.param
-    source, folder = GOLDEN / name, tmp_path_factory.mktemp(name) / "converted"
-    convert(source / f"{name}.ckpt", name, folder)
-    with np.load(source / "reference.npz") as arrays:
-        reference = dict(arrays)
-    hparams = json.loads((source / "hparams.json").read_text(encoding="utf-8"))["hparams"]
-    return Golden(name, MusicVAE.from_pretrained(folder), reference, hparams)
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """A trio model of Magenta's."""
+    return load_golden(MODELS / request.param)
+
+
+def error(ours: Tensor | np.ndarray, reference: Tensor | np.ndarray) -> float:
+    """Largest difference, relative to the largest value of the reference."""
+    a, b = (torch.as_tensor(values).detach().double() for values in (ours, reference))
+    assert a.shape == b.shape
+    return float((a - b).abs().max() / b.abs().max())
 
 
 @pytest.fixture(scope="session", autouse=True)

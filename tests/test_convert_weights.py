@@ -13,17 +13,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from magenta_models import MODELS
 from safetensors.numpy import load_file
 
 from convert_weights import cli, conversion
-from convert_weights.conversion import convert, make_plan
+from convert_weights.conversion import convert
 from convert_weights.errors import CheckpointError
 from convert_weights.magenta import match_layers, to_variables
+from convert_weights.plan import make_plan
 from convert_weights.tensor_bundle import TensorBundle, write_tensor_bundle
 from musicvae_torch.config import ConfigError, MusicVAEConfig, get_config
 from musicvae_torch.model import MusicVAE
 
-GOLDEN = Path(__file__).parent / "golden" / "hierdec-trio_16bar"
+GOLDEN = MODELS / "hierdec-trio_16bar"
 PREFIX = GOLDEN / "hierdec-trio_16bar.ckpt"
 HIERDEC, HIER = "hierdec-trio_16bar", "hier-trio_16bar"
 FW0 = "encoder/cell_0/bidirectional_rnn/fw/multi_rnn_cell/cell_0/lstm_cell"
@@ -74,7 +76,7 @@ def test_round_trip_to_the_bit(golden: Tensors, converted: Path) -> None:
 def test_lstm_layout(golden: Tensors, converted: Path) -> None:
     weights = load_file(converted / "model.safetensors")
     kernel, bias = golden[f"{FW0}/kernel"], golden[f"{FW0}/bias"]
-    depth, units = 692, 24
+    depth, units = 692, 6
     # Where each of Magenta's column blocks i, j, f, o lies in PyTorch's i, f, g, o.
     for theirs, ours in enumerate([0, 2, 1, 3]):
         columns = slice(theirs * units, (theirs + 1) * units)
@@ -173,15 +175,15 @@ def changed(name: str, array: object) -> dict[str, np.ndarray]:
             changed("encoder/cell_7/bidirectional_rnn/fw/multi_rnn_cell/cell_0/lstm_cell/bias", 0),
             "unknown variables: encoder/cell_7/",
         ),
-        (changed(f"{FW0}/kernel", np.zeros((716, 92), "f4")), f"{FW0}/kernel is [716, 92]"),
-        (changed(f"{FW0}/kernel", np.zeros((614, 96), "f4")), "expected [716, 96]"),
-        (changed(f"{FW0}/bias", np.zeros((1, 96), "f4")), f"{FW0}/bias is [1, 96]"),
+        (changed(f"{FW0}/kernel", np.zeros((698, 20), "f4")), f"{FW0}/kernel is [698, 20]"),
+        (changed(f"{FW0}/kernel", np.zeros((614, 24), "f4")), "expected [698, 24]"),
+        (changed(f"{FW0}/bias", np.zeros((1, 24), "f4")), f"{FW0}/bias is [1, 24]"),
         (changed(f"{FW0}/bias", np.zeros(0, "f4")), "enc_rnn_size"),
         (
             changed(f"{CORE2}/output_projection/bias", np.zeros(90, "f4")),
             "output_projection/bias is [90], expected [512]",
         ),
-        (changed("encoder/mu/bias", np.zeros(8)), "encoder/mu/bias is float64, expected float32"),
+        (changed("encoder/mu/bias", np.zeros(3)), "encoder/mu/bias is float64, expected float32"),
         (
             changed(f"{CORE2}/multi_rnn_cell/cell_0/input_projection_wrapper/kernel", 0),
             "residual models are not supported: core_decoder/core_decoder_2",
@@ -208,7 +210,7 @@ def test_missing_variable(tmp_path: Path, golden: Tensors, name: str) -> None:
 def test_missing_layer(tmp_path: Path, golden: Tensors) -> None:
     shallow = {name: array for name, array in golden.items() if "encoder/cell_1" not in name}
     write_tensor_bundle(tmp_path / "odd.ckpt", shallow)
-    with pytest.raises(CheckpointError, match=r"encoder/mu/kernel is \[40, 8\]"):
+    with pytest.raises(CheckpointError, match=r"encoder/mu/kernel is \[10, 3\]"):
         convert(tmp_path, HIERDEC, tmp_path / "out")
 
 
@@ -249,7 +251,7 @@ def test_command_converts(
     assert run(f"{PREFIX}.index", "--config", HIERDEC, "--out", "new/model") == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert "new/model: hierdec-trio_16bar, 217,620 parameters" in out
+    assert "new/model: hierdec-trio_16bar, 53,360 parameters" in out
     for name in ("config.json", "model.safetensors"):
         assert (workplace / "new/model" / name).read_bytes() == (converted / name).read_bytes()
     assert (workplace / "new/model").stat().st_mode & 0o777 == 0o777 & ~umask()
@@ -300,7 +302,6 @@ def test_command_fills_an_empty_folder(workplace: Path) -> None:
     ("arguments", "reason"),
     [
         ([], "SOURCE"),
-        ([PREFIX], "--config is needed, one of: hierdec-trio_16bar"),
         ([PREFIX, "--config", HIERDEC], "--out is needed"),
         ([PREFIX, "--config", "nope", "--out", "model"], "choose one of"),
         (["absent.ckpt", "--config", HIERDEC, "--out", "model"], "absent.ckpt"),
@@ -363,7 +364,7 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(PREFIX, "--list") == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 43
-    assert "encoder/mu/kernel\tfloat32\t[40, 8]" in lines
+    assert "encoder/mu/kernel\tfloat32\t[10, 3]" in lines
     assert "global_step\tint64\t[]" in lines
 
 
@@ -372,8 +373,8 @@ def test_dry_run(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 21 + 1
     assert (
-        "encoder/mu/kernel [40, 8], encoder/mu/bias [8]"
-        " -> encoder.mean.weight [8, 40], encoder.mean.bias [8]"
+        "encoder/mu/kernel [10, 3], encoder/mu/bias [3]"
+        " -> encoder.mean.weight [3, 10], encoder.mean.bias [3]"
     ) in lines
     assert "global_step -> skipped" in lines
     assert not list(workplace.iterdir())

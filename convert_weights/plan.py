@@ -1,0 +1,194 @@
+"""What a conversion will do: which config a checkpoint is of, and what becomes of each variable.
+
+Only names, shapes and types are looked at here; no weight is read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from convert_weights.errors import CheckpointError
+from convert_weights.magenta import (
+    Layer,
+    Shape,
+    is_bookkeeping,
+    is_residual,
+    match_layers,
+    resize,
+)
+from musicvae_torch.config import CONFIGS, ConfigError, MusicVAEConfig
+from musicvae_torch.model import MusicVAE
+
+_MAX_LISTED = 10
+
+
+class Tensors(Protocol):
+    """A checkpoint's variables by their TensorFlow names, each read only when asked for."""
+
+    def __iter__(self) -> Iterator[str]: ...
+    def __getitem__(self, name: str, /) -> np.ndarray: ...
+    def shape(self, name: str, /) -> Shape: ...
+    def dtype(self, name: str, /) -> str: ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a conversion would do.
+
+    Attributes:
+        config: with the sizes that the checkpoint has.
+        layers: the model's, with the variables that they come from.
+        skipped: variables left out: the trainer's, and cuDNN's second copies.
+        notes: where the checkpoint's sizes are not those of the config.
+    """
+
+    config: MusicVAEConfig
+    layers: list[Layer]
+    skipped: list[str]
+    notes: list[str]
+
+
+def make_plan(
+    tensors: Tensors, config: MusicVAEConfig | None, name: str | os.PathLike[str]
+) -> Plan:
+    """Match a checkpoint's variables with a model.
+
+    Args:
+        tensors: the checkpoint.
+        config: what it is a model of; None: the one config of Magenta's that the variables fit.
+        name: what to call the checkpoint in errors.
+
+    Raises:
+        CheckpointError: variables are missing, unknown, or of the wrong shape or type; or no
+            config was given and they fit none or several.
+    """
+    variables = {variable: tensors.shape(variable) for variable in tensors}
+    skipped = [variable for variable in variables if is_bookkeeping(variable)]
+    for variable in skipped:
+        del variables[variable]
+    if residual := [variable for variable in variables if is_residual(variable)]:
+        raise CheckpointError(f"{name}: residual models are not supported: {_listed(residual)}")
+    if config is None:
+        config = _identify(variables, name)
+    sized, layers, faults = _match(config, variables)
+    if faults or not _same_layers(config, sized):
+        _refuse(name, config, sized, faults, _fitting(variables))
+    if wrong := [
+        f"{variable} is {tensors.dtype(variable)}, expected float32"
+        for variable in variables
+        if tensors.dtype(variable) != "float32"
+    ]:
+        raise CheckpointError(f"{name}: {_listed(wrong)}")
+    return Plan(sized, layers, skipped, _size_notes(config, sized))
+
+
+def meta_model(config: MusicVAEConfig) -> MusicVAE:
+    """A model without memory: names and shapes only."""
+    with torch.device("meta"):
+        return MusicVAE(config)
+
+
+@cache
+def parameter_shapes(config: MusicVAEConfig) -> Mapping[str, Shape]:
+    """Names and shapes of all parameters of a model of `config`."""
+    state = meta_model(config).state_dict()
+    return {name: tuple(tensor.shape) for name, tensor in state.items()}
+
+
+def _identify(variables: Mapping[str, Shape], name: str | os.PathLike[str]) -> MusicVAEConfig:
+    """The one config that the variables fit; among several, the one of their sizes."""
+    candidates = _fitting(variables)
+    if not candidates:
+        raise CheckpointError(
+            f"{name}: fits none of Magenta's configs; --config NAME tells why it is not that one, "
+            f"and --list what is in it"
+        )
+    sized = {config.name: _match(config, variables)[0] for config in candidates}
+    # Sizes are evidence only: released models do not always have those of their config.
+    for closer in (
+        [config for config in candidates if _same_layers(config, sized[config.name])],
+        [config for config in candidates if config == sized[config.name]],
+    ):
+        candidates = closer or candidates
+    if len(candidates) > 1:
+        names = ", ".join(config.name for config in candidates)
+        raise CheckpointError(
+            f"{name}: the variables do not tell which config it is; choose with --config one of: "
+            f"{names}"
+        )
+    return candidates[0]
+
+
+def _refuse(
+    name: str | os.PathLike[str],
+    config: MusicVAEConfig,
+    sized: MusicVAEConfig,
+    faults: list[str],
+    fitting: list[MusicVAEConfig],
+) -> None:
+    """Raise what is wrong; a number of layers alone is wrong only where another config has it."""
+    better = [other.name for other in fitting if faults or _same_layers(other, sized)]
+    if not faults and not better:
+        return
+    faults = faults or [
+        f"has {len(sized.enc_rnn_size)} encoder and {len(sized.dec_rnn_size)} decoder layers, "
+        f"expected {len(config.enc_rnn_size)} and {len(config.dec_rnn_size)}"
+    ]
+    hint = f" (but a {' or '.join(better)})" if better else ""
+    raise CheckpointError(f"{name}: is no {config.name}{hint}: {'; '.join(faults)}")
+
+
+def _fitting(variables: Mapping[str, Shape]) -> list[MusicVAEConfig]:
+    return [config for config in CONFIGS.values() if not _match(config, variables)[2]]
+
+
+def _same_layers(one: MusicVAEConfig, other: MusicVAEConfig) -> bool:
+    return len(one.enc_rnn_size) == len(other.enc_rnn_size) and len(one.dec_rnn_size) == len(
+        other.dec_rnn_size
+    )
+
+
+def _match(
+    config: MusicVAEConfig, variables: Mapping[str, Shape]
+) -> tuple[MusicVAEConfig, list[Layer], list[str]]:
+    """The config with the checkpoint's sizes, its layers, and what does not fit."""
+    try:
+        sized = resize(config, variables)
+    except ConfigError as error:
+        return config, [], [str(error)]
+    layers = match_layers(sized, parameter_shapes(sized))
+    expected = {name: shape for layer in layers for name, shape in layer.variables.items()}
+    faults = []
+    if missing := [name for name in expected if name not in variables]:
+        faults.append(f"missing variables: {_listed(missing)}")
+    if unknown := [name for name in variables if name not in expected]:
+        faults.append(f"unknown variables: {_listed(unknown)}")
+    if wrong := [
+        f"{name} is {list(variables[name])}, expected {list(shape)}"
+        for name, shape in expected.items()
+        if variables.get(name, shape) != shape
+    ]:
+        faults.append(f"wrong shapes: {_listed(wrong)}")
+    return sized, layers, faults
+
+
+def _size_notes(config: MusicVAEConfig, sized: MusicVAEConfig) -> list[str]:
+    return [
+        f"{name} is {getattr(sized, name)}, in {config.name} {getattr(config, name)}"
+        for name in ("enc_rnn_size", "dec_rnn_size", "z_size", "nade_num_hidden")
+        if getattr(sized, name) != getattr(config, name)
+    ]
+
+
+def _listed(items: Iterable[str]) -> str:
+    items = list(items)
+    shown = ", ".join(items[:_MAX_LISTED])
+    rest = len(items) - _MAX_LISTED
+    return f"{shown} and {rest} more" if rest > 0 else shown
