@@ -31,7 +31,7 @@ def get_converter(
         seed: of mode "train".
 
     Raises:
-        ConfigError: no such config.
+        ConfigError: no such config, or one whose `base` is none of Magenta's.
         ValueError: no such mode.
     """
     if isinstance(config, str):
@@ -39,4 +39,7 @@ def get_converter(
     for rules, family in _FAMILIES:
         if config.base in rules:
             return family(rules[config.base], config.max_seq_len, mode, seed)
-    raise ConfigError(f"config {config.name!r}: no rules for MIDI by the name {config.base!r}")
+    raise ConfigError(
+        f"config {config.name!r}: nothing is known of MIDI for {config.base!r}; "
+        "set `base` to the Magenta config whose rules hold"
+    )

@@ -14,7 +14,7 @@ import numpy as np
 import pretty_midi
 
 from musicvae_torch.notes.midi import Part, Song, parts_to_midi
-from musicvae_torch.notes.quantize import DEFAULT_QPM, Section, sections
+from musicvae_torch.notes.quantize import DEFAULT_QPM, Section, common_time_sections
 from musicvae_torch.notes.stretches import (
     MAX_STEPS,
     bar_line_after,
@@ -112,11 +112,7 @@ class DrumsConverter(Converter):
 
         A bar without hits ends a stretch; windows lie within one, a bar apart.
         """
-        return [
-            self._section_windows(section)
-            for section in sections(song)
-            if section.steps_per_bar == STEPS_PER_BAR
-        ]
+        return [self._section_windows(section) for section in common_time_sections(song)]
 
     def _section_windows(self, section: Section) -> list[Window]:
         notes = section.notes
@@ -132,13 +128,11 @@ class DrumsConverter(Converter):
             tokens = drum_tokens(
                 starts[stretch] - first, pitches[stretch], steps, self.rules.classes
             )
-            for bar, window in enumerate(
-                slide(tokens[:MAX_STEPS], self.steps), first // STEPS_PER_BAR
-            ):
-                seconds = section.seconds(bar * STEPS_PER_BAR)
-                found.setdefault(
-                    window.tobytes(), Window(window, self.steps, seconds, bar, tracks, self)
-                )
+            windows = slide(tokens[:MAX_STEPS], self.steps)
+            for bar, window in enumerate(windows, first // STEPS_PER_BAR):
+                if (key := window.tobytes()) not in found:
+                    seconds = section.seconds(bar * STEPS_PER_BAR)
+                    found[key] = Window(window.copy(), self.steps, seconds, bar, tracks, self)
         return list(found.values())
 
     def inputs(self, tokens: np.ndarray) -> np.ndarray:

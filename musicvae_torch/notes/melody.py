@@ -21,7 +21,7 @@ from musicvae_torch.notes.chords import (
     infer_chords,
 )
 from musicvae_torch.notes.midi import Part, Song, parts_to_midi
-from musicvae_torch.notes.quantize import DEFAULT_QPM, Section, sections, to_steps
+from musicvae_torch.notes.quantize import DEFAULT_QPM, Section, common_time_sections, to_steps
 from musicvae_torch.notes.stretches import (
     MAX_STEPS,
     bar_line_after,
@@ -62,8 +62,8 @@ def melody_tokens(
     starts, ends, pitches = start_steps[modelled], end_steps[modelled], pitches[modelled]
     sounding = highest_notes(starts, pitches)
     starts, ends, pitches = starts[sounding], ends[sounding], pitches[sounding]
-    next_starts = np.r_[starts[1:], steps][: len(starts)]
-    silent_after = ends < next_starts
+    silent_after = ends < steps
+    silent_after[:-1] &= ends[:-1] < starts[1:]
     tokens[ends[silent_after]] = NOTE_OFF
     tokens[starts] = pitches - MIN_PITCH + FIRST_NOTE
     return tokens
@@ -73,7 +73,9 @@ def highest_notes(start_steps: np.ndarray, pitches: np.ndarray) -> np.ndarray:
     """Indices of the highest of the notes on each step that has any, in order."""
     order = np.lexsort((-pitches.astype(np.int64), start_steps))
     starts = start_steps[order]
-    return order[np.r_[True, starts[1:] != starts[:-1]][: len(starts)]]
+    highest = np.ones(len(starts), bool)
+    highest[1:] = starts[1:] != starts[:-1]
+    return order[highest]
 
 
 def melody_notes(tokens: np.ndarray) -> list[tuple[int, int, int]]:
@@ -134,11 +136,7 @@ class MelodyConverter(Converter):
 
         A bar of silence ends a stretch; windows lie within one, a bar apart.
         """
-        return [
-            self._section_windows(section)
-            for section in sections(song)
-            if section.steps_per_bar == STEPS_PER_BAR
-        ]
+        return [self._section_windows(section) for section in common_time_sections(song)]
 
     def _section_windows(self, section: Section) -> list[Window]:
         notes = section.notes
@@ -164,13 +162,11 @@ class MelodyConverter(Converter):
                     )
                     keys = np.concatenate([windows, names], axis=-1)
                     windows = np.concatenate([windows, classes], axis=-1)
-                for bar, (key, window) in enumerate(
-                    zip(keys, windows, strict=True), first // STEPS_PER_BAR
-                ):
-                    seconds = section.seconds(bar * STEPS_PER_BAR)
-                    found.setdefault(
-                        key.tobytes(), Window(window, self.steps, seconds, bar, (track,), self)
-                    )
+                for index, window in enumerate(windows):
+                    if (key := keys[index].tobytes()) not in found:
+                        bar = first // STEPS_PER_BAR + index
+                        seconds = section.seconds(bar * STEPS_PER_BAR)
+                        found[key] = Window(window.copy(), self.steps, seconds, bar, (track,), self)
         return list(found.values())
 
     def inputs(self, tokens: np.ndarray) -> np.ndarray:

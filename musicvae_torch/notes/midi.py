@@ -26,8 +26,6 @@ NOTE_DTYPE = np.dtype(
     ]
 )
 
-_MAX_DENOMINATOR = 2**31 - 1  # more fits no NoteSequence
-
 _CHANGES = {"set_tempo", "time_signature", "key_signature"}
 
 
@@ -107,16 +105,11 @@ def load_song(midi: str | Path | pretty_midi.PrettyMIDI | Song) -> Song:
     """The song of a file, or of what was parsed of one.
 
     Raises:
-        MidiError: the file is missing, unreadable, no MIDI file, or has an impossible metre.
+        MidiError: the file is missing, unreadable, or no MIDI file.
     """
     if isinstance(midi, Song):
         return midi
-    parsed = midi if isinstance(midi, pretty_midi.PrettyMIDI) else read_midi(midi)
-    song = to_song(parsed)
-    if (song.time_signatures[:, 2] > _MAX_DENOMINATOR).any():
-        name = "the song" if parsed is midi else str(midi)
-        raise MidiError(f"{name}: a time signature's denominator is beyond 2**31 - 1")
-    return song
+    return to_song(midi if isinstance(midi, pretty_midi.PrettyMIDI) else read_midi(midi))
 
 
 def to_song(midi: pretty_midi.PrettyMIDI) -> Song:

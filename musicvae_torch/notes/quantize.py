@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from musicvae_torch.notes.midi import Song
-from musicvae_torch.notes.vocabulary import STEPS_PER_QUARTER
+from musicvae_torch.notes.vocabulary import STEPS_PER_BAR, STEPS_PER_QUARTER
 
 DEFAULT_QPM = 120.0
 DEFAULT_METRE = (4.0, 4.0)
@@ -71,6 +71,11 @@ def sections(song: Song) -> list[Section]:
     starts = _section_starts(song)
     ends = [*starts[1:], song.end]
     return [_section(song, start, end) for start, end in zip(starts, ends, strict=True)]
+
+
+def common_time_sections(song: Song) -> list[Section]:
+    """Those of a song's sections whose bars have 16 steps: 4/4, and as long 2/2 and 8/8."""
+    return [section for section in sections(song) if section.steps_per_bar == STEPS_PER_BAR]
 
 
 def _section_starts(song: Song) -> list[float]:

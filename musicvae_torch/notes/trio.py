@@ -12,11 +12,12 @@ from itertools import product
 
 import numpy as np
 import pretty_midi
+from numpy.lib.stride_tricks import sliding_window_view
 
 from musicvae_torch.notes.drums import drum_notes, drum_tokens
 from musicvae_torch.notes.melody import melody_notes, melody_tokens
 from musicvae_torch.notes.midi import Part, Song, parts_to_midi
-from musicvae_torch.notes.quantize import DEFAULT_QPM, Section, sections
+from musicvae_torch.notes.quantize import DEFAULT_QPM, Section, common_time_sections
 from musicvae_torch.notes.vocabulary import (
     BASS_PROGRAMS,
     DRUM_DEPTH,
@@ -65,11 +66,7 @@ class TrioConverter(Converter):
     def song_windows(self, song: Song) -> list[list[Window]]:
         """Every window of 4/4 in which a melody, a bass and a drum track all play, in order of
         tracks (all combinations of the three), then bar."""
-        return [
-            self._section_windows(section)
-            for section in sections(song)
-            if section.steps_per_bar == STEPS_PER_BAR
-        ]
+        return [self._section_windows(section) for section in common_time_sections(song)]
 
     def _section_windows(self, section: Section) -> list[Window]:
         bars = min(-(-section.steps // STEPS_PER_BAR), MAX_BARS)
@@ -94,13 +91,12 @@ class TrioConverter(Converter):
             # whole one.
             together[:GAP_BARS] = coverage[:, :GAP_BARS].any()
             together[-GAP_BARS:] = coverage[:, -GAP_BARS:].any()
-            for bar in range(0, bars - window_bars + 1, self.rules.hop_bars):
-                if together[bar : bar + window_bars].all():
-                    first = bar * STEPS_PER_BAR
-                    steps = slice(first, first + self.steps)
-                    rows = np.stack([tokens[track][steps] for track in trio], axis=1)
-                    seconds = section.seconds(first)
-                    windows.append(Window(rows, self.steps, seconds, bar, trio, self))
+            whole = sliding_window_view(together, window_bars)[:: self.rules.hop_bars].all(axis=1)
+            rows = np.stack([tokens[track] for track in trio], axis=1)
+            for bar in (np.flatnonzero(whole) * self.rules.hop_bars).tolist():
+                first = bar * STEPS_PER_BAR
+                window = rows[first : first + self.steps].copy()
+                windows.append(Window(window, self.steps, section.seconds(first), bar, trio, self))
         return windows
 
     def inputs(self, tokens: np.ndarray) -> np.ndarray:
@@ -136,15 +132,25 @@ def trio_windows(
 def _tracks_by_part(section: Section, melody_programs: frozenset[int]) -> list[list[int]]:
     """Track indices of melodies, basses and drums; a track of two kinds is of none."""
     notes = section.notes
-    is_melody = np.isin(notes["program"], list(melody_programs))
-    is_bass = np.isin(notes["program"], list(BASS_PROGRAMS))
-    kinds = np.select([notes["is_drum"], is_bass, is_melody], [2, 1, 0], default=-1)
     parts: list[list[int]] = [[], [], []]
     for track in np.unique(notes["instrument"]).tolist():
-        own = kinds[notes["instrument"] == track]
-        if track <= MAX_INSTRUMENT and own[0] >= 0 and (own == own[0]).all():
-            parts[own[0]].append(track)
+        if track > MAX_INSTRUMENT:
+            continue
+        own = notes["instrument"] == track
+        sounds = np.unique(notes["program"][own] * 2 + notes["is_drum"][own])
+        kinds = {_part_of(s % 2 == 1, s // 2, melody_programs) for s in sounds.tolist()}
+        part = kinds.pop()
+        if not kinds and part is not None:
+            parts[part].append(track)
     return parts
+
+
+def _part_of(is_drum: bool, program: int, melody_programs: frozenset[int]) -> int | None:
+    if is_drum:
+        return 2
+    if program in BASS_PROGRAMS:
+        return 1
+    return 0 if program in melody_programs else None
 
 
 def _track_tokens(section: Section, track: int, part: int, steps: int) -> np.ndarray:
@@ -159,10 +165,10 @@ def _track_tokens(section: Section, track: int, part: int, steps: int) -> np.nda
 def _played_bars(section: Section, track: int, bars: int) -> np.ndarray:
     """(bars,) bool: where a note of the track sounds."""
     own = section.notes["instrument"] == track
-    changes = np.zeros(bars + 1, np.int64)
-    np.add.at(changes, np.minimum(section.start_steps[own] // STEPS_PER_BAR, bars), 1)
-    np.add.at(changes, np.minimum(-(-section.end_steps[own] // STEPS_PER_BAR), bars), -1)
-    return changes[:bars].cumsum() > 0
+    first = np.minimum(section.start_steps[own] // STEPS_PER_BAR, bars)
+    last = np.minimum(-(-section.end_steps[own] // STEPS_PER_BAR), bars)
+    changes = np.bincount(first, minlength=bars + 1) - np.bincount(last, minlength=bars + 1)
+    return np.cumsum(changes)[:bars] > 0
 
 
 def _bridge_gaps(played: np.ndarray) -> np.ndarray:

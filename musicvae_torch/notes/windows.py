@@ -122,15 +122,20 @@ class Converter(ABC):
 
         Returns:
             A pretty_midi.PrettyMIDI for one sample, a list of them for several.
+
+        Raises:
+            ValueError: neither one control for all samples nor one for each.
         """
         if not isinstance(samples, list | tuple):
             samples = np.asarray(samples)
             if samples.ndim == 2:
                 return self.from_tokens(self.to_tokens(samples, _array(controls)), qpm)
-        if controls is None or not isinstance(controls, list | tuple):
+        if not isinstance(controls, list | tuple):
             controls = _array(controls)
             if controls is None or controls.ndim == 2:
                 controls = [controls] * len(samples)
+        if len(controls) != len(samples):
+            raise ValueError(f"{len(controls)} controls for {len(samples)} samples")
         return [
             self.from_tokens(self.to_tokens(np.asarray(sample), _array(control)), qpm)
             for sample, control in zip(samples, controls, strict=True)
