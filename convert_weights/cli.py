@@ -1,5 +1,7 @@
 """The command `convert-weights`: arguments in, one call, messages out."""
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys
@@ -7,23 +9,33 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from convert_weights.errors import CheckpointError
+from convert_weights.releases import NOTICE, RELEASES, Release, get_release
 from musicvae_torch.config import CONFIGS, ConfigError, get_config
 
 _DESCRIPTION = """\
-Converts a checkpoint of Google Magenta's MusicVAE into a folder that musicvae_torch reads:
-FOLDER/config.json and FOLDER/model.safetensors. TensorFlow is not needed. The numbers stay the
+Converts Google Magenta's MusicVAE checkpoints into folders that musicvae_torch reads
+(config.json and model.safetensors), and back. TensorFlow is not needed. The numbers stay the
 same to the last bit; the sizes of the layers are taken from the checkpoint.
 
 SOURCE may be
-  trio.ckpt                       the prefix of trio.ckpt.index and trio.ckpt.data-00000-of-00001
-  trio.ckpt.index                 one of those files
-  downloads/trio/                 a folder that holds one checkpoint"""
+  trio.ckpt                    the prefix of trio.ckpt.index and trio.ckpt.data-00000-of-00001
+  trio.ckpt.index              one of those files
+  trio.tar, trio.tar.gz        an archive that holds a checkpoint; it is not unpacked around you
+  downloads/trio/              a folder that holds one
+  js/weights_manifest.json     a checkpoint of magenta.js, or its folder
+  03-0.1935.hdf5               a surrogate encoder that accompany-music-vae saved with Keras
+  weights/trio/                with --to: a folder of ours"""
 
 _EXAMPLES = """\
 examples:
-  convert-weights trio.ckpt --config hierdec-trio_16bar --out weights/trio
+  convert-weights hierdec-trio_16bar.tar --out weights/trio
+  convert-weights groovae.ckpt --config groovae_2bar_humanize --out weights/groovae
   convert-weights trio.ckpt --list
-  convert-weights trio.ckpt --config hierdec-trio_16bar --dry-run
+  convert-weights trio.ckpt --dry-run
+  convert-weights --download list
+  convert-weights --download cat-mel_2bar_big --out weights/melody
+  convert-weights weights/trio --to tensorflow --out for_magenta
+  convert-weights weights/melody --to magenta-js --out for_the_web
 
 and then, in Python:
   from musicvae_torch import MusicVAE
@@ -47,8 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     arguments = parser.parse_args(argv)
-    if not (arguments.list or arguments.dry_run or arguments.out):
-        parser.error("--out is needed: the folder to write")
+    _check(parser, arguments)
     try:
         _run(arguments)
         sys.stdout.flush()
@@ -58,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"{parser.prog}: interrupted", file=sys.stderr)
         return 130
-    except (CheckpointError, ConfigError, OSError) as error:
+    except (CheckpointError, ConfigError, ModuleNotFoundError, OSError, ValueError) as error:
         print(_printable(f"{parser.prog}: {_message(error)}"), file=sys.stderr)
         return 2
     return 0
@@ -71,9 +82,17 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES.format(configs=", ".join(CONFIGS)),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("source", metavar="SOURCE", help="the checkpoint, see above")
-    parser.add_argument("--config", metavar="NAME", help="Magenta's name of the model's config")
+    parser.add_argument("source", metavar="SOURCE", nargs="?", help="the checkpoint, see above")
     parser.add_argument("--out", metavar="FOLDER", help="the folder to write, new or empty")
+    parser.add_argument(
+        "--config",
+        metavar="NAME",
+        help="Magenta's name of the model's config, or a .json or .yaml file of your own; may be "
+        "left out where the checkpoint's variables decide it",
+    )
+    parser.add_argument(
+        "--checkpoint", metavar="NAME", help="which checkpoint, where SOURCE holds several"
+    )
     parser.add_argument(
         "--force", action="store_true", help="replace a model that is in FOLDER already"
     )
@@ -86,34 +105,101 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="check the checkpoint against the config and print what becomes what, write nothing",
     )
+    what.add_argument(
+        "--to", choices=["tensorflow", "magenta-js"], help="the way back, from a folder of ours"
+    )
+    parser.add_argument(
+        "--quantize-bytes",
+        type=int,
+        choices=[1, 2],
+        help="of a number, with --to magenta-js; smaller and not exact (default: all four)",
+    )
+    parser.add_argument(
+        "--download",
+        metavar="NAME",
+        help="fetch this released checkpoint and take it as SOURCE; `list` shows the names",
+    )
+    parser.add_argument(
+        "--download-folder",
+        metavar="FOLDER",
+        help="where downloads are kept (default: ~/.cache/musicvae-torch)",
+    )
+    parser.add_argument(
+        "--mirror", metavar="URL", help="download from here, not from storage.googleapis.com"
+    )
     return parser
 
 
+def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """Ends the program where arguments do not go together."""
+    if arguments.download and arguments.source:
+        parser.error(f"SOURCE {arguments.source} and --download exclude each other")
+    if not arguments.download and not arguments.source:
+        parser.error("SOURCE is needed, or --download NAME")
+    if arguments.to and arguments.download:
+        parser.error("--to starts from a folder of ours, not from a download")
+    if arguments.quantize_bytes and arguments.to != "magenta-js":
+        parser.error("--quantize-bytes goes with --to magenta-js")
+    if not (arguments.out or arguments.list or arguments.dry_run or arguments.download):
+        parser.error("--out is needed: the folder to write")
+
+
 def _run(arguments: argparse.Namespace) -> None:
+    if arguments.download == "list":
+        _list_releases()
+        return
+    if arguments.config is not None:
+        get_config(arguments.config)  # before anything slow
+    release = None
+    if arguments.download:
+        release = _download(arguments)
+        if not (arguments.out or arguments.list or arguments.dry_run):
+            return
     if arguments.list:
-        _list(arguments.source)
+        _list(arguments)
     elif arguments.dry_run:
-        _dry_run(arguments.source, arguments.config)
+        _dry_run(arguments)
+    elif arguments.to:
+        _export(arguments)
     else:
-        _convert(arguments)
+        _convert(arguments, release)
 
 
-def _list(source: str) -> None:
-    from convert_weights.tensor_bundle import TensorBundle, find_prefix
+def _list_releases() -> None:
+    print("name\tformat\tconfig\tother names")
+    for release in RELEASES.values():
+        print(release.name, release.kind, release.config or "-", *release.aliases, sep="\t")
+    print(f"All are {NOTICE}.")
 
-    with TensorBundle.open(find_prefix(source)) as bundle:
-        for name in bundle:
-            print(_printable(name), bundle.dtype(name), list(bundle.shape(name)), sep="\t")
+
+def _download(arguments: argparse.Namespace) -> Release:
+    """Fetches a release and makes it the source."""
+    from convert_weights.download import download
+
+    release = get_release(arguments.download)
+    path = download(release.name, arguments.download_folder, arguments.mirror)
+    arguments.source = path
+    arguments.config = arguments.config or release.config
+    print(f"{path}: {release.name}, {NOTICE}")
+    return release
 
 
-def _dry_run(source: str, config_name: str | None) -> None:
-    config = None if config_name is None else get_config(config_name)
+def _list(arguments: argparse.Namespace) -> None:
+    from convert_weights.conversion import open_checkpoint
+
+    with open_checkpoint(arguments.source, arguments.checkpoint) as opened:
+        tensors = opened.tensors
+        for name in tensors:
+            print(_printable(name), tensors.dtype(name), list(tensors.shape(name)), sep="\t")
+
+
+def _dry_run(arguments: argparse.Namespace) -> None:
+    from convert_weights.conversion import open_checkpoint
     from convert_weights.plan import make_plan
-    from convert_weights.tensor_bundle import TensorBundle, find_prefix
 
-    prefix = find_prefix(source)
-    with TensorBundle.open(prefix) as bundle:
-        plan = make_plan(bundle, config, prefix)
+    config = None if arguments.config is None else get_config(arguments.config)
+    with open_checkpoint(arguments.source, arguments.checkpoint) as opened:
+        plan = make_plan(opened.tensors, config or opened.config, opened.source.location)
     for layer in plan.layers:
         sides = [
             ", ".join(f"{name} {list(shape)}" for name, shape in side.items())
@@ -122,18 +208,43 @@ def _dry_run(source: str, config_name: str | None) -> None:
         print(" -> ".join(sides))
     for name in plan.skipped:
         print(f"{_printable(name)} -> skipped")
+    for note in [f"config: {plan.config.name}", *plan.notes]:
+        print(f"# {note}")
 
 
-def _convert(arguments: argparse.Namespace) -> None:
+def _export(arguments: argparse.Namespace) -> None:
+    from convert_weights.export import export
+
+    print(
+        export(
+            arguments.source,
+            arguments.out,
+            arguments.to,
+            quantization_bytes=arguments.quantize_bytes,
+            force=arguments.force,
+        )
+    )
+
+
+def _convert(arguments: argparse.Namespace, release: Release | None) -> None:
     from convert_weights.conversion import convert
 
     report = convert(
-        arguments.source, arguments.config, arguments.out, force=arguments.force, progress=True
+        arguments.source,
+        arguments.config,
+        arguments.out,
+        checkpoint=arguments.checkpoint,
+        release=release,
+        force=arguments.force,
+        progress=True,
     )
     print(
-        f"{report.folder}: {report.config.name}, {report.parameters:,} parameters"
+        f"{report.folder}: {report.name}, {report.parameters:,} parameters"
         f" from {report.converted} variables, {report.skipped} others skipped"
     )
+    for note in report.notes:
+        print(f"note: {_printable(note)}")
+    print(f"weights: {_printable(report.owner)}")
 
 
 def _printable(text: str) -> str:

@@ -1,31 +1,50 @@
-"""From a Magenta checkpoint to a folder that `MusicVAE.from_pretrained` reads."""
+"""From a checkpoint of Magenta's to a folder that `MusicVAE.from_pretrained` reads."""
 
-import hashlib
+from __future__ import annotations
+
+import math
 import os
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
+from convert_weights.errors import CheckpointError
+from convert_weights.file_range import FileRange
 from convert_weights.magenta import Layer, to_parameters
-from convert_weights.plan import make_plan, meta_model
-from convert_weights.tensor_bundle import TensorBundle, find_prefix
+from convert_weights.magenta_js import read_magenta_js_config
+from convert_weights.plan import Plan, Tensors, make_plan
+from convert_weights.publishing import publishing
+from convert_weights.releases import NOTICE, Release
+from convert_weights.safetensors_writer import write_safetensors
+from convert_weights.sources import Source, open_source
+from convert_weights.tensor_bundle import TensorBundle
+from convert_weights.tfjs_weights import TfjsWeights
 from musicvae_torch import __version__
 from musicvae_torch.config import MusicVAEConfig, get_config
+from musicvae_torch.model import MusicVAE
+from musicvae_torch.pretrained import CONFIG_FILE, FORMAT_VERSION, WEIGHTS_FILE, config_text
+
+_FORMATS = {"tensorflow": "TensorFlow V2 checkpoint", "magenta-js": "magenta.js"}
+_UNKNOWN_OWNER = "whoever trained the source, under its licence; what Magenta released is " + NOTICE
 
 
 @dataclass(frozen=True)
 class ConversionReport:
     """What a conversion did.
 
-    folder: where the model is. config: with the sizes that the checkpoint has.
-    parameters: numbers in the model. converted, skipped: variables of the checkpoint.
-    notes: where the checkpoint's sizes are not those of the config.
+    Attributes:
+        folder: where the model is.
+        config: with the sizes that the checkpoint has.
+        parameters: numbers in the model.
+        converted, skipped: variables of the checkpoint.
+        notes: where the checkpoint's sizes are not those of the config.
+        owner: whose weights they are and under which licence, as far as is known.
     """
 
     folder: Path
@@ -34,6 +53,49 @@ class ConversionReport:
     converted: int
     skipped: int
     notes: list[str]
+    owner: str
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A checkpoint that was found and can be read.
+
+    Attributes:
+        source: where its files are.
+        tensors: its variables under TensorFlow's names.
+        config: what it says it is a model of; None: nothing.
+        files: those that hold it, for the record.
+    """
+
+    source: Source
+    tensors: Tensors
+    config: MusicVAEConfig | None
+    files: Iterable[FileRange]
+
+
+@contextmanager
+def open_checkpoint(
+    source: str | os.PathLike[str],
+    checkpoint: str | None = None,
+    *,
+    scratch: str | os.PathLike[str] | None = None,
+) -> Iterator[Opened]:
+    """Find and open a checkpoint of TensorFlow or magenta.js; arguments as for `open_source`.
+
+    Raises:
+        CheckpointError: there is none, several, or one that cannot be read.
+        OSError: files cannot be read.
+    """
+    with open_source(source, checkpoint, scratch=scratch) as found:
+        if found.kind == "tensorflow":
+            with TensorBundle.open_files(found.location, found.files) as bundle:
+                yield Opened(found, bundle, None, bundle.files)
+        elif found.kind == "magenta-js":
+            with TfjsWeights.open(found.files) as weights:
+                config = read_magenta_js_config(found.files, weights, name=found.name)
+                yield Opened(found, weights, config, weights.files)
+        else:
+            raise CheckpointError(f"{found.location}: is a Keras file, and holds no MusicVAE")
 
 
 def convert(
@@ -41,91 +103,78 @@ def convert(
     config_name: str | None,
     out: str | os.PathLike[str],
     *,
+    checkpoint: str | None = None,
+    release: Release | None = None,
     force: bool = False,
     progress: bool = False,
 ) -> ConversionReport:
-    """Converts a checkpoint of Magenta's MusicVAE into OUT/config.json and OUT/model.safetensors.
+    """Convert a checkpoint of Magenta's MusicVAE into OUT/config.json and OUT/model.safetensors.
 
-    source: a checkpoint's prefix, its index or data file, or a folder that holds one checkpoint.
-    config_name: what it is a model of, as get_config takes it; sizes are taken from the
-        checkpoint. None: the one config of Magenta's that the variables fit.
-    out: a folder, new or empty; `force` lets those two files be replaced.
-    progress: show a bar on stderr, if that is a terminal.
+    Tensor by tensor: of a checkpoint of any size, little more than the largest variable is in
+    memory at a time.
 
-    Raises CheckpointError if the checkpoint is malformed or is not of that config, ConfigError for
-    an unknown config, FileExistsError for a folder in use, OSError if files cannot be read or
-    written. Nothing is left behind then.
+    Args:
+        source: whatever `sources.open_source` takes, but Keras's files.
+        config_name: what it is a model of, as get_config takes it; sizes are taken from the
+            checkpoint. None: what the checkpoint says, or the one config that its variables fit.
+        out: a folder, new or empty.
+        checkpoint: which one in `source`, if it has several.
+        release: the release that `source` is, for the record.
+        force: let the two files be replaced.
+        progress: show a bar on stderr, if that is a terminal.
+
+    Raises:
+        CheckpointError: the checkpoint is malformed or not of that config.
+        ConfigError: no such config.
+        FileExistsError: the folder is in use.
+        OSError: files cannot be read or written.
+        Nothing is left behind then.
     """
     config = None if config_name is None else get_config(config_name)
-    prefix = find_prefix(source)
-    folder = Path(out)
-    _check_free(folder, force)
-    # On the target's file system, so that a rename puts the result in place; in a folder that is
-    # there already, so that a failure leaves no new one behind.
-    target = folder.absolute()
-    nearest = next(path for path in (target, *target.parents) if path.is_dir())
     with (
-        TensorBundle.open(prefix) as bundle,
-        tempfile.TemporaryDirectory(dir=nearest, prefix=".convert-weights-") as work,
+        publishing(out, force) as result,
+        open_checkpoint(source, checkpoint, scratch=result.parent) as opened,
     ):
-        plan = make_plan(bundle, config, prefix)
-        weights = _convert_layers(bundle, plan.layers, progress)
-        model = meta_model(plan.config)
-        model.load_state_dict(weights, strict=True, assign=True)
-        records = {"provenance": _provenance(prefix, bundle.files, plan.config.name)}
-        result = Path(work) / "result"
-        model.save_pretrained(result, records=records)
-        _publish(result, folder)
+        plan = make_plan(opened.tensors, config or opened.config, opened.source.location)
+        shapes = {name: shape for layer in plan.layers for name, shape in layer.parameters.items()}
+        owner = f"Magenta's {release.name}, {NOTICE}" if release else _UNKNOWN_OWNER
+        # A thread reads the files a second time while they are in the system's cache still.
+        with ThreadPoolExecutor(max_workers=1) as hashing:
+            provenance = hashing.submit(_provenance, opened, plan, owner)
+            write_safetensors(
+                result / WEIGHTS_FILE, shapes, _convert_layers(opened.tensors, plan, progress)
+            )
+            records = {"provenance": provenance.result()}
+        text = config_text(MusicVAE.kind, plan.config.to_dict(), records)
+        (result / CONFIG_FILE).write_text(text, encoding="utf-8")
     return ConversionReport(
-        folder=folder,
+        folder=Path(out),
         config=plan.config,
-        parameters=sum(tensor.numel() for tensor in weights.values()),
+        parameters=sum(math.prod(shape) for shape in shapes.values()),
         converted=sum(len(layer.variables) for layer in plan.layers),
         skipped=len(plan.skipped),
         notes=plan.notes,
+        owner=owner,
     )
 
 
 def _convert_layers(
-    bundle: TensorBundle, layers: list[Layer], progress: bool
-) -> dict[str, torch.Tensor]:
-    weights: dict[str, torch.Tensor] = {}
+    tensors: Tensors, plan: Plan, progress: bool
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Our parameters with their names, those of one layer after another."""
     disable = None if progress else True
-    for layer in tqdm(layers, desc="converting", unit="layer", disable=disable):
-        arrays = to_parameters(layer, (bundle[name] for name in layer.variables))
-        for name, array in arrays.items():
-            # A copy: the bundle's arrays are views of read-only files.
-            weights[name] = torch.from_numpy(np.array(array, order="C"))
-    return weights
+    bar: Iterable[Layer] = tqdm(plan.layers, desc="converting", unit="layer", disable=disable)
+    for layer in bar:
+        yield from to_parameters(layer, (tensors[name] for name in layer.variables)).items()
 
 
-def _provenance(prefix: Path, files: Iterable[Path], config_name: str) -> dict[str, Any]:
-    sha256 = {}
-    for path in files:
-        with path.open("rb") as file:
-            sha256[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+def _provenance(opened: Opened, plan: Plan, owner: str) -> dict[str, Any]:
     return {
         "converter": f"convert_weights {__version__}",
-        "source": prefix.name,
-        "source_format": "TensorFlow V2 checkpoint",
-        "config": config_name,
-        "sha256": sha256,
+        "format_version": FORMAT_VERSION,
+        "source": opened.source.name,
+        "source_format": _FORMATS[opened.source.kind],
+        "config": plan.config.name,
+        "weights": owner,
+        "sha256": {file.name: file.sha256() for file in opened.files},
     }
-
-
-def _check_free(folder: Path, force: bool) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"{folder}: is a file, expected a folder")
-    if not force and folder.is_dir() and any(folder.iterdir()):
-        raise FileExistsError(f"{folder}: is not empty; --force replaces the model in it")
-
-
-def _publish(result: Path, folder: Path) -> None:
-    """Puts the finished folder in place; of one that exists, only the files of the same names."""
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        result.replace(folder)
-        return
-    # config.json last: a folder without it is no model.
-    for path in sorted(result.iterdir(), reverse=True):
-        path.replace(folder / path.name)

@@ -24,7 +24,8 @@ class Layout:
     """How a kind of layer is stored on either side.
 
     variables: last parts of the Magenta names; parameters: last parts of ours.
-    to_parameters, to_variables: arrays in those orders, one way and back.
+    to_parameters, to_variables: arrays in those orders, one way and back. What the former gives may
+        have an axis split in several; its elements in C order are the parameter's.
     variable_shapes: shapes of the variables from the shapes of the parameters.
     """
 
@@ -60,9 +61,13 @@ def _swap_middle_gates(array: np.ndarray) -> np.ndarray:
 
 
 def _lstm_to_parameters(kernel: np.ndarray, bias: np.ndarray) -> Arrays:
-    """kernel (D + H, 4H), bias (4H) to weight_ih (4H, D), weight_hh (4H, H), bias (4H)."""
+    """kernel (D + H, 4H), bias (4H) to weight_ih (4H, D), weight_hh (4H, H), bias (4H).
+
+    The gates' axis 4H is split into (2, 2, H): so the middle two swap without a copy.
+    """
     units = kernel.shape[1] // 4
-    weight_ih, weight_hh = np.split(_swap_middle_gates(kernel).T, [len(kernel) - units], axis=1)
+    gates = kernel.reshape(len(kernel), 2, 2, units).transpose(2, 1, 3, 0)
+    weight_ih, weight_hh = np.split(gates, [len(kernel) - units], axis=-1)
     return weight_ih, weight_hh, _swap_middle_gates(bias)
 
 
@@ -224,7 +229,8 @@ def match_layers(config: MusicVAEConfig, parameters: Mapping[str, Shape]) -> lis
 
 
 def to_parameters(layer: Layer, variables: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
-    """A layer's variables (in the order of `layer.variables`) as our parameters."""
+    """A layer's variables (in the order of `layer.variables`) as our parameters: views where they
+    can be, perhaps with an axis split in several."""
     return dict(zip(layer.parameters, layer.layout.to_parameters(*variables), strict=True))
 
 

@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from convert_weights import snappy
 from convert_weights.errors import CheckpointError, located
+from convert_weights.file_range import FileRange
 from convert_weights.wire import masked_crc32c, read_varint, write_varint
 
 _MAGIC = 0xDB4775248B80FB57
@@ -24,17 +25,27 @@ _RESTART_INTERVAL = 16
 _BLOCK_SIZE = 256 * 1024
 # Keys grow by sharing a prefix: without a limit, a small hostile file would fill the memory.
 _MAX_KEY_SIZE = 4096
+# A table of a thousand tensors takes a tenth of that.
+_MAX_TABLE_SIZE = 1024 * 1024
 
 
-def read_table(path: str | os.PathLike[str]) -> Iterator[tuple[bytes, bytes]]:
+def read_table(file: FileRange) -> Iterator[tuple[bytes, bytes]]:
     """Yields the (key, value) pairs of a table file, in order of keys.
 
-    Raises CheckpointError, naming the file, for a file that is truncated, corrupt or no table.
+    Raises CheckpointError, naming the file, for a file that is truncated, corrupt or no table. So
+    that no file takes long, blocks must not overlap, and there is at most 1 MiB of them, unpacked.
     """
-    with located(path), Path(path).open("rb") as file:
+    with located(file.label):
+        table = file.read(_MAX_TABLE_SIZE)
+        index, _ = _read_block(table, _index_handle(table), start=0)
+        end = unpacked = 0
         previous: bytes | None = None
-        for _, handle in _entries(_read_block(file, _index_handle(file))):
-            for key, value in _entries(_read_block(file, handle)):
+        for _, handle in _entries(index):
+            block, end = _read_block(table, handle, start=end)
+            unpacked += len(block)
+            if unpacked > _MAX_TABLE_SIZE:
+                raise CheckpointError(f"unpacks to {unpacked} bytes or more, expected a small file")
+            for key, value in _entries(block):
                 if previous is not None and key <= previous:
                     raise CheckpointError(f"the key {key!r} follows {previous!r}, expected order")
                 previous = key
@@ -66,12 +77,12 @@ def write_table(
         file.write(footer.ljust(_FOOTER_SIZE - 8, b"\0") + struct.pack("<Q", _MAGIC))
 
 
-def _index_handle(file: BinaryIO) -> bytes:
-    size = file.seek(0, os.SEEK_END)
-    if size < _FOOTER_SIZE:
-        raise CheckpointError(f"has {size} bytes, expected at least a footer of {_FOOTER_SIZE}")
-    file.seek(size - _FOOTER_SIZE)
-    footer = file.read(_FOOTER_SIZE)
+def _index_handle(table: bytes) -> bytes:
+    if len(table) < _FOOTER_SIZE:
+        raise CheckpointError(
+            f"has {len(table)} bytes, expected at least a footer of {_FOOTER_SIZE}"
+        )
+    footer = table[-_FOOTER_SIZE:]
     (magic,) = struct.unpack("<Q", footer[-8:])
     if magic != _MAGIC:
         raise CheckpointError(
@@ -82,28 +93,33 @@ def _index_handle(file: BinaryIO) -> bytes:
     return footer[position:-8]
 
 
-def _read_block(file: BinaryIO, handle: bytes) -> bytes:
-    """The content of the block at `handle`, its checksum verified, decompressed."""
+def _read_block(table: bytes, handle: bytes, start: int) -> tuple[bytes, int]:
+    """The content of the block at `handle`, checksum verified, decompressed; and where it ends.
+
+    start: where the block before it ends.
+    """
     offset, position = read_varint(handle, 0)
     size, _ = read_varint(handle, position)
-    end = file.seek(0, os.SEEK_END) - _FOOTER_SIZE
-    if offset + size + _TRAILER_SIZE > end:
+    stop = offset + size + _TRAILER_SIZE
+    last = len(table) - _FOOTER_SIZE
+    if stop > last:
         raise CheckpointError(
-            f"a block of {size} bytes at {offset} runs past the end at {end}: the file is cut off"
+            f"a block of {size} bytes at {offset} runs past the end at {last}: the file is cut off"
         )
-    file.seek(offset)
-    stored = file.read(size + _TRAILER_SIZE)
-    compression, expected = struct.unpack("<BI", stored[size:])
-    found = masked_crc32c(stored[: size + 1])
+    if offset < start:
+        raise CheckpointError(f"a block at {offset} overlaps the one before, that ends at {start}")
+    content, trailer = table[offset : offset + size], table[offset + size : stop]
+    compression, expected = struct.unpack("<BI", trailer)
+    found = masked_crc32c(content + trailer[:1])
     if found != expected:
         raise CheckpointError(
             f"the block at {offset} has the checksum {found:#010x}, expected {expected:#010x}"
         )
-    if compression == _NO_COMPRESSION:
-        return stored[:size]
     if compression == _SNAPPY:
-        return snappy.decompress(stored[:size])
-    raise CheckpointError(f"the block at {offset} has the unknown compression {compression}")
+        return snappy.decompress(content), stop
+    if compression != _NO_COMPRESSION:
+        raise CheckpointError(f"the block at {offset} has the unknown compression {compression}")
+    return content, stop
 
 
 def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:

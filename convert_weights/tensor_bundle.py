@@ -7,17 +7,18 @@ types.proto.
 """
 
 import math
-import mmap
 import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from convert_weights.errors import CheckpointError, located
+from convert_weights.file_range import FileRange, files_in
 from convert_weights.sstable import read_table, write_table
 from convert_weights.wire import (
     Message,
@@ -67,33 +68,47 @@ class TensorBundle(AbstractContextManager["TensorBundle"]):
     Open one with `TensorBundle.open`. Iterating gives the names, in order.
     """
 
-    def __init__(self, path: Path, entries: dict[str, Entry], shards: list["_Shard"]) -> None:
-        self._path = path
+    def __init__(
+        self, index: FileRange, entries: dict[str, Entry], shards: list[FileRange]
+    ) -> None:
+        self._index = index
         self._entries = entries
         self._shards = shards
 
     @classmethod
     def open(cls, prefix: str | os.PathLike[str]) -> "TensorBundle":
-        """Opens the checkpoint whose index is PREFIX.index.
-
-        Raises CheckpointError if the index or a shard is missing, malformed or cut off, or if the
-        checkpoint is big-endian or holds partitioned variables.
-        """
-        path = index_path(prefix)
+        """Opens the checkpoint on disk whose index is PREFIX.index; raises as `open_files`."""
+        path = Path(prefix)
         try:
-            shard_count, entries = _read_index(path)
-            shards = [_Shard(shard) for shard in shard_paths(prefix, shard_count)]
+            files = {file.name: file for file in files_in(path.parent)}
         except OSError as error:
             raise CheckpointError(f"{error.filename or path}: {error.strerror}") from None
-        bundle = cls(path, entries, shards)
+        return cls.open_files(path, files)
+
+    @classmethod
+    def open_files(
+        cls, prefix: str | os.PathLike[str], files: Mapping[str, FileRange]
+    ) -> "TensorBundle":
+        """Opens a checkpoint from ranges of files.
+
+        prefix: where it is, for errors; the last part is what its files' names begin with.
+        files: by name, NAME.index and NAME.data-XXXXX-of-YYYYY, among any others.
+        Raises CheckpointError if the index or a shard is missing, malformed or cut off, or if the
+        checkpoint is big-endian, holds partitioned variables, or tensors that overlap.
+        """
+        index = _find(files, index_path(prefix))
+        shard_count, entries = _read_index(index)
+        shards = [_find(files, path) for path in shard_paths(prefix, shard_count)]
+        bundle = cls(index, entries, shards)
         for name in bundle:
             bundle._check(name)
+        bundle._check_overlaps()
         return bundle
 
     @property
-    def files(self) -> list[Path]:
+    def files(self) -> list[FileRange]:
         """The checkpoint's files: the index, then the shards."""
-        return [self._path, *(shard.path for shard in self._shards)]
+        return [self._index, *self._shards]
 
     def close(self) -> None:
         """Lets go of the files; arrays that were read stay good."""
@@ -131,18 +146,19 @@ class TensorBundle(AbstractContextManager["TensorBundle"]):
         """
         entry = self._entry(name)
         if not self._shards:
-            raise CheckpointError(f"{self._path}: the checkpoint is closed")
+            raise CheckpointError(f"{self._index.label}: the checkpoint is closed")
         shard = self._shards[entry.shard]
         if entry.dtype not in _DTYPES:
             raise CheckpointError(
-                f"{self._path}: tensor {name!r} is of {self.dtype(name)}, expected one of"
+                f"{self._index.label}: tensor {name!r} is of {self.dtype(name)}, expected one of"
                 f" {', '.join(_DTYPES.values())}"
             )
-        raw = shard.content[entry.offset : entry.offset + entry.size]
+        with located(shard.label):
+            raw = shard.map(entry.offset, entry.size)
         found = masked_crc32c(raw)
         if found != entry.checksum:
             raise CheckpointError(
-                f"{shard.path}: tensor {name!r} has the checksum {found:#010x},"
+                f"{shard.label}: tensor {name!r} has the checksum {found:#010x},"
                 f" expected {entry.checksum:#010x}"
             )
         array = _decode(raw, self.dtype(name)).reshape(entry.shape)
@@ -153,28 +169,42 @@ class TensorBundle(AbstractContextManager["TensorBundle"]):
         try:
             return self._entries[name]
         except KeyError:
-            raise CheckpointError(f"{self._path}: has no tensor {name!r}") from None
+            raise CheckpointError(f"{self._index.label}: has no tensor {name!r}") from None
 
     def _check(self, name: str) -> None:
         """Raises CheckpointError if an entry contradicts itself or the files."""
         entry = self._entries[name]
         if not 0 <= entry.shard < len(self._shards):
             raise CheckpointError(
-                f"{self._path}: tensor {name!r} is in shard {entry.shard},"
+                f"{self._index.label}: tensor {name!r} is in shard {entry.shard},"
                 f" expected less than {len(self._shards)}"
             )
         shard = self._shards[entry.shard]
-        if entry.offset < 0 or entry.size < 0 or entry.offset + entry.size > len(shard.content):
+        if entry.offset < 0 or entry.size < 0 or entry.offset + entry.size > shard.size:
             raise CheckpointError(
-                f"{shard.path}: tensor {name!r} takes {entry.size} bytes at {entry.offset},"
-                f" expected them within the file's {len(shard.content)}"
+                f"{shard.label}: tensor {name!r} takes {entry.size} bytes at {entry.offset},"
+                f" expected them within the file's {shard.size}"
             )
         if entry.dtype in _DTYPES:
             size = math.prod(entry.shape) * _storage_dtype(_DTYPES[entry.dtype]).itemsize
             if size != entry.size:
                 raise CheckpointError(
-                    f"{self._path}: tensor {name!r} of shape {list(entry.shape)} and type"
+                    f"{self._index.label}: tensor {name!r} of shape {list(entry.shape)} and type"
                     f" {self.dtype(name)} takes {entry.size} bytes, expected {size}"
+                )
+
+    def _check_overlaps(self) -> None:
+        """Raises CheckpointError if two tensors share bytes, which no writer makes: a small file
+        could stand for a model of any size."""
+        places = sorted(
+            (entry.shard, entry.offset, entry.size, name)
+            for name, entry in self._entries.items()
+            if entry.size
+        )
+        for (shard, offset, size, name), (next_shard, next_offset, _, other) in pairwise(places):
+            if shard == next_shard and offset + size > next_offset:
+                raise CheckpointError(
+                    f"{self._shards[shard].label}: tensors {name!r} and {other!r} overlap"
                 )
 
 
@@ -207,29 +237,6 @@ def write_tensor_bundle(prefix: str | os.PathLike[str], tensors: Mapping[str, np
     write_table(path, pairs)
 
 
-def find_prefix(source: str | os.PathLike[str]) -> Path:
-    """The prefix of the checkpoint that a user means by `source`.
-
-    source: a prefix, an index or data file, or a folder that holds one checkpoint.
-    Raises CheckpointError if there is no checkpoint there, or several.
-    """
-    path = Path(source)
-    named = Path(re.sub(r"\.(index|data-\d{5}-of-\d{5})$", "", str(path)))
-    if index_path(named).is_file():
-        return named
-    if not path.exists():
-        raise CheckpointError(f"{path}: no such checkpoint, expected the file {index_path(named)}")
-    if not path.is_dir():
-        raise CheckpointError(f"{path}: not a checkpoint, expected {index_path(named)} beside it")
-    found = sorted(path.glob("*.index"))
-    if not found:
-        raise CheckpointError(f"{path}: holds no checkpoint, expected a file *.index in it")
-    if len(found) > 1:
-        names = ", ".join(index.name for index in found)
-        raise CheckpointError(f"{path}: holds {len(found)} checkpoints, expected one: {names}")
-    return found[0].with_suffix("")
-
-
 def index_path(prefix: str | os.PathLike[str]) -> Path:
     """The index file of the checkpoint PREFIX."""
     return Path(f"{os.fspath(prefix)}.index")
@@ -254,22 +261,17 @@ def encode_entry(entry: Entry) -> bytes:
     )
 
 
-class _Shard:
-    """A data file as a read-only array of bytes, mapped into memory."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with path.open("rb") as file:
-            # An empty file cannot be mapped.
-            empty = os.fstat(file.fileno()).st_size == 0
-            mapped = b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self.content = np.frombuffer(mapped, np.uint8)
+def _find(files: Mapping[str, FileRange], path: Path) -> FileRange:
+    try:
+        return files[path.name]
+    except KeyError:
+        raise CheckpointError(f"{path}: no such file, but the checkpoint needs it") from None
 
 
-def _read_index(path: Path) -> tuple[int, dict[str, Entry]]:
+def _read_index(file: FileRange) -> tuple[int, dict[str, Entry]]:
     """The number of shards, and the entries by name."""
-    table = dict(read_table(path))
-    with located(path):
+    table = dict(read_table(file))
+    with located(file.label):
         if b"" not in table:
             raise CheckpointError("has no header, expected one under the empty key")
         shard_count = _decode_header(table.pop(b""))

@@ -122,6 +122,13 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
+def config_text(kind: str, sizes: dict[str, Any], records: dict[str, Any] | None) -> str:
+    """What the config.json of a network holds; arguments as for :func:`save_checkpoint`."""
+    own = {"format_version": FORMAT_VERSION, "kind": kind, "model": sizes}
+    config = own | (records or {}) | own  # first in the file, and never overwritten by records
+    return json.dumps(config, indent=2) + "\n"
+
+
 def save_checkpoint(
     network: nn.Module,
     folder: str | Path,
@@ -132,9 +139,7 @@ def save_checkpoint(
 ) -> None:
     """Write `network` into `folder`; see :func:`load_checkpoint`."""
     folder = Path(folder)
-    own = {"format_version": FORMAT_VERSION, "kind": kind, "model": sizes}
-    config = own | (records or {}) | own  # first in the file, and never overwritten by records
-    text = json.dumps(config, indent=2) + "\n"  # before anything is written, as it may fail
+    text = config_text(kind, sizes, records)  # before anything is written, as it may fail
     weights = {
         name: tensor.detach().to("cpu", dtype).contiguous()
         for name, tensor in network.state_dict().items()

@@ -6,21 +6,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from surrogate.model import SurrogateConfig, SurrogateEncoder
+    from surrogate.model import (
+        PointSurrogate,
+        Surrogate,
+        SurrogateConfig,
+        SurrogateEncoder,
+        load_surrogate,
+    )
     from surrogate.pipeline import Accompaniment, Accompanist, AccompanyOptions, accompany
 
 __all__ = [
     "Accompaniment",
     "Accompanist",
     "AccompanyOptions",
+    "PointSurrogate",
+    "Surrogate",
     "SurrogateConfig",
     "SurrogateEncoder",
     "accompany",
+    "load_surrogate",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        home = "surrogate.model" if name.startswith("Surrogate") else "surrogate.pipeline"
+        home = "surrogate.pipeline" if name.lower().startswith("accompan") else "surrogate.model"
         return getattr(import_module(home), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

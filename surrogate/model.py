@@ -1,23 +1,25 @@
-"""The surrogate encoder: a melody → the latent that the trio's encoder would have given.
+"""Surrogate encoders: a melody → the latent that the trio's encoder would have given.
 
-The idea is of the project accompany-music-vae. Ours predicts a distribution, with the very
-network that encodes trios, reading the melody alone.
+The idea is of the project accompany-music-vae, whose network, PointSurrogate here, predicts the
+posterior's mean. SurrogateEncoder predicts the whole posterior, with the very network that
+encodes trios, reading the melody alone.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Normal
 
 from musicvae_torch.config import ConfigError
 from musicvae_torch.encoder import Encoder
-from musicvae_torch.lstm import OneHot
-from musicvae_torch.pretrained import PretrainedNetwork
+from musicvae_torch.lstm import OneHot, Term, densify
+from musicvae_torch.pretrained import CONFIG_FILE, CheckpointError, PretrainedNetwork, read_config
 
 
 @dataclass(frozen=True)
@@ -65,40 +67,127 @@ class SurrogateConfig:
         return cls(**fields)
 
 
-class SurrogateEncoder(PretrainedNetwork):
-    """Predicts the posterior of a trio from its melody."""
+class Surrogate(PretrainedNetwork):
+    """What all surrogate encoders have in common: what they hear, and a latent to play."""
 
-    kind = "surrogate"
     config_class = SurrogateConfig
     config: SurrogateConfig
 
     def __init__(self, config: SurrogateConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = Encoder(
-            config.input_depth, config.rnn_size, config.level_lengths, config.z_size
-        )
 
-    def forward(self, melody: Tensor) -> Normal:
-        """Predict latents.
+    def posterior_mean(self, melody: Tensor) -> Tensor:
+        """The predicted mean of the trio's posterior.
 
         Args:
             melody: (batch, max_seq_len) int64 classes, or (batch, max_seq_len, input_depth)
                 one-hot rows.
 
         Returns:
-            A normal distribution whose ``mean`` and ``stddev`` are (batch, z_size).
+            (batch, z_size).
 
         Raises:
             ValueError: the melody has another shape.
         """
+        raise NotImplementedError
+
+    def _term(self, melody: Tensor) -> Term:
+        """A melody as an LSTM of ours reads it; see :meth:`posterior_mean`."""
         steps, depth = self.config.max_seq_len, self.config.input_depth
         shape = tuple(melody.shape[1:])
         if shape == (steps,) and melody.dtype == torch.int64:
-            return self.encoder([OneHot(melody, depth)])
+            return OneHot(melody, depth)
         if shape == (steps, depth):
-            return self.encoder([melody.to(self.encoder.mean.weight)])
+            return melody.to(next(self.parameters()))
         raise ValueError(
             f"melody has shape {tuple(melody.shape)}, wanted (batch, {steps}) int64 classes "
             f"or (batch, {steps}, {depth}) one-hot rows"
         )
+
+
+class SurrogateEncoder(Surrogate):
+    """Predicts the posterior of a trio from its melody."""
+
+    kind = "surrogate"
+
+    def __init__(self, config: SurrogateConfig) -> None:
+        super().__init__(config)
+        self.encoder = Encoder(
+            config.input_depth, config.rnn_size, config.level_lengths, config.z_size
+        )
+
+    def forward(self, melody: Tensor) -> Normal:
+        """The predicted posterior, whose ``mean`` and ``stddev`` are (batch, z_size).
+
+        For the argument and errors, see :meth:`posterior_mean`.
+        """
+        return self.encoder([self._term(melody)])
+
+    def posterior_mean(self, melody: Tensor) -> Tensor:
+        return self(melody).mean
+
+
+class PointSurrogate(Surrogate):
+    """Predicts the mean of a trio's posterior from its melody, and no spread.
+
+    The network of accompany-music-vae: bidirectional LSTMs one upon the other, the top layer's
+    last forward output beside its last backward one, and a dense layer. Its cell is PyTorch's,
+    with two biases, as cuDNN has it: unlike in MusicVAE nothing is added to the forget gate at run
+    time; that bias starts at 1 instead. Weights start as Keras draws them.
+
+    Raises:
+        ConfigError: the sizes are of a hierarchical encoder.
+    """
+
+    kind = "point-surrogate"
+
+    def __init__(self, config: SurrogateConfig) -> None:
+        super().__init__(config)
+        if config.level_lengths:
+            raise ConfigError(f"{self.kind}: is flat; level_lengths must be empty: {config}")
+        widths = (config.input_depth, *(2 * units for units in config.rnn_size))
+        self.layers = nn.ModuleList(
+            nn.LSTM(width, units, batch_first=True, bidirectional=True)
+            for width, units in zip(widths, config.rnn_size, strict=False)
+        )
+        self.mean = nn.Linear(widths[-1], config.z_size)
+        self._draw_weights()
+
+    def _draw_weights(self) -> None:
+        for name, parameter in self.named_parameters():
+            if "bias" in name:
+                nn.init.zeros_(parameter)
+            elif "weight_hh" in name:
+                nn.init.orthogonal_(parameter)
+            else:
+                nn.init.xavier_uniform_(parameter)
+            if "bias_hh" in name:
+                units = len(parameter) // 4
+                nn.init.ones_(parameter.detach()[units : 2 * units])
+
+    def forward(self, melody: Tensor) -> Tensor:
+        """The predicted mean, (batch, z_size); see :meth:`posterior_mean`."""
+        outputs = densify([self._term(melody)])
+        for layer in self.layers:
+            outputs, (last, _) = layer(outputs)  # (batch, steps, 2H), (2, batch, H)
+        return self.mean(torch.cat([last[0], last[1]], dim=-1))
+
+    def posterior_mean(self, melody: Tensor) -> Tensor:
+        return self(melody)
+
+
+def load_surrogate(folder: str | Path, device: str | torch.device = "cpu") -> Surrogate:
+    """Load a checkpoint folder that holds any kind of surrogate encoder, in evaluation mode.
+
+    Raises:
+        CheckpointError: a file is missing or unreadable, or holds another kind of network.
+    """
+    kind = read_config(folder).get("kind")
+    for network in (SurrogateEncoder, PointSurrogate):
+        if network.kind == kind:
+            return network.from_pretrained(folder, device)
+    raise CheckpointError(
+        f"{Path(folder) / CONFIG_FILE}: holds a {kind!r}, wanted a "
+        f"{SurrogateEncoder.kind!r} or a {PointSurrogate.kind!r}"
+    )

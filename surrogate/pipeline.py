@@ -30,7 +30,7 @@ from musicvae_torch.pretrained import CheckpointError, shipped_checkpoint
 from surrogate.fill import PLAIN_DRUMS, StepNote, fill_silent_bars, plain_bass
 from surrogate.grid import StepGrid, refined
 from surrogate.melody_choice import choose_melody
-from surrogate.model import SurrogateEncoder
+from surrogate.model import Surrogate, load_surrogate
 from surrogate.stitch import stitch
 
 DEFAULT_MUSICVAE = "trio_16bar_small"
@@ -89,7 +89,7 @@ class _Melody:
 class Accompanist:
     """A MusicVAE with its surrogate encoder, to be used on any number of songs."""
 
-    def __init__(self, musicvae: MusicVAE, surrogate: SurrogateEncoder) -> None:
+    def __init__(self, musicvae: MusicVAE, surrogate: Surrogate) -> None:
         _check_pair(musicvae, surrogate)
         self.musicvae = musicvae
         self.surrogate = surrogate
@@ -110,9 +110,7 @@ class Accompanist:
         place = pick_device(device)
         return cls(
             MusicVAE.from_pretrained(musicvae or shipped_checkpoint(DEFAULT_MUSICVAE), place),
-            SurrogateEncoder.from_pretrained(
-                surrogate or shipped_checkpoint(DEFAULT_SURROGATE), place
-            ),
+            load_surrogate(surrogate or shipped_checkpoint(DEFAULT_SURROGATE), place),
         )
 
     def accompany(
@@ -156,7 +154,8 @@ class Accompanist:
         for first in range(0, len(starts), BATCH):
             batch = starts[first : first + BATCH]
             windows = np.stack([_pad(melody.tokens[start : start + size], size) for start in batch])
-            z = self.surrogate(torch.from_numpy(windows.astype(np.int64)).to(device)).mean
+            heard = torch.from_numpy(windows.astype(np.int64)).to(device)
+            z = self.surrogate.posterior_mean(heard)
             samples = self.musicvae.decode(z, None, options.temperature, generator=generator)
             for start, window in zip(batch, to_tokens(samples.cpu().numpy()), strict=True):
                 tokens[start : start + size] = window[: steps - start]
@@ -194,7 +193,7 @@ def accompany(
     return pair.accompany(midi, AccompanyOptions(melody, temperature, seed)).midi
 
 
-def _check_pair(musicvae: MusicVAE, surrogate: SurrogateEncoder) -> None:
+def _check_pair(musicvae: MusicVAE, surrogate: Surrogate) -> None:
     vae, heard = musicvae.config, surrogate.config
     if vae.output_depths != DEPTHS or vae.control_depth:
         raise CheckpointError(f"the MusicVAE {vae.name!r} plays no trios of depths {DEPTHS}")

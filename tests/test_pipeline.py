@@ -15,7 +15,14 @@ from musicvae_torch.config import get_config
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.pretrained import CheckpointError
-from surrogate import Accompanist, AccompanyOptions, SurrogateConfig, SurrogateEncoder, accompany
+from surrogate import (
+    Accompanist,
+    AccompanyOptions,
+    PointSurrogate,
+    SurrogateConfig,
+    SurrogateEncoder,
+    accompany,
+)
 from surrogate.fill import PLAIN_DRUMS, fill_silent_bars, plain_bass, sounding_bars
 from surrogate.pipeline import _window_starts
 
@@ -263,6 +270,17 @@ def test_a_song_without_a_melody() -> None:
     midi.instruments.append(drums)
     with pytest.raises(MidiError, match=r"no melody.*drums, 1 notes"):
         Accompanist(small_vae(), small_surrogate()).accompany(midi)
+
+
+def test_a_surrogate_that_predicts_a_point(tmp_path: Path) -> None:
+    small_vae().save_pretrained(tmp_path / "vae")
+    surrogate = PointSurrogate(SurrogateConfig(z_size=4, rnn_size=(8, 6)))
+    surrogate.save_pretrained(tmp_path / "surrogate")
+    accompanist = Accompanist.from_pretrained(tmp_path / "vae", tmp_path / "surrogate", "cpu")
+    result = accompanist.accompany(song(bars=20))
+    assert result.latents.shape == (2, 4) and result.latents.any()
+    for track in result.midi.instruments:
+        assert bars_of(result.midi, track) == set(range(20)), track.name
 
 
 def test_a_pair_must_fit_together() -> None:

@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 from convert_weights import snappy
 from convert_weights.errors import CheckpointError
+from convert_weights.file_range import FileRange
 from convert_weights.sstable import read_table, write_table
 from convert_weights.tensor_bundle import (
     Entry,
@@ -155,13 +156,13 @@ def test_table_of_several_blocks(tmp_path: Path, block_size: int) -> None:
     keys += [f"cell_{number:03d}/kernel".encode() for number in range(100)] + [b"\xff\xff"]
     pairs = [(key, key * 3) for key in keys]
     write_table(tmp_path / "table", pairs, block_size)
-    assert list(read_table(tmp_path / "table")) == pairs
+    assert list(read_table(FileRange.whole(tmp_path / "table"))) == pairs
 
 
 def test_key_of_absurd_length(tmp_path: Path) -> None:
     # Entries share the start of the key before: long keys would cost a small file nothing.
     write_table(tmp_path / "table", [(b"k" * 4097, b"")])
-    assert "4097" in failure(lambda: list(read_table(tmp_path / "table")))
+    assert "4097" in failure(lambda: list(read_table(FileRange.whole(tmp_path / "table"))))
 
 
 def test_several_shards(tmp_path: Path) -> None:
@@ -377,7 +378,10 @@ def snappy_literal(content: bytes) -> bytes:
 )
 def test_block_is_read(tmp_path: Path, block: bytes, compression: int) -> None:
     (tmp_path / "table").write_bytes(table_of(block, compression))
-    assert list(read_table(tmp_path / "table")) == [(b"key", b"vv"), (b"kezy", b"w")]
+    assert list(read_table(FileRange.whole(tmp_path / "table"))) == [
+        (b"key", b"vv"),
+        (b"kezy", b"w"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -397,7 +401,7 @@ def test_block_is_read(tmp_path: Path, block: bytes, compression: int) -> None:
 def test_malformed_block(tmp_path: Path, block: bytes, compression: int, reason: str) -> None:
     path = tmp_path / "table"
     path.write_bytes(table_of(block, compression))
-    message = failure(lambda: list(read_table(path)))
+    message = failure(lambda: list(read_table(FileRange.whole(path))))
     assert reason in message and str(path) in message
 
 

@@ -1,0 +1,46 @@
+"""Putting a finished folder in place, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def publishing(folder: str | os.PathLike[str], force: bool) -> Iterator[Path]:
+    """A private folder whose files are moved to `folder` when the block ends without an error.
+
+    Args:
+        folder: new or empty; with `force`, files of the same names in it are replaced.
+        force: whether it may be in use.
+
+    Raises:
+        FileExistsError: `folder` is a file, or in use without `force`.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder}: is a file, expected a folder")
+    if not force and folder.is_dir() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder}: is not empty; --force replaces the model in it")
+    # On the target's file system, so that a rename puts the result in place; in a folder that is
+    # there already, so that a failure leaves no new one behind.
+    target = folder.absolute()
+    nearest = next(path for path in (target, *target.parents) if path.is_dir())
+    with tempfile.TemporaryDirectory(dir=nearest, prefix=".convert-weights-") as work:
+        result = Path(work) / "result"
+        result.mkdir()
+        yield result
+        _publish(result, folder)
+
+
+def _publish(result: Path, folder: Path) -> None:
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        result.replace(folder)
+        return
+    # config.json last: a folder without it is no model.
+    for path in sorted(result.iterdir(), reverse=True):
+        path.replace(folder / path.name)
