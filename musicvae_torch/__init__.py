@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from musicvae_torch.config import CONFIGS, MusicVAEConfig, get_config
     from musicvae_torch.model import MusicVAE
+    from musicvae_torch.notes.converter import get_converter
 
-__all__ = ["CONFIGS", "MusicVAE", "MusicVAEConfig", "get_config"]
+__all__ = ["CONFIGS", "MusicVAE", "MusicVAEConfig", "get_config", "get_converter"]
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -17,6 +18,7 @@ _HOMES = {
     "MusicVAE": "musicvae_torch.model",
     "MusicVAEConfig": "musicvae_torch.config",
     "get_config": "musicvae_torch.config",
+    "get_converter": "musicvae_torch.notes.converter",
 }
 
 

@@ -22,8 +22,9 @@ from tqdm import tqdm
 
 from musicvae_torch.files import replacing
 from musicvae_torch.notes.midi import MidiError, read_midi, to_song
-from musicvae_torch.notes.trio import TrioWindow, trio_windows
+from musicvae_torch.notes.trio import trio_windows
 from musicvae_torch.notes.vocabulary import FIRST_NOTE, MELODY_DEPTH, MELODY_PROGRAMS
+from musicvae_torch.notes.windows import Window
 
 MIDI_SUFFIXES = {".mid", ".midi"}
 
@@ -91,7 +92,7 @@ def build_dataset(
         seed=seed,
     )
     counts: Counter[str] = Counter()
-    kept: list[tuple[int, TrioWindow]] = []
+    kept: list[tuple[int, Window]] = []
     songs: list[str] = []
     with ProcessPoolExecutor(workers) as pool:
         results = pool.map(read, paths, chunksize=8)
@@ -123,13 +124,13 @@ def _song_windows(
     max_windows: int | None,
     melody_programs: frozenset[int],
     seed: int,
-) -> list[TrioWindow] | str:
+) -> list[Window] | str:
     """A song's distinct windows, or in a word why it has none."""
     try:
         song = to_song(read_midi(path))
     except MidiError:
         return "unreadable"
-    distinct: dict[bytes, TrioWindow] = {}
+    distinct: dict[bytes, Window] = {}
     for window in trio_windows(song, hop_bars, melody_programs):
         distinct.setdefault(window.tokens.tobytes(), window)
     windows = list(distinct.values())
@@ -139,7 +140,7 @@ def _song_windows(
 
 
 def _write(
-    path: Path, kept: list[tuple[int, TrioWindow]], songs: list[str], made_with: dict[str, object]
+    path: Path, kept: list[tuple[int, Window]], songs: list[str], made_with: dict[str, object]
 ) -> None:
     windows = [window for _, window in kept]
     with h5py.File(path, "w") as file:

@@ -47,7 +47,7 @@ def encode_melody(notes: Notes, steps: int) -> list[int]:
 
 def encode_drums(notes: Notes, steps: int) -> list[int]:
     starts, _, pitches = np.array(notes, np.int64).reshape(-1, 3).T
-    return drum_tokens(starts, pitches, steps).tolist()
+    return drum_tokens(starts, pitches, steps)[:, 0].tolist()
 
 
 def canonical(tokens: list[int]) -> list[int]:
@@ -136,7 +136,7 @@ def test_melody_notes_follow_each_other(tokens: list[int]) -> None:
 
 def test_drums_come_back_from_their_hits() -> None:
     every_class = np.arange(DRUM_DEPTH, dtype=np.int16)
-    hits = drum_notes(every_class)
+    hits = drum_notes(every_class[:, None])
     assert all(end == start + 1 for start, end, _ in hits)
     assert encode_drums(hits, DRUM_DEPTH) == every_class.tolist()
 

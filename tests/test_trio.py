@@ -5,7 +5,6 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-import pretty_midi
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,16 +13,15 @@ from hypothesis.extra import numpy as st_numpy
 from musicvae_torch.notes.midi import Song, read_midi, to_song
 from musicvae_torch.notes.trio import (
     DEPTHS,
-    TrioWindow,
     part_notes,
     to_midi,
     to_one_hot,
     to_tokens,
     trio_windows,
 )
+from musicvae_torch.notes.windows import Window
 
 GOLDEN = Path(__file__).parent / "golden" / "trio_converter"
-SAMPLES = Path(__file__).parent / "golden" / "hierdec-trio_16bar" / "reference.npz"
 SONGS = sorted(path.stem for path in GOLDEN.glob("*.mid"))
 
 some_tokens = st.integers(1, 40).flatmap(
@@ -43,7 +41,7 @@ def load(name: str) -> Song:
     return to_song(read_midi(GOLDEN / f"{name}.mid"))
 
 
-def stacked(windows: list[TrioWindow]) -> np.ndarray:
+def stacked(windows: list[Window]) -> np.ndarray:
     return np.array([window.tokens for window in windows]).reshape(-1, 256, 3)
 
 
@@ -57,7 +55,8 @@ def song_maker() -> ModuleType:
 
 def test_every_song_has_golden_windows(golden_windows: dict[str, np.ndarray]) -> None:
     assert sorted(golden_windows) == SONGS
-    assert sum(len(windows) > 0 for windows in golden_windows.values()) == len(SONGS) - 1
+    without = {name for name, windows in golden_windows.items() if not len(windows)}
+    assert without == {"fifteen_bars", "solo", "endless", "beats", "harmony"}
 
 
 @pytest.mark.parametrize("name", SONGS)
@@ -129,24 +128,6 @@ def test_one_hot_takes_batches() -> None:
     tokens = np.array([[[89, 0, 511]], [[0, 89, 0]]], np.int16)
     assert to_one_hot(tokens).shape == (2, 1, 692)
     assert np.array_equal(to_tokens(to_one_hot(tokens)), tokens)
-
-
-def written_notes(midi: pretty_midi.PrettyMIDI) -> list[tuple[float, ...]]:
-    return sorted(
-        (n.pitch, n.start, n.end, n.velocity, track.program, float(track.is_drum))
-        for track in midi.instruments
-        for n in track.notes
-    )
-
-
-def test_notes_are_magentas() -> None:
-    samples = np.load(SAMPLES)["samples"]
-    with np.load(GOLDEN / "notes.npz") as golden:
-        for index, sample in enumerate(samples):
-            # The order of simultaneous notes is no fact of the music; instruments go by program.
-            expected = sorted(map(tuple, golden[f"sample{index}"][:, :6].tolist()))
-            assert len(expected) > 1000
-            assert written_notes(to_midi(sample)) == expected
 
 
 def test_midi_has_a_track_for_each_part() -> None:

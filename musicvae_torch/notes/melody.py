@@ -1,20 +1,46 @@
-"""Monophonic parts: notes on steps ↔ one class a step.
+"""Monophonic parts: notes on steps ↔ one class a step; windows of melodies, with chords or
+without.
 
 Facts of note-seq 0.0.5's ``melodies_lib``: the highest of the notes that start together
 sounds, a new note ends the one before, and a note that ends in silence leaves a "note off".
+And of Magenta 2.1.4's ``music_vae.data.OneHotMelodyConverter``.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterator
+from dataclasses import dataclass
 
+import numpy as np
+import pretty_midi
+
+from musicvae_torch.notes.chords import (
+    CHORD_DEPTH,
+    chord_classes,
+    chord_name,
+    infer_chords,
+)
+from musicvae_torch.notes.midi import Part, Song, parts_to_midi
+from musicvae_torch.notes.quantize import DEFAULT_QPM, Section, common_time_sections, to_steps
+from musicvae_torch.notes.stretches import (
+    MAX_STEPS,
+    bar_line_after,
+    bar_line_before,
+    slide,
+    stretches,
+)
 from musicvae_torch.notes.vocabulary import (
     FIRST_NOTE,
     MAX_PITCH,
+    MELODY_DEPTH,
+    MELODY_PROGRAMS,
     MIN_PITCH,
     NO_EVENT,
     NOTE_OFF,
+    STEPS_PER_BAR,
+    STEPS_PER_QUARTER,
 )
+from musicvae_torch.notes.windows import Converter, Window, from_one_hot, one_hot
 
 
 def melody_tokens(
@@ -34,15 +60,22 @@ def melody_tokens(
     modelled = (pitches >= MIN_PITCH) & (pitches <= MAX_PITCH)
     modelled &= (start_steps >= 0) & (start_steps < steps)
     starts, ends, pitches = start_steps[modelled], end_steps[modelled], pitches[modelled]
-    order = np.lexsort((-pitches.astype(np.int64), starts))
-    starts, ends, pitches = starts[order], ends[order], pitches[order]
-    highest = np.r_[True, starts[1:] != starts[:-1]][: len(starts)]
-    starts, ends, pitches = starts[highest], ends[highest], pitches[highest]
-    next_starts = np.r_[starts[1:], steps][: len(starts)]
-    silent_after = ends < next_starts
+    sounding = highest_notes(starts, pitches)
+    starts, ends, pitches = starts[sounding], ends[sounding], pitches[sounding]
+    silent_after = ends < steps
+    silent_after[:-1] &= ends[:-1] < starts[1:]
     tokens[ends[silent_after]] = NOTE_OFF
     tokens[starts] = pitches - MIN_PITCH + FIRST_NOTE
     return tokens
+
+
+def highest_notes(start_steps: np.ndarray, pitches: np.ndarray) -> np.ndarray:
+    """Indices of the highest of the notes on each step that has any, in order."""
+    order = np.lexsort((-pitches.astype(np.int64), start_steps))
+    starts = start_steps[order]
+    highest = np.ones(len(starts), bool)
+    highest[1:] = starts[1:] != starts[:-1]
+    return order[highest]
 
 
 def melody_notes(tokens: np.ndarray) -> list[tuple[int, int, int]]:
@@ -60,3 +93,157 @@ def melody_notes(tokens: np.ndarray) -> list[tuple[int, int, int]]:
     if sounding:
         notes.append((sounding[0], len(tokens), sounding[1]))
     return notes
+
+
+@dataclass(frozen=True)
+class MelodyRules:
+    """What a melody config asks of a window.
+
+    Attributes:
+        programs: that may be a melody; None: all.
+        transpose_range: see :class:`Converter`.
+        chords: whether windows carry chords.
+    """
+
+    programs: frozenset[int] | None = None
+    transpose_range: int = 0
+    chords: bool = False
+
+
+MELODY_RULES = {
+    "cat-mel_2bar_small": MelodyRules(MELODY_PROGRAMS, transpose_range=5),
+    "cat-mel_2bar_big": MelodyRules(MELODY_PROGRAMS, transpose_range=5),
+    "cat-mel_2bar_med_chords": MelodyRules(transpose_range=3, chords=True),
+    "flat-mel_16bar": MelodyRules(),
+    "hierdec-mel_16bar": MelodyRules(),
+    "hier-mel_16bar": MelodyRules(),
+}
+
+
+class MelodyConverter(Converter):
+    """Melodies; tokens are (steps, 1) melody classes, or with chords (steps, 2) classes of
+    melody and chord."""
+
+    def __init__(
+        self, rules: MelodyRules, steps: int, mode: str = "eval", seed: int | None = None
+    ) -> None:
+        super().__init__(steps, mode, seed)
+        self.rules = rules
+        self.transpose_range = rules.transpose_range
+
+    def song_windows(self, song: Song) -> list[list[Window]]:
+        """The distinct windows of each section of 4/4, from all its tracks.
+
+        A bar of silence ends a stretch; windows lie within one, a bar apart.
+        """
+        return [self._section_windows(section) for section in common_time_sections(song)]
+
+    def _section_windows(self, section: Section) -> list[Window]:
+        notes = section.notes
+        melodic = (notes["pitch"] >= MIN_PITCH) & (notes["pitch"] <= MAX_PITCH)
+        if self.rules.programs is not None:
+            melodic &= np.isin(notes["program"], list(self.rules.programs))
+        if not melodic.any():
+            return []
+        chords = None
+        if self.rules.chords and (chords := _section_chords(section, melodic)) is None:
+            return []
+        found: dict[bytes, Window] = {}
+        for track in np.unique(notes["instrument"][melodic]).tolist():
+            for first, tokens in _track_stretches(
+                section, melodic & (notes["instrument"] == track)
+            ):
+                windows = _without_leading_offs(slide(tokens[:, None], self.steps))
+                # What makes windows the same: chord symbols count, not only their classes.
+                keys = windows
+                if chords is not None:
+                    names, classes = (
+                        slide(row[first : first + len(tokens), None], self.steps) for row in chords
+                    )
+                    keys = np.concatenate([windows, names], axis=-1)
+                    windows = np.concatenate([windows, classes], axis=-1)
+                for index, window in enumerate(windows):
+                    if (key := keys[index].tobytes()) not in found:
+                        bar = first // STEPS_PER_BAR + index
+                        seconds = section.seconds(bar * STEPS_PER_BAR)
+                        found[key] = Window(window.copy(), self.steps, seconds, bar, (track,), self)
+        return list(found.values())
+
+    def inputs(self, tokens: np.ndarray) -> np.ndarray:
+        return self.outputs(tokens)
+
+    def outputs(self, tokens: np.ndarray) -> np.ndarray:
+        return one_hot(tokens[..., :1], [MELODY_DEPTH])
+
+    def controls(self, tokens: np.ndarray) -> np.ndarray:
+        if not self.rules.chords:
+            return super().controls(tokens)
+        return one_hot(tokens[..., 1:], [CHORD_DEPTH])
+
+    def to_tokens(self, outputs: np.ndarray, controls: np.ndarray | None = None) -> np.ndarray:
+        tokens = from_one_hot(outputs, [MELODY_DEPTH])
+        if not self.rules.chords or controls is None:
+            return tokens
+        return np.concatenate([tokens, from_one_hot(controls, [CHORD_DEPTH])], axis=-1)
+
+    def from_tokens(self, tokens: np.ndarray, qpm: float = DEFAULT_QPM) -> pretty_midi.PrettyMIDI:
+        """Chords, where there are any, become text events of the file."""
+        midi = parts_to_midi([Part("melody", melody_notes(tokens[:, 0]))], qpm)
+        if tokens.shape[1] > 1:
+            midi.text_events = chord_texts(tokens[:, 1], qpm)
+        return midi
+
+
+def _section_chords(section: Section, melodic: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """The chord at each step, as far as a melody may reach: a number for each symbol, and
+    classes. None where no chords can be told."""
+    notes = section.notes.copy()
+    notes["start"], notes["end"] = section.start_times, section.end_times
+    end = float(notes["end"].max(initial=0.0))
+    progression = infer_chords(notes[melodic], end, section.qpm, section.metre)
+    if progression is None:
+        return None
+    last = section.end_steps[melodic].max(initial=0)
+    steps = max(int(to_steps(np.array(end), section.qpm)), int(last))
+    names = progression.at_steps(steps, section.qpm)
+    # The last chord goes on to the end of the bar.
+    names = np.pad(names, (0, bar_line_after(steps) - steps), mode="edge")
+    _, numbers = np.unique(names, return_inverse=True)
+    return numbers.astype(np.int16), chord_classes(names)
+
+
+def _track_stretches(section: Section, own: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """The first step and the tokens of each of a track's stretches."""
+    notes = section.notes[own]
+    starts, ends, pitches = section.start_steps[own], section.end_steps[own], notes["pitch"]
+    all_starts = np.sort(starts)
+    played = np.flatnonzero(~notes["is_drum"] & (notes["velocity"] > 0))
+    played = played[highest_notes(starts[played], pitches[played])]
+    starts, ends, pitches = starts[played], ends[played], pitches[played]
+    end = 0
+    for stretch in stretches(starts, ends):
+        # Notes that are not played count as the beginning all the same.
+        first = bar_line_before(all_starts[np.searchsorted(all_starts, end)])
+        end = bar_line_after(ends[stretch.stop - 1])
+        tokens = melody_tokens(
+            starts[stretch] - first, ends[stretch] - first, pitches[stretch], end - first
+        )[:MAX_STEPS]
+        if (tokens >= FIRST_NOTE).any():
+            yield first, tokens
+
+
+def _without_leading_offs(windows: np.ndarray) -> np.ndarray:
+    """(windows, steps, 1): a note that began before a window is not known in it."""
+    begun = np.maximum.accumulate(windows >= FIRST_NOTE, axis=1)
+    return np.where(begun, windows, windows.dtype.type(NO_EVENT))
+
+
+def chord_texts(classes: np.ndarray, qpm: float) -> list[pretty_midi.Text]:
+    """(steps,) chord classes → a text event for each new chord.
+
+    Magenta's own converter of cat-mel_2bar_med_chords calls diminished chords "N.C."; these say
+    what the model was told.
+    """
+    changes = np.flatnonzero(np.r_[True, classes[1:] != classes[:-1]][: len(classes)])
+    seconds = 60 / qpm / STEPS_PER_QUARTER
+    return [pretty_midi.Text(chord_name(int(classes[step])), step * seconds) for step in changes]

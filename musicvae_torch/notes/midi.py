@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import mido
 import numpy as np
 import pretty_midi
+
+from musicvae_torch.notes.vocabulary import OUTPUT_VELOCITY, STEPS_PER_QUARTER
 
 NOTE_DTYPE = np.dtype(
     [
@@ -97,6 +101,17 @@ def _split(track: mido.MidiTrack) -> tuple[mido.MidiTrack, mido.MidiTrack]:
     return halves
 
 
+def load_song(midi: str | Path | pretty_midi.PrettyMIDI | Song) -> Song:
+    """The song of a file, or of what was parsed of one.
+
+    Raises:
+        MidiError: the file is missing, unreadable, or no MIDI file.
+    """
+    if isinstance(midi, Song):
+        return midi
+    return to_song(midi if isinstance(midi, pretty_midi.PrettyMIDI) else read_midi(midi))
+
+
 def to_song(midi: pretty_midi.PrettyMIDI) -> Song:
     """The notes, tempos and metres of `midi`, as Magenta's ``midi_io`` takes them."""
     rows = [
@@ -116,3 +131,35 @@ def to_song(midi: pretty_midi.PrettyMIDI) -> Song:
         time_signatures=np.array(signatures, dtype=np.float64).reshape(-1, 3),
         end=float(notes["end"].max()) if len(notes) else 0.0,
     )
+
+
+def transpose_song(song: Song, semitones: int) -> Song:
+    """Shift all notes but those of drums; what leaves MIDI's 0..127 is dropped, as by note-seq's
+    ``transpose_note_sequence``, and the song ends with the last of the others."""
+    notes = song.notes.copy()
+    notes["pitch"] += np.where(notes["is_drum"], 0, semitones).astype(np.int16)
+    notes = notes[notes["is_drum"] | ((notes["pitch"] >= 0) & (notes["pitch"] <= 127))]
+    return replace(song, notes=notes, end=float(notes["end"].max(initial=0.0)))
+
+
+class Part(NamedTuple):
+    """A track to write; notes are (start step, end step, pitch)."""
+
+    name: str
+    notes: Iterable[tuple[int, int, int]]
+    program: int = 0
+    is_drum: bool = False
+
+
+def parts_to_midi(parts: Iterable[Part], qpm: float) -> pretty_midi.PrettyMIDI:
+    """A track for each part, all notes as loud as Magenta writes them."""
+    midi = pretty_midi.PrettyMIDI(initial_tempo=qpm)
+    seconds = 60.0 / qpm / STEPS_PER_QUARTER
+    for part in parts:
+        track = pretty_midi.Instrument(part.program, part.is_drum, part.name)
+        track.notes = [
+            pretty_midi.Note(OUTPUT_VELOCITY, pitch, start * seconds, end * seconds)
+            for start, end, pitch in part.notes
+        ]
+        midi.instruments.append(track)
+    return midi

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from musicvae_torch.notes.midi import Song
-from musicvae_torch.notes.vocabulary import STEPS_PER_QUARTER
+from musicvae_torch.notes.vocabulary import STEPS_PER_BAR, STEPS_PER_QUARTER
 
 DEFAULT_QPM = 120.0
 DEFAULT_METRE = (4.0, 4.0)
@@ -27,6 +27,7 @@ class Section:
         steps: length of the section.
         metre: numerator and denominator.
         start: where it begins in the song, in seconds.
+        end: where the next one begins, or the song ends, in seconds.
         qpm: quarter notes per minute.
     """
 
@@ -36,13 +37,31 @@ class Section:
     steps: int
     metre: tuple[float, float]
     start: float
+    end: float
     qpm: float
 
     @property
+    def start_times(self) -> np.ndarray:
+        """(notes,) seconds from the section's start."""
+        return self.notes["start"] - self.start
+
+    @property
+    def end_times(self) -> np.ndarray:
+        """(notes,) seconds from the section's start; a note ends with the section at the latest."""
+        return np.minimum(self.notes["end"], self.end) - self.start
+
+    @property
     def steps_per_bar(self) -> float:
-        """Steps in a bar; not whole for odd metres, infinite for a denominator of 0."""
+        """Steps in a bar; not whole for odd metres, infinite where the denominator is no power
+        of two, which Magenta refuses."""
         numerator, denominator = self.metre
-        return STEPS_PER_QUARTER * 4 * numerator / denominator if denominator else np.inf
+        if denominator < 1 or int(denominator) & (int(denominator) - 1):
+            return np.inf
+        return STEPS_PER_QUARTER * 4 * numerator / denominator
+
+    def seconds(self, step: int) -> float:
+        """When a step begins, in seconds of the song."""
+        return self.start + step * 60 / self.qpm / STEPS_PER_QUARTER
 
 
 def sections(song: Song) -> list[Section]:
@@ -52,6 +71,11 @@ def sections(song: Song) -> list[Section]:
     starts = _section_starts(song)
     ends = [*starts[1:], song.end]
     return [_section(song, start, end) for start, end in zip(starts, ends, strict=True)]
+
+
+def common_time_sections(song: Song) -> list[Section]:
+    """Those of a song's sections whose bars have 16 steps: 4/4, and as long 2/2 and 8/8."""
+    return [section for section in sections(song) if section.steps_per_bar == STEPS_PER_BAR]
 
 
 def _section_starts(song: Song) -> list[float]:
@@ -88,6 +112,7 @@ def _section(song: Song, start: float, end: float) -> Section:
         steps=int(max(longest, end_steps.max(initial=0))),
         metre=(metre[0], metre[1]),
         start=start,
+        end=end,
         qpm=qpm,
     )
 
@@ -97,7 +122,9 @@ def _last_before(changes: np.ndarray, time: float, default: tuple[float, ...]) -
     return tuple(float(value) for value in rows[-1, 1:]) if len(rows) else default
 
 
-def to_steps(seconds: np.ndarray, qpm: float) -> np.ndarray:
+def to_steps(
+    seconds: np.ndarray, qpm: float, steps_per_quarter: int = STEPS_PER_QUARTER
+) -> np.ndarray:
     """The nearest step of each time, halves upwards, as Magenta rounds."""
-    steps_per_second = STEPS_PER_QUARTER * qpm / 60.0
+    steps_per_second = steps_per_quarter * qpm / 60.0
     return np.trunc(seconds * steps_per_second + 0.5).astype(np.int64)

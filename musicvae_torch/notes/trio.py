@@ -12,21 +12,21 @@ from itertools import product
 
 import numpy as np
 import pretty_midi
+from numpy.lib.stride_tricks import sliding_window_view
 
 from musicvae_torch.notes.drums import drum_notes, drum_tokens
 from musicvae_torch.notes.melody import melody_notes, melody_tokens
-from musicvae_torch.notes.midi import Song
-from musicvae_torch.notes.quantize import DEFAULT_QPM, Section, sections
+from musicvae_torch.notes.midi import Part, Song, parts_to_midi
+from musicvae_torch.notes.quantize import DEFAULT_QPM, Section, common_time_sections
 from musicvae_torch.notes.vocabulary import (
     BASS_PROGRAMS,
     DRUM_DEPTH,
     ELECTRIC_BASS,
     MELODY_DEPTH,
     MELODY_PROGRAMS,
-    OUTPUT_VELOCITY,
     STEPS_PER_BAR,
-    STEPS_PER_QUARTER,
 )
+from musicvae_torch.notes.windows import Converter, Window, from_one_hot, one_hot
 
 DEPTHS = (MELODY_DEPTH, MELODY_DEPTH, DRUM_DEPTH)
 PARTS = ("melody", "bass", "drums")
@@ -37,26 +37,85 @@ MAX_INSTRUMENT = 127
 
 
 @dataclass(frozen=True)
-class TrioWindow:
-    """A window of a song and where it was found.
+class TrioRules:
+    """What a trio config asks of a window.
 
     Attributes:
-        tokens: (steps, 3) int16 classes of melody, bass, drums.
-        start: seconds from the song's beginning.
-        bar: bars from the section's beginning.
-        instruments: track index of each part.
+        hop_bars: bars from one window to the next.
+        melody_programs: programs that may be a melody.
     """
 
-    tokens: np.ndarray
-    start: float
-    bar: int
-    instruments: tuple[int, int, int]
+    hop_bars: int = 1
+    melody_programs: frozenset[int] = MELODY_PROGRAMS
+
+
+TRIO_RULES = {
+    name: TrioRules() for name in ("flat-trio_16bar", "hierdec-trio_16bar", "hier-trio_16bar")
+}
+
+
+class TrioConverter(Converter):
+    """Trios; tokens are (steps, 3) classes of melody, bass and drums."""
+
+    def __init__(
+        self, rules: TrioRules, steps: int, mode: str = "eval", seed: int | None = None
+    ) -> None:
+        super().__init__(steps, mode, seed)
+        self.rules = rules
+
+    def song_windows(self, song: Song) -> list[list[Window]]:
+        """Every window of 4/4 in which a melody, a bass and a drum track all play, in order of
+        tracks (all combinations of the three), then bar."""
+        return [self._section_windows(section) for section in common_time_sections(song)]
+
+    def _section_windows(self, section: Section) -> list[Window]:
+        bars = min(-(-section.steps // STEPS_PER_BAR), MAX_BARS)
+        window_bars = self.steps // STEPS_PER_BAR
+        tracks = _tracks_by_part(section, self.rules.melody_programs)
+        if bars < window_bars or not all(tracks):
+            return []
+        tokens: dict[int, np.ndarray] = {}
+        plays: dict[int, np.ndarray] = {}
+        for part, members in enumerate(tracks):
+            for track in members:
+                encoded = _track_tokens(section, track, part, bars * STEPS_PER_BAR)
+                if encoded.any():
+                    tokens[track] = encoded
+                    plays[track] = _bridge_gaps(_played_bars(section, track, bars))
+        windows = []
+        melodies, basses, drums = ([track for track in part if track in tokens] for part in tracks)
+        for trio in product(melodies, basses, drums):
+            coverage = np.stack([plays[track] for track in trio])
+            together = np.all(coverage, axis=0)
+            # At the section's ends one part is enough, so that a cut section encodes like a
+            # whole one.
+            together[:GAP_BARS] = coverage[:, :GAP_BARS].any()
+            together[-GAP_BARS:] = coverage[:, -GAP_BARS:].any()
+            whole = sliding_window_view(together, window_bars)[:: self.rules.hop_bars].all(axis=1)
+            rows = np.stack([tokens[track] for track in trio], axis=1)
+            for bar in (np.flatnonzero(whole) * self.rules.hop_bars).tolist():
+                first = bar * STEPS_PER_BAR
+                window = rows[first : first + self.steps].copy()
+                windows.append(Window(window, self.steps, section.seconds(first), bar, trio, self))
+        return windows
+
+    def inputs(self, tokens: np.ndarray) -> np.ndarray:
+        return one_hot(tokens, DEPTHS)
+
+    def outputs(self, tokens: np.ndarray) -> np.ndarray:
+        return one_hot(tokens, DEPTHS)
+
+    def to_tokens(self, outputs: np.ndarray, controls: np.ndarray | None = None) -> np.ndarray:
+        return from_one_hot(outputs, DEPTHS)
+
+    def from_tokens(self, tokens: np.ndarray, qpm: float = DEFAULT_QPM) -> pretty_midi.PrettyMIDI:
+        return to_midi(tokens, qpm)
 
 
 def trio_windows(
     song: Song, hop_bars: int = 1, melody_programs: Collection[int] = MELODY_PROGRAMS
-) -> list[TrioWindow]:
-    """Every 16-bar window of 4/4 in which a melody, a bass and a drum track all play.
+) -> list[Window]:
+    """Every 16-bar window of a song's trios.
 
     Args:
         song: whatever was in the file.
@@ -66,44 +125,8 @@ def trio_windows(
     Returns:
         Windows in order of section, then tracks (all combinations of the three), then bar.
     """
-    windows: list[TrioWindow] = []
-    for section in sections(song):
-        if section.steps_per_bar == STEPS_PER_BAR:
-            windows += _section_windows(section, hop_bars, frozenset(melody_programs))
-    return windows
-
-
-def _section_windows(
-    section: Section, hop_bars: int, melody_programs: frozenset[int]
-) -> list[TrioWindow]:
-    bars = min(-(-section.steps // STEPS_PER_BAR), MAX_BARS)
-    tracks = _tracks_by_part(section, melody_programs)
-    if bars < WINDOW_BARS or not all(tracks):
-        return []
-    tokens: dict[int, np.ndarray] = {}
-    plays: dict[int, np.ndarray] = {}
-    for part, members in enumerate(tracks):
-        for track in members:
-            encoded = _track_tokens(section, track, part, bars * STEPS_PER_BAR)
-            if encoded.any():
-                tokens[track] = encoded
-                plays[track] = _bridge_gaps(_played_bars(section, track, bars))
-    windows = []
-    melodies, basses, drums = ([track for track in part if track in tokens] for part in tracks)
-    for trio in product(melodies, basses, drums):
-        coverage = np.stack([plays[track] for track in trio])
-        together = np.all(coverage, axis=0)
-        # At the section's ends one part is enough, so that a cut section encodes like a whole one.
-        together[:GAP_BARS] = coverage[:, :GAP_BARS].any()
-        together[-GAP_BARS:] = coverage[:, -GAP_BARS:].any()
-        for bar in range(0, bars - WINDOW_BARS + 1, hop_bars):
-            if together[bar : bar + WINDOW_BARS].all():
-                first = bar * STEPS_PER_BAR
-                steps = slice(first, first + WINDOW_BARS * STEPS_PER_BAR)
-                rows = np.stack([tokens[track][steps] for track in trio], axis=1)
-                seconds = section.start + first * 60 / section.qpm / STEPS_PER_QUARTER
-                windows.append(TrioWindow(rows, seconds, bar, trio))
-    return windows
+    rules = TrioRules(hop_bars, frozenset(melody_programs))
+    return TrioConverter(rules, WINDOW_BARS * STEPS_PER_BAR).to_tensors(song)
 
 
 def _tracks_by_part(section: Section, melody_programs: frozenset[int]) -> list[list[int]]:
@@ -113,11 +136,9 @@ def _tracks_by_part(section: Section, melody_programs: frozenset[int]) -> list[l
     for track in np.unique(notes["instrument"]).tolist():
         if track > MAX_INSTRUMENT:
             continue
-        own = notes[notes["instrument"] == track]
-        kinds = {
-            _part_of(bool(is_drum), int(program), melody_programs)
-            for is_drum, program in {(n["is_drum"].item(), n["program"].item()) for n in own}
-        }
+        own = notes["instrument"] == track
+        sounds = np.unique(notes["program"][own] * 2 + notes["is_drum"][own])
+        kinds = {_part_of(s % 2 == 1, s // 2, melody_programs) for s in sounds.tolist()}
         part = kinds.pop()
         if not kinds and part is not None:
             parts[part].append(track)
@@ -137,17 +158,17 @@ def _track_tokens(section: Section, track: int, part: int, steps: int) -> np.nda
     starts, ends = section.start_steps[own], section.end_steps[own]
     pitches = section.notes["pitch"][own]
     if part == 2:
-        return drum_tokens(starts, pitches, steps)
+        return drum_tokens(starts, pitches, steps)[:, 0]
     return melody_tokens(starts, ends, pitches, steps)
 
 
 def _played_bars(section: Section, track: int, bars: int) -> np.ndarray:
     """(bars,) bool: where a note of the track sounds."""
     own = section.notes["instrument"] == track
-    played = np.zeros(bars, bool)
-    for first, last in zip(section.start_steps[own], section.end_steps[own], strict=True):
-        played[first // STEPS_PER_BAR : -(-last // STEPS_PER_BAR)] = True
-    return played
+    first = np.minimum(section.start_steps[own] // STEPS_PER_BAR, bars)
+    last = np.minimum(-(-section.end_steps[own] // STEPS_PER_BAR), bars)
+    changes = np.bincount(first, minlength=bars + 1) - np.bincount(last, minlength=bars + 1)
+    return np.cumsum(changes)[:bars] > 0
 
 
 def _bridge_gaps(played: np.ndarray) -> np.ndarray:
@@ -161,16 +182,12 @@ def _bridge_gaps(played: np.ndarray) -> np.ndarray:
 
 def to_one_hot(tokens: np.ndarray) -> np.ndarray:
     """(..., 3) classes → (..., 692) float32 one-hot rows: melody, bass and drums side by side."""
-    rows = np.zeros((*tokens.shape[:-1], sum(DEPTHS)), np.float32)
-    offsets = np.cumsum((0, *DEPTHS[:-1]))
-    np.put_along_axis(rows, tokens.astype(np.int64) + offsets, 1.0, axis=-1)
-    return rows
+    return one_hot(tokens, DEPTHS, np.float32)
 
 
-def to_tokens(one_hot: np.ndarray) -> np.ndarray:
+def to_tokens(rows: np.ndarray) -> np.ndarray:
     """(..., 692) one-hot rows → (..., 3) int16 classes; inverse of :func:`to_one_hot`."""
-    parts = np.split(one_hot, np.cumsum(DEPTHS)[:-1], axis=-1)
-    return np.stack([part.argmax(-1) for part in parts], axis=-1).astype(np.int16)
+    return from_one_hot(rows, DEPTHS)
 
 
 def part_notes(tokens: np.ndarray) -> list[list[tuple[int, int, int]]]:
@@ -178,19 +195,12 @@ def part_notes(tokens: np.ndarray) -> list[list[tuple[int, int, int]]]:
     return [
         melody_notes(tokens[:, 0]),
         melody_notes(tokens[:, 1]),
-        drum_notes(tokens[:, 2]),
+        drum_notes(tokens[:, 2:]),
     ]
 
 
 def to_midi(tokens: np.ndarray, qpm: float = DEFAULT_QPM) -> pretty_midi.PrettyMIDI:
     """(steps, 3) classes → MIDI with the programs and the velocity that Magenta writes."""
-    midi = pretty_midi.PrettyMIDI(initial_tempo=qpm)
-    seconds = 60.0 / qpm / STEPS_PER_QUARTER
-    for name, program, notes in zip(PARTS, (0, ELECTRIC_BASS, 0), part_notes(tokens), strict=True):
-        track = pretty_midi.Instrument(program, is_drum=name == "drums", name=name)
-        track.notes = [
-            pretty_midi.Note(OUTPUT_VELOCITY, pitch, start * seconds, end * seconds)
-            for start, end, pitch in notes
-        ]
-        midi.instruments.append(track)
-    return midi
+    programs = (0, ELECTRIC_BASS, 0)
+    parts = zip(PARTS, part_notes(tokens), programs, strict=True)
+    return parts_to_midi([Part(*part, is_drum=part[0] == "drums") for part in parts], qpm)

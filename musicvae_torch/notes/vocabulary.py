@@ -23,8 +23,8 @@ ELECTRIC_BASS = 33
 
 OUTPUT_VELOCITY = 80
 
-# A drum step is the sum of 2**class over the classes struck; decoding takes each class's first
-# pitch. Other percussion pitches are not modelled.
+# A drum hit is of the class that holds its pitch, and is written as that class's first pitch.
+# Other percussion pitches are not modelled.
 DRUM_CLASSES: tuple[tuple[int, ...], ...] = (
     (36, 35),  # kick
     (38, 27, 28, 31, 32, 33, 34, 37, 39, 40, 56, 65, 66, 75, 85),  # snare
@@ -36,7 +36,21 @@ DRUM_CLASSES: tuple[tuple[int, ...], ...] = (
     (49, 52, 55, 57, 58),  # crash
     (51, 53, 59, 82),  # ride
 )
-DRUM_CLASS_OF_PITCH = {
-    pitch: index for index, pitches in enumerate(DRUM_CLASSES) for pitch in pitches
-}
-DRUM_DEPTH = 2 ** len(DRUM_CLASSES)  # 512
+# Every General MIDI drum for itself: in the order above but for 43 and 52; without 22 and 26,
+# which only Roland's kits have.
+FULL_DRUM_CLASSES: tuple[tuple[int, ...], ...] = tuple(
+    (pitch,)
+    for group in (
+        (36, 35),
+        (38, 27, 28, 31, 32, 33, 34, 37, 39, 40, 56, 65, 66, 75, 85),
+        (42, 44, 54, 68, 69, 70, 71, 73, 78, 80),
+        (46, 67, 72, 74, 79, 81),
+        (45, 29, 41, 61, 64, 84),
+        (48, 47, 60, 63, 77, 86, 87),
+        (50, 30, 43, 62, 76, 83),
+        (49, 55, 57, 58),
+        (51, 52, 53, 59, 82),
+    )
+    for pitch in group
+)
+DRUM_DEPTH = 2 ** len(DRUM_CLASSES)  # 512: one-hot, the sum of 2**class over the classes struck

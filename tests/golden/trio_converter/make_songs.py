@@ -331,6 +331,87 @@ def very_long() -> mido.MidiFile:
     )
 
 
+def solo() -> mido.MidiFile:
+    """Melodies alone: rests of 15, 16 and 17 steps, the last two of which end a stretch; notes
+    that end where a bar begins; and a part that enters late in a bar."""
+    rests = (15, 16, 17, 15, 0, 16, 33)
+    line: list[Note] = []
+    step = 5
+    for index, rest in enumerate(rests * 2):
+        for number in range(7):
+            length = 1 + (index + number) % 5
+            pitch = 55 + SCALE[(3 * index + number) % len(SCALE)]
+            line.append((step * STEP, (step + length) * STEP, pitch))
+            step += length
+        step += rest
+    full_bars = [(bar * BAR + BEAT, (bar + 1) * BAR, 70 + bar % 3) for bar in range(5, 24)]
+    over_bars = [(bar * BAR + BEAT, (bar + 2) * BAR, 50 + bar % 4) for bar in range(0, 20, 2)]
+    return song(
+        [tempo(0, 120), metre(0, 4, 4)],
+        events(0, 40, line),
+        events(1, 31, full_bars),
+        events(2, 32, over_bars),
+    )
+
+
+def endless() -> mido.MidiFile:
+    """One note for 40 bars, then a tune that repeats itself until bar 150: beyond 100 bars a
+    stretch is left out."""
+    turn = melody(range(3), 130)
+    again = [
+        (start + bar * BAR, end + bar * BAR, pitch)
+        for bar in range(40, 150, 3)
+        for start, end, pitch in turn
+    ]
+    last = [(150 * BAR + step * STEP, 150 * BAR + (step + 1) * STEP, 90) for step in range(16)]
+    return song([tempo(0, 240)], events(0, 9, [(0, 40 * BAR, 64), *again, *last]))
+
+
+def beats() -> mido.MidiFile:
+    """Drums alone, on two tracks that join: rests of 15 and 16 steps, every percussion pitch,
+    and a held hit, which is as short as any other."""
+    line: list[Note] = []
+    step = 19
+    for index, rest in enumerate((14, 15, 16, 0, 31, 14, 15, 40)):
+        for number in range(11):
+            line.append((step * STEP, (step + 1 + number % 3 * 20) * STEP, 22 + (7 * index) % 66))
+            step += 1 + number % 3
+        step += rest
+    every = [(step * 2 * STEP, step * 2 * STEP + 1, 20 + step) for step in range(70)]
+    return song(
+        [tempo(0, 133), metre(0, 4, 4)],
+        events(DRUM_CHANNEL, 0, line),
+        events(DRUM_CHANNEL, 24, every),
+    )
+
+
+def harmony() -> mido.MidiFile:
+    """Chords under a melody: all triads and sevenths, keys that change, and parts that say
+    nothing of harmony; then 8/8, whose chords Magenta does not infer, and 2/2."""
+    kinds: list[tuple[int, ...]] = [
+        (0, 4, 7),
+        (0, 3, 7),
+        (0, 4, 8),
+        (0, 3, 6),
+        (0, 4, 7, 10),
+        (0, 4, 7, 11),
+    ]
+    kinds += [(0, 3, 7, 10), (0, 3, 6, 10), (0, 5, 7), (0, 1, 2)]
+    held: list[Note] = []
+    for half in range(52):
+        root = (half * 5 + half // 13 * 3) % 12
+        for offset in kinds[half * 7 % len(kinds)]:
+            held.append((half * 2 * BEAT, (half + 1) * 2 * BEAT - half % 3 * 7, 48 + root + offset))
+    bars = range(26)
+    return song(
+        [tempo(0, 118), metre(0, 4, 4), metre(18 * BAR, 8, 8), metre(22 * BAR, 2, 2)],
+        events(0, 48, held),
+        events(1, 73, melody(bars, 140)),
+        events(2, 98, melody(bars, 141, lowest=61)),
+        events(DRUM_CHANNEL, 0, drums(bars)),
+    )
+
+
 SONGS: tuple[Callable[[], mido.MidiFile], ...] = (
     plain,
     cross_product,
@@ -347,6 +428,10 @@ SONGS: tuple[Callable[[], mido.MidiFile], ...] = (
     swing,
     many_tracks,
     very_long,
+    solo,
+    endless,
+    beats,
+    harmony,
 )
 
 
