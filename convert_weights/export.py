@@ -78,8 +78,11 @@ def export(
         config = model.config
         if target == "tensorflow":
             write_tensorflow(result, model)
-            sizes = {name: getattr(config, name) for name in ("enc_rnn_size", "dec_rnn_size")}
-            hint = f"Magenta's {config.base}, hparams {sizes | {'z_size': config.z_size}}"
+            enc, dec = list(config.enc_rnn_size), list(config.dec_rnn_size)
+            hint = (
+                f"Magenta's {config.base}, with the hparams enc_rnn_size={enc}, "
+                f"dec_rnn_size={dec}, z_size={config.z_size}"
+            )
         else:
             write_magenta_js(
                 result, Variables(model), config, quantization_bytes=quantization_bytes
