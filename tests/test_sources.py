@@ -102,6 +102,15 @@ def test_archives_convert_to_what_the_files_do(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", called]
 
 
+def test_one_of_an_archives_checkpoints_is_converted(
+    tmp_path: Path, golden_files: dict[str, bytes], files: dict[str, bytes], converted: Path
+) -> None:
+    (tmp_path / "a.tar").write_bytes(tar(files | golden_files))
+    convert(tmp_path / "a.tar", "hierdec-trio_16bar", tmp_path / "out", checkpoint=NAME)
+    for path in converted.iterdir():
+        assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
+
+
 @pytest.mark.parametrize("suffix", ["", ".index", ".meta", ".data-00000-of-00001"])
 def test_one_checkpoint_of_a_folder_by_any_of_its_names(
     tmp_path: Path, files: dict[str, bytes], suffix: str
