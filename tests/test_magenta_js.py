@@ -55,7 +55,8 @@ def read_model(folder: Path) -> tuple[MusicVAEConfig, MusicVAE]:
         state: dict[str, torch.Tensor] = {}
         for layer in plan.layers:
             arrays = to_parameters(layer, (weights[name] for name in layer.variables))
-            state |= {name: torch.tensor(array) for name, array in arrays.items()}
+            for name, array in arrays.items():
+                state[name] = torch.tensor(array).reshape(layer.parameters[name])
     model = MusicVAE(config)
     model.load_state_dict(state)
     return config, model
