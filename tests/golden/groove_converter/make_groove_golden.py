@@ -4,15 +4,15 @@
 Runs where the packages magenta 2.1.4 and note-seq 0.0.5 are installed, which nothing else of
 this project needs.
 
-golden.npz: for each of Magenta's GrooVAE configs and the modes eval and infer, under CONFIG/MODE/,
-- inputs, outputs and controls of all windows of all songs of make_songs.py, by name,
+golden.npz: for each of Magenta's GrooVAE configs and the modes eval and infer, under CONFIG/MODE/
+- inputs, outputs and controls of all windows of all songs of make_groove_songs.py, by name,
 - counts of windows of each song,
 - errors: for each song the pitch that Magenta failed at, or -1.
 numpy's random numbers are seeded with SEED before a config's and mode's first song. Mode train
 gives what eval gives.
 
-notes.npz: the notes that Magenta writes for the samples of make_songs.py; a row is pitch, start,
-end, velocity, program, is_drum.
+notes.npz: the notes that Magenta writes for the samples of make_groove_songs.py; a row is pitch,
+start, end, velocity, program, is_drum.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import make_songs
+import make_groove_songs
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
@@ -49,7 +49,7 @@ def convert(note_seq: Any, converter: Any) -> dict[str, np.ndarray]:
 
 
 def write(converter: Any) -> Iterator[np.ndarray]:
-    for sequence in converter.from_tensors(list(make_songs.samples())):
+    for sequence in converter.from_tensors(list(make_groove_songs.samples())):
         yield np.array([[getattr(note, name) for name in FIELDS] for note in sequence.notes])
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make the songs beside this file: invented beats, each around one rule of the conversion.
 
-What Magenta makes of them is in golden.npz; make_golden.py says how that was made.
+What Magenta makes of them is in golden.npz; make_groove_golden.py says how that was made.
 """
 
 from __future__ import annotations
