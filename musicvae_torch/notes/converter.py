@@ -7,8 +7,8 @@ from typing import Any
 
 from musicvae_torch.config import ConfigError, MusicVAEConfig, get_config
 from musicvae_torch.notes.drums import DRUM_RULES, DrumsConverter
-from musicvae_torch.notes.melody import MELODY_RULES, MelodyConverter
 from musicvae_torch.notes.groove import GROOVE_RULES, GrooveConverter
+from musicvae_torch.notes.melody import MELODY_RULES, MelodyConverter
 from musicvae_torch.notes.trio import TRIO_RULES, TrioConverter
 from musicvae_torch.notes.windows import Converter
 

@@ -75,7 +75,7 @@ class GrooveConverter(Converter):
     those that Magenta makes after ``numpy.random.seed(seed)``.
 
     Modes "train" and "eval" know the 22 pitches of the kit that the Groove MIDI Dataset was
-    played on; "infer" knows 61 of General MIDI's.
+    played on; "infer" knows the 63 of the drum configs' nine classes.
     """
 
     def __init__(
