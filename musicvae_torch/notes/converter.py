@@ -7,6 +7,7 @@ from typing import Any
 
 from musicvae_torch.config import ConfigError, MusicVAEConfig, get_config
 from musicvae_torch.notes.drums import DRUM_RULES, DrumsConverter
+from musicvae_torch.notes.groove import GROOVE_RULES, GrooveConverter
 from musicvae_torch.notes.melody import MELODY_RULES, MelodyConverter
 from musicvae_torch.notes.trio import TRIO_RULES, TrioConverter
 from musicvae_torch.notes.windows import Converter
@@ -16,6 +17,7 @@ _FAMILIES: tuple[tuple[Mapping[str, Any], Callable[..., Converter]], ...] = (
     (MELODY_RULES, MelodyConverter),
     (DRUM_RULES, DrumsConverter),
     (TRIO_RULES, TrioConverter),
+    (GROOVE_RULES, GrooveConverter),
 )
 
 
@@ -28,7 +30,7 @@ def get_converter(
         config: a config, or its name.
         mode: "eval"; "train" shifts and draws at random what Magenta does in training; "infer"
             differs for grooves alone, which then take other drum kits.
-        seed: of mode "train".
+        seed: of mode "train", and of the dropped notes of grooves.
 
     Raises:
         ConfigError: no such config, or one whose `base` is none of Magenta's.

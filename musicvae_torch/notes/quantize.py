@@ -94,12 +94,44 @@ def _section_starts(song: Song) -> list[float]:
     return starts
 
 
+def steady_section(song: Song) -> Section | None:
+    """The whole song as one section, its notes in the song's own order.
+
+    Returns:
+        None where the tempo or metre changes (what the song first says counts as a change, too,
+        where it comes late and differs from 120 and 4/4), or where a note lies before time 0.
+    """
+    qpm = _steady(song.tempos, (DEFAULT_QPM,))
+    metre = _steady(song.time_signatures, DEFAULT_METRE)
+    if qpm is None or metre is None:
+        return None
+    section = _quantized(song.notes, 0.0, song.end, qpm[0], (metre[0], metre[1]))
+    first = min(section.start_steps.min(initial=0), section.end_steps.min(initial=0))
+    return section if first >= 0 else None
+
+
+def _steady(changes: np.ndarray, default: tuple[float, ...]) -> tuple[float, ...] | None:
+    """The one value that holds from the beginning to the end, if there is one."""
+    if not len(changes):
+        return default
+    values = {tuple(float(value) for value in row) for row in changes[:, 1:]}
+    if changes[:, 0].min() > 0:
+        values.add(default)
+    return values.pop() if len(values) == 1 else None
+
+
 def _section(song: Song, start: float, end: float) -> Section:
     # Sorted, since Magenta reads its notes in order of time from here on.
     notes = song.notes[np.argsort(song.notes["start"], kind="stable")]
     notes = notes[(notes["start"] >= start) & (notes["start"] < end)]
     qpm = _last_before(song.tempos, start, (DEFAULT_QPM,))[0]
     metre = _last_before(song.time_signatures, start, DEFAULT_METRE)
+    return _quantized(notes, start, end, qpm, (metre[0], metre[1]))
+
+
+def _quantized(
+    notes: np.ndarray, start: float, end: float, qpm: float, metre: tuple[float, float]
+) -> Section:
     start_steps = to_steps(notes["start"] - start, qpm)
     end_times = np.minimum(notes["end"], end) - start
     end_steps = to_steps(end_times, qpm)
@@ -110,7 +142,7 @@ def _section(song: Song, start: float, end: float) -> Section:
         start_steps=start_steps,
         end_steps=end_steps,
         steps=int(max(longest, end_steps.max(initial=0))),
-        metre=(metre[0], metre[1]),
+        metre=metre,
         start=start,
         end=end,
         qpm=qpm,

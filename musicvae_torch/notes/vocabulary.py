@@ -53,4 +53,16 @@ FULL_DRUM_CLASSES: tuple[tuple[int, ...], ...] = tuple(
     )
     for pitch in group
 )
+# The same nine drums on the pads of the Roland TD-11 that the Groove MIDI Dataset was played on.
+ROLAND_DRUM_CLASSES: tuple[tuple[int, ...], ...] = (
+    (36,),
+    (38, 37, 40),
+    (42, 22, 44),
+    (46, 26),
+    (43, 58),
+    (47, 45),
+    (50, 48),
+    (49, 52, 55, 57),
+    (51, 53, 59),
+)
 DRUM_DEPTH = 2 ** len(DRUM_CLASSES)  # 512: one-hot, the sum of 2**class over the classes struck
