@@ -8,6 +8,7 @@ from typing import Any
 from musicvae_torch.config import ConfigError, MusicVAEConfig, get_config
 from musicvae_torch.notes.drums import DRUM_RULES, DrumsConverter
 from musicvae_torch.notes.melody import MELODY_RULES, MelodyConverter
+from musicvae_torch.notes.multitrack import MULTITRACK_RULES, MultitrackConverter
 from musicvae_torch.notes.trio import TRIO_RULES, TrioConverter
 from musicvae_torch.notes.windows import Converter
 
@@ -16,6 +17,7 @@ _FAMILIES: tuple[tuple[Mapping[str, Any], Callable[..., Converter]], ...] = (
     (MELODY_RULES, MelodyConverter),
     (DRUM_RULES, DrumsConverter),
     (TRIO_RULES, TrioConverter),
+    (MULTITRACK_RULES, MultitrackConverter),
 )
 
 
