@@ -62,8 +62,7 @@ class BarChords:
 
         Magenta refuses them, even if it is but rounding that puts a chord after the bar line.
         """
-        bars, steps = np.divmod(self.places[1:][np.diff(self.places) == 0], _PLACES)
-        return bars[steps < self.ends[bars]]
+        return np.unique(self.places[1:][np.diff(self.places) == 0] // _PLACES)
 
     def at_events(self, events: Events, bars: np.ndarray) -> np.ndarray:
         """(events,) class of the chord at each event; none at programs, and at END that of the

@@ -165,7 +165,7 @@ def bar_lines() -> mido.MidiFile:
 
 
 def overlaps() -> mido.MidiFile:
-    """Notes of one pitch over each other, chords broken within a step, notes of no length."""
+    """Notes of one pitch on each other's heels, chords broken within a step, notes of no length."""
     rng = random.Random(40)
     same = []
     for _ in range(70):
@@ -187,20 +187,22 @@ def overlaps() -> mido.MidiFile:
 
 
 def pedals() -> mido.MidiFile:
-    """The pedal: let go, caught late, over bar lines and a change of tempo; a pitch struck again;
-    pressed where it is let go; in drums; never let go, while drums go on."""
-    short = [
-        (start, min(end, start + BEAT // 4), pitch, 80)
-        for start, end, pitch, _ in tune(range(8), 50)
-    ]
+    """The pedal: let go, caught late, over bar lines and changes of tempo, in drums; pressed where
+    it is let go; a pitch struck again; let go in silence; never let go, while drums go on."""
+    first, second, last = 5 * BAR + BEAT, 10 * BAR, 13 * BAR
+    short = [(start, start + BEAT // 4, pitch, 80) for start, _, pitch, _ in tune(range(8), 50)]
     twice = [(note * BEAT, note * BEAT + BEAT // 2, 62 + note % 2, 99) for note in range(32)]
     both = [(note * BEAT, note * BEAT + BEAT, 48, 64) for note in range(0, 32, 3) for _ in range(2)]
+    rest = [(second, second + BEAT, 70, 90), (last, last + BEAT, 71, 90)]
     return song(
-        [tempo(0, 120), tempo(5 * BAR + BEAT, 75), metre(0, 4, 4)],
-        part(0, 0, short)
-        + pedal(0, [(0, 127), (BEAT, 0), (BEAT, 127), (BAR, 63), (BAR + BEAT, 64), (3 * BAR, 0)])
-        + pedal(0, [(3 * BAR + BEAT, 100), (6 * BAR, 0)]),
-        part(1, 1, [*twice, *both]) + pedal(1, [(2 * BAR, 127), (4 * BAR + 7, 0), (7 * BAR, 127)]),
+        [*(tempo(0, 120), tempo(first, 75), tempo(second, 130), tempo(last, 100)), metre(0, 4, 4)],
+        part(0, 0, [*short, *rest])
+        + pedal(0, [(0, 0), (0, 127), (BEAT, 0), (BEAT, 127), (BAR, 63), (BAR + BEAT, 64)])
+        + pedal(0, [(3 * BAR, 0), (3 * BAR + BEAT, 100), (6 * BAR, 0)]),
+        part(1, 1, [*twice, *both, *rest])
+        + pedal(1, [(2 * BAR, 127), (4 * BAR + 7, 0), (7 * BAR, 127), (11 * BAR + BEAT, 0)])
+        + pedal(1, [(last, 127), (last, 0), (last, 127)]),
+        part(2, 2, [*rest, *((s + BEAT, e + BEAT, p + 9, v) for s, e, p, v in rest)]),
         part(DRUM_CHANNEL, 0, beat(range(10))) + pedal(DRUM_CHANNEL, [(BAR, 127), (2 * BAR, 0)]),
     )
 
