@@ -82,7 +82,7 @@ def encode_performances(programs: np.ndarray, notes: np.ndarray) -> Events:
     note_ons = np.stack([VELOCITY + bins, NOTE_ON + notes["pitch"]], axis=1)
     note_ons = note_ons[np.stack([named, np.ones_like(named)], axis=1)]
 
-    # note-seq finds no drum in a track without notes to be anything else, so calls it drums.
+    # To note-seq a track left without notes is a drum kit: it has none but drum notes.
     empty = np.bincount(notes["track"], minlength=len(programs)) == 0
     bar_starts = np.arange(len(programs)) * _PLACES
     bar_ends = bar_starts + STEPS_PER_BAR

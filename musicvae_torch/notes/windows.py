@@ -29,7 +29,8 @@ class Window:
 
     Attributes:
         tokens: (steps, parts), what the converter's ``inputs``, ``outputs`` and ``controls``
-            take: int16 classes where the arrays are one-hot or rolls, float32 for grooves.
+            take: int16 classes where the arrays are one-hot or rolls (-1: a row of zeros), float32
+            for grooves.
         length: steps that are in use; for multitrack windows (segments,) ints.
         start: seconds from the song's beginning.
         bar: bars from the beginning of its section (a stretch of one tempo and metre).
