@@ -161,8 +161,8 @@ class MultitrackConverter(Converter):
         taken = wanted[events.tracks]
         tokens[segment[events.tracks[taken]], place[taken]] = columns[taken]
         lengths[segment[wanted]] = np.bincount(events.tracks)[wanted]
-        shape = (len(admitted), -1)
-        return tokens.reshape(*shape, columns.shape[1]), lengths.reshape(shape)
+        tokens = tokens.reshape(len(admitted), self.steps, columns.shape[1])
+        return tokens, lengths.reshape(len(admitted), self.rules.max_tracks)
 
     def inputs(self, tokens: np.ndarray) -> np.ndarray:
         return self.outputs(tokens)

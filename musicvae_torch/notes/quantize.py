@@ -80,9 +80,7 @@ def sections(song: Song, steps_per_quarter: int = STEPS_PER_QUARTER) -> list[Sec
     ]
 
 
-def common_time_sections(
-    song: Song, steps_per_quarter: int = STEPS_PER_QUARTER
-) -> list[Section]:
+def common_time_sections(song: Song, steps_per_quarter: int = STEPS_PER_QUARTER) -> list[Section]:
     """Those of a song's sections whose bars have four quarters: 4/4, and as long 2/2 and 8/8."""
     steps_per_bar = 4 * steps_per_quarter
     return [
