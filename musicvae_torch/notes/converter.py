@@ -9,6 +9,7 @@ from musicvae_torch.config import ConfigError, MusicVAEConfig, get_config
 from musicvae_torch.notes.drums import DRUM_RULES, DrumsConverter
 from musicvae_torch.notes.groove import GROOVE_RULES, GrooveConverter
 from musicvae_torch.notes.melody import MELODY_RULES, MelodyConverter
+from musicvae_torch.notes.multitrack import MULTITRACK_RULES, MultitrackConverter
 from musicvae_torch.notes.trio import TRIO_RULES, TrioConverter
 from musicvae_torch.notes.windows import Converter
 
@@ -18,6 +19,7 @@ _FAMILIES: tuple[tuple[Mapping[str, Any], Callable[..., Converter]], ...] = (
     (DRUM_RULES, DrumsConverter),
     (TRIO_RULES, TrioConverter),
     (GROOVE_RULES, GrooveConverter),
+    (MULTITRACK_RULES, MultitrackConverter),
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +26,10 @@ NOTE_DTYPE = np.dtype(
     ]
 )
 
+PEDAL_DTYPE = np.dtype([("time", np.float64), ("instrument", np.int32), ("down", np.bool_)])
+
+_SUSTAIN = 64  # the sustain pedal's controller; down from this value on, too
+
 _CHANGES = {"set_tempo", "time_signature", "key_signature"}
 
 
@@ -42,12 +46,14 @@ class Song:
         tempos: (changes, 2) of time in seconds and quarter notes per minute.
         time_signatures: (changes, 3) of time in seconds, numerator, denominator.
         end: when the last note ends, in seconds.
+        pedals: of PEDAL_DTYPE, what is done to the sustain pedals of instruments.
     """
 
     notes: np.ndarray
     tempos: np.ndarray
     time_signatures: np.ndarray
     end: float
+    pedals: np.ndarray = field(default_factory=lambda: np.empty(0, PEDAL_DTYPE))
 
 
 def read_midi(path: str | Path, gather_tempos: bool = False) -> pretty_midi.PrettyMIDI:
@@ -120,6 +126,12 @@ def to_song(midi: pretty_midi.PrettyMIDI) -> Song:
         for note in track.notes
     ]
     notes = np.array(rows, dtype=NOTE_DTYPE)
+    pedals = [
+        (change.time, index, change.value >= _SUSTAIN)
+        for index, track in enumerate(midi.instruments)
+        for change in track.control_changes
+        if change.number == _SUSTAIN
+    ]
     times, tempos = midi.get_tempo_changes()
     signatures = [
         (change.time, change.numerator, change.denominator)
@@ -130,6 +142,7 @@ def to_song(midi: pretty_midi.PrettyMIDI) -> Song:
         tempos=np.stack([times, tempos], axis=1),
         time_signatures=np.array(signatures, dtype=np.float64).reshape(-1, 3),
         end=float(notes["end"].max()) if len(notes) else 0.0,
+        pedals=np.array(pedals, dtype=PEDAL_DTYPE),
     )
 
 

@@ -6,12 +6,12 @@ Facts of note-seq 0.0.5: ``sequences_lib.split_note_sequence_on_time_changes`` a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from musicvae_torch.notes.midi import Song
-from musicvae_torch.notes.vocabulary import STEPS_PER_BAR, STEPS_PER_QUARTER
+from musicvae_torch.notes.vocabulary import STEPS_PER_QUARTER
 
 DEFAULT_QPM = 120.0
 DEFAULT_METRE = (4.0, 4.0)
@@ -29,6 +29,7 @@ class Section:
         start: where it begins in the song, in seconds.
         end: where the next one begins, or the song ends, in seconds.
         qpm: quarter notes per minute.
+        steps_per_quarter: how fine the grid is.
     """
 
     notes: np.ndarray
@@ -39,6 +40,7 @@ class Section:
     start: float
     end: float
     qpm: float
+    steps_per_quarter: int
 
     @property
     def start_times(self) -> np.ndarray:
@@ -57,25 +59,35 @@ class Section:
         numerator, denominator = self.metre
         if denominator < 1 or int(denominator) & (int(denominator) - 1):
             return np.inf
-        return STEPS_PER_QUARTER * 4 * numerator / denominator
+        return self.steps_per_quarter * 4 * numerator / denominator
 
     def seconds(self, step: int) -> float:
         """When a step begins, in seconds of the song."""
-        return self.start + step * 60 / self.qpm / STEPS_PER_QUARTER
+        return self.start + step * 60 / self.qpm / self.steps_per_quarter
 
 
-def sections(song: Song) -> list[Section]:
+def sections(song: Song, steps_per_quarter: int = STEPS_PER_QUARTER) -> list[Section]:
     """Cut a song wherever its tempo or metre really changes; a note is cut with it."""
     if not len(song.notes) or song.end <= 0:
         return []
+    # Sorted, since Magenta reads its notes in order of time from here on.
+    in_order = replace(song, notes=song.notes[np.argsort(song.notes["start"], kind="stable")])
     starts = _section_starts(song)
     ends = [*starts[1:], song.end]
-    return [_section(song, start, end) for start, end in zip(starts, ends, strict=True)]
+    return [
+        _section(in_order, start, end, steps_per_quarter)
+        for start, end in zip(starts, ends, strict=True)
+    ]
 
 
-def common_time_sections(song: Song) -> list[Section]:
-    """Those of a song's sections whose bars have 16 steps: 4/4, and as long 2/2 and 8/8."""
-    return [section for section in sections(song) if section.steps_per_bar == STEPS_PER_BAR]
+def common_time_sections(song: Song, steps_per_quarter: int = STEPS_PER_QUARTER) -> list[Section]:
+    """Those of a song's sections whose bars have four quarters: 4/4, and as long 2/2 and 8/8."""
+    steps_per_bar = 4 * steps_per_quarter
+    return [
+        section
+        for section in sections(song, steps_per_quarter)
+        if section.steps_per_bar == steps_per_bar
+    ]
 
 
 def _section_starts(song: Song) -> list[float]:
@@ -105,7 +117,7 @@ def steady_section(song: Song) -> Section | None:
     metre = _steady(song.time_signatures, DEFAULT_METRE)
     if qpm is None or metre is None:
         return None
-    section = _quantized(song.notes, 0.0, song.end, qpm[0], (metre[0], metre[1]))
+    section = _quantized(song.notes, 0.0, song.end, qpm[0], (metre[0], metre[1]), STEPS_PER_QUARTER)
     first = min(section.start_steps.min(initial=0), section.end_steps.min(initial=0))
     return section if first >= 0 else None
 
@@ -120,23 +132,28 @@ def _steady(changes: np.ndarray, default: tuple[float, ...]) -> tuple[float, ...
     return values.pop() if len(values) == 1 else None
 
 
-def _section(song: Song, start: float, end: float) -> Section:
-    # Sorted, since Magenta reads its notes in order of time from here on.
-    notes = song.notes[np.argsort(song.notes["start"], kind="stable")]
-    notes = notes[(notes["start"] >= start) & (notes["start"] < end)]
+def _section(song: Song, start: float, end: float, steps_per_quarter: int) -> Section:
+    first, last = np.searchsorted(song.notes["start"], [start, end])
     qpm = _last_before(song.tempos, start, (DEFAULT_QPM,))[0]
     metre = _last_before(song.time_signatures, start, DEFAULT_METRE)
-    return _quantized(notes, start, end, qpm, (metre[0], metre[1]))
+    return _quantized(
+        song.notes[first:last], start, end, qpm, (metre[0], metre[1]), steps_per_quarter
+    )
 
 
 def _quantized(
-    notes: np.ndarray, start: float, end: float, qpm: float, metre: tuple[float, float]
+    notes: np.ndarray,
+    start: float,
+    end: float,
+    qpm: float,
+    metre: tuple[float, float],
+    steps_per_quarter: int,
 ) -> Section:
-    start_steps = to_steps(notes["start"] - start, qpm)
+    start_steps = to_steps(notes["start"] - start, qpm, steps_per_quarter)
     end_times = np.minimum(notes["end"], end) - start
-    end_steps = to_steps(end_times, qpm)
+    end_steps = to_steps(end_times, qpm, steps_per_quarter)
     end_steps += end_steps == start_steps
-    longest = to_steps(end_times.max(initial=0.0), qpm)
+    longest = to_steps(end_times.max(initial=0.0), qpm, steps_per_quarter)
     return Section(
         notes=notes,
         start_steps=start_steps,
@@ -146,6 +163,7 @@ def _quantized(
         start=start,
         end=end,
         qpm=qpm,
+        steps_per_quarter=steps_per_quarter,
     )
 
 

@@ -29,7 +29,8 @@ class Window:
 
     Attributes:
         tokens: (steps, parts), what the converter's ``inputs``, ``outputs`` and ``controls``
-            take: int16 classes where the arrays are one-hot or rolls, float32 for grooves.
+            take: int16 classes where the arrays are one-hot or rolls (-1: a row of zeros), float32
+            for grooves.
         length: steps that are in use; for multitrack windows (segments,) ints.
         start: seconds from the song's beginning.
         bar: bars from the beginning of its section (a stretch of one tempo and metre).
@@ -171,10 +172,11 @@ def _array(values: Any) -> np.ndarray | None:
 
 
 def one_hot(tokens: np.ndarray, depths: Sequence[int], dtype: type = bool) -> np.ndarray:
-    """(..., parts) classes → (..., sum of depths) one-hot rows, one part beside the other."""
+    """(..., parts) classes → (..., sum of depths) one-hot rows, one part beside the other; of
+    class -1 a row of zeros."""
     rows = np.zeros((*tokens.shape[:-1], sum(depths)), dtype)
     offsets = np.cumsum((0, *depths[:-1]))
-    np.put_along_axis(rows, tokens.astype(np.int64) + offsets, 1, axis=-1)
+    np.put_along_axis(rows, np.maximum(tokens, 0) + offsets, tokens >= 0, axis=-1)
     return rows
 
 

@@ -1,0 +1,169 @@
+"""Performances: what a track plays in one bar ↔ one class an event.
+
+Facts of note-seq 0.0.5's ``performance_lib`` and ``PerformanceOneHotEncoding``, and of how
+Magenta 2.1.4's ``music_vae.data_hierarchical`` uses them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from dataclasses import dataclass
+
+import numpy as np
+
+STEPS_PER_QUARTER = 24
+STEPS_PER_BAR = 96  # of 4/4
+
+# A track is a program, events in order of time, and END. A class is one of these plus a value.
+NOTE_ON = 0  # pitch
+NOTE_OFF = 128  # pitch
+TIME_SHIFT = 256  # steps - 1
+VELOCITY = 352  # bin, of the notes that follow
+PROGRAM = 360  # program, or DRUMS
+END = 489
+DEPTH = 490
+
+DRUMS = 128  # stands for the program of all drum kits
+VELOCITY_BIN = 16  # velocities in a bin
+DEFAULT_VELOCITY = 100  # until a bin is named
+
+STEP_NOTE_DTYPE = np.dtype(
+    [(name, np.int64) for name in ("track", "start", "end", "pitch", "velocity")]
+)
+
+# Places in a bar, its end among them: a track's number and a step make one number.
+_PLACES = STEPS_PER_BAR + 1
+
+
+@dataclass(frozen=True)
+class Events:
+    """Events of many tracks, in order of track, then time.
+
+    Attributes:
+        classes: (events,) 0 to DEPTH - 1.
+        tracks: (events,) whose they are.
+        steps: (events,) when, 0 to STEPS_PER_BAR; of a time shift, when it is over.
+    """
+
+    classes: np.ndarray
+    tracks: np.ndarray
+    steps: np.ndarray
+
+
+@dataclass(frozen=True)
+class Performance:
+    """What a track plays in one bar.
+
+    Attributes:
+        program: 0 to 127; 0 for drums.
+        is_drum: whether it is a drum kit.
+        notes: (start step, end step, pitch, velocity), as they end.
+    """
+
+    program: int
+    is_drum: bool
+    notes: list[tuple[int, int, int, int]]
+
+
+def encode_performances(programs: np.ndarray, notes: np.ndarray) -> Events:
+    """Notes → events, of many tracks at once.
+
+    Within a step notes end before others start, and lower ones start first.
+
+    Args:
+        programs: (tracks,) 0 to 127, or DRUMS.
+        notes: of STEP_NOTE_DTYPE, in the order in which they were played; start 0 to
+            STEPS_PER_BAR, end after the start. Those that start where the bar ends are left out.
+    """
+    notes = _first_in_first_out(notes[notes["start"] < STEPS_PER_BAR])
+    bins = (notes["velocity"] - 1) // VELOCITY_BIN
+    named = np.ones(len(notes), bool)
+    named[1:] = (bins[1:] != bins[:-1]) | (notes["track"][1:] != notes["track"][:-1])
+    note_ons = np.stack([VELOCITY + bins, NOTE_ON + notes["pitch"]], axis=1)
+    note_ons = note_ons[np.stack([named, np.ones_like(named)], axis=1)]
+
+    # To note-seq a track left without notes is a drum kit: it has none but drum notes.
+    empty = np.bincount(notes["track"], minlength=len(programs)) == 0
+    bar_starts = np.arange(len(programs)) * _PLACES
+    bar_ends = bar_starts + STEPS_PER_BAR
+    starts, ends = (notes["track"] * _PLACES + notes[edge] for edge in ("start", "end"))
+    shift_ends, shifts = _time_shifts(np.concatenate([starts, ends, bar_ends]))
+
+    # Listed as they come within a step, so that a stable sort by place puts all in order.
+    classes, places = zip(
+        (PROGRAM + np.where(empty, DRUMS, programs), bar_starts),
+        (TIME_SHIFT + shifts - 1, shift_ends),
+        (NOTE_OFF + notes["pitch"], ends),
+        (note_ons, np.repeat(starts, 1 + named)),
+        (np.full(len(programs), END), bar_ends),
+        strict=True,
+    )
+    order = np.argsort(np.concatenate(places), kind="stable")
+    tracks, steps = np.divmod(np.concatenate(places)[order], _PLACES)
+    return Events(np.concatenate(classes)[order], tracks, steps)
+
+
+def _first_in_first_out(notes: np.ndarray) -> np.ndarray:
+    """The notes as events tell them, by track, start and pitch: of notes of one pitch that
+    overlap, the first to start is the first to end."""
+    notes = notes.copy()
+    voices = notes["track"] * 128 + notes["pitch"]
+    by_start = np.argsort(voices, kind="stable")
+    by_end = np.argsort(voices * _PLACES + notes["end"], kind="stable")
+    notes["end"][by_start] = notes["end"][by_end]
+    places = notes["track"] * _PLACES + notes["start"]
+    return notes[np.argsort(places * 128 + notes["pitch"], kind="stable")]
+
+
+def _time_shifts(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where time shifts end, and how long they are, so that all `places` are reached."""
+    places = np.unique(places)
+    before = np.concatenate([[0], places[:-1]])
+    steps = places - np.maximum(before, places // _PLACES * _PLACES)
+    return places[steps > 0], steps[steps > 0]
+
+
+def lasting_steps(classes: np.ndarray) -> np.ndarray:
+    """How many steps each event takes: none, but for time shifts."""
+    is_shift = (classes >= TIME_SHIFT) & (classes < VELOCITY)
+    return np.where(is_shift, classes - TIME_SHIFT + 1, 0)
+
+
+def decode_performance(classes: np.ndarray) -> Performance:
+    """Any classes, sense or nonsense → what is played, as Magenta reads it.
+
+    All after the first END is left out, and all after the bar; notes that are still sounding
+    end with the bar. A note off without its note on says nothing, nor does a note that ends where
+    it starts, nor a program after the first.
+
+    Args:
+        classes: (events,) 0 to DEPTH - 1.
+    """
+    program = None
+    notes: list[tuple[int, int, int, int]] = []
+    sounding: defaultdict[int, deque[tuple[int, int]]] = defaultdict(deque)
+    step, velocity = 0, DEFAULT_VELOCITY
+    for event in classes.tolist():
+        if event == END:
+            break
+        if event >= PROGRAM:
+            program = event - PROGRAM if program is None else program
+        elif step >= STEPS_PER_BAR:
+            continue  # a program may yet come
+        elif event >= VELOCITY:
+            velocity = 1 + (event - VELOCITY) * VELOCITY_BIN
+        elif event >= TIME_SHIFT:
+            step += event - TIME_SHIFT + 1
+        elif event < NOTE_OFF:
+            sounding[event].append((step, velocity))
+        elif sounding[event - NOTE_OFF]:
+            start, loudness = sounding[event - NOTE_OFF].popleft()
+            notes.append((start, step, event - NOTE_OFF, loudness))
+    notes += [
+        (start, STEPS_PER_BAR, pitch, loudness)
+        for pitch, held in sounding.items()
+        for start, loudness in held
+    ]
+    heard = [note for note in notes if note[0] < note[1]]
+    is_drum = program == DRUMS
+    return Performance(0 if is_drum else program or 0, is_drum, heard)
