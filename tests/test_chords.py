@@ -154,6 +154,17 @@ def test_where_chords_are_inferred(end: float, metre: tuple[int, int], inferred:
     assert (infer_chords(notes, end, 120, metre) is not None) == inferred
 
 
+def test_probabilities_of_chords() -> None:
+    """A key changes once in a thousand frames, a chord in every other."""
+    in_key, within, after_change = (np.exp(logs) for logs in chords._key_chord_logs())
+    assert in_key.sum(1) == pytest.approx(np.ones(12))
+    assert within.sum(1) == pytest.approx(np.full((12, 97), 0.999))
+    assert after_change.sum(1) == pytest.approx(np.full(12, 0.001 / 11))
+    assert np.diagonal(within, axis1=1, axis2=2) == pytest.approx(np.full((12, 97), 0.4995))
+    c, c_sharp = 1, 9  # the major chords; in C, the second has two of its pitches outside
+    assert in_key[0, c_sharp] / in_key[0, c] == pytest.approx((0.01 / 0.99) ** 2)
+
+
 def likeliest_by_brute_force(emissions: np.ndarray) -> np.ndarray:
     """Viterbi's algorithm over all pairs of states."""
     in_key, within, after_change = chords._key_chord_logs()

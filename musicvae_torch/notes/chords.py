@@ -104,7 +104,7 @@ def _change_degree(degrees: dict[int, int], change: str, degree: int, name: str)
     if change.startswith("add"):
         if degree in degrees:
             raise ChordError(f"{name!r} adds degree {degree}, which it holds already")
-        degrees[degree] = shift - (degree == 7)
+        degrees[degree] = shift
     elif change == "no":
         if degree not in degrees:
             raise ChordError(f"{name!r} leaves out degree {degree}, which it does not hold")
@@ -337,9 +337,8 @@ def _likeliest(emissions: np.ndarray) -> np.ndarray:
         kept = stays[states, best]
         best += first_of_key
         moved, movers = _best_change_of_key(scores, after_change)
-        change = (moved > kept) | ((moved == kept) & (movers < best))
-        parents[frame] = np.where(change, movers, best)
-        scores = np.where(change, moved, kept) + np.tile(emissions[frame], keys)
+        parents[frame] = np.where(moved > kept, movers, best)
+        scores = np.maximum(moved, kept) + np.tile(emissions[frame], keys)
     path = [int(scores.argmax())]
     for frame in range(len(emissions) - 1, 0, -1):
         path.append(int(parents[frame, path[-1]]))
