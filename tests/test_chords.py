@@ -194,3 +194,13 @@ def likeliest_by_brute_force(emissions: np.ndarray) -> np.ndarray:
 def test_likeliest_chords_are_those_of_a_full_search(levels: np.ndarray, scale: float) -> None:
     emissions = levels * scale
     assert np.array_equal(chords._likeliest(emissions), likeliest_by_brute_force(emissions))
+
+
+@pytest.mark.parametrize("seed", [1, 8, 13])
+def test_of_equally_likely_chords_the_first_counts(seed: int) -> None:
+    """Keys share most of their chords, so that over many frames ties are common."""
+    rng = np.random.default_rng(seed)
+    sounding = rng.random((60, 12)) < 0.17
+    lengths = np.linalg.norm(sounding, axis=1, keepdims=True)
+    emissions = 100 * (sounding / np.maximum(lengths, 1)) @ chords._chords_by_pitch()
+    assert np.array_equal(chords._likeliest(emissions), likeliest_by_brute_force(emissions))

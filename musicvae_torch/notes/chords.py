@@ -322,7 +322,9 @@ def _key_chord_logs() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _likeliest(emissions: np.ndarray) -> np.ndarray:
     """Viterbi's algorithm: (frames, 97) log likelihoods → (frames,) chords.
 
-    A state is a key and a chord; of equal scores the first state's counts.
+    A state is a key and a chord; of equal scores the first state's counts. Keys share most of
+    their chords, so that ties are common and rounding decides many: sums are made as note-seq
+    makes them.
     """
     in_key, within, after_change = _key_chord_logs()
     keys, chords = in_key.shape
@@ -337,7 +339,8 @@ def _likeliest(emissions: np.ndarray) -> np.ndarray:
         kept = stays[states, best]
         best += first_of_key
         moved, movers = _best_change_of_key(scores, after_change)
-        parents[frame] = np.where(moved > kept, movers, best)
+        change = (moved > kept) | ((moved == kept) & (movers < best))
+        parents[frame] = np.where(change, movers, best)
         scores = np.maximum(moved, kept) + np.tile(emissions[frame], keys)
     path = [int(scores.argmax())]
     for frame in range(len(emissions) - 1, 0, -1):

@@ -355,16 +355,16 @@ def solo() -> mido.MidiFile:
 
 
 def endless() -> mido.MidiFile:
-    """One note for 40 bars, then a tune that repeats itself until bar 96, then a new one: beyond
+    """One note for 39 bars, then a tune that repeats itself until bar 96, then a new one: beyond
     100 bars a stretch is left out."""
     turn = melody(range(3), 130)
     again = [
         (start + bar * BAR, end + bar * BAR, pitch)
-        for bar in range(40, 94, 3)
+        for bar in range(39, 96, 3)
         for start, end, pitch in turn
     ]
     new = melody(range(96, 108), 131)
-    return song([tempo(0, 240)], events(0, 9, [(0, 40 * BAR, 64), *again, *new]))
+    return song([tempo(0, 240)], events(0, 9, [(0, 39 * BAR, 64), *again, *new]))
 
 
 def beats() -> mido.MidiFile:
