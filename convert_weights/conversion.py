@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,40 +20,17 @@ from convert_weights.magenta import Layer, to_parameters
 from convert_weights.magenta_js import read_magenta_js_config
 from convert_weights.plan import Plan, Tensors, make_plan
 from convert_weights.publishing import publishing
-from convert_weights.releases import NOTICE, Release
+from convert_weights.releases import Release
+from convert_weights.report import ConversionReport, owner_of, provenance
 from convert_weights.safetensors_writer import write_safetensors
 from convert_weights.sources import Source, open_source
 from convert_weights.tensor_bundle import TensorBundle
 from convert_weights.tfjs_weights import TfjsWeights
-from musicvae_torch import __version__
 from musicvae_torch.config import MusicVAEConfig, get_config
 from musicvae_torch.model import MusicVAE
-from musicvae_torch.pretrained import CONFIG_FILE, FORMAT_VERSION, WEIGHTS_FILE, config_text
+from musicvae_torch.pretrained import CONFIG_FILE, WEIGHTS_FILE, config_text
 
 _FORMATS = {"tensorflow": "TensorFlow V2 checkpoint", "magenta-js": "magenta.js"}
-_UNKNOWN_OWNER = "whoever trained the source, under its licence; what Magenta released is " + NOTICE
-
-
-@dataclass(frozen=True)
-class ConversionReport:
-    """What a conversion did.
-
-    Attributes:
-        folder: where the model is.
-        config: with the sizes that the checkpoint has.
-        parameters: numbers in the model.
-        converted, skipped: variables of the checkpoint.
-        notes: where the checkpoint's sizes are not those of the config.
-        owner: whose weights they are and under which licence, as far as is known.
-    """
-
-    folder: Path
-    config: MusicVAEConfig
-    parameters: int
-    converted: int
-    skipped: int
-    notes: list[str]
-    owner: str
 
 
 @dataclass(frozen=True)
@@ -86,16 +63,24 @@ def open_checkpoint(
         CheckpointError: there is none, several, or one that cannot be read.
         OSError: files cannot be read.
     """
-    with open_source(source, checkpoint, scratch=scratch) as found:
-        if found.kind == "tensorflow":
-            with TensorBundle.open_files(found.location, found.files) as bundle:
-                yield Opened(found, bundle, None, bundle.files)
-        elif found.kind == "magenta-js":
-            with TfjsWeights.open(found.files) as weights:
-                config = read_magenta_js_config(found.files, weights, name=found.name)
-                yield Opened(found, weights, config, weights.files)
-        else:
-            raise CheckpointError(f"{found.location}: is a Keras file, and holds no MusicVAE")
+    with (
+        open_source(source, checkpoint, scratch=scratch) as found,
+        _open_tensors(found) as opened,
+    ):
+        yield opened
+
+
+@contextmanager
+def _open_tensors(source: Source) -> Iterator[Opened]:
+    if source.kind == "tensorflow":
+        with TensorBundle.open_files(source.location, source.files) as bundle:
+            yield Opened(source, bundle, None, bundle.files)
+    elif source.kind == "magenta-js":
+        with TfjsWeights.open(source.files) as weights:
+            config = read_magenta_js_config(source.files, weights, name=source.name)
+            yield Opened(source, weights, config, weights.files)
+    else:
+        raise CheckpointError(f"{source.location}: is a surrogate that Keras saved, no MusicVAE")
 
 
 def convert(
@@ -108,13 +93,14 @@ def convert(
     force: bool = False,
     progress: bool = False,
 ) -> ConversionReport:
-    """Convert a checkpoint of Magenta's MusicVAE into OUT/config.json and OUT/model.safetensors.
+    """Convert a checkpoint into OUT/config.json and OUT/model.safetensors.
 
     Tensor by tensor: of a checkpoint of any size, little more than the largest variable is in
     memory at a time.
 
     Args:
-        source: whatever `sources.open_source` takes, but Keras's files.
+        source: whatever `sources.open_source` takes. What Keras saved becomes a surrogate encoder,
+            all else a MusicVAE.
         config_name: what it is a model of, as get_config takes it; sizes are taken from the
             checkpoint. None: what the checkpoint says, or the one config that its variables fit.
         out: a folder, new or empty.
@@ -133,22 +119,39 @@ def convert(
     config = None if config_name is None else get_config(config_name)
     with (
         publishing(out, force) as result,
-        open_checkpoint(source, checkpoint, scratch=result.parent) as opened,
+        open_source(source, checkpoint, scratch=result.parent) as found,
     ):
-        plan = make_plan(opened.tensors, config or opened.config, opened.source.location)
-        shapes = {name: shape for layer in plan.layers for name, shape in layer.parameters.items()}
-        owner = f"Magenta's {release.name}, {NOTICE}" if release else _UNKNOWN_OWNER
-        # A thread reads the files a second time while they are in the system's cache still.
-        with ThreadPoolExecutor(max_workers=1) as hashing:
-            provenance = hashing.submit(_provenance, opened, plan, owner)
-            write_safetensors(
-                result / WEIGHTS_FILE, shapes, _convert_layers(opened.tensors, plan, progress)
-            )
-            records = {"provenance": provenance.result()}
-        text = config_text(MusicVAE.kind, plan.config.to_dict(), records)
-        (result / CONFIG_FILE).write_text(text, encoding="utf-8")
+        if found.kind == "keras":
+            from convert_weights.keras import write_surrogate
+
+            if config:
+                raise CheckpointError(
+                    f"{found.location}: is a surrogate that Keras saved, no {config.name}"
+                )
+            report = write_surrogate(found.location, result)
+        else:
+            with _open_tensors(found) as opened:
+                plan = make_plan(opened.tensors, config or opened.config, found.location)
+                report = _write_musicvae(opened, plan, result, owner_of(release), progress)
+    return replace(report, folder=Path(out))
+
+
+def _write_musicvae(
+    opened: Opened, plan: Plan, folder: Path, owner: str, progress: bool
+) -> ConversionReport:
+    shapes = {name: shape for layer in plan.layers for name, shape in layer.parameters.items()}
+    # A thread reads the files a second time while they are in the system's cache still.
+    with ThreadPoolExecutor(max_workers=1) as hashing:
+        record = hashing.submit(_provenance, opened, plan, owner)
+        write_safetensors(
+            folder / WEIGHTS_FILE, shapes, _convert_layers(opened.tensors, plan, progress)
+        )
+        records = {"provenance": record.result()}
+    text = config_text(MusicVAE.kind, plan.config.to_dict(), records)
+    (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
     return ConversionReport(
-        folder=Path(out),
+        folder=folder,
+        name=plan.config.name,
         config=plan.config,
         parameters=sum(math.prod(shape) for shape in shapes.values()),
         converted=sum(len(layer.variables) for layer in plan.layers),
@@ -169,12 +172,7 @@ def _convert_layers(
 
 
 def _provenance(opened: Opened, plan: Plan, owner: str) -> dict[str, Any]:
-    return {
-        "converter": f"convert_weights {__version__}",
-        "format_version": FORMAT_VERSION,
-        "source": opened.source.name,
-        "source_format": _FORMATS[opened.source.kind],
-        "config": plan.config.name,
-        "weights": owner,
-        "sha256": {file.name: file.sha256() for file in opened.files},
+    source = opened.source
+    return provenance(source.name, _FORMATS[source.kind], owner, opened.files) | {
+        "config": plan.config.name
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import cast
 import numpy as np
 
 from convert_weights.magenta import match_layers, to_variables
+from convert_weights.magenta_js import write_magenta_js
+from convert_weights.publishing import publishing
 from convert_weights.tensor_bundle import write_tensor_bundle
 from musicvae_torch.model import MusicVAE
 
@@ -42,6 +45,50 @@ class Variables(Mapping[str, np.ndarray]):
     def shape(self, name: str) -> tuple[int, ...]:
         """A variable's shape, without making it."""
         return self._layers[name].variables[name]
+
+
+def export(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    target: str,
+    *,
+    quantization_bytes: int | None = None,
+    force: bool = False,
+) -> str:
+    """Write a model of ours for Magenta.
+
+    Args:
+        source: our checkpoint folder.
+        out: a folder, new or empty.
+        target: "tensorflow" or "magenta-js".
+        quantization_bytes: of a number of magenta.js, 1 or 2; None: exact.
+        force: let files of the same names be replaced.
+
+    Returns:
+        What was written, and how to load it.
+
+    Raises:
+        musicvae_torch.pretrained.CheckpointError: there is no MusicVAE in `source`.
+        convert_weights.errors.CheckpointError: magenta.js knows no such architecture.
+        FileExistsError: the folder is in use.
+        OSError: files cannot be read or written.
+    """
+    with publishing(out, force) as result:
+        model = MusicVAE.from_pretrained(Path(source))
+        config = model.config
+        if target == "tensorflow":
+            write_tensorflow(result, model)
+            enc, dec = list(config.enc_rnn_size), list(config.dec_rnn_size)
+            hint = (
+                f"Magenta's {config.base}, with the hparams enc_rnn_size={enc}, "
+                f"dec_rnn_size={dec}, z_size={config.z_size}"
+            )
+        else:
+            write_magenta_js(
+                result, Variables(model), config, quantization_bytes=quantization_bytes
+            )
+            hint = "new MusicVAE(URL of this folder) of @magenta/music"
+    return f"{out}: {hint}"
 
 
 def write_tensorflow(folder: Path, model: MusicVAE) -> None:

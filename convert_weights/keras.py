@@ -13,21 +13,17 @@ are two layouts, told apart by the bias. D is the width of the input, H the unit
 (Facts of Keras's modules cudnn_lstm and hdf5_format.)
 """
 
-import hashlib
-import os
 import reprlib
-import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from convert_weights.conversion import _check_free, _publish
 from convert_weights.errors import CheckpointError, located
+from convert_weights.file_range import FileRange
 from convert_weights.keras_hdf5 import Weights, read_keras_hdf5
-from musicvae_torch import __version__
+from convert_weights.report import ConversionReport, provenance
 from musicvae_torch.config import ConfigError
 from surrogate.model import PointSurrogate, SurrogateConfig
 
@@ -56,73 +52,57 @@ _REPR = reprlib.Repr()
 _REPR.maxstring = 60
 
 
-@dataclass(frozen=True)
-class KerasReport:
-    """What a conversion did.
+def write_surrogate(source: Path, folder: Path, default_steps: int = 256) -> ConversionReport:
+    """Convert a surrogate that Keras saved into config.json and model.safetensors in `folder`.
 
-    folder: where the network is. config: with the sizes that the file has.
-    parameters: numbers in the network. converted, skipped: the file's arrays; those of an
-    optimizer are skipped.
-    described: whether the file holds a whole model, whose description was checked. With weights
-    alone it cannot be seen that cells use tanh and sigmoid (Keras's own LSTM before version 2.3
-    took a hard sigmoid unless told otherwise), nor how many steps a window has.
+    With weights alone it cannot be seen that cells use tanh and sigmoid (Keras's own LSTM before
+    version 2.3 took a hard sigmoid unless told otherwise), nor how many steps a window has; a note
+    says so.
+
+    Args:
+        source: an HDF5 file with a whole model or with its weights alone.
+        folder: there already.
+        default_steps: in a window, where the file does not say.
+
+    Raises:
+        CheckpointError: the file is malformed or is of another network.
+        ModuleNotFoundError: h5py is not installed.
+        OSError: files cannot be read or written.
     """
-
-    folder: Path
-    config: SurrogateConfig
-    parameters: int
-    converted: int
-    skipped: int
-    described: bool
-
-
-def convert_keras(
-    source: str | os.PathLike[str],
-    out: str | os.PathLike[str],
-    *,
-    steps: int = 256,
-    force: bool = False,
-) -> KerasReport:
-    """Converts a surrogate that Keras saved into OUT/config.json and OUT/model.safetensors.
-
-    source: an HDF5 file with a whole model or with its weights alone.
-    out: a folder, new or empty; `force` lets those two files be replaced.
-    steps: in a window, where the file does not say.
-
-    Raises CheckpointError if the file is malformed or is of another network, FileExistsError for a
-    folder in use, ModuleNotFoundError without h5py, OSError if files cannot be read or written.
-    Nothing is left behind then.
-    """
-    path, folder = Path(source), Path(out)
-    _check_free(folder, force)
-    file = read_keras_hdf5(path)
+    file = read_keras_hdf5(source)
     layers = {name: weights for name, weights in file.layers.items() if weights}
     described = file.model_config is not None
-    with located(path):
+    steps = None
+    with located(source):
         if described:
-            own_steps = _check_model(file.model_config, list(layers))
-            steps = steps if own_steps is None else own_steps
-        config, arrays = _to_parameters(layers, steps)
+            steps = _check_model(file.model_config, list(layers))
+        config, arrays = _to_parameters(layers, default_steps if steps is None else steps)
     with torch.device("meta"):
         network = PointSurrogate(config)
     network.load_state_dict(
         {name: torch.from_numpy(array) for name, array in arrays.items()}, assign=True
     )
-    provenance = _provenance(path, "model" if described else "weights")
-    # On the target's file system, and in a folder that is there already, as in `convert`.
-    target = folder.absolute()
-    nearest = next(parent for parent in (target, *target.parents) if parent.is_dir())
-    with tempfile.TemporaryDirectory(dir=nearest, prefix=".convert-weights-") as work:
-        result = Path(work) / "result"
-        network.save_pretrained(result, records={"provenance": provenance})
-        _publish(result, folder)
-    return KerasReport(
+    kind = f"Keras HDF5 {'model' if described else 'weights'}"
+    # Magenta released no surrogates, so nothing is to say of its licence.
+    owner = "of whoever trained them, under their licence"
+    record = provenance(source.name, kind, owner, [FileRange.whole(source)])
+    network.save_pretrained(folder, records={"provenance": record})
+    notes = (
+        []
+        if steps
+        else [f"the file does not say how many steps a window has: {config.max_seq_len} assumed"]
+    )
+    if not described:
+        notes.append("weights alone: cells of tanh and sigmoid assumed")
+    return ConversionReport(
         folder=folder,
+        name=PointSurrogate.kind,
         config=config,
         parameters=sum(array.size for array in arrays.values()),
         converted=sum(len(weights) for weights in layers.values()),
         skipped=file.optimizer_weights,
-        described=described,
+        notes=notes,
+        owner=owner,
     )
 
 
@@ -269,17 +249,6 @@ def _lstm_parameters(
         "weight_hh": np.concatenate(np.split(recurrent, 4, axis=1)),
         "bias_ih": bias_ih,
         "bias_hh": bias_hh,
-    }
-
-
-def _provenance(path: Path, contents: str) -> dict[str, Any]:
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return {
-        "converter": f"convert_weights {__version__}",
-        "source": path.name,
-        "source_format": f"Keras HDF5 {contents}",
-        "sha256": {path.name: sha256},
     }
 
 

@@ -8,7 +8,6 @@ types.proto.
 
 import math
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass

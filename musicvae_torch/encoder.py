@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from musicvae_torch.lstm import BidirectionalLSTM, Term, cut, term_shape
+from musicvae_torch.lstm import BidirectionalLSTM, Term, cut, draw_normal, term_shape
 
 
 class Encoder(nn.Module):
@@ -36,7 +36,7 @@ class Encoder(nn.Module):
         self.mean = nn.Linear(embedding_size, z_size)
         self.stddev = nn.Linear(embedding_size, z_size)
         for dense in (self.mean, self.stddev):
-            nn.init.normal_(dense.weight, std=0.001)
+            draw_normal(dense.weight, std=0.001)
             nn.init.zeros_(dense.bias)
 
     def forward(self, terms: Sequence[Term], lengths: Tensor | None = None) -> Normal:

@@ -201,6 +201,13 @@ class LSTMStack(nn.ModuleList):
         return inputs, new_states
 
 
+def draw_normal(weight: Tensor, std: float) -> None:
+    """Initialise a weight from N(0, std²), where it has memory to write to."""
+    # Without, there is nothing to draw, and PyTorch would import its compiler to do so: a second.
+    if not weight.is_meta:
+        nn.init.normal_(weight, std=std)
+
+
 class InitialState(nn.Module):
     """All layers' start states from an embedding: tanh of one dense layer, read as c, h, c, h.
 
@@ -212,7 +219,7 @@ class InitialState(nn.Module):
         self.units = units
         self.weight = nn.Parameter(torch.empty(2 * sum(units), embedding_size))
         self.bias = nn.Parameter(torch.zeros(2 * sum(units)))
-        nn.init.normal_(self.weight, std=0.001)
+        draw_normal(self.weight, std=0.001)
 
     def forward(self, embedding: Tensor) -> list[State]:
         """embedding (B, E) → one (h, c) a layer."""

@@ -16,7 +16,7 @@ import torch
 from magenta_models import MODELS
 from safetensors.numpy import load_file
 
-from convert_weights import cli, conversion
+from convert_weights import cli, conversion, publishing
 from convert_weights.conversion import convert
 from convert_weights.errors import CheckpointError
 from convert_weights.magenta import match_layers, to_variables
@@ -288,7 +288,7 @@ def test_work_is_done_beside_the_target(workplace: Path, monkeypatch: pytest.Mon
             "model.safetensors",
         ]
 
-    monkeypatch.setattr(conversion, "_publish", publish)
+    monkeypatch.setattr(publishing, "_publish", publish)
     assert run(PREFIX, "--config", HIERDEC, "--out", workplace / "new" / "model") == 0
 
 
@@ -354,7 +354,7 @@ def test_interruption_leaves_nothing(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(conversion, stage, interrupt)
+    monkeypatch.setattr(publishing if stage == "_publish" else conversion, stage, interrupt)
     assert run(PREFIX, "--config", HIERDEC, "--out", "new/model") == 130
     assert capsys.readouterr().err == "convert-weights: interrupted\n"
     assert not list(workplace.iterdir())
@@ -371,12 +371,14 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
 def test_dry_run(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(PREFIX, "--config", HIERDEC, "--dry-run", "--out", "model") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 21 + 1
+    assert len(lines) == 21 + 1 + 1 + 3
     assert (
         "encoder/mu/kernel [10, 3], encoder/mu/bias [3]"
         " -> encoder.mean.weight [3, 10], encoder.mean.bias [3]"
     ) in lines
     assert "global_step -> skipped" in lines
+    assert "# config: hierdec-trio_16bar" in lines
+    assert "# z_size is 3, in hierdec-trio_16bar 512" in lines
     assert not list(workplace.iterdir())
 
 

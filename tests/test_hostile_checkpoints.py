@@ -27,7 +27,7 @@ from convert_weights.tensor_bundle import (
 )
 from convert_weights.wire import masked_crc32c, varint_field, write_varint
 
-GOLDEN = Path(__file__).parent / "golden" / "hierdec-trio_16bar"
+GOLDEN = Path(__file__).parent / "golden" / "models" / "hierdec-trio_16bar"
 TENSORS = {
     "a/bias": np.arange(3, dtype="f4"),
     "a/kernel": np.arange(6, dtype="f4").reshape(2, 3),

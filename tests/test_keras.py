@@ -15,8 +15,11 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from convert_weights.conversion import convert, open_checkpoint
 from convert_weights.errors import CheckpointError
-from convert_weights.keras import convert_keras
+from convert_weights.keras import write_surrogate
+from convert_weights.publishing import publishing
+from convert_weights.report import ConversionReport
 from surrogate import PointSurrogate, load_surrogate
 
 GOLDEN = Path(__file__).parent / "golden" / "keras"
@@ -39,6 +42,13 @@ def golden() -> dict[str, np.ndarray]:
         return dict(arrays)
 
 
+def convert_keras(
+    path: Path, out: Path, *, steps: int = 256, force: bool = False
+) -> ConversionReport:
+    with publishing(out, force) as folder:
+        return write_surrogate(path, folder, steps)
+
+
 def test_every_file_has_its_predictions(golden: dict[str, np.ndarray]) -> None:
     names = sorted(path.stem for path in GOLDEN.glob("*.h5"))
     assert names == sorted(UNITS) == sorted(golden.keys() - {"inputs"})
@@ -47,12 +57,15 @@ def test_every_file_has_its_predictions(golden: dict[str, np.ndarray]) -> None:
 @pytest.mark.parametrize("name", UNITS)
 def test_predictions_are_keras(tmp_path: Path, golden: dict[str, np.ndarray], name: str) -> None:
     report = convert_keras(GOLDEN / f"{name}.h5", tmp_path / "out", steps=8)
-    network = load_surrogate(report.folder)
+    network = load_surrogate(tmp_path / "out")
     assert isinstance(network, PointSurrogate)
     config = network.config
     assert (config.max_seq_len, config.input_depth, config.z_size) == (8, 7, 6)
     assert config.rnn_size == UNITS[name]
-    assert report.config == config and report.described == name.endswith("model")
+    assert report.config == config and report.name == "point-surrogate"
+    assert any("tanh and sigmoid assumed" in note for note in report.notes) == (
+        not name.endswith("model")
+    )
     assert report.skipped == (15 if name == "cudnn_model" else 0)
     assert report.converted == 6 * len(UNITS[name]) + 2
     assert report.parameters == sum(parameter.numel() for parameter in network.parameters())
@@ -107,6 +120,19 @@ def test_provenance_and_steps(tmp_path: Path) -> None:
         assert config["model"]["max_seq_len"] == steps
         assert provenance["source_format"] == f"Keras HDF5 {contents}"
         assert provenance["sha256"] == {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def test_through_the_common_door(tmp_path: Path) -> None:
+    path = GOLDEN / "cudnn_model.h5"
+    assert convert(path, None, tmp_path / "out").name == "point-surrogate"
+    convert_keras(path, tmp_path / "same")
+    for name in ("config.json", "model.safetensors"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "same" / name).read_bytes()
+    with pytest.raises(CheckpointError, match="Keras saved, no hierdec-trio_16bar"):
+        convert(path, "hierdec-trio_16bar", tmp_path / "no")
+    with pytest.raises(CheckpointError, match="no MusicVAE"), open_checkpoint(path):
+        pass
+    assert not (tmp_path / "no").exists()
 
 
 def test_a_folder_in_use(tmp_path: Path) -> None:

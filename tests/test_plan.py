@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -130,3 +132,17 @@ def test_where_core_decoders_are(split: bool, hierarchical: bool, scope: str) ->
     )
     assert any(name.startswith(f"{scope}output_projection") for name in Shapes(config))
     assert plan(Shapes(config), config).config == config
+
+
+def test_planning_loads_no_compiler() -> None:
+    """PyTorch's takes more than a second to import, and a model without memory needs none."""
+    script = (
+        "import sys; from convert_weights.plan import parameter_shapes\n"
+        "from musicvae_torch.config import CONFIGS\n"
+        "for config in CONFIGS.values(): parameter_shapes(config)\n"
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    home = Path(__file__).parents[1]
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=home)
+    assert done.returncode == 0, done.stderr

@@ -111,7 +111,7 @@ def test_memory(tmp_path: Path) -> None:
     total = sum(array.nbytes for array in variables.values())
     assert total > 100e6
     write_tensor_bundle(tmp_path / "large.ckpt", variables)
-    golden = Path(__file__).parent / "golden" / "hierdec-trio_16bar"
+    golden = Path(__file__).parent / "golden" / "models" / "hierdec-trio_16bar"
     measured = subprocess.run(
         [sys.executable, "-c", _MEASURE, str(golden), str(tmp_path / "large.ckpt"), str(tmp_path)],
         check=True,

@@ -23,7 +23,7 @@ from convert_weights.sstable import read_table, write_table
 from convert_weights.tensor_bundle import TensorBundle, write_tensor_bundle
 from convert_weights.wire import varint_field
 
-GOLDEN = Path(__file__).parent / "golden" / "hierdec-trio_16bar"
+GOLDEN = Path(__file__).parent / "golden" / "models" / "hierdec-trio_16bar"
 NAME = "hierdec-trio_16bar.ckpt"
 PREFIX = GOLDEN / NAME
 HDF5 = b"\x89HDF\r\n\x1a\n" + bytes(100)
@@ -100,6 +100,15 @@ def test_archives_convert_to_what_the_files_do(
     for path in converted.iterdir():
         assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", called]
+
+
+def test_one_of_an_archives_checkpoints_is_converted(
+    tmp_path: Path, golden_files: dict[str, bytes], files: dict[str, bytes], converted: Path
+) -> None:
+    (tmp_path / "a.tar").write_bytes(tar(files | golden_files))
+    convert(tmp_path / "a.tar", "hierdec-trio_16bar", tmp_path / "out", checkpoint=NAME)
+    for path in converted.iterdir():
+        assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
 
 
 @pytest.mark.parametrize("suffix", ["", ".index", ".meta", ".data-00000-of-00001"])

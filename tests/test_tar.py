@@ -107,6 +107,11 @@ def test_names_are_made_plain_and_the_last_of_a_name_counts(
     assert contents(read(archive)) == {"a/c": b"2", "/x": b"3"}
 
 
+def test_a_description_is_of_the_next_member_alone(read: Callable[[bytes], Members]) -> None:
+    for description in (pax(record(b"path", b"longer")), member("x", b"longer\0", type=b"L")):
+        assert list(read(description + member("one") + member("two"))) == ["longer", "two"]
+
+
 def test_ranges_lie_in_the_archive(read: Callable[[bytes], Members], tmp_path: Path) -> None:
     file = read(member("one") + member("two/three", b"abc"))["two/three"]
     assert file == FileRange("a.tar/two/three", tmp_path / "a.tar", 3 * BLOCK, 3)
