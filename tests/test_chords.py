@@ -154,6 +154,17 @@ def test_where_chords_are_inferred(end: float, metre: tuple[int, int], inferred:
     assert (infer_chords(notes, end, 120, metre) is not None) == inferred
 
 
+def test_probabilities_of_chords() -> None:
+    """A key changes once in a thousand frames, a chord in every other."""
+    in_key, within, after_change = (np.exp(logs) for logs in chords._key_chord_logs())
+    assert in_key.sum(1) == pytest.approx(np.ones(12))
+    assert within.sum(1) == pytest.approx(np.full((12, 97), 0.999))
+    assert after_change.sum(1) == pytest.approx(np.full(12, 0.001 / 11))
+    assert np.diagonal(within, axis1=1, axis2=2) == pytest.approx(np.full((12, 97), 0.4995))
+    c, c_sharp = 1, 9  # the major chords; in C, the second has two of its pitches outside
+    assert in_key[0, c_sharp] / in_key[0, c] == pytest.approx((0.01 / 0.99) ** 2)
+
+
 def likeliest_by_brute_force(emissions: np.ndarray) -> np.ndarray:
     """Viterbi's algorithm over all pairs of states."""
     in_key, within, after_change = chords._key_chord_logs()
@@ -182,4 +193,14 @@ def likeliest_by_brute_force(emissions: np.ndarray) -> np.ndarray:
 )
 def test_likeliest_chords_are_those_of_a_full_search(levels: np.ndarray, scale: float) -> None:
     emissions = levels * scale
+    assert np.array_equal(chords._likeliest(emissions), likeliest_by_brute_force(emissions))
+
+
+@pytest.mark.parametrize("seed", [1, 8, 13])
+def test_of_equally_likely_chords_the_first_counts(seed: int) -> None:
+    """Keys share most of their chords, so that over many frames ties are common."""
+    rng = np.random.default_rng(seed)
+    sounding = rng.random((60, 12)) < 0.17
+    lengths = np.linalg.norm(sounding, axis=1, keepdims=True)
+    emissions = 100 * (sounding / np.maximum(lengths, 1)) @ chords._chords_by_pitch()
     assert np.array_equal(chords._likeliest(emissions), likeliest_by_brute_force(emissions))

@@ -198,6 +198,17 @@ def test_training_draws_windows_by_its_seed() -> None:
     assert len(set(map(tuple, drawn))) > 6
 
 
+def test_training_draws_from_each_section_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Magenta does: a short section gives as many windows as a long one."""
+    converter = get_converter("hierdec-mel_16bar", "train", seed=5)
+    window = converter.to_tensors(song("plain"))[0]
+    groups = [[replace(window, bar=bar) for bar in bars] for bars in (range(5), range(5, 500))]
+    monkeypatch.setattr(converter, "song_windows", lambda song: groups)
+    drawn = [w.bar for _ in range(100) for w in converter.to_tensors(song("plain"), max_windows=5)]
+    assert len(drawn) == 500
+    assert 200 < sum(bar < 5 for bar in drawn) < 300
+
+
 def test_drums_are_not_transposed() -> None:
     higher = transpose_song(song("plain"), 60)
     drums = song("plain").notes["is_drum"]
@@ -296,6 +307,19 @@ def test_silent_notes_begin_a_stretch_but_do_not_sound() -> None:
     assert first.bar == 0
     windows = get_converter("cat-mel_2bar_big").to_tensors(midi)
     assert [melody_notes(w.tokens[:, 0]) for w in windows] == [[], [(16, 32, 64)], [(0, 32, 64)]]
+
+
+@pytest.mark.parametrize(
+    ("metre", "taken"), [((4, 4), 1), ((2, 2), 1), ((8, 8), 1), ((3, 4), 0), ((3, 3), 0)]
+)
+def test_metres(metre: tuple[int, int], taken: int) -> None:
+    """Bars of 16 steps are taken, but no denominator that is no power of two."""
+    midi = pretty_midi.PrettyMIDI()
+    midi.time_signature_changes = [pretty_midi.TimeSignature(*metre, 0)]
+    track = pretty_midi.Instrument(0)
+    track.notes = [pretty_midi.Note(80, 64, 0, 4)]
+    midi.instruments.append(track)
+    assert len(get_converter("cat-mel_2bar_big").to_tensors(midi)) == taken
 
 
 def test_other_lengths_follow_their_base() -> None:

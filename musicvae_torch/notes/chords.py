@@ -104,7 +104,7 @@ def _change_degree(degrees: dict[int, int], change: str, degree: int, name: str)
     if change.startswith("add"):
         if degree in degrees:
             raise ChordError(f"{name!r} adds degree {degree}, which it holds already")
-        degrees[degree] = shift - (degree == 7)
+        degrees[degree] = shift
     elif change == "no":
         if degree not in degrees:
             raise ChordError(f"{name!r} leaves out degree {degree}, which it does not hold")
@@ -322,7 +322,9 @@ def _key_chord_logs() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _likeliest(emissions: np.ndarray) -> np.ndarray:
     """Viterbi's algorithm: (frames, 97) log likelihoods → (frames,) chords.
 
-    A state is a key and a chord; of equal scores the first state's counts.
+    A state is a key and a chord; of equal scores the first state's counts. Keys share most of
+    their chords, so that ties are common and rounding decides many: sums are made as note-seq
+    makes them.
     """
     in_key, within, after_change = _key_chord_logs()
     keys, chords = in_key.shape
@@ -339,7 +341,7 @@ def _likeliest(emissions: np.ndarray) -> np.ndarray:
         moved, movers = _best_change_of_key(scores, after_change)
         change = (moved > kept) | ((moved == kept) & (movers < best))
         parents[frame] = np.where(change, movers, best)
-        scores = np.where(change, moved, kept) + np.tile(emissions[frame], keys)
+        scores = np.maximum(moved, kept) + np.tile(emissions[frame], keys)
     path = [int(scores.argmax())]
     for frame in range(len(emissions) - 1, 0, -1):
         path.append(int(parents[frame, path[-1]]))

@@ -355,16 +355,16 @@ def solo() -> mido.MidiFile:
 
 
 def endless() -> mido.MidiFile:
-    """One note for 40 bars, then a tune that repeats itself until bar 150: beyond 100 bars a
-    stretch is left out."""
+    """One note for 39 bars, then a tune that repeats itself until bar 96, then a new one: beyond
+    100 bars a stretch is left out."""
     turn = melody(range(3), 130)
     again = [
         (start + bar * BAR, end + bar * BAR, pitch)
-        for bar in range(40, 150, 3)
+        for bar in range(39, 96, 3)
         for start, end, pitch in turn
     ]
-    last = [(150 * BAR + step * STEP, 150 * BAR + (step + 1) * STEP, 90) for step in range(16)]
-    return song([tempo(0, 240)], events(0, 9, [(0, 40 * BAR, 64), *again, *last]))
+    new = melody(range(96, 108), 131)
+    return song([tempo(0, 240)], events(0, 9, [(0, 39 * BAR, 64), *again, *new]))
 
 
 def beats() -> mido.MidiFile:
@@ -412,6 +412,27 @@ def harmony() -> mido.MidiFile:
     )
 
 
+def sevenths() -> mido.MidiFile:
+    """Two bars four times over C, C7, Cmaj7 and C again: the same class, but chords of their own
+    all the same."""
+    turn = [(step * STEP, (step + 2) * STEP, pitch) for step, pitch in ((0, 72), (8, 79), (20, 76))]
+    tops = ((), (70,), (71,), ())
+    times = list(enumerate(tops))
+    return song(
+        [tempo(0, 120)],
+        events(0, 1, [(s + 2 * i * BAR, e + 2 * i * BAR, p) for i, _ in times for s, e, p in turn]),
+        events(
+            1,
+            2,
+            [
+                (2 * i * BAR, 2 * (i + 1) * BAR, pitch)
+                for i, top in times
+                for pitch in (60, 64, 67, *top)
+            ],
+        ),
+    )
+
+
 SONGS: tuple[Callable[[], mido.MidiFile], ...] = (
     plain,
     cross_product,
@@ -432,6 +453,7 @@ SONGS: tuple[Callable[[], mido.MidiFile], ...] = (
     endless,
     beats,
     harmony,
+    sevenths,
 )
 
 
