@@ -20,8 +20,13 @@ from typing import Any
 import numpy as np
 
 from convert_weights.errors import CheckpointError, located
+from convert_weights.guarded import call_guarded
 
 Weights = dict[str, np.ndarray]
+
+# A surrogate of the original size is read in less than a second and takes a few megabytes.
+_MAX_SECONDS = 60
+_BASE_MEMORY = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -41,11 +46,14 @@ class KerasFile:
 def read_keras_hdf5(path: str | os.PathLike[str]) -> KerasFile:
     """Reads a file, whatever the model is.
 
+    It is read in another process, as damage can make HDF5's library crash, hang, or ask for
+    gigabytes.
+
     Raises CheckpointError if there is no such file, it is not HDF5 or not of Keras, it is corrupt,
     or a part of it lies in other files; ModuleNotFoundError, saying what to install, without h5py.
     """
     try:
-        import h5py
+        import h5py  # noqa: F401
     except ModuleNotFoundError:
         raise ModuleNotFoundError(
             f"{path}: reading Keras's files needs h5py: pip install 'musicvae-torch[keras]'",
@@ -53,7 +61,15 @@ def read_keras_hdf5(path: str | os.PathLike[str]) -> KerasFile:
         ) from None
     if not Path(path).is_file():
         raise CheckpointError(f"{path}: no such file, expected a model that Keras saved as HDF5")
-    with located(path), _readable(), h5py.File(path, "r") as file:
+    with located(path):
+        memory = _BASE_MEMORY + 4 * Path(path).stat().st_size
+        return call_guarded(_read, path, seconds=_MAX_SECONDS, memory=memory)
+
+
+def _read(path: str | os.PathLike[str]) -> KerasFile:
+    import h5py
+
+    with _readable(), h5py.File(path, "r") as file:
         config = _text(file, "model_config") if "model_config" in file.attrs else None
         root = file if config is None else _member(file, "model_weights")
         layers = {
@@ -78,7 +94,7 @@ def _readable() -> Iterator[None]:
     """Makes a CheckpointError of everything that h5py raises."""
     try:
         yield
-    except CheckpointError:
+    except (CheckpointError, MemoryError):
         raise
     except Exception as error:  # of corrupt bytes h5py makes errors of almost any type
         reason = " ".join(str(error).split()) or type(error).__name__
