@@ -39,7 +39,12 @@ def call_guarded(
     }
     try:
         done = subprocess.run(
-            _COMMAND, input=question, capture_output=True, timeout=seconds, env=home, check=False
+            _COMMAND,
+            input=question,
+            capture_output=True,
+            timeout=seconds,
+            env=os.environ | {"PYTHONPATH": modules},
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise CheckpointError(f"took more than {seconds:g} s to read: it is damaged") from None
