@@ -34,9 +34,7 @@ def call_guarded(
         Exception: what the function raised.
     """
     question = pickle.dumps((function, arguments, memory))
-    home = os.environ | {
-        "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
-    }
+    modules = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
     try:
         done = subprocess.run(
             _COMMAND,
