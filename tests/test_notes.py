@@ -249,8 +249,9 @@ def test_to_song_takes_notes_as_they_are() -> None:
         (PLAIN[:1000], "EOFError"),
         (PLAIN[:-1], "EOFError"),
         (b"MThd\x00\x00\x00\x06\x00\x01\x00\x00\x00\x60", "not readable as a MIDI file"),
+        (PLAIN[:60] + b"\xff" * 1_000_000 + PLAIN[60:], "a number of thousands of bytes"),
     ],
-    ids=["empty", "text", "header cut", "cut", "last byte missing", "no tracks"],
+    ids=["empty", "text", "header cut", "cut", "last byte missing", "no tracks", "endless number"],
 )
 def test_unreadable_files(tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "song.mid"
@@ -271,6 +272,7 @@ def test_refusals_keep_to_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         raise ValueError("a reason\n  of two lines")
 
     monkeypatch.setattr(mido, "MidiFile", fail)
+    (tmp_path / "song.mid").write_bytes(PLAIN)
     refusal(tmp_path / "song.mid", "ValueError: a reason of two lines")
 
 

@@ -103,6 +103,14 @@ def test_other_programs_may_be_melodies() -> None:
     assert {window.instruments[0] for window in windows} == {2}
 
 
+@pytest.mark.parametrize("program", [33, 100])
+def test_a_track_of_two_kinds_is_of_none(program: int) -> None:
+    song = load("plain")
+    assert trio_windows(song)
+    song.notes["program"][np.flatnonzero(song.notes["instrument"] == 0)[5]] = program
+    assert trio_windows(song) == []
+
+
 @pytest.mark.parametrize("hop_bars", [2, 5, 16])
 def test_hops_leave_out_windows(hop_bars: int) -> None:
     song = load("gaps")

@@ -71,7 +71,7 @@ def melody_tokens(
 
 def highest_notes(start_steps: np.ndarray, pitches: np.ndarray) -> np.ndarray:
     """Indices of the highest of the notes on each step that has any, in order."""
-    order = np.lexsort((-pitches.astype(np.int64), start_steps))
+    order = np.argsort(start_steps * 128 - pitches, kind="stable")
     starts = start_steps[order]
     highest = np.ones(len(starts), bool)
     highest[1:] = starts[1:] != starts[:-1]

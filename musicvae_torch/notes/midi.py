@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -28,7 +29,9 @@ NOTE_DTYPE = np.dtype(
 
 PEDAL_DTYPE = np.dtype([("time", np.float64), ("instrument", np.int32), ("down", np.bool_)])
 
-_SUSTAIN = 64  # the sustain pedal's controller; down from this value on, too
+SUSTAIN = 64  # the sustain pedal's controller; down from this value on, too
+
+_HIGH_BYTES = bytes(128) + b"\xff" * 128
 
 _CHANGES = {"set_tempo", "time_signature", "key_signature"}
 
@@ -70,7 +73,10 @@ def read_midi(path: str | Path, gather_tempos: bool = False) -> pretty_midi.Pret
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of changes on other tracks
-            file = mido.MidiFile(str(path), charset="latin1")
+            content = Path(path).read_bytes()
+            if has_endless_number(content):
+                raise ValueError("a number of thousands of bytes")
+            file = mido.MidiFile(file=io.BytesIO(content), charset="latin1")
             if gather_tempos and file.type != 2:  # whose tracks are songs of their own
                 file.tracks = _with_changes_first(file.tracks)
             return pretty_midi.PrettyMIDI(mido_object=file)
@@ -84,6 +90,12 @@ def read_midi(path: str | Path, gather_tempos: bool = False) -> pretty_midi.Pret
         raise MidiError(
             f"{path}: not readable as a MIDI file ({type(error).__name__}: {reason})"
         ) from None
+
+
+def has_endless_number(content: bytes) -> bool:
+    """Whether thousands of bytes in a row are above 127: to MIDI a number goes on so long, and
+    mido, which takes any, spends minutes on one of a megabyte."""
+    return b"\xff" * 4096 in content.translate(_HIGH_BYTES)
 
 
 def _with_changes_first(tracks: list[mido.MidiTrack]) -> list[mido.MidiTrack]:
@@ -127,10 +139,10 @@ def to_song(midi: pretty_midi.PrettyMIDI) -> Song:
     ]
     notes = np.array(rows, dtype=NOTE_DTYPE)
     pedals = [
-        (change.time, index, change.value >= _SUSTAIN)
+        (change.time, index, change.value >= SUSTAIN)
         for index, track in enumerate(midi.instruments)
         for change in track.control_changes
-        if change.number == _SUSTAIN
+        if change.number == SUSTAIN
     ]
     times, tempos = midi.get_tempo_changes()
     signatures = [

@@ -71,7 +71,7 @@ def sections(song: Song, steps_per_quarter: int = STEPS_PER_QUARTER) -> list[Sec
     if not len(song.notes) or song.end <= 0:
         return []
     # Sorted, since Magenta reads its notes in order of time from here on.
-    in_order = replace(song, notes=song.notes[np.argsort(song.notes["start"], kind="stable")])
+    in_order = replace(song, notes=song.notes.take(np.argsort(song.notes["start"], kind="stable")))
     starts = _section_starts(song)
     ends = [*starts[1:], song.end]
     return [

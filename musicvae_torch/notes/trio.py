@@ -12,7 +12,6 @@ from itertools import product
 
 import numpy as np
 import pretty_midi
-from numpy.lib.stride_tricks import sliding_window_view
 
 from musicvae_torch.notes.drums import drum_notes, drum_tokens
 from musicvae_torch.notes.melody import melody_notes, melody_tokens
@@ -91,9 +90,10 @@ class TrioConverter(Converter):
             # whole one.
             together[:GAP_BARS] = coverage[:, :GAP_BARS].any()
             together[-GAP_BARS:] = coverage[:, -GAP_BARS:].any()
-            whole = sliding_window_view(together, window_bars)[:: self.rules.hop_bars].all(axis=1)
+            counts = np.convolve(together, np.ones(window_bars, int), "valid")
+            whole = np.flatnonzero(counts[:: self.rules.hop_bars] == window_bars)
             rows = np.stack([tokens[track] for track in trio], axis=1)
-            for bar in (np.flatnonzero(whole) * self.rules.hop_bars).tolist():
+            for bar in (whole * self.rules.hop_bars).tolist():
                 first = bar * STEPS_PER_BAR
                 window = rows[first : first + self.steps].copy()
                 windows.append(Window(window, self.steps, section.seconds(first), bar, trio, self))
@@ -132,15 +132,14 @@ def trio_windows(
 def _tracks_by_part(section: Section, melody_programs: frozenset[int]) -> list[list[int]]:
     """Track indices of melodies, basses and drums; a track of two kinds is of none."""
     notes = section.notes
+    sounds = notes["instrument"].astype(np.int64) * 256 + notes["program"] * 2 + notes["is_drum"]
+    kinds: dict[int, set[int | None]] = {}
+    for sound in np.unique(sounds).tolist():
+        kind = _part_of(sound % 2 == 1, sound % 256 // 2, melody_programs)
+        kinds.setdefault(sound // 256, set()).add(kind)
     parts: list[list[int]] = [[], [], []]
-    for track in np.unique(notes["instrument"]).tolist():
-        if track > MAX_INSTRUMENT:
-            continue
-        own = notes["instrument"] == track
-        sounds = np.unique(notes["program"][own] * 2 + notes["is_drum"][own])
-        kinds = {_part_of(s % 2 == 1, s // 2, melody_programs) for s in sounds.tolist()}
-        part = kinds.pop()
-        if not kinds and part is not None:
+    for track, (part, *others) in kinds.items():
+        if track <= MAX_INSTRUMENT and part is not None and not others:
             parts[part].append(track)
     return parts
 
