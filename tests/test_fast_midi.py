@@ -106,7 +106,9 @@ READ = {
     "rests of other metas": [[(9, b"\xff\x20\x01\x05"), (9, b"\xff\x7f\x02\x80\x01"), *NOTE]],
     "a pedal": [[on(), pedal(), off(9), pedal(5, 63), *NOTE, pedal(6, 64), END]],
     "a pedal of later programs": [[pedal(), *NOTE, program(5), pedal(3), *NOTE, pedal(2, 1)]],
-    "a bend before a program": [[*NOTE, program(5), (1, b"\xe0\1\2"), *NOTE, pedal(), program(0), END]],
+    "a bend before a program": [
+        [*NOTE, program(5), (1, b"\xe0\1\2"), *NOTE, pedal(), program(0), END]
+    ],
     "a pedal of the first program alone": [[*NOTE, pedal(), program(5), *NOTE, pedal(4, 7)]],
     "a pedal between programs": [[*NOTE, program(5), pedal(), *NOTE, program(0), pedal(8)]],
     "pedals of channels and tracks": [[pedal(channel=1), *NOTE], [*NOTE, pedal()], [pedal()], NOTE],

@@ -18,7 +18,7 @@ from musicvae_torch.config import get_config
 from musicvae_torch.notes.converter import get_converter
 from musicvae_torch.notes.fast_midi import read_song
 from musicvae_torch.notes.midi import MidiError, Song, load_song
-from musicvae_torch.notes.windows import Window
+from musicvae_torch.notes.windows import Window, one_hot
 
 REFERENCE = Path(SHARED or "") / "magenta" / "midi_reference"
 
