@@ -68,10 +68,7 @@ def theirs(arrays: dict[str, np.ndarray], number: int, depths: tuple[int, ...]) 
         key = f"f{number}_{part}"
         if f"{key}_indices" in arrays:
             parts = arrays[f"{key}_indices"]
-            eyes = [
-                np.eye(depth, dtype=np.float32)[parts[..., i]] for i, depth in enumerate(depths)
-            ]
-            return np.concatenate(eyes, axis=-1)
+            return one_hot(parts.astype(np.int64), depths, np.float32)
         if f"{key}_bits" in arrays:
             depth = int(arrays[f"{key}_depth"])
             return np.unpackbits(arrays[f"{key}_bits"], axis=-1)[..., :depth].astype(np.float32)
