@@ -43,9 +43,10 @@ def drum_tokens(
     """
     struck = class_of_pitch(classes)[pitches]
     inside = (start_steps >= 0) & (start_steps < steps) & (struck >= 0)
-    rolls = np.zeros((steps, len(classes)), bool)
-    rolls[start_steps[inside], struck[inside]] = True
-    return pack_rolls(rolls)
+    words, bits = np.divmod(struck[inside], len(_BITS))
+    tokens = np.zeros((steps, -(-len(classes) // len(_BITS))), np.int16)
+    np.bitwise_or.at(tokens, (start_steps[inside], words), _BITS[bits].astype(np.int16))
+    return tokens
 
 
 def class_of_pitch(classes: Classes) -> np.ndarray:

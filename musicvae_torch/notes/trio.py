@@ -77,10 +77,11 @@ class TrioConverter(Converter):
         plays: dict[int, np.ndarray] = {}
         for part, members in enumerate(tracks):
             for track in members:
-                encoded = _track_tokens(section, track, part, bars * STEPS_PER_BAR)
+                own = np.flatnonzero(section.notes["instrument"] == track)
+                encoded = _track_tokens(section, own, part, bars * STEPS_PER_BAR)
                 if encoded.any():
                     tokens[track] = encoded
-                    plays[track] = _bridge_gaps(_played_bars(section, track, bars))
+                    plays[track] = _bridge_gaps(_played_bars(section, own, bars))
         windows = []
         melodies, basses, drums = ([track for track in part if track in tokens] for part in tracks)
         for trio in product(melodies, basses, drums):
@@ -152,8 +153,9 @@ def _part_of(is_drum: bool, program: int, melody_programs: frozenset[int]) -> in
     return 0 if program in melody_programs else None
 
 
-def _track_tokens(section: Section, track: int, part: int, steps: int) -> np.ndarray:
-    own = (section.notes["instrument"] == track) & (section.notes["velocity"] > 0)
+def _track_tokens(section: Section, own: np.ndarray, part: int, steps: int) -> np.ndarray:
+    """(steps,) classes of the notes with the indices `own`."""
+    own = own[section.notes["velocity"][own] > 0]
     starts, ends = section.start_steps[own], section.end_steps[own]
     pitches = section.notes["pitch"][own]
     if part == 2:
@@ -161,9 +163,8 @@ def _track_tokens(section: Section, track: int, part: int, steps: int) -> np.nda
     return melody_tokens(starts, ends, pitches, steps)
 
 
-def _played_bars(section: Section, track: int, bars: int) -> np.ndarray:
-    """(bars,) bool: where a note of the track sounds."""
-    own = section.notes["instrument"] == track
+def _played_bars(section: Section, own: np.ndarray, bars: int) -> np.ndarray:
+    """(bars,) bool: where one of the notes with the indices `own` sounds."""
     first = np.minimum(section.start_steps[own] // STEPS_PER_BAR, bars)
     last = np.minimum(-(-section.end_steps[own] // STEPS_PER_BAR), bars)
     changes = np.bincount(first, minlength=bars + 1) - np.bincount(last, minlength=bars + 1)
