@@ -79,9 +79,10 @@ def export(
         if target == "tensorflow":
             write_tensorflow(result, model)
             enc, dec = list(config.enc_rnn_size), list(config.dec_rnn_size)
+            nade = f", nade_num_hidden={config.nade_num_hidden}" if config.output == "nade" else ""
             hint = (
                 f"Magenta's {config.base}, with the hparams enc_rnn_size={enc}, "
-                f"dec_rnn_size={dec}, z_size={config.z_size}"
+                f"dec_rnn_size={dec}, z_size={config.z_size}{nade}"
             )
         else:
             write_magenta_js(

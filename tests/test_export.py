@@ -41,12 +41,17 @@ def test_tensorflow_gets_its_own_bytes_back(tmp_path: Path, name: str) -> None:
     assert state == 'model_checkpoint_path: "model.ckpt"\n'
 
 
-def test_the_hint_gives_the_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    convert(MODELS / "hier-trio_16bar", None, tmp_path / "ours")
+@pytest.mark.parametrize(
+    ("name", "more"), [("hier-trio_16bar", ""), ("nade-drums_2bar_full", ", nade_num_hidden=7")]
+)
+def test_the_hint_gives_the_sizes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, more: str
+) -> None:
+    convert(MODELS / name, None, tmp_path / "ours")
     run(tmp_path / "ours", "--to", "tensorflow", "--out", tmp_path / "theirs")
     assert capsys.readouterr().out.endswith(
-        "Magenta's hier-trio_16bar, with the hparams enc_rnn_size=[6], dec_rnn_size=[5, 4], "
-        "z_size=3\n"
+        f"Magenta's {name}, with the hparams enc_rnn_size=[6], dec_rnn_size=[5, 4], "
+        f"z_size=3{more}\n"
     )
 
 
@@ -142,6 +147,10 @@ def test_releases_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
         (["x", "--download", "y"], "exclude each other"),
         ([], "SOURCE is needed"),
         (["--download", "y", "--to", "tensorflow", "--out", "z"], "--to starts from a folder"),
+        (["x", "--to", "tensorflow", "--config", "c", "--out", "z"], "takes no --config"),
+        (["x", "--to", "tensorflow", "--checkpoint", "c", "--out", "z"], "no --checkpoint"),
+        (["x", "--mirror", "http://y", "--out", "z"], "go with --download"),
+        (["x", "--download-folder", "y", "--out", "z"], "go with --download"),
         (["x", "--out", "z", "--quantize-bytes", "1"], "goes with --to magenta-js"),
         (["x", "--to", "onnx", "--out", "z"], "invalid choice"),
     ],
