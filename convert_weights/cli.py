@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -44,8 +45,8 @@ and then, in Python:
   model = MusicVAE.from_pretrained("weights/trio")
 
 configs: {configs}
-exit codes: 0 done; 2 an error, told in one line; 130 stopped by Ctrl-C or SIGTERM. After 2 or 130 nothing was
-written."""
+exit codes: 0 done; 2 an error, told in one line; 130 stopped by Ctrl-C or SIGTERM. After 2 or 130
+nothing was written."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -62,6 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
     _check(parser, arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name that the terminal has no letters for is no reason to fail when all is done.
+        sys.stdout.reconfigure(errors="backslashreplace")
     if threading.current_thread() is threading.main_thread():
         # Python would end at once, and leave what it was writing.
         signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -80,7 +80,10 @@ def _open_tensors(source: Source) -> Iterator[Opened]:
             config = read_magenta_js_config(source.files, weights, name=source.name)
             yield Opened(source, weights, config, weights.files)
     else:
-        raise CheckpointError(f"{source.location}: is a surrogate that Keras saved, no MusicVAE")
+        raise CheckpointError(
+            f"{source.location}: is a surrogate that Keras saved, no MusicVAE: only --out"
+            " FOLDER takes it"
+        )
 
 
 def convert(

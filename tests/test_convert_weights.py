@@ -401,6 +401,19 @@ def test_message_is_one_line_whatever_the_names(
     assert first.startswith("caf  : a b , 53,360 parameters")
 
 
+def test_name_that_the_terminal_cannot_show(workplace: Path) -> None:
+    code = "import sys; from convert_weights.cli import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(PREFIX), "--config", HIERDEC, "--out", "ö"],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("\\xf6: ")
+
+
 def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(PREFIX, "--list") == 0
     lines = capsys.readouterr().out.splitlines()
