@@ -43,6 +43,15 @@ def publishing(folder: str | os.PathLike[str], force: bool) -> Iterator[Path]:
         _publish(result, folder)
 
 
+def refuse_own_folder(folder: str | os.PathLike[str], source: Path) -> None:
+    """Raise FileExistsError if `folder` is `source`: each has a config.json of another kind."""
+    if source.is_dir() and Path(folder).is_dir() and source.samefile(folder):
+        raise FileExistsError(
+            f"{os.fspath(folder)}: is what is converted, whose config.json would be lost; choose"
+            " another folder"
+        )
+
+
 @contextmanager
 def _naming(folder: Path, work: Path) -> Iterator[None]:
     """Has an OSError name `folder` where the disk is full, which comes without a file, or where it

@@ -74,6 +74,27 @@ def test_magenta_js_and_back(tmp_path: Path) -> None:
     assert 0 < max(differences) < 0.01
 
 
+def test_a_model_is_not_replaced_by_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = {"enc_rnn_size": (5,), "dec_rnn_size": (4, 4), "z_size": 3}
+    ours, js = tmp_path / "ours", tmp_path / "js"
+    MusicVAE(get_config("cat-drums_2bar_small", **sizes)).save_pretrained(ours)
+    assert run(ours, "--to", "magenta-js", "--out", js) == 0
+    for command in (
+        (ours, "--to", "magenta-js", "--out", ours, "--force"),
+        (js, "--out", js, "--force"),
+        (js / "weights_manifest.json", "--out", js, "--force"),
+    ):
+        assert run(*command) == 2
+        assert "config.json would be lost" in capsys.readouterr().err
+    MusicVAE.from_pretrained(ours)
+    convert(js, None, tmp_path / "again")
+    # Nothing of TensorFlow's is called as one of our files.
+    assert run(ours, "--to", "tensorflow", "--out", ours, "--force") == 0
+    assert run(ours / "model.ckpt", "--out", ours, "--force") == 0
+
+
 @pytest.mark.parametrize("target", ["tensorflow", "magenta-js"])
 def test_refused_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], target: str
