@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -42,8 +45,8 @@ and then, in Python:
   model = MusicVAE.from_pretrained("weights/trio")
 
 configs: {configs}
-exit codes: 0 done; 2 an error, told in one line; 130 interrupted. After 2 or 130 nothing was
-written."""
+exit codes: 0 done; 2 an error, told in one line; 130 stopped by Ctrl-C or SIGTERM. After 2 or 130
+nothing was written."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -60,6 +63,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
     _check(parser, arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name that the terminal has no letters for is no reason to fail when all is done.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    if threading.current_thread() is threading.main_thread():
+        # Python would end at once, and leave what it was writing.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _run(arguments)
         sys.stdout.flush()
@@ -138,6 +147,10 @@ def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> No
         parser.error("SOURCE is needed, or --download NAME")
     if arguments.to and arguments.download:
         parser.error("--to starts from a folder of ours, not from a download")
+    if arguments.to and (arguments.config or arguments.checkpoint):
+        parser.error("--to takes no --config and no --checkpoint: a folder of ours has one model")
+    if (arguments.download_folder or arguments.mirror) and not arguments.download:
+        parser.error("--download-folder and --mirror go with --download")
     if arguments.quantize_bytes and arguments.to != "magenta-js":
         parser.error("--quantize-bytes goes with --to magenta-js")
     if not (arguments.out or arguments.list or arguments.dry_run or arguments.download):
@@ -238,10 +251,11 @@ def _convert(arguments: argparse.Namespace, release: Release | None) -> None:
         force=arguments.force,
         progress=True,
     )
-    print(
+    summary = (
         f"{report.folder}: {report.name}, {report.parameters:,} parameters"
         f" from {report.converted} variables, {report.skipped} others skipped"
     )
+    print(_printable(summary))
     for note in report.notes:
         print(f"note: {_printable(note)}")
     print(f"weights: {_printable(report.owner)}")

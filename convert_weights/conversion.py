@@ -19,7 +19,7 @@ from convert_weights.file_range import FileRange
 from convert_weights.magenta import Layer, to_parameters
 from convert_weights.magenta_js import read_magenta_js_config
 from convert_weights.plan import Plan, Tensors, make_plan
-from convert_weights.publishing import publishing
+from convert_weights.publishing import publishing, refuse_own_folder
 from convert_weights.releases import Release
 from convert_weights.report import ConversionReport, owner_of, provenance
 from convert_weights.safetensors_writer import write_safetensors
@@ -80,7 +80,10 @@ def _open_tensors(source: Source) -> Iterator[Opened]:
             config = read_magenta_js_config(source.files, weights, name=source.name)
             yield Opened(source, weights, config, weights.files)
     else:
-        raise CheckpointError(f"{source.location}: is a surrogate that Keras saved, no MusicVAE")
+        raise CheckpointError(
+            f"{source.location}: is a surrogate that Keras saved, no MusicVAE: only --out"
+            " FOLDER takes it"
+        )
 
 
 def convert(
@@ -112,7 +115,7 @@ def convert(
     Raises:
         CheckpointError: the checkpoint is malformed or not of that config.
         ConfigError: no such config.
-        FileExistsError: the folder is in use.
+        FileExistsError: the folder is in use, or that of the magenta.js checkpoint itself.
         OSError: files cannot be read or written.
         Nothing is left behind then.
     """
@@ -130,6 +133,8 @@ def convert(
                 )
             report = write_surrogate(found.location, result)
         else:
+            if found.kind == "magenta-js":
+                refuse_own_folder(out, found.location)
             with _open_tensors(found) as opened:
                 plan = make_plan(opened.tensors, config or opened.config, found.location)
                 report = _write_musicvae(opened, plan, result, owner_of(release), progress)

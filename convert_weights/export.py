@@ -12,7 +12,7 @@ import numpy as np
 
 from convert_weights.magenta import match_layers, to_variables
 from convert_weights.magenta_js import write_magenta_js
-from convert_weights.publishing import publishing
+from convert_weights.publishing import publishing, refuse_own_folder
 from convert_weights.tensor_bundle import write_tensor_bundle
 from musicvae_torch.model import MusicVAE
 
@@ -70,18 +70,21 @@ def export(
     Raises:
         musicvae_torch.pretrained.CheckpointError: there is no MusicVAE in `source`.
         convert_weights.errors.CheckpointError: magenta.js knows no such architecture.
-        FileExistsError: the folder is in use.
+        FileExistsError: the folder is in use, or for magenta.js `source` itself.
         OSError: files cannot be read or written.
     """
+    if target == "magenta-js":
+        refuse_own_folder(out, Path(source))
     with publishing(out, force) as result:
         model = MusicVAE.from_pretrained(Path(source))
         config = model.config
         if target == "tensorflow":
             write_tensorflow(result, model)
             enc, dec = list(config.enc_rnn_size), list(config.dec_rnn_size)
+            nade = f", nade_num_hidden={config.nade_num_hidden}" if config.output == "nade" else ""
             hint = (
                 f"Magenta's {config.base}, with the hparams enc_rnn_size={enc}, "
-                f"dec_rnn_size={dec}, z_size={config.z_size}"
+                f"dec_rnn_size={dec}, z_size={config.z_size}{nade}"
             )
         else:
             write_magenta_js(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -19,6 +22,7 @@ def publishing(folder: str | os.PathLike[str], force: bool) -> Iterator[Path]:
 
     Raises:
         FileExistsError: `folder` is a file, or in use without `force`.
+        OSError: it cannot be written; names `folder`.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
@@ -29,11 +33,35 @@ def publishing(folder: str | os.PathLike[str], force: bool) -> Iterator[Path]:
     # there already, so that a failure leaves no new one behind.
     target = folder.absolute()
     nearest = next(path for path in (target, *target.parents) if path.is_dir())
-    with tempfile.TemporaryDirectory(dir=nearest, prefix=".convert-weights-") as work:
+    with (
+        tempfile.TemporaryDirectory(dir=nearest, prefix=".convert-weights-") as work,
+        _naming(folder, Path(work)),
+    ):
         result = Path(work) / "result"
         result.mkdir()
         yield result
         _publish(result, folder)
+
+
+def refuse_own_folder(folder: str | os.PathLike[str], source: Path) -> None:
+    """Raise FileExistsError if `folder` is `source`: each has a config.json of another kind."""
+    if source.is_dir() and Path(folder).is_dir() and source.samefile(folder):
+        raise FileExistsError(
+            f"{os.fspath(folder)}: is what is converted, whose config.json would be lost; choose"
+            " another folder"
+        )
+
+
+@contextmanager
+def _naming(folder: Path, work: Path) -> Iterator[None]:
+    """Has an OSError name `folder` where the disk is full, which comes without a file, or where it
+    names a file in `work`, of which a user knows nothing."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL or work in Path(str(error.filename)).parents:
+            raise OSError(error.errno, error.strerror, os.fspath(folder)) from None
+        raise
 
 
 def _publish(result: Path, folder: Path) -> None:

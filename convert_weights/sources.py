@@ -17,8 +17,8 @@ from convert_weights.compression import decompress, find_decompressor
 from convert_weights.errors import CheckpointError
 from convert_weights.file_range import FileRange, files_in
 from convert_weights.tar import Members, read_tar, starts_tar
-
-MANIFEST = "weights_manifest.json"
+from convert_weights.tfjs_weights import MANIFEST
+from musicvae_torch.pretrained import CONFIG_FILE, WEIGHTS_FILE
 
 Kind = Literal["tensorflow", "magenta-js", "keras"]
 
@@ -214,6 +214,8 @@ def _is_hdf5(file: FileRange) -> bool:
 
 def _tell_absence(members: Members) -> str:
     """Why there is no checkpoint among members, as far as they tell."""
+    if CONFIG_FILE in members and WEIGHTS_FILE in members:
+        return "holds a network that is converted already; --to writes a MusicVAE for Magenta"
     for name in members:
         part = _PART.fullmatch(name)
         if part and part["part"].startswith("data"):

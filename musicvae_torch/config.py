@@ -11,10 +11,16 @@ from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
 from math import prod
 from pathlib import Path
+from reprlib import Repr
 from typing import Any
 
 OUTPUTS = ("categorical", "nade", "groove")
 _CONFIG_FILE_SUFFIXES = (".json", ".yaml", ".yml")
+# Bounds beyond any model, within which sizes and their products are sizes of tensors.
+_MAX_SIZE = 2**24
+_MAX_PARTS = 100  # layers, or output parts
+_SHORT = Repr()
+_SHORT.maxlevel = 2  # a few lines of YAML stand for lists of lists of any size
 
 
 class ConfigError(ValueError):
@@ -76,25 +82,32 @@ class MusicVAEConfig:
         value = getattr(self, name)
         if name in ("name", "base", "output"):
             if not isinstance(value, str):
-                raise ConfigError(f"config: {name} must be text, not {value!r}")
+                raise ConfigError(f"config: {name} must be text, not {_SHORT.repr(value)}")
             return
         if name == "split_decoder":
             if not isinstance(value, bool):
                 raise ConfigError(
-                    f"config {self.name!r}: {name} must be true or false, not {value!r}"
+                    f"config {self.name!r}: {name} must be true or false, not {_SHORT.repr(value)}"
                 )
             return
         is_sequence = name.endswith(("_depths", "_rnn_size", "_lengths"))
         sizes = value if isinstance(value, tuple) else (value,)
         least = 0 if name in ("control_depth", "nade_num_hidden") else 1
         right_kind = isinstance(value, tuple) == is_sequence
-        if not right_kind or not all(type(size) is int and size >= least for size in sizes):
+        if not right_kind or not all(
+            type(size) is int and least <= size <= _MAX_SIZE for size in sizes
+        ):
             wanted = "whole numbers" if is_sequence else "a whole number"
             raise ConfigError(
-                f"config {self.name!r}: {name} must be {wanted} of at least {least}, not {value!r}"
+                f"config {self.name!r}: {name} must be {wanted} of at least {least} and at most "
+                f"{_MAX_SIZE}, not {_SHORT.repr(value)}"
             )
         if is_sequence and not value and not name.endswith("_level_lengths"):
             raise ConfigError(f"config {self.name!r}: {name} must not be empty")
+        if len(sizes) > _MAX_PARTS:
+            raise ConfigError(
+                f"config {self.name!r}: {name} has {len(sizes)} numbers, at most {_MAX_PARTS} go"
+            )
 
     def _check_levels(self) -> None:
         for name in ("encoder_level_lengths", "decoder_level_lengths"):
@@ -166,7 +179,9 @@ class MusicVAEConfig:
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(data) - known)
         if unknown:
-            raise ConfigError(f"config: unknown keys {unknown}; known are {sorted(known)}")
+            raise ConfigError(
+                f"config: unknown keys {_SHORT.repr(unknown)}; known are {sorted(known)}"
+            )
         try:
             return cls(**data)
         except TypeError as error:
@@ -357,8 +372,11 @@ def _read_config_file(path: Path) -> MusicVAEConfig:
         raise ConfigError(f"{path}: not readable as a config: {reason}") from None
     if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
         raise ConfigError(f"{path}: holds no config, wanted fields such as `base` and `z_size`")
+    base = data.get("base", "")
     try:
-        inherited = _registered(str(data["base"])).to_dict() if data.get("base") else {}
+        if not isinstance(base, str):
+            raise ConfigError(f"base must be text, not {_SHORT.repr(base)}")
+        inherited = _registered(base).to_dict() if base else {}
         # Its own name, not that of its base.
         return MusicVAEConfig.from_dict(
             inherited | {"name": path.stem} | data | {"base": inherited.get("name", "")}
@@ -372,5 +390,6 @@ def _parse_yaml(text: str) -> Any:
 
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    # PyYAML's own constructors raise the last three for values that are not what their tag says.
+    except (yaml.YAMLError, AttributeError, LookupError, TypeError) as error:
         raise ValueError(str(error)) from None

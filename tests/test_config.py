@@ -60,6 +60,9 @@ def test_unknown_name_lists_the_choices() -> None:
         ({"z_size": "4"}, "z_size"),
         ({"z_size": (4,)}, "z_size"),
         ({"z_size": None}, "z_size"),
+        ({"z_size": 10**18}, "at most 16777216"),
+        ({"output_depths": (10**30,)}, "at most 16777216"),
+        ({"dec_rnn_size": (8,) * 10_000}, "has 10000 numbers"),
         ({"control_depth": -1}, "control_depth"),
         ({"enc_rnn_size": 8}, "enc_rnn_size"),
         ({"enc_rnn_size": ()}, "enc_rnn_size"),
@@ -136,11 +139,15 @@ def test_own_config_from_a_file(tmp_path: Path, suffix: str) -> None:
         ("{1: 2}", "holds no config"),
         ("", "holds no config"),
         ("{base: nonsense}", "unknown config 'nonsense'"),
-        ("{base: [1]}", "unknown config"),
+        ("{base: [1]}", "base must be text"),
         ("{base: hier-trio_16bar, zsize: 3}", "unknown keys ['zsize']"),
         ("{z_size: 3}", "missing"),
         ("{base: hier-trio_16bar, name: 3}", "name must be text"),
         ("{base: hier-trio_16bar, max_seq_len: 128}", "multiply to 256"),
+        # What PyYAML's constructors do not make errors of their own of.
+        ('{z_size: !!int ""}', "not readable as a config"),
+        ("{split_decoder: !!bool maybe}", "not readable as a config"),
+        ("{name: !!timestamp now}", "not readable as a config"),
     ],
 )
 def test_bad_config_files_are_refused_in_one_line(
@@ -153,6 +160,24 @@ def test_bad_config_files_are_refused_in_one_line(
         get_config(path)
     message = str(caught.value)
     assert message.startswith(f"{path}: ") and fault in message and "\n" not in message
+
+
+def test_message_is_short_however_large_the_value(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    # Each list is nine times the one before: written out, ten million numbers.
+    lines = [
+        f"{field}: &a{i} [{', '.join([f'*a{i - 1}' if i else '1'] * 9)}]"
+        for i, field in enumerate(list(SIZES)[1:])
+    ]
+    for key in ("base", "name"):
+        path.write_text("\n".join([*lines, f"{key}: *a6"]))
+        with pytest.raises(ConfigError, match=f"{key} must be text") as caught:
+            get_config(path)
+        assert len(str(caught.value)) < 1000
+    path.write_text(json.dumps({f"key{i}": i for i in range(10_000)}))
+    with pytest.raises(ConfigError, match="unknown keys") as caught:
+        get_config(path)
+    assert len(str(caught.value)) < 1000
 
 
 def test_is_frozen() -> None:

@@ -1,10 +1,12 @@
 """Magenta checkpoints to our folders: to the bit, and every refusal in one line."""
 
 import dataclasses
+import errno
 import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -342,6 +344,20 @@ def test_command_fails_in_one_line_where_no_folder_can_be(
     err = capsys.readouterr().err
     assert "file" in err and err.count("\n") == 1
     assert [path.name for path in workplace.iterdir()] == ["file"]
+    (workplace / "link").symlink_to("nowhere")
+    assert run(PREFIX, "--config", HIERDEC, "--out", "link") == 2
+    assert capsys.readouterr().err.startswith("convert-weights: link: ")
+
+
+def test_a_full_disk_is_told_of_the_folder(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fill(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(conversion, "write_safetensors", fill)
+    assert run(PREFIX, "--config", HIERDEC, "--out", "model") == 2
+    assert capsys.readouterr().err == "convert-weights: model: No space left on device\n"
 
 
 @pytest.mark.parametrize("stage", ["_convert_layers", "_provenance", "_publish"])
@@ -358,6 +374,44 @@ def test_interruption_leaves_nothing(
     assert run(PREFIX, "--config", HIERDEC, "--out", "new/model") == 130
     assert capsys.readouterr().err == "convert-weights: interrupted\n"
     assert not list(workplace.iterdir())
+
+
+def test_termination_leaves_nothing(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def terminate(*_: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, lambda *_: None)  # else a failure ends pytest
+    try:
+        monkeypatch.setattr(publishing, "_publish", terminate)
+        assert run(PREFIX, "--config", HIERDEC, "--out", "new/model") == 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert capsys.readouterr().err == "convert-weights: interrupted\n"
+    assert not list(workplace.iterdir())
+
+
+def test_message_is_one_line_whatever_the_names(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (workplace / "mine.json").write_text(f'{{"base": "{HIERDEC}", "name": "a\\nb\\u001b"}}')
+    assert run(PREFIX, "--config", "mine.json", "--out", "caf\udce9\n") == 0
+    first, *_ = capsys.readouterr().out.splitlines()
+    assert first.startswith("caf  : a b , 53,360 parameters")
+
+
+def test_name_that_the_terminal_cannot_show(workplace: Path) -> None:
+    code = "import sys; from convert_weights.cli import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(PREFIX), "--config", HIERDEC, "--out", "ö"],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("\\xf6: ")
 
 
 def test_list(capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,12 +41,17 @@ def test_tensorflow_gets_its_own_bytes_back(tmp_path: Path, name: str) -> None:
     assert state == 'model_checkpoint_path: "model.ckpt"\n'
 
 
-def test_the_hint_gives_the_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    convert(MODELS / "hier-trio_16bar", None, tmp_path / "ours")
+@pytest.mark.parametrize(
+    ("name", "more"), [("hier-trio_16bar", ""), ("nade-drums_2bar_full", ", nade_num_hidden=7")]
+)
+def test_the_hint_gives_the_sizes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, more: str
+) -> None:
+    convert(MODELS / name, None, tmp_path / "ours")
     run(tmp_path / "ours", "--to", "tensorflow", "--out", tmp_path / "theirs")
     assert capsys.readouterr().out.endswith(
-        "Magenta's hier-trio_16bar, with the hparams enc_rnn_size=[6], dec_rnn_size=[5, 4], "
-        "z_size=3\n"
+        f"Magenta's {name}, with the hparams enc_rnn_size=[6], dec_rnn_size=[5, 4], "
+        f"z_size=3{more}\n"
     )
 
 
@@ -67,6 +72,27 @@ def test_magenta_js_and_back(tmp_path: Path) -> None:
     rounded = load_file(tmp_path / "rounded" / "model.safetensors")
     differences = [float((rounded[name] - ours[name]).abs().max()) for name in ours]
     assert 0 < max(differences) < 0.01
+
+
+def test_a_model_is_not_replaced_by_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = {"enc_rnn_size": (5,), "dec_rnn_size": (4, 4), "z_size": 3}
+    ours, js = tmp_path / "ours", tmp_path / "js"
+    MusicVAE(get_config("cat-drums_2bar_small", **sizes)).save_pretrained(ours)
+    assert run(ours, "--to", "magenta-js", "--out", js) == 0
+    for command in (
+        (ours, "--to", "magenta-js", "--out", ours, "--force"),
+        (js, "--out", js, "--force"),
+        (js / "weights_manifest.json", "--out", js, "--force"),
+    ):
+        assert run(*command) == 2
+        assert "config.json would be lost" in capsys.readouterr().err
+    MusicVAE.from_pretrained(ours)
+    convert(js, None, tmp_path / "again")
+    # Nothing of TensorFlow's is called as one of our files.
+    assert run(ours, "--to", "tensorflow", "--out", ours, "--force") == 0
+    assert run(ours / "model.ckpt", "--out", ours, "--force") == 0
 
 
 @pytest.mark.parametrize("target", ["tensorflow", "magenta-js"])
@@ -142,6 +168,10 @@ def test_releases_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
         (["x", "--download", "y"], "exclude each other"),
         ([], "SOURCE is needed"),
         (["--download", "y", "--to", "tensorflow", "--out", "z"], "--to starts from a folder"),
+        (["x", "--to", "tensorflow", "--config", "c", "--out", "z"], "takes no --config"),
+        (["x", "--to", "tensorflow", "--checkpoint", "c", "--out", "z"], "no --checkpoint"),
+        (["x", "--mirror", "http://y", "--out", "z"], "go with --download"),
+        (["x", "--download-folder", "y", "--out", "z"], "go with --download"),
         (["x", "--out", "z", "--quantize-bytes", "1"], "goes with --to magenta-js"),
         (["x", "--to", "onnx", "--out", "z"], "invalid choice"),
     ],

@@ -18,9 +18,10 @@ from convert_weights import compression
 from convert_weights.conversion import convert
 from convert_weights.errors import CheckpointError
 from convert_weights.file_range import FileRange
-from convert_weights.sources import MANIFEST, Source, open_source
+from convert_weights.sources import Source, open_source
 from convert_weights.sstable import read_table, write_table
 from convert_weights.tensor_bundle import TensorBundle, write_tensor_bundle
+from convert_weights.tfjs_weights import MANIFEST
 from convert_weights.wire import varint_field
 
 GOLDEN = Path(__file__).parent / "golden" / "models" / "hierdec-trio_16bar"
@@ -239,6 +240,7 @@ def test_keras_in_an_archive_is_to_be_unpacked(tmp_path: Path) -> None:
     ("members", "reason"),
     [
         ({"notes.txt": b"x"}, "weights_manifest.json or NAME.h5), only notes.txt"),
+        ({"config.json": b"x", "model.safetensors": b"x"}, "is converted already"),
         ({}, "is an empty archive"),
         ({"a.data-00000-of-00001": b"x"}, "of no use without a.index"),
         ({"trio/trio.tar.gz": b"x"}, "the archive trio/trio.tar.gz: give that itself"),
