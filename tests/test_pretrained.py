@@ -149,7 +149,7 @@ def sized(**sizes: Any) -> Callable[[Path], object]:
         (sized(z_size=10**18), CONFIG),
         (sized(z_size=10**30), CONFIG),
         (sized(z_size=5), WEIGHTS),
-        (sized(z_size=10**10), WEIGHTS),
+        (sized(z_size=2**24), WEIGHTS),
         (sized(enc_rnn_size=[8, 6, 6]), WEIGHTS),
         (sized(enc_rnn_size=[8]), WEIGHTS),
         (lambda folder: (folder / WEIGHTS).unlink(), WEIGHTS),
