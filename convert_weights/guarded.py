@@ -7,10 +7,10 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 from convert_weights.errors import CheckpointError
+from musicvae_torch.processes import limit_memory, python_path
 
 Result = TypeVar("Result")
 
@@ -34,14 +34,13 @@ def call_guarded(
         Exception: what the function raised.
     """
     question = pickle.dumps((function, arguments, memory))
-    modules = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
     try:
         done = subprocess.run(
             _COMMAND,
             input=question,
             capture_output=True,
             timeout=seconds,
-            env=os.environ | {"PYTHONPATH": modules},
+            env=os.environ | {"PYTHONPATH": python_path()},
             check=False,
         )
     except subprocess.TimeoutExpired:
@@ -58,18 +57,10 @@ def answer() -> None:
     """What the new process does: the call is on the standard input, its result is put out."""
     function, arguments, memory = pickle.load(sys.stdin.buffer)
     try:
-        _limit_memory(memory)
+        limit_memory(memory)
         result = function(*arguments)
     except MemoryError:
         result = CheckpointError("asks for more memory than it can need: it is damaged")
     except Exception as error:
         result = error
     sys.stdout.buffer.write(pickle.dumps(result))
-
-
-def _limit_memory(size: int) -> None:
-    try:
-        import resource
-    except ModuleNotFoundError:  # not on Windows
-        return
-    resource.setrlimit(resource.RLIMIT_DATA, (size, size))

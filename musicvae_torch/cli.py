@@ -1,4 +1,4 @@
-"""The commands `build-dataset`, `train-musicvae` and `evaluate-musicvae`."""
+"""The commands `train-musicvae` and `evaluate-musicvae`, and what all commands share."""
 
 from __future__ import annotations
 
@@ -59,56 +59,14 @@ def programs(text: str) -> list[int]:
     return numbers
 
 
-def build_dataset_main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="build-dataset",
-        description="Read every MIDI file in a folder and keep its 16-bar windows of melody, bass "
-        "and drums in one HDF5 file, for train-musicvae and train-surrogate.",
-        epilog="example: build-dataset midi/train -o train.h5 --hop 4 --max-windows 24",
-    )
-    parser.add_argument("folder", type=Path, metavar="MIDI_FOLDER", help="searched at any depth")
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DATA.h5")
-    parser.add_argument(
-        "--hop", type=int, default=16, metavar="BARS", help="from window to window (default: 16)"
-    )
-    parser.add_argument(
-        "--max-windows", type=int, metavar="N", help="most windows of one song (default: all)"
-    )
-    parser.add_argument(
-        "--melody-programs",
-        type=programs,
-        default=list(range(32)),
-        metavar="RANGES",
-        help="programs that may be a melody (default: 0-31, as in Magenta)",
-    )
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: all cores)")
-    parser.add_argument("--seed", type=int, default=0, help="of the draw of --max-windows")
-    return run_command("build-dataset", _build_dataset, parser.parse_args(argv))
-
-
-def _build_dataset(arguments: argparse.Namespace) -> None:
-    from musicvae_torch.dataset import build_dataset
-
-    counts = build_dataset(
-        arguments.folder,
-        arguments.out,
-        hop_bars=arguments.hop,
-        max_windows=arguments.max_windows,
-        melody_programs=arguments.melody_programs,
-        workers=arguments.workers,
-        seed=arguments.seed,
-    )
-    windows, used = counts.pop("windows"), counts.pop("used")
-    print(f"{arguments.out}: {windows} windows of {used} songs")
-    for reason, files in counts.most_common():
-        print(f"left out: {files} files: {reason}")
-
-
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments that every training command has."""
     parser.add_argument("data", type=Path, metavar="DATA.h5", help="made by build-dataset")
     parser.add_argument(
-        "--validation", type=Path, required=True, metavar="DATA.h5", help="songs of their own"
+        "--validation",
+        type=Path,
+        metavar="DATA.h5",
+        help="songs to validate on (default: those that DATA.h5 has set aside)",
     )
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FOLDER")
     parser.add_argument(
@@ -149,8 +107,8 @@ def train_main(argv: Sequence[str] | None = None) -> int:
         prog="train-musicvae",
         description="Train a MusicVAE of trios on a data set of build-dataset. Stop it with "
         "Ctrl-C whenever you like: the same command goes on where it stopped.",
-        epilog="example: train-musicvae train.h5 --validation validation.h5 -o my_trio "
-        "--encoder 256 --decoder 256 --latent 256",
+        epilog="example: train-musicvae data.h5 -o my_trio --encoder 256 --decoder 256 "
+        "--latent 256",
     )
     add_training_arguments(parser)
     parser.add_argument("--config", default="hier-trio_16bar", help="kind of model")
@@ -210,22 +168,29 @@ def evaluate_main(argv: Sequence[str] | None = None) -> int:
         prog="evaluate-musicvae",
         description="Share of the steps that a trio model gives back right, part by part, beside "
         "what needs no model.",
-        epilog="example: evaluate-musicvae my_trio validation.h5",
+        epilog="example: evaluate-musicvae my_trio data.h5",
     )
     parser.add_argument("musicvae", type=Path, metavar="FOLDER", help="checkpoint of a trio")
     parser.add_argument("data", type=Path, metavar="DATA.h5", help="made by build-dataset")
+    parser.add_argument(
+        "--split",
+        choices=["train", "validation", "all"],
+        help="which songs (default: those set aside to validate on, if any, else all)",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     return run_command("evaluate-musicvae", _evaluate, parser.parse_args(argv))
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from musicvae_torch.dataset import read_dataset
+    from musicvae_torch.dataset.format import has_split, read_dataset
     from musicvae_torch.devices import pick_device
     from musicvae_torch.evaluation import accuracy_table, baseline_accuracy, reconstruction_accuracy
     from musicvae_torch.model import MusicVAE
 
     model = MusicVAE.from_pretrained(arguments.musicvae, pick_device(arguments.device))
-    tokens = read_dataset(arguments.data).tokens
+    split = arguments.split or ("validation" if has_split(arguments.data) else "all")
+    shape = (model.config.max_seq_len, len(model.config.output_depths))
+    tokens = read_dataset(arguments.data, None if split == "all" else split, shape=shape).tokens
     rows = reconstruction_accuracy(model, tokens, progress=True) | baseline_accuracy(tokens)
-    print(f"{len(tokens)} windows of {arguments.data}")
+    print(f"{len(tokens)} windows of {arguments.data} ({split})")
     print(accuracy_table(rows))

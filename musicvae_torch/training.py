@@ -25,7 +25,7 @@ from torch.distributions import Normal, kl_divergence
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from musicvae_torch.config import MusicVAEConfig
-from musicvae_torch.dataset import Windows, read_dataset, training_batches
+from musicvae_torch.dataset import Windows, coded_batches, read_sides, training_batches
 from musicvae_torch.devices import pick_device
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.trio import PARTS
@@ -164,19 +164,23 @@ class MusicVAETraining(ScheduledTraining):
 
 
 class _TrainingStream(IterableDataset):
-    """Batches from the one that the trainer's step counter stands at."""
+    """Batches from the one that the trainer's step counter stands at; with their stored codes
+    where there are some, and no window is shifted."""
 
     def __init__(self, module: WindowsDataModule, windows: Windows) -> None:
         self.module = module
         self.windows = windows
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self) -> Iterator[Tensor | list[Tensor]]:
         trainer, options = self.module.trainer, self.module.options
         start = trainer.global_step if trainer else 0
+        if self.windows.code_mean is not None and not options.max_transpose:
+            for arrays in coded_batches(self.windows, options.batch_size, options.seed, start):
+                yield [torch.from_numpy(array) for array in arrays]
         batches = training_batches(
             self.windows, options.batch_size, options.max_transpose, options.seed, start
         )
-        return map(torch.from_numpy, batches)
+        yield from map(torch.from_numpy, batches)
 
 
 class WindowsDataModule(lightning.LightningDataModule):
@@ -192,8 +196,10 @@ class WindowsDataModule(lightning.LightningDataModule):
         return DataLoader(_TrainingStream(self, self.training), batch_size=None)
 
     def val_dataloader(self) -> DataLoader:
-        tokens = torch.from_numpy(self.validation.tokens.astype("int64"))
-        return DataLoader(TensorDataset(tokens), batch_size=self.options.batch_size)
+        windows = self.validation
+        columns = [windows.tokens.astype("int64"), windows.code_mean, windows.code_stddev]
+        tensors = [torch.from_numpy(column) for column in columns if column is not None]
+        return DataLoader(TensorDataset(*tensors), batch_size=self.options.batch_size)
 
 
 class _KeepLast(Checkpoint):
@@ -290,7 +296,7 @@ def _check_resumable(path: Path, module: lightning.LightningModule) -> None:
 
 def train_musicvae(
     data: str | Path,
-    validation: str | Path,
+    validation: str | Path | None,
     out: str | Path,
     config: MusicVAEConfig,
     options: TrainingOptions,
@@ -302,7 +308,8 @@ def train_musicvae(
     """Train a MusicVAE and write the best of it, by validation, as a checkpoint folder.
 
     Args:
-        data, validation: data sets of build-dataset, of different songs.
+        data, validation: data sets of build-dataset, of different songs; without the second,
+            the songs that `data` has set aside.
         out: folder for the result.
         config: sizes of the model.
         options: how to train.
@@ -317,7 +324,8 @@ def train_musicvae(
         DatasetError: a data set cannot be read.
         KeyboardInterrupt: stopped; the same call goes on.
     """
-    windows = WindowsDataModule(read_dataset(data), read_dataset(validation), options)
+    sides = read_sides(data, validation, shape=(config.max_seq_len, len(PARTS)))
+    windows = WindowsDataModule(*sides, options)
     lightning.seed_everything(options.seed, verbose=False)
     module = MusicVAETraining(config, options)
     best = fit(module, windows, options, work or f"{out}.training", device)

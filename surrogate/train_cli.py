@@ -15,8 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Train a surrogate encoder: it hears a melody and predicts the latent that a "
         "MusicVAE's encoder gives the whole trio. Stop it with Ctrl-C whenever you like: the "
         "same command goes on where it stopped.",
-        epilog="example: train-surrogate train.h5 --validation validation.h5 "
-        "--musicvae my_trio -o my_surrogate",
+        epilog="example: train-surrogate data.h5 --musicvae my_trio -o my_surrogate",
     )
     add_training_arguments(parser)
     parser.add_argument(

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from musicvae_torch.dataset import read_dataset
+from musicvae_torch.dataset import read_sides
+from musicvae_torch.dataset.codes import weights_sha256
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.trio import PARTS
 from musicvae_torch.training import (
@@ -28,8 +29,8 @@ class SurrogateTraining(ScheduledTraining):
     """Brings the surrogate's distribution, given the melody, close to the trio's posterior.
 
     The loss is the KL divergence from posterior to prediction, summed over the latent. Batches
-    are (batch, steps, parts) tokens; the posterior is computed as they come, so that windows may
-    be transposed at random.
+    are (batch, steps, parts) tokens, whose posterior is computed as they come, so that windows
+    may be transposed at random; or these with the posterior's mean and stddev.
     """
 
     def __init__(
@@ -43,20 +44,24 @@ class SurrogateTraining(ScheduledTraining):
     def on_fit_start(self) -> None:
         self._musicvae[0].to(self.device)
 
-    def predict(self, tokens: Tensor) -> tuple[Normal, Normal]:
+    def predict(self, tokens: Tensor, *codes: Tensor) -> tuple[Normal, Normal]:
         """The trio's posterior, and what the surrogate makes of the melody alone."""
-        with torch.no_grad():
-            posterior = self._musicvae[0].encode(tokens)
+        if codes:
+            posterior = Normal(*codes, validate_args=False)
+        else:
+            with torch.no_grad():
+                posterior = self._musicvae[0].encode(tokens)
         return posterior, self.surrogate(tokens[..., 0])
 
-    def training_step(self, tokens: Tensor, _: int) -> Tensor:
-        loss = kl_divergence(*self.predict(tokens)).sum(-1).mean()
+    def training_step(self, batch: Tensor | list[Tensor], _: int) -> Tensor:
+        tensors = [batch] if isinstance(batch, Tensor) else batch
+        loss = kl_divergence(*self.predict(*tensors)).sum(-1).mean()
         self.log("train/kl", loss, prog_bar=True)
         return loss
 
     def validation_step(self, batch: list[Tensor], _: int) -> None:
         tokens = batch[0]
-        posterior, predicted = self.predict(tokens)
+        posterior, predicted = self.predict(*batch)
         scores = {
             "val/kl": kl_divergence(posterior, predicted).sum(-1).mean(),
             "val/kl_of_prior": standard_normal_kl(posterior).mean(),
@@ -76,7 +81,7 @@ class SurrogateTraining(ScheduledTraining):
 
 def train_surrogate(
     data: str | Path,
-    validation: str | Path,
+    validation: str | Path | None,
     musicvae: str | Path,
     out: str | Path,
     options: TrainingOptions,
@@ -89,7 +94,9 @@ def train_surrogate(
     """Train a surrogate of the trio in folder `musicvae` and write it to folder `out`.
 
     Args:
-        data, validation: data sets of build-dataset, of different songs.
+        data, validation: data sets of build-dataset, of different songs; without the second,
+            the songs that `data` has set aside. Codes of `musicvae` that they hold are used where
+            windows are not shifted.
         musicvae: checkpoint folder of a trio.
         out: folder for the result.
         options: how to train.
@@ -104,7 +111,13 @@ def train_surrogate(
         KeyboardInterrupt: stopped; the same call goes on.
     """
     trio = MusicVAE.from_pretrained(musicvae)
-    windows = WindowsDataModule(read_dataset(data), read_dataset(validation), options)
+    sides = read_sides(
+        data,
+        validation,
+        shape=(trio.config.max_seq_len, len(PARTS)),
+        codes_of=weights_sha256(musicvae),
+    )
+    windows = WindowsDataModule(*sides, options)
     config = SurrogateConfig(
         max_seq_len=trio.config.max_seq_len,
         input_depth=trio.config.output_depths[0],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import fields, replace
 from typing import Any
 
 from musicvae_torch.config import ConfigError, MusicVAEConfig, get_config
@@ -24,7 +25,12 @@ _FAMILIES: tuple[tuple[Mapping[str, Any], Callable[..., Converter]], ...] = (
 
 
 def get_converter(
-    config: str | MusicVAEConfig, mode: str = "eval", seed: int | None = None
+    config: str | MusicVAEConfig,
+    mode: str = "eval",
+    seed: int | None = None,
+    *,
+    hop_bars: int | None = None,
+    melody_programs: Collection[int] | None = None,
 ) -> Converter:
     """MIDI ↔ arrays for a config.
 
@@ -33,17 +39,38 @@ def get_converter(
         mode: "eval"; "train" shifts and draws at random what Magenta does in training; "infer"
             differs for grooves alone, which then take other drum kits.
         seed: of mode "train", and of the dropped notes of grooves.
+        hop_bars: bars from one trio to the next; None: Magenta's 1.
+        melody_programs: programs that may be a melody, for melodies and trios; None: Magenta's.
 
     Raises:
-        ConfigError: no such config, or one whose `base` is none of Magenta's.
+        ConfigError: no such config, one whose `base` is none of Magenta's, or one that does not
+            know an option that is given.
         ValueError: no such mode.
     """
     if isinstance(config, str):
         config = get_config(config)
     for rules, family in _FAMILIES:
         if config.base in rules:
-            return family(rules[config.base], config.max_seq_len, mode, seed)
+            own = _with_options(config, rules[config.base], hop_bars, melody_programs)
+            return family(own, config.max_seq_len, mode, seed)
     raise ConfigError(
         f"config {config.name!r}: nothing is known of MIDI for {config.base!r}; "
         "set `base` to the Magenta config whose rules hold"
     )
+
+
+def _with_options(
+    config: MusicVAEConfig,
+    rules: Any,
+    hop_bars: int | None,
+    melody_programs: Collection[int] | None,
+) -> Any:
+    if hop_bars is not None and hop_bars < 1:
+        raise ValueError(f"hop_bars must be at least 1, not {hop_bars}")
+    options: dict[str, Any] = {"hop_bars": hop_bars}
+    options["melody_programs"] = None if melody_programs is None else frozenset(melody_programs)
+    chosen = {name: value for name, value in options.items() if value is not None}
+    unknown = sorted(set(chosen) - {field.name for field in fields(rules)})
+    if unknown:
+        raise ConfigError(f"config {config.name!r} has no option {unknown[0]!r}")
+    return replace(rules, **chosen)

@@ -14,7 +14,7 @@ import numpy as np
 import pretty_midi
 
 from musicvae_torch.notes.midi import Part, Song, parts_to_midi
-from musicvae_torch.notes.quantize import DEFAULT_QPM, Section, common_time_sections
+from musicvae_torch.notes.quantize import DEFAULT_QPM, Section
 from musicvae_torch.notes.stretches import (
     MAX_STEPS,
     bar_line_after,
@@ -113,12 +113,19 @@ class DrumsConverter(Converter):
 
         A bar without hits ends a stretch; windows lie within one, a bar apart.
         """
-        return [self._section_windows(section) for section in common_time_sections(song)]
+        return [self._section_windows(section) for section in self.sections(song)]
+
+    def missing_parts(self, section: Section) -> list[str]:
+        return [] if self._hits(section.notes).any() else ["drums"]
+
+    def _hits(self, notes: np.ndarray) -> np.ndarray:
+        """(notes,) bool: of drums that the config knows."""
+        hits = notes["is_drum"] & (notes["velocity"] > 0)
+        return hits & (self._class_of_pitch[notes["pitch"]] >= 0)
 
     def _section_windows(self, section: Section) -> list[Window]:
         notes = section.notes
-        hits = notes["is_drum"] & (notes["velocity"] > 0)
-        hits &= self._class_of_pitch[notes["pitch"]] >= 0
+        hits = self._hits(notes)
         order = np.argsort(section.start_steps[hits], kind="stable")
         starts, pitches = section.start_steps[hits][order], notes["pitch"][hits][order]
         tracks = tuple(np.unique(notes["instrument"][hits]).tolist())

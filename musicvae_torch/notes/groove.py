@@ -78,6 +78,8 @@ class GrooveConverter(Converter):
     played on; "infer" knows the 63 of the drum configs' nine classes.
     """
 
+    token_dtype = np.float32
+
     def __init__(
         self, rules: GrooveRules, steps: int, mode: str = "eval", seed: int | None = None
     ) -> None:
@@ -106,9 +108,9 @@ class GrooveConverter(Converter):
         Raises:
             MidiError: a pitch is of no drum, or the song is absurdly long.
         """
-        section = steady_section(song)
-        if section is None or section.steps_per_bar != STEPS_PER_BAR or not len(section.notes):
+        if not (found := self.sections(song)) or not len(song.notes):
             return []
+        (section,) = found
         played = _played(section, self._drums_hit(section.notes))
         tokens = played.reshape(-1, ROW).astype(np.float32)
         if self.rules.max_note_dropout:
@@ -128,6 +130,11 @@ class GrooveConverter(Converter):
                 for first in range(0, len(tokens) - self.steps + 1, self.steps)
             ]
         ]
+
+    def sections(self, song: Song) -> list[Section]:
+        """The song itself, where all of it is of one tempo and of 4/4."""
+        section = steady_section(song)
+        return [section] if section and section.steps_per_bar == STEPS_PER_BAR else []
 
     def inputs(self, tokens: np.ndarray) -> np.ndarray:
         rules = self.rules

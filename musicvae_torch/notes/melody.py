@@ -21,7 +21,7 @@ from musicvae_torch.notes.chords import (
     infer_chords,
 )
 from musicvae_torch.notes.midi import Part, Song, parts_to_midi
-from musicvae_torch.notes.quantize import DEFAULT_QPM, Section, common_time_sections, to_steps
+from musicvae_torch.notes.quantize import DEFAULT_QPM, Section, to_steps
 from musicvae_torch.notes.stretches import (
     MAX_STEPS,
     bar_line_after,
@@ -100,12 +100,12 @@ class MelodyRules:
     """What a melody config asks of a window.
 
     Attributes:
-        programs: that may be a melody; None: all.
+        melody_programs: programs that may be a melody; None: all.
         transpose_range: see :class:`Converter`.
         chords: whether windows carry chords.
     """
 
-    programs: frozenset[int] | None = None
+    melody_programs: frozenset[int] | None = None
     transpose_range: int = 0
     chords: bool = False
 
@@ -136,13 +136,22 @@ class MelodyConverter(Converter):
 
         A bar of silence ends a stretch; windows lie within one, a bar apart.
         """
-        return [self._section_windows(section) for section in common_time_sections(song)]
+        return [self._section_windows(section) for section in self.sections(song)]
+
+    def missing_parts(self, section: Section) -> list[str]:
+        melodic = self._melodic(section.notes) & ~section.notes["is_drum"]
+        return [] if melodic.any() else ["melody"]
+
+    def _melodic(self, notes: np.ndarray) -> np.ndarray:
+        """(notes,) bool: of the modelled pitches and of programs that may be a melody."""
+        melodic = (notes["pitch"] >= MIN_PITCH) & (notes["pitch"] <= MAX_PITCH)
+        if self.rules.melody_programs is not None:
+            melodic &= np.isin(notes["program"], list(self.rules.melody_programs))
+        return melodic
 
     def _section_windows(self, section: Section) -> list[Window]:
         notes = section.notes
-        melodic = (notes["pitch"] >= MIN_PITCH) & (notes["pitch"] <= MAX_PITCH)
-        if self.rules.programs is not None:
-            melodic &= np.isin(notes["program"], list(self.rules.programs))
+        melodic = self._melodic(notes)
         if not melodic.any():
             return []
         chords = None

@@ -101,10 +101,14 @@ class MultitrackConverter(Converter):
         with the same program the first of the song comes first; in Magenta, CPython's order of
         a set decides.
         """
-        return [
-            self._section_windows(section, song.pedals)
-            for section in common_time_sections(song, STEPS_PER_QUARTER)
-        ]
+        return [self._section_windows(section, song.pedals) for section in self.sections(song)]
+
+    @property
+    def window_bars(self) -> int:
+        return 1
+
+    def sections(self, song: Song) -> list[Section]:
+        return common_time_sections(song, STEPS_PER_QUARTER)
 
     def _section_windows(self, section: Section, pedals: np.ndarray) -> list[Window]:
         notes, end = sustain(section, pedals)

@@ -16,7 +16,7 @@ import pretty_midi
 from musicvae_torch.notes.drums import drum_notes, drum_tokens
 from musicvae_torch.notes.melody import melody_notes, melody_tokens
 from musicvae_torch.notes.midi import Part, Song, parts_to_midi
-from musicvae_torch.notes.quantize import DEFAULT_QPM, Section, common_time_sections
+from musicvae_torch.notes.quantize import DEFAULT_QPM, Section
 from musicvae_torch.notes.vocabulary import (
     BASS_PROGRAMS,
     DRUM_DEPTH,
@@ -65,7 +65,11 @@ class TrioConverter(Converter):
     def song_windows(self, song: Song) -> list[list[Window]]:
         """Every window of 4/4 in which a melody, a bass and a drum track all play, in order of
         tracks (all combinations of the three), then bar."""
-        return [self._section_windows(section) for section in common_time_sections(song)]
+        return [self._section_windows(section) for section in self.sections(song)]
+
+    def missing_parts(self, section: Section) -> list[str]:
+        tracks = _tracks_by_part(section, self.rules.melody_programs)
+        return [part for part, members in zip(PARTS, tracks, strict=True) if not members]
 
     def _section_windows(self, section: Section) -> list[Window]:
         bars = min(-(-section.steps // STEPS_PER_BAR), MAX_BARS)

@@ -16,7 +16,8 @@ import numpy as np
 import pretty_midi
 
 from musicvae_torch.notes.midi import Song, load_song, transpose_song
-from musicvae_torch.notes.quantize import DEFAULT_QPM
+from musicvae_torch.notes.quantize import DEFAULT_QPM, Section, common_time_sections, sections
+from musicvae_torch.notes.vocabulary import STEPS_PER_BAR
 
 MODES = ("train", "eval", "infer")
 
@@ -67,10 +68,12 @@ class Converter(ABC):
     Attributes:
         steps: length of a window.
         mode: one of MODES.
+        token_dtype: of its windows' tokens.
         transpose_range: most semitones, either way, by which a song is shifted in mode "train".
         rng: source of that mode's randomness.
     """
 
+    token_dtype: type = np.int16
     transpose_range = 0
 
     def __init__(self, steps: int, mode: str = "eval", seed: int | None = None) -> None:
@@ -142,6 +145,35 @@ class Converter(ABC):
             for sample, control in zip(samples, controls, strict=True)
         ]
 
+    def why_none(self, song: Song) -> str:
+        """In a few words, why :meth:`song_windows` finds none: "no notes", "metre or tempo" (they
+        leave no stretch that is long enough), "too short", "no melody" and the like (of the
+        stretch that lacks fewest parts), or "no N bars on end"."""
+        if not len(song.notes):
+            return "no notes"
+        if not any(section.steps_per_bar == STEPS_PER_BAR for section in sections(song)):
+            return "metre or tempo"
+        usable = self.sections(song)
+        long = [section for section in usable if _bars(section) >= self.window_bars]
+        if not long:
+            whole = sum(_bars(section) for section in sections(song))
+            return "metre or tempo" if whole >= self.window_bars else "too short"
+        missing = min((self.missing_parts(section) for section in long), key=len)
+        return f"no {missing[0]}" if missing else f"no {self.window_bars} bars on end"
+
+    @property
+    def window_bars(self) -> int:
+        """Length of a window."""
+        return self.steps // STEPS_PER_BAR
+
+    def sections(self, song: Song) -> list[Section]:
+        """The stretches of a song that may hold windows."""
+        return common_time_sections(song)
+
+    def missing_parts(self, section: Section) -> list[str]:
+        """Names of the parts that a window needs and that none of the section's tracks is of."""
+        return []
+
     @abstractmethod
     def song_windows(self, song: Song) -> list[list[Window]]:
         """All windows, grouped by section."""
@@ -165,6 +197,11 @@ class Converter(ABC):
     @abstractmethod
     def from_tokens(self, tokens: np.ndarray, qpm: float = DEFAULT_QPM) -> pretty_midi.PrettyMIDI:
         """(steps, parts) tokens of one window → MIDI."""
+
+
+def _bars(section: Section) -> int:
+    """Bars of four quarters, the last one cut or not."""
+    return -(-section.steps // (4 * section.steps_per_quarter))
 
 
 def _array(values: Any) -> np.ndarray | None:

@@ -1,0 +1,237 @@
+"""The data set's file (HDF5): what it holds, written in runs, read whole or by split.
+
+Of each window: ``tokens`` (windows, steps, parts), as the config's converter has them; ``song``
+(a row of the songs' columns); ``bar`` and ``start`` (in seconds), as in ``notes.windows.Window``;
+``instruments``, the tracks it was made of, -1 where there are fewer than in others;
+``transposition`` in semitones; ``length``, where windows differ in it; and where codes were
+added, ``code_mean`` and ``code_stddev`` (windows, z_size), the encoder's posterior.
+
+Of each song: ``songs``, its path; ``digest`` (16,), a hash of its bytes; ``validation``, whether
+it is set aside to validate on.
+
+Attributes: ``format_version``, ``library_version``, ``config`` and ``options`` as JSON, ``build``
+(a hash of all that decided the content), and with codes ``codes``, JSON that names the model.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from musicvae_torch.config import ConfigError, MusicVAEConfig
+
+FORMAT_VERSION = 1
+SPLITS = ("train", "validation")
+CODE_COLUMNS = ("code_mean", "code_stddev")
+_CHUNK_BYTES = 2**18
+
+
+class DatasetError(ValueError):
+    """A data set that cannot be made or read; one line that names the file."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """A data set, or one split of it, in memory.
+
+    Attributes:
+        tokens: (windows, steps, parts) classes; floats for grooves.
+        song: (windows,) row in `songs`.
+        songs: path of each song, relative to the folder that was read.
+        code_mean, code_stddev: (windows, z_size) posterior, if it was asked for and is there.
+    """
+
+    tokens: np.ndarray
+    song: np.ndarray
+    songs: list[str]
+    code_mean: np.ndarray | None = None
+    code_stddev: np.ndarray | None = None
+
+
+@contextmanager
+def open_dataset(path: str | Path) -> Iterator[h5py.File]:
+    """A data set's file, to be read.
+
+    Raises:
+        DatasetError: it is missing, damaged, or no data set, or found so inside the block.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            version = file.attrs.get("format_version", FORMAT_VERSION)
+            if version != FORMAT_VERSION:
+                raise DatasetError(
+                    f"{path}: format_version is {version}, this library reads {FORMAT_VERSION}"
+                )
+            yield file
+    except DatasetError:
+        raise
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise DatasetError(f"{path}: not a data set of build-dataset ({reason})") from None
+
+
+def read_dataset(
+    path: str | Path,
+    split: str | None = None,
+    *,
+    shape: tuple[int, int] | None = None,
+    codes_of: str | None = None,
+) -> Windows:
+    """Load a data set.
+
+    Args:
+        path: the file.
+        split: "train" or "validation", the windows of those songs alone; None: all.
+        shape: (steps, parts) that the tokens must have; None: any.
+        codes_of: sha256 of a model's weights, whose codes to load if the file has them.
+
+    Raises:
+        DatasetError: the file is missing or is no such data set, or the split is empty.
+    """
+    if split not in (None, *SPLITS):
+        raise ValueError(f"unknown split {split!r}; choose one of: {', '.join(SPLITS)}")
+    with open_dataset(path) as file:
+        songs = [os.fsdecode(song) for song in file["songs"][:]]
+        windows = Windows(tokens=file["tokens"][:], song=file["song"][:], songs=songs)
+        if codes_of is not None and codes_model(file).get("sha256") == codes_of:
+            mean, stddev = (file[name][:] for name in CODE_COLUMNS)
+            windows = replace(windows, code_mean=mean, code_stddev=stddev)
+        aside = file["validation"][:].astype(bool) if split and "validation" in file else None
+    found, wanted = windows.tokens.shape, "steps, parts" if shape is None else f"{shape}"[1:-1]
+    right = len(found) == 3 and (shape is None or found[1:] == shape)
+    if not right or len(windows.song) != found[0]:
+        raise DatasetError(f"{path}: tokens have shape {found}, wanted (n, {wanted})")
+    if split is None:
+        return windows
+    if aside is None:
+        raise DatasetError(
+            f"{path}: was built without validation songs; build it with --validation 0.1, or name "
+            "a data set of other songs with --validation"
+        )
+    windows = _songs_only(windows, aside == (split == "validation"))
+    if not len(windows.tokens):
+        raise DatasetError(f"{path}: no song for {split}; build it with another --validation share")
+    return windows
+
+
+def read_sides(
+    data: str | Path,
+    validation: str | Path | None,
+    *,
+    shape: tuple[int, int] | None = None,
+    codes_of: str | None = None,
+) -> tuple[Windows, Windows]:
+    """What to train and what to validate on: two data sets, or the two splits of one.
+
+    Args:
+        data: the data set to train on.
+        validation: that of other songs; None: those that `data` has set aside.
+        shape, codes_of: as for :func:`read_dataset`.
+
+    Raises:
+        DatasetError: a file is missing or is no such data set, or a side is empty.
+    """
+    read = partial(read_dataset, shape=shape, codes_of=codes_of)
+    if validation is None:
+        return read(data, "train"), read(data, "validation")
+    return read(data), read(validation)
+
+
+def has_split(path: str | Path) -> bool:
+    """Whether a data set has songs set aside to validate on.
+
+    Raises:
+        DatasetError: the file is missing or is no data set.
+    """
+    with open_dataset(path) as file:
+        return "validation" in file
+
+
+def _songs_only(windows: Windows, wanted: np.ndarray) -> Windows:
+    """The windows of the songs that are wanted, (songs,) bool, with their songs renumbered."""
+    kept = wanted[windows.song]
+    mean, stddev = (
+        None if codes is None else codes[kept] for codes in (windows.code_mean, windows.code_stddev)
+    )
+    return Windows(
+        tokens=windows.tokens[kept],
+        song=(np.cumsum(wanted) - 1)[windows.song[kept]],
+        songs=[song for song, keep in zip(windows.songs, wanted, strict=True) if keep],
+        code_mean=mean,
+        code_stddev=stddev,
+    )
+
+
+def codes_model(file: h5py.File) -> dict[str, Any]:
+    """What is known of the model that a data set's codes are of; empty without codes."""
+    known = json.loads(file.attrs["codes"]) if "codes" in file.attrs else {}
+    return known if isinstance(known, dict) else {}
+
+
+def dataset_config(file: h5py.File) -> MusicVAEConfig:
+    """The config of a data set's windows.
+
+    Raises:
+        DatasetError: the file does not say.
+    """
+    try:
+        return MusicVAEConfig.from_dict(json.loads(file.attrs["config"]))
+    except (KeyError, TypeError, ValueError, ConfigError) as error:
+        raise DatasetError(
+            f"{file.filename}: does not say of what config it is ({error})"
+        ) from None
+
+
+class DatasetWriter:
+    """Writes a new data set of known size, run after run.
+
+    Args:
+        file: empty, open for writing.
+        windows: how many there will be.
+        attributes: of the file, beside its version.
+    """
+
+    def __init__(self, file: h5py.File, windows: int, attributes: dict[str, Any]) -> None:
+        self._file = file
+        self._windows = windows
+        self._written = 0
+        file.attrs["format_version"] = FORMAT_VERSION
+        file.attrs.update(attributes)
+
+    def add(self, **columns: np.ndarray) -> None:
+        """The next windows' columns, (n, ...) each; always the same ones."""
+        (count,) = {len(values) for values in columns.values()}
+        for name, values in columns.items():
+            if name not in self._file:
+                self._create(name, values)
+            self._file[name][self._written : self._written + count] = values
+        self._written += count
+
+    def _create(self, name: str, values: np.ndarray) -> None:
+        row = max(values[:1].nbytes, 1)
+        packed: dict[str, Any] = {}
+        if self._windows:
+            packed["chunks"] = (min(max(_CHUNK_BYTES // row, 1), self._windows), *values.shape[1:])
+        if name not in CODE_COLUMNS and self._windows:  # whose bits are noise to a compressor
+            packed |= {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+        self._file.create_dataset(name, (self._windows, *values.shape[1:]), values.dtype, **packed)
+
+    def add_songs(
+        self, songs: list[str], digests: np.ndarray, validation: np.ndarray | None
+    ) -> None:
+        """The songs' columns: paths, (songs, 16) uint8, and (songs,) bool unless there is no
+        split."""
+        names = np.array([os.fsencode(song) for song in songs], object)
+        self._file.create_dataset("songs", data=names, dtype=h5py.string_dtype())
+        self._file["digest"] = digests
+        if validation is not None:
+            self._file["validation"] = validation

@@ -1,0 +1,40 @@
+"""The report of a build: every file that was left out, and why."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from musicvae_torch.files import replacing
+
+
+class SkippedFile(NamedTuple):
+    """A file without windows in the data set; `reason` is the same for like files."""
+
+    path: str
+    reason: str
+    detail: str = ""
+
+
+def report_path(out: Path) -> Path:
+    """Where the report of the data set `out` lies."""
+    return out.with_name(f"{out.name.removesuffix('.h5')}.report.csv")
+
+
+def write_report(path: Path, skipped: Iterable[SkippedFile]) -> None:
+    """Write a table with columns path, reason and detail."""
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
+        table = csv.writer(file)
+        table.writerow(SkippedFile._fields)
+        table.writerows(skipped)
+
+
+def summary(skipped: Iterable[SkippedFile]) -> list[tuple[str, int]]:
+    """Reasons, the commonest first, with their numbers of files."""
+    return Counter(file.reason for file in skipped).most_common()

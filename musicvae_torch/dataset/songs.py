@@ -1,0 +1,206 @@
+"""One MIDI file → the windows that a data set keeps of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.dataset.fingerprints import Fingerprint, fingerprint
+from musicvae_torch.notes.converter import get_converter
+from musicvae_torch.notes.drums import DrumsConverter
+from musicvae_torch.notes.groove import GrooveConverter
+from musicvae_torch.notes.midi import MidiError, Song, load_song, transpose_song
+from musicvae_torch.notes.trio import TRIO_RULES
+from musicvae_torch.notes.vocabulary import STEPS_PER_BAR
+from musicvae_torch.notes.windows import Converter, Window
+
+DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True)
+class WindowOptions:
+    """What to keep of a song.
+
+    Attributes:
+        config: whose windows.
+        mode: of the converter (:func:`musicvae_torch.get_converter`); "train" shifts each song
+            at random by what Magenta does in training.
+        hop_bars: bars from one trio to the next; None: Magenta's 1.
+        melody_programs: programs that may be a melody; None: the config's.
+        max_windows: most windows of a song, drawn at random; None: all.
+        transpositions: further copies of each window, each in another key, drawn at random.
+        max_shift: most semitones, either way, of those.
+        seed: of the draws; those of a song depend on it and on the file's content.
+    """
+
+    config: MusicVAEConfig
+    mode: str = "eval"
+    hop_bars: int | None = None
+    melody_programs: tuple[int, ...] | None = None
+    max_windows: int | None = None
+    transpositions: int = 0
+    max_shift: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        least = {"max_windows": 1, "transpositions": 0, "max_shift": 1, "seed": 0}
+        for name, bound in least.items():
+            value = getattr(self, name)
+            if value is not None and value < bound:
+                raise ValueError(f"{name} must be at least {bound}, not {value}")
+        if self.transpositions > 2 * self.max_shift:
+            raise ValueError(
+                f"{self.transpositions} transpositions of a window are more than the "
+                f"{2 * self.max_shift} that there are within {self.max_shift} semitones"
+            )
+        if self.transpositions and isinstance(self.converter(), DrumsConverter | GrooveConverter):
+            raise ValueError(f"config {self.config.name!r} has drums alone: nothing to transpose")
+
+    def converter(self, seed: int | None = None) -> Converter:
+        """What finds the windows.
+
+        Raises:
+            ConfigError: the config knows no windows, or not one of the options.
+        """
+        return get_converter(
+            self.config,
+            self.mode,
+            seed,
+            hop_bars=self.hop_bars,
+            melody_programs=self.melody_programs,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The options but for the config, as plain JSON data."""
+        options = asdict(self)
+        del options["config"]
+        if self.melody_programs is not None:
+            options["melody_programs"] = sorted(self.melody_programs)
+        return options
+
+
+def default_hop(config: MusicVAEConfig) -> int | None:
+    """Bars of a trio's window, so that windows do not overlap; None for other configs."""
+    return config.max_seq_len // STEPS_PER_BAR if config.base in TRIO_RULES else None
+
+
+@dataclass(frozen=True)
+class SongWindows:
+    """What a data set keeps of a song.
+
+    Attributes:
+        digest: (16,) uint8 hash of the file's bytes.
+        print: what near-duplicates are known by; None where the song is too short for that.
+        tokens: (windows, steps, parts).
+        columns: what else is kept of each window: arrays (windows, ...) by name.
+    """
+
+    digest: np.ndarray
+    print: Fingerprint | None
+    tokens: np.ndarray
+    columns: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file without windows: why in a few words, the same for like files, and in detail."""
+
+    reason: str
+    detail: str = ""
+
+
+def read_windows(path: Path, options: WindowOptions) -> SongWindows | Skipped:
+    """A song's distinct windows, or why it has none."""
+    try:
+        if path.exists() and not path.is_file():  # a pipe, say, which would never end
+            return Skipped("unreadable", "not a regular file")
+        digest = hashlib.blake2b(path.read_bytes(), digest_size=DIGEST_BYTES).digest()
+        song = load_song(path)
+    except OSError as error:
+        return Skipped("unreadable", error.strerror or str(error))
+    except MidiError as error:
+        return Skipped("unreadable", str(error).removeprefix(f"{path}: "))
+    try:
+        return song_windows(song, digest, options)
+    except MidiError as error:
+        return Skipped("unusable notes", str(error))
+
+
+def song_windows(song: Song, digest: bytes, options: WindowOptions) -> SongWindows | Skipped:
+    """As :func:`read_windows`, of a song with that digest.
+
+    Raises:
+        MidiError: Magenta too would fail on the song.
+    """
+    seeds = [options.seed, *np.frombuffer(digest, np.uint32).tolist()]
+    converter = options.converter(seed=seeds[1])
+    rng = np.random.default_rng(seeds)
+    most = converter.transpose_range if options.mode == "train" else 0
+    shift = int(rng.integers(-most, most + 1))
+    kept = _distinct(_windows(converter, song, shift))
+    if not kept:
+        return Skipped(converter.why_none(song))
+    if options.max_windows is not None and len(kept) > options.max_windows:
+        picks = rng.choice(len(kept), options.max_windows, replace=False)
+        kept = [kept[pick] for pick in sorted(picks)]
+    instruments = {track for window in kept for track in window.instruments}
+    shifted = [(window, shift) for window in kept]
+    shifted += _in_other_keys(converter, song, kept, shift, _other_shifts(rng, options))
+    return SongWindows(
+        digest=np.frombuffer(digest, np.uint8),
+        print=fingerprint(song.notes, instruments),
+        tokens=np.stack([window.tokens for window, _ in shifted]),
+        columns=_columns(shifted),
+    )
+
+
+def _windows(converter: Converter, song: Song, shift: int) -> Iterator[Window]:
+    # Not by `to_tensors`, whose own draws would leave no record.
+    for section in converter.song_windows(transpose_song(song, shift) if shift else song):
+        yield from section
+
+
+def _distinct(windows: Iterator[Window]) -> list[Window]:
+    found: dict[bytes, Window] = {}
+    for window in windows:
+        found.setdefault(window.tokens.tobytes(), window)
+    return list(found.values())
+
+
+def _other_shifts(rng: np.random.Generator, options: WindowOptions) -> list[int]:
+    shifts = [n for n in range(-options.max_shift, options.max_shift + 1) if n]
+    return [int(n) for n in rng.permutation(shifts)[: options.transpositions]]
+
+
+def _in_other_keys(
+    converter: Converter, song: Song, kept: list[Window], shift: int, others: list[int]
+) -> Iterator[tuple[Window, int]]:
+    """Those windows once more, with their shifts. One that lies elsewhere when shifted, since
+    notes beyond the pitch range are lost, is left out."""
+    places = {(window.start, window.instruments) for window in kept}
+    for other in others:
+        for window in _windows(converter, song, shift + other):
+            if (window.start, window.instruments) in places:
+                yield window, shift + other
+
+
+def _columns(windows: list[tuple[Window, int]]) -> dict[str, np.ndarray]:
+    width = max(len(window.instruments) for window, _ in windows)
+    instruments = [
+        window.instruments + (-1,) * (width - len(window.instruments)) for window, _ in windows
+    ]
+    columns: dict[str, np.ndarray] = {
+        "bar": np.array([window.bar for window, _ in windows], np.int32),
+        "start": np.array([window.start for window, _ in windows], np.float64),
+        "instruments": np.array(instruments, np.int16),
+        "transposition": np.array([shift for _, shift in windows], np.int8),
+    }
+    if isinstance(windows[0][0].length, np.ndarray):
+        columns["length"] = np.stack([window.length for window, _ in windows]).astype(np.int16)
+    return columns
