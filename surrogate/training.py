@@ -44,10 +44,13 @@ class SurrogateTraining(ScheduledTraining):
     def on_fit_start(self) -> None:
         self._musicvae[0].to(self.device)
 
-    def predict(self, tokens: Tensor, *codes: Tensor) -> tuple[Normal, Normal]:
-        """The trio's posterior, and what the surrogate makes of the melody alone."""
-        if codes:
-            posterior = Normal(*codes, validate_args=False)
+    def predict(
+        self, tokens: Tensor, mean: Tensor | None = None, stddev: Tensor | None = None
+    ) -> tuple[Normal, Normal]:
+        """The trio's posterior, as given or else computed, and what the surrogate makes of the
+        melody alone."""
+        if mean is not None and stddev is not None:
+            posterior = Normal(mean, stddev, validate_args=False)
         else:
             with torch.no_grad():
                 posterior = self._musicvae[0].encode(tokens)

@@ -4,9 +4,9 @@ from musicvae_torch.dataset.batches import coded_batches, training_batches, tran
 from musicvae_torch.dataset.format import DatasetError, Windows, read_dataset, read_sides
 
 __all__ = [
-    "coded_batches",
     "DatasetError",
     "Windows",
+    "coded_batches",
     "read_dataset",
     "read_sides",
     "training_batches",

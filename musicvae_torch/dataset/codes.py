@@ -86,7 +86,8 @@ def add_codes(
     trainer = _trainer(device, devices, nodes, progress, parts)
     if len(batches):
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*does not have many workers.*")
+            for harmless in ("does not have many workers", "infer the batch indices", "LeafSpec"):
+                warnings.filterwarnings("ignore", f".*{harmless}")
             loader = DataLoader(batches, batch_size=None)
             trainer.predict(_Encoder(model), loader, return_predictions=False)
     trainer.strategy.barrier()

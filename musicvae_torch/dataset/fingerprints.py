@@ -17,8 +17,10 @@ from musicvae_torch.notes.vocabulary import DRUM_CLASSES
 
 RUN = 8  # intervals
 DRUM_RUN = 16  # beats
-SAMPLED = 4  # one hash of so many is kept ...
-LEAST = 4  # ... but of a song no fewer than these
+VARIED = 4  # a run of fewer different symbols is a figure that any song may have
+SAMPLED = 32  # one hash of so many is kept ...
+LEAST = 8  # ... but of a song no fewer than these
+FEWEST = 4  # hashes in common that make a copy, unless all are
 MOST_SONGS = 16  # what more songs have in common is an idiom, and no sign of a copy
 
 _CLASS_OF_PITCH = class_of_pitch(DRUM_CLASSES)
@@ -105,8 +107,9 @@ def _runs(symbols: np.ndarray, starts: np.ndarray, lines: np.ndarray, length: in
     # Two bits: nearer, as far, or farther than the one before.
     rhythm = 1 + (distances[1:] > 1.4 * distances[:-1]) - (distances[1:] < distances[:-1] / 1.4)
     words = (symbols * 4 + rhythm).astype(np.uint64)
-    hashes = sliding_window_view(words, length) @ _MULTIPLIERS[:length]
-    hashes = hashes[lines[length + 1 :] == lines[: -length - 1]]
+    runs = sliding_window_view(words, length)[lines[length + 1 :] == lines[: -length - 1]]
+    varied = 1 + np.count_nonzero(np.diff(np.sort(runs, axis=1), axis=1), axis=1) >= VARIED
+    hashes = runs[varied] @ _MULTIPLIERS[:length]
     return (_mixed(hashes) >> np.uint64(32)).astype(np.uint32)
 
 
@@ -123,8 +126,8 @@ def find_copies(
     """Which songs are near-duplicates, and of which.
 
     Songs are taken in order of size, the largest first, and then as they come. One of which at
-    least `share` of the sample is in that of a single song before it, itself no copy, is a copy
-    of it. What MOST_SONGS such songs have is not counted.
+    least `share` of the sample, and no fewer than FEWEST hashes, are in that of a single song
+    before it, itself no copy, is a copy of it. What MOST_SONGS such songs have is not counted.
 
     Args:
         samples: uint32 hashes of all songs, one song's after the other's.
@@ -172,7 +175,7 @@ class _Index:
         places = np.repeat(self._first[buckets] + filled - np.cumsum(filled), filled)
         songs, counts = np.unique(self._songs[places + np.arange(len(places))], return_counts=True)
         best = counts.argmax()
-        return int(songs[best]) if counts[best] >= share * len(buckets) else None
+        return int(songs[best]) if counts[best] >= max(share * len(buckets), FEWEST) else None
 
     def add(self, own: slice, song: int) -> None:
         buckets = self._bucket[own]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from musicvae_torch.dataset.format import DatasetError
-from musicvae_torch.dataset.songs import Skipped, SongWindows
+from musicvae_torch.dataset.songs import DIGEST_BYTES, Skipped, SongWindows
 from musicvae_torch.files import replacing
 
 PART_FILES = 64  # few, so that little is lost or held in memory while one file takes long
@@ -133,7 +133,7 @@ def _arrays(songs: dict[int, SongWindows]) -> dict[str, np.ndarray]:
     samples = [np.empty(0, np.uint32) if p is None else p.sample for p in prints]
     return {
         "files": np.array(list(songs), np.int32),
-        "digests": np.array([song.digest for song in found], np.uint8).reshape(len(found), -1),
+        "digests": np.array([song.digest for song in found], np.uint8).reshape(-1, DIGEST_BYTES),
         "counts": np.array([len(song.tokens) for song in found], np.int32),
         "samples": np.concatenate([np.empty(0, np.uint32), *samples]),
         "sample_counts": np.array([len(sample) for sample in samples], np.int32),

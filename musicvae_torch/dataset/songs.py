@@ -14,8 +14,9 @@ from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.dataset.fingerprints import Fingerprint, fingerprint
 from musicvae_torch.notes.converter import get_converter
 from musicvae_torch.notes.drums import DrumsConverter
+from musicvae_torch.notes.fast_midi import read_song
 from musicvae_torch.notes.groove import GrooveConverter
-from musicvae_torch.notes.midi import MidiError, Song, load_song, transpose_song
+from musicvae_torch.notes.midi import MidiError, Song, transpose_song
 from musicvae_torch.notes.trio import TRIO_RULES
 from musicvae_torch.notes.vocabulary import STEPS_PER_BAR
 from musicvae_torch.notes.windows import Converter, Window
@@ -121,7 +122,7 @@ def read_windows(path: Path, options: WindowOptions) -> SongWindows | Skipped:
         if path.exists() and not path.is_file():  # a pipe, say, which would never end
             return Skipped("unreadable", "not a regular file")
         digest = hashlib.blake2b(path.read_bytes(), digest_size=DIGEST_BYTES).digest()
-        song = load_song(path)
+        song = read_song(path)
     except OSError as error:
         return Skipped("unreadable", error.strerror or str(error))
     except MidiError as error:

@@ -148,7 +148,7 @@ class Converter(ABC):
     def why_none(self, song: Song) -> str:
         """In a few words, why :meth:`song_windows` finds none: "no notes", "metre or tempo" (they
         leave no stretch that is long enough), "too short", "no melody" and the like (of the
-        stretch that lacks fewest parts), or "no N bars on end"."""
+        stretch that lacks fewest parts), or "no N bars on end" that fit."""
         if not len(song.notes):
             return "no notes"
         if not any(section.steps_per_bar == STEPS_PER_BAR for section in sections(song)):
@@ -159,7 +159,9 @@ class Converter(ABC):
             whole = sum(_bars(section) for section in sections(song))
             return "metre or tempo" if whole >= self.window_bars else "too short"
         missing = min((self.missing_parts(section) for section in long), key=len)
-        return f"no {missing[0]}" if missing else f"no {self.window_bars} bars on end"
+        if missing:
+            return f"no {missing[0]}"
+        return f"no {self.window_bars} bars on end" if self.window_bars > 1 else "no bar that fits"
 
     @property
     def window_bars(self) -> int:
