@@ -49,7 +49,7 @@ def map_guarded(
         counts as a crash.
 
     Raises:
-        RuntimeError: a process cannot be started at all.
+        ChildProcessError: a process cannot be started at all.
     """
     pool: _Pool[Task, Result] = _Pool((function, seconds, memory), tasks, workers)
     try:
@@ -134,7 +134,7 @@ class _Pool(Generic[Task, Result]):
         except (OSError, EOFError, pickle.UnpicklingError):
             ready = False
         if not ready and not self._stopped.is_set():
-            raise RuntimeError("a worker process could not be started; its error is above")
+            raise ChildProcessError("a worker process could not be started; its error is above")
         return process
 
 

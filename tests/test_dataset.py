@@ -1,6 +1,6 @@
-"""Data sets: building, reading back, and drawing batches."""
+"""Data sets: reading them, whole or by split, and drawing batches."""
 
-import json
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -11,28 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from musicvae_torch import dataset
 from musicvae_torch.dataset import (
     DatasetError,
     Windows,
-    build_dataset,
+    coded_batches,
     read_dataset,
+    read_sides,
     training_batches,
     transpose,
 )
-from musicvae_torch.notes.trio import to_midi
 from musicvae_torch.notes.vocabulary import DRUM_DEPTH, FIRST_NOTE, MELODY_DEPTH
-
-GOLDEN = Path(__file__).parent / "golden" / "trio_converter"
-NO_TRIO = "no window of melody, bass and drums in 4/4"
-# In the order of their paths, as the data set has them.
-SONGS = {
-    "a/cross_product.mid": 16,
-    "a/deep/er/two_two.midi": 2,
-    "gaps.MID": 10,
-    "plain copy.mid": 5,
-    "plain.mid": 5,
-}
 
 some_tokens = st.tuples(
     st_numpy.arrays(np.uint16, (8, 2), elements=st.integers(0, MELODY_DEPTH - 1)),
@@ -46,147 +34,6 @@ middle_tokens = some_tokens.map(
 )
 shifts = st.integers(-24, 24)
 quick = settings(deadline=None, max_examples=60)
-
-
-def song_of(name: str) -> str:
-    """The golden song that a file of the folder is a copy of."""
-    return Path(name).stem.removesuffix(" copy")
-
-
-@pytest.fixture(scope="module")
-def golden_windows() -> dict[str, np.ndarray]:
-    with np.load(GOLDEN / "golden.npz") as file:
-        return dict(file)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Songs at several depths among files that are none."""
-    folder = tmp_path_factory.mktemp("midi")
-    for name in SONGS:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes((GOLDEN / f"{song_of(name)}.mid").read_bytes())
-    plain = (GOLDEN / "plain.mid").read_bytes()
-    (folder / "short.mid").write_bytes((GOLDEN / "fifteen_bars.mid").read_bytes())
-    (folder / "text.mid").write_text("la la la\n")
-    (folder / "a" / "cut.mid").write_bytes(plain[: len(plain) // 2])
-    (folder / "empty.midi").touch()
-    (folder / "plain.mid.bak").write_bytes(plain)
-    (folder / "README.txt").write_text("not a song\n")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def built(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("built") / "all.h5"
-    build_dataset(folder, out, hop_bars=1, workers=1, progress=False)
-    return out
-
-
-def test_every_file_is_counted_once(folder: Path, tmp_path: Path) -> None:
-    out = tmp_path / "new" / "out.h5"
-    counts = build_dataset(folder, out, hop_bars=1, workers=2, progress=False)
-    assert counts == {
-        "used": len(SONGS),
-        "windows": sum(SONGS.values()),
-        "unreadable": 3,
-        NO_TRIO: 1,
-    }
-    assert list(out.parent.iterdir()) == [out]
-
-
-def test_a_data_set_reads_back(built: Path, golden_windows: dict[str, np.ndarray]) -> None:
-    windows = read_dataset(built)
-    assert windows.songs == list(SONGS)
-    assert windows.tokens.dtype == np.uint16
-    for row, name in enumerate(SONGS):
-        assert np.array_equal(windows.tokens[windows.song == row], golden_windows[song_of(name)])
-
-
-def test_a_data_set_says_where_windows_are_from_and_how_it_was_made(built: Path) -> None:
-    plain = list(SONGS).index("plain.mid")
-    with h5py.File(built) as file:
-        rows = file["song"][:] == plain
-        assert file["bar"][rows].tolist() == [0, 1, 2, 3, 4]
-        assert file["start"][rows].tolist() == pytest.approx([0, 2, 4, 6, 8])
-        assert file["instruments"][rows].tolist() == [[0, 1, 2]] * 5
-        made_with = json.loads(file.attrs["made_with"])
-    assert made_with == {
-        "hop_bars": 1,
-        "max_windows": None,
-        "seed": 0,
-        "melody_programs": list(range(32)),
-    }
-
-
-def test_equal_windows_of_a_song_are_kept_once(tmp_path: Path) -> None:
-    songs = tmp_path / "songs"
-    songs.mkdir()
-    one_bar = np.zeros((16, 3), np.int16)
-    one_bar[0] = [40, 20, 1]
-    to_midi(np.tile(one_bar, (20, 1))).write(str(songs / "monotone.mid"))
-    counts = build_dataset(songs, tmp_path / "out.h5", hop_bars=1, workers=1, progress=False)
-    assert counts == {"used": 1, "windows": 1}
-    (tokens,) = read_dataset(tmp_path / "out.h5").tokens
-    assert np.array_equal(tokens, np.tile(one_bar, (16, 1)))
-
-
-def test_a_few_windows_of_each_song_are_drawn_by_seed(
-    folder: Path, tmp_path: Path, built: Path
-) -> None:
-    def draw(name: str, seed: int) -> Windows:
-        out = tmp_path / name
-        build_dataset(folder, out, hop_bars=1, max_windows=3, seed=seed, workers=1, progress=False)
-        return read_dataset(out)
-
-    first, again, other = draw("1.h5", 1), draw("2.h5", 1), draw("3.h5", 2)
-    assert np.bincount(first.song).tolist() == [min(n, 3) for n in SONGS.values()]
-    assert np.array_equal(first.tokens, again.tokens)
-    assert not np.array_equal(first.tokens, other.tokens)
-    whole = read_dataset(built)
-    for row in range(len(SONGS)):
-        everything = {tokens.tobytes() for tokens in whole.tokens[whole.song == row]}
-        drawn = {tokens.tobytes() for tokens in first.tokens[first.song == row]}
-        assert drawn <= everything
-        assert len(drawn) == min(3, len(everything))
-
-
-@pytest.mark.parametrize(
-    ("files", "reason"),
-    [
-        ([], "no .mid or .midi file at any depth"),
-        (["README.txt"], "no .mid or .midi file at any depth"),
-        (["short.mid", "text.mid"], "2 MIDI files, but no window of a trio in any"),
-    ],
-)
-def test_a_folder_without_trios_is_refused(
-    folder: Path, tmp_path: Path, files: list[str], reason: str
-) -> None:
-    songs = tmp_path / "songs"
-    songs.mkdir()
-    for name in files:
-        (songs / name).write_bytes((folder / name).read_bytes())
-    with pytest.raises(DatasetError) as caught:
-        build_dataset(songs, tmp_path / "out" / "out.h5", workers=1, progress=False)
-    assert str(caught.value) == f"{songs}: {reason}"
-    assert list(tmp_path.iterdir()) == [songs]
-
-
-def test_a_failure_while_writing_leaves_the_old_file(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(path: Path, *_: object) -> None:
-        path.write_bytes(b"half a data set")
-        raise OSError("the disk is full")
-
-    out = tmp_path / "out.h5"
-    out.write_bytes(b"an older data set")
-    monkeypatch.setattr(dataset, "_write", fail)
-    with pytest.raises(OSError, match="the disk is full"):
-        build_dataset(folder, out, workers=1, progress=False)
-    assert list(tmp_path.iterdir()) == [out]
-    assert out.read_bytes() == b"an older data set"
 
 
 def test_reading_files_that_are_no_data_set(tmp_path: Path) -> None:
@@ -205,9 +52,9 @@ def test_reading_files_that_are_no_data_set(tmp_path: Path) -> None:
         ({"songs": None}, "not a data set of build-dataset"),
         ({"songs": np.zeros(2)}, "not a data set of build-dataset"),
         ({"tokens": np.zeros(())}, "not a data set of build-dataset"),
-        ({"tokens": np.zeros((2, 256))}, "tokens have shape (2, 256)"),
-        ({"tokens": np.zeros((2, 32, 3))}, "tokens have shape (2, 32, 3)"),
-        ({"song": np.zeros(3)}, "tokens have shape (2, 256, 3)"),
+        ({"tokens": np.zeros((2, 256))}, "tokens have shape (2, 256), wanted (n, 256, 3)"),
+        ({"tokens": np.zeros((2, 32, 3))}, "tokens have shape (2, 32, 3), wanted (n, 256, 3)"),
+        ({"song": np.zeros(3)}, "tokens have shape (2, 256, 3), wanted"),
     ],
 )
 def test_reading_other_hdf5_files(
@@ -224,7 +71,7 @@ def test_reading_other_hdf5_files(
 
 def refused(path: Path, reason: str) -> None:
     with pytest.raises(DatasetError) as caught:
-        read_dataset(path)
+        read_dataset(path, shape=(256, 3))
     assert str(caught.value).startswith(f"{path}: {reason}")
     assert "\n" not in str(caught.value)
 
@@ -315,3 +162,67 @@ def test_batches_are_transposed_at_random() -> None:
     still = first_batches(windows, 5, max_transpose=0)
     assert (still[:, :, :, :2] == 45).all()
     assert np.array_equal(windows.tokens, marked_windows([3, 4]).tokens)
+
+
+def write(path: Path, **columns: np.ndarray) -> Path:
+    """A data set of 6 windows of 3 songs, the middle one set aside."""
+    content = {
+        "tokens": np.arange(6 * 4 * 3).reshape(6, 4, 3).astype(np.int16),
+        "song": np.array([0, 1, 1, 2, 2, 2]),
+        "songs": np.array([b"a.mid", b"b.mid", b"c.mid"]),
+        "validation": np.array([False, True, False]),
+        "code_mean": np.arange(12.0).reshape(6, 2).astype(np.float32),
+        "code_stddev": np.arange(12.0).reshape(6, 2).astype(np.float32) + 1,
+    }
+    with h5py.File(path, "w") as file:
+        file.attrs["codes"] = '{"sha256": "abc"}'
+        for name, values in (content | columns).items():
+            file[name] = values
+    return path
+
+
+def test_a_split_is_of_whole_songs(tmp_path: Path) -> None:
+    path = write(tmp_path / "data.h5")
+    whole, (train, validation) = read_dataset(path), read_sides(path, None)
+    assert train.songs == ["a.mid", "c.mid"] and validation.songs == ["b.mid"]
+    assert train.song.tolist() == [0, 1, 1, 1] and validation.song.tolist() == [0, 0]
+    assert np.array_equal(train.tokens, whole.tokens[[0, 3, 4, 5]])
+    assert np.array_equal(validation.tokens, whole.tokens[[1, 2]])
+    assert [len(side.tokens) for side in read_sides(path, path)] == [6, 6]
+    with pytest.raises(ValueError, match="unknown split 'test'"):
+        read_dataset(path, "test")
+
+
+def test_codes_are_read_of_the_right_model_alone(tmp_path: Path) -> None:
+    path = write(tmp_path / "data.h5")
+    assert read_dataset(path).code_mean is None
+    assert read_dataset(path, codes_of="abd").code_mean is None
+    windows = read_dataset(path, "validation", codes_of="abc")
+    assert windows.code_mean is not None and windows.code_mean.tolist() == [[2, 3], [4, 5]]
+    assert windows.code_stddev is not None and windows.code_stddev.tolist() == [[3, 4], [5, 6]]
+
+
+def test_a_side_without_songs_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "all.h5", validation=np.ones(3, bool))
+    with pytest.raises(DatasetError, match="no song for train; build it with another --validation"):
+        read_sides(path, None)
+    with h5py.File(path, "a") as file:
+        del file["validation"]
+    with pytest.raises(DatasetError, match="built without validation songs; build it with"):
+        read_sides(path, None)
+
+
+def test_another_version_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "data.h5")
+    with h5py.File(path, "a") as file:
+        file.attrs["format_version"] = 2
+    refused(path, "format_version is 2, this library reads 1")
+
+
+def test_coded_batches_are_the_unshifted_ones() -> None:
+    windows = marked_windows([5, 1, 30])
+    codes = np.arange(36, dtype=np.float32)[:, None]
+    coded = coded_batches(replace(windows, code_mean=codes, code_stddev=-codes), 8, 3, start=2)
+    for plain, (tokens, mean, stddev) in zip(first_batches(windows, 5, max_transpose=0)[2:], coded):
+        assert np.array_equal(tokens, plain)
+        assert np.array_equal(mean[:, 0], tokens[:, 0, 2]) and np.array_equal(stddev, -mean)

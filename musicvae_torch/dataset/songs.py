@@ -60,7 +60,8 @@ class WindowOptions:
                 f"{self.transpositions} transpositions of a window are more than the "
                 f"{2 * self.max_shift} that there are within {self.max_shift} semitones"
             )
-        if self.transpositions and isinstance(self.converter(), DrumsConverter | GrooveConverter):
+        converter = self.converter()
+        if self.transpositions and isinstance(converter, DrumsConverter | GrooveConverter):
             raise ValueError(f"config {self.config.name!r} has drums alone: nothing to transpose")
 
     def converter(self, seed: int | None = None) -> Converter:
