@@ -240,7 +240,7 @@ def test_windows_of_other_configs(
 ) -> None:
     for seed in range(3):
         song(tmp_path / "songs" / f"{seed}.mid", seed)
-    windows = WindowOptions(get_config(config, name="mine"))
+    windows = WindowOptions(get_config(config))
     if config.startswith("groovae"):  # drums alone
         for path in (tmp_path / "songs").iterdir():
             midi = read_midi(path)
@@ -397,7 +397,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("many")
     for number in range(40):
         song(folder / f"{number}.mid", number)
-    for number in range(40, 280):
+    for number in range(40, 200):
         content = (folder / f"{number % 40}.mid").read_bytes()
         (folder / f"{number}.mid").write_bytes(content + b" " * number)  # another digest
     return folder
@@ -407,7 +407,7 @@ def test_a_build_that_is_killed_goes_on(many: Path, tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole.h5", tmp_path / "killed.h5"
     assert start_build(many, whole, 2).wait() == 0
     store = tmp_path / "killed.h5.parts"
-    for finished in (1, 3):
+    for finished in (1, 2):
         process = start_build(many, killed, 1)
         while len(list(store.glob("0*.npz"))) < finished and process.poll() is None:
             time.sleep(0.01)
@@ -415,7 +415,7 @@ def test_a_build_that_is_killed_goes_on(many: Path, tmp_path: Path) -> None:
         assert process.wait() == -signal.SIGKILL
     assert not killed.exists()
     before = {path: path.stat().st_mtime_ns for path in store.glob("0*.npz")}
-    assert 3 <= len(before) < 5
+    assert 2 <= len(before) < 4
     assert start_build(many, killed, 2).wait() == 0
     assert columns(killed) == columns(whole)
     assert report_path(killed).read_bytes() == report_path(whole).read_bytes()
@@ -449,7 +449,7 @@ def test_a_stopped_build_goes_on_with_the_same_alone(
 def test_a_damaged_part_is_named(many: Path, tmp_path: Path) -> None:
     store = PartStore(tmp_path / "parts", {})
     store.path(0).write_bytes(b"PK\x03\x04 cut")
-    with pytest.raises(DatasetError, match="000000.npz: damaged .* delete it"):
+    with pytest.raises(DatasetError, match=r"000000.npz: damaged .* delete it"):
         store.read(0)
 
 
@@ -508,7 +508,7 @@ def test_copies_are_on_the_side_of_their_original(many: Path, tmp_path: Path) ->
     sides = [read_dataset(tmp_path / "out.h5", split) for split in ("train", "validation")]
     tunes = [{int(Path(name).stem) % 40 for name in side.songs} for side in sides]
     assert tunes[0] and tunes[1] and not tunes[0] & tunes[1]
-    assert sum(len(side.songs) for side in sides) == 280
+    assert sum(len(side.songs) for side in sides) == 200
 
 
 def test_reading_a_file_says_why_it_has_no_windows(tmp_path: Path) -> None:

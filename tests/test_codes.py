@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -193,9 +194,12 @@ def test_a_surrogate_is_trained_on_stored_codes(
     add_codes(own / "data.h5", own / "model", device="cpu", progress=False)
     encoded = []
     encode = MusicVAE.encode
-    monkeypatch.setattr(
-        MusicVAE, "encode", lambda *arguments: encoded.append(1) or encode(*arguments)
-    )
+
+    def counted(*arguments: Any) -> Any:
+        encoded.append(1)
+        return encode(*arguments)
+
+    monkeypatch.setattr(MusicVAE, "encode", counted)
     stored = trained("stored")
     assert bool(encoded) == encodings
     for name, values in computed.items():

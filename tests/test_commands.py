@@ -19,6 +19,9 @@ COMMANDS = {
     "accompany",
     "convert-weights",
     "build-dataset",
+    "encode-dataset",
+    "export-dataset",
+    "import-dataset",
     "train-musicvae",
     "evaluate-musicvae",
     "train-surrogate",
@@ -53,12 +56,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("readme")
     for name in ("examples", "tests"):
         (folder / name).symlink_to(ROOT / name)
-    for split in ("train", "validation"):
-        shutil.copytree(
-            ROOT / "tests/golden/trio_converter",
-            folder / "midi" / split,
-            ignore=shutil.ignore_patterns("*.npz", "*.py"),
-        )
+    shutil.copytree(
+        ROOT / "tests/golden/trio_converter",
+        folder / "midi",
+        ignore=shutil.ignore_patterns("*.npz", "*.py"),
+    )
     return folder
 
 
@@ -109,6 +111,15 @@ def test_demo_as_make_runs_it(tmp_path: Path) -> None:
         ("accompany tune.mid -o o.mid --device tpu9", "accompany: device 'tpu9' cannot be used"),
         ("accompany tune.mid -o o.mid --musicvae .", "accompany: .: no checkpoint here"),
         ("build-dataset empty -o o.h5", "build-dataset: empty: no .mid or .midi file"),
+        ("build-dataset empty -o o.h5 --config x", "build-dataset: unknown config 'x'"),
+        ("build-dataset . -o o.h5 --validation 2", "build-dataset: validation must be a share"),
+        ("build-dataset . -o o.h5 --musicvae empty", "build-dataset: empty: no checkpoint here"),
+        ("build-dataset . -o o.h5 --config groovae_4bar --hop 2", "build-dataset: config 'groovae"),
+        ("encode-dataset text.mid --musicvae empty", "encode-dataset: empty: no checkpoint here"),
+        ("export-dataset text.mid -o o.h5", "export-dataset: text.mid: not a data set"),
+        ("export-dataset text.mid -o o.h5 --columns x", "export-dataset: unknown column 'x'"),
+        ("import-dataset text.mid -o o.h5", "import-dataset: text.mid: not readable as HDF5"),
+        ("evaluate-musicvae empty text.mid", "evaluate-musicvae: empty: no checkpoint here"),
         ("train-musicvae text.mid --validation text.mid -o o", "train-musicvae: text.mid: not a"),
         (
             "train-surrogate t.h5 --validation t.h5 --musicvae nowhere -o o",

@@ -223,6 +223,7 @@ def test_coded_batches_are_the_unshifted_ones() -> None:
     windows = marked_windows([5, 1, 30])
     codes = np.arange(36, dtype=np.float32)[:, None]
     coded = coded_batches(replace(windows, code_mean=codes, code_stddev=-codes), 8, 3, start=2)
-    for plain, (tokens, mean, stddev) in zip(first_batches(windows, 5, max_transpose=0)[2:], coded):
+    for plain in first_batches(windows, 5, max_transpose=0)[2:]:
+        tokens, mean, stddev = next(coded)
         assert np.array_equal(tokens, plain)
         assert np.array_equal(mean[:, 0], tokens[:, 0, 2]) and np.array_equal(stddev, -mean)

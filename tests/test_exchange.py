@@ -113,7 +113,7 @@ def two_hot() -> np.ndarray:
         ({}, "has none of the columns melody, bass"),
         (
             {"melody": np.zeros((2, 32, 90))},
-            r"column melody has shape \(2, 32, 90\), wanted \(2, 256",
+            r"melody has shape \(2, 32, 90\), wanted \(2, 25",
         ),
         ({"melody": np.zeros(())}, r"column melody has shape \(\), wanted"),
         ({"melody": np.zeros((0, 256, 90))}, "of at least one"),
