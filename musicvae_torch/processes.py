@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from queue import Queue
+from queue import Empty, Queue
 from threading import Event, Lock, Thread
 from typing import Any, Generic, TypeVar
 
@@ -87,9 +88,11 @@ class _Pool(Generic[Task, Result]):
 
     def stop(self) -> None:
         self._stopped.set()
-        for process in list(self._processes.values()):
-            process.kill()
-            process.wait()
+        while any(thread.is_alive() for thread in self._threads):
+            for process in list(self._processes.values()):
+                process.kill()
+            with suppress(Empty):  # where threads may wait to put more
+                self._answers.get(timeout=0.05)
 
     def _work(self, number: int) -> None:
         try:
@@ -99,11 +102,11 @@ class _Pool(Generic[Task, Result]):
                 if task is self:
                     break
                 self._answers.put((task, self._ask(number, task)))  # type: ignore[arg-type]
-            if number in self._processes:
-                self._processes.pop(number).kill()
             self._answers.put(None)
         except Exception as error:
             self._answers.put(error)
+        finally:
+            self._end(number)
 
     def _ask(self, number: int, task: Any) -> Any:
         process = self._processes.get(number) or self._start(number)
@@ -113,9 +116,7 @@ class _Pool(Generic[Task, Result]):
             process.stdin.flush()
             return pickle.load(process.stdout)
         except (OSError, EOFError, pickle.UnpicklingError):
-            del self._processes[number]
-            process.kill()
-            status = process.wait()
+            status = self._end(number)
         return Failure("timed out" if status == _TIMED_OUT else f"exit status {status}")
 
     def _start(self, number: int) -> subprocess.Popen[bytes]:
@@ -136,6 +137,17 @@ class _Pool(Generic[Task, Result]):
         if not ready and not self._stopped.is_set():
             raise ChildProcessError("a worker process could not be started; its error is above")
         return process
+
+    def _end(self, number: int) -> int | None:
+        """The exit status of a thread's process, if it has one."""
+        if number not in self._processes:
+            return None
+        process = self._processes.pop(number)
+        process.kill()
+        for pipe in (process.stdin, process.stdout):
+            with suppress(OSError):  # of what it was still to read
+                pipe.close()  # type: ignore[union-attr]
+        return process.wait()
 
 
 def serve() -> None:

@@ -119,7 +119,8 @@ def build_dataset(folder: str | Path, out: str | Path, options: BuildOptions) ->
             f"in any ({', '.join(f'{count} {reason}' for reason, count in summary(skipped))})"
         )
     with replacing(out) as path, h5py.File(path, "w") as file:
-        merge.write(file, {"library_version": __version__, "build": key})
+        made = {"library_version": __version__, "build": key}
+        merge.write(file, made, options.progress)
     write_report(report_path(out), skipped)
     store.remove()
     validation = 0 if merge.validation is None else int(merge.validation.sum())

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import h5py
 import numpy as np
+from tqdm import tqdm
 
 from musicvae_torch.dataset.fingerprints import find_copies
 from musicvae_torch.dataset.format import DatasetWriter
@@ -85,7 +86,7 @@ class Merge:
         ]
         return sorted(found, key=lambda skipped: skipped.path)
 
-    def write(self, file: h5py.File, attributes: dict[str, str]) -> None:
+    def write(self, file: h5py.File, attributes: dict[str, str], progress: bool) -> None:
         """Fill an empty file; `attributes` are added to those that say how it was made."""
         options = self._options
         made = {
@@ -94,7 +95,8 @@ class Merge:
         }
         writer = DatasetWriter(file, self.windows, attributes | made)
         row, first = 0, 0
-        for part in self._read():
+        parts = tqdm(self._read(), "writing", len(self._parts), disable=None if progress else True)
+        for part in parts:
             kept = self._kept[first : first + len(part.files)]
             first += len(kept)
             if kept.any():

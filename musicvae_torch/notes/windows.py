@@ -151,12 +151,9 @@ class Converter(ABC):
         stretch that lacks fewest parts), or "no N bars on end" that fit."""
         if not len(song.notes):
             return "no notes"
-        if not any(section.steps_per_bar == STEPS_PER_BAR for section in sections(song)):
-            return "metre or tempo"
-        usable = self.sections(song)
-        long = [section for section in usable if _bars(section) >= self.window_bars]
+        long = [s for s in self.sections(song) if _bars(s) >= self.window_bars]
         if not long:
-            whole = sum(_bars(section) for section in sections(song))
+            whole = sum(map(_bars, sections(song)))
             return "metre or tempo" if whole >= self.window_bars else "too short"
         missing = min((self.missing_parts(section) for section in long), key=len)
         if missing:
