@@ -119,7 +119,8 @@ def _build(arguments: argparse.Namespace) -> None:
             seed=arguments.seed,
         ),
         validation=arguments.validation,
-        duplicate_share=None if arguments.keep_duplicates else arguments.duplicate_share,
+        duplicate_share=arguments.duplicate_share,
+        keep_duplicates=arguments.keep_duplicates,
         workers=arguments.workers,
         seconds=arguments.timeout,
     )

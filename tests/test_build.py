@@ -144,6 +144,7 @@ def test_a_data_set_says_where_windows_are_from_and_how_it_was_made(
         "seed": 0,
         "validation": 0,
         "duplicate_share": 0.5,
+        "keep_duplicates": False,
     }
 
 
@@ -162,7 +163,7 @@ def test_a_data_set_that_is_there_is_left_alone(folder: Path, tmp_path: Path) ->
     again = build_dataset(folder, out, OPTIONS)
     assert (again.windows, again.songs) == (first.windows, first.songs) and again.report is None
     assert out.stat().st_mtime_ns == seen
-    assert build_dataset(folder, out, replace(OPTIONS, duplicate_share=None)).report is not None
+    assert build_dataset(folder, out, replace(OPTIONS, keep_duplicates=True)).report is not None
     assert out.stat().st_mtime_ns != seen
 
 
@@ -377,7 +378,7 @@ from musicvae_torch.dataset.build import BuildOptions, build_dataset
 from musicvae_torch.dataset.songs import WindowOptions
 options = BuildOptions(
     WindowOptions(get_config("hier-trio_16bar")), workers=int(sys.argv[3]), progress=False,
-    duplicate_share=None,
+    keep_duplicates=True,
 )
 build_dataset(sys.argv[1], sys.argv[2], options)
 status = open("/proc/self/status").read()
@@ -446,6 +447,24 @@ def test_a_stopped_build_goes_on_with_the_same_alone(
         build_dataset(many, out, OPTIONS)
 
 
+def test_what_a_finished_build_left_is_removed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out.h5"
+    with monkeypatch.context() as patched:
+        patched.setattr(PartStore, "remove", stop)
+        with pytest.raises(KeyboardInterrupt):
+            build_dataset(folder, out, OPTIONS)
+    before = out.read_bytes()
+    assert (tmp_path / "out.h5.parts").exists()
+    build_dataset(folder, out, OPTIONS)
+    assert {path.name for path in tmp_path.iterdir()} == {"out.h5", "out.report.csv"}
+    assert out.read_bytes() == before
+
+
 def test_a_damaged_part_is_named(many: Path, tmp_path: Path) -> None:
     store = PartStore(tmp_path / "parts", {})
     store.path(0).write_bytes(b"PK\x03\x04 cut")
@@ -480,7 +499,7 @@ def test_near_duplicates_are_left_out(tmp_path: Path) -> None:
     assert result.songs == 3 and reasons(tmp_path / "out.h5") == {
         "a.mid": ("duplicate", "of b.mid")
     }
-    every = replace(OPTIONS, duplicate_share=None)
+    every = replace(OPTIONS, keep_duplicates=True)
     assert build_dataset(songs, tmp_path / "all.h5", every).songs == 4
 
 
@@ -503,7 +522,7 @@ def test_songs_validate_by_their_content(tmp_path: Path) -> None:
 
 
 def test_copies_are_on_the_side_of_their_original(many: Path, tmp_path: Path) -> None:
-    options = replace(OPTIONS, validation=0.5, duplicate_share=None)
+    options = replace(OPTIONS, validation=0.5, keep_duplicates=True)
     build_dataset(many, tmp_path / "out.h5", options)
     sides = [read_dataset(tmp_path / "out.h5", split) for split in ("train", "validation")]
     tunes = [{int(Path(name).stem) % 40 for name in side.songs} for side in sides]

@@ -46,7 +46,7 @@ def data_set(out: Path, config: MusicVAEConfig, songs: str = "trio_converter") -
     build_dataset(
         GOLDEN / songs,
         out,
-        BuildOptions(options, validation=0.4, duplicate_share=None, workers=2, progress=False),
+        BuildOptions(options, validation=0.4, keep_duplicates=True, workers=2, progress=False),
     )
     return out
 

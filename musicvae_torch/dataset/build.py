@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,6 @@ from musicvae_torch.dataset.merge import Merge
 from musicvae_torch.dataset.parts import PART_FILES, Outcome, PartStore
 from musicvae_torch.dataset.report import SkippedFile, report_path, summary, write_report
 from musicvae_torch.dataset.songs import Skipped, WindowOptions, read_windows
-from musicvae_torch.files import replacing
 from musicvae_torch.processes import Failure, map_guarded
 
 MIDI_SUFFIXES = {".mid", ".midi"}
@@ -39,8 +39,8 @@ class BuildOptions:
     Attributes:
         windows: what to keep of a song.
         validation: share of the songs that are set aside to validate on; 0: no split.
-        duplicate_share: a song of which at least so much is in a larger one is left out; None:
-            all are kept, on the side of the song that they are like.
+        duplicate_share: a song of which at least so much is in a larger one is a near-duplicate.
+        keep_duplicates: whether such songs stay, on the side of the larger one, or are left out.
         workers: processes; None: one a core.
         seconds: that reading one file may last.
         progress: whether to show a progress bar.
@@ -48,7 +48,8 @@ class BuildOptions:
 
     windows: WindowOptions
     validation: float = 0.1
-    duplicate_share: float | None = 0.5
+    duplicate_share: float = 0.5
+    keep_duplicates: bool = False
     workers: int | None = None
     seconds: float = 60.0
     progress: bool = True
@@ -56,7 +57,7 @@ class BuildOptions:
     def __post_init__(self) -> None:
         if not 0 <= self.validation < 1:
             raise ValueError(f"validation must be a share from 0 to below 1, not {self.validation}")
-        if self.duplicate_share is not None and not 0 < self.duplicate_share <= 1:
+        if not 0 < self.duplicate_share <= 1:
             raise ValueError(
                 f"duplicate_share must be above 0 and at most 1, not {self.duplicate_share}"
             )
@@ -106,22 +107,35 @@ def build_dataset(folder: str | Path, out: str | Path, options: BuildOptions) ->
         raise DatasetError(f"{folder}: no .mid or .midi file at any depth")
     plan = _plan(folder, names, options.windows)
     key = _build_key(plan, options)
+    parts = out.with_name(f"{out.name}.parts")
     if (built := _already_built(out, key)) is not None:
+        with suppress(DatasetError):  # of another build, which has nothing to do with this one
+            PartStore(parts, plan).remove()
         return built
-    store = PartStore(out.with_name(f"{out.name}.parts"), plan)
+    store = PartStore(parts, plan)
     _read_files(folder, names, store, options)
-    merge = Merge(store, names, options.windows, options.validation, options.duplicate_share)
-    skipped = merge.skipped() + [SkippedFile(name, "unreadable", why) for name, why in closed]
+    merge = Merge(
+        store,
+        names,
+        options.windows,
+        validation=options.validation,
+        duplicate_share=options.duplicate_share,
+        keep_duplicates=options.keep_duplicates,
+    )
+    unread = [SkippedFile(name, "unreadable", why) for name, why in closed]
+    skipped = sorted(merge.skipped() + unread)
     if not merge.windows:
         store.remove()
         raise DatasetError(
             f"{folder}: {len(names)} MIDI files, but no window of {options.windows.config.name} "
             f"in any ({', '.join(f'{count} {reason}' for reason, count in summary(skipped))})"
         )
-    with replacing(out) as path, h5py.File(path, "w") as file:
+    # In the parts' folder, so that nothing else is left where this is cut short.
+    with h5py.File(store.folder / "merged.h5", "w") as file:
         made = {"library_version": __version__, "build": key}
         merge.write(file, made, options.progress)
     write_report(report_path(out), skipped)
+    (store.folder / "merged.h5").replace(out)
     store.remove()
     validation = 0 if merge.validation is None else int(merge.validation.sum())
     return BuildResult(merge.windows, merge.songs, validation, skipped, report_path(out))
@@ -162,7 +176,7 @@ def _plan(folder: Path, names: list[str], options: WindowOptions) -> dict[str, A
 
 
 def _build_key(plan: dict[str, Any], options: BuildOptions) -> str:
-    chosen = [plan, options.validation, options.duplicate_share]
+    chosen = [plan, options.validation, options.duplicate_share, options.keep_duplicates]
     return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
 
 

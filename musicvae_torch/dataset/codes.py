@@ -211,7 +211,8 @@ def _trainer(
 
 
 def _write_codes(data: Path, parts: Path, batches: int, model: dict[str, str]) -> None:
-    with replacing(data) as path, h5py.File(path, "w") as file:
+    # In the parts' folder, so that nothing else is left where this is cut short.
+    with h5py.File(parts / "merged.h5", "w") as file:
         with h5py.File(data, "r") as old:
             file.attrs.update(old.attrs)
             for name in old:
@@ -227,3 +228,4 @@ def _write_codes(data: Path, parts: Path, batches: int, model: dict[str, str]) -
                     file.create_dataset(name, (count, codes.shape[-1]), np.float32)
                 file[name][first : first + codes.shape[1]] = values
             first += codes.shape[1]
+    (parts / "merged.h5").replace(data)

@@ -32,12 +32,18 @@ class Merge:
         store: PartStore,
         names: list[str],
         options: WindowOptions,
+        *,
         validation: float,
-        duplicate_share: float | None,
+        duplicate_share: float,
+        keep_duplicates: bool,
     ) -> None:
         self._store = store
         self._names = names
-        self._record = {"validation": validation, "duplicate_share": duplicate_share}
+        self._record = {
+            "validation": validation,
+            "duplicate_share": duplicate_share,
+            "keep_duplicates": keep_duplicates,
+        }
         self._options = options
         self._converter = options.converter()
         self._parts = range(-(-len(names) // PART_FILES))
@@ -58,10 +64,9 @@ class Merge:
             np.cumsum(every["sample_counts"]),
             every["sizes"],
             every["wholes"],
-            duplicate_share or 1.0,
+            duplicate_share,
         )
-        keeps_all = duplicate_share is None
-        self._kept = keeps_all | (self._originals == np.arange(len(self._files)))
+        self._kept = keep_duplicates | (self._originals == np.arange(len(self._files)))
         self.songs = int(self._kept.sum())
         self.windows = int(every["counts"][self._kept].sum())
         self._digests = every["digests"][self._kept]
@@ -75,7 +80,7 @@ class Merge:
             yield self._store.read(number)
 
     def skipped(self) -> list[SkippedFile]:
-        """What was left out, in order of path, then by what is found only in comparison."""
+        """What was left out."""
         found = [SkippedFile(self._names[n], why, detail) for n, why, detail in self._skipped]
         copies = np.flatnonzero(~self._kept)
         found += [
@@ -84,7 +89,7 @@ class Merge:
                 self._files[copies], self._files[self._originals[copies]], strict=True
             )
         ]
-        return sorted(found, key=lambda skipped: skipped.path)
+        return found
 
     def write(self, file: h5py.File, attributes: dict[str, str], progress: bool) -> None:
         """Fill an empty file; `attributes` are added to those that say how it was made."""
