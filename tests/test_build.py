@@ -485,22 +485,31 @@ def test_memory_does_not_grow_with_the_folder(many: Path, tmp_path: Path) -> Non
     assert peaks[1] - peaks[0] < 8, peaks
 
 
-def test_near_duplicates_are_left_out(tmp_path: Path) -> None:
-    songs = tmp_path / "songs"
-    song(songs / "b.mid", 1, bars=60)
-    for number in (2, 3):
-        song(songs / f"{number}.mid", number, bars=60)
-    midi = read_midi(song(songs / "a.mid", 1, bars=40, qpm=90))
+def near_copy(path: Path, seed: int) -> Path:
+    """Most of the random trio of 60 bars, in another key and at another tempo."""
+    midi = read_midi(song(path, seed, bars=40, qpm=90))
     for track in midi.instruments:
         for note in track.notes:
             note.pitch += 0 if track.is_drum else 2
-    midi.write(str(songs / "a.mid"))
+    midi.write(str(path))
+    return path
+
+
+def test_near_duplicates_are_left_out_or_kept_on_one_side(tmp_path: Path) -> None:
+    songs, tunes = tmp_path / "songs", 8
+    for seed in range(tunes):
+        near_copy(songs / f"{seed} a.mid", seed)
+        song(songs / f"{seed} b.mid", seed, bars=60)
     result = build_dataset(songs, tmp_path / "out.h5", OPTIONS)
-    assert result.songs == 3 and reasons(tmp_path / "out.h5") == {
-        "a.mid": ("duplicate", "of b.mid")
+    assert result.songs == tunes
+    assert reasons(tmp_path / "out.h5") == {
+        f"{seed} a.mid": ("duplicate", f"of {seed} b.mid") for seed in range(tunes)
     }
-    every = replace(OPTIONS, keep_duplicates=True)
-    assert build_dataset(songs, tmp_path / "all.h5", every).songs == 4
+    every = replace(OPTIONS, keep_duplicates=True, validation=0.5)
+    assert build_dataset(songs, tmp_path / "all.h5", every).songs == 2 * tunes
+    sides = [read_dataset(tmp_path / "all.h5", split) for split in ("train", "validation")]
+    found = [{name.split()[0] for name in side.songs} for side in sides]
+    assert found[0] and found[1] and not found[0] & found[1]
 
 
 def test_songs_validate_by_their_content(tmp_path: Path) -> None:
