@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,20 @@ def test_the_number_of_processes_changes_nothing(
 ) -> None:
     build_dataset(folder, tmp_path / "out.h5", replace(OPTIONS, workers=workers))
     assert columns(tmp_path / "out.h5") == columns(built[0])
+
+
+def test_the_size_of_parts_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    songs = tmp_path / "songs"
+    for seed in range(4):
+        near_copy(songs / f"{seed} a.mid", seed)
+        song(songs / f"{seed} b.mid", seed, bars=60)
+    options = replace(OPTIONS, validation=0.5)
+    build_dataset(songs, tmp_path / "one.h5", options)
+    for module in (build, merge):
+        monkeypatch.setattr(module, "PART_FILES", 3)
+    build_dataset(songs, tmp_path / "many.h5", options)
+    one, many = (columns(tmp_path / name) for name in ("one.h5", "many.h5"))
+    assert one["content"] == many["content"] and len(one["content"]["songs"]) == 4
 
 
 def test_a_data_set_that_is_there_is_left_alone(folder: Path, tmp_path: Path) -> None:
@@ -338,7 +353,12 @@ def test_a_failure_while_writing_leaves_the_old_file_and_the_parts(
             build_dataset(folder, out, OPTIONS)
     assert {path.name for path in tmp_path.iterdir()} == {"out.h5", "out.h5.parts"}
     assert out.read_bytes() == b"an older data set"
-    monkeypatch.setattr(build, "read_windows", None)  # nothing is left to read
+
+    def read_nothing(_: object, tasks: Iterator[object], **__: object) -> Iterator[Any]:
+        assert not list(tasks)
+        return iter(())
+
+    monkeypatch.setattr(build, "map_guarded", read_nothing)
     build_dataset(folder, out, OPTIONS)
     assert columns(out) == columns(built[0])
 
