@@ -15,8 +15,9 @@ from hypothesis.extra import numpy as st_numpy
 from musicvae_torch import get_converter
 from musicvae_torch.config import ConfigError, get_config
 from musicvae_torch.notes.drums import pack_rolls, unpack_rolls
+from musicvae_torch.notes.fast_midi import load_song
 from musicvae_torch.notes.melody import melody_notes
-from musicvae_torch.notes.midi import MidiError, Song, load_song, transpose_song
+from musicvae_torch.notes.midi import MidiError, Song, transpose_song
 from musicvae_torch.notes.vocabulary import FIRST_NOTE, NOTE_OFF
 from musicvae_torch.notes.windows import Window
 

@@ -17,7 +17,7 @@ from magenta_models import SHARED
 from musicvae_torch.config import get_config
 from musicvae_torch.notes.converter import get_converter
 from musicvae_torch.notes.fast_midi import read_song
-from musicvae_torch.notes.midi import MidiError, Song, load_song
+from musicvae_torch.notes.midi import MidiError, Song, read_midi, to_song
 from musicvae_torch.notes.windows import Window, one_hot
 
 REFERENCE = Path(SHARED or "") / "magenta" / "midi_reference"
@@ -30,12 +30,12 @@ pytestmark = [
 
 def load(path: Path, fast: bool) -> Song | str:
     try:
-        return read_song(path) if fast else load_song(path)
+        return read_song(path) if fast else to_song(read_midi(path))
     except MidiError as error:
         return str(error)
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["one-song", "bulk"])
+@pytest.fixture(scope="module", params=[False, True], ids=["pretty_midi", "read_song"])
 def songs(request: pytest.FixtureRequest) -> dict[str, Song | str]:
     """Every file as a song, or the error that it gave."""
     return {path.name: load(path, request.param) for path in (REFERENCE / "files").iterdir()}

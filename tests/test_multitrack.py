@@ -14,7 +14,8 @@ from hypothesis.extra import numpy as st_numpy
 
 from musicvae_torch import get_config, get_converter
 from musicvae_torch.config import ConfigError
-from musicvae_torch.notes.midi import NOTE_DTYPE, PEDAL_DTYPE, Song, load_song
+from musicvae_torch.notes.fast_midi import load_song
+from musicvae_torch.notes.midi import NOTE_DTYPE, PEDAL_DTYPE, Song
 from musicvae_torch.notes.multitrack import MULTITRACK_RULES
 from musicvae_torch.notes.performance import (
     DRUMS,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pretty_midi
 
 from musicvae_torch.notes.midi import NOTE_DTYPE, PEDAL_DTYPE, SUSTAIN, Song, read_midi, to_song
 from musicvae_torch.notes.midi_events import Events, IrregularError, read_events
@@ -50,6 +51,17 @@ class _Instruments:
     keys: np.ndarray
     created: np.ndarray
     of_notes: np.ndarray
+
+
+def load_song(midi: str | Path | pretty_midi.PrettyMIDI | Song) -> Song:
+    """The song of a file, or of what was parsed of one.
+
+    Raises:
+        MidiError: the file is missing, unreadable, or no MIDI file.
+    """
+    if isinstance(midi, Song):
+        return midi
+    return to_song(midi) if isinstance(midi, pretty_midi.PrettyMIDI) else read_song(midi)
 
 
 def read_song(path: str | Path) -> Song:

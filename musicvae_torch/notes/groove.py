@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pretty_midi
 
-from musicvae_torch.notes.midi import MidiError, Song, load_song
+from musicvae_torch.notes.fast_midi import load_song
+from musicvae_torch.notes.midi import MidiError, Song
 from musicvae_torch.notes.quantize import DEFAULT_QPM, Section, steady_section
 from musicvae_torch.notes.vocabulary import (
     DRUM_CLASSES,

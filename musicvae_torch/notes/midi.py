@@ -119,17 +119,6 @@ def _split(track: mido.MidiTrack) -> tuple[mido.MidiTrack, mido.MidiTrack]:
     return halves
 
 
-def load_song(midi: str | Path | pretty_midi.PrettyMIDI | Song) -> Song:
-    """The song of a file, or of what was parsed of one.
-
-    Raises:
-        MidiError: the file is missing, unreadable, or no MIDI file.
-    """
-    if isinstance(midi, Song):
-        return midi
-    return to_song(midi if isinstance(midi, pretty_midi.PrettyMIDI) else read_midi(midi))
-
-
 def to_song(midi: pretty_midi.PrettyMIDI) -> Song:
     """The notes, tempos and metres of `midi`, as Magenta's ``midi_io`` takes them."""
     rows = [

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pretty_midi
 
-from musicvae_torch.notes.midi import Song, load_song, transpose_song
+from musicvae_torch.notes.fast_midi import load_song
+from musicvae_torch.notes.midi import Song, transpose_song
 from musicvae_torch.notes.quantize import DEFAULT_QPM, Section, common_time_sections, sections
 from musicvae_torch.notes.vocabulary import STEPS_PER_BAR
 
