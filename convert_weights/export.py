@@ -42,10 +42,6 @@ class Variables(Mapping[str, np.ndarray]):
     def __len__(self) -> int:
         return len(self._layers)
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        """A variable's shape, without making it."""
-        return self._layers[name].variables[name]
-
 
 def export(
     source: str | os.PathLike[str],

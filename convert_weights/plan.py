@@ -102,28 +102,27 @@ def parameter_shapes(config: MusicVAEConfig) -> Mapping[str, Shape]:
     return {name: tuple(tensor.shape) for name, tensor in state.items()}
 
 
-def _identify(variables: Mapping[str, Shape], name: str | os.PathLike[str]) -> MusicVAEConfig:
+def _identify(variables: Mapping[str, Shape], source: str | os.PathLike[str]) -> MusicVAEConfig:
     """The one config that the variables fit; among several, the one of their sizes."""
-    candidates = _fitting(variables)
+    candidates = _fitting(variables)  # with the checkpoint's sizes, by name
     if not candidates:
         raise CheckpointError(
-            f"{name}: fits none of Magenta's configs; --config NAME tells why it is not that one, "
-            f"and --list what is in it"
+            f"{source}: fits none of Magenta's configs; --config NAME tells why it is not that "
+            "one, and --list what is in it"
         )
-    sized = {config.name: _match(config, variables)[0] for config in candidates}
+    names = list(candidates)
     # Sizes are evidence only: released models do not always have those of their config.
     for closer in (
-        [config for config in candidates if _same_layers(config, sized[config.name])],
-        [config for config in candidates if config == sized[config.name]],
+        [name for name in names if _same_layers(CONFIGS[name], candidates[name])],
+        [name for name in names if CONFIGS[name] == candidates[name]],
     ):
-        candidates = closer or candidates
-    if len(candidates) > 1:
-        names = ", ".join(config.name for config in candidates)
+        names = closer or names
+    if len(names) > 1:
         raise CheckpointError(
-            f"{name}: the variables do not tell which config it is; choose with --config one of: "
-            f"{names}"
+            f"{source}: the variables do not tell which config it is; choose with --config one of: "
+            f"{', '.join(names)}"
         )
-    return candidates[0]
+    return CONFIGS[names[0]]
 
 
 def _refuse(
@@ -131,10 +130,10 @@ def _refuse(
     config: MusicVAEConfig,
     sized: MusicVAEConfig,
     faults: list[str],
-    fitting: list[MusicVAEConfig],
+    fitting: Iterable[str],
 ) -> None:
     """Raise what is wrong; a number of layers alone is wrong only where another config has it."""
-    better = [other.name for other in fitting if faults or _same_layers(other, sized)]
+    better = [other for other in fitting if faults or _same_layers(CONFIGS[other], sized)]
     if not faults and not better:
         return
     faults = faults or [
@@ -145,8 +144,10 @@ def _refuse(
     raise CheckpointError(f"{name}: is no {config.name}{hint}: {'; '.join(faults)}")
 
 
-def _fitting(variables: Mapping[str, Shape]) -> list[MusicVAEConfig]:
-    return [config for config in CONFIGS.values() if not _match(config, variables)[2]]
+def _fitting(variables: Mapping[str, Shape]) -> dict[str, MusicVAEConfig]:
+    """Magenta's configs that the variables fit, by name, with the checkpoint's sizes."""
+    matches = {name: _match(config, variables) for name, config in CONFIGS.items()}
+    return {name: sized for name, (sized, _, faults) in matches.items() if not faults}
 
 
 def _same_layers(one: MusicVAEConfig, other: MusicVAEConfig) -> bool:
