@@ -2,8 +2,11 @@
 
 PyTorch's CPU LSTM multiplies dense inputs and saves every intermediate of every step. Here the
 input's share of the gates comes ready made (for one-hot inputs it is a row look-up), all steps
-write into one buffer, and the recurrent weight's gradient is one product at the end. On CUDA,
-cuDNN's LSTM is better than either.
+write into one buffer, and the recurrent weight's gradient is one product at the end. Under
+``torch.autocast("cpu", torch.bfloat16)`` the products and what is kept for the backward pass are
+in bfloat16, while cells and sums stay in float32. On CUDA, cuDNN's LSTM is better than either.
+
+Gates lie in the order input, forget, cell, output. Shape names: T steps, B batch, H units.
 """
 
 from __future__ import annotations
@@ -15,57 +18,120 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
-class _Recurrence(torch.autograd.Function):
-    """Gates in the order input, forget, cell, output; T steps, B batch, H units."""
+def _advance(
+    gates: Tensor, projected: Tensor, cell: Tensor, squashed: Tensor, hidden: Tensor, kept: Tensor
+) -> None:
+    """One step's gate arithmetic, in place.
 
+    Args:
+        gates: (B, 4H) the recurrent product; replaced by the gates.
+        projected: (B, 4H) the input's share.
+        cell: (B, H) float32; replaced by the new cell.
+        squashed, hidden, kept: (B, H) to be filled with tanh of the new cell, the output, and
+            the new cell.
+    """
+    take, keep, new, show = (gates + projected).float().chunk(4, dim=1)
+    take, keep, show = torch.sigmoid(take), torch.sigmoid(keep), torch.sigmoid(show)
+    new = torch.tanh(new)
+    after = keep * cell + take * new
+    bounded = torch.tanh(after)
+    units = cell.shape[1]
+    for index, gate in enumerate((take, keep, new, show)):
+        gates[:, index * units : (index + 1) * units].copy_(gate)
+    cell.copy_(after)
+    kept.copy_(after)
+    squashed.copy_(bounded)
+    hidden.copy_(show * bounded)
+
+
+def _retreat(
+    grad_gates: Tensor,
+    grad_hidden: Tensor,
+    dh: Tensor,
+    dc: Tensor,
+    gates: Tensor,
+    cell: Tensor,
+    squashed: Tensor,
+) -> None:
+    """The gradient of :func:`_advance`, in place.
+
+    Args:
+        grad_gates: (B, 4H) to be filled, before the squashing of the gates.
+        grad_hidden: (B, H) of the step's output.
+        dh: (B, H) of the same, from the step after.
+        dc: (B, H) float32, of the step's cell; replaced by that of the cell before.
+        gates, squashed: what :func:`_advance` made.
+        cell: (B, H) the cell before.
+    """
+    take, keep, new, show = gates.float().chunk(4, dim=1)
+    bounded = squashed.float()
+    grad = grad_hidden.float() + dh.float()
+    grad_cell = dc + grad * show * (1 - bounded * bounded)
+    units = dc.shape[1]
+    parts = (
+        grad_cell * new * take * (1 - take),
+        grad_cell * cell.float() * keep * (1 - keep),
+        grad_cell * take * (1 - new * new),
+        grad * bounded * show * (1 - show),
+    )
+    for index, part in enumerate(parts):
+        grad_gates[:, index * units : (index + 1) * units].copy_(part)
+    dc.copy_(grad_cell * keep)
+
+
+class _Fused:
+    """The gate arithmetic as it runs: plain, or compiled into one pass over memory."""
+
+    advance = staticmethod(_advance)
+    retreat = staticmethod(_retreat)
+
+
+def compile_recurrence() -> None:
+    """Fuse the gate arithmetic by ``torch.compile`` from now on, in this process; wants a C++
+    compiler. The results differ in rounding alone."""
+    _Fused.advance = staticmethod(torch.compile(_advance, dynamic=False))
+    _Fused.retreat = staticmethod(torch.compile(_retreat, dynamic=False))
+
+
+class _Recurrence(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, projected: Tensor, weight: Tensor, h: Tensor, c: Tensor
     ) -> tuple[Tensor, Tensor]:
         steps, batch, width = projected.shape
         units = width // 4
-        gates = torch.empty_like(projected)
-        cells = projected.new_empty(steps + 1, batch, units)
-        squashed = projected.new_empty(steps, batch, units)  # tanh of the cells
-        hidden = projected.new_empty(steps + 1, batch, units)
+        low = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else h.dtype
+        gates = projected.new_empty(steps, batch, width, dtype=low)
+        cells = projected.new_empty(steps + 1, batch, units, dtype=low)
+        squashed = projected.new_empty(steps, batch, units, dtype=low)
+        hidden = projected.new_empty(steps + 1, batch, units, dtype=low)
         cells[0], hidden[0] = c, h
+        cell = c.clone()
+        transposed = weight.to(low).t()
         for t in range(steps):
-            gate = torch.addmm(projected[t], hidden[t], weight.t(), out=gates[t])
-            gate[:, : 2 * units].sigmoid_()
-            gate[:, 2 * units : 3 * units].tanh_()
-            gate[:, 3 * units :].sigmoid_()
-            take, keep, new, show = gate.split(units, dim=1)
-            torch.mul(keep, cells[t], out=cells[t + 1]).addcmul_(take, new)
-            torch.tanh(cells[t + 1], out=squashed[t])
-            torch.mul(show, squashed[t], out=hidden[t + 1])
+            torch.mm(hidden[t], transposed, out=gates[t])
+            _Fused.advance(
+                gates[t], projected[t], cell, squashed[t], hidden[t + 1], cells[t + 1]
+            )
         ctx.save_for_backward(gates, cells, squashed, hidden, weight)
-        return hidden[1:], cells[steps]
+        return hidden[1:], cell
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         gates, cells, squashed, hidden, weight = ctx.saved_tensors
         grad_hidden, grad_cell = grads
-        units = weight.shape[1]
+        low = weight.to(gates.dtype)
         grad_gates = torch.empty_like(gates)
         dc = grad_cell.clone()
-        dh = torch.zeros_like(dc)
+        dh = torch.zeros_like(hidden[0])
         for t in range(len(gates) - 1, -1, -1):
-            take, keep, new, show = gates[t].split(units, dim=1)
-            grad_gate = grad_gates[t]
-            d_take, d_keep, d_new, d_show = grad_gate.split(units, dim=1)
-            dh = dh + grad_hidden[t]
-            dc += torch.ops.aten.tanh_backward(dh * show, squashed[t])
-            torch.mul(dh, squashed[t], out=d_show).mul_(show).mul_(1 - show)
-            torch.mul(dc, new, out=d_take)
-            torch.mul(dc, cells[t], out=d_keep)
-            sigmoids = gates[t][:, : 2 * units]
-            grad_gate[:, : 2 * units].mul_(sigmoids).mul_(1 - sigmoids)
-            torch.mul(dc, take, out=d_new).mul_(1 - new * new)
-            dc *= keep
-            dh = grad_gate @ weight
+            _Fused.retreat(
+                grad_gates[t], grad_hidden[t], dh, dc, gates[t], cells[t], squashed[t]
+            )
+            torch.mm(grad_gates[t], low, out=dh)
         grad_weight = grad_gates.flatten(0, 1).t() @ hidden[:-1].flatten(0, 1)
-        return grad_gates, grad_weight, dh, dc
+        return grad_gates, grad_weight.to(weight.dtype), dh, dc
 
 
 def recur(projected: Tensor, weight: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,6 +143,7 @@ def recur(projected: Tensor, weight: Tensor, h: Tensor, c: Tensor) -> tuple[Tens
         h, c: (B, H), the start state.
 
     Returns:
-        Outputs of all steps, (T, B, H), and the last cell, (B, H).
+        Outputs of all steps, (T, B, H), in bfloat16 where autocast asks for it, and the last
+        cell, (B, H).
     """
     return _Recurrence.apply(projected, weight, h, c)
