@@ -16,7 +16,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from musicvae_torch import training
 from musicvae_torch.config import MusicVAEConfig, get_config
 from musicvae_torch.dataset import Windows
 from musicvae_torch.model import MusicVAE
@@ -26,6 +25,7 @@ from musicvae_torch.training import (
     TrainingOptions,
     WindowsDataModule,
     fit,
+    fitting,
     train_musicvae,
 )
 
@@ -77,14 +77,20 @@ class Recording(MusicVAETraining):
         super().validation_step(batch, index)
 
 
+class Later(Recording):
+    """One that stands at its second step, where the KL divergence counts."""
+
+    global_step = 1
+
+
 @pytest.fixture(scope="module", autouse=True)
 def quiet_lightning() -> Iterator[None]:
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.ERROR)
-    bar = training.TQDMProgressBar
+    bar = fitting.TQDMProgressBar
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "TQDMProgressBar", lambda refresh_rate: bar(refresh_rate=0))
+        patch.setattr(fitting, "TQDMProgressBar", lambda refresh_rate: bar(refresh_rate=0))
         yield
     logger.setLevel(level)
 
@@ -105,7 +111,7 @@ def train(module: Recording, work: Path) -> Path:
 @pytest.mark.parametrize(("free_bits", "windows_above"), [(0.0, 3), (6.0, 2), (1000.0, 0)])
 def test_objective(free_bits: float, windows_above: int) -> None:
     options = TrainingOptions(max_beta=0.7, free_bits=free_bits, seed=5)
-    module = Recording(options)
+    module = Later(options)
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     tokens = torch.from_numpy(random_windows(3, seed=0).tokens.astype(np.int64))
@@ -138,9 +144,6 @@ def test_noise_is_normal_and_of_the_seed_and_step_alone() -> None:
     assert torch.equal(module.posterior_noise(5000), noise)
     assert not torch.equal(Recording(TrainingOptions(seed=4)).posterior_noise(5000), noise)
 
-    class Later(Recording):
-        global_step = 1
-
     assert not torch.equal(Later(TrainingOptions(seed=3)).posterior_noise(5000), noise)
 
 
@@ -148,7 +151,8 @@ def test_learning_rate_schedule() -> None:
     options = TrainingOptions()
     for step in (0, 1, 2, 1000, 200_000):
         expected = (1e-3 - 1e-5) * 0.9999**step + 1e-5
-        assert options.learning_rate_at(step) == pytest.approx(expected, rel=1e-12)
+        # Magenta computes it in float32.
+        assert options.learning_rate_at(step) == pytest.approx(expected, rel=1e-4)
     assert options.learning_rate_at(0) == pytest.approx(1e-3)
 
 
@@ -230,7 +234,7 @@ def test_a_stopped_training_goes_on_exactly(
     resumes_at: int,
     save_every: float,
 ) -> None:
-    monkeypatch.setattr(training, "SAVE_EVERY", save_every)
+    monkeypatch.setattr(fitting, "SAVE_EVERY", save_every)
     stopped = Recording(OPTIONS, stop)
     with pytest.raises(Stop):
         train(stopped, tmp_path)

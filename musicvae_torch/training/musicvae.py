@@ -1,0 +1,164 @@
+"""From a data set, or a folder of MIDI files, to the checkpoint folder of a trained MusicVAE."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from filelock import FileLock
+
+from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.dataset.build import BuildOptions, build_dataset
+from musicvae_torch.dataset.codes import weights_sha256
+from musicvae_torch.dataset.songs import WindowOptions, default_hop
+from musicvae_torch.model import MusicVAE
+from musicvae_torch.training.data import WindowsDataModule
+from musicvae_torch.training.fitting import Hardware, fit
+from musicvae_torch.training.module import MusicVAETraining
+from musicvae_torch.training.options import TrainingOptions
+
+
+class FineTuning(MusicVAETraining):
+    """A training that knows what its weights were at first, and keeps it in its checkpoints."""
+
+    origin: dict[str, str] | None = None
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["origin"] = self.origin
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.origin = checkpoint.get("origin")
+
+
+def train_musicvae(
+    data: str | Path,
+    validation: str | Path | None,
+    out: str | Path,
+    config: MusicVAEConfig | None,
+    options: TrainingOptions,
+    *,
+    init: str | Path | None = None,
+    work: str | Path | None = None,
+    device: str | Hardware = "auto",
+    store: str = "float32",
+) -> Path:
+    """Train a MusicVAE and write the best of it, by validation, as a checkpoint folder.
+
+    Args:
+        data: data set of build-dataset; or a folder of MIDI files, of which one is made in
+            `work` first, or taken up from there.
+        validation: the same, of other songs; None: the songs that `data` has set aside, a tenth
+            where it is a folder.
+        out: folder for the result.
+        config: sizes of the model; None: those of `init`.
+        options: how to train; ``TrainingOptions.of(config)`` gives Magenta's.
+        init: checkpoint folder whose weights to go on from, such as one of convert-weights.
+        work: folder for what a later call needs to go on; None: `out` with ".training" added.
+        device: "auto", "cpu" or "cuda"; or more about what to train on.
+        store: precision of the stored weights, "float32" or "float16".
+
+    Returns:
+        `out`.
+
+    Raises:
+        CheckpointError: `init` cannot be read.
+        ConfigError: nothing is known of MIDI for the config.
+        DatasetError: a data set cannot be read or made, or is of another kind of windows.
+        ValueError: `init` is of other sizes than `config`, or options do not go together.
+        KeyboardInterrupt: stopped; the same call goes on.
+    """
+    work = Path(work or f"{out}.training")
+    model, origin = None, None
+    if init is not None:
+        model = MusicVAE.from_pretrained(init)
+        config = initial_config(init, model.config, config)
+        origin = {"musicvae": Path(init).resolve().name, "sha256": weights_sha256(init)}
+    if config is None:
+        raise ValueError("give a config, or a checkpoint to go on from")
+    sides = [
+        None if side is None else as_dataset(side, config, work, name, share)
+        for side, name, share in (
+            (data, "data.h5", 0.1 if validation is None else 0.0),
+            (validation, "validation.h5", 0.0),
+        )
+    ]
+    assert sides[0] is not None
+    windows = WindowsDataModule.read(sides[0], config, options, sides[1])
+    lightning.seed_everything(options.seed, verbose=False)
+    module = FineTuning(config, options, model)
+    module.origin = origin
+    best = fit(module, windows, options, work, device)
+    scores = load_best(module, best)
+    record = training_record(windows, options, scores)
+    if module.origin:
+        record["initialised_from"] = module.origin
+    if isinstance(device, Hardware) and (processes := device.devices * device.num_nodes) > 1:
+        record["processes"] = processes
+    module.model.save_pretrained(out, dtype=getattr(torch, store), records={"training": record})
+    return Path(out)
+
+
+def initial_config(
+    init: str | Path, stored: MusicVAEConfig, wanted: MusicVAEConfig | None
+) -> MusicVAEConfig:
+    """The config of a checkpoint, whose sizes hold.
+
+    Raises:
+        ValueError: another one is wanted.
+    """
+    for field in fields(MusicVAEConfig) if wanted else ():
+        if field.name != "name" and getattr(wanted, field.name) != getattr(stored, field.name):
+            raise ValueError(
+                f"{init}: its {field.name} is {getattr(stored, field.name)}, not "
+                f"{getattr(wanted, field.name)}; its sizes hold, so leave them out"
+            )
+    return stored
+
+
+def as_dataset(
+    data: str | Path, config: MusicVAEConfig, work: Path, name: str, validation: float
+) -> Path:
+    """A data set: `data` itself, or one made of the MIDI files in that folder.
+
+    Args:
+        config: whose windows.
+        work, name: where to make it. One that is there and that a training in `work` has begun
+            with is left as it is, whatever has become of the folder.
+        validation: share of the songs to set aside.
+
+    Raises:
+        DatasetError: the folder has no window of the config.
+    """
+    data = Path(data)
+    if not data.is_dir():
+        return data
+    out = work / name
+    work.mkdir(parents=True, exist_ok=True)
+    with FileLock(work / "data.lock"):  # where several processes run this very call
+        if not (out.is_file() and (work / "last.ckpt").is_file()):
+            chosen = WindowOptions(config, hop_bars=default_hop(config))
+            build_dataset(data, out, BuildOptions(chosen, validation=validation))
+    return out
+
+
+def load_best(module: lightning.LightningModule, best: Path) -> dict[str, float]:
+    """Load the weights of a checkpoint of :func:`fit`; the validation scores they had."""
+    checkpoint = torch.load(best, map_location="cpu", weights_only=True)
+    module.on_load_checkpoint(checkpoint)
+    module.load_state_dict(checkpoint["state_dict"])
+    return {"step": checkpoint["global_step"], **checkpoint["validation_scores"]}
+
+
+def training_record(
+    data: WindowsDataModule, options: TrainingOptions, scores: dict[str, float]
+) -> dict[str, Any]:
+    """What the weights were trained on, how, and how they score, for config.json."""
+    sizes = {
+        name: {"songs": len(windows.songs), "windows": len(windows.tokens)}
+        for name, windows in (("training", data.training), ("validation", data.validation))
+    }
+    return {"data": sizes, "options": asdict(options), "best": scores}
