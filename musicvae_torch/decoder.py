@@ -164,6 +164,7 @@ class Decoder(nn.Module):
         segment_steps = self.segment_steps or steps
         embeddings = self._embed(z).flatten(0, 1)
         control_segments = cut(controls, segment_steps)
+        assert isinstance(control_segments, Tensor)
         # Shifted before it is cut, so that a segment begins on the token that ended the last one.
         previous = iter([cut(delay(part), segment_steps) for part in targets])
         logits = []

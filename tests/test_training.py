@@ -28,6 +28,7 @@ from musicvae_torch.training import (
     fitting,
     train_musicvae,
 )
+from musicvae_torch.training.data import Batch
 
 CONFIG = MusicVAEConfig(
     name="tiny",
@@ -65,13 +66,14 @@ class Recording(MusicVAETraining):
         self.stop = stop
         self.seen: list[tuple[int, Tensor]] = []
 
-    def training_step(self, tokens: Tensor, index: int) -> Tensor:
+    def training_step(self, batch: Batch, index: int) -> Tensor:
         if self.stop == ("training", self.global_step):
             raise self.stops_with
-        self.seen.append((self.global_step, tokens))
-        return super().training_step(tokens, index)
+        assert isinstance(batch, Tensor)
+        self.seen.append((self.global_step, batch))
+        return super().training_step(batch, index)
 
-    def validation_step(self, batch: list[Tensor], index: int) -> None:
+    def validation_step(self, batch: Batch, index: int) -> None:
         if self.stop == ("validation", self.global_step) and index == 1:
             raise self.stops_with
         super().validation_step(batch, index)

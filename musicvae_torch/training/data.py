@@ -124,8 +124,9 @@ class WindowsDataModule(lightning.LightningDataModule):
             DatasetError: a file cannot be read, or its windows are not such as `config` takes.
         """
         width = token_width(config)
-        for path in filter(None, (data, validation)):
-            check_tokens(path, config)
+        for path in (data, validation):
+            if path is not None:
+                check_tokens(path, config)
         bars = get_converter(config).window_bars if _known(config) else None
         sides = read_sides(data, validation, shape=(config.max_seq_len, width), apart=bars)
         return cls(*sides, options, config)

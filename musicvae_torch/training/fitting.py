@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ SAVE_EVERY = 60.0  # seconds
 STOPPED = 130  # exit status of a process that was asked to stop
 # Strategies that cut the model into pieces, of whose gradients no process knows the norm.
 _SHARDING = ("fsdp", "deepspeed", "model_parallel")
+
+# What Lightning says to its own developers, of a folder that is in use, and of windows in memory.
+_HARMLESS = ("LeafSpec", "Checkpoint directory", "does not have many workers", "Starting from v1.9")
 
 
 @dataclass(frozen=True)
@@ -180,7 +184,7 @@ class KeepLast(Checkpoint):
         return bool(trainer.strategy.reduce_boolean_decision(wish, all=False))
 
     def _save(self, trainer: lightning.Trainer) -> None:
-        trainer.save_checkpoint(self.path)
+        trainer.save_checkpoint(self.path, weights_only=False)
         self.saved = time.monotonic()
 
 
@@ -235,7 +239,9 @@ def fit(
         log_every_n_steps=50,
         num_sanity_val_steps=0,
     )
-    with _stops_as_asked(keep, trainer):
+    with _stops_as_asked(keep, trainer), warnings.catch_warnings():
+        for harmless in _HARMLESS:
+            warnings.filterwarnings("ignore", f".*{harmless}")
         trainer.fit(module, data, ckpt_path=str(last) if resumes else None)
     if not trainer.is_global_zero:
         raise SystemExit(0)

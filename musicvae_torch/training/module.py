@@ -160,7 +160,7 @@ class MusicVAETraining(ScheduledTraining):
             _, losses, kl = self.elbo_terms(batch, noise, sampling)
         loss = elbo_loss(losses, kl, self.options.free_bits, beta)
         self.log_dict({"train/nats": losses.mean(), "train/kl": kl.mean()}, prog_bar=True)
-        schedules = {
+        schedules: dict[str, float | Tensor] = {
             "train/loss": loss.detach(),
             "train/kl_bits": kl.mean() / math.log(2.0),
             "train/beta": beta,
@@ -214,7 +214,8 @@ class MusicVAETraining(ScheduledTraining):
         assert isinstance(total, Tensor)
         scores = to_scores(dict(zip(self._sums, total, strict=True)))
         scores["kl_bits"] = scores["kl"] / math.log(2.0)
-        self.log_dict({f"val/{name}": score.float() for name, score in scores.items()})
+        logged = {f"val/{name}": score.float() for name, score in scores.items()}
+        self.log_dict(logged, sync_dist=True)  # of what is alike everywhere; else Lightning warns
 
 
 def _shifted_mean(posterior: Normal, noise: Tensor | None) -> Tensor:

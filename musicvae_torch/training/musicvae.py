@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ import lightning
 import torch
 from filelock import FileLock
 
-from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.config import ConfigError, MusicVAEConfig, get_config
 from musicvae_torch.dataset.build import BuildOptions, build_dataset
 from musicvae_torch.dataset.codes import weights_sha256
 from musicvae_torch.dataset.songs import WindowOptions, default_hop
 from musicvae_torch.model import MusicVAE
+from musicvae_torch.pretrained import CheckpointError, read_config
 from musicvae_torch.training.data import WindowsDataModule
 from musicvae_torch.training.fitting import Hardware, fit
 from musicvae_torch.training.module import MusicVAETraining
@@ -75,7 +77,10 @@ def train_musicvae(
     model, origin = None, None
     if init is not None:
         model = MusicVAE.from_pretrained(init)
-        config = initial_config(init, model.config, config)
+        # Names decide nothing.
+        sizes = [field.name for field in fields(MusicVAEConfig) if field.name != "name"]
+        wanted = {name: getattr(config, name) for name in sizes} if config else {}
+        config = initial_config(init, wanted)
         origin = {"musicvae": Path(init).resolve().name, "sha256": weights_sha256(init)}
     if config is None:
         raise ValueError("give a config, or a checkpoint to go on from")
@@ -103,18 +108,33 @@ def train_musicvae(
 
 
 def initial_config(
-    init: str | Path, stored: MusicVAEConfig, wanted: MusicVAEConfig | None
+    init: str | Path, wanted: Mapping[str, Any], base: str | Path | None = None
 ) -> MusicVAEConfig:
     """The config of a checkpoint, whose sizes hold.
 
+    Args:
+        init: checkpoint folder.
+        wanted: fields that it must have; those it has anyway may be among them.
+        base: name or file of a config that it must be of; None: any.
+
     Raises:
-        ValueError: another one is wanted.
+        CheckpointError: it cannot be read.
+        ValueError: it is otherwise.
     """
-    for field in fields(MusicVAEConfig) if wanted else ():
-        if field.name != "name" and getattr(wanted, field.name) != getattr(stored, field.name):
+    record = read_config(init)
+    if record.get("kind") != MusicVAE.kind or not isinstance(record.get("model"), dict):
+        raise CheckpointError(f"{init}: holds no MusicVAE to go on from")
+    try:
+        stored = MusicVAEConfig.from_dict(record["model"])
+    except ConfigError as error:
+        raise CheckpointError(f"{init}: {error}") from None
+    if base is not None and (named := get_config(base)).base != stored.base:
+        raise ValueError(f"{init}: is a {stored.base}, not a {named.base}; leave the config out")
+    for name, value in wanted.items():
+        if getattr(stored, name) != value:
             raise ValueError(
-                f"{init}: its {field.name} is {getattr(stored, field.name)}, not "
-                f"{getattr(wanted, field.name)}; its sizes hold, so leave them out"
+                f"{init}: its {name} is {getattr(stored, name)}, not {value}; a checkpoint's sizes "
+                "hold, so leave them out"
             )
     return stored
 

@@ -61,4 +61,4 @@ def global_norm(tensors: Sequence[Tensor]) -> Tensor:
     """Length of all tensors taken as one vector: ()."""
     if not tensors:
         return torch.zeros(())
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors)))
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(tensors))))
