@@ -22,12 +22,11 @@ from musicvae_torch.training.optimizer import clip_gradients, global_norm
 GOLDEN = Path(__file__).parent / "golden" / "training"
 SHARED_RUNS = Path(SHARED or "") / "magenta" / "training"
 
-# Relative to the largest value; a NADE's loss is 1e-4 off in float32 (see test_magenta_parity).
-LOSS, NADE_LOSS = 2e-6, 2e-4
-# Of a tensor's largest gradient. Where a hit is all but certain, a groove's are roundings.
-GRADIENT = {"categorical": 2e-5, "nade": 5e-4, "groove": 5e-4}
-# In learning rates: a step moves each weight by at most about one of them.
-MOVE = 0.05
+# Relative to the largest value; the worst seen are 2e-7 and 2.3e-6.
+LOSS, GRADIENT = 2e-6, 1e-5
+# In learning rates, of which a step moves each weight by about one; the worst seen is 0.004, and
+# 0.6 with PyTorch's own Adam.
+MOVE = 0.01
 
 
 def folders() -> list[Any]:
@@ -141,19 +140,20 @@ def test_schedules_are_magentas(run: Run) -> None:
     for step in range(run.steps):
         number = int(run.arrays[f"step{step}/step"])
         beta, rate = (float(run.arrays[f"step{step}/{name}"]) for name in ("losses/kl_beta", "lr"))
-        assert options.hyperparameters.beta_at(number) == pytest.approx(beta, rel=1e-6)
-        assert options.learning_rate_at(number) == pytest.approx(rate, rel=1e-6)
+        assert (options.hyperparameters.beta_at(number), options.learning_rate_at(number)) == (
+            beta,
+            rate,
+        )
 
 
 def test_losses_gradients_and_norm(run: Run) -> None:
-    tolerance = NADE_LOSS if run.config.output == "nade" else LOSS
     loss, gradients = run.gradients(0)
-    assert float(loss) == pytest.approx(float(run.arrays["step0/loss"]), rel=tolerance)
+    assert float(loss) == pytest.approx(float(run.arrays["step0/loss"]), rel=LOSS)
     _, losses, kl = run.training.elbo_terms(run.batch(), torch.from_numpy(run.arrays["eps"]))
-    assert error(losses, run.arrays["step0/losses/r_loss"]) <= tolerance
-    assert error(kl / np.log(2), run.arrays["step0/losses/kl_bits"]) <= 5e-6
+    assert error(losses, run.arrays["step0/losses/r_loss"]) <= LOSS
+    assert error(kl / np.log(2), run.arrays["step0/losses/kl_bits"]) <= LOSS
     norm = float(global_norm(list(gradients.values())))
-    assert norm == pytest.approx(float(run.arrays["step0/global_norm"]), rel=1e-4)
+    assert norm == pytest.approx(float(run.arrays["step0/global_norm"]), rel=LOSS)
     if any(name.startswith("grad/") for name in run.arrays):
         theirs = run.parameters("grad")
         largest = max(float(value.abs().max()) for value in theirs.values())
@@ -161,7 +161,7 @@ def test_losses_gradients_and_norm(run: Run) -> None:
             # Some are all but zero, the sum of what cancels out.
             whole = max(float(theirs[name].abs().max()), 1e-4 * largest)
             difference = float((gradient - theirs[name]).abs().max())
-            assert difference <= GRADIENT[run.config.output] * whole, name
+            assert difference <= GRADIENT * whole, name
 
 
 def test_steps(run: Run) -> None:
@@ -170,7 +170,7 @@ def test_steps(run: Run) -> None:
     for step in range(run.steps):
         loss, _ = run.gradients(step)
         theirs = float(run.arrays[f"step{step}/loss"])
-        assert float(loss) == pytest.approx(theirs, rel=3e-4), step
+        assert float(loss) == pytest.approx(theirs, rel=LOSS), step
         rate = float(run.arrays[f"step{step}/lr"])
         run.move()
         if f"after{step + 1}/encoder/mu/bias" in run.arrays:
