@@ -8,12 +8,16 @@ import math
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import h5py
+import lightning
 import numpy as np
 import pytest
 import torch
+from made_up import made_up, tiny
 from torch import Tensor
 
 from musicvae_torch.config import MusicVAEConfig, get_config
@@ -26,6 +30,7 @@ from musicvae_torch.training import (
     WindowsDataModule,
     fit,
     fitting,
+    model_batch,
     train_musicvae,
 )
 from musicvae_torch.training.data import Batch
@@ -69,9 +74,12 @@ class Recording(MusicVAETraining):
     def training_step(self, batch: Batch, index: int) -> Tensor:
         if self.stop == ("training", self.global_step):
             raise self.stops_with
+        return super().training_step(self.note(batch), index)
+
+    def note(self, batch: Batch) -> Batch:
         assert isinstance(batch, Tensor)
         self.seen.append((self.global_step, batch))
-        return super().training_step(batch, index)
+        return batch
 
     def validation_step(self, batch: Batch, index: int) -> None:
         if self.stop == ("validation", self.global_step) and index == 1:
@@ -294,18 +302,130 @@ def test_a_finished_training_is_left_as_it_is(tmp_path: Path) -> None:
         assert torch.equal(ours, theirs)
 
 
-def test_ctrl_c_ends_in_a_keyboard_interrupt(tmp_path: Path) -> None:
-    module = Recording(OPTIONS, ("training", 4))
-    module.stops_with = KeyboardInterrupt
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            train(module, tmp_path)
-    finally:
-        signal.signal(signal.SIGINT, handler)  # Lightning leaves it ignored
+class Signalled(Recording):
+    """Is sent signals in the training or validation that follows so many steps."""
+
+    signals: tuple[signal.Signals, ...] = ()
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        if self.stop == ("training", self.global_step):
+            self.send()
+        return MusicVAETraining.training_step(self, self.note(batch), index)
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        if self.stop == ("validation", self.global_step):
+            self.send()
+        MusicVAETraining.validation_step(self, batch, index)
+
+    def send(self) -> None:
+        self.stop = None
+        for number in self.signals:
+            signal.raise_signal(number)
+
+
+# A signal ends the training after its step, or after the validation that is due or under way.
+@pytest.mark.parametrize(
+    ("stop", "signals", "resumes_at"),
+    [
+        (("training", 4), (signal.SIGINT,), 5),
+        (("training", 5), (signal.SIGTERM,), 6),
+        (("validation", 6), (signal.SIGINT,), 6),
+        (("training", 0), (signal.SIGINT,), 1),
+        (("training", 4), (signal.SIGINT, signal.SIGINT), 3),
+    ],
+)
+def test_ctrl_c_loses_nothing(
+    tmp_path: Path,
+    whole: tuple[Recording, Path],
+    stop: tuple[str, int],
+    signals: tuple[signal.Signals, ...],
+    resumes_at: int,
+) -> None:
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    stopped = Signalled(OPTIONS, stop)
+    stopped.signals = signals
+    with pytest.raises(KeyboardInterrupt):
+        train(stopped, tmp_path)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
     resumed = Recording(OPTIONS)
-    train(resumed, tmp_path)
-    assert resumed.seen[0][0] == 3
+    best = train(resumed, tmp_path)
+    assert [step for step, _ in resumed.seen] == list(range(resumes_at, 9))
+    expect_the_same(resumed, best, *whole)
+    assert scores(tmp_path, "val/nats") == scores(whole[1], "val/nats")
+
+
+def test_all_randomness_goes_on_exactly(tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"batch_size": 2, "steps": 6, "validate_every": 4, "accumulate": 2}
+    config = tiny("cat-mel_2bar_small")
+    options = TrainingOptions.of(
+        config, **changes, sampling_rate=2.0, dropout_keep_prob=0.5, draw="sources"
+    )
+
+    class Listening(MusicVAETraining):
+        stop_at = -1
+
+        def on_train_batch_start(self, batch: object, index: int) -> None:
+            super().on_train_batch_start(batch, index)
+            if index == self.stop_at:
+                signal.raise_signal(signal.SIGINT)
+
+    def run(work: Path, stop_at: int = -1) -> MusicVAETraining:
+        torch.manual_seed(0)
+        module = Listening(config, options)
+        module.stop_at = stop_at
+        torch.manual_seed(stop_at)  # which nothing may depend on
+        windows = made_up(config, 9), made_up(config, 4, seed=1)
+        fit(module, WindowsDataModule(*windows, options, config), options, work, "cpu")
+        return module
+
+    expected = run(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "stopped", stop_at=4)  # amid the third step of two batches each
+    resumed = run(tmp_path / "stopped")
+    for ours, theirs in zip(resumed.parameters(), expected.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    for score in ("val/nats", "val/nats_sampled", "val/kl"):
+        assert scores(tmp_path / "stopped", score) == scores(tmp_path / "whole", score)
+    assert len(scores(tmp_path / "whole", "val/nats")) == 1
+
+
+def test_accumulated_batches_are_one_large_one(tmp_path: Path) -> None:
+    config = tiny("cat-mel_2bar_med_chords")
+    chosen: dict[str, Any] = {"steps": 1, "max_transpose": 0, "grad_clip": 1e9}
+
+    def gradient(batch_size: int, accumulate: int) -> Tensor:
+        options = TrainingOptions.of(config, batch_size=batch_size, accumulate=accumulate, **chosen)
+        torch.manual_seed(0)
+        found: list[Tensor] = []
+
+        class Silent(MusicVAETraining):
+            def posterior_noise(self, batch: int, number: int | None = None) -> Tensor:
+                return torch.zeros(batch, 4)
+
+            def configure_gradient_clipping(self, *_: object, **__: object) -> None:  # type: ignore[override]
+                gradient = self.model.decoder.cores[0].output.weight.grad
+                assert gradient is not None
+                found.append(gradient.clone())
+
+        module = Silent(config, options)
+        data = WindowsDataModule(made_up(config, 9), made_up(config, 4), options, config)
+        rows = cycle(range(6))
+        data.batch = lambda windows, _rows, _tokens: model_batch(  # type: ignore[method-assign]
+            config, windows.tokens[[next(rows) for _ in range(batch_size)]]
+        )
+        lightning.Trainer(
+            limit_val_batches=0,
+            max_steps=1,
+            accumulate_grad_batches=accumulate,
+            logger=False,
+            accelerator="cpu",
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        ).fit(module, data)
+        return found[0]
+
+    assert torch.allclose(gradient(6, 1), gradient(2, 3), atol=1e-6)
 
 
 SMALL = get_config("hier-trio_16bar", z_size=4, enc_rnn_size=(8,), dec_rnn_size=(8,))

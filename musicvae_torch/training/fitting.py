@@ -144,7 +144,7 @@ class KeepLast(Checkpoint):
                 flush=True,
             )
 
-    def on_fit_start(self, trainer: lightning.Trainer, *_: object) -> None:
+    def on_train_start(self, trainer: lightning.Trainer, *_: object) -> None:
         self.listen(trainer)  # in each process, and after Lightning's own handlers
 
     def on_train_batch_end(

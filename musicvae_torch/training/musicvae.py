@@ -22,6 +22,9 @@ from musicvae_torch.training.fitting import Hardware, fit
 from musicvae_torch.training.module import MusicVAETraining
 from musicvae_torch.training.options import TrainingOptions
 
+# Of the songs of a folder, set aside to validate on; the next where that is none, or all.
+_SHARES = (0.1, 0.2, 0.3, 0.5, 0.7)
+
 
 class FineTuning(MusicVAETraining):
     """A training that knows what its weights were at first, and keeps it in its checkpoints."""
@@ -85,10 +88,10 @@ def train_musicvae(
     if config is None:
         raise ValueError("give a config, or a checkpoint to go on from")
     sides = [
-        None if side is None else as_dataset(side, config, work, name, share)
-        for side, name, share in (
-            (data, "data.h5", 0.1 if validation is None else 0.0),
-            (validation, "validation.h5", 0.0),
+        None if side is None else as_dataset(side, config, work, name, splits)
+        for side, name, splits in (
+            (data, "data.h5", validation is None),
+            (validation, "validation.h5", False),
         )
     ]
     assert sides[0] is not None
@@ -140,7 +143,7 @@ def initial_config(
 
 
 def as_dataset(
-    data: str | Path, config: MusicVAEConfig, work: Path, name: str, validation: float
+    data: str | Path, config: MusicVAEConfig, work: Path, name: str, splits: bool
 ) -> Path:
     """A data set: `data` itself, or one made of the MIDI files in that folder.
 
@@ -148,7 +151,8 @@ def as_dataset(
         config: whose windows.
         work, name: where to make it. One that is there and that a training in `work` has begun
             with is left as it is, whatever has become of the folder.
-        validation: share of the songs to set aside.
+        splits: whether to set a tenth of the songs aside; or, of few songs, of which that may
+            be none, more.
 
     Raises:
         DatasetError: the folder has no window of the config.
@@ -161,7 +165,10 @@ def as_dataset(
     with FileLock(work / "data.lock"):  # where several processes run this very call
         if not (out.is_file() and (work / "last.ckpt").is_file()):
             chosen = WindowOptions(config, hop_bars=default_hop(config))
-            build_dataset(data, out, BuildOptions(chosen, validation=validation))
+            for share in _SHARES if splits else (0.0,):
+                built = build_dataset(data, out, BuildOptions(chosen, validation=share))
+                if not splits or 0 < built.validation < built.songs or built.songs < 2:
+                    break
     return out
 
 
