@@ -101,6 +101,30 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
         help="what each step multiplies it by, down to 0.00001 (default: 0.9999)",
     )
     parser.add_argument(
+        "--schedule",
+        default="exponential",
+        choices=["exponential", "cosine"],
+        help="of the learning rate: that decay, or down to 0 over all steps along a cosine "
+        "(default: exponential)",
+    )
+    parser.add_argument(
+        "--warmup", type=int, default=0, metavar="STEPS", help="over which it rises (default: 0)"
+    )
+    parser.add_argument(
+        "--optimizer",
+        default="adam",
+        choices=["adam", "muon"],
+        help="muon needs far fewer steps, at a rate of its own (default: adam, as in Magenta)",
+    )
+    parser.add_argument(
+        "--muon-learning-rate", type=float, default=0.02, metavar="R", help="(default: 0.02)"
+    )
+    parser.add_argument(
+        "--fuse",
+        action="store_true",
+        help="compile the LSTM's arithmetic on CPUs, for speed; wants a C++ compiler",
+    )
+    parser.add_argument(
         "--adam-beta2",
         type=float,
         default=0.999,
@@ -219,6 +243,12 @@ def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--decoder", type=sizes, metavar="UNITS", help="per layer")
     group.add_argument("--latent", type=int, metavar="N", help="dimensions of the latent")
+    group.add_argument(
+        "--start",
+        default="magenta",
+        choices=["magenta", "glorot"],
+        help="how the layers about the latent are drawn: glorot learns sooner (default: magenta)",
+    )
 
 
 def _add_objective_arguments(parser: argparse.ArgumentParser) -> None:
@@ -270,7 +300,10 @@ def _add_hardware_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--strategy", default="auto", metavar="NAME", help="such as ddp")
     group.add_argument(
-        "--precision", default="32-true", metavar="NAME", help="such as bf16-mixed, on cuda"
+        "--precision",
+        default="32-true",
+        metavar="NAME",
+        help="such as bf16-mixed, which is faster (default: 32-true)",
     )
 
 
@@ -292,6 +325,7 @@ def _train(arguments: argparse.Namespace) -> None:
         config = get_config(arguments.config or "hier-trio_16bar", **resized)
     chosen = training_options(arguments)
     chosen |= {name: getattr(arguments, name, None) for name in HYPERPARAMETER_NAMES}
+    chosen["start"] = arguments.start
     if chosen["sampling_schedule"] and chosen["sampling_rate"] is None:
         chosen["sampling_rate"] = 0.0  # not that of Magenta's schedule
     options = TrainingOptions.of(
@@ -324,6 +358,11 @@ def training_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "steps": arguments.steps,
         "learning_rate": arguments.learning_rate,
         "decay_rate": arguments.decay_rate,
+        "schedule": arguments.schedule,
+        "warmup": arguments.warmup,
+        "optimizer": arguments.optimizer,
+        "muon_learning_rate": arguments.muon_learning_rate,
+        "fuse": arguments.fuse,
         "adam_beta2": arguments.adam_beta2,
         "grad_norm_limit": arguments.grad_norm_limit,
         "max_transpose": arguments.transpose,

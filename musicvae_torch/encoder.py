@@ -55,8 +55,9 @@ class Encoder(nn.Module):
             ValueError: the lengths' shape or values do not fit the encoder.
         """
         embedding = self._embed(terms, lengths)
-        mean = self.mean(embedding)
-        stddev = nn.functional.softplus(self.stddev(embedding))
+        # Under autocast the layers give bfloat16, too coarse for what is summed over the latent.
+        mean = self.mean(embedding).to(self.mean.weight)
+        stddev = nn.functional.softplus(self.stddev(embedding).to(self.mean.weight))
         return Normal(mean, stddev, validate_args=False)
 
     def _embed(self, terms: Sequence[Term], lengths: Tensor | None) -> Tensor:

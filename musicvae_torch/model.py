@@ -145,7 +145,8 @@ class MusicVAE(PretrainedNetwork):
                 f"logits have shape {tuple(logits.shape)}, which does not go with targets of "
                 f"shape {tuple(targets.shape)}"
             )
-        return self.decoder.losses(logits, terms)
+        # As precise as the weights, whatever autocast made of the logits.
+        return self.decoder.losses(logits.to(self.encoder.mean.weight), terms)
 
     @torch.no_grad()
     def decode(

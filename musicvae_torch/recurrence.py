@@ -89,6 +89,8 @@ class _Fused:
 def compile_recurrence() -> None:
     """Fuse the gate arithmetic by ``torch.compile`` from now on, in this process; wants a C++
     compiler. The results differ in rounding alone."""
+    # One version for each shape that the levels of a model have; beyond the limit they run plain.
+    torch._dynamo.config.recompile_limit = 64
     _Fused.advance = staticmethod(torch.compile(_advance, dynamic=False))
     _Fused.retreat = staticmethod(torch.compile(_retreat, dynamic=False))
 
@@ -106,7 +108,7 @@ class _Recurrence(torch.autograd.Function):
         squashed = projected.new_empty(steps, batch, units, dtype=low)
         hidden = projected.new_empty(steps + 1, batch, units, dtype=low)
         cells[0], hidden[0] = c, h
-        cell = c.clone()
+        cell = c.to(weight.dtype, copy=True)
         transposed = weight.to(low).t()
         for t in range(steps):
             torch.mm(hidden[t], transposed, out=gates[t])
@@ -123,7 +125,7 @@ class _Recurrence(torch.autograd.Function):
         grad_hidden, grad_cell = grads
         low = weight.to(gates.dtype)
         grad_gates = torch.empty_like(gates)
-        dc = grad_cell.clone()
+        dc = grad_cell.to(weight.dtype, copy=True)
         dh = torch.zeros_like(hidden[0])
         for t in range(len(gates) - 1, -1, -1):
             _Fused.retreat(

@@ -23,6 +23,8 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.multiprocessing import ProcessExitedException
 
 from musicvae_torch.devices import pick_device
+from musicvae_torch.recurrence import compile_recurrence
+from musicvae_torch.training.memory import keep_freed_memory
 from musicvae_torch.training.options import TrainingOptions
 
 SAVE_EVERY = 60.0  # seconds
@@ -72,8 +74,10 @@ class Hardware:
             ValueError: there is no such device, or it cannot compute so.
         """
         cuda = pick_device(self.device).type == "cuda"
-        if not cuda and not self.precision.startswith("32"):
-            raise ValueError(f"precision {self.precision!r} needs cuda; take 32-true on the CPU")
+        if not cuda and self.precision not in ("32-true", "bf16-mixed"):
+            raise ValueError(
+                f"precision {self.precision!r} needs cuda; take 32-true or bf16-mixed on the CPU"
+            )
         strategy = self.strategy
         # On one machine by processes of its own, as the command must not be run once more in each.
         if strategy == "auto" and self.devices > 1 and self.num_nodes == 1:
@@ -225,6 +229,10 @@ def fit(
     resumes = last.is_file()
     if resumes:
         _check_resumable(last, module)
+    if machine["accelerator"] == "cpu":
+        keep_freed_memory()
+        if options.fuse:
+            compile_recurrence()
     keep = KeepLast(last, validate_every)
     trainer = lightning.Trainer(
         **machine,

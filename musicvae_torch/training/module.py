@@ -10,15 +10,15 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Normal
 
 from musicvae_torch.config import MusicVAEConfig
-from musicvae_torch.lstm import BidirectionalLSTM, LSTMStack
+from musicvae_torch.lstm import BidirectionalLSTM, InitialState, LSTMStack
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.training.data import Batch, ModelBatch, as_model_batch
 from musicvae_torch.training.objective import elbo_loss, standard_normal_kl
-from musicvae_torch.training.optimizer import TensorFlowAdam, clip_gradients
+from musicvae_torch.training.optimizer import MuonWithAdam, TensorFlowAdam, clip_gradients
 from musicvae_torch.training.options import TrainingOptions
 from musicvae_torch.training.scores import Counts, reconstruction_counts, to_scores
 
@@ -41,7 +41,10 @@ class ScheduledTraining(lightning.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         betas = (0.9, self.options.adam_beta2)
-        return TensorFlowAdam(self.parameters(), self.options.learning_rate, betas)
+        rate = self.options.learning_rate
+        if self.options.optimizer == "muon":
+            return MuonWithAdam(self, rate, self.options.muon_learning_rate, betas)
+        return TensorFlowAdam(self.parameters(), rate, betas)
 
     def configure_gradient_clipping(
         self,
@@ -53,11 +56,14 @@ class ScheduledTraining(lightning.LightningModule):
         self.log("train/gradient_norm", clip_gradients(self.parameters(), *limits))
 
     def on_train_batch_start(self, _batch: Any, _index: int) -> None:
-        rate = self.options.learning_rate_at(self.global_step)
+        share = self.options.learning_rate_at(self.global_step) / self.options.learning_rate
         optimizer = self.optimizers()
         assert isinstance(optimizer, torch.optim.Optimizer)
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            # Of Muon and Adam, only Muon's groups have a momentum.
+            muon = "momentum" in group
+            full = self.options.muon_learning_rate if muon else self.options.learning_rate
+            group["lr"] = full * share
 
 
 class MusicVAETraining(ScheduledTraining):
@@ -89,6 +95,8 @@ class MusicVAETraining(ScheduledTraining):
     ) -> None:
         super().__init__(options)
         self.model = (MusicVAE(config) if model is None else model).train()
+        if model is None and options.start == "glorot":
+            draw_wide_latent(self.model)
         for module in self.model.modules():
             if isinstance(module, LSTMStack | BidirectionalLSTM):
                 module.keep = options.dropout_keep_prob
@@ -216,6 +224,16 @@ class MusicVAETraining(ScheduledTraining):
         scores["kl_bits"] = scores["kl"] / math.log(2.0)
         logged = {f"val/{name}": score.float() for name, score in scores.items()}
         self.log_dict(logged, sync_dist=True)  # of what is alike everywhere; else Lightning warns
+
+
+def draw_wide_latent(model: MusicVAE) -> None:
+    """Draw the layers about the latent Glorot uniform, where Magenta's standard deviation of .001
+    leaves them silent for hundreds of steps, and begin with posteriors of little spread."""
+    nn.init.xavier_uniform_(model.encoder.mean.weight)
+    nn.init.constant_(model.encoder.stddev.bias, -1.0)
+    for part in model.modules():
+        if isinstance(part, InitialState):
+            nn.init.xavier_uniform_(part.weight)
 
 
 def _shifted_mean(posterior: Normal, noise: Tensor | None) -> Tensor:

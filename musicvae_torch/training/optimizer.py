@@ -1,4 +1,4 @@
-"""Adam and the clipping of gradients, as TensorFlow does both."""
+"""Adam and the clipping of gradients, as TensorFlow does both; and Muon, which learns faster."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from musicvae_torch.lstm import LSTMWeights
 
 EPSILON = 1e-8
 
@@ -38,6 +40,68 @@ class TensorFlowAdam(torch.optim.Adam):
             t = float(next(taken, 0.0)) + 1
             group["eps"] = self.epsilon / math.sqrt(1 - group["betas"][1] ** t)
         return super().step(closure)
+
+
+class MuonWithAdam(torch.optim.Optimizer):
+    """Muon for the weight matrices of LSTMs and :class:`TensorFlowAdam` for all else.
+
+    Muon (Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks") moves a
+    matrix along the nearest orthogonal one to its momentum.
+
+    Args:
+        module: whose parameters to train.
+        lr: Adam's rate.
+        muon_lr: Muon's, as a root mean square of the step comparable to Adam's.
+        betas: Adam's.
+
+    Raises:
+        ValueError: this PyTorch has no Muon.
+    """
+
+    def __init__(
+        self, module: nn.Module, lr: float, muon_lr: float, betas: tuple[float, float]
+    ) -> None:
+        if not hasattr(torch.optim, "Muon"):
+            raise ValueError(f"optimizer muon needs PyTorch 2.9 or newer, not {torch.__version__}")
+        matrices = [
+            weight
+            for part in module.modules()
+            if isinstance(part, LSTMWeights)
+            for weight in (part.weight_ih, part.weight_hh)
+            if weight.requires_grad
+        ]
+        taken = {id(weight) for weight in matrices}
+        others = [p for p in module.parameters() if p.requires_grad and id(p) not in taken]
+        self.both = (
+            torch.optim.Muon(
+                matrices, lr=muon_lr, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
+            ),
+            TensorFlowAdam(others, lr, betas),
+        )
+        super().__init__([group for one in self.both for group in one.param_groups], {})
+        self._share_groups()
+
+    def _share_groups(self) -> None:
+        """Let a rate that is set here hold there."""
+        self.param_groups = [group for one in self.both for group in one.param_groups]
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+        """One step; `closure` may compute the gradients first, and its loss is given back."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for one in self.both:
+            one.step()
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"both": [one.state_dict() for one in self.both]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for one, state in zip(self.both, state_dict["both"], strict=True):
+            one.load_state_dict(state)
+        self._share_groups()
 
 
 def clip_gradients(parameters: Iterable[Tensor], longest: float, limit: float) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,6 +17,13 @@ from musicvae_torch.hyperparameters import (
     hyperparameters_of,
 )
 
+CHOICES = {
+    "draw": DRAWS,
+    "schedule": ("exponential", "cosine"),
+    "optimizer": ("adam", "muon"),
+    "start": ("magenta", "glorot"),
+}
+
 
 @dataclass(frozen=True)
 class TrainingOptions:
@@ -29,6 +37,14 @@ class TrainingOptions:
             MusicVAE's objective; see :class:`Hyperparameters`.
         learning_rate, decay_rate, min_learning_rate: the rate at step t is
             (learning_rate - min) * decay_rate**t + min.
+        schedule: "exponential", that rate; or "cosine", from learning_rate to 0 along half a
+            cosine over all steps.
+        warmup: steps over which the rate rises to that, in even steps.
+        optimizer: "adam", TensorFlow's; or "muon", with Adam for all but the LSTMs' matrices.
+        muon_learning_rate: Muon's rate where Adam's is learning_rate; it goes the same way.
+        start: "magenta", whose latent begins with next to no effect; or "glorot", which draws the
+            layers about the latent as wide as all others, and so learns sooner.
+        fuse: compile the gate arithmetic of CPUs, for speed; wants a C++ compiler.
         adam_beta2: decay of Adam's second moment.
         grad_clip: longer gradients are scaled down to this norm.
         grad_norm_limit: a step whose gradient is as long as this, or longer, before scaling,
@@ -52,6 +68,12 @@ class TrainingOptions:
     learning_rate: float = 1e-3
     decay_rate: float = 0.9999
     min_learning_rate: float = 1e-5
+    schedule: str = "exponential"
+    warmup: int = 0
+    optimizer: str = "adam"
+    muon_learning_rate: float = 0.02
+    start: str = "magenta"
+    fuse: bool = False
     adam_beta2: float = 0.999
     grad_clip: float = 1.0
     grad_norm_limit: float = 10_000
@@ -64,13 +86,15 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         least = dict.fromkeys(("batch_size", "steps", "accumulate", "validate_every"), 1)
-        for name, bound in (least | {"max_transpose": 0, "seed": 0}).items():
+        least |= dict.fromkeys(("max_transpose", "seed", "warmup"), 0)
+        for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise ValueError(f"{name} must be at least {bound}, not {getattr(self, name)}")
-        if self.draw not in DRAWS:
-            raise ValueError(
-                f"unknown way to draw {self.draw!r}; choose one of: {', '.join(DRAWS)}"
-            )
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"unknown {name} {getattr(self, name)!r}; choose one of: {', '.join(choices)}"
+                )
         _ = self.hyperparameters  # which says what is wrong with them
 
     @classmethod
@@ -85,6 +109,11 @@ class TrainingOptions:
 
     def learning_rate_at(self, step: int) -> float:
         """The rate at a step, the first being 0; in float32, as Magenta computes it."""
+        return self._scheduled_rate(step) * min(1.0, (step + 1) / max(self.warmup, 1))
+
+    def _scheduled_rate(self, step: int) -> float:
+        if self.schedule == "cosine":
+            return self.learning_rate * (1 + math.cos(math.pi * min(step / self.steps, 1.0))) / 2
         span = np.float32(self.learning_rate - self.min_learning_rate)
         decayed = np.float32(self.decay_rate) ** np.float32(step)
         return float(span * decayed + np.float32(self.min_learning_rate))
