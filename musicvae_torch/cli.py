@@ -117,7 +117,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
         help="muon needs far fewer steps, at a rate of its own (default: adam, as in Magenta)",
     )
     parser.add_argument(
-        "--muon-learning-rate", type=float, default=0.02, metavar="R", help="(default: 0.02)"
+        "--muon-learning-rate", type=float, default=0.006, metavar="R", help="(default: 0.006)"
     )
     parser.add_argument(
         "--fuse",

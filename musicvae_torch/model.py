@@ -145,8 +145,9 @@ class MusicVAE(PretrainedNetwork):
                 f"logits have shape {tuple(logits.shape)}, which does not go with targets of "
                 f"shape {tuple(targets.shape)}"
             )
-        # As precise as the weights, whatever autocast made of the logits.
-        return self.decoder.losses(logits.to(self.encoder.mean.weight), terms)
+        # Autocast gives logits in bfloat16, too coarse for sums.
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return self.decoder.losses(logits, terms)
 
     @torch.no_grad()
     def decode(

@@ -26,11 +26,11 @@ def _advance(
     Args:
         gates: (B, 4H) the recurrent product; replaced by the gates.
         projected: (B, 4H) the input's share.
-        cell: (B, H) float32; replaced by the new cell.
+        cell: (B, H) in the weights' precision; replaced by the new cell.
         squashed, hidden, kept: (B, H) to be filled with tanh of the new cell, the output, and
             the new cell.
     """
-    take, keep, new, show = (gates + projected).float().chunk(4, dim=1)
+    take, keep, new, show = (gates + projected).to(cell.dtype).chunk(4, dim=1)
     take, keep, show = torch.sigmoid(take), torch.sigmoid(keep), torch.sigmoid(show)
     new = torch.tanh(new)
     after = keep * cell + take * new
@@ -59,18 +59,20 @@ def _retreat(
         grad_gates: (B, 4H) to be filled, before the squashing of the gates.
         grad_hidden: (B, H) of the step's output.
         dh: (B, H) of the same, from the step after.
-        dc: (B, H) float32, of the step's cell; replaced by that of the cell before.
+        dc: (B, H) in the weights' precision, of the step's cell; replaced by that of the one
+            before.
         gates, squashed: what :func:`_advance` made.
         cell: (B, H) the cell before.
     """
-    take, keep, new, show = gates.float().chunk(4, dim=1)
-    bounded = squashed.float()
-    grad = grad_hidden.float() + dh.float()
+    wide = dc.dtype
+    take, keep, new, show = gates.to(wide).chunk(4, dim=1)
+    bounded = squashed.to(wide)
+    grad = grad_hidden.to(wide) + dh.to(wide)
     grad_cell = dc + grad * show * (1 - bounded * bounded)
     units = dc.shape[1]
     parts = (
         grad_cell * new * take * (1 - take),
-        grad_cell * cell.float() * keep * (1 - keep),
+        grad_cell * cell.to(wide) * keep * (1 - keep),
         grad_cell * take * (1 - new * new),
         grad * bounded * show * (1 - show),
     )
@@ -112,9 +114,7 @@ class _Recurrence(torch.autograd.Function):
         transposed = weight.to(low).t()
         for t in range(steps):
             torch.mm(hidden[t], transposed, out=gates[t])
-            _Fused.advance(
-                gates[t], projected[t], cell, squashed[t], hidden[t + 1], cells[t + 1]
-            )
+            _Fused.advance(gates[t], projected[t], cell, squashed[t], hidden[t + 1], cells[t + 1])
         ctx.save_for_backward(gates, cells, squashed, hidden, weight)
         return hidden[1:], cell
 
@@ -128,9 +128,7 @@ class _Recurrence(torch.autograd.Function):
         dc = grad_cell.to(weight.dtype, copy=True)
         dh = torch.zeros_like(hidden[0])
         for t in range(len(gates) - 1, -1, -1):
-            _Fused.retreat(
-                grad_gates[t], grad_hidden[t], dh, dc, gates[t], cells[t], squashed[t]
-            )
+            _Fused.retreat(grad_gates[t], grad_hidden[t], dh, dc, gates[t], cells[t], squashed[t])
             torch.mm(grad_gates[t], low, out=dh)
         grad_weight = grad_gates.flatten(0, 1).t() @ hidden[:-1].flatten(0, 1)
         return grad_gates, grad_weight.to(weight.dtype), dh, dc

@@ -71,7 +71,7 @@ class TrainingOptions:
     schedule: str = "exponential"
     warmup: int = 0
     optimizer: str = "adam"
-    muon_learning_rate: float = 0.02
+    muon_learning_rate: float = 0.006
     start: str = "magenta"
     fuse: bool = False
     adam_beta2: float = 0.999

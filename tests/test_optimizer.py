@@ -1,0 +1,118 @@
+"""Muon beside Adam, the schedules of their rates, and how the latent's layers begin."""
+
+from __future__ import annotations
+
+import math
+from copy import deepcopy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from musicvae_torch.config import get_config
+from musicvae_torch.model import MusicVAE
+from musicvae_torch.training import MusicVAETraining, TrainingOptions
+from musicvae_torch.training.optimizer import MuonWithAdam, TensorFlowAdam
+
+CONFIG = get_config("hier-trio_16bar", enc_rnn_size=(4,), dec_rnn_size=(4,), z_size=3)
+
+needs_muon = pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="PyTorch before 2.9")
+
+
+def set_gradients(model: MusicVAE, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in model.parameters():
+        parameter.grad = torch.randn(parameter.shape, generator=generator)
+
+
+def snapshot(model: MusicVAE) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in model.named_parameters()}
+
+
+@needs_muon
+def test_lstm_matrices_move_by_muon_and_the_rest_by_adam() -> None:
+    model = MusicVAE(CONFIG)
+    optimizer = MuonWithAdam(model, lr=0.0, muon_lr=0.1, betas=(0.9, 0.99))
+    before = snapshot(model)
+    set_gradients(model, 0)
+    optimizer.step()
+    moved = {name for name, value in model.named_parameters() if not value.equal(before[name])}
+    assert moved == {name for name in before if name.endswith(("weight_ih", "weight_hh"))}
+
+
+@needs_muon
+def test_a_muon_step_is_orthogonal() -> None:
+    model = MusicVAE(CONFIG)
+    optimizer = MuonWithAdam(model, lr=0.0, muon_lr=0.1, betas=(0.9, 0.99))
+    name = "decoder.conductor.layers.0.weight_hh"
+    before = snapshot(model)[name]
+    set_gradients(model, 0)
+    optimizer.step()
+    step = model.get_parameter(name) - before  # (16, 4)
+    # Its singular values are nearly alike: .2 sqrt(16) times the rate, as Muon's five Newton-Schulz
+    # iterations bring them to between .7 and 1.2 of that.
+    scaled = torch.linalg.svdvals(step.detach()) / (0.2 * math.sqrt(16) * 0.1)
+    assert float(scaled.min()) > 0.6 and float(scaled.max()) < 1.3
+
+
+@needs_muon
+def test_muon_goes_on_from_a_stored_state() -> None:
+    models = [MusicVAE(CONFIG), MusicVAE(CONFIG)]
+    optimizers = [MuonWithAdam(model, 0.01, 0.1, (0.9, 0.99)) for model in models]
+    for step in range(2):
+        set_gradients(models[0], step)
+        optimizers[0].step()
+    models[1].load_state_dict(models[0].state_dict())
+    optimizers[1].load_state_dict(deepcopy(optimizers[0].state_dict()))
+    for model, optimizer in zip(models, optimizers, strict=True):
+        for group in optimizer.param_groups:  # a rate set after loading holds
+            group["lr"] *= 0.5
+        set_gradients(model, 2)
+        optimizer.step()
+    for name, value in models[0].named_parameters():
+        assert value.equal(models[1].get_parameter(name)), name
+
+
+@needs_muon
+def test_both_rates_follow_the_schedule() -> None:
+    options = TrainingOptions(
+        optimizer="muon", learning_rate=0.004, muon_learning_rate=0.02, schedule="cosine", steps=100
+    )
+    module = MusicVAETraining(CONFIG, options)
+    optimizer = module.configure_optimizers()
+    module.optimizers = lambda *_, **__: optimizer  # type: ignore[method-assign, assignment]
+    module.on_train_batch_start(None, 0)
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.02, 0.004])
+
+
+def test_cosine_schedule_and_warmup() -> None:
+    options = TrainingOptions(learning_rate=0.1, schedule="cosine", steps=90, warmup=4)
+    assert options.learning_rate_at(0) == pytest.approx(0.1 / 4)
+    assert options.learning_rate_at(30) == pytest.approx(0.075)  # cos 60 degrees is a half
+    assert options.learning_rate_at(45) == pytest.approx(0.05)
+    assert options.learning_rate_at(90) == pytest.approx(0, abs=1e-9)
+
+
+def test_adam_alone_is_the_default() -> None:
+    module = MusicVAETraining(CONFIG, TrainingOptions())
+    assert type(module.configure_optimizers()) is TensorFlowAdam
+
+
+@pytest.mark.parametrize("name", ["optimizer", "schedule", "start", "draw"])
+def test_unknown_choices_are_refused(name: str) -> None:
+    unknown: dict[str, Any] = {name: "sgd"}
+    with pytest.raises(ValueError, match=f"unknown {name} 'sgd'; choose one of: "):
+        TrainingOptions(**unknown)
+
+
+def test_a_wide_start_lets_the_latent_be_heard() -> None:
+    tokens = torch.zeros(2, 256, 3, dtype=torch.int64)
+    tokens[1, ::4] = 40
+    spread = {}
+    for start in ("magenta", "glorot"):
+        torch.manual_seed(0)
+        model = MusicVAETraining(CONFIG, TrainingOptions(start=start)).model
+        mean = model.encode(tokens).mean
+        spread[start] = float((mean[0] - mean[1]).detach().norm())
+    assert spread["glorot"] > 50 * spread["magenta"] > 0
