@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""Piano rolls of held-out songs, to listen by eye.
+
+    python benchmarks/held_out_pictures.py FOLDER OUT [--songs 10] [--seed 0]
+
+Draws songs of FOLDER at random among those that have a window of sixteen bars, before anything is
+decoded, and of each its first window. A picture has three rows: the trio as it was written; what
+the MusicVAE gives back of it from its latent; and what the pair makes of its melody alone (the
+melody is as written there). Both are decoded freely, the likeliest token at every step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+import numpy as np
+
+
+def first_windows(folder: Path, songs: int, seed: int) -> list[tuple[Path, np.ndarray]]:
+    """Songs drawn at random, and the tokens (256, 3) of their first windows."""
+    from musicvae_torch.notes.fast_midi import read_song
+    from musicvae_torch.notes.midi import MidiError
+    from musicvae_torch.notes.trio import WINDOW_BARS, trio_windows
+
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".mid", ".midi"))
+    drawn: list[tuple[Path, np.ndarray]] = []
+    for index in np.random.default_rng(seed).permutation(len(paths)).tolist():
+        try:
+            windows = trio_windows(read_song(paths[index]), WINDOW_BARS)
+        except MidiError:
+            continue
+        if windows and len(drawn) < songs:
+            drawn.append((paths[index], windows[0].tokens))
+    return drawn
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="MIDI files")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder for the pictures")
+    parser.add_argument("--songs", type=int, default=10, metavar="N")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of songs")
+    parser.add_argument("--musicvae", type=Path, metavar="FOLDER", help="(default: shipped)")
+    parser.add_argument("--surrogate", type=Path, metavar="FOLDER", help="(default: shipped)")
+    arguments = parser.parse_args()
+
+    import torch
+
+    from musicvae_torch.notes.trio import to_midi, to_tokens
+    from surrogate import Accompanist
+    from surrogate.piano_roll import draw_piano_roll
+
+    songs = first_windows(arguments.folder, arguments.songs, arguments.seed)
+    pair = Accompanist.from_pretrained(arguments.musicvae, arguments.surrogate)
+    truth = np.stack([tokens for _, tokens in songs])
+    heard = torch.from_numpy(truth.astype(np.int64)).to(pair.musicvae.device)
+    assert pair.surrogate is not None
+    with torch.no_grad():
+        latents = pair.musicvae.encode(heard).mean, pair.surrogate.posterior_mean(heard)
+        played = [to_tokens(pair.musicvae.decode(z, temperature=0).cpu().numpy()) for z in latents]
+    played[1][..., 0] = truth[..., 0]
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for number, (path, tokens) in enumerate(songs, 1):
+        rows = np.concatenate([tokens, *(way[number - 1] for way in played)])
+        name = re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_")
+        picture = arguments.out / f"{number:02d}_{name}.png"
+        draw_piano_roll(to_midi(rows), picture, f"{path.parent.name}/{path.name}")
+        print(picture)
+
+
+if __name__ == "__main__":
+    main()

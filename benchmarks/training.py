@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""How many windows a second a trio trains on, on the CPU, each way.
+
+    python benchmarks/training.py [--units 256] [--batch 32] [--rounds 5]
+
+Steps are of made-up windows: encoding, teacher forcing, loss, backward pass, Muon or Adam. The
+quickest of several rounds counts. The limit is the matrix products that a step cannot do without,
+at the speed that this machine multiplies matrices of that size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from time import perf_counter
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--units", type=int, default=256, help="of every LSTM (default: 256)")
+    parser.add_argument("--batch", type=int, default=32, help="windows a step (default: 32)")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N")
+    arguments = parser.parse_args()
+
+    import torch
+
+    from musicvae_torch.config import get_config
+    from musicvae_torch.recurrence import compile_recurrence
+    from musicvae_torch.training import MusicVAETraining, TrainingOptions
+    from musicvae_torch.training.memory import keep_freed_memory
+    from musicvae_torch.training.objective import elbo_loss
+
+    size, batch = arguments.units, arguments.batch
+    config = get_config("hier-trio_16bar", enc_rnn_size=(size,), dec_rnn_size=(size,), z_size=size)
+    keep_freed_memory()
+    tokens = torch.stack([torch.randint(0, depth, (batch, 256)) for depth in (90, 90, 512)], -1)
+    noise = torch.randn(batch, size)
+
+    def windows_a_second(optimizer: str, half: bool) -> float:
+        module = MusicVAETraining(config, TrainingOptions(optimizer=optimizer, start="glorot"))
+        steps = module.configure_optimizers()
+        quickest = float("inf")
+        for _ in range(arguments.rounds + 1):
+            start = perf_counter()
+            with torch.autocast("cpu", torch.bfloat16) if half else contextlib.nullcontext():
+                _, losses, kl = module.elbo_terms(tokens, noise)
+                loss = elbo_loss(losses, kl, 256, 0.2)
+            steps.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+            steps.step()
+            quickest = min(quickest, perf_counter() - start)
+        return batch / quickest
+
+    def limit(dtype: torch.dtype) -> float:
+        # Recurrent products alone: two directions of the encoder and three core decoders, forward
+        # and twice backward, over 256 steps.
+        rows = torch.randn(16 * batch, size, dtype=dtype)
+        weight = torch.randn(4 * size, size, dtype=dtype)
+        times = []
+        for _ in range(20):
+            start = perf_counter()
+            rows @ weight.t()
+            times.append(perf_counter() - start)
+        return batch / (3 * 5 * 16 * sorted(times)[10])
+
+    print("| | float32 | bfloat16 |\n| --- | --- | --- |")
+    for fused in (False, True):
+        if fused:
+            compile_recurrence()
+        for optimizer in ("adam", "muon"):
+            speeds = [windows_a_second(optimizer, half) for half in (False, True)]
+            name = f"{optimizer}{', fused' if fused else ''}"
+            print(f"| {name} | {speeds[0]:.0f} | {speeds[1]:.0f} |", flush=True)
+    limits = [limit(dtype) for dtype in (torch.float32, torch.bfloat16)]
+    print(f"| recurrent products alone | {limits[0]:.0f} | {limits[1]:.0f} |")
+
+
+if __name__ == "__main__":
+    main()
