@@ -31,6 +31,7 @@ BRIEF = {
     "train-musicvae": "--steps 2 --batch-size 2 --encoder 4 --decoder 4 --latent 2 --device cpu",
     "train-surrogate": "--steps 2 --batch-size 2 --units 4 --device cpu",
 }
+FINE_TUNING = "--steps 2 --batch-size 2 --device cpu"  # sizes are those of --init
 
 
 def run(command: list[str], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -76,7 +77,8 @@ def test_readme(folder: Path) -> None:
             words = shlex.split(line, comments=True)
             if words[0] in ("make", "pip"):
                 continue
-            done = run(words + shlex.split(BRIEF.get(words[0], "")), folder)
+            brief = FINE_TUNING if "--init" in words else BRIEF.get(words[0], "")
+            done = run(words + shlex.split(brief), folder)
             assert done.returncode == 0, f"{line}\n{done.stderr}"
             ran.append(words[0])
     assert set(ran) == COMMANDS
