@@ -47,16 +47,16 @@ def training_batches(
 
 def coded_batches(
     windows: Windows, batch_size: int, seed: int, start: int = 0
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+) -> Iterator[tuple[np.ndarray, ...]]:
     """The batches of :func:`training_batches` that are not shifted, with their stored codes.
 
     Yields:
-        (batch, 256, 3) int64 tokens; mean and stddev, each (batch, z_size) float32.
+        (batch, 256, 3) int64 tokens; mean and, where it is stored, stddev, (batch, z_size) float32.
     """
-    assert windows.code_mean is not None and windows.code_stddev is not None
+    codes = [code for code in (windows.code_mean, windows.code_stddev) if code is not None]
     for picks, _ in _draws(windows, batch_size, seed, start):
         tokens = windows.tokens[picks].astype(np.int64)
-        yield tokens, windows.code_mean[picks], windows.code_stddev[picks]
+        yield tokens, *(code[picks] for code in codes)
 
 
 def _draws(

@@ -32,6 +32,7 @@ from musicvae_torch.config import ConfigError, MusicVAEConfig
 FORMAT_VERSION = 1
 SPLITS = ("train", "validation")
 CODE_COLUMNS = ("code_mean", "code_stddev")
+ANY_MODEL = "any model"  # in place of a model's hash: codes of whatever model
 _CHUNK_BYTES = 2**18
 
 
@@ -92,7 +93,8 @@ def read_dataset(
         path: the file.
         split: "train" or "validation", the windows of those songs alone; None: all.
         shape: (steps, parts) that the tokens must have; None: any.
-        codes_of: sha256 of a model's weights, whose codes to load if the file has them.
+        codes_of: sha256 of a model's weights, whose codes to load if the file has them; or
+            ANY_MODEL. (Codes that were imported have no ``code_stddev``.)
 
     Raises:
         DatasetError: the file is missing or is no such data set, or the split is empty.
@@ -102,9 +104,9 @@ def read_dataset(
     with open_dataset(path) as file:
         songs = [os.fsdecode(song) for song in file["songs"][:]]
         windows = Windows(tokens=file["tokens"][:], song=file["song"][:], songs=songs)
-        if codes_of is not None and codes_model(file).get("sha256") == codes_of:
-            mean, stddev = (file[name][:] for name in CODE_COLUMNS)
-            windows = replace(windows, code_mean=mean, code_stddev=stddev)
+        if codes_of is not None and codes_of in (ANY_MODEL, codes_model(file).get("sha256")):
+            codes = {name: file[name][:] for name in CODE_COLUMNS if name in file}
+            windows = replace(windows, **codes)
         aside = file["validation"][:].astype(bool) if split and "validation" in file else None
     found, wanted = windows.tokens.shape, "steps, parts" if shape is None else f"{shape}"[1:-1]
     right = len(found) == 3 and (shape is None or found[1:] == shape)
