@@ -88,7 +88,14 @@ class SurrogateConfig:
 
 
 def part_depths(parts: Sequence[str]) -> tuple[int, ...]:
-    """Classes of each of the trio's parts that are named."""
+    """Classes of each of the trio's parts that are named.
+
+    Raises:
+        ConfigError: there is no such part.
+    """
+    for part in parts:
+        if part not in PARTS:
+            raise ConfigError(f"unknown part {part!r}; choose among: {', '.join(PARTS)}")
     return tuple(DEPTHS[PARTS.index(part)] for part in parts)
 
 
