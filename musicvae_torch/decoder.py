@@ -16,7 +16,16 @@ from torch import Tensor, nn
 
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.heads import Head, build_head
-from musicvae_torch.lstm import InitialState, LSTMStack, State, Term, cut, delay, term_shape
+from musicvae_torch.lstm import (
+    InitialState,
+    LSTMStack,
+    State,
+    Term,
+    cut,
+    delay,
+    densify,
+    term_shape,
+)
 
 
 class Conductor(nn.Module):
@@ -62,6 +71,33 @@ class CoreDecoder(nn.Module):
         terms = [*previous, embedding.unsqueeze(1), controls]
         return self.output(self.layers(terms, self.initial_state(embedding)))
 
+    def feed_back(
+        self,
+        previous: Sequence[Term],
+        embedding: Tensor,
+        controls: Tensor,
+        chance: float,
+        generator: torch.Generator | None,
+    ) -> Tensor:
+        """:meth:`forward`, but that each step after the first reads, with a chance of its own in
+        each example, a sample of the step before in place of the true token.
+
+        No gradient flows through what is drawn; through a groove's velocities and offsets, which
+        are not drawn, it does.
+        """
+        truth = densify(previous).to(embedding)
+        states, tokens = self.initial_state(embedding), truth[:, 0]
+        logits: list[Tensor] = []
+        for step in range(truth.shape[1]):
+            if step:
+                sample = self.head.sample(logits[-1], self.head.feedback_temperature, generator)
+                chances = embedding.new_full((len(embedding), 1), chance)
+                own = torch.bernoulli(chances, generator=generator).bool()
+                tokens = torch.where(own, sample, truth[:, step])
+            scores, states = self.step(tokens, embedding, controls[:, step], states)
+            logits.append(scores)
+        return torch.stack(logits, dim=1)
+
     def step(
         self, previous: Tensor, embedding: Tensor, control: Tensor, states: list[State]
     ) -> tuple[Tensor, list[State]]:
@@ -102,7 +138,14 @@ class Decoder(nn.Module):
         """Width of one step's logits: all cores side by side."""
         return sum(core.head.logit_depth for core in self._cores())
 
-    def teacher_force(self, z: Tensor, targets: Sequence[Term], controls: Tensor) -> Tensor:
+    def teacher_force(
+        self,
+        z: Tensor,
+        targets: Sequence[Term],
+        controls: Tensor,
+        sampling: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
         """Logits of every step, given the true steps before it.
 
         Args:
@@ -110,6 +153,9 @@ class Decoder(nn.Module):
             targets: a term of (batch, steps) for each part; a hierarchical decoder wants
                 steps = segments * segment_steps.
             controls: (batch, steps, control_depth).
+            sampling: chance that a step is given a sample of the step before instead. The first
+                step of a segment always has the true one, as in Magenta.
+            generator: source of randomness of that, on z's device; None: torch's own.
 
         Returns:
             (batch, steps, logit_depth)
@@ -118,12 +164,18 @@ class Decoder(nn.Module):
         segment_steps = self.segment_steps or steps
         embeddings = self._embed(z).flatten(0, 1)
         control_segments = cut(controls, segment_steps)
+        assert isinstance(control_segments, Tensor)
         # Shifted before it is cut, so that a segment begins on the token that ended the last one.
         previous = iter([cut(delay(part), segment_steps) for part in targets])
-        logits = [
-            core(list(islice(previous, len(core.head.depths))), embeddings, control_segments)
-            for core in self._cores()
-        ]
+        logits = []
+        for core in self._cores():
+            parts = list(islice(previous, len(core.head.depths)))
+            if sampling > 0:
+                logits.append(
+                    core.feed_back(parts, embeddings, control_segments, sampling, generator)
+                )
+            else:
+                logits.append(core(parts, embeddings, control_segments))
         return torch.cat(logits, dim=-1).view(len(z), steps, self.logit_depth)
 
     def losses(self, logits: Tensor, targets: Sequence[Term]) -> Tensor:
