@@ -111,10 +111,16 @@ class _AgainstPosterior(ScheduledTraining):
             self._constants[index] |= self.source_scores("prior_mean", zeros, tokens)
         return self._constants[index]
 
-    def step_draws(self, kind: int) -> np.random.Generator:
-        """The draws of a kind at this step, from the seed and the step alone, so that a resumed
-        training repeats them."""
-        return np.random.default_rng([self.options.seed, self.global_step, kind])
+    def batch_draws(self, kind: int, index: int) -> np.random.Generator:
+        """The draws of a kind for the batch that Lightning counts as `index`.
+
+        They are made from the seed, the step, the batch within it and the rank alone, so that a
+        resumed training repeats them.
+        """
+        batch = index % self.options.accumulate
+        return np.random.default_rng(
+            [self.options.seed, self.global_step, kind, batch, self.global_rank]
+        )
 
 
 class SurrogateTraining(_AgainstPosterior):
@@ -155,29 +161,32 @@ class SurrogateTraining(_AgainstPosterior):
         hears = self.surrogate.hears
         return ("melody",) if "melody" in hears else hears[:1]
 
-    def draw_given(self, batch: int) -> Tensor:
-        """Which parts this step's windows are given: (batch, parts) bool."""
-        masks = draw_masks(
-            self.objective.masks, self.surrogate.hears, batch, self.step_draws(_MASKS)
-        )
+    def draw_given(self, count: int, index: int) -> Tensor:
+        """Which parts the windows of batch `index` are given: (count, parts) bool."""
+        rng = self.batch_draws(_MASKS, index)
+        masks = draw_masks(self.objective.masks, self.surrogate.hears, count, rng)
         return torch.from_numpy(masks).to(self.device)
 
-    def hidden_nats(self, predicted: Normal, tokens: Tensor, given_mask: Tensor) -> Tensor:
-        """What the decoder loses on the hidden parts, playing the prediction: (batch,)."""
+    def hidden_nats(
+        self, predicted: Normal, tokens: Tensor, given_mask: Tensor, index: int
+    ) -> Tensor:
+        """What the decoder loses on the hidden parts of batch `index`, playing the prediction:
+        (batch,)."""
         z = predicted.mean
         if self.objective.decode_from == "sample":
-            noise = self.step_draws(_NOISE).standard_normal(tuple(z.shape), np.float32)
+            rng = self.batch_draws(_NOISE, index)
+            noise = rng.standard_normal(tuple(z.shape), np.float32)
             z = z + predicted.stddev * torch.from_numpy(noise).to(z)
         return (self.part_nats(z, tokens) * ~given_mask).sum(-1)
 
-    def training_step(self, batch: Tensor | list[Tensor], _: int) -> Tensor:
+    def training_step(self, batch: Tensor | list[Tensor], index: int) -> Tensor:
         tokens, *codes = [batch] if isinstance(batch, Tensor) else batch
-        given_mask = self.draw_given(len(tokens))
+        given_mask = self.draw_given(len(tokens), index)
         predicted = self.surrogate(tokens, given_mask)
         loss = kl_divergence(self.posterior_of(tokens, *codes), predicted).sum(-1).mean()
         self.log("train/kl", loss, prog_bar=True)
         if self.objective.decoder_weight:
-            nats = self.hidden_nats(predicted, tokens, given_mask).mean()
+            nats = self.hidden_nats(predicted, tokens, given_mask, index).mean()
             self.log("train/hidden_nats", nats, prog_bar=True)
             loss = loss + self.objective.decoder_weight * nats
         return loss
@@ -202,7 +211,7 @@ class SurrogateTraining(_AgainstPosterior):
                 predicted = self.surrogate.posterior(tokens, given)
                 kl = kl_divergence(posterior, predicted).sum(-1).mean()
                 scores[f"val/kl_given_{mask_name(given)}"] = kl
-        self.log_dict(scores, batch_size=len(tokens))
+        self.log_dict(scores, batch_size=len(tokens), sync_dist=True)
 
     def record(self) -> dict[str, Any]:
         """The objective as plain JSON data."""
@@ -214,7 +223,7 @@ class PointTraining(_AgainstPosterior):
 
     Its optimiser is Keras's RMSprop: rho .9, an epsilon of 1e-7 outside the square root, no
     momentum; all of which PyTorch's does alike. Keras 2.2, with which it was trained, clips by the
-    norm of all gradients together (tf.keras clips each by its own), as every training here does.
+    norm of all gradients together (tf.keras clips each by its own), as all trainings here do.
 
     Args:
         musicvae: the trio, frozen; None: batches hold its codes, and need no more than the melody.
@@ -255,4 +264,4 @@ class PointTraining(_AgainstPosterior):
         if self._frozen:
             scores |= self.source_scores("surrogate", predicted, tokens)
             scores |= self.constant_scores(index, tokens, mean)
-        self.log_dict(scores, batch_size=len(tokens))
+        self.log_dict(scores, batch_size=len(tokens), sync_dist=True)
