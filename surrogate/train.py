@@ -199,6 +199,9 @@ def _run(
     device: str | Hardware,
     store: str,
 ) -> Path:
+    if monitor not in module.monitors:
+        known = ", ".join(module.monitors)
+        raise ValueError(f"unknown score {monitor!r} to monitor; choose one of: {known}")
     windows = WindowsDataModule(*sides, options)
     best = fit(module, windows, options, work or f"{out}.training", device, monitor=monitor)
     scores = load_best(module, best)

@@ -14,7 +14,7 @@ that of accompany-music-vae. Both work by hand as well as by their commands' fun
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -97,6 +97,14 @@ class _AgainstPosterior(ScheduledTraining):
         logits = self.musicvae.teacher_force(z, tokens)
         return self.musicvae.part_losses(logits, tokens).sum(1)
 
+    def surrogate_scores(
+        self, z: Tensor, tokens: Tensor, given: Sequence[str]
+    ) -> dict[str, Tensor]:
+        """Mean nats of each part, and of all that were not given, from the surrogate's latents."""
+        scores = self.source_scores("surrogate", z, tokens)
+        hidden = [scores[f"val/surrogate_nats_{part}"] for part in PARTS if part not in given]
+        return scores | {"val/hidden_nats": torch.stack(hidden).sum()}
+
     def source_scores(self, source: str, z: Tensor, tokens: Tensor) -> dict[str, Tensor]:
         """Mean nats of each part, decoded from a source's latents."""
         nats = self.part_nats(z, tokens).mean(0)
@@ -161,6 +169,17 @@ class SurrogateTraining(_AgainstPosterior):
         hears = self.surrogate.hears
         return ("melody",) if "melody" in hears else hears[:1]
 
+    @property
+    def masks(self) -> list[tuple[str, ...]]:
+        """All that it may be given and is scored for."""
+        return [given for given in MASKS if set(given) <= set(self.surrogate.hears)]
+
+    @property
+    def monitors(self) -> list[str]:
+        """Validation scores whose lowest value may stand for the best weights."""
+        own = ["val/kl", "val/hidden_nats", "val/latent_error"]
+        return own + [f"val/kl_given_{mask_name(given)}" for given in self.masks]
+
     def draw_given(self, count: int, index: int) -> Tensor:
         """Which parts the windows of batch `index` are given: (count, parts) bool."""
         rng = self.batch_draws(_MASKS, index)
@@ -195,22 +214,17 @@ class SurrogateTraining(_AgainstPosterior):
         tokens, *codes = batch
         posterior = self.posterior_of(tokens, *codes)
         main = self.surrogate.posterior(tokens, self.main_mask)
-        own = self.source_scores("surrogate", main.mean, tokens)
         scores = {
             "val/kl": kl_divergence(posterior, main).sum(-1).mean(),
             "val/kl_of_prior": standard_normal_kl(posterior).mean(),
             "val/latent_error": functional.mse_loss(main.mean, posterior.mean),
-            "val/hidden_nats": torch.stack(
-                [own[f"val/surrogate_nats_{part}"] for part in PARTS if part not in self.main_mask]
-            ).sum(),
-            **own,
+            **self.surrogate_scores(main.mean, tokens, self.main_mask),
             **self.constant_scores(index, tokens, posterior.mean),
         }
-        for given in MASKS:
-            if len(self.surrogate.hears) > 1 and set(given) <= set(self.surrogate.hears):
-                predicted = self.surrogate.posterior(tokens, given)
-                kl = kl_divergence(posterior, predicted).sum(-1).mean()
-                scores[f"val/kl_given_{mask_name(given)}"] = kl
+        for given in self.masks:
+            predicted = self.surrogate.posterior(tokens, given)
+            kl = kl_divergence(posterior, predicted).sum(-1).mean()
+            scores[f"val/kl_given_{mask_name(given)}"] = kl
         self.log_dict(scores, batch_size=len(tokens), sync_dist=True)
 
     def record(self) -> dict[str, Any]:
@@ -237,6 +251,11 @@ class PointTraining(_AgainstPosterior):
         super().__init__(musicvae, options)
         self.surrogate = PointSurrogate(config)
 
+    @property
+    def monitors(self) -> list[str]:
+        """Validation scores whose lowest value may stand for the best weights."""
+        return ["val/latent_error"] + ["val/hidden_nats"] * len(self._frozen)
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.RMSprop(
             self.parameters(), lr=self.options.learning_rate, alpha=0.9, eps=1e-7
@@ -262,6 +281,6 @@ class PointTraining(_AgainstPosterior):
             "val/latent_error_of_prior_mean": mean.square().mean(),
         }
         if self._frozen:
-            scores |= self.source_scores("surrogate", predicted, tokens)
+            scores |= self.surrogate_scores(predicted, tokens, self.surrogate.hears)
             scores |= self.constant_scores(index, tokens, mean)
         self.log_dict(scores, batch_size=len(tokens), sync_dist=True)

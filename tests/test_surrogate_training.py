@@ -259,6 +259,7 @@ def test_a_stopped_training_goes_on_exactly(tmp_path: Path) -> None:
     assert scores["val/kl"] == scores["val/kl_given_melody"]
     hidden = scores["val/surrogate_nats_bass"] + scores["val/surrogate_nats_drums"]
     assert scores["val/hidden_nats"] == pytest.approx(hidden)
+    assert set(whole.monitors) < kinds
 
 
 def test_what_no_training_changes_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -360,6 +361,8 @@ def test_command_of_the_original(files: Path, tmp_path: Path, data: str) -> None
         ("@data.h5 --musicvae @trio -o x --hears bass --masks drums=1", "no mask has a weight"),
         ("@data.h5 --musicvae @trio -o x --epochs 0", "epochs must be above 0, not 0.0"),
         ("@data.h5 --musicvae @trio -o x --hears organ", "unknown part 'organ'; choose among"),
+        ("@melodies.h5 -o x --model point --monitor val/hidden_nats", "choose one of: val/latent"),
+        ("@data.h5 --musicvae @trio -o x --monitor kl", "unknown score 'kl' to monitor"),
         ("@melodies.h5 --musicvae @trio -o x", "melodies.h5: tokens have shape"),
     ],
 )
