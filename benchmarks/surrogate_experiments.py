@@ -5,8 +5,8 @@
         [--only NAME ...] [--results FILE.json]
 
 Each row of EXPERIMENTS is trained by the library, with the rate falling to a twentieth over the
-run, and scored once, at its end, with the melody given. Finished rows are kept in FILE.json, which a later call goes on
-from; the table is of all rows there.
+run, and scored once, at its end, with the melody given. Finished rows are kept in FILE.json, which
+a later call goes on from; the table is of all rows there.
 """
 
 from __future__ import annotations
