@@ -282,8 +282,12 @@ class BidirectionalLSTM(nn.Module):
             A sequence of length 0 gives zeros.
         """
         if lengths is None:
-            return self._embed_whole(terms)
+            return self._run_whole(terms)[1]
         return self._embed_lengths(densify(terms), lengths.to("cpu", torch.int64))
+
+    def outputs(self, terms: Sequence[Term]) -> Tensor:
+        """The top layer's outputs at each of T steps, both directions side by side: (B, T, 2H)."""
+        return densify(self._run_whole(terms)[0])
 
     def _directions(self) -> list[tuple[LSTMWeights, LSTMWeights]]:
         pairs = []
@@ -294,7 +298,8 @@ class BidirectionalLSTM(nn.Module):
             pairs.append((fw, bw))
         return pairs
 
-    def _embed_whole(self, terms: Sequence[Term]) -> Tensor:
+    def _run_whole(self, terms: Sequence[Term]) -> tuple[Sequence[Term], Tensor]:
+        """The top layer's outputs, a term for each direction, and the embedding."""
         batch, _ = term_shape(terms[0])
         for fw, bw in self._directions():
             zeros = fw.weight_hh.new_zeros(batch, fw.units)
@@ -304,7 +309,7 @@ class BidirectionalLSTM(nn.Module):
             forwards, last_fw = fw.run(read_fw, (zeros, zeros))
             backwards, last_bw = bw.run(read_bw, (zeros, zeros), reverse=True)
             terms = [forwards, backwards]
-        return torch.cat([last_fw, last_bw], dim=-1)
+        return terms, torch.cat([last_fw, last_bw], dim=-1)
 
     def _embed_lengths(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         # Packing refuses empty sequences: they run for one step, which is then discarded.

@@ -64,17 +64,18 @@ def coded_batches(
     rank: int = 0,
     draw: str = "songs",
     temper: float = 0.5,
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+) -> Iterator[tuple[np.ndarray, ...]]:
     """The batches of :func:`training_batches` that are not shifted, with their stored codes.
 
     Yields:
-        (batch, steps, parts) int64 tokens; mean and stddev, each (batch, z_size) float32.
+        (batch, steps, parts) int64 tokens; mean and, where it is stored, stddev, each (batch,
+        z_size) float32.
     """
-    assert windows.code_mean is not None and windows.code_stddev is not None
+    codes = [code for code in (windows.code_mean, windows.code_stddev) if code is not None]
     draws = draw_batches(windows, batch_size, seed, start, rank=rank, draw=draw, temper=temper)
     for picks, _ in draws:
         tokens = windows.tokens[picks].astype(np.int64)
-        yield tokens, windows.code_mean[picks], windows.code_stddev[picks]
+        yield tokens, *(code[picks] for code in codes)
 
 
 def draw_batches(

@@ -33,6 +33,7 @@ from musicvae_torch.dataset.overlap import rows_apart
 FORMAT_VERSION = 1
 SPLITS = ("train", "validation")
 CODE_COLUMNS = ("code_mean", "code_stddev")
+ANY_MODEL = "any model"  # in place of a model's hash: codes of whatever model
 _CHUNK_BYTES = 2**18
 
 
@@ -96,7 +97,8 @@ def read_dataset(
         path: the file.
         split: "train" or "validation", the windows of those songs alone; None: all.
         shape: (steps, parts) that the tokens must have; None: any.
-        codes_of: sha256 of a model's weights, whose codes to load if the file has them.
+        codes_of: sha256 of a model's weights, whose codes to load if the file has them; or
+            ANY_MODEL. (Codes that were imported have no ``code_stddev``.)
         apart: bars of a window: of those that overlap, the first alone; None: all.
 
     Raises:
@@ -112,9 +114,9 @@ def read_dataset(
             songs=songs,
             length=file["length"][:] if "length" in file else None,
         )
-        if codes_of is not None and codes_model(file).get("sha256") == codes_of:
-            mean, stddev = (file[name][:] for name in CODE_COLUMNS)
-            windows = replace(windows, code_mean=mean, code_stddev=stddev)
+        if codes_of is not None and codes_of in (ANY_MODEL, codes_model(file).get("sha256")):
+            codes = {name: file[name][:] for name in CODE_COLUMNS if name in file}
+            windows = replace(windows, **codes)
         aside = file["validation"][:].astype(bool) if split and "validation" in file else None
         rows = None if apart is None else rows_apart(file, apart)
     found, wanted = windows.tokens.shape, "steps, parts" if shape is None else f"{shape}"[1:-1]
