@@ -6,7 +6,10 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from musicvae_torch.training import Hardware
 
 _EXTRA_OF = {"lightning": "train", "h5py": "train", "matplotlib": "plot"}
 
@@ -204,7 +207,7 @@ def train_main(argv: Sequence[str] | None = None) -> int:
     _explain_data(parser)
     _add_model_arguments(parser)
     _add_objective_arguments(parser)
-    _add_hardware_arguments(parser)
+    add_hardware_arguments(parser)
     return run_command("train-musicvae", _train, parser.parse_args(argv))
 
 
@@ -286,7 +289,8 @@ def _add_objective_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_hardware_arguments(parser: argparse.ArgumentParser) -> None:
+def add_hardware_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of every training command that :func:`hardware` reads."""
     group = parser.add_argument_group("the hardware", "As Lightning's Trainer has it.")
     group.add_argument(
         "--devices", type=int, default=1, metavar="N", help="each takes --batch-size (default: 1)"
@@ -310,7 +314,7 @@ def _add_hardware_arguments(parser: argparse.ArgumentParser) -> None:
 def _train(arguments: argparse.Namespace) -> None:
     from musicvae_torch.config import get_config
     from musicvae_torch.hyperparameters import HYPERPARAMETER_NAMES
-    from musicvae_torch.training import Hardware, TrainingOptions, train_musicvae
+    from musicvae_torch.training import TrainingOptions, train_musicvae
     from musicvae_torch.training.musicvae import initial_config
 
     wanted = {
@@ -339,16 +343,23 @@ def _train(arguments: argparse.Namespace) -> None:
         options,
         init=arguments.init,
         work=arguments.work,
-        device=Hardware(
-            arguments.device,
-            arguments.devices,
-            arguments.num_nodes,
-            arguments.strategy,
-            arguments.precision,
-        ),
+        device=hardware(arguments),
         store=arguments.store,
     )
     print(f"{folder}: trained")
+
+
+def hardware(arguments: argparse.Namespace) -> Hardware:
+    """What to train on, of :func:`add_hardware_arguments`' values."""
+    from musicvae_torch.training import Hardware
+
+    return Hardware(
+        arguments.device,
+        arguments.devices,
+        arguments.num_nodes,
+        arguments.strategy,
+        arguments.precision,
+    )
 
 
 def training_options(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -8,7 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from musicvae_torch.cli import add_training_arguments, run_command, sizes, training_options
+from musicvae_torch.cli import (
+    add_hardware_arguments,
+    add_training_arguments,
+    hardware,
+    run_command,
+    sizes,
+    training_options,
+)
 
 EXAMPLES = """examples:
   train-surrogate data.h5 --musicvae my_trio -o my_surrogate
@@ -96,6 +103,7 @@ def parser() -> argparse.ArgumentParser:
     ours.add_argument(
         "--decode-from", metavar="WHAT", help="there: sample or mean of the prediction"
     )
+    add_hardware_arguments(parser)
     return parser
 
 
@@ -131,8 +139,9 @@ def _train(arguments: argparse.Namespace) -> None:
 
     options = TrainingOptions(**training_options(arguments))
     common: dict[str, Any] = {
-        name: getattr(arguments, name) for name in ("epochs", "monitor", "work", "device", "store")
+        name: getattr(arguments, name) for name in ("epochs", "monitor", "work", "store")
     }
+    common["device"] = hardware(arguments)
     common["rnn_size"] = arguments.units
     objective = _given(arguments, "masks", "decoder_weight", "decode_from")
     network = _given(arguments, "hears", "pooling")
