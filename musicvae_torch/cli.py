@@ -68,72 +68,234 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DATA.h5",
         help="songs to validate on (default: those that DATA.h5 has set aside)",
     )
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="FOLDER", help="for the checkpoint"
+    )
     parser.add_argument(
         "--work",
         type=Path,
         metavar="FOLDER",
         help="checkpoints and logs; a stopped training goes on from here (default: OUT.training)",
     )
-    parser.add_argument("--steps", type=int, default=20_000, help="optimiser steps in all")
-    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="windows a step")
-    parser.add_argument("--learning-rate", type=float, default=1e-3, metavar="R")
     parser.add_argument(
-        "--decay-rate", type=float, default=0.9999, metavar="R", help="of the learning rate, a step"
+        "--steps", type=int, default=20_000, help="optimiser steps in all (default: 20000)"
     )
     parser.add_argument(
-        "--adam-beta2", type=float, default=0.999, metavar="B", help="lower is steadier"
+        "--batch-size", type=int, default=32, metavar="N", help="windows a step (default: 32)"
+    )
+    parser.add_argument(
+        "--accumulate",
+        type=int,
+        default=1,
+        metavar="N",
+        help="batches whose gradients make one step, for want of memory (default: 1)",
+    )
+    parser.add_argument(
+        "--learning-rate", type=float, default=1e-3, metavar="R", help="at first (default: 0.001)"
+    )
+    parser.add_argument(
+        "--decay-rate",
+        type=float,
+        default=0.9999,
+        metavar="R",
+        help="what each step multiplies it by, down to 0.00001 (default: 0.9999)",
+    )
+    parser.add_argument(
+        "--adam-beta2",
+        type=float,
+        default=0.999,
+        metavar="B",
+        help="lower is steadier (default: 0.999)",
     )
     parser.add_argument(
         "--grad-norm-limit",
         type=float,
         default=10_000,
         metavar="N",
-        help="skip steps with a longer gradient",
+        help="skip steps with a longer gradient (default: 10000)",
     )
     parser.add_argument(
-        "--transpose", type=int, default=5, metavar="N", help="random shift, semitones either way"
+        "--transpose",
+        type=int,
+        default=5,
+        metavar="N",
+        help="random shift, semitones either way (default: 5)",
     )
-    parser.add_argument("--validate-every", type=int, default=500, metavar="STEPS")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument(
-        "--store", default="float32", choices=["float32", "float16"], help="precision of the file"
+        "--draw",
+        default="songs",
+        choices=["songs", "windows", "sources"],
+        help="what is drawn alike: windows, songs (then one of their windows), or, by --temper, "
+        "the top-level folders of the songs (default: songs)",
     )
+    parser.add_argument(
+        "--temper",
+        type=float,
+        default=0.5,
+        metavar="P",
+        help="--draw sources draws a folder of n songs in proportion to n^P: 0 makes folders "
+        "alike, 1 songs (default: 0.5)",
+    )
+    parser.add_argument(
+        "--validate-every",
+        type=int,
+        default=500,
+        metavar="STEPS",
+        help="from validation to validation (default: 500)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of everything drawn (default: 0)")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    parser.add_argument(
+        "--store",
+        default="float32",
+        choices=["float32", "float16"],
+        help="precision of the file (default: float32)",
+    )
+
+
+TRAIN_EXAMPLES = """examples:
+  train-musicvae midi -o my_trio --encoder 256 --decoder 256 --latent 256
+  train-musicvae midi -o my_melodies --config cat-mel_2bar_small
+  train-musicvae grooves -o my_grooves --config groovae_2bar_humanize --steps 3000
+  train-musicvae data.h5 -o mine --init converted --learning-rate 1e-4
+  train-musicvae data.h5 -o my_trio --devices 4 --batch-size 64 --draw sources
+
+Watch it with: tensorboard --logdir OUT.training
+val/nats is the loss of a window to validate on, val/kl_bits what its latent says of it, and
+val/accuracy_PART the share of its steps that come back right. The checkpoint with the lowest
+val/nats is the result.
+"""
 
 
 def train_main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="train-musicvae",
-        description="Train a MusicVAE of trios on a data set of build-dataset. Stop it with "
-        "Ctrl-C whenever you like: the same command goes on where it stopped.",
-        epilog="example: train-musicvae data.h5 -o my_trio --encoder 256 --decoder 256 "
-        "--latent 256",
+        description="Train a MusicVAE of any config, on a data set of build-dataset or straight on "
+        "a\nfolder of MIDI files. Stop it with Ctrl-C whenever you like: the same command goes "
+        "on,\nexactly as if it had not been stopped.",
+        epilog=TRAIN_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_training_arguments(parser)
-    parser.add_argument("--config", default="hier-trio_16bar", help="kind of model")
-    parser.add_argument("--encoder", type=sizes, metavar="UNITS", help="per layer, e.g. 256,256")
-    parser.add_argument("--decoder", type=sizes, metavar="UNITS", help="per layer")
-    parser.add_argument("--latent", type=int, metavar="N", help="dimensions of the latent")
-    parser.add_argument("--free-bits", type=float, default=256, help="of KL divergence a window")
-    parser.add_argument("--max-beta", type=float, default=0.2, help="weight of the KL divergence")
+    _explain_data(parser)
+    _add_model_arguments(parser)
+    _add_objective_arguments(parser)
+    _add_hardware_arguments(parser)
     return run_command("train-musicvae", _train, parser.parse_args(argv))
+
+
+def _explain_data(parser: argparse.ArgumentParser) -> None:
+    """What of the arguments of all trainings is otherwise here."""
+    helps = {
+        "data": "made by build-dataset; or a folder of MIDI files, of which a data set is made in "
+        "the work folder first, with a tenth of the songs set aside",
+        "validation": "the same, of other songs (default: those of DATA that are set aside)",
+        "transpose": "random shift, semitones either way; drums have none (default: 3 for "
+        "multitrack bars and where there are chords, else 5)",
+    }
+    for action in parser._actions:
+        if action.dest in helps:
+            action.help = helps[action.dest]
+            action.metavar = "DATA" if action.dest in ("data", "validation") else action.metavar
+    parser.set_defaults(transpose=None)
+
+
+def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("the model")
+    group.add_argument(
+        "--config",
+        metavar="NAME",
+        help="one of Magenta's 23, or a file of your own (default: that of --init, or "
+        "hier-trio_16bar)",
+    )
+    group.add_argument(
+        "--init",
+        type=Path,
+        metavar="FOLDER",
+        help="checkpoint to go on from, such as one of convert-weights; its sizes hold",
+    )
+    group.add_argument(
+        "--encoder", type=sizes, metavar="UNITS", help="per layer and direction, e.g. 256,256"
+    )
+    group.add_argument("--decoder", type=sizes, metavar="UNITS", help="per layer")
+    group.add_argument("--latent", type=int, metavar="N", help="dimensions of the latent")
+
+
+def _add_objective_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "the objective", "Each is by default what Magenta has for the config."
+    )
+    group.add_argument(
+        "--free-bits", type=float, metavar="N", help="of KL divergence of a window, at no cost"
+    )
+    group.add_argument("--max-beta", type=float, metavar="B", help="weight of what is above")
+    group.add_argument(
+        "--beta-rate",
+        type=float,
+        metavar="R",
+        help="that weight at step t is (1 - R^t) * B; 0: all of it at once",
+    )
+    group.add_argument(
+        "--sampling",
+        dest="sampling_schedule",
+        choices=["constant", "exponential", "inverse_sigmoid"],
+        help="scheduled sampling: how the chance grows that the decoder reads a token of its own",
+    )
+    group.add_argument(
+        "--sampling-rate",
+        type=float,
+        metavar="K",
+        help="the chance is K (constant), 1 - K^t or 1 - K / (K + exp(t / K))",
+    )
+    group.add_argument(
+        "--keep",
+        dest="dropout_keep_prob",
+        type=float,
+        metavar="P",
+        help="share of the cells' inputs that dropout keeps; 1: all",
+    )
+
+
+def _add_hardware_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("the hardware", "As Lightning's Trainer has it.")
+    group.add_argument(
+        "--devices", type=int, default=1, metavar="N", help="each takes --batch-size (default: 1)"
+    )
+    group.add_argument(
+        "--num-nodes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="machines, each with this command, started by srun or torchrun, say (default: 1)",
+    )
+    group.add_argument("--strategy", default="auto", metavar="NAME", help="such as ddp")
+    group.add_argument(
+        "--precision", default="32-true", metavar="NAME", help="such as bf16-mixed, on cuda"
+    )
 
 
 def _train(arguments: argparse.Namespace) -> None:
     from musicvae_torch.config import get_config
-    from musicvae_torch.training import TrainingOptions, train_musicvae
+    from musicvae_torch.hyperparameters import HYPERPARAMETER_NAMES
+    from musicvae_torch.training import Hardware, TrainingOptions, train_musicvae
+    from musicvae_torch.training.musicvae import initial_config
 
-    chosen = {
+    wanted = {
         "enc_rnn_size": arguments.encoder,
         "dec_rnn_size": arguments.decoder,
         "z_size": arguments.latent,
     }
-    config = get_config(
-        arguments.config, **{name: size for name, size in chosen.items() if size is not None}
-    )
-    options = TrainingOptions(
-        **training_options(arguments), free_bits=arguments.free_bits, max_beta=arguments.max_beta
+    resized = {name: size for name, size in wanted.items() if size is not None}
+    if arguments.init:
+        config = initial_config(arguments.init, resized, arguments.config)
+    else:
+        config = get_config(arguments.config or "hier-trio_16bar", **resized)
+    chosen = training_options(arguments)
+    chosen |= {name: getattr(arguments, name, None) for name in HYPERPARAMETER_NAMES}
+    if chosen["sampling_schedule"] and chosen["sampling_rate"] is None:
+        chosen["sampling_rate"] = 0.0  # not that of Magenta's schedule
+    options = TrainingOptions.of(
+        config, **{name: value for name, value in chosen.items() if value is not None}
     )
     folder = train_musicvae(
         arguments.data,
@@ -141,8 +303,15 @@ def _train(arguments: argparse.Namespace) -> None:
         arguments.out,
         config,
         options,
+        init=arguments.init,
         work=arguments.work,
-        device=arguments.device,
+        device=Hardware(
+            arguments.device,
+            arguments.devices,
+            arguments.num_nodes,
+            arguments.strategy,
+            arguments.precision,
+        ),
         store=arguments.store,
     )
     print(f"{folder}: trained")
@@ -158,6 +327,9 @@ def training_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "adam_beta2": arguments.adam_beta2,
         "grad_norm_limit": arguments.grad_norm_limit,
         "max_transpose": arguments.transpose,
+        "draw": arguments.draw,
+        "temper": arguments.temper,
+        "accumulate": arguments.accumulate,
         "validate_every": arguments.validate_every,
         "seed": arguments.seed,
     }

@@ -16,7 +16,16 @@ from torch import Tensor, nn
 
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.heads import Head, build_head
-from musicvae_torch.lstm import InitialState, LSTMStack, State, Term, cut, delay, term_shape
+from musicvae_torch.lstm import (
+    InitialState,
+    LSTMStack,
+    State,
+    Term,
+    cut,
+    delay,
+    densify,
+    term_shape,
+)
 
 
 class Conductor(nn.Module):
@@ -62,6 +71,33 @@ class CoreDecoder(nn.Module):
         terms = [*previous, embedding.unsqueeze(1), controls]
         return self.output(self.layers(terms, self.initial_state(embedding)))
 
+    def feed_back(
+        self,
+        previous: Sequence[Term],
+        embedding: Tensor,
+        controls: Tensor,
+        chance: float,
+        generator: torch.Generator | None,
+    ) -> Tensor:
+        """:meth:`forward`, but that each step after the first reads, with a chance of its own in
+        each example, a sample of the step before in place of the true token.
+
+        No gradient flows through what is drawn; through a groove's velocities and offsets, which
+        are not drawn, it does.
+        """
+        truth = densify(previous).to(embedding)
+        states, tokens = self.initial_state(embedding), truth[:, 0]
+        logits: list[Tensor] = []
+        for step in range(truth.shape[1]):
+            if step:
+                sample = self.head.sample(logits[-1], self.head.feedback_temperature, generator)
+                chances = embedding.new_full((len(embedding), 1), chance)
+                own = torch.bernoulli(chances, generator=generator).bool()
+                tokens = torch.where(own, sample, truth[:, step])
+            scores, states = self.step(tokens, embedding, controls[:, step], states)
+            logits.append(scores)
+        return torch.stack(logits, dim=1)
+
     def step(
         self, previous: Tensor, embedding: Tensor, control: Tensor, states: list[State]
     ) -> tuple[Tensor, list[State]]:
@@ -102,7 +138,14 @@ class Decoder(nn.Module):
         """Width of one step's logits: all cores side by side."""
         return sum(core.head.logit_depth for core in self._cores())
 
-    def teacher_force(self, z: Tensor, targets: Sequence[Term], controls: Tensor) -> Tensor:
+    def teacher_force(
+        self,
+        z: Tensor,
+        targets: Sequence[Term],
+        controls: Tensor,
+        sampling: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
         """Logits of every step, given the true steps before it.
 
         Args:
@@ -110,12 +153,16 @@ class Decoder(nn.Module):
             targets: a term of (batch, steps) for each part; a hierarchical decoder wants
                 steps = segments * segment_steps.
             controls: (batch, steps, control_depth).
+            sampling: chance that a step is given a sample of the step before instead. The first
+                step of a segment always has the true one, as in Magenta.
+            generator: source of randomness of that, on z's device; None: torch's own.
 
         Returns:
             (batch, steps, logit_depth)
         """
         _, steps = term_shape(targets[0])
-        forced = self._force(z, targets, controls, set(range(len(targets))))
+        every = set(range(len(targets)))
+        forced = self._force(z, targets, controls, every, sampling, generator)
         logits = [logits for _, _, logits in forced]
         return torch.cat(logits, dim=-1).view(len(z), steps, self.logit_depth)
 
@@ -135,19 +182,26 @@ class Decoder(nn.Module):
         batch, steps = term_shape(targets[0])
         columns: dict[int, Tensor] = {}
         for core, own, logits in self._force(z, targets, controls, set(parts)):
-            logits = logits.view(batch, steps, core.head.logit_depth)
-            losses = core.head.losses(logits, [targets[part] for part in own])
+            rows = logits.view(batch, steps, core.head.logit_depth)
+            losses = core.head.losses(rows, [targets[part] for part in own])
             columns |= zip(own, losses.unbind(-1), strict=True)
         return torch.stack([columns[part] for part in parts], dim=-1)
 
     def _force(
-        self, z: Tensor, targets: Sequence[Term], controls: Tensor, parts: set[int]
+        self,
+        z: Tensor,
+        targets: Sequence[Term],
+        controls: Tensor,
+        parts: set[int],
+        sampling: float = 0.0,
+        generator: torch.Generator | None = None,
     ) -> Iterator[tuple[CoreDecoder, range, Tensor]]:
         """Run the cores that play one of `parts`: each with the parts it plays and its logits
         (batch * segments, segment_steps, logit_depth of its head)."""
         segment_steps = self.segment_steps or term_shape(targets[0])[1]
         embeddings = self._embed(z).flatten(0, 1)
         control_segments = cut(controls, segment_steps)
+        assert isinstance(control_segments, Tensor)
         first = 0
         for core in self._cores():
             own = range(first, first + len(core.head.depths))
@@ -156,7 +210,11 @@ class Decoder(nn.Module):
                 continue
             # Shifted before it is cut, so that a segment begins on the token that ended the last.
             previous = [cut(delay(targets[part]), segment_steps) for part in own]
-            yield core, own, core(previous, embeddings, control_segments)
+            if sampling > 0:
+                logits = core.feed_back(previous, embeddings, control_segments, sampling, generator)
+            else:
+                logits = core(previous, embeddings, control_segments)
+            yield core, own, logits
 
     def losses(self, logits: Tensor, targets: Sequence[Term]) -> Tensor:
         """Negative log-likelihood of each part at each step, in nats.

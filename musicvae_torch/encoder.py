@@ -70,14 +70,18 @@ class Encoder(nn.Module):
                     )
                 check_lengths(lengths, steps)
                 lengths = None if bool((lengths == steps).all()) else lengths
-            return self.levels[0](terms, lengths)
+            return self._summarize(terms, lengths)
         lengths = self._segment_lengths(batch, steps, lengths)
-        for level, segment_steps in zip(self.levels, self.level_lengths, strict=True):
+        for level, segment_steps in zip(self.levels[:-1], self.level_lengths[:-1], strict=True):
             embeddings = level([cut(term, segment_steps) for term in terms], lengths)
             terms = [embeddings.unflatten(0, (batch, steps // segment_steps))]
             steps //= segment_steps
             lengths = None  # upper levels read every segment, the empty ones too
-        return embeddings
+        return self._summarize(terms, lengths)
+
+    def _summarize(self, terms: Sequence[Term], lengths: Tensor | None) -> Tensor:
+        """What the top level makes of the steps it reads: (batch, embedding size)."""
+        return self.levels[-1](terms, lengths)
 
     def _segment_lengths(self, batch: int, steps: int, lengths: Tensor | None) -> Tensor | None:
         """Lengths of the lowest segments, (batch * segments,), or None where all are full."""

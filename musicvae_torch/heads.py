@@ -30,10 +30,12 @@ class Head(nn.Module):
     Attributes:
         depths: widths of the row's parts, which lie side by side.
         logit_depth: width of what the output projection has to give.
+        feedback_temperature: at which Magenta samples what scheduled sampling feeds back.
     """
 
     depths: tuple[int, ...]
     logit_depth: int
+    feedback_temperature = 1.0
 
     def losses(self, logits: Tensor, targets: Sequence[Term]) -> Tensor:
         """Negative log-likelihood in nats.
@@ -91,6 +93,8 @@ class NADEHead(Head):
     The logits are the biases of the hidden units and those of the bits, in this order.
     """
 
+    feedback_temperature = 0.0  # the threshold
+
     def __init__(self, depth: int, hidden: int) -> None:
         super().__init__()
         self.depths = (depth,)
@@ -104,13 +108,27 @@ class NADEHead(Head):
 
     def losses(self, logits: Tensor, targets: Sequence[Term]) -> Tensor:
         bits = densify(targets).to(logits)
-        activation, biases = logits.split((self.hidden, self.depths[0]), -1)
-        losses = torch.zeros_like(activation[..., 0])
-        for i, (encode, decode) in enumerate(zip(self.w_enc, self.w_dec, strict=True)):
-            p = torch.sigmoid(biases[..., i] + torch.sigmoid(activation) @ decode)
+        losses = torch.zeros_like(logits[..., 0])
+        for i, p in enumerate(self.probabilities(logits, bits).unbind(-1)):
             losses = losses + _bernoulli_loss(p, bits[..., i], _NADE_FLOOR)
-            activation = activation + bits[..., i, None] * encode
         return losses.unsqueeze(-1)
+
+    def probabilities(self, logits: Tensor, bits: Tensor) -> Tensor:
+        """Chance of each bit, given the bits before it.
+
+        Args:
+            logits: (..., logit_depth).
+            bits: (..., depth), the true row.
+
+        Returns:
+            (..., depth)
+        """
+        activation, biases = logits.split((self.hidden, self.depths[0]), -1)
+        chances = []
+        for i, (encode, decode) in enumerate(zip(self.w_enc, self.w_dec, strict=True)):
+            chances.append(torch.sigmoid(biases[..., i] + torch.sigmoid(activation) @ decode))
+            activation = activation + bits[..., i, None] * encode
+        return torch.stack(chances, dim=-1)
 
     def sample(
         self, logits: Tensor, temperature: float, generator: torch.Generator | None = None

@@ -173,8 +173,21 @@ def densify(terms: Sequence[Term]) -> Tensor:
     return torch.cat(dense, dim=-1)
 
 
+def drop_inputs(terms: Sequence[Term], keep: float) -> Sequence[Term]:
+    """Terms of which each number of each step is kept with chance `keep`, and then made larger
+    by as much, so that the sum is as before."""
+    return [functional.dropout(densify(terms), 1 - keep)]
+
+
 class LSTMStack(nn.ModuleList):
-    """Unidirectional layers of differing widths, over a sequence or one step at a time."""
+    """Unidirectional layers of differing widths, over a sequence or one step at a time.
+
+    Attributes:
+        keep: share of each layer's inputs that is kept in training (Magenta's
+            dropout_keep_prob, of which the recurrent state knows nothing).
+    """
+
+    keep = 1.0
 
     def __init__(self, input_size: int, units: tuple[int, ...]) -> None:
         sizes = zip((input_size, *units), units, strict=False)
@@ -185,6 +198,8 @@ class LSTMStack(nn.ModuleList):
         outputs: Sequence[Term] = terms
         for layer, state in zip(self, states, strict=True):
             assert isinstance(layer, LSTMWeights)
+            if self.training and self.keep < 1:
+                outputs = drop_inputs(outputs, self.keep)
             outputs = [layer.run(outputs, state)[0]]
         top = outputs[0]
         assert isinstance(top, Tensor)
@@ -195,6 +210,8 @@ class LSTMStack(nn.ModuleList):
         new_states: list[State] = []
         for layer, state in zip(self, states, strict=True):
             assert isinstance(layer, LSTMWeights)
+            if self.training and self.keep < 1:
+                inputs = functional.dropout(inputs, 1 - self.keep)
             h, c = torch.lstm_cell(inputs, state, *layer.flat())
             new_states.append((h, c))
             inputs = h
@@ -236,7 +253,13 @@ class BidirectionalLSTM(nn.Module):
 
     Each layer's two directions are joined before the next layer, as in TensorFlow's
     ``stack_bidirectional_dynamic_rnn``.
+
+    Attributes:
+        keep: as of :class:`LSTMStack`. Each direction drops inputs of its own, but where
+            sequences have lengths of their own both drop the same.
     """
+
+    keep = 1.0
 
     def __init__(self, input_size: int, units: tuple[int, ...]) -> None:
         super().__init__()
@@ -259,8 +282,12 @@ class BidirectionalLSTM(nn.Module):
             A sequence of length 0 gives zeros.
         """
         if lengths is None:
-            return self._embed_whole(terms)
+            return self._run_whole(terms)[1]
         return self._embed_lengths(densify(terms), lengths.to("cpu", torch.int64))
+
+    def outputs(self, terms: Sequence[Term]) -> Tensor:
+        """The top layer's outputs at each of T steps, both directions side by side: (B, T, 2H)."""
+        return densify(self._run_whole(terms)[0])
 
     def _directions(self) -> list[tuple[LSTMWeights, LSTMWeights]]:
         pairs = []
@@ -271,14 +298,18 @@ class BidirectionalLSTM(nn.Module):
             pairs.append((fw, bw))
         return pairs
 
-    def _embed_whole(self, terms: Sequence[Term]) -> Tensor:
+    def _run_whole(self, terms: Sequence[Term]) -> tuple[Sequence[Term], Tensor]:
+        """The top layer's outputs, a term for each direction, and the embedding."""
         batch, _ = term_shape(terms[0])
         for fw, bw in self._directions():
             zeros = fw.weight_hh.new_zeros(batch, fw.units)
-            forwards, last_fw = fw.run(terms, (zeros, zeros))
-            backwards, last_bw = bw.run(terms, (zeros, zeros), reverse=True)
+            drops = self.training and self.keep < 1
+            read_fw = drop_inputs(terms, self.keep) if drops else terms
+            read_bw = drop_inputs(terms, self.keep) if drops else terms
+            forwards, last_fw = fw.run(read_fw, (zeros, zeros))
+            backwards, last_bw = bw.run(read_bw, (zeros, zeros), reverse=True)
             terms = [forwards, backwards]
-        return torch.cat([last_fw, last_bw], dim=-1)
+        return terms, torch.cat([last_fw, last_bw], dim=-1)
 
     def _embed_lengths(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         # Packing refuses empty sequences: they run for one step, which is then discarded.
@@ -287,6 +318,8 @@ class BidirectionalLSTM(nn.Module):
         data, hidden = packed.data, packed.data
         for fw, bw in self._directions():
             zeros = data.new_zeros(2, len(lengths), fw.units)
+            if self.training and self.keep < 1:
+                data = functional.dropout(data, 1 - self.keep)
             data, hidden, _ = torch.lstm(
                 data,
                 packed.batch_sizes,

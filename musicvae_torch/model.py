@@ -66,7 +66,14 @@ class MusicVAE(PretrainedNetwork):
             raise ValueError(f"inputs have {steps} steps, wanted {self.config.max_seq_len}")
         return self.encoder([*terms, self._controls(controls, batch, steps)], lengths)
 
-    def teacher_force(self, z: Tensor, targets: Tensor, controls: Tensor | None = None) -> Tensor:
+    def teacher_force(
+        self,
+        z: Tensor,
+        targets: Tensor,
+        controls: Tensor | None = None,
+        sampling: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
         """Logits of each step, given z and the true steps before it.
 
         Args:
@@ -74,6 +81,10 @@ class MusicVAE(PretrainedNetwork):
             targets: (batch, steps, output_depth), any dtype, or classes as for :meth:`encode`;
                 a hierarchical decoder wants max_seq_len steps.
             controls: as for :meth:`encode`.
+            sampling: scheduled sampling: chance, at each step of each window, that the step is
+                given a sample of the model's own (at temperature 1; of a NADE, its likeliest
+                bits) in place of the true one before it.
+            generator: source of randomness of that, on the model's device; None: torch's own.
 
         Returns:
             (batch, steps, depth of the logits): for one-hot parts, output_depth; for a NADE,
@@ -83,7 +94,9 @@ class MusicVAE(PretrainedNetwork):
         Raises:
             ValueError: a shape does not fit the config.
         """
-        return self.decoder.teacher_force(*self._forcing(z, targets, controls))
+        if not 0 <= sampling <= 1:
+            raise ValueError(f"sampling is a chance from 0 to 1, not {sampling}")
+        return self.decoder.teacher_force(*self._forcing(z, targets, controls), sampling, generator)
 
     def losses_of(
         self, z: Tensor, targets: Tensor, parts: Sequence[int], controls: Tensor | None = None

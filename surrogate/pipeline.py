@@ -20,7 +20,6 @@ from musicvae_torch.notes.midi import MidiError, read_midi
 from musicvae_torch.notes.trio import DEPTHS, PARTS, part_notes, to_tokens
 from musicvae_torch.notes.vocabulary import (
     MAX_PITCH,
-    MELODY_DEPTH,
     MIN_PITCH,
     NO_EVENT,
     NOTE_OFF,
@@ -30,7 +29,7 @@ from musicvae_torch.pretrained import CheckpointError, shipped_checkpoint
 from surrogate.fill import PLAIN_DRUMS, StepNote, fill_silent_bars, plain_bass
 from surrogate.grid import StepGrid, refined
 from surrogate.melody_choice import choose_melody
-from surrogate.model import Surrogate, load_surrogate
+from surrogate.model import Surrogate, load_surrogate, part_depths
 from surrogate.stitch import stitch
 
 DEFAULT_MUSICVAE = "trio_16bar_small"
@@ -154,8 +153,9 @@ class Accompanist:
         for first in range(0, len(starts), BATCH):
             batch = starts[first : first + BATCH]
             windows = np.stack([_pad(melody.tokens[start : start + size], size) for start in batch])
-            heard = torch.from_numpy(windows.astype(np.int64)).to(device)
-            z = self.surrogate.posterior_mean(heard)
+            heard = torch.zeros(*windows.shape, len(PARTS), dtype=torch.int64)
+            heard[..., PARTS.index("melody")] = torch.from_numpy(windows.astype(np.int64))
+            z = self.surrogate.posterior_mean(heard.to(device), given=("melody",))
             samples = self.musicvae.decode(z, None, options.temperature, generator=generator)
             for start, window in zip(batch, to_tokens(samples.cpu().numpy()), strict=True):
                 tokens[start : start + size] = window[: steps - start]
@@ -197,9 +197,12 @@ def _check_pair(musicvae: MusicVAE, surrogate: Surrogate) -> None:
     vae, heard = musicvae.config, surrogate.config
     if vae.output_depths != DEPTHS or vae.control_depth:
         raise CheckpointError(f"the MusicVAE {vae.name!r} plays no trios of depths {DEPTHS}")
-    if heard.input_depth != MELODY_DEPTH:
+    if "melody" not in heard.hears:
+        raise CheckpointError(f"the surrogate hears {' and '.join(heard.hears)}, but no melody")
+    if heard.input_depth != sum(part_depths(heard.hears)):
         raise CheckpointError(
-            f"the surrogate hears {heard.input_depth} classes; a melody has {MELODY_DEPTH}"
+            f"the surrogate hears {heard.input_depth} classes; {' and '.join(heard.hears)} have "
+            f"{sum(part_depths(heard.hears))}"
         )
     if (vae.z_size, vae.max_seq_len) != (heard.z_size, heard.max_seq_len):
         raise CheckpointError(

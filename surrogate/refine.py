@@ -219,7 +219,11 @@ class _Climb:
         self.after[self.rows[better]] = likelihood[better]
 
     def _keep(self, going: Tensor) -> None:
-        self.rows, self.waited, self.tokens = self.rows[going], self.waited[going], self.tokens[going]
+        self.rows, self.waited, self.tokens = (
+            self.rows[going],
+            self.waited[going],
+            self.tokens[going],
+        )
         self.z, self.mean, self.stddev = self.z[going], self.mean[going], self.stddev[going]
         self.moments = self.moments[0][going], self.moments[1][going]
 

@@ -21,7 +21,7 @@ from musicvae_torch.dataset.songs import WindowOptions
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.converter import get_converter
 from musicvae_torch.training import TrainingOptions
-from surrogate.training import train_surrogate
+from surrogate.train import train_surrogate
 
 GOLDEN = Path(__file__).parent / "golden"
 SMALL = {"z_size": 4, "enc_rnn_size": (8,), "dec_rnn_size": (8,)}

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -118,8 +119,8 @@ def marked_windows(sizes: list[int]) -> Windows:
     return Windows(tokens, song, [f"{row}.mid" for row in range(len(sizes))])
 
 
-def first_batches(windows: Windows, count: int, **options: int) -> np.ndarray:
-    settings = {"batch_size": 8, "max_transpose": 6, "seed": 3} | options
+def first_batches(windows: Windows, count: int, **options: Any) -> np.ndarray:
+    settings: dict[str, Any] = {"batch_size": 8, "max_transpose": 6, "seed": 3} | options
     return np.array(list(islice(training_batches(windows, **settings), count)))
 
 

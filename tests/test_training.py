@@ -8,15 +8,18 @@ import math
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import h5py
+import lightning
 import numpy as np
 import pytest
 import torch
+from made_up import made_up, tiny
 from torch import Tensor
 
-from musicvae_torch import training
 from musicvae_torch.config import MusicVAEConfig, get_config
 from musicvae_torch.dataset import Windows
 from musicvae_torch.model import MusicVAE
@@ -26,8 +29,11 @@ from musicvae_torch.training import (
     TrainingOptions,
     WindowsDataModule,
     fit,
+    fitting,
+    model_batch,
     train_musicvae,
 )
+from musicvae_torch.training.data import Batch
 
 CONFIG = MusicVAEConfig(
     name="tiny",
@@ -65,16 +71,26 @@ class Recording(MusicVAETraining):
         self.stop = stop
         self.seen: list[tuple[int, Tensor]] = []
 
-    def training_step(self, tokens: Tensor, index: int) -> Tensor:
+    def training_step(self, batch: Batch, index: int) -> Tensor:
         if self.stop == ("training", self.global_step):
             raise self.stops_with
-        self.seen.append((self.global_step, tokens))
-        return super().training_step(tokens, index)
+        return super().training_step(self.note(batch), index)
 
-    def validation_step(self, batch: list[Tensor], index: int) -> None:
+    def note(self, batch: Batch) -> Batch:
+        assert isinstance(batch, Tensor)
+        self.seen.append((self.global_step, batch))
+        return batch
+
+    def validation_step(self, batch: Batch, index: int) -> None:
         if self.stop == ("validation", self.global_step) and index == 1:
             raise self.stops_with
         super().validation_step(batch, index)
+
+
+class Later(Recording):
+    """One that stands at its second step, where the KL divergence counts."""
+
+    global_step = 1
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -82,9 +98,9 @@ def quiet_lightning() -> Iterator[None]:
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.ERROR)
-    bar = training.TQDMProgressBar
+    bar = fitting.TQDMProgressBar
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "TQDMProgressBar", lambda refresh_rate: bar(refresh_rate=0))
+        patch.setattr(fitting, "TQDMProgressBar", lambda refresh_rate: bar(refresh_rate=0))
         yield
     logger.setLevel(level)
 
@@ -105,7 +121,7 @@ def train(module: Recording, work: Path) -> Path:
 @pytest.mark.parametrize(("free_bits", "windows_above"), [(0.0, 3), (6.0, 2), (1000.0, 0)])
 def test_objective(free_bits: float, windows_above: int) -> None:
     options = TrainingOptions(max_beta=0.7, free_bits=free_bits, seed=5)
-    module = Recording(options)
+    module = Later(options)
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     tokens = torch.from_numpy(random_windows(3, seed=0).tokens.astype(np.int64))
@@ -138,9 +154,6 @@ def test_noise_is_normal_and_of_the_seed_and_step_alone() -> None:
     assert torch.equal(module.posterior_noise(5000), noise)
     assert not torch.equal(Recording(TrainingOptions(seed=4)).posterior_noise(5000), noise)
 
-    class Later(Recording):
-        global_step = 1
-
     assert not torch.equal(Later(TrainingOptions(seed=3)).posterior_noise(5000), noise)
 
 
@@ -148,7 +161,8 @@ def test_learning_rate_schedule() -> None:
     options = TrainingOptions()
     for step in (0, 1, 2, 1000, 200_000):
         expected = (1e-3 - 1e-5) * 0.9999**step + 1e-5
-        assert options.learning_rate_at(step) == pytest.approx(expected, rel=1e-12)
+        # Magenta computes it in float32.
+        assert options.learning_rate_at(step) == pytest.approx(expected, rel=1e-4)
     assert options.learning_rate_at(0) == pytest.approx(1e-3)
 
 
@@ -230,7 +244,7 @@ def test_a_stopped_training_goes_on_exactly(
     resumes_at: int,
     save_every: float,
 ) -> None:
-    monkeypatch.setattr(training, "SAVE_EVERY", save_every)
+    monkeypatch.setattr(fitting, "SAVE_EVERY", save_every)
     stopped = Recording(OPTIONS, stop)
     with pytest.raises(Stop):
         train(stopped, tmp_path)
@@ -288,18 +302,130 @@ def test_a_finished_training_is_left_as_it_is(tmp_path: Path) -> None:
         assert torch.equal(ours, theirs)
 
 
-def test_ctrl_c_ends_in_a_keyboard_interrupt(tmp_path: Path) -> None:
-    module = Recording(OPTIONS, ("training", 4))
-    module.stops_with = KeyboardInterrupt
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            train(module, tmp_path)
-    finally:
-        signal.signal(signal.SIGINT, handler)  # Lightning leaves it ignored
+class Signalled(Recording):
+    """Is sent signals in the training or validation that follows so many steps."""
+
+    signals: tuple[signal.Signals, ...] = ()
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        if self.stop == ("training", self.global_step):
+            self.send()
+        return MusicVAETraining.training_step(self, self.note(batch), index)
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        if self.stop == ("validation", self.global_step):
+            self.send()
+        MusicVAETraining.validation_step(self, batch, index)
+
+    def send(self) -> None:
+        self.stop = None
+        for number in self.signals:
+            signal.raise_signal(number)
+
+
+# A signal ends the training after its step, or after the validation that is due or under way.
+@pytest.mark.parametrize(
+    ("stop", "signals", "resumes_at"),
+    [
+        (("training", 4), (signal.SIGINT,), 5),
+        (("training", 5), (signal.SIGTERM,), 6),
+        (("validation", 6), (signal.SIGINT,), 6),
+        (("training", 0), (signal.SIGINT,), 1),
+        (("training", 4), (signal.SIGINT, signal.SIGINT), 3),
+    ],
+)
+def test_ctrl_c_loses_nothing(
+    tmp_path: Path,
+    whole: tuple[Recording, Path],
+    stop: tuple[str, int],
+    signals: tuple[signal.Signals, ...],
+    resumes_at: int,
+) -> None:
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    stopped = Signalled(OPTIONS, stop)
+    stopped.signals = signals
+    with pytest.raises(KeyboardInterrupt):
+        train(stopped, tmp_path)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
     resumed = Recording(OPTIONS)
-    train(resumed, tmp_path)
-    assert resumed.seen[0][0] == 3
+    best = train(resumed, tmp_path)
+    assert [step for step, _ in resumed.seen] == list(range(resumes_at, 9))
+    expect_the_same(resumed, best, *whole)
+    assert scores(tmp_path, "val/nats") == scores(whole[1], "val/nats")
+
+
+def test_all_randomness_goes_on_exactly(tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"batch_size": 2, "steps": 6, "validate_every": 4, "accumulate": 2}
+    config = tiny("cat-mel_2bar_small")
+    options = TrainingOptions.of(
+        config, **changes, sampling_rate=2.0, dropout_keep_prob=0.5, draw="sources"
+    )
+
+    class Listening(MusicVAETraining):
+        stop_at = -1
+
+        def on_train_batch_start(self, batch: object, index: int) -> None:
+            super().on_train_batch_start(batch, index)
+            if index == self.stop_at:
+                signal.raise_signal(signal.SIGINT)
+
+    def run(work: Path, stop_at: int = -1) -> MusicVAETraining:
+        torch.manual_seed(0)
+        module = Listening(config, options)
+        module.stop_at = stop_at
+        torch.manual_seed(stop_at)  # which nothing may depend on
+        windows = made_up(config, 9), made_up(config, 4, seed=1)
+        fit(module, WindowsDataModule(*windows, options, config), options, work, "cpu")
+        return module
+
+    expected = run(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "stopped", stop_at=4)  # amid the third step of two batches each
+    resumed = run(tmp_path / "stopped")
+    for ours, theirs in zip(resumed.parameters(), expected.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    for score in ("val/nats", "val/nats_sampled", "val/kl"):
+        assert scores(tmp_path / "stopped", score) == scores(tmp_path / "whole", score)
+    assert len(scores(tmp_path / "whole", "val/nats")) == 1
+
+
+def test_accumulated_batches_are_one_large_one(tmp_path: Path) -> None:
+    config = tiny("cat-mel_2bar_med_chords")
+    chosen: dict[str, Any] = {"steps": 1, "max_transpose": 0, "grad_clip": 1e9}
+
+    def gradient(batch_size: int, accumulate: int) -> Tensor:
+        options = TrainingOptions.of(config, batch_size=batch_size, accumulate=accumulate, **chosen)
+        torch.manual_seed(0)
+        found: list[Tensor] = []
+
+        class Silent(MusicVAETraining):
+            def posterior_noise(self, batch: int, number: int | None = None) -> Tensor:
+                return torch.zeros(batch, 4)
+
+            def configure_gradient_clipping(self, *_: object, **__: object) -> None:  # type: ignore[override]
+                gradient = self.model.decoder.cores[0].output.weight.grad
+                assert gradient is not None
+                found.append(gradient.clone())
+
+        module = Silent(config, options)
+        data = WindowsDataModule(made_up(config, 9), made_up(config, 4), options, config)
+        rows = cycle(range(6))
+        data.batch = lambda windows, _rows, _tokens: model_batch(  # type: ignore[method-assign]
+            config, windows.tokens[[next(rows) for _ in range(batch_size)]]
+        )
+        lightning.Trainer(
+            limit_val_batches=0,
+            max_steps=1,
+            accumulate_grad_batches=accumulate,
+            logger=False,
+            accelerator="cpu",
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        ).fit(module, data)
+        return found[0]
+
+    assert torch.allclose(gradient(6, 1), gradient(2, 3), atol=1e-6)
 
 
 SMALL = get_config("hier-trio_16bar", z_size=4, enc_rnn_size=(8,), dec_rnn_size=(8,))

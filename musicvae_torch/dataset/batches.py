@@ -6,70 +6,135 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from musicvae_torch.dataset.augment import Transpose, transpose
 from musicvae_torch.dataset.format import Windows
-from musicvae_torch.notes.vocabulary import FIRST_NOTE, MELODY_DEPTH
 
-
-def transpose(tokens: np.ndarray, semitones: int) -> np.ndarray:
-    """Shift melody and bass of (steps, 3) tokens, or give them back unshifted where a pitch
-    would leave the modelled range."""
-    notes = tokens[:, :2] >= FIRST_NOTE
-    shifted = tokens[:, :2].astype(np.int64) + semitones * notes
-    if (shifted[notes] < FIRST_NOTE).any() or (shifted[notes] >= MELODY_DEPTH).any():
-        return tokens
-    return np.concatenate([shifted.astype(tokens.dtype), tokens[:, 2:]], axis=1)
+DRAWS = ("songs", "windows", "sources")
 
 
 def training_batches(
-    windows: Windows, batch_size: int, max_transpose: int, seed: int, start: int = 0
+    windows: Windows,
+    batch_size: int,
+    max_transpose: int,
+    seed: int,
+    start: int = 0,
+    *,
+    rank: int = 0,
+    draw: str = "songs",
+    temper: float = 0.5,
+    shift: Transpose = transpose,
 ) -> Iterator[np.ndarray]:
-    """Endless batches, each window drawn from a song drawn at random, so that long songs and
-    songs with many tracks do not outweigh the others.
+    """Endless batches of tokens; see :func:`draw_batches`, whose arguments these are, and whose
+    windows are then shifted.
+
+    Args:
+        max_transpose: largest random shift either way, in semitones.
+        shift: what shifts a window.
+
+    Yields:
+        (batch, steps, parts) int64 tokens.
+    """
+    draws = draw_batches(windows, batch_size, seed, start, rank=rank, draw=draw, temper=temper)
+    for picks, rng in draws:
+        yield shifted_tokens(windows, picks, rng, max_transpose, shift).astype(np.int64)
+
+
+def shifted_tokens(
+    windows: Windows,
+    picks: np.ndarray,
+    rng: np.random.Generator,
+    max_transpose: int,
+    shift: Transpose,
+) -> np.ndarray:
+    """Tokens of those windows, each shifted at random: (batch, steps, parts), of their dtype."""
+    shifts = rng.integers(-max_transpose, max_transpose + 1, len(picks))
+    batch = [
+        shift(windows.tokens[pick], int(semitones))
+        for pick, semitones in zip(picks, shifts, strict=True)
+    ]
+    return np.stack(batch)
+
+
+def coded_batches(
+    windows: Windows,
+    batch_size: int,
+    seed: int,
+    start: int = 0,
+    *,
+    rank: int = 0,
+    draw: str = "songs",
+    temper: float = 0.5,
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """The batches of :func:`training_batches` that are not shifted, with their stored codes.
+
+    Yields:
+        (batch, steps, parts) int64 tokens; mean and, where it is stored, stddev, each (batch,
+        z_size) float32.
+    """
+    codes = [code for code in (windows.code_mean, windows.code_stddev) if code is not None]
+    draws = draw_batches(windows, batch_size, seed, start, rank=rank, draw=draw, temper=temper)
+    for picks, _ in draws:
+        tokens = windows.tokens[picks].astype(np.int64)
+        yield tokens, *(code[picks] for code in codes)
+
+
+def draw_batches(
+    windows: Windows,
+    batch_size: int,
+    seed: int,
+    start: int = 0,
+    *,
+    rank: int = 0,
+    draw: str = "songs",
+    temper: float = 0.5,
+) -> Iterator[tuple[np.ndarray, np.random.Generator]]:
+    """Which windows make up batch after batch.
 
     Args:
         windows: the data set.
         batch_size: windows a batch.
-        max_transpose: largest random shift either way, in semitones.
-        seed: of the draws; batch number i depends on the seed and i alone.
+        seed: of the draws; batch number i of a rank depends on the seed, i and the rank alone.
         start: number of the first batch, so that a resumed training goes on where it stopped.
+        rank: which of the processes that train together this one is.
+        draw: "windows": each as likely as any other; "songs": a song, each as likely, and then
+            one of its windows, so that long songs and songs with many tracks do not outweigh the
+            others; "sources": before that a top-level folder, so that large ones do not either.
+        temper: a folder of n songs is drawn with a chance in proportion to n**temper: 0 makes
+            folders alike, 1 songs.
 
     Yields:
-        (batch, 256, 3) int64 tokens.
+        (batch,) rows of the data set, and what the batch's further draws are made with.
+
+    Raises:
+        ValueError: there is no such way to draw.
     """
-    for picks, rng in _draws(windows, batch_size, seed, start):
-        shifts = rng.integers(-max_transpose, max_transpose + 1, batch_size)
-        batch = [
-            transpose(windows.tokens[pick], int(shift))
-            for pick, shift in zip(picks, shifts, strict=True)
-        ]
-        yield np.stack(batch).astype(np.int64)
-
-
-def coded_batches(
-    windows: Windows, batch_size: int, seed: int, start: int = 0
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """The batches of :func:`training_batches` that are not shifted, with their stored codes.
-
-    Yields:
-        (batch, 256, 3) int64 tokens; mean and stddev, each (batch, z_size) float32.
-    """
-    assert windows.code_mean is not None and windows.code_stddev is not None
-    for picks, _ in _draws(windows, batch_size, seed, start):
-        tokens = windows.tokens[picks].astype(np.int64)
-        yield tokens, windows.code_mean[picks], windows.code_stddev[picks]
-
-
-def _draws(
-    windows: Windows, batch_size: int, seed: int, number: int
-) -> Iterator[tuple[np.ndarray, np.random.Generator]]:
-    """The windows of batch `number` and those after it, and what the batch's further draws are
-    made with."""
+    if draw not in DRAWS:
+        raise ValueError(f"unknown way to draw {draw!r}; choose one of: {', '.join(DRAWS)}")
     order = np.argsort(windows.song, kind="stable")
     sizes = np.bincount(windows.song, minlength=len(windows.songs))
     firsts = np.cumsum(sizes) - sizes
     playable = np.flatnonzero(sizes)
+    chances = _song_chances(windows.songs, playable, temper) if draw == "sources" else None
+    number = start
     while True:
-        rng = np.random.default_rng([seed, number])
-        songs = rng.choice(playable, batch_size)
-        yield order[firsts[songs] + rng.integers(sizes[songs])], rng
+        # Zeros at the end of a seed change nothing: a lone process draws as it always did.
+        rng = np.random.default_rng([seed, number, 0, rank])
+        if draw == "windows":
+            picks = rng.integers(len(order), size=batch_size)
+        else:
+            songs = rng.choice(playable, batch_size, p=chances)
+            picks = order[firsts[songs] + rng.integers(sizes[songs])]
+        yield picks, rng
         number += 1
+
+
+def source_of(song: str) -> str:
+    """The top-level folder of a song's path; "" for a song that lies in none."""
+    return song.partition("/")[0] if "/" in song else ""
+
+
+def _song_chances(songs: list[str], playable: np.ndarray, temper: float) -> np.ndarray:
+    sources = [source_of(songs[song]) for song in playable]
+    _, source, counts = np.unique(sources, return_inverse=True, return_counts=True)
+    chances = (counts**temper / counts)[source]
+    return chances / chances.sum()

@@ -28,10 +28,12 @@ import h5py
 import numpy as np
 
 from musicvae_torch.config import ConfigError, MusicVAEConfig
+from musicvae_torch.dataset.overlap import rows_apart
 
 FORMAT_VERSION = 1
 SPLITS = ("train", "validation")
 CODE_COLUMNS = ("code_mean", "code_stddev")
+ANY_MODEL = "any model"  # in place of a model's hash: codes of whatever model
 _CHUNK_BYTES = 2**18
 
 
@@ -48,6 +50,7 @@ class Windows:
         song: (windows,) row in `songs`.
         songs: path of each song, relative to the folder that was read.
         code_mean, code_stddev: (windows, z_size) posterior, if it was asked for and is there.
+        length: (windows, segments) steps that are in use, where windows differ in it.
     """
 
     tokens: np.ndarray
@@ -55,6 +58,7 @@ class Windows:
     songs: list[str]
     code_mean: np.ndarray | None = None
     code_stddev: np.ndarray | None = None
+    length: np.ndarray | None = None
 
 
 @contextmanager
@@ -85,6 +89,7 @@ def read_dataset(
     *,
     shape: tuple[int, int] | None = None,
     codes_of: str | None = None,
+    apart: int | None = None,
 ) -> Windows:
     """Load a data set.
 
@@ -92,7 +97,9 @@ def read_dataset(
         path: the file.
         split: "train" or "validation", the windows of those songs alone; None: all.
         shape: (steps, parts) that the tokens must have; None: any.
-        codes_of: sha256 of a model's weights, whose codes to load if the file has them.
+        codes_of: sha256 of a model's weights, whose codes to load if the file has them; or
+            ANY_MODEL. (Codes that were imported have no ``code_stddev``.)
+        apart: bars of a window: of those that overlap, the first alone; None: all.
 
     Raises:
         DatasetError: the file is missing or is no such data set, or the split is empty.
@@ -101,15 +108,22 @@ def read_dataset(
         raise ValueError(f"unknown split {split!r}; choose one of: {', '.join(SPLITS)}")
     with open_dataset(path) as file:
         songs = [os.fsdecode(song) for song in file["songs"][:]]
-        windows = Windows(tokens=file["tokens"][:], song=file["song"][:], songs=songs)
-        if codes_of is not None and codes_model(file).get("sha256") == codes_of:
-            mean, stddev = (file[name][:] for name in CODE_COLUMNS)
-            windows = replace(windows, code_mean=mean, code_stddev=stddev)
+        windows = Windows(
+            tokens=file["tokens"][:],
+            song=file["song"][:],
+            songs=songs,
+            length=file["length"][:] if "length" in file else None,
+        )
+        if codes_of is not None and codes_of in (ANY_MODEL, codes_model(file).get("sha256")):
+            codes = {name: file[name][:] for name in CODE_COLUMNS if name in file}
+            windows = replace(windows, **codes)
         aside = file["validation"][:].astype(bool) if split and "validation" in file else None
+        rows = None if apart is None else rows_apart(file, apart)
     found, wanted = windows.tokens.shape, "steps, parts" if shape is None else f"{shape}"[1:-1]
     right = len(found) == 3 and (shape is None or found[1:] == shape)
     if not right or len(windows.song) != found[0]:
         raise DatasetError(f"{path}: tokens have shape {found}, wanted (n, {wanted})")
+    windows = windows if rows is None else take_windows(windows, rows)
     if split is None:
         return windows
     if aside is None:
@@ -129,6 +143,7 @@ def read_sides(
     *,
     shape: tuple[int, int] | None = None,
     codes_of: str | None = None,
+    apart: int | None = None,
 ) -> tuple[Windows, Windows]:
     """What to train and what to validate on: two data sets, or the two splits of one.
 
@@ -136,14 +151,15 @@ def read_sides(
         data: the data set to train on.
         validation: that of other songs; None: those that `data` has set aside.
         shape, codes_of: as for :func:`read_dataset`.
+        apart: as for :func:`read_dataset`, of the windows to validate on.
 
     Raises:
         DatasetError: a file is missing or is no such data set, or a side is empty.
     """
     read = partial(read_dataset, shape=shape, codes_of=codes_of)
     if validation is None:
-        return read(data, "train"), read(data, "validation")
-    return read(data), read(validation)
+        return read(data, "train"), read(data, "validation", apart=apart)
+    return read(data), read(validation, apart=apart)
 
 
 def has_split(path: str | Path) -> bool:
@@ -158,16 +174,27 @@ def has_split(path: str | Path) -> bool:
 
 def _songs_only(windows: Windows, wanted: np.ndarray) -> Windows:
     """The windows of the songs that are wanted, (songs,) bool, with their songs renumbered."""
-    kept = wanted[windows.song]
-    mean, stddev = (
-        None if codes is None else codes[kept] for codes in (windows.code_mean, windows.code_stddev)
-    )
-    return Windows(
-        tokens=windows.tokens[kept],
-        song=(np.cumsum(wanted) - 1)[windows.song[kept]],
+    kept = take_windows(windows, np.flatnonzero(wanted[windows.song]))
+    return replace(
+        kept,
+        song=(np.cumsum(wanted) - 1)[kept.song],
         songs=[song for song, keep in zip(windows.songs, wanted, strict=True) if keep],
-        code_mean=mean,
-        code_stddev=stddev,
+    )
+
+
+def take_windows(windows: Windows, rows: np.ndarray) -> Windows:
+    """Those windows alone; `songs` is left as it is."""
+
+    def taken(column: np.ndarray | None) -> np.ndarray | None:
+        return None if column is None else column[rows]
+
+    return replace(
+        windows,
+        tokens=windows.tokens[rows],
+        song=windows.song[rows],
+        code_mean=taken(windows.code_mean),
+        code_stddev=taken(windows.code_stddev),
+        length=taken(windows.length),
     )
 
 

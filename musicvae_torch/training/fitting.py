@@ -1,0 +1,288 @@
+"""Running a training with Lightning's Trainer, so that it can be stopped and goes on exactly."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from torch.multiprocessing import ProcessExitedException
+
+from musicvae_torch.devices import pick_device
+from musicvae_torch.training.options import TrainingOptions
+
+SAVE_EVERY = 60.0  # seconds
+STOPPED = 130  # exit status of a process that was asked to stop
+# Strategies that cut the model into pieces, of whose gradients no process knows the norm.
+_SHARDING = ("fsdp", "deepspeed", "model_parallel")
+
+# What Lightning says to its own developers, of a folder that is in use, and of windows in memory.
+_HARMLESS = ("LeafSpec", "Checkpoint directory", "does not have many workers", "Starting from v1.9")
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What to train on; all but the device is handed to Lightning's Trainer.
+
+    Attributes:
+        device: "auto", "cpu" or "cuda".
+        devices: how many of them on each node.
+        num_nodes: how many machines; each runs the same call, started as Lightning wants it
+            (by srun or torchrun, say).
+        strategy: Lightning's name of how processes share the work, of those that keep the whole
+            model on each device; "auto": one process on one device, "ddp_spawn" on one node,
+            "ddp" on several.
+        precision: Lightning's name of it, such as "32-true" or "bf16-mixed".
+    """
+
+    device: str = "auto"
+    devices: int = 1
+    num_nodes: int = 1
+    strategy: str = "auto"
+    precision: str = "32-true"
+
+    def __post_init__(self) -> None:
+        for name in ("devices", "num_nodes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.strategy.startswith(_SHARDING):
+            raise ValueError(
+                f"strategy {self.strategy!r} splits the model, which clipping by the global norm "
+                "does not allow; take ddp"
+            )
+
+    def trainer_arguments(self) -> dict[str, Any]:
+        """Arguments of a Lightning Trainer.
+
+        Raises:
+            ValueError: there is no such device, or it cannot compute so.
+        """
+        cuda = pick_device(self.device).type == "cuda"
+        if not cuda and not self.precision.startswith("32"):
+            raise ValueError(f"precision {self.precision!r} needs cuda; take 32-true on the CPU")
+        strategy = self.strategy
+        # On one machine by processes of its own, as the command must not be run once more in each.
+        if strategy == "auto" and self.devices > 1 and self.num_nodes == 1:
+            strategy = "ddp_spawn"
+        return {
+            "accelerator": "gpu" if cuda else "cpu",
+            "devices": self.devices,
+            "num_nodes": self.num_nodes,
+            "strategy": strategy,
+            "precision": self.precision,
+        }
+
+
+class KeepLast(Checkpoint):
+    """Saves what a stopped training goes on from: now and then, and when it is asked to stop.
+
+    Only between a step and the next where no validation is due, and after a validation: from
+    anywhere else Lightning goes on with a step, or part of a validation, left out. The first
+    Ctrl-C, or SIGTERM, ends the training at the next such place; the second at once.
+
+    Args:
+        path: of the checkpoint.
+        validate_every: steps between validations.
+    """
+
+    def __init__(self, path: Path, validate_every: int) -> None:
+        self.path = path
+        self.validate_every = validate_every
+        self.saved = time.monotonic()
+        self.asked = False
+        self._handlers: dict[int, Any] = {}
+        self._trainer: lightning.Trainer | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Of what goes to another process; that one has handlers and a trainer of its own.
+        return self.__dict__ | {"_handlers": {}, "_trainer": None}
+
+    def listen(self, trainer: lightning.Trainer) -> None:
+        """Take SIGINT and SIGTERM for a wish to stop, until :meth:`deafen`."""
+        self._trainer = trainer
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before = signal.signal(number, self._hear)
+            if before != self._hear:
+                self._handlers.setdefault(number, before)
+
+    def deafen(self) -> None:
+        self._trainer = None
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in self._handlers.items():
+                signal.signal(number, handler)
+        self._handlers = {}
+
+    def _hear(self, number: int, _frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        trainer = self._trainer
+        processes = getattr(getattr(trainer, "strategy", None), "launcher", None)
+        if number == signal.SIGTERM:  # which, other than Ctrl-C, comes to this process alone
+            for process in getattr(processes, "procs", []):
+                os.kill(process.pid, number)
+        if trainer is None or trainer.global_rank == 0:
+            print(
+                "\nstopping after this step or validation (once more: at once)",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def on_train_start(self, trainer: lightning.Trainer, *_: object) -> None:
+        self.listen(trainer)  # in each process, and after Lightning's own handlers
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        _module: lightning.LightningModule,
+        _outputs: object,
+        _batch: object,
+        index: int,
+    ) -> None:
+        if (index + 1) % trainer.accumulate_grad_batches:
+            return  # amid a step
+        if trainer.global_step % self.validate_every == 0:
+            return  # a validation is due
+        if self._agree(trainer, self.asked or time.monotonic() - self.saved >= SAVE_EVERY):
+            self._save(trainer)
+            self._stop_if_asked(trainer)
+
+    def on_validation_end(self, trainer: lightning.Trainer, *_: object) -> None:
+        self._save(trainer)
+        self._stop_if_asked(trainer)
+
+    def on_train_end(self, trainer: lightning.Trainer, *_: object) -> None:
+        self._save(trainer)
+
+    def _stop_if_asked(self, trainer: lightning.Trainer) -> None:
+        if self._agree(trainer, self.asked):
+            # Of the processes of "ddp" the first one tells; the others must not seem to fail.
+            spawned = trainer.strategy.launcher is not None and hasattr(
+                trainer.strategy.launcher, "_start_method"
+            )
+            raise SystemExit(STOPPED if spawned or trainer.is_global_zero else 0)
+
+    @staticmethod
+    def _agree(trainer: lightning.Trainer, wish: bool) -> bool:
+        """Whether any process wishes so: all must save, and stop, at the same step."""
+        return bool(trainer.strategy.reduce_boolean_decision(wish, all=False))
+
+    def _save(self, trainer: lightning.Trainer) -> None:
+        trainer.save_checkpoint(self.path, weights_only=False)
+        self.saved = time.monotonic()
+
+
+def fit(
+    module: lightning.LightningModule,
+    data: lightning.LightningDataModule,
+    options: TrainingOptions,
+    work: str | Path,
+    device: str | Hardware = "auto",
+    monitor: str = "val/nats",
+) -> Path:
+    """Train until `options.steps`, or go on where a training in `work` was stopped.
+
+    Args:
+        module, data: what to train on what.
+        options: steps, clipping, validation.
+        work: folder for checkpoints (the last and the best), for each start a metrics.csv, and
+            what TensorBoard shows.
+        device: "auto", "cpu" or "cuda"; or more about what to train on.
+        monitor: the validation score whose lowest value is the best.
+
+    Returns:
+        The best checkpoint so far. Where several processes train, the first one alone comes back;
+        those of strategy "ddp" end here.
+
+    Raises:
+        ValueError: `work` holds the training of another model, or the hardware is not there.
+        KeyboardInterrupt: the training was stopped, by Ctrl-C or SIGTERM; its state is in `work`.
+    """
+    work = Path(work)
+    hardware = device if isinstance(device, Hardware) else Hardware(device)
+    machine = hardware.trainer_arguments()
+    best = ModelCheckpoint(
+        dirpath=work, filename="best", monitor=monitor, enable_version_counter=False
+    )
+    last = work / "last.ckpt"
+    validate_every = min(options.validate_every, options.steps)  # at least once, for a best
+    resumes = last.is_file()
+    if resumes:
+        _check_resumable(last, module)
+    keep = KeepLast(last, validate_every)
+    trainer = lightning.Trainer(
+        **machine,
+        max_steps=options.steps,
+        # Lightning counts batches here.
+        val_check_interval=validate_every * options.accumulate,
+        check_val_every_n_epoch=None,
+        accumulate_grad_batches=options.accumulate,
+        use_distributed_sampler=False,
+        callbacks=[best, keep, TQDMProgressBar(refresh_rate=10)],
+        logger=_loggers(work),
+        log_every_n_steps=50,
+        num_sanity_val_steps=0,
+    )
+    with _stops_as_asked(keep, trainer), warnings.catch_warnings():
+        for harmless in _HARMLESS:
+            warnings.filterwarnings("ignore", f".*{harmless}")
+        trainer.fit(module, data, ckpt_path=str(last) if resumes else None)
+    if not trainer.is_global_zero:
+        raise SystemExit(0)
+    return Path(best.best_model_path)
+
+
+@contextmanager
+def _stops_as_asked(keep: KeepLast, trainer: lightning.Trainer) -> Iterator[None]:
+    """What a stopped training ends in becomes KeyboardInterrupt."""
+    keep.listen(trainer)
+    try:
+        yield
+    except SystemExit:  # ours, or Lightning's answer to a second Ctrl-C
+        if not trainer.is_global_zero:
+            raise
+        raise KeyboardInterrupt from None
+    except ProcessExitedException as error:
+        if error.exit_code != STOPPED:
+            raise
+        raise KeyboardInterrupt from None
+    finally:
+        keep.deafen()
+
+
+def _loggers(work: Path) -> list[Logger]:
+    loggers: list[Logger] = [CSVLogger(work, name="log")]
+    if find_spec("tensorboard"):
+        # One folder for all starts, whose curves TensorBoard joins.
+        loggers.append(TensorBoardLogger(work, name="", version="tensorboard"))
+    return loggers
+
+
+def _check_resumable(path: Path, module: lightning.LightningModule) -> None:
+    """Make sure that the checkpoint `path` is of a model like `module`'s."""
+    advice = "delete the folder, or give another one for the work"
+    try:
+        stored = torch.load(path, map_location="cpu", mmap=True, weights_only=True)["state_dict"]
+    except Exception as error:  # unpickling fails in many ways
+        raise ValueError(f"{path}: no checkpoint to go on from ({error}); {advice}") from None
+    own = module.state_dict()
+    if {name: value.shape for name, value in stored.items()} != {
+        name: value.shape for name, value in own.items()
+    }:
+        raise ValueError(f"{path}: the training of a model of other sizes is here; {advice}")

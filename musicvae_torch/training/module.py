@@ -1,0 +1,222 @@
+"""Trainings as Lightning modules: steps, validation, optimiser, randomness."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor
+from torch.distributions import Normal
+
+from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.lstm import BidirectionalLSTM, LSTMStack
+from musicvae_torch.model import MusicVAE
+from musicvae_torch.training.data import Batch, ModelBatch, as_model_batch
+from musicvae_torch.training.objective import elbo_loss, standard_normal_kl
+from musicvae_torch.training.optimizer import TensorFlowAdam, clip_gradients
+from musicvae_torch.training.options import TrainingOptions
+from musicvae_torch.training.scores import Counts, reconstruction_counts, to_scores
+
+# What a step's random numbers are for; with the seed, the step and the rank they make a seed.
+_NOISE, _DROPS, _FREE = 1, 2, 3
+
+
+class ScheduledTraining(lightning.LightningModule):
+    """What every training here shares: Adam with a decaying rate, and scores in checkpoints."""
+
+    def __init__(self, options: TrainingOptions) -> None:
+        super().__init__()
+        self.options = options
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        scores = self.trainer.callback_metrics
+        checkpoint["validation_scores"] = {
+            name: float(value) for name, value in scores.items() if name.startswith("val/")
+        }
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        betas = (0.9, self.options.adam_beta2)
+        return TensorFlowAdam(self.parameters(), self.options.learning_rate, betas)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        limits = self.options.grad_clip, self.options.grad_norm_limit
+        self.log("train/gradient_norm", clip_gradients(self.parameters(), *limits))
+
+    def on_train_batch_start(self, _batch: Any, _index: int) -> None:
+        rate = self.options.learning_rate_at(self.global_step)
+        optimizer = self.optimizers()
+        assert isinstance(optimizer, torch.optim.Optimizer)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+
+
+class MusicVAETraining(ScheduledTraining):
+    """The training and validation steps of a MusicVAE of any config.
+
+    In a Trainer of your own::
+
+        config = get_config("cat-mel_2bar_small", enc_rnn_size=(128,), dec_rnn_size=(128,))
+        options = TrainingOptions.of(config, batch_size=64)
+        data = WindowsDataModule.read("melodies.h5", config, options)
+        module = MusicVAETraining(config, options)
+        lightning.Trainer(max_steps=1000, val_check_interval=500, check_val_every_n_epoch=None).fit(
+            module, data
+        )
+        module.model.save_pretrained("my_melodies")
+
+    Batches are those of :class:`WindowsDataModule`; the Trainer's gradient_clip_val does nothing,
+    as `options` decide. Draws are made from the seed, the step and the rank alone, so that a
+    resumed training repeats them.
+
+    Args:
+        config: sizes of the model.
+        options: of the objective and the optimiser.
+        model: to go on from; None: a new one.
+    """
+
+    def __init__(
+        self, config: MusicVAEConfig, options: TrainingOptions, model: MusicVAE | None = None
+    ) -> None:
+        super().__init__(options)
+        self.model = (MusicVAE(config) if model is None else model).train()
+        for module in self.model.modules():
+            if isinstance(module, LSTMStack | BidirectionalLSTM):
+                module.keep = options.dropout_keep_prob
+        self._hyperparameters = options.hyperparameters
+        self._sums: dict[str, Tensor] = {}
+
+    def elbo_terms(
+        self,
+        batch: Batch,
+        noise: Tensor | None,
+        sampling: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The decoder's view of a batch.
+
+        Args:
+            batch: of windows.
+            noise: (batch, z_size) standard deviations from the posterior's mean; None: none.
+            sampling, generator: as for :meth:`MusicVAE.teacher_force`.
+
+        Returns:
+            Logits, and each window's reconstruction loss and KL divergence in nats.
+        """
+        batch = as_model_batch(batch)
+        posterior = self.model.encode(batch.inputs, batch.lengths, batch.controls)
+        z = _shifted_mean(posterior, noise)
+        logits, losses = self._reconstruct(z, batch, sampling, generator)
+        return logits, losses, standard_normal_kl(posterior)
+
+    def _reconstruct(
+        self, z: Tensor, batch: ModelBatch, sampling: float, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        logits = self.model.teacher_force(z, batch.targets, batch.controls, sampling, generator)
+        return logits, self.model.reconstruction_loss(logits, batch.targets, batch.lengths)
+
+    def posterior_noise(self, batch: int, number: int | None = None) -> Tensor:
+        """Standard normal draws of a batch of this step, (batch, z_size).
+
+        `number` is the batch's since the beginning, which is the step's unless gradients of
+        several are accumulated.
+        """
+        number = self.global_step if number is None else number
+        # The 1 keeps them apart from the draws of windows; zeros at the end change nothing.
+        rng = np.random.default_rng([self.options.seed, number, _NOISE, self.global_rank])
+        shape = batch, self.model.config.z_size
+        return torch.from_numpy(rng.standard_normal(shape, np.float32)).to(self.device)
+
+    def _batch_number(self, index: int) -> int:
+        every = self._trainer.accumulate_grad_batches if self._trainer else 1
+        return self.global_step * every + index % every
+
+    @contextmanager
+    def _own_draws(self, number: int) -> Iterator[None]:
+        """Torch's generators start from the seed, the batch's number and the rank inside."""
+        if not self._hyperparameters.samples and self._hyperparameters.dropout_keep_prob == 1:
+            yield
+            return
+        seed = [self.options.seed, number, _DROPS, self.global_rank]
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]))
+            yield
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        batch, number = as_model_batch(batch), self._batch_number(index)
+        beta = self._hyperparameters.beta_at(self.global_step)
+        sampling = self._hyperparameters.sampling_probability_at(self.global_step)
+        noise = self.posterior_noise(len(batch.targets), number)
+        with self._own_draws(number):
+            _, losses, kl = self.elbo_terms(batch, noise, sampling)
+        loss = elbo_loss(losses, kl, self.options.free_bits, beta)
+        self.log_dict({"train/nats": losses.mean(), "train/kl": kl.mean()}, prog_bar=True)
+        schedules: dict[str, float | Tensor] = {
+            "train/loss": loss.detach(),
+            "train/kl_bits": kl.mean() / math.log(2.0),
+            "train/beta": beta,
+            "train/learning_rate": self.options.learning_rate_at(self.global_step),
+        }
+        if self._hyperparameters.samples:
+            schedules["train/sampling"] = sampling
+        self.log_dict(schedules)
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        self._sums = {}
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        """Count what comes back right from the posterior's mean, each step given the true ones
+        before it; and, where the decoder is trained on samples of its own, given those alone
+        (scores that end in ``_sampled``: what Magenta's evaluation of such configs shows)."""
+        batch = as_model_batch(batch)
+        posterior = self.model.encode(batch.inputs, batch.lengths, batch.controls)
+        self._count("kl", standard_normal_kl(posterior))
+        self._count_reconstruction(posterior.mean, batch, "", 0.0, None)
+        if self._hyperparameters.samples:
+            generator = torch.Generator(self.device)
+            generator.manual_seed(self.options.seed + _FREE + index)
+            self._count_reconstruction(posterior.mean, batch, "_sampled", 1.0, generator)
+
+    def _count_reconstruction(
+        self,
+        z: Tensor,
+        batch: ModelBatch,
+        suffix: str,
+        sampling: float,
+        generator: torch.Generator | None,
+    ) -> None:
+        logits, losses = self._reconstruct(z, batch, sampling, generator)
+        self._count(f"nats{suffix}", losses)
+        counts: Counts = reconstruction_counts(self.model, logits, batch)
+        for name, (counted, whole) in counts.items():
+            self._add(f"{name}{suffix}", counted, whole)
+
+    def _count(self, name: str, values: Tensor) -> None:
+        self._add(name, values.double().sum(), torch.tensor(len(values)))
+
+    def _add(self, name: str, counted: Tensor, whole: Tensor) -> None:
+        pair = torch.stack([counted.double().to(self.device), whole.double().to(self.device)])
+        self._sums[name] = self._sums[name] + pair if name in self._sums else pair
+
+    def on_validation_epoch_end(self) -> None:
+        # Sums of all processes, so that each window counts once however many there are.
+        total = self.trainer.strategy.reduce(torch.stack([*self._sums.values()]), reduce_op="sum")
+        assert isinstance(total, Tensor)
+        scores = to_scores(dict(zip(self._sums, total, strict=True)))
+        scores["kl_bits"] = scores["kl"] / math.log(2.0)
+        logged = {f"val/{name}": score.float() for name, score in scores.items()}
+        self.log_dict(logged, sync_dist=True)  # of what is alike everywhere; else Lightning warns
+
+
+def _shifted_mean(posterior: Normal, noise: Tensor | None) -> Tensor:
+    return posterior.mean if noise is None else posterior.mean + posterior.stddev * noise

@@ -1,0 +1,191 @@
+"""From a data set, or a folder of MIDI files, to the checkpoint folder of a trained MusicVAE."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from filelock import FileLock
+
+from musicvae_torch.config import ConfigError, MusicVAEConfig, get_config
+from musicvae_torch.dataset.build import BuildOptions, build_dataset
+from musicvae_torch.dataset.codes import weights_sha256
+from musicvae_torch.dataset.songs import WindowOptions, default_hop
+from musicvae_torch.model import MusicVAE
+from musicvae_torch.pretrained import CheckpointError, read_config
+from musicvae_torch.training.data import WindowsDataModule
+from musicvae_torch.training.fitting import Hardware, fit
+from musicvae_torch.training.module import MusicVAETraining
+from musicvae_torch.training.options import TrainingOptions
+
+# Of the songs of a folder, set aside to validate on; the next where that is none, or all.
+_SHARES = (0.1, 0.2, 0.3, 0.5, 0.7)
+
+
+class FineTuning(MusicVAETraining):
+    """A training that knows what its weights were at first, and keeps it in its checkpoints."""
+
+    origin: dict[str, str] | None = None
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["origin"] = self.origin
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.origin = checkpoint.get("origin")
+
+
+def train_musicvae(
+    data: str | Path,
+    validation: str | Path | None,
+    out: str | Path,
+    config: MusicVAEConfig | None,
+    options: TrainingOptions,
+    *,
+    init: str | Path | None = None,
+    work: str | Path | None = None,
+    device: str | Hardware = "auto",
+    store: str = "float32",
+) -> Path:
+    """Train a MusicVAE and write the best of it, by validation, as a checkpoint folder.
+
+    Args:
+        data: data set of build-dataset; or a folder of MIDI files, of which one is made in
+            `work` first, or taken up from there.
+        validation: the same, of other songs; None: the songs that `data` has set aside, a tenth
+            where it is a folder.
+        out: folder for the result.
+        config: sizes of the model; None: those of `init`.
+        options: how to train; ``TrainingOptions.of(config)`` gives Magenta's.
+        init: checkpoint folder whose weights to go on from, such as one of convert-weights.
+        work: folder for what a later call needs to go on; None: `out` with ".training" added.
+        device: "auto", "cpu" or "cuda"; or more about what to train on.
+        store: precision of the stored weights, "float32" or "float16".
+
+    Returns:
+        `out`.
+
+    Raises:
+        CheckpointError: `init` cannot be read.
+        ConfigError: nothing is known of MIDI for the config.
+        DatasetError: a data set cannot be read or made, or is of another kind of windows.
+        ValueError: `init` is of other sizes than `config`, or options do not go together.
+        KeyboardInterrupt: stopped; the same call goes on.
+    """
+    work = Path(work or f"{out}.training")
+    model, origin = None, None
+    if init is not None:
+        model = MusicVAE.from_pretrained(init)
+        # Names decide nothing.
+        sizes = [field.name for field in fields(MusicVAEConfig) if field.name != "name"]
+        wanted = {name: getattr(config, name) for name in sizes} if config else {}
+        config = initial_config(init, wanted)
+        origin = {"musicvae": Path(init).resolve().name, "sha256": weights_sha256(init)}
+    if config is None:
+        raise ValueError("give a config, or a checkpoint to go on from")
+    sides = [
+        None if side is None else as_dataset(side, config, work, name, splits)
+        for side, name, splits in (
+            (data, "data.h5", validation is None),
+            (validation, "validation.h5", False),
+        )
+    ]
+    assert sides[0] is not None
+    windows = WindowsDataModule.read(sides[0], config, options, sides[1])
+    lightning.seed_everything(options.seed, verbose=False)
+    module = FineTuning(config, options, model)
+    module.origin = origin
+    best = fit(module, windows, options, work, device)
+    scores = load_best(module, best)
+    record = training_record(windows, options, scores)
+    if module.origin:
+        record["initialised_from"] = module.origin
+    if isinstance(device, Hardware) and (processes := device.devices * device.num_nodes) > 1:
+        record["processes"] = processes
+    module.model.save_pretrained(out, dtype=getattr(torch, store), records={"training": record})
+    return Path(out)
+
+
+def initial_config(
+    init: str | Path, wanted: Mapping[str, Any], base: str | Path | None = None
+) -> MusicVAEConfig:
+    """The config of a checkpoint, whose sizes hold.
+
+    Args:
+        init: checkpoint folder.
+        wanted: fields that it must have; those it has anyway may be among them.
+        base: name or file of a config that it must be of; None: any.
+
+    Raises:
+        CheckpointError: it cannot be read.
+        ValueError: it is otherwise.
+    """
+    record = read_config(init)
+    if record.get("kind") != MusicVAE.kind or not isinstance(record.get("model"), dict):
+        raise CheckpointError(f"{init}: holds no MusicVAE to go on from")
+    try:
+        stored = MusicVAEConfig.from_dict(record["model"])
+    except ConfigError as error:
+        raise CheckpointError(f"{init}: {error}") from None
+    if base is not None and (named := get_config(base)).base != stored.base:
+        raise ValueError(f"{init}: is a {stored.base}, not a {named.base}; leave the config out")
+    for name, value in wanted.items():
+        if getattr(stored, name) != value:
+            raise ValueError(
+                f"{init}: its {name} is {getattr(stored, name)}, not {value}; a checkpoint's sizes "
+                "hold, so leave them out"
+            )
+    return stored
+
+
+def as_dataset(
+    data: str | Path, config: MusicVAEConfig, work: Path, name: str, splits: bool
+) -> Path:
+    """A data set: `data` itself, or one made of the MIDI files in that folder.
+
+    Args:
+        config: whose windows.
+        work, name: where to make it. One that is there and that a training in `work` has begun
+            with is left as it is, whatever has become of the folder.
+        splits: whether to set a tenth of the songs aside; or, of few songs, of which that may
+            be none, more.
+
+    Raises:
+        DatasetError: the folder has no window of the config.
+    """
+    data = Path(data)
+    if not data.is_dir():
+        return data
+    out = work / name
+    work.mkdir(parents=True, exist_ok=True)
+    with FileLock(work / "data.lock"):  # where several processes run this very call
+        if not (out.is_file() and (work / "last.ckpt").is_file()):
+            chosen = WindowOptions(config, hop_bars=default_hop(config))
+            for share in _SHARES if splits else (0.0,):
+                built = build_dataset(data, out, BuildOptions(chosen, validation=share))
+                if not splits or 0 < built.validation < built.songs or built.songs < 2:
+                    break
+    return out
+
+
+def load_best(module: lightning.LightningModule, best: Path) -> dict[str, float]:
+    """Load the weights of a checkpoint of :func:`fit`; the validation scores they had."""
+    checkpoint = torch.load(best, map_location="cpu", weights_only=True)
+    module.on_load_checkpoint(checkpoint)
+    module.load_state_dict(checkpoint["state_dict"])
+    return {"step": checkpoint["global_step"], **checkpoint["validation_scores"]}
+
+
+def training_record(
+    data: WindowsDataModule, options: TrainingOptions, scores: dict[str, float]
+) -> dict[str, Any]:
+    """What the weights were trained on, how, and how they score, for config.json."""
+    sizes = {
+        name: {"songs": len(windows.songs), "windows": len(windows.tokens)}
+        for name, windows in (("training", data.training), ("validation", data.validation))
+    }
+    return {"data": sizes, "options": asdict(options), "best": scores}
