@@ -12,9 +12,12 @@ import torch
 from musicvae_torch.dataset import DatasetError, Windows, read_sides
 from musicvae_torch.dataset.codes import weights_sha256
 from musicvae_torch.dataset.format import ANY_MODEL
+from musicvae_torch.hyperparameters import HYPERPARAMETER_NAMES
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.trio import PARTS
+from musicvae_torch.notes.vocabulary import STEPS_PER_BAR
 from musicvae_torch.training import (
+    Hardware,
     TrainingOptions,
     WindowsDataModule,
     fit,
@@ -32,6 +35,7 @@ SEED_OPTIONS: dict[str, Any] = {
     "decay_rate": 1.0,
     "grad_clip": 1.0,
     "max_transpose": 0,
+    "draw": "windows",
 }
 
 
@@ -49,7 +53,7 @@ def train_surrogate(
     epochs: float | None = None,
     monitor: str = "val/kl",
     work: str | Path | None = None,
-    device: str = "auto",
+    device: str | Hardware = "auto",
     store: str = "float32",
 ) -> Path:
     """Train a surrogate of the trio in folder `musicvae` and write it to folder `out`.
@@ -57,7 +61,7 @@ def train_surrogate(
     Args:
         data, validation: data sets of build-dataset, of different songs; without the second,
             the songs that `data` has set aside. Codes of `musicvae` that they hold are used where
-            windows are not shifted.
+            windows are not shifted. Windows to validate on do not overlap.
         musicvae: checkpoint folder of a trio.
         out: folder for the result.
         options: how to train.
@@ -107,7 +111,7 @@ def train_point_surrogate(
     epochs: float | None = None,
     monitor: str = "val/latent_error",
     work: str | Path | None = None,
-    device: str = "auto",
+    device: str | Hardware = "auto",
     store: str = "float32",
 ) -> Path:
     """Train the surrogate of accompany-music-vae and write it to folder `out`.
@@ -118,7 +122,7 @@ def train_point_surrogate(
             of which the melody and the mean are needed.
         musicvae: checkpoint folder of a trio; None: codes stand in for it.
         options: how to train; ``TrainingOptions(**SEED_OPTIONS)`` is how the original did, for
-            SEED_EPOCHS. Windows are drawn as in every training here, not in turn.
+            SEED_EPOCHS, but that there each window had its turn once an epoch.
         out, rnn_size, epochs, monitor, work, device, store: as for :func:`train_surrogate`.
 
     Returns:
@@ -150,7 +154,8 @@ def _trio_sides(
     data: str | Path, validation: str | Path | None, trio: MusicVAE, folder: str | Path
 ) -> tuple[Windows, Windows]:
     shape = trio.config.max_seq_len, len(PARTS)
-    return read_sides(data, validation, shape=shape, codes_of=weights_sha256(folder))
+    bars = shape[0] // STEPS_PER_BAR
+    return read_sides(data, validation, shape=shape, codes_of=weights_sha256(folder), apart=bars)
 
 
 def _coded_sides(
@@ -191,14 +196,17 @@ def _run(
     extra: dict[str, Any],
     monitor: str,
     work: str | Path | None,
-    device: str,
+    device: str | Hardware,
     store: str,
 ) -> Path:
+    if monitor not in module.monitors:
+        known = ", ".join(module.monitors)
+        raise ValueError(f"unknown score {monitor!r} to monitor; choose one of: {known}")
     windows = WindowsDataModule(*sides, options)
     best = fit(module, windows, options, work or f"{out}.training", device, monitor=monitor)
     scores = load_best(module, best)
     record = training_record(windows, options, scores) | extra
-    for name in ("max_beta", "free_bits"):  # of the MusicVAE's objective
-        record["options"].pop(name, None)
+    for name in HYPERPARAMETER_NAMES:  # of a MusicVAE's objective
+        record["options"].pop(name)
     module.surrogate.save_pretrained(out, dtype=getattr(torch, store), records={"training": record})
     return Path(out)

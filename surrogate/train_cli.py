@@ -24,6 +24,7 @@ _POINT_DEFAULTS = {
     "learning_rate": 3e-4,
     "decay_rate": 1.0,
     "transpose": 0,
+    "draw": "windows",
     "epochs": 20.0,
     "monitor": "val/latent_error",
 }

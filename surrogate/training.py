@@ -14,7 +14,7 @@ that of accompany-music-vae. Both work by hand as well as by their commands' fun
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -97,6 +97,14 @@ class _AgainstPosterior(ScheduledTraining):
         logits = self.musicvae.teacher_force(z, tokens)
         return self.musicvae.part_losses(logits, tokens).sum(1)
 
+    def surrogate_scores(
+        self, z: Tensor, tokens: Tensor, given: Sequence[str]
+    ) -> dict[str, Tensor]:
+        """Mean nats of each part, and of all that were not given, from the surrogate's latents."""
+        scores = self.source_scores("surrogate", z, tokens)
+        hidden = [scores[f"val/surrogate_nats_{part}"] for part in PARTS if part not in given]
+        return scores | {"val/hidden_nats": torch.stack(hidden).sum()}
+
     def source_scores(self, source: str, z: Tensor, tokens: Tensor) -> dict[str, Tensor]:
         """Mean nats of each part, decoded from a source's latents."""
         nats = self.part_nats(z, tokens).mean(0)
@@ -111,10 +119,16 @@ class _AgainstPosterior(ScheduledTraining):
             self._constants[index] |= self.source_scores("prior_mean", zeros, tokens)
         return self._constants[index]
 
-    def step_draws(self, kind: int) -> np.random.Generator:
-        """The draws of a kind at this step, from the seed and the step alone, so that a resumed
-        training repeats them."""
-        return np.random.default_rng([self.options.seed, self.global_step, kind])
+    def batch_draws(self, kind: int, index: int) -> np.random.Generator:
+        """The draws of a kind for the batch that Lightning counts as `index`.
+
+        They are made from the seed, the step, the batch within it and the rank alone, so that a
+        resumed training repeats them.
+        """
+        batch = index % self.options.accumulate
+        return np.random.default_rng(
+            [self.options.seed, self.global_step, kind, batch, self.global_rank]
+        )
 
 
 class SurrogateTraining(_AgainstPosterior):
@@ -155,29 +169,43 @@ class SurrogateTraining(_AgainstPosterior):
         hears = self.surrogate.hears
         return ("melody",) if "melody" in hears else hears[:1]
 
-    def draw_given(self, batch: int) -> Tensor:
-        """Which parts this step's windows are given: (batch, parts) bool."""
-        masks = draw_masks(
-            self.objective.masks, self.surrogate.hears, batch, self.step_draws(_MASKS)
-        )
+    @property
+    def masks(self) -> list[tuple[str, ...]]:
+        """All that it may be given and is scored for."""
+        return [given for given in MASKS if set(given) <= set(self.surrogate.hears)]
+
+    @property
+    def monitors(self) -> list[str]:
+        """Validation scores whose lowest value may stand for the best weights."""
+        own = ["val/kl", "val/hidden_nats", "val/latent_error"]
+        return own + [f"val/kl_given_{mask_name(given)}" for given in self.masks]
+
+    def draw_given(self, count: int, index: int) -> Tensor:
+        """Which parts the windows of batch `index` are given: (count, parts) bool."""
+        rng = self.batch_draws(_MASKS, index)
+        masks = draw_masks(self.objective.masks, self.surrogate.hears, count, rng)
         return torch.from_numpy(masks).to(self.device)
 
-    def hidden_nats(self, predicted: Normal, tokens: Tensor, given_mask: Tensor) -> Tensor:
-        """What the decoder loses on the hidden parts, playing the prediction: (batch,)."""
+    def hidden_nats(
+        self, predicted: Normal, tokens: Tensor, given_mask: Tensor, index: int
+    ) -> Tensor:
+        """What the decoder loses on the hidden parts of batch `index`, playing the prediction:
+        (batch,)."""
         z = predicted.mean
         if self.objective.decode_from == "sample":
-            noise = self.step_draws(_NOISE).standard_normal(tuple(z.shape), np.float32)
+            rng = self.batch_draws(_NOISE, index)
+            noise = rng.standard_normal(tuple(z.shape), np.float32)
             z = z + predicted.stddev * torch.from_numpy(noise).to(z)
         return (self.part_nats(z, tokens) * ~given_mask).sum(-1)
 
-    def training_step(self, batch: Tensor | list[Tensor], _: int) -> Tensor:
+    def training_step(self, batch: Tensor | list[Tensor], index: int) -> Tensor:
         tokens, *codes = [batch] if isinstance(batch, Tensor) else batch
-        given_mask = self.draw_given(len(tokens))
+        given_mask = self.draw_given(len(tokens), index)
         predicted = self.surrogate(tokens, given_mask)
         loss = kl_divergence(self.posterior_of(tokens, *codes), predicted).sum(-1).mean()
         self.log("train/kl", loss, prog_bar=True)
         if self.objective.decoder_weight:
-            nats = self.hidden_nats(predicted, tokens, given_mask).mean()
+            nats = self.hidden_nats(predicted, tokens, given_mask, index).mean()
             self.log("train/hidden_nats", nats, prog_bar=True)
             loss = loss + self.objective.decoder_weight * nats
         return loss
@@ -186,23 +214,18 @@ class SurrogateTraining(_AgainstPosterior):
         tokens, *codes = batch
         posterior = self.posterior_of(tokens, *codes)
         main = self.surrogate.posterior(tokens, self.main_mask)
-        own = self.source_scores("surrogate", main.mean, tokens)
         scores = {
             "val/kl": kl_divergence(posterior, main).sum(-1).mean(),
             "val/kl_of_prior": standard_normal_kl(posterior).mean(),
             "val/latent_error": functional.mse_loss(main.mean, posterior.mean),
-            "val/hidden_nats": torch.stack(
-                [own[f"val/surrogate_nats_{part}"] for part in PARTS if part not in self.main_mask]
-            ).sum(),
-            **own,
+            **self.surrogate_scores(main.mean, tokens, self.main_mask),
             **self.constant_scores(index, tokens, posterior.mean),
         }
-        for given in MASKS:
-            if len(self.surrogate.hears) > 1 and set(given) <= set(self.surrogate.hears):
-                predicted = self.surrogate.posterior(tokens, given)
-                kl = kl_divergence(posterior, predicted).sum(-1).mean()
-                scores[f"val/kl_given_{mask_name(given)}"] = kl
-        self.log_dict(scores, batch_size=len(tokens))
+        for given in self.masks:
+            predicted = self.surrogate.posterior(tokens, given)
+            kl = kl_divergence(posterior, predicted).sum(-1).mean()
+            scores[f"val/kl_given_{mask_name(given)}"] = kl
+        self.log_dict(scores, batch_size=len(tokens), sync_dist=True)
 
     def record(self) -> dict[str, Any]:
         """The objective as plain JSON data."""
@@ -214,7 +237,7 @@ class PointTraining(_AgainstPosterior):
 
     Its optimiser is Keras's RMSprop: rho .9, an epsilon of 1e-7 outside the square root, no
     momentum; all of which PyTorch's does alike. Keras 2.2, with which it was trained, clips by the
-    norm of all gradients together (tf.keras clips each by its own), as every training here does.
+    norm of all gradients together (tf.keras clips each by its own), as all trainings here do.
 
     Args:
         musicvae: the trio, frozen; None: batches hold its codes, and need no more than the melody.
@@ -227,6 +250,11 @@ class PointTraining(_AgainstPosterior):
     ) -> None:
         super().__init__(musicvae, options)
         self.surrogate = PointSurrogate(config)
+
+    @property
+    def monitors(self) -> list[str]:
+        """Validation scores whose lowest value may stand for the best weights."""
+        return ["val/latent_error"] + ["val/hidden_nats"] * len(self._frozen)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.RMSprop(
@@ -253,6 +281,6 @@ class PointTraining(_AgainstPosterior):
             "val/latent_error_of_prior_mean": mean.square().mean(),
         }
         if self._frozen:
-            scores |= self.source_scores("surrogate", predicted, tokens)
+            scores |= self.surrogate_scores(predicted, tokens, self.surrogate.hears)
             scores |= self.constant_scores(index, tokens, mean)
-        self.log_dict(scores, batch_size=len(tokens))
+        self.log_dict(scores, batch_size=len(tokens), sync_dist=True)

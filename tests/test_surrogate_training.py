@@ -89,7 +89,7 @@ def test_the_loss_is_the_divergence_from_posterior_to_prediction() -> None:
     module, tokens = training(), trios(4)
     loss = module.training_step(tokens, 0)
     posterior = module.musicvae.encode(tokens)
-    predicted = module.surrogate(tokens, module.draw_given(4))
+    predicted = module.surrogate(tokens, module.draw_given(4, 0))
     m, s = (moment.detach().double() for moment in (posterior.mean, posterior.stddev))
     n, t = (moment.detach().double() for moment in (predicted.mean, predicted.stddev))
     kl = (t / s).log() + (s**2 + (m - n) ** 2) / (2 * t**2) - 0.5
@@ -108,11 +108,11 @@ def test_the_loss_through_the_decoder(decode_from: str) -> None:
     module = training(decoder_weight=0.1, decode_from=decode_from)
     module.surrogate.load_state_dict(plain.surrogate.state_dict())
     extra = module.training_step(tokens, 0) - plain.training_step(tokens, 0)
-    given = module.draw_given(6)
+    given = module.draw_given(6, 0)
     predicted = module.surrogate(tokens, given)
     z = predicted.mean
     if decode_from == "sample":
-        noise = np.random.default_rng([5, 0, 3]).standard_normal((6, 3), np.float32)
+        noise = np.random.default_rng([5, 0, 3, 0, 0]).standard_normal((6, 3), np.float32)
         z = z + predicted.stddev * torch.from_numpy(noise)
     logits = module.musicvae.teacher_force(z, tokens).detach().double()
     nats = 0.0
@@ -149,11 +149,14 @@ def test_masks_are_drawn_by_their_weights() -> None:
 
 def test_masks_are_of_the_seed_and_step_alone() -> None:
     module = training()
-    drawn = module.draw_given(50)
+    drawn = module.draw_given(50, 0)
     torch.manual_seed(99)
-    assert torch.equal(module.draw_given(50), drawn)
+    assert torch.equal(module.draw_given(50, 0), drawn)
+    assert torch.equal(module.draw_given(50, 7), drawn)  # each step is one batch
+    module.options = replace(module.options, accumulate=2)
+    assert not torch.equal(module.draw_given(50, 7), drawn)
     module.options = replace(module.options, seed=6)
-    assert not torch.equal(module.draw_given(50), drawn)
+    assert not torch.equal(module.draw_given(50, 0), drawn)
 
 
 @pytest.mark.parametrize(
@@ -256,6 +259,7 @@ def test_a_stopped_training_goes_on_exactly(tmp_path: Path) -> None:
     assert scores["val/kl"] == scores["val/kl_given_melody"]
     hidden = scores["val/surrogate_nats_bass"] + scores["val/surrogate_nats_drums"]
     assert scores["val/hidden_nats"] == pytest.approx(hidden)
+    assert set(whole.monitors) < kinds
 
 
 def test_what_no_training_changes_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,6 +292,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with h5py.File(folder / "data.h5", "w") as file:
         file["tokens"], file["song"] = made.tokens, made.song
         file["validation"] = np.arange(8) >= 6
+        file["bar"], file["instruments"] = np.zeros(8, np.int32), np.zeros((8, 3), np.int16)
+        file["transposition"] = np.zeros(8, np.int8)
         file.create_dataset("songs", data=made.songs, dtype=h5py.string_dtype())
     with h5py.File(folder / "seed.h5", "w") as file:
         file["melody"] = np.eye(90, dtype=bool)[made.tokens[..., 0]]
@@ -339,8 +345,7 @@ def test_command_of_the_original(files: Path, tmp_path: Path, data: str) -> None
     assert network.config.z_size == (3 if "trio" in data else 5)
     record = json.loads((out / "config.json").read_text())["training"]
     windows = record["data"]["training"]["windows"]
-    expected = {"batch_size": 16, "learning_rate": 3e-4, "max_transpose": 0, "decay_rate": 1.0}
-    expected["steps"] = round(20 * windows / 16)
+    expected = {**SEED_OPTIONS, "steps": round(20 * windows / 16)}
     assert expected.items() <= record["options"].items()
     assert record["best"]["val/latent_error"] > 0
     assert ("val/surrogate_nats_bass" in record["best"]) == ("trio" in data)
@@ -356,6 +361,8 @@ def test_command_of_the_original(files: Path, tmp_path: Path, data: str) -> None
         ("@data.h5 --musicvae @trio -o x --hears bass --masks drums=1", "no mask has a weight"),
         ("@data.h5 --musicvae @trio -o x --epochs 0", "epochs must be above 0, not 0.0"),
         ("@data.h5 --musicvae @trio -o x --hears organ", "unknown part 'organ'; choose among"),
+        ("@melodies.h5 -o x --model point --monitor val/hidden_nats", "choose one of: val/latent"),
+        ("@data.h5 --musicvae @trio -o x --monitor kl", "unknown score 'kl' to monitor"),
         ("@melodies.h5 --musicvae @trio -o x", "melodies.h5: tokens have shape"),
     ],
 )
