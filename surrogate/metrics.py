@@ -48,7 +48,7 @@ def onset_f1(drums: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
         Of hits as (step, drum), and of steps on which anything is struck; 0 to 1.
     """
     ours, real = (unpack_rolls(part[:, None], len(DRUM_CLASSES)) for part in (drums, truth))
-    return _f1(ours, real), _f1(ours.any(-1), real.any(-1))
+    return _f1(ours, real), _f1(np.any(ours, axis=-1), np.any(real, axis=-1))
 
 
 def _f1(ours: np.ndarray, real: np.ndarray) -> float:

@@ -1,13 +1,14 @@
 """Refinement: the latent that best explains the parts that are given, found by gradient ascent.
 
-It needs a MusicVAE and nothing else: no surrogate encoder, no data set. Of a window's latent z it
-maximises log p(given parts | z), teacher-forced, plus a weighted log prior of z, with Adam
-(Kingma and Ba 2015, arXiv 1412.6980) on z while the network stays as it is.
+It needs a MusicVAE and nothing else: no surrogate encoder, no data set. (Where there is a
+surrogate, its prediction is a better place to begin, and its distribution a better prior.) Of a
+window's latent z it maximises log p(given parts | z), teacher-forced, plus a weighted log prior
+of z, with Adam (Kingma and Ba 2015, arXiv 1412.6980) on z while the network stays as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from tqdm import tqdm
 
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.trio import PARTS
+from surrogate.model import Surrogate, SurrogateEncoder
 
 UNKNOWN = -1  # class of a row of zeros, which costs nothing
 _FIRST_MOMENT, _SECOND_MOMENT, _TINY = 0.9, 0.999, 1e-8  # Adam's usual constants
@@ -122,6 +124,37 @@ def refine(
     return Refined(
         *(torch.cat([getattr(batch, name) for batch in found]) for name in Refined.__annotations__)
     )
+
+
+def refine_prediction(
+    musicvae: MusicVAE,
+    surrogate: Surrogate,
+    tokens: Tensor,
+    given: Sequence[str] = ("melody",),
+    options: RefineOptions | None = None,
+    progress: bool = False,
+) -> Refined:
+    """Refine what a surrogate predicts of the given parts, from its mean on; where it predicts a
+    distribution, with that as the prior.
+
+    A surrogate that cannot hear all of the given parts predicts from those that it can.
+
+    For arguments and errors, see :func:`refine`.
+    """
+    heard = tuple(part for part in given if part in surrogate.hears)
+    found = []
+    with torch.no_grad():
+        for batch in tokens.to(musicvae.device).split((options or RefineOptions()).batch_size):
+            if isinstance(surrogate, SurrogateEncoder):
+                found.append(surrogate.posterior(batch, heard))
+            else:
+                mean = surrogate.posterior_mean(batch, heard)
+                found.append(Normal(mean, torch.ones_like(mean)))
+    start = torch.cat([batch.mean for batch in found])
+    prior = None
+    if isinstance(surrogate, SurrogateEncoder):
+        prior = Normal(start, torch.cat([batch.stddev for batch in found]))
+    return refine(musicvae, tokens, given, start, prior, options, progress)
 
 
 def part_indices(given: Collection[str]) -> list[int]:
