@@ -54,7 +54,10 @@ def likelihoods(musicvae: MusicVAE, z: Tensor, tokens: Tensor) -> np.ndarray:
     """(windows, parts) log-likelihood a step."""
     batches = zip(z.split(128), tokens.split(128), strict=True)
     return np.concatenate(
-        [-musicvae.losses_of(*batch, range(len(PARTS))).mean(1).cpu().numpy() for batch in batches]
+        [
+            -musicvae.losses_of(own, real, range(len(PARTS))).mean(1).cpu().numpy()
+            for own, real in batches
+        ]
     )
 
 

@@ -305,7 +305,8 @@ def _rms(values: Tensor) -> np.ndarray:
 def _likelihoods(musicvae: MusicVAE, z: Tensor, tokens: Tensor, hidden: Collection[str]) -> Scores:
     """Log-likelihood of the true hidden parts, in nats a step."""
     parts = part_indices(hidden)
-    nats = torch.cat([-musicvae.losses_of(*batch, parts).mean(1) for batch in _batches(z, tokens)])
+    losses = [musicvae.losses_of(own, real, parts).mean(1) for own, real in _batches(z, tokens)]
+    nats = -torch.cat(losses)
     values = nats.double().cpu().numpy()  # (windows, hidden parts)
     names = [f"nats {PARTS[part]}" for part in parts]
     return dict(zip(names, values.T, strict=True)) | {HIDDEN_NATS: values.sum(1)}

@@ -34,15 +34,18 @@ class RefineOptions:
         learning_rate: Adam's, in units of the latent (whose prior has a spread of 1).
         patience: a window stops after so many steps on end without improvement.
         tolerance: nats by which the objective must grow to count as improved.
-        prior_weight: of the log prior beside the log-likelihood; 0 leaves the prior out.
+        prior_weight: of the log prior beside the log-likelihood; 0 leaves the prior out. A
+            latent that explains the given parts to the last note forgets what usually goes with
+            them: few, small steps and a heavy prior serve the hidden parts best
+            (docs/evaluation.md).
         batch_size: windows at a time.
     """
 
-    steps: int = 100
-    learning_rate: float = 0.05
+    steps: int = 40
+    learning_rate: float = 0.01
     patience: int = 10
     tolerance: float = 0.1
-    prior_weight: float = 1.0
+    prior_weight: float = 10.0
     batch_size: int = 64
 
     def __post_init__(self) -> None:
