@@ -7,7 +7,7 @@ autoregression between levels).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import cast
 
@@ -161,22 +161,60 @@ class Decoder(nn.Module):
             (batch, steps, logit_depth)
         """
         _, steps = term_shape(targets[0])
-        segment_steps = self.segment_steps or steps
+        every = set(range(len(targets)))
+        forced = self._force(z, targets, controls, every, sampling, generator)
+        logits = [logits for _, _, logits in forced]
+        return torch.cat(logits, dim=-1).view(len(z), steps, self.logit_depth)
+
+    def losses_of(
+        self, z: Tensor, targets: Sequence[Term], controls: Tensor, parts: Sequence[int]
+    ) -> Tensor:
+        """What :meth:`losses` makes of the logits of :meth:`teacher_force`, for some parts alone;
+        only the cores that play one of them run.
+
+        Args:
+            z, targets, controls: as for :meth:`teacher_force`.
+            parts: indices, in the order that the result is to have.
+
+        Returns:
+            (batch, steps, len(parts))
+        """
+        batch, steps = term_shape(targets[0])
+        columns: dict[int, Tensor] = {}
+        for core, own, logits in self._force(z, targets, controls, set(parts)):
+            rows = logits.view(batch, steps, core.head.logit_depth)
+            losses = core.head.losses(rows, [targets[part] for part in own])
+            columns |= zip(own, losses.unbind(-1), strict=True)
+        return torch.stack([columns[part] for part in parts], dim=-1)
+
+    def _force(
+        self,
+        z: Tensor,
+        targets: Sequence[Term],
+        controls: Tensor,
+        parts: set[int],
+        sampling: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> Iterator[tuple[CoreDecoder, range, Tensor]]:
+        """Run the cores that play one of `parts`: each with the parts it plays and its logits
+        (batch * segments, segment_steps, logit_depth of its head)."""
+        segment_steps = self.segment_steps or term_shape(targets[0])[1]
         embeddings = self._embed(z).flatten(0, 1)
         control_segments = cut(controls, segment_steps)
         assert isinstance(control_segments, Tensor)
-        # Shifted before it is cut, so that a segment begins on the token that ended the last one.
-        previous = iter([cut(delay(part), segment_steps) for part in targets])
-        logits = []
+        first = 0
         for core in self._cores():
-            parts = list(islice(previous, len(core.head.depths)))
+            own = range(first, first + len(core.head.depths))
+            first = own.stop
+            if parts.isdisjoint(own):
+                continue
+            # Shifted before it is cut, so that a segment begins on the token that ended the last.
+            previous = [cut(delay(targets[part]), segment_steps) for part in own]
             if sampling > 0:
-                logits.append(
-                    core.feed_back(parts, embeddings, control_segments, sampling, generator)
-                )
+                logits = core.feed_back(previous, embeddings, control_segments, sampling, generator)
             else:
-                logits.append(core(parts, embeddings, control_segments))
-        return torch.cat(logits, dim=-1).view(len(z), steps, self.logit_depth)
+                logits = core(previous, embeddings, control_segments)
+            yield core, own, logits
 
     def losses(self, logits: Tensor, targets: Sequence[Term]) -> Tensor:
         """Negative log-likelihood of each part at each step, in nats.

@@ -7,6 +7,8 @@ Structure in Music" (arXiv 1803.05428), with the semantics of Magenta 2.1.4's
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.distributions import Normal
@@ -92,18 +94,32 @@ class MusicVAE(PretrainedNetwork):
         Raises:
             ValueError: a shape does not fit the config.
         """
-        z = self._latent(z)
-        terms = self._terms("targets", targets, self.config.output_depth)
-        batch, steps = targets.shape[:2]
-        wanted = self.config.max_seq_len if self.config.is_hierarchical_decoder else max(steps, 1)
-        if (batch, steps) != (z.shape[0], wanted):
-            raise ValueError(
-                f"targets have (batch, steps) {(batch, steps)}, wanted {(z.shape[0], wanted)}"
-            )
         if not 0 <= sampling <= 1:
             raise ValueError(f"sampling is a chance from 0 to 1, not {sampling}")
-        controls = self._controls(controls, batch, steps)
-        return self.decoder.teacher_force(z, terms, controls, sampling, generator)
+        return self.decoder.teacher_force(*self._forcing(z, targets, controls), sampling, generator)
+
+    def losses_of(
+        self, z: Tensor, targets: Tensor, parts: Sequence[int], controls: Tensor | None = None
+    ) -> Tensor:
+        """Negative log-likelihood of some parts at each step under teacher forcing, in nats.
+
+        As :meth:`part_losses` of :meth:`teacher_force`'s logits, without the work for the others:
+        only the core decoders that play one of these parts run.
+
+        Args:
+            z, targets, controls: as for :meth:`teacher_force`.
+            parts: indices of parts, in the order that the result is to have.
+
+        Returns:
+            (batch, steps, len(parts))
+
+        Raises:
+            ValueError: a shape does not fit the config, or there is no such part.
+        """
+        z, terms, controls = self._forcing(z, targets, controls)
+        if not parts or not set(parts) <= set(range(len(terms))):
+            raise ValueError(f"parts must be some of {list(range(len(terms)))}, not {list(parts)}")
+        return self.decoder.losses_of(z, terms, controls, parts)
 
     def reconstruction_loss(
         self, logits: Tensor, targets: Tensor, lengths: Tensor | None = None
@@ -201,6 +217,20 @@ class MusicVAE(PretrainedNetwork):
             raise ValueError(f"n must be at least 0, not {n}")
         z = torch.randn(n, self.config.z_size, generator=generator, device=self.device)
         return self.decode(z, length, temperature, controls, generator)
+
+    def _forcing(
+        self, z: Tensor, targets: Tensor, controls: Tensor | None
+    ) -> tuple[Tensor, list[Term], Tensor]:
+        """The arguments of :meth:`teacher_force` as the decoder takes them."""
+        z = self._latent(z)
+        terms = self._terms("targets", targets, self.config.output_depth)
+        batch, steps = targets.shape[:2]
+        wanted = self.config.max_seq_len if self.config.is_hierarchical_decoder else max(steps, 1)
+        if (batch, steps) != (z.shape[0], wanted):
+            raise ValueError(
+                f"targets have (batch, steps) {(batch, steps)}, wanted {(z.shape[0], wanted)}"
+            )
+        return z, terms, self._controls(controls, batch, steps)
 
     def _latent(self, z: Tensor) -> Tensor:
         """z as the model's floats on its device."""

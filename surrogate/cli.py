@@ -14,6 +14,7 @@ EXAMPLES = """examples:
   accompany tune.mid -o band.mid --plot band.png --seed 3 --temperature 0.8
   accompany song.mid --list-tracks
   accompany song.mid -o band.mid --melody 2
+  accompany tune.mid -o band.mid --musicvae converted --method refine-only
 """
 
 
@@ -51,6 +52,14 @@ def parser() -> argparse.ArgumentParser:
         "--surrogate", type=Path, metavar="FOLDER", help="its surrogate encoder (default: shipped)"
     )
     parser.add_argument(
+        "--method",
+        choices=["surrogate", "refine", "refine-only"],
+        default="surrogate",
+        help="how the latent is found: by the surrogate encoder, by that and then gradient ascent "
+        "until the latent explains the melody better, or by gradient ascent alone, which needs "
+        "no surrogate (default: %(default)s)",
+    )
+    parser.add_argument(
         "--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)"
     )
     return parser
@@ -85,8 +94,12 @@ def _run(arguments: argparse.Namespace) -> None:
 
     if arguments.plot:
         check_picture(arguments.plot)  # before the work, not after it
-    options = AccompanyOptions(arguments.melody, arguments.temperature, arguments.seed)
-    pair = Accompanist.from_pretrained(arguments.musicvae, arguments.surrogate, arguments.device)
+    options = AccompanyOptions(
+        arguments.melody, arguments.temperature, arguments.seed, arguments.method
+    )
+    pair = Accompanist.from_pretrained(
+        arguments.musicvae, arguments.surrogate, arguments.device, arguments.method
+    )
     result = pair.accompany(midi, options)
     with replacing(arguments.out) as path:
         result.midi.write(str(path))

@@ -1,7 +1,7 @@
 """The accompaniment pipeline: a melody in, the same melody with bass and drums out.
 
-MIDI → melody's tracks → steps of the song's own beats → windows → surrogate → latents
-     → decoder → bass and drums → notes on the song's beats, beside the untouched melody
+MIDI → melody's tracks → steps of the song's own beats → windows → surrogate, refinement or both
+     → latents → decoder → bass and drums → notes on the song's beats, beside the untouched melody
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pretty_midi
 import torch
+from torch import Tensor
 
 from musicvae_torch.devices import pick_device
 from musicvae_torch.model import MusicVAE
@@ -30,12 +31,15 @@ from surrogate.fill import PLAIN_DRUMS, StepNote, fill_silent_bars, plain_bass
 from surrogate.grid import StepGrid, refined
 from surrogate.melody_choice import choose_melody
 from surrogate.model import Surrogate, load_surrogate, part_depths
+from surrogate.refine import refine, refine_prediction
 from surrogate.stitch import stitch
 
 DEFAULT_MUSICVAE = "trio_16bar_small"
 DEFAULT_SURROGATE = "trio_16bar_small_surrogate"
 MAX_BARS = 2048  # an hour and more; longer songs are broken files
 BATCH = 32  # windows decoded at a time
+METHODS = ("surrogate", "refine", "refine-only")  # ways to a latent
+GIVEN = ("melody",)
 
 
 @dataclass(frozen=True)
@@ -46,11 +50,15 @@ class AccompanyOptions:
         melody: index of the melody's track; None: the likeliest.
         temperature: of the decoder; 0 always takes the likeliest token, 1 samples freely.
         seed: of the sampling; the same seed gives the same accompaniment.
+        method: how the latent is found, one of METHODS: "surrogate" takes the surrogate's, "refine"
+            refines that until it explains the melody better, "refine-only" refines from zero,
+            which needs no surrogate.
     """
 
     melody: int | None = None
     temperature: float = 0.3
     seed: int = 0
+    method: str = METHODS[0]
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ class Accompaniment:
     Attributes:
         midi: the melody's tracks as they were, then a bass and a drum track.
         melody: indices of the melody's tracks in the input (several, where its program changes).
-        latents: (windows, z_size), the prediction for each window in which the melody plays.
+        latents: (windows, z_size), the latent of each window in which the melody plays.
     """
 
     midi: pretty_midi.PrettyMIDI
@@ -86,10 +94,20 @@ class _Melody:
 
 
 class Accompanist:
-    """A MusicVAE with its surrogate encoder, to be used on any number of songs."""
+    """A MusicVAE with its surrogate encoder, to be used on any number of songs.
 
-    def __init__(self, musicvae: MusicVAE, surrogate: Surrogate) -> None:
-        _check_pair(musicvae, surrogate)
+    Args:
+        musicvae: of trios.
+        surrogate: of it; None: there is none, and only the method "refine-only" will do.
+
+    Raises:
+        CheckpointError: the two do not belong together, or the MusicVAE plays no trios.
+    """
+
+    def __init__(self, musicvae: MusicVAE, surrogate: Surrogate | None = None) -> None:
+        _check_trio(musicvae)
+        if surrogate is not None:
+            _check_pair(musicvae, surrogate)
         self.musicvae = musicvae
         self.surrogate = surrogate
 
@@ -99,18 +117,25 @@ class Accompanist:
         musicvae: str | Path | None = None,
         surrogate: str | Path | None = None,
         device: str = "auto",
+        method: str = METHODS[0],
     ) -> Accompanist:
         """Load a pair of checkpoint folders; None stands for those that ship with the package.
+        For the method "refine-only" no surrogate is loaded.
 
         Raises:
             CheckpointError: a folder cannot be read, or the two do not belong together.
-            ValueError: there is no such device.
+            ValueError: there is no such device or method.
         """
+        _check_method(method)
         place = pick_device(device)
-        return cls(
-            MusicVAE.from_pretrained(musicvae or shipped_checkpoint(DEFAULT_MUSICVAE), place),
-            load_surrogate(surrogate or shipped_checkpoint(DEFAULT_SURROGATE), place),
-        )
+        trio = MusicVAE.from_pretrained(musicvae or shipped_checkpoint(DEFAULT_MUSICVAE), place)
+        if method == "refine-only":
+            return cls(trio)
+        if musicvae and not surrogate:
+            _check_trio(trio)
+            return cls(trio, _shipped_surrogate_of(trio, musicvae))
+        home = surrogate or shipped_checkpoint(DEFAULT_SURROGATE)
+        return cls(trio, load_surrogate(home, place))
 
     def accompany(
         self, midi: str | Path | pretty_midi.PrettyMIDI, options: AccompanyOptions | None = None
@@ -122,6 +147,12 @@ class Accompanist:
             ValueError: an option is out of range.
         """
         options = options or AccompanyOptions()
+        _check_method(options.method)
+        if self.surrogate is None and options.method != "refine-only":
+            raise ValueError(
+                f"method {options.method!r} needs a surrogate encoder; without one there is "
+                "refine-only"
+            )
         if not isinstance(midi, pretty_midi.PrettyMIDI):
             midi = read_midi(midi, gather_tempos=True)
         midi = refined(midi)
@@ -155,12 +186,20 @@ class Accompanist:
             windows = np.stack([_pad(melody.tokens[start : start + size], size) for start in batch])
             heard = torch.zeros(*windows.shape, len(PARTS), dtype=torch.int64)
             heard[..., PARTS.index("melody")] = torch.from_numpy(windows.astype(np.int64))
-            z = self.surrogate.posterior_mean(heard.to(device), given=("melody",))
+            z = self._find_latents(heard.to(device), options.method)
             samples = self.musicvae.decode(z, None, options.temperature, generator=generator)
             for start, window in zip(batch, to_tokens(samples.cpu().numpy()), strict=True):
                 tokens[start : start + size] = window[: steps - start]
             latents.append(z.cpu().numpy())
         return np.concatenate(latents)[::-1], tokens
+
+    def _find_latents(self, tokens: Tensor, method: str) -> Tensor:
+        """(windows, z_size) for windows (windows, steps, parts) whose melody counts."""
+        if method == "refine-only" or self.surrogate is None:
+            return refine(self.musicvae, tokens, GIVEN).z
+        if method == "surrogate":
+            return self.surrogate.posterior_mean(tokens, GIVEN)
+        return refine_prediction(self.musicvae, self.surrogate, tokens, GIVEN).z
 
 
 def accompany(
@@ -172,12 +211,13 @@ def accompany(
     musicvae: str | Path | None = None,
     surrogate: str | Path | None = None,
     device: str = "auto",
+    method: str = METHODS[0],
 ) -> pretty_midi.PrettyMIDI:
     """Add bass and drums to a melody, in one call.
 
     Args:
         midi: a path, or MIDI in memory (which stays as it is).
-        melody, temperature, seed: see :class:`AccompanyOptions`.
+        melody, temperature, seed, method: see :class:`AccompanyOptions`.
         musicvae, surrogate: checkpoint folders; None: the pair that ships with the package.
         device: of the networks; "auto" is CUDA where there is one.
 
@@ -189,14 +229,36 @@ def accompany(
         CheckpointError: a checkpoint cannot be read, or the two do not belong together.
         ValueError: an option is out of range.
     """
-    pair = Accompanist.from_pretrained(musicvae, surrogate, device)
-    return pair.accompany(midi, AccompanyOptions(melody, temperature, seed)).midi
+    pair = Accompanist.from_pretrained(musicvae, surrogate, device, method)
+    return pair.accompany(midi, AccompanyOptions(melody, temperature, seed, method)).midi
+
+
+def _check_method(method: str) -> None:
+    if method not in METHODS:
+        raise ValueError(f"unknown method {method!r}; choose one of: {', '.join(METHODS)}")
+
+
+def _check_trio(musicvae: MusicVAE) -> None:
+    vae = musicvae.config
+    if vae.output_depths != DEPTHS or vae.control_depth:
+        raise CheckpointError(f"the MusicVAE {vae.name!r} plays no trios of depths {DEPTHS}")
+
+
+def _shipped_surrogate_of(musicvae: MusicVAE, folder: str | Path) -> Surrogate:
+    """The shipped surrogate, where a MusicVAE of the user's own has no other."""
+    surrogate = load_surrogate(shipped_checkpoint(DEFAULT_SURROGATE), musicvae.device)
+    try:
+        _check_pair(musicvae, surrogate)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{folder}: the shipped surrogate is of another model ({error}); name its own with "
+            "--surrogate, or do without one: --method refine-only"
+        ) from None
+    return surrogate
 
 
 def _check_pair(musicvae: MusicVAE, surrogate: Surrogate) -> None:
     vae, heard = musicvae.config, surrogate.config
-    if vae.output_depths != DEPTHS or vae.control_depth:
-        raise CheckpointError(f"the MusicVAE {vae.name!r} plays no trios of depths {DEPTHS}")
     if "melody" not in heard.hears:
         raise CheckpointError(f"the surrogate hears {' and '.join(heard.hears)}, but no melody")
     if heard.input_depth != sum(part_depths(heard.hears)):

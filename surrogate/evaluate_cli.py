@@ -1,0 +1,184 @@
+"""The command `evaluate-accompaniment`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from musicvae_torch.cli import programs, run_command
+
+if TYPE_CHECKING:
+    import torch
+
+    from surrogate.evaluate import Networks
+
+EXAMPLES = """examples:
+  evaluate-accompaniment midi --max-songs 50
+  evaluate-accompaniment midi --given drums --json scores.json
+  evaluate-accompaniment midi --musicvae my_trio --surrogate my_surrogate --baseline seeds
+  evaluate-accompaniment --against finished
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="evaluate-accompaniment",
+        description="On real songs with melody, bass and drums: hide parts, generate them in every "
+        "way there is,\nand print how well they fit, as Markdown tables. Or compare finished "
+        "accompaniments with ours.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, nargs="?", metavar="FOLDER", help="of MIDI files")
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="FOLDER",
+        help="instead: MIDI files with a melody, a bass and drums, to be stripped to the melody, "
+        "accompanied anew and compared",
+    )
+    parser.add_argument(
+        "--given",
+        type=_parts,
+        default=("melody",),
+        metavar="PARTS",
+        help="what is heard, such as drums or melody,drums; the rest is hidden (default: melody)",
+    )
+    parser.add_argument("--max-songs", type=_count, metavar="N", help="drawn at random")
+    parser.add_argument(
+        "--max-windows",
+        type=_count,
+        default=8,
+        metavar="N",
+        help="most windows of a song, drawn at random (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--melody-programs",
+        type=programs,
+        default=programs("0-31"),
+        metavar="RANGES",
+        help="of the songs' melodies (default: 0-31, as Magenta's)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of everything drawn (default: 0)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers")
+    parser.add_argument(
+        "--musicvae", type=Path, metavar="FOLDER", help="trio checkpoint (default: shipped)"
+    )
+    parser.add_argument(
+        "--surrogate",
+        type=Path,
+        metavar="FOLDER",
+        help="its surrogate encoder (default: shipped, with the shipped trio)",
+    )
+    parser.add_argument(
+        "--baseline",
+        type=Path,
+        metavar="FOLDER",
+        help="another surrogate of the trio, for the row of the seed's surrogate",
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    return parser
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    """Parts as typed, in the trio's order: "melody,drums"."""
+    parts = ("melody", "bass", "drums")  # not imported: help needs no torch
+    named = {part.strip() for part in text.split(",")}
+    if not named <= set(parts) or named == set(parts):
+        raise argparse.ArgumentTypeError(
+            f"wanted one or two of melody, bass and drums, such as melody,drums, not {text!r}"
+        )
+    return tuple(part for part in parts if part in named)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"wanted a number of at least 1, not {text!r}")
+    return int(text)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status: 0, or 2 for what the user can mend."""
+    arguments = parser().parse_args(argv)
+    if (arguments.folder is None) == (arguments.against is None):
+        parser().error("name a folder of songs, or one to compare with: --against FOLDER")
+    return run_command("evaluate-accompaniment", _run, arguments)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from musicvae_torch.devices import pick_device
+
+    if arguments.json and arguments.json.is_dir():
+        raise IsADirectoryError(f"{arguments.json}: is a folder; name the file to write")
+    device = pick_device(arguments.device)
+    result = (_against if arguments.against else _songs)(arguments, device)
+    print(result)
+    if arguments.json:
+        _write_json(arguments.json, result.as_json())
+
+
+def _songs(arguments: argparse.Namespace, device: torch.device) -> Any:
+    from surrogate.evaluate import EvaluateOptions, evaluate
+    from surrogate.songs import read_windows
+
+    networks = _networks(arguments, device)
+    windows = read_windows(
+        arguments.folder,
+        networks.musicvae.config.max_seq_len,
+        arguments.max_songs,
+        arguments.max_windows,
+        arguments.melody_programs,
+        arguments.seed,
+        progress=True,
+    )
+    options = EvaluateOptions(arguments.given, arguments.seed, progress=True)
+    return evaluate(networks, windows, options)
+
+
+def _networks(arguments: argparse.Namespace, device: torch.device) -> Networks:
+    from musicvae_torch.model import MusicVAE
+    from musicvae_torch.pretrained import shipped_checkpoint
+    from surrogate.evaluate import Networks
+    from surrogate.model import load_surrogate
+    from surrogate.pipeline import DEFAULT_MUSICVAE, DEFAULT_SURROGATE
+
+    surrogate = arguments.surrogate
+    if surrogate is None and arguments.musicvae is None:
+        surrogate = shipped_checkpoint(DEFAULT_SURROGATE)
+    return Networks(
+        MusicVAE.from_pretrained(
+            arguments.musicvae or shipped_checkpoint(DEFAULT_MUSICVAE), device
+        ),
+        surrogate and load_surrogate(surrogate, device),
+        arguments.baseline and load_surrogate(arguments.baseline, device),
+    )
+
+
+def _against(arguments: argparse.Namespace, device: torch.device) -> Any:
+    from surrogate.against import compare
+    from surrogate.pipeline import Accompanist, AccompanyOptions
+
+    alone = arguments.musicvae is not None and arguments.surrogate is None
+    method = "refine-only" if alone else "surrogate"
+    accompanist = Accompanist.from_pretrained(
+        arguments.musicvae, arguments.surrogate, str(device), method
+    )
+    options = AccompanyOptions(seed=arguments.seed, method=method)
+    return compare(accompanist, arguments.against, options, progress=True)
+
+
+def _write_json(path: Path, numbers: dict[str, Any]) -> None:
+    import json
+
+    from musicvae_torch.files import replacing
+
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(numbers, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    print(f"{path}: written", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

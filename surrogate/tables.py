@@ -1,0 +1,110 @@
+"""Scores of songs as Markdown tables: means with bootstrap intervals, and paired differences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from surrogate.metrics import bootstrap_interval
+
+DASH = "-"  # where a column does not apply
+
+Scores = dict[str, np.ndarray]  # column → (songs,), NaN where there is nothing to measure
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over songs.
+
+    Attributes:
+        mean, low, high: the mean and its 95 % bootstrap interval; NaN of no songs.
+        songs: how many it is of.
+    """
+
+    mean: float
+    low: float
+    high: float
+    songs: int
+
+    @classmethod
+    def of(cls, values: np.ndarray, seed: int) -> Estimate:
+        """Of a value for each song, NaN left out."""
+        kept = values[~np.isnan(values)]
+        mean = float(kept.mean()) if len(kept) else math.nan
+        return cls(mean, *bootstrap_interval(kept, seed), len(kept))
+
+    def text(self, digits: int, sign: bool = False) -> str:
+        """Such as "0.51 (0.48 to 0.55)"."""
+        if not self.songs:
+            return DASH
+        mean, low, high = (
+            f"{value:{'+' if sign else ''}.{digits}f}" for value in (self.mean, self.low, self.high)
+        )
+        return f"{mean} ({low} to {high})"
+
+    def as_json(self) -> dict[str, float | int | None]:
+        values = {"mean": self.mean, "low": self.low, "high": self.high}
+        numbers: dict[str, float | int | None] = {
+            name: None if math.isnan(value) else value for name, value in values.items()
+        }
+        return numbers | {"songs": self.songs}
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; `header` is of the columns after the first."""
+    lines = [f"| | {' | '.join(header)} |", f"| --- |{' --- |' * len(header)}"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def scores_table(rows: dict[str, Scores], columns: Sequence[str], seed: int) -> str:
+    """The mean of each column over songs, with its interval; a row for each entry of `rows`."""
+    body = [
+        [name, *(_cell(scores, column, seed) for column in columns)]
+        for name, scores in rows.items()
+    ]
+    return markdown(columns, body)
+
+
+def _cell(scores: Scores, column: str, seed: int) -> str:
+    if column not in scores:
+        return DASH
+    return Estimate.of(scores[column], seed).text(_digits(column))
+
+
+def paired_differences(
+    rows: dict[str, Scores], reference: str, column: str, seed: int
+) -> dict[str, Estimate]:
+    """By how much each other row's score exceeds the reference's, song by song."""
+    return {
+        name: Estimate.of(scores[column] - rows[reference][column], seed)
+        for name, scores in rows.items()
+        if name != reference and column in scores
+    }
+
+
+def differences_table(differences: dict[str, Estimate], title: str) -> str:
+    return markdown(
+        [title],
+        [[name, difference.text(4, sign=True)] for name, difference in differences.items()],
+    )
+
+
+def per_song(values: np.ndarray, song: np.ndarray, songs: int) -> np.ndarray:
+    """(songs,) means of a value for each window, NaN left out; NaN of a song without any.
+
+    Args:
+        values: (windows,).
+        song: (windows,) index of each window's song.
+        songs: how many there are.
+    """
+    real = ~np.isnan(values)
+    counts = np.bincount(song[real], minlength=songs)
+    sums = np.bincount(song[real], weights=values[real], minlength=songs)
+    return np.divide(sums, counts, out=np.full(songs, np.nan), where=counts > 0)
+
+
+def _digits(column: str) -> int:
+    return 3 if column.startswith(("nats", "latent")) else 2
