@@ -25,6 +25,7 @@ COMMANDS = {
     "train-musicvae",
     "evaluate-musicvae",
     "train-surrogate",
+    "evaluate-accompaniment",
 }
 # Enough to run a training through, and no more; the last of two equal options counts.
 BRIEF = {
@@ -62,6 +63,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "midi",
         ignore=shutil.ignore_patterns("*.npz", "*.py"),
     )
+    (folder / "finished").mkdir()
+    shutil.copy(ROOT / "tests/golden/trio_converter/plain.mid", folder / "finished")
     return folder
 
 
