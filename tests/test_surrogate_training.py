@@ -357,7 +357,8 @@ def test_command_of_ours(files: Path, tmp_path: Path) -> None:
 def test_command_of_the_original(files: Path, tmp_path: Path, data: str) -> None:
     """With its own settings where the line does not say, from trios or from melodies and codes."""
     out = tmp_path / "out"
-    assert command(files, f"{data} -o {out} --model point --units 4,3 --device cpu") == 0
+    line = f"{data} -o {out} --model point --units 4,3 --device cpu"
+    assert command(files, line) == 0
     network = load_surrogate(out)
     assert isinstance(network, PointSurrogate)
     assert network.config.z_size == (3 if "trio" in data else 5)
@@ -367,6 +368,9 @@ def test_command_of_the_original(files: Path, tmp_path: Path, data: str) -> None
     assert expected.items() <= record["options"].items()
     assert record["best"]["val/latent_error"] > 0
     assert ("val/surrogate_nats_bass" in record["best"]) == ("trio" in data)
+    short = tmp_path / "short"
+    assert command(files, f"{line} -o {short} --steps 2") == 0
+    assert json.loads((short / "config.json").read_text())["training"]["best"]["step"] == 2
 
 
 @pytest.mark.parametrize(
