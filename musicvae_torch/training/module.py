@@ -60,8 +60,7 @@ class ScheduledTraining(lightning.LightningModule):
         optimizer = self.optimizers()
         assert isinstance(optimizer, torch.optim.Optimizer)
         for group in optimizer.param_groups:
-            # Of Muon and Adam, only Muon's groups have a momentum.
-            muon = "momentum" in group
+            muon = "ns_steps" in group  # its Newton-Schulz iterations, which no other has
             full = self.options.muon_learning_rate if muon else self.options.learning_rate
             group["lr"] = full * share
 
