@@ -71,9 +71,9 @@ class Comparison:
             "ours less theirs": {name: kept[OURS][name] - kept[THEIRS][name] for name in COLUMNS}
         }
         marked = int(self.decoded.sum())
-        text = f"{len(self.files) - marked} files; means over them, with 95 % bootstrap intervals."
+        text = f"Files: {len(self.files) - marked}; means over them, with 95 % bootstrap intervals."
         if marked:
-            text += f" {marked} more, marked *, with a decoded melody, left out of them."
+            text += f" Left out of the means, marked *, for a decoded melody: {marked}."
         blocks = [text, scores_table(kept | differences, COLUMNS, self.seed), self._by_file()]
         return "\n\n".join([*blocks, *(f"Left out: {line}" for line in self.skipped)])
 

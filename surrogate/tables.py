@@ -107,4 +107,4 @@ def per_song(values: np.ndarray, song: np.ndarray, songs: int) -> np.ndarray:
 
 
 def _digits(column: str) -> int:
-    return 3 if column.startswith(("nats", "latent")) else 2
+    return 3 if column.startswith(("nats", "latent")) or "groove" in column else 2

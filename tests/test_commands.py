@@ -115,6 +115,11 @@ def test_demo_as_make_runs_it(tmp_path: Path) -> None:
         ("accompany tune.mid -o o.mid --temperature -1", "accompany: temperature must be 0 or"),
         ("accompany tune.mid -o o.mid --device tpu9", "accompany: device 'tpu9' cannot be used"),
         ("accompany tune.mid -o o.mid --musicvae .", "accompany: .: no checkpoint here"),
+        (
+            "evaluate-accompaniment empty",
+            "evaluate-accompaniment: empty: no .mid or .midi file",
+        ),
+        ("evaluate-accompaniment --against x", "evaluate-accompaniment: x: no such folder"),
         ("build-dataset empty -o o.h5", "build-dataset: empty: no .mid or .midi file"),
         ("build-dataset empty -o o.h5 --config x", "build-dataset: unknown config 'x'"),
         ("build-dataset . -o o.h5 --validation 2", "build-dataset: validation must be a share"),

@@ -297,3 +297,38 @@ def test_shipped_pair_in_one_call() -> None:
     assert bars_of(result, bass) == bars_of(result, drums) == bars_of(result, melody)
     assert 24 <= np.median([note.pitch for note in bass.notes]) <= 55
     assert {note.pitch for note in drums.notes} & {36, 38}
+
+
+def listening_vae() -> MusicVAE:
+    """A decoder to which the latent matters, as to a trained one."""
+    model = small_vae()
+    with torch.no_grad():
+        for name, weights in model.decoder.named_parameters():
+            if "initial_state.weight" in name:
+                weights.normal_(std=0.5)
+    return model
+
+
+def test_refinement_alone_needs_no_surrogate(tmp_path: Path) -> None:
+    """A trio of other sizes than the shipped pair's, as a freshly converted one is."""
+    listening_vae().save_pretrained(tmp_path / "vae")
+    with pytest.raises(CheckpointError, match="--method refine-only"):
+        Accompanist.from_pretrained(tmp_path / "vae", device="cpu")
+    alone = Accompanist.from_pretrained(tmp_path / "vae", device="cpu", method="refine-only")
+    assert alone.surrogate is None
+    options = AccompanyOptions(method="refine-only")
+    result = alone.accompany(song(bars=20), options)
+    assert result.latents.shape == (2, 4) and result.latents.any()
+    np.testing.assert_array_equal(alone.accompany(song(bars=20), options).latents, result.latents)
+    with pytest.raises(ValueError, match="needs a surrogate encoder"):
+        alone.accompany(song(bars=1))
+    with pytest.raises(ValueError, match="unknown method 'wish'"):
+        alone.accompany(song(bars=1), AccompanyOptions(method="wish"))
+
+
+def test_refinement_moves_the_prediction() -> None:
+    midi, accompanist = song(bars=16), Accompanist(listening_vae(), small_surrogate())
+    predicted = accompanist.accompany(midi)
+    refined = accompanist.accompany(midi, AccompanyOptions(method="refine"))
+    moved = np.abs(refined.latents - predicted.latents).max()
+    assert 0 < moved < 1

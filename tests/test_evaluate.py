@@ -1,0 +1,221 @@
+"""evaluate-accompaniment: rows and columns on made-up songs, and finished accompaniments."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pretty_midi
+import pytest
+import torch
+
+from musicvae_torch.config import get_config
+from musicvae_torch.model import MusicVAE
+from musicvae_torch.notes.vocabulary import STEPS_PER_BAR
+from surrogate import Accompanist, PointSurrogate, SurrogateConfig, SurrogateEncoder
+from surrogate.against import compare, score_band
+from surrogate.evaluate import (
+    ENCODER,
+    HIDDEN_NATS,
+    OURS,
+    OURS_REFINED,
+    REFINED,
+    TRUE_PARTS,
+    EvaluateOptions,
+    Networks,
+    evaluate,
+    other_songs,
+)
+from surrogate.evaluate_cli import main
+from surrogate.refine import RefineOptions
+from surrogate.songs import NoSongsError, read_windows
+from surrogate.tables import DASH, Estimate, paired_differences, per_song
+
+STEP = 0.125  # seconds, at 120 quarters a minute
+
+
+def small_vae() -> MusicVAE:
+    torch.manual_seed(0)
+    sizes = {"enc_rnn_size": (6,), "dec_rnn_size": (8,), "z_size": 4}
+    return MusicVAE(get_config("hier-trio_16bar", **sizes)).eval()
+
+
+def small_surrogate() -> SurrogateEncoder:
+    config = SurrogateConfig(z_size=4, rnn_size=(6,), level_lengths=(16, 16))
+    return SurrogateEncoder(config).eval()
+
+
+def song(seed: int, bars: int = 33) -> pretty_midi.PrettyMIDI:
+    """A melody on every beat, a bass on every half, kicks and hats."""
+    rng = np.random.default_rng(seed)
+    midi = pretty_midi.PrettyMIDI(initial_tempo=120)
+    melody, bass = pretty_midi.Instrument(0), pretty_midi.Instrument(33)
+    drums = pretty_midi.Instrument(0, is_drum=True)
+    for beat in range(bars * 4):
+        start = beat * 4 * STEP
+        pitch = int(rng.choice([60, 62, 64, 65, 67]))
+        melody.notes.append(pretty_midi.Note(80, pitch, start, start + 4 * STEP))
+        drums.notes.append(pretty_midi.Note(80, 36 if beat % 2 else 42, start, start + STEP))
+        if beat % 2 == 0:
+            bass.notes.append(pretty_midi.Note(80, 36 + seed, start, start + 8 * STEP))
+    midi.instruments = [melody, bass, drums]
+    return midi
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("songs")
+    for seed in range(3):
+        song(seed).write(str(folder / f"{seed}.mid"))
+    song(9, bars=3).write(str(folder / "short.mid"))
+    (folder / "broken.mid").write_bytes(b"no MIDI at all")
+    return folder
+
+
+BRIEF = EvaluateOptions(refine=RefineOptions(steps=2))
+
+
+def test_windows_of_songs(folder: Path) -> None:
+    windows = read_windows(folder)
+    assert windows.songs == ["0.mid", "1.mid", "2.mid"] and len(windows.tokens) == 6
+    assert windows.song.tolist() == [0, 0, 1, 1, 2, 2]
+    assert sorted(windows.skipped) == ["too short", "unreadable"]
+    assert "1 unreadable" in str(windows)
+    few = [read_windows(folder, max_songs=2, max_windows=1, seed=4) for _ in range(2)]
+    assert few[0].songs == few[1].songs and len(few[0].songs) == 2 == len(few[0].tokens)
+    np.testing.assert_array_equal(few[0].tokens, few[1].tokens)
+    with pytest.raises(NoSongsError, match=r"no file has a window.*no melody"):
+        read_windows(folder, melody_programs=[70])
+
+
+def test_every_row_and_column(folder: Path) -> None:
+    baseline = PointSurrogate(SurrogateConfig(z_size=4, rnn_size=(4, 4))).eval()
+    networks = Networks(small_vae(), small_surrogate(), baseline)
+    result = evaluate(networks, read_windows(folder), BRIEF)
+    assert len(result.rows) == 11 and not result.notes and result.reference == OURS
+    assert {len(scores) for name, scores in result.rows.items() if name != TRUE_PARTS} == {15}
+    assert not result.rows[ENCODER]["latent RMSE"].any()
+    for row in result.rows.values():
+        if HIDDEN_NATS in row:
+            np.testing.assert_allclose(row[HIDDEN_NATS], row["nats bass"] + row["nats drums"])
+    truth = result.rows[TRUE_PARTS]
+    assert set(truth) == set(result.columns[5:])
+    # By hand: nothing of the truth differs from itself, and its bass is one note on the scale.
+    for column, wanted in {"bass right": 1, "drum hits F1": 1, "drums groove error": 0}.items():
+        assert truth[column].tolist() == [wanted] * 3
+    again = evaluate(networks, read_windows(folder), BRIEF)
+    assert str(result) == str(again) and result.as_json() == again.as_json()
+    json.dumps(result.as_json(), allow_nan=False)
+
+
+def test_likelihood_is_of_the_latents_of_the_row(folder: Path) -> None:
+    model, windows = small_vae(), read_windows(folder)
+    result = evaluate(Networks(model), windows, BRIEF)
+    tokens = torch.from_numpy(windows.tokens)
+    with torch.no_grad():
+        z = model.encode(tokens).mean
+        losses = model.part_losses(model.teacher_force(z, tokens), tokens)[..., 1:].sum(-1).mean(1)
+    by_song = -losses.view(3, 2).mean(1)
+    np.testing.assert_allclose(result.rows[ENCODER][HIDDEN_NATS], by_song.numpy(), rtol=1e-5)
+
+
+def test_what_cannot_be_is_left_out_and_said(folder: Path) -> None:
+    windows = read_windows(folder, max_songs=1)
+    networks = Networks(small_vae(), small_surrogate())
+    options = EvaluateOptions(("drums",), refine=RefineOptions(steps=1))
+    result = evaluate(networks, windows, options)
+    assert OURS not in result.rows and result.reference == REFINED
+    text = str(result)
+    assert "it hears melody only" in text and "one song only" in text
+    assert "nats melody" in result.columns and "drum hits F1" not in result.columns
+    partly = evaluate(networks, windows, EvaluateOptions(("melody", "drums"), refine=BRIEF.refine))
+    assert OURS_REFINED in partly.rows and "hears melody only" in str(partly)
+    with pytest.raises(ValueError, match="leaves nothing to generate"):
+        EvaluateOptions(("melody", "bass", "drums"))
+
+
+def test_other_songs() -> None:
+    song_of = np.repeat([0, 1, 2], [1, 5, 2])
+    for seed in range(20):
+        others = other_songs(song_of, seed)
+        assert (song_of[others] != song_of).all()
+    assert len({other_songs(song_of, seed)[0] for seed in range(99)}) == 7
+
+
+def test_means_over_songs_and_differences() -> None:
+    values = np.array([1.0, 3.0, np.nan, 5.0, np.nan])
+    means = per_song(values, np.array([0, 0, 0, 1, 2]), 3)
+    np.testing.assert_array_equal(means, [2.0, 5.0, np.nan])
+    assert Estimate.of(means, seed=0).mean == 3.5 and Estimate.of(means, seed=0).songs == 2
+    assert Estimate.of(means[2:], seed=0).text(2) == DASH
+    # Songs differ far more than the ways do: only the paired interval tells them apart.
+    rows = {"a": {"x": np.array([1.0, 10.0, 100.0])}, "b": {"x": np.array([2.0, 11.0, 101.5])}}
+    difference = paired_differences(rows, "a", "x", seed=0)["b"]
+    assert difference.mean == pytest.approx(3.5 / 3) and difference.low >= 1.0
+    assert difference.text(1, sign=True) == "+1.2 (+1.0 to +1.5)"
+
+
+def test_finished_accompaniments(tmp_path: Path) -> None:
+    song(0, bars=20).write(str(tmp_path / "one.mid"))
+    song(1, bars=20).write(str(tmp_path / "Two (unstitched).mid"))
+    alone = song(2)
+    alone.instruments = alone.instruments[:1]
+    alone.write(str(tmp_path / "alone.mid"))
+    result = compare(Accompanist(small_vae(), small_surrogate()), tmp_path)
+    assert result.files == ["Two (unstitched).mid", "one.mid"]
+    assert result.decoded.tolist() == [True, False]
+    assert len(result.skipped) == 1 and "alone.mid: holds no bass" in result.skipped[0]
+    theirs = result.rows["theirs"]
+    assert theirs["bass notes a bar"].tolist() == [2.0, 2.0]
+    assert theirs["drum hits a bar"].tolist() == [4.0, 4.0]
+    assert theirs["bass groove consistency"].tolist() == [1.0, 1.0]
+    assert result.rows["ours"]["bars with drums"].tolist() == [1.0, 1.0]
+    assert "Files: 1;" in str(result) and "unstitched).mid *" in str(result)
+    assert result.as_json()["rows"]["theirs"]["bass notes a bar"]["songs"] == 1
+    with pytest.raises(NoSongsError, match="holds no bass"):
+        (tmp_path / "only").mkdir()
+        alone.write(str(tmp_path / "only/alone.mid"))
+        compare(Accompanist(small_vae(), small_surrogate()), tmp_path / "only")
+
+
+def test_a_band_is_scored_where_the_melody_plays() -> None:
+    midi = pretty_midi.PrettyMIDI(initial_tempo=120)
+    bar = STEPS_PER_BAR * STEP
+    # C, E, G in bars 2 and 3; the bass before them does not count.
+    pitches = [60, 64, 67, 60]
+    melody = [
+        pretty_midi.Note(80, p, (2 + i / 2) * bar, (2.5 + i / 2) * bar)
+        for i, p in enumerate(pitches)
+    ]
+    bass = [
+        pretty_midi.Note(80, 37, 0.0, bar),
+        pretty_midi.Note(80, 36, 2 * bar, 2.5 * bar),  # C: in key and chord
+        pretty_midi.Note(80, 42, 2.5 * bar, 3 * bar),  # F sharp: in neither
+    ]
+    drums = [pretty_midi.Note(80, 36, 3 * bar, 3 * bar + STEP)]
+    scores = score_band(midi, melody, bass, drums)
+    assert scores["bass in key"] == scores["bass in harmony"] == 0.5
+    assert (scores["bass notes a bar"], scores["drum hits a bar"]) == (1.0, 0.5)
+    assert (scores["bars with bass"], scores["bars with drums"]) == (0.5, 0.5)
+    assert scores["bass groove consistency"] == 1 - 2 / 16
+
+
+def test_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small_vae().save_pretrained(tmp_path / "vae")
+    small_surrogate().save_pretrained(tmp_path / "surrogate")
+    pair = ["--musicvae", str(tmp_path / "vae"), "--surrogate", str(tmp_path / "surrogate")]
+    brief = ["--max-songs", "2", "--max-windows", "1", "--device", "cpu", *pair]
+    out = tmp_path / "scores.json"
+    assert main([str(folder), *brief, "--json", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "2 windows of 2 songs" in printed and f"| {OURS_REFINED} | " in printed
+    assert json.loads(out.read_text())["rows"][OURS]["bass right"]["songs"] == 2
+    assert main(["--against", str(folder), "--device", "cpu", *pair[:2]]) == 0
+    assert "theirs" in capsys.readouterr().out
+    assert main([str(tmp_path / "vae"), *brief]) == 2
+    assert "no .mid or .midi file" in capsys.readouterr().err
+    for wrong in ([], [str(folder), "--against", str(folder)], [str(folder), "--given", "kazoo"]):
+        with pytest.raises(SystemExit) as stop:
+            main(wrong)
+        assert stop.value.code == 2
