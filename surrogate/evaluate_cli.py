@@ -77,7 +77,8 @@ def parser() -> argparse.ArgumentParser:
         "--baseline",
         type=Path,
         metavar="FOLDER",
-        help="another surrogate of the trio, for the row of the seed's surrogate",
+        help="another surrogate of the trio, for the row of the seed's surrogate (default: shipped, "
+        "with the shipped trio)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     return parser
@@ -143,17 +144,18 @@ def _networks(arguments: argparse.Namespace, device: torch.device) -> Networks:
     from musicvae_torch.pretrained import shipped_checkpoint
     from surrogate.evaluate import Networks
     from surrogate.model import load_surrogate
-    from surrogate.pipeline import DEFAULT_MUSICVAE, DEFAULT_SURROGATE
+    from surrogate.pipeline import DEFAULT_BASELINE, DEFAULT_MUSICVAE, DEFAULT_SURROGATE
 
-    surrogate = arguments.surrogate
-    if surrogate is None and arguments.musicvae is None:
-        surrogate = shipped_checkpoint(DEFAULT_SURROGATE)
+    surrogate, baseline = arguments.surrogate, arguments.baseline
+    if arguments.musicvae is None:
+        surrogate = surrogate or shipped_checkpoint(DEFAULT_SURROGATE)
+        baseline = baseline or shipped_checkpoint(DEFAULT_BASELINE)
     return Networks(
         MusicVAE.from_pretrained(
             arguments.musicvae or shipped_checkpoint(DEFAULT_MUSICVAE), device
         ),
         surrogate and load_surrogate(surrogate, device),
-        arguments.baseline and load_surrogate(arguments.baseline, device),
+        baseline and load_surrogate(baseline, device),
     )
 
 

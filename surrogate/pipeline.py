@@ -36,6 +36,7 @@ from surrogate.stitch import stitch
 
 DEFAULT_MUSICVAE = "trio_16bar_small"
 DEFAULT_SURROGATE = "trio_16bar_small_surrogate"
+DEFAULT_BASELINE = "trio_16bar_small_point"  # of accompany-music-vae's kind, to compare with
 MAX_BARS = 2048  # an hour and more; longer songs are broken files
 BATCH = 32  # windows decoded at a time
 METHODS = ("surrogate", "refine", "refine-only")  # ways to a latent
