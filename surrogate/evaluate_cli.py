@@ -77,8 +77,8 @@ def parser() -> argparse.ArgumentParser:
         "--baseline",
         type=Path,
         metavar="FOLDER",
-        help="another surrogate of the trio, for the row of the seed's surrogate (default: shipped, "
-        "with the shipped trio)",
+        help="another surrogate of the trio, for the row of the seed's surrogate (default: "
+        "shipped, with the shipped trio)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     return parser
