@@ -5,8 +5,8 @@
         [--only NAME ...] [--results FILE.json]
 
 Each row of EXPERIMENTS is trained by the library, with the rate falling to a twentieth over the
-run, and scored once, at its end. Finished rows are kept in FILE.json, which a later call goes on
-from; the table is of all rows there.
+run, and scored once, at its end, with the melody given. Finished rows are kept in FILE.json, which
+a later call goes on from; the table is of all rows there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import os
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import process_time
 from typing import Any
 
 import lightning
@@ -94,17 +93,15 @@ def run(
     windows: int,
     seed: int,
 ) -> dict[str, float]:
-    """Scores of one row."""
+    """Scores of one row, and its sizes."""
     module, options = build(changes, musicvae, windows, seed)
     monitor = "val/latent_error"
-    start = process_time()
     with TemporaryDirectory() as work:
         data = WindowsDataModule(*sides, options)
         scores = load_best(module, fit(module, data, options, work, "cpu", monitor=monitor))
     parameters = sum(parameter.numel() for parameter in module.surrogate.parameters())
     return scores | {
         "windows": options.steps * options.batch_size,
-        "seconds": process_time() - start,
         "parameters": parameters,
     }
 
@@ -125,10 +122,8 @@ def few_a_song(windows: Windows, most: int, seed: int = 0) -> Windows:
 
 def table(results: dict[str, dict[str, float]]) -> str:
     """All results as a Markdown table."""
-    names = ["windows", "KL", "bass", "drums", "both", "latent error", "KL, drums given", "work"]
+    names = ["windows", "KL", "bass", "drums", "both", "latent error", "KL, drums given"]
     lines = ["| | " + " | ".join(names) + " |", "| --- |" + " --- |" * len(names)]
-    # Work is a processor's time, training and validation, beside that of the first row.
-    unit = next(iter(results.values()))
     for name, scores in results.items():
         bass, drums = (scores[f"val/surrogate_nats_{part}"] for part in ("bass", "drums"))
         cells = [
@@ -139,14 +134,14 @@ def table(results: dict[str, dict[str, float]]) -> str:
             f"{bass + drums:.1f}",
             f"{scores['val/latent_error']:.4f}",
             f"{scores['val/kl_given_drums']:.2f}" if "val/kl_given_drums" in scores else "-",
-            f"{scores['seconds'] / unit['seconds']:.1f}",
         ]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    first = next(iter(results.values()))
     for source in ("encoder", "prior_mean"):
-        bass, drums = (unit[f"val/{source}_nats_{part}"] for part in ("bass", "drums"))
-        kl = f"{unit['val/kl_of_prior']:.2f}" if source == "prior_mean" else "0"
+        bass, drums = (first[f"val/{source}_nats_{part}"] for part in ("bass", "drums"))
+        kl = f"{first['val/kl_of_prior']:.2f}" if source == "prior_mean" else "0"
         lines.append(
-            f"| ({source}) | - | {kl} | {bass:.1f} | {drums:.1f} | {bass + drums:.1f} | - | - | - |"
+            f"| ({source}) | - | {kl} | {bass:.1f} | {drums:.1f} | {bass + drums:.1f} | - | - |"
         )
     return "\n".join(lines)
 

@@ -17,6 +17,7 @@ EXAMPLES = """examples:
   train-surrogate melodies_with_codes.h5 -o baseline --model point
 """
 MODELS = ("distribution", "point")
+_POINT_EPOCHS = 20.0
 # How `--model point` trains where nothing else is said, by the arguments' names.
 _POINT_DEFAULTS = {
     "units": (128, 128),
@@ -25,7 +26,7 @@ _POINT_DEFAULTS = {
     "decay_rate": 1.0,
     "transpose": 0,
     "draw": "windows",
-    "epochs": 20.0,
+    "steps": None,
     "monitor": "val/latent_error",
 }
 
@@ -121,6 +122,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         defaults = parser()
         defaults.set_defaults(**_POINT_DEFAULTS)
         arguments = defaults.parse_args(argv)
+        if arguments.steps is None:
+            arguments.steps = 1  # which epochs take the place of
+            arguments.epochs = _POINT_EPOCHS if arguments.epochs is None else arguments.epochs
     return run_command("train-surrogate", _train, arguments)
 
 

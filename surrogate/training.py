@@ -261,6 +261,13 @@ class PointTraining(_AgainstPosterior):
             self.parameters(), lr=self.options.learning_rate, alpha=0.9, eps=1e-7
         )
 
+    def on_train_batch_start(self, _batch: Any, _index: int) -> None:
+        # Here and not above, where optimisers are told apart by what their groups hold.
+        optimizer = self.optimizers()
+        assert isinstance(optimizer, torch.optim.Optimizer)
+        for group in optimizer.param_groups:
+            group["lr"] = self.options.learning_rate_at(self.global_step)
+
     def error_of(self, tokens: Tensor, *codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The prediction and the posterior's mean, (batch, z_size), and the mean squared error."""
         mean = codes[0] if codes else self.posterior_of(tokens).mean

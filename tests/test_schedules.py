@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -11,12 +14,13 @@ from magenta_models import MODELS
 from torch import Tensor
 
 from musicvae_torch.config import CONFIGS, MusicVAEConfig, get_config
+from musicvae_torch.decoder import CoreDecoder
 from musicvae_torch.hyperparameters import (
     HYPERPARAMETERS,
     Hyperparameters,
     hyperparameters_of,
 )
-from musicvae_torch.lstm import BidirectionalLSTM, LSTMStack
+from musicvae_torch.lstm import BidirectionalLSTM, LSTMStack, LSTMWeights
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.training import MusicVAETraining, TensorFlowAdam, TrainingOptions
 from musicvae_torch.training.optimizer import clip_gradients
@@ -107,6 +111,7 @@ def test_with_chance_one_the_decoder_reads_its_own_samples_alone(config: MusicVA
     z = torch.randn(3, config.z_size)
     truth = model.decode(torch.randn(3, config.z_size))
     for core in model.decoder.cores:
+        assert isinstance(core, CoreDecoder)
         core.head.feedback_temperature = 0.0  # so that what is sampled is known
     free = model.teacher_force(z, truth, sampling=1.0)
     if config.is_hierarchical_decoder:
@@ -129,6 +134,7 @@ def test_each_step_of_each_window_is_sampled_with_that_chance(
     config = get_config("cat-mel_2bar_small", **TINY)
     model = lively(config)
     core = model.decoder.cores[0]
+    assert isinstance(core, CoreDecoder)
     temperatures: set[float] = set()
 
     def seven(logits: Tensor, temperature: float, _: object) -> Tensor:
@@ -136,14 +142,14 @@ def test_each_step_of_each_window_is_sampled_with_that_chance(
         return torch.eye(90)[7].expand(len(logits), -1)
 
     read: list[Tensor] = []
-    step = type(core).step
+    step = core.step
 
-    def noted(self: object, tokens: Tensor, *rest: Tensor) -> object:
+    def noted(tokens: Tensor, *rest: Any) -> object:
         read.append(tokens.argmax(-1))
-        return step(core, tokens, *rest)  # type: ignore[arg-type]
+        return step(tokens, *rest)
 
     monkeypatch.setattr(core.head, "sample", seven)
-    monkeypatch.setattr(type(core), "step", noted)
+    monkeypatch.setattr(core, "step", noted)
     truth = torch.full((300, 32, 1), 5)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -198,15 +204,23 @@ def test_training_samples_by_the_schedule(monkeypatch: pytest.MonkeyPatch) -> No
     assert chances == [0.75, 0.75]
 
 
+def noting(read: list[Tensor], run: Callable[..., Any], terms: list[Tensor], *rest: Any) -> Any:
+    """Run a layer, and note what it reads."""
+    read.append(terms[0])
+    return run(terms, *rest)
+
+
 @pytest.mark.parametrize("keep", [0.3, 0.8])
-def test_dropout_keeps_so_many_inputs_of_each_layer(keep: float) -> None:
+def test_dropout_keeps_so_many_inputs_of_each_layer(
+    keep: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.manual_seed(0)
     stack = LSTMStack(40, (30, 20))
     stack.keep = keep
     read: list[Tensor] = []
     for layer in stack:
-        run = layer.run
-        layer.run = lambda terms, state, run=run: read.append(terms[0]) or run(terms, state)
+        assert isinstance(layer, LSTMWeights)
+        monkeypatch.setattr(layer, "run", partial(noting, read, layer.run))
     states = [(torch.zeros(50, size), torch.zeros(50, size)) for size in (30, 20)]
     ones = torch.ones(50, 16, 40)
     outputs = stack([ones], states)
@@ -229,7 +243,9 @@ def test_dropout_of_single_steps_and_of_the_encoder() -> None:
     encoder = BidirectionalLSTM(40, (30,))
     encoder.keep = 0.5
     forward, backward = encoder([ones.unsqueeze(1)]).chunk(2, -1)
-    encoder.layers[0]["bw"].load_state_dict(encoder.layers[0]["fw"].state_dict())
+    directions = encoder.layers[0]
+    assert isinstance(directions, torch.nn.ModuleDict)
+    directions["bw"].load_state_dict(directions["fw"].state_dict())
     forward, backward = encoder([ones.unsqueeze(1)]).chunk(2, -1)
     assert not torch.allclose(forward, backward)  # each direction drops its own
     lengths = torch.ones(50, dtype=torch.int64)

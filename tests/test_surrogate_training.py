@@ -223,6 +223,24 @@ def test_a_point_is_brought_closer() -> None:
     torch.testing.assert_close(module.error_of(melodies, mean)[2], error)
 
 
+def test_each_step_of_a_point_has_its_learning_rate(tmp_path: Path) -> None:
+    rates: list[float] = []
+
+    class Watched(PointTraining):
+        def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+            optimizer = self.optimizers()
+            assert isinstance(optimizer, torch.optim.RMSprop)
+            rates.append(optimizer.param_groups[0]["lr"])
+            super().optimizer_step(*args, **kwargs)
+
+    chosen = {"batch_size": 2, "steps": 2, "validate_every": 2, "decay_rate": 0.5}
+    options = TrainingOptions(**(SEED_OPTIONS | chosen))
+    module = Watched(trio(), SurrogateConfig(z_size=3, rnn_size=(2,)), options)
+    data = WindowsDataModule(windows(3, 1), windows(2, 2), options)
+    fit(module, data, options, tmp_path, "cpu", monitor="val/latent_error")
+    assert rates == pytest.approx([3e-4, (3e-4 - 1e-5) * 0.5 + 1e-5])
+
+
 def windows(count: int, seed: int) -> Windows:
     tokens = trios(count, seed).numpy() % 20
     return Windows(
@@ -339,7 +357,8 @@ def test_command_of_ours(files: Path, tmp_path: Path) -> None:
 def test_command_of_the_original(files: Path, tmp_path: Path, data: str) -> None:
     """With its own settings where the line does not say, from trios or from melodies and codes."""
     out = tmp_path / "out"
-    assert command(files, f"{data} -o {out} --model point --units 4,3 --device cpu") == 0
+    line = f"{data} -o {out} --model point --units 4,3 --device cpu"
+    assert command(files, line) == 0
     network = load_surrogate(out)
     assert isinstance(network, PointSurrogate)
     assert network.config.z_size == (3 if "trio" in data else 5)
@@ -349,6 +368,9 @@ def test_command_of_the_original(files: Path, tmp_path: Path, data: str) -> None
     assert expected.items() <= record["options"].items()
     assert record["best"]["val/latent_error"] > 0
     assert ("val/surrogate_nats_bass" in record["best"]) == ("trio" in data)
+    short = tmp_path / "short"
+    assert command(files, f"{line} -o {short} --steps 2") == 0
+    assert json.loads((short / "config.json").read_text())["training"]["best"]["step"] == 2
 
 
 @pytest.mark.parametrize(

@@ -92,13 +92,13 @@ def test_batches_are_what_the_converter_gives(name: str) -> None:
     windows, converter = made_up(config, 4), get_converter(config)
     batch = model_batch(config, windows.tokens, windows.length)
     model = MusicVAETraining(config, TrainingOptions.of(config)).model.eval()
-    rows = [
+    inputs, targets = (
         torch.from_numpy(np.asarray(make(windows.tokens), np.float32))
         for make in (converter.inputs, converter.outputs)
-    ]
+    )
     controls = torch.from_numpy(converter.controls(windows.tokens).astype(np.float32))
     lengths = None if windows.length is None else torch.from_numpy(windows.length.astype(int))
-    dense = ModelBatch(*rows, lengths, controls if config.control_depth else None)
+    dense = ModelBatch(inputs, targets, lengths, controls if config.control_depth else None)
     assert batch.inputs.shape[:2] == dense.inputs.shape[:2] == (4, config.max_seq_len)
     losses = []
     for one in (batch, dense):
@@ -106,7 +106,7 @@ def test_batches_are_what_the_converter_gives(name: str) -> None:
             z = model.encode(one.inputs, one.lengths, one.controls).mean
             logits = model.teacher_force(z, one.targets, one.controls)
             losses.append(model.reconstruction_loss(logits, one.targets, one.lengths))
-    assert torch.allclose(*losses, rtol=1e-5)
+    assert torch.allclose(losses[0], losses[1], rtol=1e-5)
 
 
 def counted(config_name: str, logits: torch.Tensor, batch: ModelBatch) -> dict[str, float]:
@@ -164,7 +164,7 @@ def test_scores_of_nades_by_hand() -> None:
     logits[0, 1, 5] = 20.0  # the second has one bit too many
     config = tiny("nade-drums_2bar_reduced")
     model = MusicVAETraining(config, TrainingOptions.of(config)).model
-    torch.nn.init.zeros_(model.decoder.cores[0].head.w_dec)  # type: ignore[arg-type]
+    torch.nn.init.zeros_(dict(model.named_parameters())["decoder.cores.0.head.w_dec"])
     counts = reconstruction_counts(model, logits, ModelBatch(bits, bits))
     assert {name: (int(a), int(b)) for name, (a, b) in counts.items()} == {
         "accuracy_drums": (1, 2),

@@ -161,6 +161,7 @@ class MusicVAETraining(ScheduledTraining):
         loss = elbo_loss(losses, kl, self.options.free_bits, beta)
         self.log_dict({"train/nats": losses.mean(), "train/kl": kl.mean()}, prog_bar=True)
         schedules: dict[str, float | Tensor] = {
+            "step": float(self.global_step),  # which Lightning's own count strays from
             "train/loss": loss.detach(),
             "train/kl_bits": kl.mean() / math.log(2.0),
             "train/beta": beta,
@@ -215,6 +216,7 @@ class MusicVAETraining(ScheduledTraining):
         scores = to_scores(dict(zip(self._sums, total, strict=True)))
         scores["kl_bits"] = scores["kl"] / math.log(2.0)
         logged = {f"val/{name}": score.float() for name, score in scores.items()}
+        logged["step"] = torch.tensor(float(self.global_step), device=self.device)
         self.log_dict(logged, sync_dist=True)  # of what is alike everywhere; else Lightning warns
 
 

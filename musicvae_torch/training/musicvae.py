@@ -26,7 +26,7 @@ from musicvae_torch.training.options import TrainingOptions
 _SHARES = (0.1, 0.2, 0.3, 0.5, 0.7)
 
 
-class FineTuning(MusicVAETraining):
+class RecordedTraining(MusicVAETraining):
     """A training that knows what its weights were at first, and keeps it in its checkpoints."""
 
     origin: dict[str, str] | None = None
@@ -97,7 +97,7 @@ def train_musicvae(
     assert sides[0] is not None
     windows = WindowsDataModule.read(sides[0], config, options, sides[1])
     lightning.seed_everything(options.seed, verbose=False)
-    module = FineTuning(config, options, model)
+    module = RecordedTraining(config, options, model)
     module.origin = origin
     best = fit(module, windows, options, work, device)
     scores = load_best(module, best)
