@@ -19,8 +19,8 @@ def vae(name: str = "hier-trio_16bar") -> MusicVAE:
     torch.manual_seed(0)
     model = MusicVAE(get_config(name, enc_rnn_size=(8,), dec_rnn_size=(12,), z_size=4))
     with torch.no_grad():  # so that the latent matters, as in a trained model
-        for parameter, weights in model.decoder.named_parameters():
-            if "initial_state.weight" in parameter:
+        for place, weights in model.decoder.named_parameters():
+            if "initial_state.weight" in place:
                 weights.normal_(std=0.5)
     return model.eval()
 
