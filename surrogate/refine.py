@@ -41,11 +41,11 @@ class RefineOptions:
         batch_size: windows at a time.
     """
 
-    steps: int = 40
+    steps: int = 10
     learning_rate: float = 0.01
     patience: int = 10
     tolerance: float = 0.1
-    prior_weight: float = 10.0
+    prior_weight: float = 30.0
     batch_size: int = 64
 
     def __post_init__(self) -> None:

@@ -179,7 +179,7 @@ def read_model(folder: Path) -> musicvae.MusicVAEConfig:
         (["--sampling", "exponential"], "a sampling rate of schedule exponential is between 0"),
         (["--keep", "0"], "dropout_keep_prob must be above 0"),
         (["--strategy", "fsdp"], "strategy 'fsdp' splits the model"),
-        (["--precision", "bf16-mixed"], "precision 'bf16-mixed' needs cuda"),
+        (["--precision", "16-mixed"], "precision '16-mixed' needs cuda"),
         (["--devices", "0"], "devices must be at least 1, not 0"),
         (["--accumulate", "0"], "accumulate must be at least 1, not 0"),
         (["--transpose", "2"], "config 'groovae_2bar_humanize' has nothing to transpose"),
