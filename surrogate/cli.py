@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--temperature",
         type=float,
-        default=0.3,
+        default=0.6,
         metavar="T",
         help="0 plays safe, 1 takes risks (default: %(default)s)",
     )

@@ -57,7 +57,7 @@ class AccompanyOptions:
     """
 
     melody: int | None = None
-    temperature: float = 0.3
+    temperature: float = 0.6
     seed: int = 0
     method: str = METHODS[0]
 
@@ -207,7 +207,7 @@ def accompany(
     midi: str | Path | pretty_midi.PrettyMIDI,
     *,
     melody: int | None = None,
-    temperature: float = 0.3,
+    temperature: float = 0.6,
     seed: int = 0,
     musicvae: str | Path | None = None,
     surrogate: str | Path | None = None,
