@@ -11,6 +11,9 @@ Gates lie in the order input, forget, cell, output. Shape names: T steps, B batc
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from typing import Any
 
 import torch
@@ -89,10 +92,20 @@ class _Fused:
 
 
 def compile_recurrence() -> None:
-    """Fuse the gate arithmetic by ``torch.compile`` from now on, in this process; wants a C++
-    compiler. The results differ in rounding alone."""
+    """Fuse the gate arithmetic by ``torch.compile`` from now on, in this process. The results
+    differ in rounding alone.
+
+    Raises:
+        ValueError: there is no C++ compiler.
+    """
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+    if shutil.which(compiler) is None:
+        raise ValueError(f"fusing wants a C++ compiler, and there is no {compiler}; do without it")
+    from torch._dynamo import config as dynamo
+
     # One version for each shape that the levels of a model have; beyond the limit they run plain.
-    torch._dynamo.config.recompile_limit = 64
+    limit = "recompile_limit" if hasattr(dynamo, "recompile_limit") else "cache_size_limit"
+    setattr(dynamo, limit, 64)
     _Fused.advance = staticmethod(torch.compile(_advance, dynamic=False))
     _Fused.retreat = staticmethod(torch.compile(_retreat, dynamic=False))
 

@@ -74,3 +74,13 @@ def test_fused_arithmetic_agrees_with_plain(request: pytest.FixtureRequest) -> N
     assert recurrence._Fused.advance is not recurrence._advance
     for near, true in zip(outputs_and_gradients(problem()), plain, strict=True):
         torch.testing.assert_close(near, true, rtol=1e-5, atol=1e-6)
+
+
+def test_fusing_without_a_compiler_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(
+        ValueError, match="wants a C\\+\\+ compiler, and there is no no-such-compiler"
+    ):
+        compile_recurrence()
