@@ -1,7 +1,9 @@
-"""What several test files use: Magenta's golden models, and the mark of tests that need a GPU."""
+"""What several test files use: Magenta's golden models, quiet trainings, and the
+mark of tests that need a GPU."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import numpy as np
@@ -31,6 +33,21 @@ def single_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def quiet_lightning() -> Iterator[None]:
+    """Trainings without progress bars, and without what Lightning tells of the machine."""
+    from musicvae_torch.training import fitting
+
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    bar = fitting.TQDMProgressBar
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "TQDMProgressBar", lambda refresh_rate: bar(refresh_rate=0))
+        yield
+    logger.setLevel(level)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,25 +26,14 @@ from musicvae_torch.training import (
     TrainingOptions,
     WindowsDataModule,
     fit,
-    fitting,
     musicvae,
     train_musicvae,
 )
 from musicvae_torch.training.data import Batch
 
+pytestmark = pytest.mark.usefixtures("quiet_lightning")
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quiet_lightning() -> Iterator[None]:
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    bar = fitting.TQDMProgressBar
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "TQDMProgressBar", lambda refresh_rate: bar(refresh_rate=0))
-        yield
-    logger.setLevel(level)
 
 
 def test_help_is_quick() -> None:

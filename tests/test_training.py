@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import logging
 import math
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,6 +46,7 @@ CONFIG = MusicVAEConfig(
 
 # What Lightning says to developers of itself, of folders that are in use, and of single steps.
 pytestmark = [
+    pytest.mark.usefixtures("quiet_lightning"),
     pytest.mark.filterwarnings("ignore:.*LeafSpec"),
     pytest.mark.filterwarnings("ignore:Checkpoint directory"),
     pytest.mark.filterwarnings("ignore:You are trying to `self.log"),
@@ -90,18 +89,6 @@ class Later(Recording):
     """One that stands at its second step, where the KL divergence counts."""
 
     global_step = 1
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quiet_lightning() -> Iterator[None]:
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    bar = fitting.TQDMProgressBar
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "TQDMProgressBar", lambda refresh_rate: bar(refresh_rate=0))
-        yield
-    logger.setLevel(level)
 
 
 def random_windows(count: int, seed: int, steps: int = CONFIG.max_seq_len) -> Windows:

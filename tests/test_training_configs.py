@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -29,24 +27,14 @@ from musicvae_torch.training import (
     TrainingOptions,
     WindowsDataModule,
     fit,
-    fitting,
     model_batch,
 )
 from musicvae_torch.training.scores import reconstruction_counts, to_scores
 
-pytestmark = pytest.mark.filterwarnings("ignore:You are trying to `self.log")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quiet_lightning() -> Iterator[None]:
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    bar = fitting.TQDMProgressBar
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "TQDMProgressBar", lambda refresh_rate: bar(refresh_rate=0))
-        yield
-    logger.setLevel(level)
+pytestmark = [
+    pytest.mark.usefixtures("quiet_lightning"),
+    pytest.mark.filterwarnings("ignore:You are trying to `self.log"),
+]
 
 
 SCORES = {
