@@ -35,8 +35,8 @@ from surrogate.model import SurrogateEncoder, load_surrogate
 from surrogate.pipeline import DEFAULT_MUSICVAE, DEFAULT_SURROGATE
 from surrogate.refine import RefineOptions, refine
 
-WEIGHTS = (1.0, 3.0, 10.0)
-RATES = (0.01, 0.03)
+WEIGHTS = (3.0, 10.0, 30.0)
+RATES = (0.01,)
 STEPS = (10, 40)
 
 
