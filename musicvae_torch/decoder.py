@@ -7,7 +7,7 @@ autoregression between levels).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from typing import cast
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from musicvae_torch.config import MusicVAEConfig
-from musicvae_torch.heads import Head, build_head
+from musicvae_torch.heads import CategoricalHead, Head, build_head
 from musicvae_torch.lstm import (
     InitialState,
     LSTMStack,
@@ -199,15 +199,10 @@ class Decoder(nn.Module):
         """Run the cores that play one of `parts`: each with the parts it plays and its logits
         (batch * segments, segment_steps, logit_depth of its head)."""
         segment_steps = self.segment_steps or term_shape(targets[0])[1]
-        embeddings = self._embed(z).flatten(0, 1)
+        embeddings = self.embed(z).flatten(0, 1)
         control_segments = cut(controls, segment_steps)
         assert isinstance(control_segments, Tensor)
-        first = 0
-        for core in self._cores():
-            own = range(first, first + len(core.head.depths))
-            first = own.stop
-            if parts.isdisjoint(own):
-                continue
+        for core, own in self._cores_of(parts):
             # Shifted before it is cut, so that a segment begins on the token that ended the last.
             previous = [cut(delay(targets[part]), segment_steps) for part in own]
             if sampling > 0:
@@ -258,7 +253,7 @@ class Decoder(nn.Module):
         """
         cores = self._cores()
         segment_steps = self.segment_steps or length
-        embeddings = self._embed(z).unbind(1)
+        embeddings = self.embed(z).unbind(1)
         tokens = [z.new_zeros(z.shape[0], sum(core.head.depths)) for core in cores]
         rows: list[Tensor] = []
         for step in range(length):
@@ -271,9 +266,60 @@ class Decoder(nn.Module):
             rows.append(torch.cat(tokens, dim=-1))
         return torch.stack(rows, dim=1)
 
-    def _embed(self, z: Tensor) -> Tensor:
-        """One embedding a segment: (batch, segments, embedding_size)."""
+    def perform(
+        self,
+        embeddings: Tensor,
+        temperatures: Sequence[float],
+        places: Tensor,
+        parts: Sequence[int],
+    ) -> Tensor:
+        """Sample the segments of any embeddings, of some parts alone, with given chance.
+
+        As :meth:`decode` of one latent, but that the segments may be as many as one likes, and of
+        several latents: a song of any length, in which nothing tells where a window ends. Cores
+        that play none of the parts do not run.
+
+        Args:
+            embeddings: (batch, segments, embedding_size).
+            temperatures: one for each of all parts.
+            places: (batch, steps, all parts), steps a multiple of segments; see
+                :meth:`CategoricalHead.place`.
+            parts: indices, in the order that the result is to have.
+
+        Returns:
+            (batch, steps, len(parts)) int64 classes.
+        """
+        batch, steps, _ = places.shape
+        segment_steps = steps // embeddings.shape[1]
+        columns: dict[int, Tensor] = {}
+        no_control = embeddings.new_zeros(batch, 0)
+        for core, own in self._cores_of(parts):
+            head = cast(CategoricalHead, core.head)
+            own_temperatures = [temperatures[part] for part in own]
+            row = embeddings.new_zeros(batch, sum(head.depths))
+            played = []
+            for step in range(steps):
+                embedding = embeddings[:, step // segment_steps]
+                if step % segment_steps == 0:
+                    states = core.initial_state(embedding)
+                logits, states = core.step(row, embedding, no_control, states)
+                played.append(head.place(logits, own_temperatures, places[:, step, own]))
+                row = head.rows(played[-1]).to(row)
+            columns |= zip(own, torch.stack(played, dim=1).unbind(-1), strict=True)
+        return torch.stack([columns[part] for part in parts], dim=-1)
+
+    def embed(self, z: Tensor) -> Tensor:
+        """One embedding a segment: z (batch, z_size) → (batch, segments, embedding_size)."""
         return z.unsqueeze(1) if self.conductor is None else self.conductor(z, self.segments)
+
+    def _cores_of(self, parts: Collection[int]) -> Iterator[tuple[CoreDecoder, range]]:
+        """The cores that play one of `parts`, each with all the parts it plays."""
+        first = 0
+        for core in self._cores():
+            own = range(first, first + len(core.head.depths))
+            first = own.stop
+            if not set(parts).isdisjoint(own):
+                yield core, own
 
     def _cores(self) -> list[CoreDecoder]:
         return cast(list[CoreDecoder], list(self.cores))

@@ -57,7 +57,7 @@ class Head(nn.Module):
         Args:
             logits: (B, logit_depth).
             temperature: divides the logits; 0 takes the likeliest.
-            generator: source of randomness, on the logits' device.
+            generator: source of randomness, on the logits' device; None: torch's own.
 
         Returns:
             (B, sum of depths), floats.
@@ -80,11 +80,30 @@ class CategoricalHead(Head):
     def sample(
         self, logits: Tensor, temperature: float, generator: torch.Generator | None = None
     ) -> Tensor:
-        rows = [
-            functional.one_hot(sample_categorical(part, temperature, generator), part.shape[-1])
+        classes = [
+            sample_categorical(part, temperature, generator)
             for part in logits.split(self.depths, -1)
         ]
-        return torch.cat(rows, dim=-1).to(logits)
+        return self.rows(torch.stack(classes, dim=-1)).to(logits)
+
+    def place(self, logits: Tensor, temperatures: Sequence[float], places: Tensor) -> Tensor:
+        """Classes at given places of the distribution: chance is the caller's.
+
+        Args:
+            logits: (B, logit_depth).
+            temperatures: one for each part.
+            places: (B, parts); where they are drawn evenly from [0, 1), the classes are samples.
+
+        Returns:
+            (B, parts) int64.
+        """
+        parts = zip(logits.split(self.depths, -1), temperatures, places.unbind(-1), strict=True)
+        return torch.stack([place_categorical(*part) for part in parts], dim=-1)
+
+    def rows(self, classes: Tensor) -> Tensor:
+        """(B, parts) classes → (B, sum of depths) int64 one-hot rows."""
+        parts = zip(classes.unbind(-1), self.depths, strict=True)
+        return torch.cat([functional.one_hot(part, depth) for part, depth in parts], dim=-1)
 
 
 class NADEHead(Head):
@@ -209,10 +228,26 @@ def sample_categorical(
     """Draw one class per row: (B, depth) logits → (B,) int64; arguments as :meth:`Head.sample`."""
     if temperature == 0:
         return logits.argmax(-1)
+    probabilities = _tempered(logits, temperature)
+    return torch.multinomial(probabilities, 1, generator=generator).squeeze(-1)
+
+
+def place_categorical(logits: Tensor, temperature: float, places: Tensor) -> Tensor:
+    """The class in whose share of the probability each place (B,) lies; else as
+    :func:`sample_categorical`."""
+    if temperature == 0:
+        return logits.argmax(-1)
+    reached = _tempered(logits, temperature).cumsum(-1)
+    # Of the sum, which rounding may leave below 1.
+    wanted = places.to(logits)[:, None] * reached[:, -1:]
+    classes = torch.searchsorted(reached, wanted, right=True).squeeze(-1)
+    return classes.clamp_max(logits.shape[-1] - 1)
+
+
+def _tempered(logits: Tensor, temperature: float) -> Tensor:
     # Shifted first: a tiny temperature then sends the others to minus infinity, not all to it.
     shifted = logits - logits.amax(-1, keepdim=True)
-    probabilities = torch.softmax(shifted / max(temperature, _COLDEST), dim=-1)
-    return torch.multinomial(probabilities, 1, generator=generator).squeeze(-1)
+    return torch.softmax(shifted / max(temperature, _COLDEST), dim=-1)
 
 
 def sample_bits(

@@ -204,6 +204,66 @@ class MusicVAE(PretrainedNetwork):
         controls = self._controls(controls, z.shape[0], length)
         return self.decoder.decode(z, length, temperature, controls, generator)
 
+    @torch.no_grad()
+    def embed(self, z: Tensor) -> Tensor:
+        """What the decoder makes of latents before it plays: the conductor's embedding of each
+        segment (bar); of a flat decoder, whose only segment is the window, the latent itself.
+
+        Args:
+            z: (batch, z_size).
+
+        Returns:
+            (batch, segments, embedding_size).
+
+        Raises:
+            ValueError: z has another shape, or is not finite.
+        """
+        return self.decoder.embed(self._latent(z))
+
+    @torch.no_grad()
+    def perform(
+        self,
+        embeddings: Tensor,
+        temperatures: Sequence[float],
+        places: Tensor,
+        parts: Sequence[int] | None = None,
+    ) -> Tensor:
+        """Sample any number of segments on end, as if they were of one long window.
+
+        Args:
+            embeddings: (batch, segments, embedding_size), such as :meth:`embed` gives, of one
+                latent or put together of several.
+            temperatures: one for each part; 0 takes the likeliest class.
+            places: (batch, steps, parts) numbers of [0, 1): drawn evenly, they make samples. Steps
+                are a multiple of segments. What they are for one row of the batch decides that
+                row's result alone.
+            parts: indices of parts, in the order that the result is to have; None: all.
+
+        Returns:
+            (batch, steps, parts) int64 classes.
+
+        Raises:
+            ValueError: the model is conditioned or its output not categorical, a shape does not
+                fit, or a temperature is negative.
+        """
+        count = len(self.config.output_depths)
+        parts = range(count) if parts is None else parts
+        if self.config.output != "categorical" or self.config.control_depth:
+            raise ValueError(f"config {self.config.name!r} cannot perform: only categorical parts")
+        if len(temperatures) != count or not all(each >= 0 for each in temperatures):
+            raise ValueError(f"temperatures must be {count} numbers from 0, not {temperatures}")
+        if not parts or not set(parts) <= set(range(count)):
+            raise ValueError(f"parts must be some of {list(range(count))}, not {list(parts)}")
+        batch, segments = embeddings.shape[:2]
+        steps = places.shape[1]
+        if places.shape != (batch, steps, count) or not segments or not steps or steps % segments:
+            raise ValueError(
+                f"places of shape {tuple(places.shape)} do not go with embeddings of shape "
+                f"{tuple(embeddings.shape)} and {count} parts"
+            )
+        like = self.encoder.mean.weight
+        return self.decoder.perform(embeddings.to(like), temperatures, places.to(like), parts)
+
     def sample(
         self,
         n: int,

@@ -1,67 +1,161 @@
-"""A song's own beats as a grid of sixteenth steps, whatever its tempo does."""
+"""A song's own beats as the model's grid, sixteen steps a bar, whatever tempo and metre do."""
 
 from __future__ import annotations
 
-import copy
-from math import gcd
+from fractions import Fraction
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
-import pretty_midi
 
+from musicvae_torch.notes.midi import MidiError
+from musicvae_torch.notes.score import Score
 from musicvae_torch.notes.vocabulary import STEPS_PER_BAR, STEPS_PER_QUARTER
+from surrogate.metre import (
+    BEATS,
+    COMPOUND,
+    SIMPLE,
+    bar_beats,
+    beat_groups,
+    is_dotted,
+    places,
+)
 
-_LAST_TICK = 10_000_000 - 1  # pretty_midi's limit
+MAX_BARS = 2048  # an hour and more; longer songs are broken files
+NOT_THERE = np.iinfo(np.int64).max
 
 
-class StepGrid:
-    """Seconds ↔ steps and bars, by the ticks of a MIDI file, so that tempo changes need no care.
+class _Section(NamedTuple):
+    """A stretch in one metre."""
 
-    Bars are of 16 steps and counted from the last time signature before `start`, so that after a
-    pickup bar of its own metre they fall on the song's bars.
+    start: int  # tick
+    end: int
+    metre: tuple[int, int]
+
+
+class Grid:
+    """Ticks ↔ steps of the model's bars, which :mod:`surrogate.metre` lays on the song's.
+
+    Bars are counted anew from each change of metre. Where the first bar is short, it is a pickup:
+    it ends with the model's bar.
 
     Args:
-        midi: the song.
-        start: seconds, where the music to be placed begins.
+        score: the song, in ticks that sixteenths fall on.
+        until: tick up to which there must be bars.
+        pickup: quarter notes before the first full bar, where the file does not say.
+
+    Attributes:
+        step_ticks: (bars * 16 + 1,) int64, where each step begins and the last one ends. Steps of
+            a beat that the song does not have begin with the next step, and last no time.
+
+    Raises:
+        MidiError: that are more than MAX_BARS bars.
+        ValueError: the pickup is negative.
     """
 
-    def __init__(self, midi: pretty_midi.PrettyMIDI, start: float) -> None:
-        self._midi = midi
-        self._ticks_per_step = midi.resolution / STEPS_PER_QUARTER
-        changes = [change.time for change in midi.time_signature_changes if change.time <= start]
-        self._origin = int(midi.time_to_tick(max(changes, default=0.0)))
+    def __init__(self, score: Score, until: int, pickup: float = 0.0) -> None:
+        if not 0 <= pickup < np.inf:
+            raise ValueError(f"pickup must be a number of quarter notes, 0 or more, not {pickup}")
+        self.step_ticks = _step_ticks(score, until, round(pickup * score.resolution))
+        lasts = np.diff(self.step_ticks) > 0
+        self._live = np.append(np.flatnonzero(lasts), len(lasts))
+        live_ticks = self.step_ticks[self._live]
+        self._turns = (live_ticks[:-1] + live_ticks[1:] + 1) // 2  # half-way is the later one's
 
-    def to_steps(self, notes: list[pretty_midi.Note]) -> tuple[np.ndarray, np.ndarray]:
-        """Nearest start and end steps of notes, (notes,) each; a note lasts at least one step."""
-        starts, ends = np.floor(self._steps(notes) + 0.5).astype(np.int64)
-        return starts, np.maximum(ends, starts + 1)
+    @property
+    def bars(self) -> int:
+        """Bars of the model."""
+        return len(self.step_ticks) // STEPS_PER_BAR
 
-    def to_bars(self, notes: list[pretty_midi.Note]) -> tuple[np.ndarray, np.ndarray]:
-        """First bar of each note and the bar after its last, (notes,) each, unrounded."""
-        starts, ends = self._steps(notes) / STEPS_PER_BAR
-        firsts = np.floor(starts).astype(np.int64)
-        return firsts, np.maximum(np.ceil(ends).astype(np.int64), firsts + 1)
+    def steps(self, ticks: np.ndarray) -> np.ndarray:
+        """The nearest step of each tick."""
+        return self._live[np.searchsorted(self._turns, ticks, side="right")]
 
-    def to_seconds(self, step: int) -> float:
-        """When a step begins."""
-        tick = self._origin + round(step * self._ticks_per_step)
-        return float(self._midi.tick_to_time(min(tick, _LAST_TICK)))
+    def to_steps(self, notes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Nearest start and end steps of notes of TICK_NOTE, (notes,) each; a note lasts at least
+        one step."""
+        starts = np.minimum(self.steps(notes["start"]), self._live[-2])
+        following = self._live[np.searchsorted(self._live, starts, side="right")]
+        return starts, np.maximum(self.steps(notes["end"]), following)
 
-    def _steps(self, notes: list[pretty_midi.Note]) -> np.ndarray:
-        """(2, notes) starts and ends in steps, not rounded."""
-        times = [[note.start for note in notes], [note.end for note in notes]]
-        ticks = [[self._midi.time_to_tick(time) for time in row] for row in times]
-        return (np.array(ticks, np.float64) - self._origin) / self._ticks_per_step
+    def to_bars(self, notes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """First bar of each note of TICK_NOTE and the bar after its last, (notes,) each,
+        unrounded."""
+        lines = self.step_ticks[::STEPS_PER_BAR]
+        firsts = np.searchsorted(lines, notes["start"], side="right") - 1
+        ends = np.searchsorted(lines, notes["end"], side="left")
+        firsts = np.clip(firsts, 0, self.bars - 1)
+        return firsts, np.clip(ends, firsts + 1, self.bars)
 
 
-def refined(midi: pretty_midi.PrettyMIDI) -> pretty_midi.PrettyMIDI:
-    """`midi`, or a copy with so many ticks a quarter that every step falls on one, at the same
-    times."""
-    factor = STEPS_PER_QUARTER // gcd(midi.resolution, STEPS_PER_QUARTER)
-    if factor == 1:
-        return midi
-    midi = copy.deepcopy(midi)
-    last = int(midi.time_to_tick(midi.get_end_time())) * factor
-    midi.resolution *= factor
-    midi._tick_scales = [(tick * factor, scale / factor) for tick, scale in midi._tick_scales]
-    midi._update_tick_to_time(min(last, _LAST_TICK))
-    return midi
+def _step_ticks(score: Score, until: int, pickup: int) -> np.ndarray:
+    """See :class:`Grid`."""
+    sections = _sections(score, until, pickup)
+    rows: dict[int, np.ndarray] = {}  # each beat's four steps, by the number of the model's beat
+    place = 0
+    for index, section in enumerate(sections):
+        place = -(-place // BEATS) * BEATS
+        bars = _bars_of(section, score)
+        if index == 0 and len(bars) == 1 < len(sections) and len(bars[0]) < BEATS:
+            rows |= enumerate(bars[0], start=BEATS - len(bars[0]))
+            place = BEATS
+            continue
+        for bar in bars:
+            taken, place = places(beat_groups(len(bar)), place)
+            rows |= zip(taken, bar, strict=True)
+        if place > MAX_BARS * BEATS:
+            raise _too_long(score)
+    beats = -(-place // BEATS) * BEATS
+    ticks = np.full((beats, STEPS_PER_QUARTER), NOT_THERE, np.int64)
+    ticks[list(rows)] = np.stack(list(rows.values()))
+    # What is not there begins, and ends, with what comes next.
+    all_ticks = np.append(ticks, sections[-1].end)
+    return np.minimum.accumulate(all_ticks[::-1])[::-1]
+
+
+def _sections(score: Score, until: int, pickup: int) -> list[_Section]:
+    """The song up to the end of the bar that `until` is in, or ends."""
+    changes = [(int(tick), (int(above), int(below))) for tick, above, below in score.metres]
+    if pickup >= _bar_ticks(changes[0][1], score):
+        raise ValueError(f"pickup must be shorter than the first bar, of {_name(changes[0][1])}")
+    if pickup:
+        metre = [metre for tick, metre in changes if tick <= pickup][-1]
+        changes = [changes[0], (pickup, metre), *(c for c in changes if c[0] > pickup)]
+    changes = [change for change in changes if change[0] < max(until, 1)]
+    sections = [
+        _Section(start, end, metre)
+        for (start, metre), (end, _) in pairwise(changes)
+    ]
+    start, metre = changes[-1]
+    bar = _bar_ticks(metre, score)
+    return [*sections, _Section(start, start + -(-(max(until, 1) - start) // bar) * bar, metre)]
+
+
+def _bars_of(section: _Section, score: Score) -> list[list[np.ndarray]]:
+    """The beats of each bar, each as the ticks of its four steps; what a change of metre cuts off
+    is not there."""
+    bar_ticks = _bar_ticks(section.metre, score)
+    if (section.end - section.start) / bar_ticks > MAX_BARS * BEATS:
+        raise _too_long(score)
+    offsets, since = [], Fraction(0)
+    for beat in bar_beats(*section.metre):
+        steps = COMPOUND if is_dotted(beat) else SIMPLE
+        offsets.append([round((since + beat * step) * score.resolution) for step in steps])
+        since += beat
+    beats = np.array(offsets, np.int64)
+    return [
+        [np.minimum(beat, section.end) for beat in start + beats if beat[0] < section.end]
+        for start in range(section.start, section.end, bar_ticks)
+    ]
+
+
+def _bar_ticks(metre: tuple[int, int], score: Score) -> int:
+    return max(round(sum(bar_beats(*metre)) * score.resolution), 1)
+
+
+def _name(metre: tuple[int, int]) -> str:
+    return f"{metre[0]}/{metre[1]}"
+
+
+def _too_long(score: Score) -> MidiError:
+    return MidiError(f"{score.name}: the song is longer than {MAX_BARS} bars")

@@ -1,0 +1,71 @@
+"""Any metre as the 4/4 that the model knows: which of its beats the song's beats fall on.
+
+Bars of the model have four beats. Of a song's bar
+
+- 4/4 and 2/2 are a bar, 2/4 is half of one;
+- 3/4 takes the first, second and fourth beat: the model's backbeats, on two and four, become the
+  waltz's two and three, and its third beat is left out;
+- compound metres (6/8, 9/8, 12/8, ...) count in dotted beats, two, three or four of them, as
+  above, with the off-beats swung: a dotted beat's eighths are the model's first, second and third
+  sixteenth;
+- longer bars are put together: 5/4 is 3 + 2, 6/4 is 3 + 3, 7/4 is 4 + 3, and 5/8 and 7/8 are
+  quarters with a dotted one at the end.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+BEATS = 4  # of the model's bar
+SIMPLE = (Fraction(0), Fraction(1, 4), Fraction(1, 2), Fraction(3, 4))
+COMPOUND = (Fraction(0), Fraction(1, 3), Fraction(2, 3), Fraction(5, 6))  # a beat's sixteenths
+
+_GROUPS = {5: (3, 2), 6: (3, 3)}
+_PLACES = {1: (0,), 2: (0, 1), 3: (0, 1, 3), 4: (0, 1, 2, 3)}
+
+
+def is_common(numerator: int, denominator: int) -> bool:
+    """Whether a metre's bars are the model's own."""
+    return (numerator, denominator) in ((4, 4), (2, 2))
+
+
+def bar_beats(numerator: int, denominator: int) -> list[Fraction]:
+    """Lengths of a bar's beats, in quarter notes."""
+    unit = Fraction(4, denominator)
+    if unit >= 1:
+        return [Fraction(1)] * int(numerator * unit)
+    if numerator % 3 == 0:
+        return [3 * unit] * (numerator // 3)
+    beats = [Fraction(1)] * int(numerator * unit)
+    rest = numerator * unit - len(beats)
+    if not beats:
+        return [rest]
+    return [*beats[:-1], beats[-1] + rest]
+
+
+def is_dotted(beat: Fraction) -> bool:
+    """Whether a beat of so many quarter notes divides by three."""
+    return beat.numerator % 3 == 0
+
+
+def beat_groups(beats: int) -> list[int]:
+    """How a bar of so many beats is put together, of groups of one to four."""
+    if beats in _GROUPS:
+        return list(_GROUPS[beats])
+    return [BEATS] * (beats // BEATS) + [beats % BEATS] * (beats % BEATS > 0)
+
+
+def places(groups: list[int], next_place: int) -> tuple[list[int], int]:
+    """Beats of the model's that a bar falls on, counted from the first of the bar that
+    `next_place` is in, and the place after them.
+
+    Groups of three and four begin a bar of the model's, pairs a half of one.
+    """
+    taken: list[int] = []
+    place = next_place
+    for group in groups:
+        unit = {1: 1, 2: 2}.get(group, BEATS)
+        place = -(-place // unit) * unit
+        taken += [place + beat for beat in _PLACES[group]]
+        place += BEATS if group == 3 else group
+    return taken, place
