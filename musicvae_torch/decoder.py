@@ -162,18 +162,20 @@ class Decoder(nn.Module):
         """
         _, steps = term_shape(targets[0])
         every = set(range(len(targets)))
-        forced = self._force(z, targets, controls, every, sampling, generator)
+        forced = self._force(self.embed(z), targets, controls, every, sampling, generator)
         logits = [logits for _, _, logits in forced]
         return torch.cat(logits, dim=-1).view(len(z), steps, self.logit_depth)
 
     def losses_of(
-        self, z: Tensor, targets: Sequence[Term], controls: Tensor, parts: Sequence[int]
+        self, embeddings: Tensor, targets: Sequence[Term], controls: Tensor, parts: Sequence[int]
     ) -> Tensor:
         """What :meth:`losses` makes of the logits of :meth:`teacher_force`, for some parts alone;
         only the cores that play one of them run.
 
         Args:
-            z, targets, controls: as for :meth:`teacher_force`.
+            embeddings: (batch, segments, embedding_size), as :meth:`embed` gives them, or of any
+                other number of segments.
+            targets, controls: as for :meth:`teacher_force`.
             parts: indices, in the order that the result is to have.
 
         Returns:
@@ -181,7 +183,7 @@ class Decoder(nn.Module):
         """
         batch, steps = term_shape(targets[0])
         columns: dict[int, Tensor] = {}
-        for core, own, logits in self._force(z, targets, controls, set(parts)):
+        for core, own, logits in self._force(embeddings, targets, controls, set(parts)):
             rows = logits.view(batch, steps, core.head.logit_depth)
             losses = core.head.losses(rows, [targets[part] for part in own])
             columns |= zip(own, losses.unbind(-1), strict=True)
@@ -189,7 +191,7 @@ class Decoder(nn.Module):
 
     def _force(
         self,
-        z: Tensor,
+        embeddings: Tensor,
         targets: Sequence[Term],
         controls: Tensor,
         parts: set[int],
@@ -198,8 +200,8 @@ class Decoder(nn.Module):
     ) -> Iterator[tuple[CoreDecoder, range, Tensor]]:
         """Run the cores that play one of `parts`: each with the parts it plays and its logits
         (batch * segments, segment_steps, logit_depth of its head)."""
-        segment_steps = self.segment_steps or term_shape(targets[0])[1]
-        embeddings = self.embed(z).flatten(0, 1)
+        segment_steps = term_shape(targets[0])[1] // embeddings.shape[1]
+        embeddings = embeddings.flatten(0, 1)
         control_segments = cut(controls, segment_steps)
         assert isinstance(control_segments, Tensor)
         for core, own in self._cores_of(parts):

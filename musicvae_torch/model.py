@@ -117,9 +117,8 @@ class MusicVAE(PretrainedNetwork):
             ValueError: a shape does not fit the config, or there is no such part.
         """
         z, terms, controls = self._forcing(z, targets, controls)
-        if not parts or not set(parts) <= set(range(len(terms))):
-            raise ValueError(f"parts must be some of {list(range(len(terms)))}, not {list(parts)}")
-        return self.decoder.losses_of(z, terms, controls, parts)
+        self._check_parts(parts)
+        return self.decoder.losses_of(self.decoder.embed(z), terms, controls, parts)
 
     def reconstruction_loss(
         self, logits: Tensor, targets: Tensor, lengths: Tensor | None = None
@@ -248,21 +247,54 @@ class MusicVAE(PretrainedNetwork):
         """
         count = len(self.config.output_depths)
         parts = range(count) if parts is None else parts
-        if self.config.output != "categorical" or self.config.control_depth:
-            raise ValueError(f"config {self.config.name!r} cannot perform: only categorical parts")
+        self._check_parts(parts)
+        self._check_performance(embeddings, places)
         if len(temperatures) != count or not all(each >= 0 for each in temperatures):
             raise ValueError(f"temperatures must be {count} numbers from 0, not {temperatures}")
-        if not parts or not set(parts) <= set(range(count)):
-            raise ValueError(f"parts must be some of {list(range(count))}, not {list(parts)}")
-        batch, segments = embeddings.shape[:2]
-        steps = places.shape[1]
-        if places.shape != (batch, steps, count) or not segments or not steps or steps % segments:
-            raise ValueError(
-                f"places of shape {tuple(places.shape)} do not go with embeddings of shape "
-                f"{tuple(embeddings.shape)} and {count} parts"
-            )
         like = self.encoder.mean.weight
         return self.decoder.perform(embeddings.to(like), temperatures, places.to(like), parts)
+
+    @torch.no_grad()
+    def performance_losses(
+        self, embeddings: Tensor, classes: Tensor, parts: Sequence[int]
+    ) -> Tensor:
+        """Negative log-likelihood of what was performed, or might have been, in nats.
+
+        Args:
+            embeddings: as for :meth:`perform`.
+            classes: (batch, steps, parts) int64 of all parts; -1 costs nothing.
+            parts: indices of those wanted.
+
+        Returns:
+            (batch, steps, len(parts))
+
+        Raises:
+            ValueError: as :meth:`perform`.
+        """
+        self._check_parts(parts)
+        self._check_performance(embeddings, classes)
+        terms = self._terms("classes", classes, self.config.output_depth)
+        embeddings = embeddings.to(self.encoder.mean.weight)
+        no_controls = embeddings.new_zeros(*classes.shape[:2], 0)
+        return self.decoder.losses_of(embeddings, terms, no_controls, parts)
+
+    def _check_parts(self, parts: Sequence[int]) -> None:
+        count = len(self.config.output_depths)
+        if not parts or not set(parts) <= set(range(count)):
+            raise ValueError(f"parts must be some of {list(range(count))}, not {list(parts)}")
+
+    def _check_performance(self, embeddings: Tensor, steps: Tensor) -> None:
+        """Whether something of (batch, steps, parts) can be played from embeddings."""
+        if self.config.output != "categorical" or self.config.control_depth:
+            raise ValueError(f"config {self.config.name!r} cannot perform: only categorical parts")
+        batch, segments = embeddings.shape[:2]
+        count = len(self.config.output_depths)
+        length = steps.shape[1]
+        if steps.shape != (batch, length, count) or not segments or not length or length % segments:
+            raise ValueError(
+                f"steps of shape {tuple(steps.shape)} do not go with embeddings of shape "
+                f"{tuple(embeddings.shape)} and {count} parts"
+            )
 
     def sample(
         self,

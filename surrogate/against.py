@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pretty_midi
 from tqdm import tqdm
 
-from musicvae_torch.notes.drums import drum_tokens
-from musicvae_torch.notes.melody import melody_tokens
-from musicvae_torch.notes.midi import MidiError, read_midi
-from musicvae_torch.notes.vocabulary import BASS_PROGRAMS, STEPS_PER_BAR
-from surrogate.fill import sounding_bars
-from surrogate.grid import StepGrid, refined
+from musicvae_torch.notes.midi import MidiError
+from musicvae_torch.notes.score import TICK_NOTE, Score, divisible, read_score
+from musicvae_torch.notes.trio import PARTS
+from surrogate.fill import StepNote, sounding_bars
+from surrogate.hearing import Hearing, hear, part_tokens, roles_of
 from surrogate.metrics import (
     chords_of,
     estimate_key,
@@ -136,15 +132,15 @@ def compare(
     scores: dict[str, list[dict[str, float]]] = {THEIRS: [], OURS: []}
     for path in tqdm(midi_files(folder), unit="file", disable=None if progress else True):
         try:
-            midi = refined(read_midi(path, gather_tempos=True))
-            melody = melody_of(midi, path)
-            ours = accompanist.accompany(melody, options).midi
+            score = divisible(read_score(path))
+            alone = replace(options, melody=melody_of(score), given=("melody",), keep="given")
+            ours = accompanist.accompany(score, alone)
         except MidiError as error:
             skipped.append(str(error))
             continue
-        lead = melody.instruments[0].notes
-        for name, band in ((THEIRS, midi), (OURS, ours)):
-            scores[name].append(score_band(midi, lead, *band_of(band)))
+        song = hear(score, alone)
+        for name, band in ((THEIRS, score), (OURS, ours.score)):
+            scores[name].append(score_band(song, *_band(band)))
         files.append(path.name)
     if not files:
         raise NoSongsError(f"{folder}: nothing to compare with: {'; '.join(skipped)}")
@@ -156,70 +152,35 @@ def compare(
     return Comparison(files, decoded, rows, skipped, options.seed)
 
 
-def band_of(
-    midi: pretty_midi.PrettyMIDI,
-) -> tuple[list[pretty_midi.Note], list[pretty_midi.Note]]:
-    """The notes of all bass tracks, and of all drum tracks."""
-    drums = [track for track in midi.instruments if track.is_drum]
-    basses = [t for t in midi.instruments if not t.is_drum and t.program in BASS_PROGRAMS]
-    bass_notes, drum_notes = (
-        [note for track in tracks for note in track.notes] for tracks in (basses, drums)
-    )
-    return bass_notes, drum_notes
-
-
-def melody_of(midi: pretty_midi.PrettyMIDI, path: Path) -> pretty_midi.PrettyMIDI:
-    """`midi` with its first track that is neither bass nor drums, and no other.
+def melody_of(score: Score) -> int:
+    """Index of the first track that is neither bass nor drums.
 
     Raises:
-        MidiError: there is none with notes, or no bass or no drums beside it.
+        MidiError: there is none, or no bass or no drums beside it.
     """
-    leads = [
-        track
-        for track in midi.instruments
-        if track.notes and not track.is_drum and track.program not in BASS_PROGRAMS
-    ]
-    bass, drums = band_of(midi)
-    for part, found in (("melody", leads), ("bass", bass), ("drums", drums)):
-        if not found:
-            raise MidiError(f"{path}: holds no {part}; wanted a melody with a bass and drums")
-    alone = copy.deepcopy(midi)
-    alone.instruments = [copy.deepcopy(leads[0])]
-    return alone
+    roles = roles_of(score, ())
+    for part, role in (("melody", "other"), ("bass", "bass"), ("drums", "drums")):
+        if role not in roles:
+            raise MidiError(f"{score.name}: holds no {part}; wanted a melody with a bass and drums")
+    return roles.index("other")
 
 
-def score_band(
-    midi: pretty_midi.PrettyMIDI,
-    melody: Sequence[pretty_midi.Note],
-    bass: Sequence[pretty_midi.Note],
-    drums: Sequence[pretty_midi.Note],
-) -> dict[str, float]:
+def score_band(song: Hearing, bass: np.ndarray, drums: np.ndarray) -> dict[str, float]:
     """The columns of one accompaniment, from the melody's first bar to its last.
 
     Args:
-        midi: whose beats the notes are on.
-        melody, bass, drums: notes of each part.
+        song: of which the melody is given.
+        bass, drums: notes of TICK_NOTE, all in the song's ticks.
     """
-    grid = StepGrid(midi, min(note.start for note in melody))
-    firsts, lasts = grid.to_bars(list(melody))
-    first, bars = int(firsts.min()), int(lasts.max() - firsts.min())
-    steps = bars * STEPS_PER_BAR
-    tokens = {}
-    for part, notes in (("melody", melody), ("bass", bass), ("drums", drums)):
-        starts, ends = grid.to_steps(list(notes))
-        starts, ends = starts - first * STEPS_PER_BAR, ends - first * STEPS_PER_BAR
-        pitches = np.array([note.pitch for note in notes], np.int64)
-        if part == "drums":
-            tokens[part] = drum_tokens(starts, pitches, steps)[:, 0]
-        else:
-            tokens[part] = melody_tokens(starts, ends, pitches, steps)
-    plays = np.zeros(bars, bool)  # where the melody does
-    for start, end in zip(firsts - first, lasts - first, strict=True):
-        plays[start:end] = True
-    lead, low, beat = (tokens[part] for part in ("melody", "bass", "drums"))
+    first, bars = song.first_bar, song.bars
+    lead = song.tokens[:, PARTS.index("melody")]
+    low, beat = (
+        part_tokens(part, notes, song.grid, first, bars)
+        for part, notes in (("bass", bass), ("drums", drums))
+    )
     hits = np.flatnonzero(beat).tolist()
     with_drums = sounding_bars([(step, step + 1, 0) for step in hits], bars)
-    with_bass = sounding_bars(_within(grid, bass, first, bars), bars)
+    with_bass = sounding_bars(_within(song, bass), bars)
     values = (
         share_in_key(low, estimate_key(pitch_histogram(lead))),
         share_in_chords(low, chords_of(lead)),
@@ -227,18 +188,26 @@ def score_band(
         notes_per_bar(beat, "drums"),
         groove_consistency(low, "bass"),
         groove_consistency(beat, "drums"),
-        float(with_bass[plays].mean()),
-        float(with_drums[plays].mean()),
+        float(with_bass[song.plays].mean()),
+        float(with_drums[song.plays].mean()),
     )
     return dict(zip(COLUMNS, values, strict=True))
 
 
-def _within(
-    grid: StepGrid, notes: Sequence[pretty_midi.Note], first: int, bars: int
-) -> list[tuple[int, int, int]]:
-    """Notes as (start step, end step, pitch) counted from bar `first`, cut to so many bars."""
+def _band(score: Score) -> tuple[np.ndarray, np.ndarray]:
+    """The notes of all bass tracks, and of all drum tracks, of TICK_NOTE."""
+    tracks = list(zip(score.tracks, roles_of(score, ()), strict=True))
+    bass, drums = (
+        np.concatenate([np.zeros(0, TICK_NOTE), *(t.notes for t, role in tracks if role == part)])
+        for part in ("bass", "drums")
+    )
+    return bass, drums
+
+
+def _within(song: Hearing, notes: np.ndarray) -> list[StepNote]:
+    """Notes as steps from the song's first bar, cut to its bars; pitches do not count."""
     starts, ends = (
-        np.clip(steps - first * STEPS_PER_BAR, 0, bars * STEPS_PER_BAR).tolist()
-        for steps in grid.to_steps(list(notes))
+        np.clip(steps - song.first_step, 0, len(song.tokens)).tolist()
+        for steps in song.grid.to_steps(notes)
     )
     return [(start, end, 0) for start, end in zip(starts, ends, strict=True) if start < end]

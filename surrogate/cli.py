@@ -6,114 +6,365 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from musicvae_torch.cli import run_command
+from surrogate.arguments import bar_ranges, formats, parts, temperature
+
+if TYPE_CHECKING:
+    from surrogate.options import AccompanyOptions
+    from surrogate.result import Accompaniment
+
+MIDI_SUFFIXES = (".mid", ".midi", ".kar")
 
 EXAMPLES = """examples:
-  accompany tune.mid -o band.mid
-  accompany tune.mid -o band.mid --plot band.png --seed 3 --temperature 0.8
-  accompany song.mid --list-tracks
-  accompany song.mid -o band.mid --melody 2
-  accompany tune.mid -o band.mid --musicvae converted --method refine-only
+  accompany tune.mid -o band.mid                       the melody with a band
+  accompany tune.mid -o out --candidates 4             a folder: MIDI, picture, sound, web page
+  accompany song.mid --list-tracks                     which track would be the melody
+  accompany song.mid -o band.mid --melody Flute --keep given
+  accompany song.mid -o band.mid --given melody,drums  a new bass alone
+  accompany tune.mid -o band.mid --chords "C | Am F | G7 | C" --density 1
+  accompany songs -o bands                             a folder of songs
 """
 
 
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="accompany",
-        description="Give a melody a band: reads a MIDI file, keeps its melody note for note at "
+        description="Give a melody a band: reads a MIDI file, keeps what it holds note for note at "
         "its own tempo, and adds a bass and drums.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("midi", type=Path, metavar="MELODY.mid", help="the melody, or a song")
-    parser.add_argument("-o", "--out", type=Path, metavar="OUT.mid", help="the MIDI to write")
+    parser.add_argument("midi", type=Path, metavar="SONG", help="a MIDI file, or a folder of them")
     parser.add_argument(
-        "--plot", type=Path, metavar="FILE", help="also draw a piano roll (.png, .svg, .pdf)"
+        "-o",
+        "--out",
+        type=Path,
+        metavar="OUT",
+        help="a .mid file to write, or a folder for all that --write says",
     )
-    parser.add_argument(
-        "--melody", type=int, metavar="N", help="track that is the melody (default: the likeliest)"
-    )
-    parser.add_argument(
+    _add_what_is_heard(parser)
+    _add_what_is_made(parser)
+    _add_what_is_written(parser)
+    _add_models(parser)
+    return parser
+
+
+def _add_what_is_heard(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what is heard")
+    group.add_argument(
         "--list-tracks", action="store_true", help="show the file's tracks and the guess, and stop"
     )
-    parser.add_argument(
-        "--temperature",
+    group.add_argument(
+        "--melody",
+        metavar="TRACK",
+        help="the melody's track: its index, name or instrument, channel:N (from 1) or program:N "
+        "(from 0) (default: the likeliest)",
+    )
+    group.add_argument(
+        "--given",
+        type=parts,
+        default=("melody",),
+        metavar="PARTS",
+        help="parts to take from the song, of melody,bass,drums; the others are made anew "
+        "(default: melody)",
+    )
+    group.add_argument(
+        "--keep",
+        choices=["others", "given", "all"],
+        default="others",
+        help="tracks that stay: all but those whose part is made anew, the given parts alone, or "
+        "all (default: %(default)s)",
+    )
+    group.add_argument(
+        "--metre",
+        choices=["fit", "refuse"],
+        default="fit",
+        help="the model knows 4/4: fit its bars to 3/4, 6/8 and others, or refuse them "
+        "(default: %(default)s)",
+    )
+    group.add_argument(
+        "--pickup",
         type=float,
-        default=0.6,
+        default=0.0,
+        metavar="QUARTERS",
+        help="length of a pickup that the file begins with, where its metre does not say",
+    )
+
+
+def _add_what_is_made(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what is made")
+    group.add_argument("--seed", type=int, default=0, help="another number, another band")
+    group.add_argument(
+        "--candidates", type=int, default=1, metavar="N", help="bands to make, the best first"
+    )
+    group.add_argument(
+        "--temperature",
+        type=temperature,
+        default=None,
         metavar="T",
-        help="0 plays safe, 1 takes risks (default: %(default)s)",
+        help="0 plays safe, 1 takes risks; one for each part: bass=0.5,drums=0.8",
     )
-    parser.add_argument("--seed", type=int, default=0, help="another number, another band")
-    parser.add_argument(
-        "--musicvae", type=Path, metavar="FOLDER", help="trio checkpoint (default: shipped)"
+    group.add_argument(
+        "--variety",
+        type=float,
+        default=None,
+        metavar="V",
+        help="how far each band's style is from the likeliest; 0: not at all, 1: as real ones",
     )
-    parser.add_argument(
-        "--surrogate", type=Path, metavar="FOLDER", help="its surrogate encoder (default: shipped)"
+    group.add_argument(
+        "--density", type=float, metavar="D", help="more notes (1, 2, ...) or fewer (-1, -2, ...)"
     )
-    parser.add_argument(
+    group.add_argument(
+        "--swing", type=float, metavar="S", help="more swing (1, 2, ...) or straighter (-1, ...)"
+    )
+    group.add_argument(
+        "--dynamics",
+        type=float,
+        default=1.0,
+        metavar="D",
+        help="velocities: 0 all alike, 1 as real bands follow a song, 2 exaggerated (default: 1)",
+    )
+    group.add_argument(
+        "--chords",
+        metavar="CHORDS",
+        help='the harmony, one bar between bars: "C | Am F | G7"; or @FILE (default: the chord '
+        "symbols in the song's file, or what its notes suggest)",
+    )
+    group.add_argument(
+        "--harmony",
+        choices=["strong", "all", "off"],
+        default=None,
+        help="bass notes that are moved into the harmony: on strong beats, all, or none",
+    )
+    group.add_argument(
+        "--skip",
+        type=bar_ranges,
+        default=(),
+        metavar="BARS",
+        help="bars without the band, from 1, as in 1-4,17",
+    )
+    group.add_argument(
+        "--rests",
+        action="store_true",
+        help="let the band rest in bars where the model does (default: it repeats itself there)",
+    )
+
+
+def _add_what_is_written(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what is written")
+    group.add_argument(
+        "--write",
+        type=formats,
+        metavar="FORMATS",
+        help="into a folder, of mid,png,svg,wav,html (default: mid,png,wav,html; for a folder of "
+        "songs: mid)",
+    )
+    group.add_argument(
+        "--plot", type=Path, metavar="FILE", help="also draw a piano roll (.png, .svg, .pdf)"
+    )
+    group.add_argument(
+        "--soundfont", type=Path, metavar="SF2", help="instruments for the sound (.sf2, .sf3)"
+    )
+    group.add_argument(
+        "--resume",
+        action="store_true",
+        help="of a folder of songs, leave out those whose result is there already",
+    )
+
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("the networks")
+    group.add_argument(
         "--method",
         choices=["surrogate", "refine", "refine-only"],
         default="surrogate",
         help="how the latent is found: by the surrogate encoder, by that and then gradient ascent "
-        "until the latent explains the melody better, or by gradient ascent alone, which needs "
-        "no surrogate (default: %(default)s)",
+        "until the latent explains the given parts better, or by gradient ascent alone, which "
+        "needs no surrogate (default: %(default)s)",
     )
-    parser.add_argument(
+    group.add_argument(
+        "--musicvae", type=Path, metavar="FOLDER", help="trio checkpoint (default: shipped)"
+    )
+    group.add_argument(
+        "--surrogate", type=Path, metavar="FOLDER", help="its surrogate encoder (default: shipped)"
+    )
+    group.add_argument(
+        "--groove",
+        type=Path,
+        metavar="FOLDER",
+        help="a GrooVAE checkpoint (groovae_2bar_humanize, ...) to play the drums' hits",
+    )
+    group.add_argument(
         "--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)"
     )
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status: 0, or 2 for what the user can mend."""
     arguments = parser().parse_args(argv)
     if arguments.out is None and not arguments.list_tracks:
-        parser().error("say where the result goes: -o OUT.mid")
+        parser().error("say where the result goes: -o OUT.mid, or -o FOLDER")
     return run_command("accompany", _run, arguments)
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from musicvae_torch.notes.midi import read_midi
-    from surrogate.melody_choice import choose_melody, summarize_tracks
-
-    if arguments.out and arguments.out.is_dir():
-        raise IsADirectoryError(f"{arguments.out}: is a folder; name the file to write")
-    midi = read_midi(arguments.midi, gather_tempos=True)
     if arguments.list_tracks:
-        tracks = summarize_tracks(midi)
-        singable = any(track.score is not None for track in tracks)
-        melody = choose_melody(midi, arguments.melody) if singable else ()
-        for track in tracks:
-            print(f"{track}{'  <- melody' if track.index in melody else ''}")
+        _list_tracks(arguments)
         return
+    if not arguments.midi.exists():
+        raise FileNotFoundError(f"{arguments.midi}: no such file")
+    _check_out(arguments)
+    from surrogate.deliver import check_formats
 
-    from musicvae_torch.files import replacing
-    from surrogate.piano_roll import check_picture, draw_piano_roll
-    from surrogate.pipeline import Accompanist, AccompanyOptions
-
+    options = _options(arguments)
+    many = arguments.midi.is_dir()
+    wanted = arguments.write or (("mid",) if many else None)
+    into_folder = arguments.out.suffix.lower() not in MIDI_SUFFIXES
+    written = check_formats(wanted, arguments.soundfont) if into_folder else ()
     if arguments.plot:
+        from surrogate.present import check_picture
+
         check_picture(arguments.plot)  # before the work, not after it
-    options = AccompanyOptions(
-        arguments.melody, arguments.temperature, arguments.seed, arguments.method
+    if many:
+        _folder(arguments, options, written)
+        return
+    result = _load(arguments).accompany(arguments.midi, options)
+    _report(result)
+    for path in _write(arguments, result, written):
+        print(f"wrote {path}")
+
+
+def _check_out(arguments: argparse.Namespace) -> None:
+    """Whether the result can be put where it is wanted, before the work."""
+    out, many = arguments.out, arguments.midi.is_dir()
+    is_midi = out.suffix.lower() in MIDI_SUFFIXES
+    if is_midi and out.is_dir():
+        raise IsADirectoryError(f"{out}: is a folder; name the file to write")
+    if is_midi and many:
+        raise ValueError(f"{out}: {arguments.midi} is a folder; name a folder for its results")
+    if is_midi and arguments.write:
+        raise ValueError(f"--write {','.join(arguments.write)} wants a folder: -o FOLDER")
+    if not is_midi and out.is_file():
+        raise NotADirectoryError(f"{out}: is a file, and none of MIDI; name a folder or a .mid")
+    if many and arguments.plot:
+        raise ValueError(f"--plot: {arguments.midi} is a folder; use --write png")
+    if out.exists() and not out.is_dir() and out.samefile(arguments.midi):
+        raise ValueError(f"{out}: is the song itself; name another file")
+
+
+def _options(arguments: argparse.Namespace) -> AccompanyOptions:
+    from surrogate.options import AccompanyOptions
+
+    chosen: dict[str, Any] = {
+        name: getattr(arguments, name)
+        for name in (
+            "melody",
+            "given",
+            "keep",
+            "metre",
+            "pickup",
+            "seed",
+            "candidates",
+            "dynamics",
+            "chords",
+            "skip",
+            "method",
+        )
+    }
+    for name in ("temperature", "variety", "harmony"):
+        if getattr(arguments, name) is not None:
+            chosen[name] = getattr(arguments, name)
+    attributes = {
+        name: value
+        for name in ("density", "swing")
+        if (value := getattr(arguments, name)) is not None
+    }
+    return AccompanyOptions(fill=not arguments.rests, attributes=attributes, **chosen)
+
+
+def _load(arguments: argparse.Namespace) -> Any:
+    from surrogate.pipeline import Accompanist
+
+    return Accompanist.from_pretrained(
+        arguments.musicvae,
+        arguments.surrogate,
+        arguments.device,
+        arguments.method,
+        arguments.groove,
     )
-    pair = Accompanist.from_pretrained(
-        arguments.musicvae, arguments.surrogate, arguments.device, arguments.method
-    )
-    result = pair.accompany(midi, options)
-    with replacing(arguments.out) as path:
-        result.midi.write(str(path))
-    for index in result.melody:
-        print(f"melody: {summarize_tracks(midi)[index]}")
-    metres = {(change.numerator, change.denominator) for change in midi.time_signature_changes}
-    for numerator, denominator in sorted(metres - {(4, 4), (2, 2)}):
-        print(f"note: the song has {numerator}/{denominator}, but the band only knows 4/4")
-    *_, bass, drums = (len(track.notes) for track in result.midi.instruments)
-    print(f"{arguments.out}: the melody with {bass} bass and {drums} drum notes")
+
+
+def _list_tracks(arguments: argparse.Namespace) -> None:
+    from musicvae_torch.notes.midi import MidiError
+    from musicvae_torch.notes.score import read_score
+    from surrogate.melody_choice import choose_melody, tracks_table
+
+    score = read_score(arguments.midi)
+    try:
+        choice = choose_melody(score, arguments.melody)
+    except MidiError:
+        if arguments.melody is not None:
+            raise
+        choice = None
+    print(tracks_table(score, choice))
+
+
+def _write(
+    arguments: argparse.Namespace, result: Accompaniment, written: Sequence[str]
+) -> list[Path]:
+    from surrogate.deliver import deliver
+
+    if arguments.out.suffix.lower() not in MIDI_SUFFIXES:
+        paths = deliver(result, arguments.out, arguments.midi.stem, written, arguments.soundfont)
+    else:
+        paths = []
+        for number, candidate in enumerate(result.candidates, start=1):
+            name = arguments.out.name
+            if number > 1:
+                name = f"{arguments.out.stem}_{number}{arguments.out.suffix}"
+            paths.append(arguments.out.with_name(name))
+            candidate.write(paths[-1])
     if arguments.plot:
-        tracks_of_melody = range(len(result.melody))
-        draw_piano_roll(result.midi, arguments.plot, arguments.midi.stem, tracks_of_melody)
-        print(f"{arguments.plot}: piano roll")
+        from surrogate.present import draw_view
+
+        draw_view(result.view(title=arguments.midi.stem), arguments.plot)
+        paths.append(arguments.plot)
+    return paths
+
+
+def _report(result: Accompaniment) -> None:
+    """What was heard, what became of the tracks, and what was made."""
+    if result.melody is not None and "melody" in result.options.given:
+        print(f"melody: {result.melody.how}")
+    for track in result.replaced:
+        print(f"made anew in place of {track}")
+    for line in result.notes:
+        print(f"note: {line}")
+    for number, candidate in enumerate(result.candidates, start=1):
+        counts = ", ".join(f"{len(track.notes)} {track.name} notes" for track in candidate.tracks)
+        which = f"band {number}: " if len(result.candidates) > 1 else ""
+        print(f"{which}{counts or 'nothing'}; {candidate.nats_per_step:.2f} nats a step")
+
+
+def _folder(
+    arguments: argparse.Namespace, options: AccompanyOptions, written: Sequence[str]
+) -> None:
+    from surrogate.many import accompany_folder
+
+    summary = accompany_folder(
+        _load(arguments),
+        arguments.midi,
+        arguments.out,
+        options,
+        written,
+        arguments.soundfont,
+        arguments.resume,
+    )
+    print(summary)
+    if not summary.made and not summary.left:
+        raise ValueError(f"{arguments.midi}: none of its files could be accompanied")
 
 
 if __name__ == "__main__":

@@ -28,13 +28,19 @@ def sounding_bars(notes: list[StepNote], bars: int) -> np.ndarray:
     return sounding
 
 
+def let_go(notes: list[StepNote]) -> list[StepNote]:
+    """End each note with the bar after its own, at the latest: a model that falls silent leaves
+    its last note sounding, which is no playing."""
+    return [
+        (start, min(end, (start // STEPS_PER_BAR + 2) * STEPS_PER_BAR), pitch)
+        for start, end, pitch in notes
+    ]
+
+
 def fill_silent_bars(
     notes: list[StepNote], wanted: np.ndarray, plain: list[StepNote]
 ) -> list[StepNote]:
     """Repeat the nearest played bar, preferably an earlier one, in every wanted bar that is silent.
-
-    A note holds to the end of the bar after its own at the longest: a model that falls silent
-    leaves its last note sounding, which is no playing.
 
     Args:
         notes: of one part, all within the bars.
@@ -44,10 +50,6 @@ def fill_silent_bars(
     Returns:
         The notes with those filled in, in order.
     """
-    notes = [
-        (start, min(end, (start // STEPS_PER_BAR + 2) * STEPS_PER_BAR), pitch)
-        for start, end, pitch in notes
-    ]
     sounding = sounding_bars(notes, len(wanted))
     played = np.flatnonzero(sounding)
     filled = list(notes)

@@ -122,10 +122,7 @@ def _sections(score: Score, until: int, pickup: int) -> list[_Section]:
         metre = [metre for tick, metre in changes if tick <= pickup][-1]
         changes = [changes[0], (pickup, metre), *(c for c in changes if c[0] > pickup)]
     changes = [change for change in changes if change[0] < max(until, 1)]
-    sections = [
-        _Section(start, end, metre)
-        for (start, metre), (end, _) in pairwise(changes)
-    ]
+    sections = [_Section(start, end, metre) for (start, metre), (end, _) in pairwise(changes)]
     start, metre = changes[-1]
     bar = _bar_ticks(metre, score)
     return [*sections, _Section(start, start + -(-(max(until, 1) - start) // bar) * bar, metre)]

@@ -1,13 +1,15 @@
-"""The accompaniment pipeline: a melody in, the same melody with bass and drums out.
+"""The accompaniment pipeline: given parts in, the same parts with the missing ones out.
 
-MIDI → melody's tracks → steps of the song's own beats → windows → surrogate, refinement or both
-     → latents → decoder → bass and drums → notes on the song's beats, beside the untouched melody
+MIDI → score → given parts on the song's own beats → overlapping windows → surrogate, refinement
+     or both → latents → one embedding a bar → decoder → new parts → the song's own file
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import pretty_midi
@@ -16,82 +18,48 @@ from torch import Tensor
 
 from musicvae_torch.devices import pick_device
 from musicvae_torch.model import MusicVAE
-from musicvae_torch.notes.melody import melody_tokens
-from musicvae_torch.notes.midi import MidiError, read_midi
-from musicvae_torch.notes.trio import DEPTHS, PARTS, part_notes, to_tokens
-from musicvae_torch.notes.vocabulary import (
-    MAX_PITCH,
-    MIN_PITCH,
-    NO_EVENT,
-    NOTE_OFF,
-    STEPS_PER_BAR,
-)
+from musicvae_torch.notes.midi import MidiError
+from musicvae_torch.notes.score import Score, divisible, read_score
+from musicvae_torch.notes.trio import DEPTHS, PARTS, part_notes
+from musicvae_torch.notes.vocabulary import NO_EVENT, NOTE_OFF, STEPS_PER_BAR
 from musicvae_torch.pretrained import CheckpointError, shipped_checkpoint
-from surrogate.fill import PLAIN_DRUMS, StepNote, fill_silent_bars, plain_bass
-from surrogate.grid import StepGrid, refined
-from surrogate.melody_choice import choose_melody
-from surrogate.model import Surrogate, load_surrogate, part_depths
-from surrogate.refine import refine, refine_prediction
-from surrogate.stitch import stitch
+from surrogate.arrange import arrange, kept_tracks
+from surrogate.candidates import chance, rank, style
+from surrogate.hearing import Hearing, hear
+from surrogate.model import Surrogate, SurrogateEncoder, load_surrogate, part_depths
+from surrogate.options import AccompanyOptions
+from surrogate.refine import hide, refine, refine_prediction
+from surrogate.result import Accompaniment, Candidate
+from surrogate.windows import crossfade, cut_window, window_starts
 
 DEFAULT_MUSICVAE = "trio_16bar_small"
 DEFAULT_SURROGATE = "trio_16bar_small_surrogate"
 DEFAULT_BASELINE = "trio_16bar_small_point"  # of accompany-music-vae's kind, to compare with
-MAX_BARS = 2048  # an hour and more; longer songs are broken files
-BATCH = 32  # windows decoded at a time
-METHODS = ("surrogate", "refine", "refine-only")  # ways to a latent
-GIVEN = ("melody",)
+BATCH = 64  # windows encoded, and bands decoded, at a time
+SONGS = 16  # read before anything is decoded, where there are many
+
+Midi: TypeAlias = str | Path | pretty_midi.PrettyMIDI | Score
 
 
-@dataclass(frozen=True)
-class AccompanyOptions:
-    """What a user may choose.
-
-    Attributes:
-        melody: index of the melody's track; None: the likeliest.
-        temperature: of the decoder; 0 always takes the likeliest token, 1 samples freely.
-        seed: of the sampling; the same seed gives the same accompaniment.
-        method: how the latent is found, one of METHODS: "surrogate" takes the surrogate's, "refine"
-            refines that until it explains the melody better, "refine-only" refines from zero,
-            which needs no surrogate.
-    """
-
-    melody: int | None = None
-    temperature: float = 0.6
-    seed: int = 0
-    method: str = METHODS[0]
-
-
-@dataclass(frozen=True)
-class Accompaniment:
-    """What became of a song.
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """A song between its latents and its bands.
 
     Attributes:
-        midi: the melody's tracks as they were, then a bass and a drum track.
-        melody: indices of the melody's tracks in the input (several, where its program changes).
-        latents: (windows, z_size), the latent of each window in which the melody plays.
+        hearing: what was heard of it.
+        starts: (windows,) segments at which they begin.
+        mean: (windows, z_size), the likeliest latents.
+        embeddings: (candidates, segments, size) for the decoder.
+        likeliest: (1, segments, size), of the mean.
+        covered: (segments,) bool, where a window has an embedding.
     """
 
-    midi: pretty_midi.PrettyMIDI
-    melody: tuple[int, ...]
-    latents: np.ndarray
-
-
-@dataclass(frozen=True)
-class _Melody:
-    """A melody on the grid, from its first bar to its last.
-
-    Attributes:
-        tokens: (steps,) classes as the networks know them.
-        plays: (bars,) bool, where a note of the file sounds, whether or not it is in `tokens`.
-        pitches: (notes,) MIDI pitches.
-        first_step: of the song's grid, where the first bar begins.
-    """
-
-    tokens: np.ndarray
-    plays: np.ndarray
-    pitches: np.ndarray
-    first_step: int
+    hearing: Hearing
+    starts: list[int]
+    mean: Tensor
+    embeddings: Tensor
+    likeliest: Tensor
+    covered: np.ndarray
 
 
 class Accompanist:
@@ -118,7 +86,7 @@ class Accompanist:
         musicvae: str | Path | None = None,
         surrogate: str | Path | None = None,
         device: str = "auto",
-        method: str = METHODS[0],
+        method: str = "surrogate",
     ) -> Accompanist:
         """Load a pair of checkpoint folders; None stands for those that ship with the package.
         For the method "refine-only" no surrogate is loaded.
@@ -127,7 +95,7 @@ class Accompanist:
             CheckpointError: a folder cannot be read, or the two do not belong together.
             ValueError: there is no such device or method.
         """
-        _check_method(method)
+        AccompanyOptions(method=method)
         place = pick_device(device)
         trio = MusicVAE.from_pretrained(musicvae or shipped_checkpoint(DEFAULT_MUSICVAE), place)
         if method == "refine-only":
@@ -138,105 +106,264 @@ class Accompanist:
         home = surrogate or shipped_checkpoint(DEFAULT_SURROGATE)
         return cls(trio, load_surrogate(home, place))
 
-    def accompany(
-        self, midi: str | Path | pretty_midi.PrettyMIDI, options: AccompanyOptions | None = None
-    ) -> Accompaniment:
-        """Add bass and drums to a melody.
+    def accompany(self, midi: Midi, options: AccompanyOptions | None = None) -> Accompaniment:
+        """Make the missing parts of a song.
+
+        Args:
+            midi: a path, or MIDI in memory (which stays as it is).
+            options: see :class:`AccompanyOptions`.
 
         Raises:
-            MidiError: the file cannot be read, has no melody, or is longer than MAX_BARS.
-            ValueError: an option is out of range.
+            MidiError: the file cannot be read, lacks a given part, or is too long.
+            ValueError: an option does not go with this model or this song.
+        """
+        (result,) = self.accompany_many([midi], options)
+        if isinstance(result, MidiError):
+            raise result
+        return result
+
+    def accompany_many(
+        self, songs: Iterable[Midi], options: AccompanyOptions | None = None
+    ) -> Iterator[Accompaniment | MidiError]:
+        """Make the missing parts of many songs, several at a time.
+
+        Args:
+            songs: as for :meth:`accompany`.
+            options: for all of them.
+
+        Yields:
+            For each song, in order, what became of it, or why nothing did.
+
+        Raises:
+            ValueError: an option does not go with this model.
         """
         options = options or AccompanyOptions()
-        _check_method(options.method)
-        if self.surrogate is None and options.method != "refine-only":
+        self._check(options)
+        batch: list[Hearing | MidiError] = []
+        for song in songs:
+            try:
+                score = song if isinstance(song, Score) else read_score(song)
+                batch.append(hear(divisible(score), options))
+            except MidiError as error:
+                batch.append(error)
+            if len(batch) == SONGS:
+                yield from self._play(batch, options)
+                batch = []
+        yield from self._play(batch, options)
+
+    def _check(self, options: AccompanyOptions) -> None:
+        if options.method == "refine-only":
+            return
+        if self.surrogate is None:
             raise ValueError(
                 f"method {options.method!r} needs a surrogate encoder; without one there is "
                 "refine-only"
             )
-        if not isinstance(midi, pretty_midi.PrettyMIDI):
-            midi = read_midi(midi, gather_tempos=True)
-        midi = refined(midi)
-        tracks = choose_melody(midi, options.melody)
-        notes = [note for index in tracks for note in midi.instruments[index].notes]
-        grid = StepGrid(midi, min(note.start for note in notes))
-        melody = _on_grid(notes, grid)
-        latents, tokens = self._play(melody, options)
-        _, bass, drums = part_notes(tokens)
-        band = [
-            _later(fill_silent_bars(part, melody.plays, plain), melody.first_step)
-            for part, plain in ((bass, plain_bass(melody.pitches)), (drums, PLAIN_DRUMS))
-        ]
-        return Accompaniment(stitch(midi, tracks, grid, *band), tracks, latents)
+        if not set(options.given) <= set(self.surrogate.hears):
+            raise ValueError(
+                f"given are {', '.join(options.given)}, but the surrogate only hears "
+                f"{', '.join(self.surrogate.hears)}; without it there is --method refine-only"
+            )
 
     @torch.no_grad()
-    def _play(self, melody: _Melody, options: AccompanyOptions) -> tuple[np.ndarray, np.ndarray]:
-        """Latents (windows, z_size) and trio tokens (steps, 3), silent where the melody rests
-        for a whole window."""
-        device, size = self.musicvae.device, self.musicvae.config.max_seq_len
-        steps = len(melody.tokens)
-        playing = np.repeat(melody.plays, STEPS_PER_BAR)
-        starts = [s for s in _window_starts(steps, size) if playing[s : s + size].any()]
-        generator = torch.Generator(device).manual_seed(options.seed)
-        tokens = np.zeros((steps, len(PARTS)), np.int16)
-        latents = []
-        # Back to front: where the last window overlaps the one before, the earlier one stays.
-        starts.reverse()
-        for first in range(0, len(starts), BATCH):
-            batch = starts[first : first + BATCH]
-            windows = np.stack([_pad(melody.tokens[start : start + size], size) for start in batch])
-            heard = torch.zeros(*windows.shape, len(PARTS), dtype=torch.int64)
-            heard[..., PARTS.index("melody")] = torch.from_numpy(windows.astype(np.int64))
-            z = self._find_latents(heard.to(device), options.method)
-            samples = self.musicvae.decode(z, None, options.temperature, generator=generator)
-            for start, window in zip(batch, to_tokens(samples.cpu().numpy()), strict=True):
-                tokens[start : start + size] = window[: steps - start]
-            latents.append(z.cpu().numpy())
-        return np.concatenate(latents)[::-1], tokens
+    def _play(
+        self, songs: Sequence[Hearing | MidiError], options: AccompanyOptions
+    ) -> Iterator[Accompaniment | MidiError]:
+        heard = [song for song in songs if isinstance(song, Hearing)]
+        played = iter(self._bands(self._plans(heard, options), options))
+        for song in songs:
+            if isinstance(song, MidiError):
+                yield song
+                continue
+            plan, tokens = next(played)
+            try:
+                yield self._result(plan, tokens, options)
+            except MidiError as error:
+                yield error
 
-    def _find_latents(self, tokens: Tensor, method: str) -> Tensor:
-        """(windows, z_size) for windows (windows, steps, parts) whose melody counts."""
-        if method == "refine-only" or self.surrogate is None:
-            return refine(self.musicvae, tokens, GIVEN).z
-        if method == "surrogate":
-            return self.surrogate.posterior_mean(tokens, GIVEN)
-        return refine_prediction(self.musicvae, self.surrogate, tokens, GIVEN).z
+    def _plans(self, songs: Sequence[Hearing], options: AccompanyOptions) -> list[_Plan]:
+        """The latents of all windows of some songs, found together, and what becomes of them."""
+        size = self.musicvae.config.max_seq_len
+        starts = [self._window_starts(song) for song in songs]
+        windows = [
+            cut_window(song.tokens, start * self._segment_steps, size)
+            for song, own in zip(songs, starts, strict=True)
+            for start in own
+        ]
+        if not windows:
+            return []
+        means, stddevs = self._find_latents(np.stack(windows), options)
+        counts = [len(own) for own in starts]
+        return [
+            self._plan(*song, options)
+            for song in zip(songs, starts, means.split(counts), stddevs.split(counts), strict=True)
+        ]
+
+    def _window_starts(self, song: Hearing) -> list[int]:
+        """Segments at which windows begin; those in which nothing is given are left out."""
+        segments = self.musicvae.decoder.segments
+        starts = window_starts(self._segments(song), segments, max(segments // 2, 1))
+        plays = np.repeat(song.plays, STEPS_PER_BAR)
+        size = self._segment_steps
+        return [s for s in starts if plays[s * size : (s + segments) * size].any()]
+
+    def _segments(self, song: Hearing) -> int:
+        return -(-len(song.tokens) // self._segment_steps)
+
+    @property
+    def _segment_steps(self) -> int:
+        """Steps that have an embedding in common: a bar of a hierarchical decoder, a window of a
+        flat one."""
+        return self.musicvae.config.max_seq_len // self.musicvae.decoder.segments
+
+    def _find_latents(
+        self, windows: np.ndarray, options: AccompanyOptions
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation, (windows, z_size) each, of the latents of windows
+        (windows, steps, parts) of which the given parts count; refined latents have none."""
+        found = []
+        for batch in torch.from_numpy(windows).split(BATCH):
+            tokens = hide(batch, options.given, by=0).to(self.musicvae.device)
+            if options.method == "refine-only" or self.surrogate is None:
+                mean = refine(self.musicvae, tokens, options.given).z
+            elif options.method == "refine":
+                mean = refine_prediction(self.musicvae, self.surrogate, tokens, options.given).z
+            elif isinstance(self.surrogate, SurrogateEncoder):
+                posterior = self.surrogate.posterior(tokens, options.given)
+                found.append((posterior.mean, posterior.stddev))
+                continue
+            else:
+                mean = self.surrogate.posterior_mean(tokens, options.given)
+            found.append((mean, torch.zeros_like(mean)))
+        means, stddevs = zip(*found, strict=True)
+        return torch.cat(means), torch.cat(stddevs)
+
+    def _plan(
+        self,
+        song: Hearing,
+        starts: list[int],
+        mean: Tensor,
+        stddev: Tensor,
+        options: AccompanyOptions,
+    ) -> _Plan:
+        styles = np.stack(
+            [style(options.seed, n, mean.shape[1]) for n in range(options.candidates)]
+        )
+        deviation = options.variety * torch.from_numpy(styles).to(mean)[:, None] * stddev
+        z = torch.cat([mean[None], mean + deviation])  # (1 + candidates, windows, z_size)
+        embeddings = self.musicvae.embed(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+        faded = [crossfade(window, starts, self._segments(song)) for window in embeddings]
+        rows = torch.stack([row for row, _ in faded])
+        covered = faded[0][1].cpu().numpy()
+        return _Plan(song, starts, mean, rows[1:], rows[:1], covered)
+
+    def _bands(
+        self, plans: Sequence[_Plan], options: AccompanyOptions
+    ) -> Iterator[tuple[_Plan, np.ndarray]]:
+        """Each song with the tokens (candidates, steps, parts) that are played for it."""
+        made = [PARTS.index(part) for part in options.made]
+        per_batch = max(BATCH // options.candidates, 1)
+        for first in range(0, len(plans), per_batch):
+            batch = plans[first : first + per_batch]
+            # Songs are as long as the longest of their batch: what is past the end does not count.
+            longest = max(plan.embeddings.shape[1] for plan in batch)
+            steps = longest * self._segment_steps
+            embeddings = torch.cat([_lengthen(plan.embeddings, longest) for plan in batch])
+            places = np.stack([chance(options.seed, n, steps) for n in range(options.candidates)])
+            played = self.musicvae.perform(
+                embeddings,
+                options.temperatures,
+                torch.from_numpy(np.concatenate([places] * len(batch))).to(embeddings.device),
+                made,
+            )
+            bands = played.cpu().numpy().reshape(len(batch), options.candidates, steps, len(made))
+            for plan, band in zip(batch, bands, strict=True):
+                tokens = np.repeat(plan.hearing.tokens[None], options.candidates, axis=0)
+                tokens[..., made] = band[:, : tokens.shape[1]]
+                yield plan, tokens
+
+    def _result(self, plan: _Plan, tokens: np.ndarray, options: AccompanyOptions) -> Accompaniment:
+        song = plan.hearing
+        likelihoods = self._log_likelihoods(plan, tokens, options)
+        order = rank(likelihoods.sum(-1), tokens)
+        _silence(tokens, np.repeat(~plan.covered, self._segment_steps)[: tokens.shape[1]], options)
+        kept = kept_tracks(song, options)
+        candidates = []
+        for number in order:
+            score, new = arrange(song, part_notes(tokens[number]), kept, options, number)
+            candidates.append(Candidate(number, score, new, tokens[number], likelihoods[number]))
+        starts = np.array(plan.starts) * self._segment_steps // STEPS_PER_BAR
+        return Accompaniment(
+            song.score,
+            song.melody,
+            song.roles,
+            kept,
+            tuple(candidates),
+            plan.mean.cpu().numpy(),
+            starts,
+            options,
+        )
+
+    def _log_likelihoods(
+        self, plan: _Plan, tokens: np.ndarray, options: AccompanyOptions
+    ) -> np.ndarray:
+        """(candidates, bars) of the made parts, in nats, under the likeliest latents."""
+        made = [PARTS.index(part) for part in options.made]
+        length = plan.likeliest.shape[1] * self._segment_steps
+        unplayed = length - tokens.shape[1]
+        classes = np.pad(tokens, ((0, 0), (0, unplayed), (0, 0)), constant_values=-1)
+        losses = self.musicvae.performance_losses(
+            plan.likeliest.expand(len(tokens), -1, -1),
+            torch.from_numpy(classes).to(plan.likeliest.device),
+            made,
+        )
+        nats = -losses.sum(-1)[:, : tokens.shape[1]].unflatten(1, (-1, STEPS_PER_BAR)).sum(-1)
+        heard = np.repeat(plan.covered, self._segment_steps)[: tokens.shape[1]]
+        return nats.cpu().numpy() * heard[::STEPS_PER_BAR]
 
 
 def accompany(
-    midi: str | Path | pretty_midi.PrettyMIDI,
+    midi: Midi,
     *,
-    melody: int | None = None,
-    temperature: float = 0.6,
-    seed: int = 0,
     musicvae: str | Path | None = None,
     surrogate: str | Path | None = None,
     device: str = "auto",
-    method: str = METHODS[0],
+    **options: Any,
 ) -> pretty_midi.PrettyMIDI:
-    """Add bass and drums to a melody, in one call.
+    """Give a melody a band, in one call.
 
     Args:
         midi: a path, or MIDI in memory (which stays as it is).
-        melody, temperature, seed, method: see :class:`AccompanyOptions`.
         musicvae, surrogate: checkpoint folders; None: the pair that ships with the package.
         device: of the networks; "auto" is CUDA where there is one.
+        options: the fields of :class:`AccompanyOptions`, such as seed=3 or melody="Flute".
 
     Returns:
-        The melody's own notes at its own tempo, with a bass (program 33) and a drum track.
+        The song with its new parts. (``Accompanist.accompany`` gives more, and a file that keeps
+        markers and text, for which pretty_midi has no place.)
 
     Raises:
-        MidiError: the file cannot be read, has no melody, or is longer than MAX_BARS.
+        MidiError: the file cannot be read, lacks a given part, or is too long.
         CheckpointError: a checkpoint cannot be read, or the two do not belong together.
-        ValueError: an option is out of range.
+        ValueError, TypeError: an option is out of range, or unknown.
     """
-    pair = Accompanist.from_pretrained(musicvae, surrogate, device, method)
-    return pair.accompany(midi, AccompanyOptions(melody, temperature, seed, method)).midi
+    chosen = AccompanyOptions(**options)
+    pair = Accompanist.from_pretrained(musicvae, surrogate, device, chosen.method)
+    return pair.accompany(midi, chosen).midi
 
 
-def _check_method(method: str) -> None:
-    if method not in METHODS:
-        raise ValueError(f"unknown method {method!r}; choose one of: {', '.join(METHODS)}")
+def _silence(tokens: np.ndarray, silent: np.ndarray, options: AccompanyOptions) -> None:
+    """Let the made parts of tokens (candidates, steps, parts) rest at silent steps (steps,)."""
+    begins = silent & ~np.append(False, silent[:-1])
+    for part in options.made:
+        tokens[:, silent, PARTS.index(part)] = NO_EVENT
+        if part != "drums":
+            tokens[:, begins, PARTS.index(part)] = NOTE_OFF
+
+
+def _lengthen(embeddings: Tensor, length: int) -> Tensor:
+    """(candidates, segments, size) → (candidates, length, size), with zeros at the end."""
+    return torch.nn.functional.pad(embeddings, (0, 0, 0, length - embeddings.shape[1]))
 
 
 def _check_trio(musicvae: MusicVAE) -> None:
@@ -272,41 +399,3 @@ def _check_pair(musicvae: MusicVAE, surrogate: Surrogate) -> None:
             f"the surrogate predicts {heard.z_size} latent dimensions of "
             f"{heard.max_seq_len} steps, the MusicVAE wants {vae.z_size} of {vae.max_seq_len}"
         )
-
-
-def _on_grid(notes: list[pretty_midi.Note], grid: StepGrid) -> _Melody:
-    first_bars, last_bars = grid.to_bars(notes)
-    first = int(first_bars.min())
-    bars = int(last_bars.max()) - first
-    if bars > MAX_BARS:
-        raise MidiError(f"the melody lasts {bars} bars; the longest possible is {MAX_BARS}")
-    plays = np.zeros(bars, bool)
-    for start, end in zip(first_bars - first, last_bars - first, strict=True):
-        plays[start:end] = True
-    starts, ends = (steps - first * STEPS_PER_BAR for steps in grid.to_steps(notes))
-    pitches = np.array([note.pitch for note in notes])
-    tokens = melody_tokens(starts, ends, pitches, bars * STEPS_PER_BAR)
-    modelled = pitches[(pitches >= MIN_PITCH) & (pitches <= MAX_PITCH)]
-    return _Melody(tokens, plays, modelled, first * STEPS_PER_BAR)
-
-
-def _later(notes: list[StepNote], steps: int) -> list[StepNote]:
-    return [(start + steps, end + steps, pitch) for start, end, pitch in notes]
-
-
-def _window_starts(steps: int, size: int) -> list[int]:
-    """First steps of windows that cover a melody; the last one ends with it."""
-    starts = list(range(0, max(steps - size, 0) + 1, size))
-    if steps > size and steps % size:
-        starts.append(steps - size)
-    return starts
-
-
-def _pad(window: np.ndarray, size: int) -> np.ndarray:
-    """Rests up to the window's size; a note held to the melody's end ends there."""
-    if len(window) == size:
-        return window
-    padded = np.full(size, NO_EVENT, window.dtype)
-    padded[: len(window)] = window
-    padded[len(window)] = NOTE_OFF
-    return padded

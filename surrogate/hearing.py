@@ -1,0 +1,150 @@
+"""What the networks hear of a song: its given parts as tokens on the model's grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from musicvae_torch.notes.drums import drum_tokens
+from musicvae_torch.notes.melody import melody_tokens
+from musicvae_torch.notes.midi import MidiError
+from musicvae_torch.notes.score import Score, Track
+from musicvae_torch.notes.trio import PARTS
+from musicvae_torch.notes.vocabulary import (
+    BASS_PROGRAMS,
+    MAX_PITCH,
+    MIN_PITCH,
+    STEPS_PER_BAR,
+)
+from surrogate.grid import Grid
+from surrogate.melody_choice import Melody, choose_melody
+from surrogate.metre import is_common
+from surrogate.options import AccompanyOptions
+
+
+@dataclass(frozen=True, eq=False)
+class Hearing:
+    """A song as the networks hear it, from the first bar of the given parts to their last.
+
+    Attributes:
+        score: the song, in ticks that sixteenths fall on.
+        melody: its melody; None: it has none, and none is given.
+        roles: of each track of the score, one of PARTS or "other".
+        grid: of the whole song, up to the end of the given parts.
+        first_bar: of the grid, where the given parts begin.
+        tokens: (bars * 16, 3) int64 classes; parts that are not given rest.
+        plays: (bars,) bool, where a given note sounds, whether or not it is in `tokens`.
+        pitches: MIDI pitches of the given melody and bass notes that the model knows.
+        start: tick of the first given note.
+        end: tick at which the last one ends.
+    """
+
+    score: Score
+    melody: Melody | None
+    roles: tuple[str, ...]
+    grid: Grid
+    first_bar: int
+    tokens: np.ndarray
+    plays: np.ndarray
+    pitches: np.ndarray
+    start: int
+    end: int
+
+    @property
+    def bars(self) -> int:
+        """Of the given parts, in the model's bars."""
+        return len(self.plays)
+
+    @property
+    def first_step(self) -> int:
+        """Of the grid, where `tokens` begin."""
+        return self.first_bar * STEPS_PER_BAR
+
+
+def hear(score: Score, options: AccompanyOptions) -> Hearing:
+    """Find the given parts of a song, and lay them on the model's grid.
+
+    Args:
+        score: in ticks that sixteenths fall on.
+        options: melody, given, metre and pickup count.
+
+    Raises:
+        MidiError: the song lacks a given part, is too long, or is in a metre to refuse.
+        ValueError: the pickup is longer than a bar.
+    """
+    melody = _find_melody(score, options)
+    roles = roles_of(score, () if melody is None else melody.tracks)
+    notes = {part: _given_notes(part, score, melody, roles) for part in options.given}
+    everything = np.concatenate(list(notes.values()))
+    start, end = int(everything["start"].min()), int(everything["end"].max())
+    if options.metre == "refuse":
+        _refuse_metres(score, end)
+    grid = Grid(score, end, options.pickup)
+    firsts, lasts = grid.to_bars(everything)
+    first, bars = int(firsts.min()), int(lasts.max() - firsts.min())
+    plays = np.zeros(bars, bool)
+    for begin, after in zip(firsts - first, lasts - first, strict=True):
+        plays[begin:after] = True
+    tokens = np.zeros((bars * STEPS_PER_BAR, len(PARTS)), np.int64)
+    for part, own in notes.items():
+        tokens[:, PARTS.index(part)] = part_tokens(part, own, grid, first, bars)
+    pitched = [own["pitch"] for part, own in notes.items() if part != "drums"]
+    pitches = np.concatenate(pitched) if pitched else np.zeros(0, np.int16)
+    known = pitches[(pitches >= MIN_PITCH) & (pitches <= MAX_PITCH)]
+    return Hearing(score, melody, roles, grid, first, tokens, plays, known, start, end)
+
+
+def roles_of(score: Score, melody: tuple[int, ...]) -> tuple[str, ...]:
+    """What each track of `score` plays: melody, bass, drums or other."""
+    return tuple("melody" if track.index in melody else _role(track) for track in score.tracks)
+
+
+def _role(track: Track) -> str:
+    if track.is_drum:
+        return "drums"
+    return "bass" if track.program in BASS_PROGRAMS else "other"
+
+
+def _find_melody(score: Score, options: AccompanyOptions) -> Melody | None:
+    """The melody; where it is not given, one that is sure to be named is enough."""
+    if "melody" in options.given or options.melody is not None:
+        return choose_melody(score, options.melody)
+    try:
+        return choose_melody(score)
+    except MidiError:
+        return None
+
+
+def _given_notes(
+    part: str, score: Score, melody: Melody | None, roles: tuple[str, ...]
+) -> np.ndarray:
+    """A part's notes, of TICK_NOTE, all of them: of a melody, those too that are not heard."""
+    if part == "melody":
+        assert melody is not None
+        return melody.notes
+    own = [track.notes for track, role in zip(score.tracks, roles, strict=True) if role == part]
+    if not own:
+        wanted = "on channel 10" if part == "drums" else "of the programs 32 to 39"
+        raise MidiError(
+            f"{score.name}: {part} are given, but no track is {wanted}; see --list-tracks"
+        )
+    return np.sort(np.concatenate(own), order=("start", "pitch"))
+
+
+def part_tokens(part: str, notes: np.ndarray, grid: Grid, first_bar: int, bars: int) -> np.ndarray:
+    """(bars * 16,) classes of one part's notes, of TICK_NOTE, from a bar of the grid on."""
+    starts, ends = (steps - first_bar * STEPS_PER_BAR for steps in grid.to_steps(notes))
+    steps = bars * STEPS_PER_BAR
+    if part == "drums":
+        return drum_tokens(starts, notes["pitch"], steps)[:, 0]
+    return melody_tokens(starts, ends, notes["pitch"], steps)
+
+
+def _refuse_metres(score: Score, end: int) -> None:
+    for tick, above, below in score.metres.tolist():
+        if tick < end and not is_common(above, below):
+            raise MidiError(
+                f"{score.name}: is in {above}/{below} from tick {tick} on; the model only knows "
+                "4/4 (--metre fit lays its bars on others)"
+            )

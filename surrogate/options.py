@@ -1,0 +1,128 @@
+"""What a user may choose of an accompaniment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from musicvae_torch.notes.trio import PARTS
+
+METHODS = ("surrogate", "refine", "refine-only")  # ways to a latent
+KEEPS = ("others", "given", "all")
+METRES = ("fit", "refuse")
+HARMONIES = ("strong", "all", "off")
+MAX_CANDIDATES = 64
+
+
+@dataclass(frozen=True)
+class AccompanyOptions:
+    """What a user may choose.
+
+    Attributes:
+        melody: which track is the melody: its index, name, instrument, "channel:1" or
+            "program:73"; None: the likeliest.
+        given: the parts that are taken from the song, of melody, bass and drums; the others are
+            made anew.
+        keep: which other tracks stay: "others" all but those that play a part that is made anew,
+            "given" none but the given parts, "all" every one.
+        seed: another number, another band; the same one, the same band.
+        temperature: of the decoder; 0 always takes the likeliest token, 1 samples freely. A
+            number, or one for each part, such as {"bass": 0.4, "drums": 0.8}.
+        variety: how far the latent is drawn from what is likeliest, in standard deviations of
+            what the surrogate predicts; 0: not at all.
+        candidates: bands to make, from which the best comes first.
+        method: how the latent is found, one of METHODS: "surrogate" takes the surrogate's, "refine"
+            refines that until it explains the given parts better, "refine-only" refines from zero,
+            which needs no surrogate.
+        attributes: how far to move the latent along learned directions, by name, in standard
+            deviations of the attribute in real music.
+        dynamics: how much velocities follow the song and its metre; 0: one fixed velocity, 1: as
+            played, up to 2: exaggerated.
+        harmony: which bass notes must fit the harmony: those on "strong" beats, "all", or "off".
+        chords: the harmony, such as "C | Am F | G7 | C"; None: of the file's chord symbols or, if
+            it has none, inferred from its notes.
+        fill: play in every bar in which the given parts do, though the model may rest.
+        skip: ranges of bars, (first, last) from 1, in which the new parts are silent.
+        metre: what becomes of metres that the model does not know: "fit" lays its bars on theirs,
+            "refuse" is an error.
+        pickup: quarter notes before the first full bar, where the file itself does not say.
+
+    Raises:
+        ValueError: one of them is out of range.
+    """
+
+    melody: str | int | None = None
+    given: tuple[str, ...] = ("melody",)
+    keep: str = KEEPS[0]
+    seed: int = 0
+    temperature: float | Mapping[str, float] = 0.6
+    variety: float = 0.0
+    candidates: int = 1
+    method: str = METHODS[0]
+    attributes: Mapping[str, float] = field(default_factory=dict)
+    dynamics: float = 1.0
+    harmony: str = HARMONIES[0]
+    chords: str | None = None
+    fill: bool = True
+    skip: tuple[tuple[int, int], ...] = ()
+    metre: str = METRES[0]
+    pickup: float = 0.0
+
+    def __post_init__(self) -> None:
+        _one_of("method", self.method, METHODS)
+        _one_of("keep", self.keep, KEEPS)
+        _one_of("metre", self.metre, METRES)
+        _one_of("harmony", self.harmony, HARMONIES)
+        given = (self.given,) if isinstance(self.given, str) else tuple(self.given)
+        object.__setattr__(self, "given", tuple(part for part in PARTS if part in given))
+        if not given or not set(given) <= set(PARTS):
+            raise ValueError(f"given must be some of {', '.join(PARTS)}, not {', '.join(given)!r}")
+        if len(self.given) == len(PARTS):
+            raise ValueError("melody, bass and drums are all given: there is nothing to make")
+        if not 1 <= self.candidates <= MAX_CANDIDATES:
+            raise ValueError(f"candidates must be 1 to {MAX_CANDIDATES}, not {self.candidates}")
+        if not -(2**63) <= self.seed < 2**63:
+            raise ValueError(f"seed must fit 64 bits, not {self.seed}")
+        for part, value in zip(PARTS, self.temperatures, strict=True):
+            _within("temperature", value, 0, math.inf, f" of {part}")
+        _within("variety", self.variety, 0, 10)
+        _within("dynamics", self.dynamics, 0, 2)
+        _within("pickup", self.pickup, 0, math.inf)
+        for name, strength in self.attributes.items():
+            _within(name, strength, -10, 10)
+        for first, last in self.skip:
+            if not 1 <= first <= last:
+                raise ValueError(f"skip: bars {first}-{last} are no range of bars, from 1")
+
+    @property
+    def made(self) -> tuple[str, ...]:
+        """The parts that are made anew."""
+        return tuple(part for part in PARTS if part not in self.given)
+
+    @property
+    def temperatures(self) -> tuple[float, ...]:
+        """One for each of PARTS.
+
+        Raises:
+            ValueError: one is of no part.
+        """
+        if not isinstance(self.temperature, Mapping):
+            return (self.temperature,) * len(PARTS)
+        unknown = sorted(set(self.temperature) - set(PARTS))
+        if unknown:
+            raise ValueError(f"temperature: no part {unknown[0]!r}; parts: {', '.join(PARTS)}")
+        usual = type(self).temperature
+        assert isinstance(usual, float)
+        return tuple(self.temperature.get(part, usual) for part in PARTS)
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"unknown {name} {value!r}; choose one of: {', '.join(choices)}")
+
+
+def _within(name: str, value: float, least: float, most: float, of: str = "") -> None:
+    if not (least <= value <= most and math.isfinite(value)):
+        bounds = f"{least:g} or more" if most == math.inf else f"{least:g} to {most:g}"
+        raise ValueError(f"{name}{of} must be {bounds}, not {value}")

@@ -1,0 +1,161 @@
+"""What became of a song."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from html import escape
+from pathlib import Path
+
+import numpy as np
+import pretty_midi
+
+from musicvae_torch.files import replacing
+from musicvae_torch.notes.score import Score, Track
+from surrogate.melody_choice import Melody
+from surrogate.options import AccompanyOptions
+from surrogate.present.view import View
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One band for a song.
+
+    Attributes:
+        number: of its chance; with the same seed and options, the same number is the same band.
+        score: the song's tracks that stay as they were, then the new ones.
+        new: indices of those in ``score.tracks``.
+        tokens: (bars * 16, 3) int64 classes of melody, bass and drums as the decoder left them.
+        log_likelihood: (bars,) of the new parts, in nats, under the latent that is likeliest.
+    """
+
+    number: int
+    score: Score
+    new: tuple[int, ...]
+    tokens: np.ndarray
+    log_likelihood: np.ndarray
+
+    @property
+    def tracks(self) -> tuple[Track, ...]:
+        """The new ones."""
+        return tuple(self.score.tracks[index] for index in self.new)
+
+    @property
+    def nats_per_step(self) -> float:
+        """Mean of the log-likelihood over all steps."""
+        return float(self.log_likelihood.sum() / max(len(self.tokens), 1))
+
+    @cached_property
+    def midi(self) -> pretty_midi.PrettyMIDI:
+        """The band as pretty_midi has it; :meth:`write` keeps more (markers, text, order)."""
+        return self.score.to_pretty_midi()
+
+    def write(self, path: str | Path) -> None:
+        """Write the MIDI file, whole or not at all."""
+        with replacing(path) as temporary:
+            temporary.write_bytes(self.score.to_bytes())
+
+
+@dataclass(frozen=True, eq=False)
+class Accompaniment:
+    """What became of a song.
+
+    Attributes:
+        song: as it came.
+        melody: which of its tracks are the melody; None: it has none, and none was given.
+        roles: of each of its tracks: melody, bass, drums or other.
+        kept: indices of the tracks of `song` that stayed.
+        candidates: the best first.
+        latents: (windows, z_size), the likeliest latent of each window.
+        starts: (windows,) bar of the model, from the first that is played, in which each begins.
+        options: that made it.
+        notes: what the user should know, a line each.
+    """
+
+    song: Score
+    melody: Melody | None
+    roles: tuple[str, ...]
+    kept: tuple[int, ...]
+    candidates: tuple[Candidate, ...]
+    latents: np.ndarray
+    starts: np.ndarray
+    options: AccompanyOptions
+    notes: tuple[str, ...] = ()
+
+    @property
+    def replaced(self) -> tuple[Track, ...]:
+        """The tracks of the song whose parts were made anew."""
+        made = self.options.made
+        return tuple(
+            track
+            for track, role in zip(self.song.tracks, self.roles, strict=True)
+            if role in made and track.index not in self.kept
+        )
+
+    @property
+    def best(self) -> Candidate:
+        """The first of the candidates."""
+        return self.candidates[0]
+
+    @property
+    def score(self) -> Score:
+        """Of the best."""
+        return self.best.score
+
+    @property
+    def midi(self) -> pretty_midi.PrettyMIDI:
+        """Of the best."""
+        return self.best.midi
+
+    def write(self, path: str | Path) -> None:
+        """Write the best one's MIDI file, whole or not at all."""
+        self.best.write(path)
+
+    def view(self, candidate: Candidate | None = None, title: str = "") -> View:
+        """A candidate (the best) to draw, to hear and to show."""
+        candidate = candidate or self.best
+        kept = [self.roles[index] for index in self.kept]
+        roles = [*kept, *(track.name for track in candidate.tracks)]
+        return View(title or self.song.name, candidate.score, tuple(roles), frozenset(candidate.new))
+
+    def views(self) -> list[View]:
+        """The song as it came, then every candidate."""
+        song = View("As it came", self.song, self.roles)
+        if len(self.candidates) == 1:
+            return [song, self.view(title="With the band")]
+        bands = enumerate(self.candidates, start=1)
+        return [song, *(self.view(band, f"Band {number}") for number, band in bands)]
+
+    def settings(self) -> dict[str, str]:
+        """What made it, in words: the settings that are not the usual ones, and the seed."""
+        usual = AccompanyOptions()
+        chosen = {"seed": str(self.options.seed)}
+        for item in fields(self.options):
+            value = getattr(self.options, item.name)
+            if value != getattr(usual, item.name):
+                chosen[item.name] = _words(value)
+        if self.melody is not None and "melody" in self.options.given:
+            chosen["melody"] = self.melody.how
+        for number, band in enumerate(self.candidates, start=1):
+            which = f" of band {number}" if len(self.candidates) > 1 else ""
+            chosen[f"log-likelihood{which}"] = f"{band.nats_per_step:.2f} nats a step"
+        return chosen
+
+    def _repr_html_(self) -> str:
+        """In a notebook: players and piano rolls, where the packages for them are installed."""
+        try:
+            from surrogate.present import notebook_html
+
+            return notebook_html(self.views(), self.settings())
+        except ModuleNotFoundError as error:
+            new = "".join(f"<li>{escape(str(track))}</li>" for track in self.best.tracks)
+            return f"<ul>{new}</ul><p>To see and hear it: pip install {escape(str(error.name))}</p>"
+
+
+def _words(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {number:g}" for name, number in value.items())
+    if isinstance(value, tuple):
+        return ", ".join("-".join(map(str, v)) if isinstance(v, tuple) else str(v) for v in value)
+    return str(value)

@@ -1,0 +1,174 @@
+"""Scores: what is read of a MIDI file, and that it can be written again as it was."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import mido
+import numpy as np
+import pretty_midi
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from musicvae_torch.notes.midi import MidiError
+from musicvae_torch.notes.score import Score, divisible, midi_bytes, read_score, score_of
+
+EXAMPLES = sorted((Path(__file__).resolve().parents[1] / "examples").glob("*.mid"))
+
+
+def on(note: int, time: int = 0, channel: int = 0, velocity: int = 80) -> mido.Message:
+    return mido.Message("note_on", note=note, time=time, channel=channel, velocity=velocity)
+
+
+def off(note: int, time: int = 0, channel: int = 0) -> mido.Message:
+    return mido.Message("note_off", note=note, time=time, channel=channel)
+
+
+def program(number: int, channel: int = 0) -> mido.Message:
+    return mido.Message("program_change", program=number, channel=channel)
+
+
+def file_of(*chunks: list[mido.Message], resolution: int = 480, type: int = 1) -> mido.MidiFile:
+    tracks = [mido.MidiTrack(chunk) for chunk in chunks]
+    return mido.MidiFile(type=type, ticks_per_beat=resolution, tracks=tracks)
+
+
+def rows(score: Score) -> list[tuple[int, int, int, list[tuple[int, ...]]]]:
+    return [(t.chunk, t.channel, t.program, t.notes.tolist()) for t in score.tracks]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_a_file_comes_back_byte_for_byte(path: Path) -> None:
+    assert read_score(path).to_bytes() == path.read_bytes()
+
+
+def test_notes_by_chunk_channel_and_program() -> None:
+    score = score_of(
+        file_of(
+            [mido.MetaMessage("track_name", name="both"), program(73), on(60), off(60, 10)],
+            [on(40, 5, channel=9), program(20), on(62), on(64), program(21), on(65), off(62, 5),
+             off(64), off(65, 1), off(40, channel=9)],
+        )
+    )  # fmt: skip
+    assert rows(score) == [
+        (0, 0, 73, [(0, 10, 60, 80)]),
+        (1, 9, 0, [(5, 11, 40, 80)]),
+        (1, 0, 20, [(5, 10, 62, 80), (5, 10, 64, 80)]),
+        (1, 0, 21, [(5, 11, 65, 80)]),
+    ]
+    assert [track.index for track in score.tracks] == [0, 1, 2, 3]
+    assert [track.is_drum for track in score.tracks] == [False, True, False, False]
+    assert [track.name for track in score.tracks] == ["both", "", "", ""]
+    assert str(score.tracks[0]) == "track 0: 'both' Flute, 1 notes"
+    assert score.end == 11
+
+
+def test_a_note_off_ends_all_notes_of_its_pitch() -> None:
+    score = score_of(file_of([on(60), on(60, 5), off(60, 5), on(62), off(62), off(62, 3), on(64)]))
+    # 62 has no length, and 64 no end.
+    assert rows(score) == [(0, 0, 0, [(0, 10, 60, 80), (5, 10, 60, 80)])]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.booleans(), st.integers(60, 62), st.integers(0, 3), st.integers(0, 1)
+        ),
+        max_size=30,
+    )
+)  # fmt: skip
+def test_notes_are_those_of_pretty_midi(events: list[tuple[bool, int, int, int]]) -> None:
+    chunk = [(on if begin else off)(pitch, time, ch) for begin, pitch, time, ch in events]
+    score = score_of(file_of(chunk))
+    theirs = score.to_pretty_midi()
+    ticks = sorted(
+        (theirs.time_to_tick(note.start), theirs.time_to_tick(note.end), note.pitch)
+        for track in theirs.instruments
+        for note in track.notes
+    )
+    assert sorted(tuple(note)[:3] for t in score.tracks for note in t.notes.tolist()) == ticks
+
+
+def test_tempos_metres_and_seconds() -> None:
+    tempo = [
+        mido.MetaMessage("set_tempo", tempo=t, time=dt) for t, dt in [(1_000_000, 480), (0, 480)]
+    ]
+    metre = mido.MetaMessage("time_signature", numerator=3, denominator=4, time=480)
+    score = score_of(file_of(tempo, [metre], [on(60), off(60, 2000)]))
+    assert score.tempos.tolist() == [[0, 500_000], [480, 1_000_000], [960, 1]]
+    assert score.metres.tolist() == [[0, 4, 4], [480, 3, 4]]
+    np.testing.assert_allclose(
+        score.seconds(np.array([[0, 240, 480], [720, 960, 1440]])),
+        [[0, 0.25, 0.5], [1.0, 1.5, 1.500001]],
+    )
+    assert score.seconds(480) == 0.5
+
+
+def test_the_first_chunk_says_the_tempo() -> None:
+    chunks = [[mido.MetaMessage("set_tempo", tempo=t)] for t in (400_000, 300_000)]
+    assert score_of(file_of(*chunks)).tempos.tolist() == [[0, 400_000]]
+
+
+@pytest.mark.parametrize(("resolution", "finer"), [(480, 480), (6, 12), (1, 4), (50, 100)])
+def test_sixteenths_fall_on_ticks(resolution: int, finer: int) -> None:
+    score = score_of(file_of([on(60, 3), off(60, 2)], resolution=resolution))
+    again = divisible(score)
+    assert again.resolution == finer
+    factor = finer // resolution
+    assert rows(again) == [(0, 0, 0, [(3 * factor, 5 * factor, 60, 80)])]
+    assert again.seconds(5 * factor) == score.seconds(5)
+
+
+def test_no_room_for_finer_ticks() -> None:
+    with pytest.raises(MidiError, match="32765 ticks a quarter have no sixteenth"):
+        divisible(score_of(file_of([on(60), off(60, 1)], resolution=32765)))
+
+
+def test_what_is_no_song(tmp_path: Path) -> None:
+    with pytest.raises(MidiError, match=r"nothing\.mid: no such file"):
+        read_score(tmp_path / "nothing.mid")
+    with pytest.raises(MidiError, match="is a folder"):
+        read_score(tmp_path)
+    cut = tmp_path / "cut.mid"
+    cut.write_bytes(EXAMPLES[0].read_bytes()[:-20])
+    with pytest.raises(
+        MidiError, match=r"cut.mid: not readable as a MIDI file .*ends in the middle"
+    ):
+        read_score(cut)
+    with pytest.raises(MidiError, match="several songs"):
+        score_of(file_of([on(60)], type=2))
+    with pytest.raises(MidiError, match="video frames"):
+        score_of(file_of([on(60)], resolution=-7208))
+
+
+def test_clock_ticks_are_left_out_and_their_time_kept(tmp_path: Path) -> None:
+    plain = midi_bytes(file_of([on(60, 10), off(60, 10)]))
+    # A clock message (F8) with a delta of 5 before the note-off, whose own delta falls to 5.
+    event = b"\x0a\x80"
+    place = plain.index(event)
+    odd = plain[:place] + b"\x05\xf8\x05\x80" + plain[place + 2 :]
+    size = plain.index(b"MTrk") + 4
+    length = int.from_bytes(odd[size : size + 4], "big") + 2
+    (tmp_path / "odd.mid").write_bytes(odd[:size] + length.to_bytes(4, "big") + odd[size + 4 :])
+    score = read_score(tmp_path / "odd.mid")
+    assert rows(score) == [(0, 0, 0, [(10, 20, 60, 80)])]
+    assert score.to_bytes() == plain
+
+
+def test_several_chunks_are_no_format_0(tmp_path: Path) -> None:
+    content = bytearray(midi_bytes(file_of([on(60), off(60, 1)], [on(61), off(61, 1)])))
+    content[9] = 0
+    (tmp_path / "odd.mid").write_bytes(content)
+    score = read_score(tmp_path / "odd.mid")
+    assert len(score.tracks) == 2 and score.to_bytes()[9] == 1
+
+
+def test_midi_in_memory() -> None:
+    midi = pretty_midi.PrettyMIDI(str(EXAMPLES[0]))
+    score = read_score(midi)
+    assert len(score.tracks) == 1 and len(score.tracks[0].notes) == len(midi.instruments[0].notes)
+    buffer = io.BytesIO()
+    midi.write(buffer)
+    assert score.to_bytes() == buffer.getvalue()
