@@ -39,7 +39,9 @@ class Bars:
         inner = [
             np.arange(start + resolution * QUARTERS_A_WHOLE / unit, end - 0.5, step)
             for start, end, unit in zip(
-                self.ticks[:-1].tolist(), self.ticks[1:].tolist(), self.metres[:, 1].tolist(),
+                self.ticks[:-1].tolist(),
+                self.ticks[1:].tolist(),
+                self.metres[:, 1].tolist(),
                 strict=True,
             )
             if (step := resolution * QUARTERS_A_WHOLE / unit) >= 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,8 @@ VOLUME, EXPRESSION, SUSTAIN, RESET = 7, 11, 64, 121
 PARAMETERS = (6, 38, 98, 99, 100, 101)  # a number chosen by the last four, set by the first two
 DEFAULT_VOLUME = 100
 LARGEST = 127
+PEDAL_DOWN = 64  # and above
+NEVER = np.iinfo(np.int64).max  # a tick
 NO_BEND = 8192  # the middle of 14 bits
 
 # What comes first of what happens at the same tick.
@@ -55,9 +58,7 @@ class Band:
         ValueError: the SoundFont cannot be read.
     """
 
-    def __init__(
-        self, soundfont: str | Path | None = None, sample_rate: int = SAMPLE_RATE
-    ) -> None:
+    def __init__(self, soundfont: str | Path | None = None, sample_rate: int = SAMPLE_RATE) -> None:
         self.sample_rate = sample_rate
         path = default_soundfont() if soundfont is None else Path(soundfont)
         try:
@@ -119,26 +120,31 @@ class Band:
         said = _state_changes(score.file)
         seats: dict[tuple[int, int], int] = {}
         events: list[Event] = []
+        pedals: list[Pedal] = []  # of each seat
         for track in tracks:
             key = track.chunk, track.channel
             if key not in seats:
                 seat = seats[key] = len(seats)
+                heard = _heard(said[track.channel], track.chunk)
+                pedals.append(_pedal(heard))
                 synth.program_select(seat, 0, 0, 0, track.channel == DRUM_CHANNEL)
                 synth.control_change(seat, VOLUME, DEFAULT_VOLUME)
-                events += [
-                    (tick, STATE_CHANGES, seat, message)
-                    for tick, message in _heard(said[track.channel], track.chunk)
-                ]
+                events += [(tick, STATE_CHANGES, seat, message) for tick, message in heard]
             seat = seats[key]
-            for start, end, pitch, velocity in track.notes.tolist():
+            ends = _released(track.notes["end"], pedals[seat])
+            for note, end in zip(track.notes.tolist(), ends.tolist(), strict=True):
+                start, _, pitch, velocity = note
                 on = mido.Message("note_on", channel=track.channel, note=pitch, velocity=velocity)
                 off = mido.Message("note_off", channel=track.channel, note=pitch)
-                events += [(start, NOTE_STARTS, seat, on), (end, NOTE_ENDS, seat, off)]
+                events.append((start, NOTE_STARTS, seat, on))
+                if end != NEVER:
+                    events.append((end, NOTE_ENDS, seat, off))
         # Stable: of one kind at one tick, the file's order counts.
         return synth, sorted(events, key=lambda event: event[:2])
 
 
 Said = list[tuple[int, int, mido.Message]]  # tick, chunk, message
+Pedal = list[tuple[int, bool]]  # from which tick on it is up or down
 
 
 def _state_changes(file: mido.MidiFile) -> dict[int, Said]:
@@ -166,6 +172,26 @@ def _heard(said: Said, chunk: int) -> list[tuple[int, mido.Message]]:
     ]
 
 
+def _pedal(heard: list[tuple[int, mido.Message]]) -> Pedal:
+    """When the sustain pedal goes down and up, of which the synthesizer knows nothing."""
+    return [
+        (tick, message.control == SUSTAIN and message.value >= PEDAL_DOWN)
+        for tick, message in heard
+        if message.type == "control_change" and message.control in (SUSTAIN, RESET)
+    ]
+
+
+def _released(ends: np.ndarray, pedal: Pedal) -> np.ndarray:
+    """When notes whose keys are let go at `ends` fall silent: ticks (notes,), some of them NEVER."""
+    if not pedal:
+        return ends
+    ticks = np.array([tick for tick, _ in pedal])
+    is_down = np.array([False, *(down for _, down in pedal)])
+    lifts = np.append(ticks[~is_down[1:]], NEVER)
+    held = is_down[np.searchsorted(ticks, ends, side="right")]
+    return np.where(held, lifts[np.searchsorted(lifts, ends, side="right")], ends)
+
+
 def _kind(message: mido.Message) -> str:
     """What a message changes: those that only make sense together are of one kind."""
     if message.type != "control_change":
@@ -178,7 +204,7 @@ def _kind(message: mido.Message) -> str:
 def _fill(synth: tinysoundfont.Synth, out: np.ndarray) -> None:
     """Let a synthesizer play on for as long as the buffer (samples, 2) is."""
     if len(out):
-        synth.generate_simple(len(out), memoryview(out).cast("B"))
+        synth.generate_simple(len(out), out.data.cast("B"))
 
 
 def _send(synth: tinysoundfont.Synth, channel: int, message: mido.Message) -> None:
@@ -190,14 +216,12 @@ def _send(synth: tinysoundfont.Synth, channel: int, message: mido.Message) -> No
     elif message.type == "pitchwheel":
         synth.pitchbend(channel, message.pitch + NO_BEND)
     elif message.type == "program_change":
-        try:
+        # A SoundFont that lacks it goes on with what it has.
+        with suppress(RuntimeError):
             synth.program_change(channel, message.program, message.channel == DRUM_CHANNEL)
-        except RuntimeError:
-            pass  # a SoundFont without it goes on with what it has
     elif message.control == RESET:
         # The standard's list leaves the volume as it is; the synthesizer's own does not.
         synth.pitchbend(channel, NO_BEND)
         synth.control_change(channel, EXPRESSION, LARGEST)
-        synth.control_change(channel, SUSTAIN, 0)
     else:
         synth.control_change(channel, message.control, message.value)

@@ -43,9 +43,7 @@ class View:
     def tracks_of(self, role: str) -> list[Track]:
         """The tracks that play a part."""
         return [
-            track
-            for track, own in zip(self.score.tracks, self.roles, strict=True)
-            if own == role
+            track for track, own in zip(self.score.tracks, self.roles, strict=True) if own == role
         ]
 
 
