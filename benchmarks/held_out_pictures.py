@@ -50,7 +50,7 @@ def main() -> None:
 
     from musicvae_torch.notes.trio import to_midi, to_tokens
     from surrogate import Accompanist
-    from surrogate.piano_roll import draw_piano_roll
+    from surrogate.present.piano_roll import draw_piano_roll
 
     songs = first_windows(arguments.folder, arguments.songs, arguments.seed)
     pair = Accompanist.from_pretrained(arguments.musicvae, arguments.surrogate)

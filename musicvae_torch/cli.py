@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from musicvae_torch.training import Hardware
 
-_EXTRA_OF = {"lightning": "train", "h5py": "train", "matplotlib": "plot"}
+_EXTRA_OF = {
+    "lightning": "train",
+    "h5py": "train",
+    "matplotlib": "plot",
+    "tinysoundfont": "audio",
+}
 
 
 def run_command(
