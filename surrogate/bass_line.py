@@ -13,6 +13,7 @@ HOW = ("strong", "all")
 HIGHEST_BASS = 55  # G3, unless the part itself goes higher
 STEP = 2  # semitones, the most that a passing note is from its neighbours
 PUSH = 2  # steps before a chord at which a note may play it early
+_FIFTH = 8  # semitones above the root, at most: an augmented one
 SHORTEST = 2  # steps of a held note's rest that are worth striking again
 _AGAINST_CONTOUR = 3.5  # semitones that a tone is thought farther if the line turns round for it
 
@@ -28,8 +29,10 @@ def keep_bass_in_harmony(
       more; but not one between half bars that passes, or turns back, between tones of the chord a
       step away. "all" moves every note.
     - The first note of a chord, if it is to be moved, goes to the root, or the bass that the
-      symbol names; in a chord with such a bass it always does. Else the nearest tone wins, in the
-      direction that the line took, of equally near ones the root.
+      symbol names; in a chord with such a bass it always does. Else the nearest tone up to the
+      fifth wins, in the direction that the line took, of equally near ones the root. Sixths and
+      sevenths may stay, but nothing moves there.
+    - Notes of one pitch class in one chord move alike, on weak places too, but for passing ones.
     - A note whose pitch is not in a chord that begins while it sounds ends there; if SHORTEST
       steps of it are left or more, it is struck again on a tone of that chord.
     - Where there is no chord ("N.C.") notes stay.
@@ -58,13 +61,19 @@ def keep_bass_in_harmony(
     own = [_chord_of(note, harmony) for note in notes]
     chords = [harmony.chords[index] for index in own]
     moved: list[StepNote] = []
+    shifts: dict[int, int] = {}  # what pitch classes were moved by in this chord
     for i, (start, end, pitch) in enumerate(notes):
         leads = i == 0 or own[i] != own[i - 1]
-        tone = pitch
-        if _must_move(notes, i, chords, leads, how):
-            turn = _sign(pitch - pitches[i - 1]) if i else 0
-            before = moved[-1][2] if i else pitch
-            tone = _nearest(pitch, chords[i], span, leads, before, turn)
+        shifts = {} if leads else shifts
+        tone = pitch + shifts.get(pitch % 12, 0)
+        alike = pitch % 12 in shifts and tone in span
+        if not (alike and not _passes(notes, i, chords)):
+            tone = pitch
+            if _must_move(notes, i, chords, leads, how):
+                turn = _sign(pitch - pitches[i - 1]) if i else 0
+                before = moved[-1][2] if i else pitch
+                tone = _nearest(pitch, chords[i], span, leads, before, turn)
+                shifts[pitch % 12] = tone - pitch
         moved.append((start, end, tone))
     return moved
 
@@ -137,8 +146,10 @@ def _nearest(
         before: the pitch before it, as it is now.
         turn: in which direction the line went to the note: -1, 0 or 1.
     """
-    low = chord.root if chord.bass is None else chord.bass
-    wanted = chord.core if chord.core and not leads else {low}
+    root = chord.root or 0
+    low = root if chord.bass is None else chord.bass
+    rests = {tone for tone in chord.core if (tone - root) % 12 <= _FIFTH or tone == low}
+    wanted = {low} if leads or not rests else rests
 
     def distance(tone: int) -> tuple[float, bool, int]:
         against = turn * _sign(tone - before) < 0
