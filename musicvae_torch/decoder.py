@@ -310,6 +310,32 @@ class Decoder(nn.Module):
             columns |= zip(own, torch.stack(played, dim=1).unbind(-1), strict=True)
         return torch.stack([columns[part] for part in parts], dim=-1)
 
+    def play_hits(self, z: Tensor, hits: Tensor, controls: Tensor) -> Tensor:
+        """What a groove's decoder makes of hits that are given: each step reads the hits of the
+        step before with the velocities and offsets that it gave them itself.
+
+        Args:
+            z: (batch, z_size).
+            hits: (batch, steps, drums) of 0 and 1.
+            controls: (batch, steps, control_depth).
+
+        Returns:
+            (batch, steps, 3 * drums): the chance of each hit, its velocity and its offset.
+        """
+        (core,), (embedding,) = self._cores(), self.embed(z).unbind(1)
+        states = core.initial_state(embedding)
+        previous = z.new_zeros(len(z), 3 * hits.shape[-1])
+        rows = []
+        for step in range(hits.shape[1]):
+            logits, states = core.step(previous, embedding, controls[:, step], states)
+            chances, velocities, offsets = logits.chunk(3, dim=-1)
+            played = [torch.sigmoid(velocities), torch.tanh(offsets)]
+            rows.append(torch.cat([torch.sigmoid(chances), *played], dim=-1))
+            # Where nothing is struck there is nothing to be loud or late, as in training.
+            struck = hits[:, step]
+            previous = torch.cat([struck, *(struck * values for values in played)], dim=-1)
+        return torch.stack(rows, dim=1)
+
     def embed(self, z: Tensor) -> Tensor:
         """One embedding a segment: z (batch, z_size) → (batch, segments, embedding_size)."""
         return z.unsqueeze(1) if self.conductor is None else self.conductor(z, self.segments)

@@ -204,6 +204,38 @@ class MusicVAE(PretrainedNetwork):
         return self.decoder.decode(z, length, temperature, controls, generator)
 
     @torch.no_grad()
+    def play_hits(self, z: Tensor, hits: Tensor, controls: Tensor | None = None) -> Tensor:
+        """How hard and when a groove model would strike drum hits that are given.
+
+        As :meth:`decode`, but the hits are not drawn; the velocities and offsets that are fed
+        back are the model's own.
+
+        Args:
+            z: (batch, z_size).
+            hits: (batch, steps, drums), 0 or 1, any dtype.
+            controls: as for :meth:`encode`.
+
+        Returns:
+            (batch, steps, output_depth): the chance that the model would have struck each drum
+            (0 to 1), and, as if it had, velocities (0 to 1) and offsets (-1 to 1). Trained by
+            squared error, with 0 for drums that are not struck, the model gives velocities and
+            offsets in proportion to that chance.
+
+        Raises:
+            ValueError: the model plays no grooves, or a shape does not fit.
+        """
+        if self.config.output != "groove":
+            raise ValueError(f"config {self.config.name!r} plays no grooves")
+        z = self._latent(z)
+        drums = self.config.output_depth // 3
+        if hits.dim() != 3 or hits.shape[0] != len(z) or hits.shape[-1] != drums:
+            raise ValueError(
+                f"hits have shape {tuple(hits.shape)}, wanted ({len(z)}, steps, {drums})"
+            )
+        controls = self._controls(controls, *hits.shape[:2])
+        return self.decoder.play_hits(z, hits.to(z), controls)
+
+    @torch.no_grad()
     def embed(self, z: Tensor) -> Tensor:
         """What the decoder makes of latents before it plays: the conductor's embedding of each
         segment (bar); of a flat decoder, whose only segment is the window, the latent itself.

@@ -67,12 +67,13 @@ _DEGREES_OF_KIND = {
     for name in names.split("|")
 }
 _QUALITIES = ((0, 0, 0), (0, -1, 0), (0, 0, 1), (0, -1, -1))  # of degrees 1, 3, 5; as in TRIADS
-_NATURALS = dict(zip("CDEFGAB", (0, 2, 4, 5, 7, 9, 11), strict=True))
+_MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
+_NATURALS = dict(zip("CDEFGAB", _MAJOR_SCALE, strict=True))
 _ROOT = r"[A-G](?:#*|b*)(?![#b])"
 _KIND = "|".join(map(re.escape, _DEGREES_OF_KIND))
 _CHANGE = re.compile(r"(add[#b]?|no|#|b)([0-9]+)")  # of a degree, with or without brackets
 _CHANGES = r"(?:\(?(?:add[#b]?|no|#|b)[0-9]+\)?)*"
-_SYMBOL = re.compile(f"({_ROOT})({_KIND})({_CHANGES})(?:/{_ROOT})?")
+_SYMBOL = re.compile(f"({_ROOT})({_KIND})({_CHANGES})(?:/({_ROOT}))?")
 
 
 @cache
@@ -85,18 +86,63 @@ def chord_class(name: str) -> int:
     """
     if name == NO_CHORD:
         return 0
-    match = _SYMBOL.fullmatch(name)
-    if not match:
-        raise ChordError(f"{name!r} is no chord symbol; write it as in C, F#m7, Bbmaj7/D or N.C.")
-    root, kind, changes = match.group(1, 2, 3)
-    degrees = dict(_DEGREES_OF_KIND[kind])
-    for change, number in _CHANGE.findall(changes):
-        _change_degree(degrees, change, int(number), name)
+    root, degrees, _ = _parse(name)
     quality = tuple(degrees.get(degree) for degree in (1, 3, 5))
     if quality not in _QUALITIES:
         raise ChordError(f"{name!r} is no major, minor, augmented or diminished chord")
-    pitch = _NATURALS[root[0]] + root.count("#") - root.count("b")
-    return 1 + len(ROOTS) * _QUALITIES.index(quality) + pitch % 12
+    return 1 + len(ROOTS) * _QUALITIES.index(quality) + root
+
+
+@dataclass(frozen=True)
+class ChordTones:
+    """What a chord symbol says is played.
+
+    Attributes:
+        root: pitch class, 0 for C; None of "N.C.".
+        pitches: pitch classes, those of further notes, such as ninths, and of the bass included.
+        core: those of degrees up to the seventh, and of the bass: what a bass line may rest on.
+        bass: pitch class that is named after a slash; None where none is.
+    """
+
+    root: int | None
+    pitches: frozenset[int]
+    core: frozenset[int]
+    bass: int | None
+
+
+@cache
+def chord_tones(name: str) -> ChordTones:
+    """The notes of any chord symbol, those without a triad (Csus4, C5) among them.
+
+    Raises:
+        ChordError: the name is no chord symbol.
+    """
+    if name == NO_CHORD:
+        return ChordTones(None, frozenset(), frozenset(), None)
+    root, degrees, bass = _parse(name)
+    pitches = {
+        degree: (root + _MAJOR_SCALE[(degree - 1) % 7] + shift) % 12
+        for degree, shift in degrees.items()
+    }
+    low = set() if bass is None else {bass}
+    core = {pitch for degree, pitch in pitches.items() if degree <= 7}
+    return ChordTones(root, frozenset(low | set(pitches.values())), frozenset(low | core), bass)
+
+
+def _parse(name: str) -> tuple[int, dict[int, int], int | None]:
+    """Root, the shift of each degree of the major scale on it, and bass of a chord symbol."""
+    match = _SYMBOL.fullmatch(name)
+    if not match:
+        raise ChordError(f"{name!r} is no chord symbol; write it as in C, F#m7, Bbmaj7/D or N.C.")
+    root, kind, changes, bass = match.group(1, 2, 3, 4)
+    degrees = dict(_DEGREES_OF_KIND[kind])
+    for change, number in _CHANGE.findall(changes):
+        _change_degree(degrees, change, int(number), name)
+    return _pitch_class(root), degrees, _pitch_class(bass) if bass else None
+
+
+def _pitch_class(root: str) -> int:
+    return (_NATURALS[root[0]] + root.count("#") - root.count("b")) % 12
 
 
 def _change_degree(degrees: dict[int, int], change: str, degree: int, name: str) -> None:
@@ -208,7 +254,6 @@ _HEARD_KINDS = {
     "m7b5": (0, 3, 6, 10),
 }
 _HEARD_CHORDS = (NO_CHORD, *(root + kind for root in ROOTS for kind in _HEARD_KINDS))
-_MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
 _UNPITCHED_PROGRAMS = (*range(96, 104), *range(112, 128))
 _FRAMES_PER_BAR: dict[tuple[float, float], int] = {
     (2, 2): 1,

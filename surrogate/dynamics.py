@@ -1,0 +1,192 @@
+"""How hard the new parts play: velocities that follow the song.
+
+A new note's velocity is the level of its part in such a song, and how the song swells and fades
+around it, and the accent of its place in the bar, and a small deviation as of a hand. How much of
+each is in ``velocity_profile.json``, learnt from real songs by ``benchmarks/velocity_profile.py``;
+docs/dynamics.md says how near it comes. Velocities alone are followed: a channel's volume and
+expression (controllers 7 and 11) are the synthesizer's affair.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from musicvae_torch.notes.drums import class_of_pitch
+from musicvae_torch.notes.vocabulary import DRUM_CLASSES, OUTPUT_VELOCITY, STEPS_PER_BAR
+from surrogate.fill import StepNote
+
+PROFILE_FILE = Path(__file__).with_name("velocity_profile.json")
+MAX_DYNAMICS = 2.0
+MAX_VELOCITY = 127
+REFERENCE = 100.0  # the song's mean velocity at which the profile states each part's level
+REACH = 3  # bars to each side whose notes no longer count for a bar's loudness
+_WIDEST = 2.0  # spreads that a hand's deviation is cut off at
+
+
+@dataclass(frozen=True)
+class PartProfile:
+    """How one part plays in real songs, in units of MIDI velocity.
+
+    Attributes:
+        level: mean velocity of the part in a song whose heard notes average REFERENCE.
+        slope: by how much it rises with each unit of that average.
+        constant_level, constant_slope: the same, where all heard notes are of one velocity, a
+            setting rather than playing.
+        most_above: in nine songs of ten the part's mean is no further than this above that of
+            what is heard; nor is it here, lest the band drown a soft song.
+        follow: share of the song's swelling and fading that the part goes along with.
+        spread: standard deviation of notes on the same place of neighbouring bars.
+        accents: (classes, 16) deviation from the part's level at each step of a bar; drums have
+            nine classes, as in ``vocabulary.DRUM_CLASSES``, other parts one.
+    """
+
+    level: float
+    slope: float
+    constant_level: float
+    constant_slope: float
+    most_above: float
+    follow: float
+    spread: float
+    accents: np.ndarray
+
+
+@dataclass(frozen=True)
+class Loudness:
+    """How loud the heard notes of a song are.
+
+    Attributes:
+        bars: (bars,) mean velocity of the notes around each.
+        mean: of all notes.
+        constant: whether all are of one velocity.
+    """
+
+    bars: np.ndarray
+    mean: float
+    constant: bool
+
+    def at(self, steps: np.ndarray) -> np.ndarray:
+        """Velocities at steps of any shape, on straight lines between the middles of bars."""
+        middles = (np.arange(len(self.bars)) + 0.5) * STEPS_PER_BAR
+        return np.interp(np.asarray(steps) + 0.5, middles, self.bars)
+
+
+def loudness(start_steps: np.ndarray, velocities: np.ndarray, bars: int) -> Loudness:
+    """How loud a song is, bar by bar.
+
+    A bar counts for itself and, with weights that fall to nothing REACH bars away, for its
+    neighbours; where no note is near, the nearest loudness goes on, or a straight line between
+    two.
+
+    Args:
+        start_steps, velocities: (notes,) of the notes that are heard, such as the melody's;
+            notes before the first bar or after the last count for that bar. None at all: of
+            velocity OUTPUT_VELOCITY throughout.
+        bars: at least 1.
+    """
+    if not len(velocities):
+        return Loudness(np.full(bars, float(OUTPUT_VELOCITY)), float(OUTPUT_VELOCITY), True)
+    own = np.clip(np.asarray(start_steps) // STEPS_PER_BAR, 0, bars - 1)
+    counts = np.bincount(own, minlength=bars)
+    means = np.bincount(own, velocities, bars) / np.maximum(counts, 1)
+    weights = np.bartlett(2 * REACH + 1)[1:-1]
+    # In full, then cut: with "same", fewer bars than weights would give as many as weights.
+    sums, shares = (
+        np.convolve(row, weights)[REACH - 1 : REACH - 1 + bars]
+        for row in (means, (counts > 0).astype(float))
+    )
+    near = np.flatnonzero(shares > 0)
+    levels = np.interp(np.arange(bars), near, sums[near] / shares[near])
+    return Loudness(levels, float(np.mean(velocities)), bool(np.ptp(velocities) == 0))
+
+
+def play(
+    notes: Sequence[StepNote],
+    part: str,
+    heard: Loudness,
+    dynamics: float = 1.0,
+    seed: int = 0,
+    touch: np.ndarray | None = None,
+) -> np.ndarray:
+    """Velocities of a new part's notes.
+
+    Args:
+        notes: (start step, end step, pitch), steps counted from the first bar of `heard`.
+        part: "melody", "bass" or "drums".
+        heard: of the song's own notes.
+        dynamics: 0: all notes at OUTPUT_VELOCITY; 1: as in real songs. The part's level is the
+            song's from 1 on; swells, accents and deviations grow in proportion, up to
+            MAX_DYNAMICS.
+        seed: of the deviations.
+        touch: (notes,) velocities that say which notes are louder than others, in place of the
+            profile's accents and deviations; only their differences from their mean count. Such
+            as :func:`surrogate.groove.humanize_drums` gives.
+
+    Returns:
+        (notes,) int64, 1 to 127.
+
+    Raises:
+        ValueError: `dynamics` is out of range, or there is no such part.
+    """
+    check_dynamics(dynamics)
+    if part not in (profiles := part_profiles()):
+        raise ValueError(f"unknown part {part!r}; choose one of: {', '.join(profiles)}")
+    if not notes:
+        return np.zeros(0, np.int64)
+    profile = profiles[part]
+    starts, _, pitches = np.array(notes, np.int64).T
+    # Each part draws from a stream of its own, so that none changes with another.
+    rng = np.random.default_rng([seed, list(profiles).index(part)])
+    hand = rng.standard_normal(len(notes)).clip(-_WIDEST, _WIDEST) * profile.spread
+    shape = accents(profile, starts, pitches) + hand if touch is None else touch - np.mean(touch)
+    moving = swell(profile, heard, starts) + shape
+    level = OUTPUT_VELOCITY + min(dynamics, 1.0) * (part_level(profile, heard) - OUTPUT_VELOCITY)
+    velocities = np.rint(level + dynamics * moving)
+    return velocities.clip(1, MAX_VELOCITY).astype(np.int64)
+
+
+def check_dynamics(dynamics: float) -> None:
+    """Raises:
+    ValueError: out of range.
+    """
+    if not 0 <= dynamics <= MAX_DYNAMICS:
+        raise ValueError(f"dynamics go from 0 to {MAX_DYNAMICS:g}, not {dynamics}")
+
+
+def part_level(profile: PartProfile, heard: Loudness) -> float:
+    """Mean velocity of a part in a song as loud as this one."""
+    above = heard.mean - REFERENCE
+    level = profile.level + profile.slope * above
+    if heard.constant:
+        level = profile.constant_level + profile.constant_slope * above
+    return min(level, heard.mean + profile.most_above)
+
+
+def swell(profile: PartProfile, heard: Loudness, steps: np.ndarray) -> np.ndarray:
+    """What the song's swelling and fading adds at (notes,) steps."""
+    return profile.follow * (heard.at(steps) - heard.mean)
+
+
+def accents(profile: PartProfile, steps: np.ndarray, pitches: np.ndarray) -> np.ndarray:
+    """What the place in the bar (and the drum) adds to notes, (notes,) each; nothing to drums of
+    no class."""
+    places = np.asarray(steps) % STEPS_PER_BAR
+    if len(profile.accents) == 1:
+        return profile.accents[0, places]
+    drums = class_of_pitch(DRUM_CLASSES)[pitches]
+    return np.where(drums >= 0, profile.accents[drums, places], 0.0)
+
+
+@cache
+def part_profiles() -> dict[str, PartProfile]:
+    """By part, what the package's profile file says."""
+    stored = json.loads(PROFILE_FILE.read_text(encoding="utf-8"))
+    return {
+        part: PartProfile(**{**values, "accents": np.array(values["accents"])})
+        for part, values in stored["parts"].items()
+    }

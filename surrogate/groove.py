@@ -1,0 +1,109 @@
+"""Drum hits on the grid, played by a GrooVAE: how hard each is struck, and how early or late.
+
+The models are those of Gillick et al., "Learning to Groove with Inverse Sequence Transformations"
+(2019). Which hits there are stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from musicvae_torch.model import MusicVAE
+from musicvae_torch.notes.drums import class_of_pitch
+from musicvae_torch.notes.groove import DRUMS, GROOVE_RULES, MAX_VELOCITY
+from musicvae_torch.notes.vocabulary import DRUM_CLASSES, OUTPUT_VELOCITY
+from musicvae_torch.pretrained import CheckpointError
+from surrogate.fill import StepNote
+
+BATCH = 64  # windows played at a time
+_LEAST_CHANCE = 0.1  # of a hit: what a model says of hits that it finds less likely is noise
+
+
+@dataclass(frozen=True)
+class Touch:
+    """How hits are played.
+
+    Attributes:
+        velocities: (hits,) int64, 1 to 127.
+        offsets: (hits,) by how much of a step each comes after the grid (before it, if negative),
+            -0.5 to 0.5.
+    """
+
+    velocities: np.ndarray
+    offsets: np.ndarray
+
+
+def check_groove_model(model: MusicVAE) -> None:
+    """Raises:
+    CheckpointError: the model cannot tell from hits alone how they are played.
+    """
+    config = model.config
+    rules = GROOVE_RULES.get(config.base)
+    if config.output == "groove" and rules and (rules.humanize or rules.hits_as_controls):
+        return
+    able = [name for name, own in GROOVE_RULES.items() if own.humanize or own.hits_as_controls]
+    raise CheckpointError(
+        f"the model {config.name!r} does not play hits that are given; a groove model for that is "
+        f"of the config {' or '.join(able)}"
+    )
+
+
+def humanize_drums(model: MusicVAE, hits: Sequence[StepNote]) -> Touch:
+    """Velocities and timing of drum hits.
+
+    The song is cut into windows as long as the model's (two bars, of Magenta's models), counted
+    from the first bar; silence follows the last one's hits. A model of a "humanize" config hears
+    the hits of a window; one that has them as controls plays them in the style of its prior's
+    mean. Both then go through the window with the hits as they are.
+
+    Args:
+        model: see :func:`check_groove_model`.
+        hits: (start step, end step, pitch), steps from 0, in any order. Pitches of none of the
+            nine drums (``vocabulary.DRUM_CLASSES``) are not heard, and come at OUTPUT_VELOCITY,
+            on the grid.
+
+    Raises:
+        CheckpointError: the model is of another kind.
+        ValueError: a hit before step 0.
+    """
+    check_groove_model(model)
+    starts, _, pitches = np.array(hits, np.int64).reshape(-1, 3).T
+    if len(starts) and starts.min() < 0:
+        raise ValueError(f"a hit begins at step {starts.min()}, before the first bar")
+    size = model.config.max_seq_len
+    drums = class_of_pitch(DRUM_CLASSES)[pitches]
+    known = drums >= 0
+    velocities = np.full(len(starts), OUTPUT_VELOCITY, np.int64)
+    offsets = np.zeros(len(starts))
+    # Windows without hits need no playing.
+    windows, own = np.unique(starts[known] // size, return_inverse=True)
+    rolls = np.zeros((len(windows), size, DRUMS), np.float32)
+    places = own, starts[known] % size, drums[known]
+    rolls[places] = 1
+    if len(windows):
+        batches = torch.from_numpy(rolls).to(model.device).split(BATCH)
+        played = torch.cat([_play(model, batch) for batch in batches]).cpu().numpy()
+        loud, early = (part[places].astype(np.float64) for part in np.split(played, 2, axis=-1))
+        velocities[known] = np.rint(loud * MAX_VELOCITY).clip(1, MAX_VELOCITY).astype(np.int64)
+        offsets[known] = (-early / 2).clip(-0.5, 0.5)
+    return Touch(velocities, offsets)
+
+
+@torch.no_grad()
+def _play(model: MusicVAE, hits: Tensor) -> Tensor:
+    """(windows, steps, 9) hits → (windows, steps, 18): velocities and offsets, of 1 if early."""
+    if model.config.control_depth:
+        z = hits.new_zeros(len(hits), model.config.z_size)
+        played = model.play_hits(z, hits, hits)
+    else:
+        silent = hits.new_zeros(*hits.shape[:-1], 2 * DRUMS)
+        z = model.encode(torch.cat([hits, silent], dim=-1)).mean
+        played = model.play_hits(z, hits)
+    chances, rest = played.split([DRUMS, 2 * DRUMS], dim=-1)
+    # The model's values are chance times value (see MusicVAE.play_hits); the hits are certain.
+    return rest / chances.clamp(min=_LEAST_CHANCE).repeat(1, 1, 2)

@@ -1,0 +1,258 @@
+"""Chords of a song on its steps: written by hand, found as text in the file, or heard in its notes.
+
+Steps are sixteen a bar, counted from the first bar.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from musicvae_torch.notes.chords import (
+    NO_CHORD,
+    ChordError,
+    ChordTones,
+    chord_tones,
+    infer_chords,
+)
+from musicvae_torch.notes.midi import NOTE_DTYPE
+from musicvae_torch.notes.quantize import DEFAULT_QPM
+from musicvae_torch.notes.score import TICK_NOTE, Score
+from musicvae_torch.notes.vocabulary import STEPS_PER_BAR, STEPS_PER_QUARTER
+
+HALF_BAR = STEPS_PER_BAR // 2
+_SECONDS_PER_STEP = 60 / DEFAULT_QPM / STEPS_PER_QUARTER
+_BARS_AT_A_TIME = 480  # infer_chords takes 1,000 half bars
+_CHORD_TEXTS = ("text", "marker", "lyrics", "cue_marker")
+_FEWEST_MARKS = 4
+_MOST_OTHERS = 0.25  # of the texts beside chords: more, and the chords are words by chance
+# Spellings beside those that chords.py knows.
+_SPELLINGS = (
+    ("♯", "#"),
+    ("♭", "b"),
+    ("Maj", "maj"),
+    ("7sus4", "7sus"),
+    ("ø7", "m7b5"),
+    ("ø", "m7b5"),
+    ("°", "dim"),
+    ("Δ7", "maj7"),
+    ("△7", "maj7"),
+    ("Δ", "maj7"),
+    ("△", "maj7"),
+)
+
+
+class Grid(Protocol):
+    """Where a song's ticks lie on its steps."""
+
+    def to_steps(self, notes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Start and end steps of notes of TICK_NOTE."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Harmony:
+    """Which chord is when.
+
+    Attributes:
+        starts: (chords,) int64 steps at which each begins, ascending; the first is 0.
+        names: (chords,) chord symbols.
+    """
+
+    starts: np.ndarray
+    names: tuple[str, ...]
+
+    @property
+    def chords(self) -> tuple[ChordTones, ...]:
+        """(chords,)"""
+        return tuple(map(chord_tones, self.names))
+
+    def index_at(self, steps: np.ndarray | int) -> np.ndarray:
+        """Which chord is at each step, of any shape; the last one goes on for ever."""
+        return np.maximum(np.searchsorted(self.starts, steps, side="right") - 1, 0)
+
+    def names_at(self, steps: np.ndarray) -> np.ndarray:
+        """Chord symbols of the shape of `steps`."""
+        return np.array(self.names)[self.index_at(steps)]
+
+    def to_text(self, bars: int) -> str:
+        """Bar by bar, as :func:`parse` reads it; a chord off the half bar is where its half
+        begins."""
+        halves = self.names_at(np.arange(2 * bars) * HALF_BAR)
+        pairs = halves.reshape(bars, 2).tolist()
+        texts = [one if one == other else f"{one} {other}" for one, other in pairs]
+        same = [index > 0 and text == texts[index - 1] for index, text in enumerate(texts)]
+        return " | ".join("%" if old else text for text, old in zip(texts, same, strict=True))
+
+
+def parse(text: str, bars: int) -> Harmony:
+    """Chords by hand, such as "C | Am F | % | G7 |".
+
+    A bar's chords share it equally, and a "/" is the chord before once more ("C / / G"); "%", or
+    nothing, repeats the bar before; the list begins again until the song ends. A double bar line
+    is one. Symbols are those of ``musicvae_torch.notes.chords`` ("F#m7",
+    "Bbmaj7/D", "N.C." for none) and some usual spellings more. Lines count as bar lines.
+
+    Args:
+        bars: of the song.
+
+    Raises:
+        ChordError: a symbol that is none, no chord at all, or a "%" at the beginning.
+    """
+    cells = [cell.split() for line in text.splitlines() for cell in _cells(line)]
+    if not any(cells):
+        raise ChordError('no chords; write bars apart by "|", as in: C | Am F | G7')
+    written: list[list[str]] = []
+    for number, cell in enumerate(cells, start=1):
+        if cell in ([], ["%"]):
+            if not written:
+                raise ChordError(f"bar {number} of the chords repeats a bar, but is the first")
+            written.append(written[-1])
+        else:
+            written.append(_bar(cell))
+    starts, names = [], []
+    for bar in range(bars):
+        own = written[bar % len(written)]
+        starts += [(bar * len(own) + i) * STEPS_PER_BAR // len(own) for i in range(len(own))]
+        names += own
+    return _harmony(starts, names)
+
+
+def read(text: str, bars: int) -> Harmony:
+    """:func:`parse` of a text, or, after an "@", of the file that it names.
+
+    Raises:
+        ChordError: as for :func:`parse`, or the file cannot be read.
+    """
+    if not text.startswith("@"):
+        return parse(text, bars)
+    path = Path(text[1:])
+    try:
+        return parse(path.read_text(encoding="utf-8"), bars)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise ChordError(f"{path}: chords cannot be read ({reason})") from None
+    except ChordError as error:
+        raise ChordError(f"{path}: {error}") from None
+
+
+def from_markers(score: Score, grid: Grid) -> Harmony | None:
+    """Chords that a file holds as texts, markers, lyrics or cue points.
+
+    Those of one kind in one chunk count, where most of the texts there are chord symbols; of
+    several the richest. Single letters alone may as well be names of sections, and are no chords.
+
+    Returns:
+        None where there are none.
+    """
+    groups: dict[tuple[int, str], list[tuple[int, str]]] = {}
+    for index, chunk in enumerate(score.file.tracks):
+        tick = 0
+        for message in chunk:
+            tick += message.time
+            if message.type in _CHORD_TEXTS and message.text.strip(" \t\r\n\0"):
+                texts = groups.setdefault((index, message.type), [])
+                texts.append((tick, message.text.strip(" \t\r\n\0")))
+    found = max(map(_marked, groups.values()), key=len, default=[])
+    if not found:
+        return None
+    places = np.zeros(len(found), TICK_NOTE)
+    places["start"] = [tick for tick, _ in found]
+    places["end"] = places["start"] + 1
+    starts, _ = grid.to_steps(places)
+    return _harmony(np.maximum(starts, 0).tolist(), [name for _, name in found])
+
+
+def infer(
+    start_steps: np.ndarray, end_steps: np.ndarray, pitches: np.ndarray, bars: int
+) -> Harmony:
+    """The likeliest chords of the sounding notes, half a bar each.
+
+    Args:
+        start_steps, end_steps, pitches: (notes,) of the pitched tracks that are kept, in any
+            order; drums are not to be among them. Notes before the first step do not count.
+        bars: of the song; at most 480 are heard at a time.
+    """
+    # A rest is no chord: where it comes first, there is none until the first note.
+    names = np.full(2 * bars, NO_CHORD, object)
+    for first in range(0, bars, _BARS_AT_A_TIME):
+        step, count = first * STEPS_PER_BAR, min(_BARS_AT_A_TIME, bars - first)
+        inside = (
+            (end_steps > step) & (start_steps < step + count * STEPS_PER_BAR) & (start_steps >= 0)
+        )
+        if not inside.any():
+            continue
+        notes = np.zeros(int(inside.sum()), NOTE_DTYPE)
+        notes["start"] = np.maximum(start_steps[inside] - step, 0) * _SECONDS_PER_STEP
+        notes["end"] = (end_steps[inside] - step) * _SECONDS_PER_STEP
+        notes["pitch"], notes["velocity"] = pitches[inside], 80
+        length = count * STEPS_PER_BAR
+        heard = infer_chords(np.sort(notes), length * _SECONDS_PER_STEP, DEFAULT_QPM, (4.0, 4.0))
+        assert heard is not None  # 4/4, and few enough half bars
+        halves = heard.at_steps(length, DEFAULT_QPM)[::HALF_BAR]
+        begins = int(np.min(start_steps[inside] - step)) // HALF_BAR
+        halves[: max(begins, 0)] = NO_CHORD
+        names[2 * first : 2 * (first + count)] = halves
+    return _harmony((np.arange(2 * bars) * HALF_BAR).tolist(), names.tolist())
+
+
+def _cells(line: str) -> list[str]:
+    """The bars of a line; bar lines at its ends are no bars of their own."""
+    return re.split(r"\|+", line.strip().strip("|")) if line.strip().strip("|").strip() else []
+
+
+def _bar(cell: list[str]) -> list[str]:
+    """The symbols of a bar, without its "/"."""
+    if len(cell) > STEPS_PER_BAR:
+        raise ChordError(f"a bar has {len(cell)} chords; at most {STEPS_PER_BAR} go")
+    names: list[str] = []
+    for name in cell:
+        if name == "/" and not names:
+            raise ChordError('a "/" repeats the chord before it; it cannot begin a bar')
+        names.append(names[-1] if name == "/" else _symbol(name))
+    return names
+
+
+def _symbol(name: str) -> str:
+    """A chord symbol as chords.py spells it.
+
+    Raises:
+        ChordError: it is none.
+    """
+    if name.upper() in ("NC", "N.C", "N.C."):
+        return NO_CHORD
+    spelled = name
+    for theirs, ours in _SPELLINGS:
+        spelled = spelled.replace(theirs, ours)
+    try:
+        chord_tones(spelled)
+    except ChordError as error:
+        raise ChordError(str(error).replace(repr(spelled), repr(name))) from None
+    return spelled
+
+
+def _marked(texts: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
+    """(tick, symbol) of texts that are chords; none of texts among which they are too few."""
+    found = []
+    for tick, text in texts:
+        try:
+            found.append((tick, _symbol(text)))
+        except ChordError:
+            continue
+    enough = len(found) >= max(_FEWEST_MARKS, (1 - _MOST_OTHERS) * len(texts))
+    return found if enough and any(len(name) > 1 for _, name in found) else []
+
+
+def _harmony(starts: Iterable[int], names: Iterable[str]) -> Harmony:
+    """Of chords in order; the last one that begins on a step counts, and repetitions are one."""
+    last = dict(zip(starts, names, strict=True))
+    if 0 not in last:
+        last = {0: NO_CHORD, **last}
+    steps, symbols = list(last), list(last.values())
+    new = [i for i, name in enumerate(symbols) if i == 0 or name != symbols[i - 1]]
+    return Harmony(np.array([steps[i] for i in new], np.int64), tuple(symbols[i] for i in new))
