@@ -150,7 +150,7 @@ def check_config(config: MusicVAEConfig) -> None:
     Raises:
         ConfigError: they have not.
     """
-    window_parts(config, np.zeros((0, config.max_seq_len, token_width(config)), np.int16))
+    window_parts(config, np.zeros((1, config.max_seq_len, token_width(config)), np.int16))
 
 
 def read_windows(

@@ -123,7 +123,9 @@ class AttributeVectors:
             "format_version": str(FORMAT_VERSION),
             "attributes": json.dumps(about),
         }
-        tensors = {name: getattr(self, name).cpu().contiguous() for name in _TENSORS}
+        # Clones, as tensors that share memory cannot be written.
+        tensors = {name: getattr(self, name).detach().cpu().clone() for name in _TENSORS}
+        tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
         with replacing(path) as temporary:
             save_file(tensors, temporary, metadata=metadata)
         return path
