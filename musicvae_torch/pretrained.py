@@ -7,6 +7,7 @@ network.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -66,6 +67,12 @@ def read_config(folder: str | Path) -> dict[str, Any]:
             f"{path}: format_version is {version!r}, this library reads {FORMAT_VERSION}"
         )
     return config
+
+
+def weights_sha256(folder: str | Path) -> str:
+    """Hash of a checkpoint folder's weights, by which what was made with them knows them again."""
+    with (Path(folder) / WEIGHTS_FILE).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_checkpoint(

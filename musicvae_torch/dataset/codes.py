@@ -33,7 +33,7 @@ from musicvae_torch.devices import pick_device
 from musicvae_torch.files import replacing
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.converter import get_converter
-from musicvae_torch.pretrained import WEIGHTS_FILE
+from musicvae_torch.pretrained import weights_sha256
 
 Batch = tuple[Tensor, Tensor | None, Tensor | None]  # inputs, lengths, controls
 
@@ -96,12 +96,6 @@ def add_codes(
         _write_codes(data, parts, -(-count // batch_size), record)
         shutil.rmtree(parts.parent)
     return count
-
-
-def weights_sha256(musicvae: str | Path) -> str:
-    """Hash of a checkpoint folder's weights."""
-    with (Path(musicvae) / WEIGHTS_FILE).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_config(file: h5py.File, config: MusicVAEConfig) -> None:

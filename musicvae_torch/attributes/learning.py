@@ -1,0 +1,225 @@
+"""A data set, or a folder of MIDI files, and a model → attribute vectors."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from musicvae_torch.attributes.directions import METHODS, learn_directions
+from musicvae_torch.attributes.effects import TEMPERATURE, Effects, measure_effects
+from musicvae_torch.attributes.vectors import AttributeVectors
+from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.dataset.batches import draw_batches
+from musicvae_torch.dataset.build import BuildOptions, build_dataset
+from musicvae_torch.dataset.codes import encoder_arguments
+from musicvae_torch.dataset.format import Windows, has_split, read_dataset, take_windows
+from musicvae_torch.dataset.songs import WindowOptions, default_hop
+from musicvae_torch.devices import pick_device
+from musicvae_torch.model import MusicVAE
+from musicvae_torch.notes.attributes import ATTRIBUTES, measure, window_parts
+from musicvae_torch.notes.converter import get_converter
+from musicvae_torch.pretrained import weights_sha256
+from musicvae_torch.training.data import check_tokens, token_width
+
+MAX_WINDOWS = 10_000
+# Small batches are quickest on one core, where more does not fit its cache.
+_BATCHES = {"cpu": 32, "cuda": 512}
+
+
+def learn_attributes(
+    data: str | Path,
+    musicvae: str | Path,
+    *,
+    method: str = METHODS[0],
+    max_windows: int = MAX_WINDOWS,
+    seed: int = 0,
+    device: str = "auto",
+    progress: bool = False,
+) -> AttributeVectors:
+    """Learn a direction for each attribute that a model's windows have.
+
+    Windows are drawn as in training with ``--draw sources``: a top-level folder, in proportion to
+    the root of its songs; one of its songs; one of that song's windows. Their latents are the
+    means of the model's posterior, taken from the data set where that holds them. Of a data set
+    with songs set aside to validate on, those are left out.
+
+    Args:
+        data: data set of build-dataset, or a folder of MIDI files.
+        musicvae: checkpoint folder.
+        method: see :mod:`musicvae_torch.attributes.directions`.
+        max_windows: how many to draw; no more than there are.
+        seed: of the draw.
+        device: "auto", "cpu" or "cuda".
+        progress: show progress bars.
+
+    Raises:
+        CheckpointError: the model cannot be read.
+        ConfigError: attributes are not known of its windows.
+        DatasetError: the data cannot be read, or are not such windows.
+        ValueError: there is no such device or method, or too little to learn of.
+    """
+    if max_windows < 1:
+        raise ValueError(f"max_windows must be at least 1, not {max_windows}")
+    model = MusicVAE.from_pretrained(musicvae, pick_device(device))
+    check_config(model.config)
+    sha256 = weights_sha256(musicvae)
+    windows = read_windows(data, model.config, "train", codes_of=sha256, progress=progress)
+    rows, counts = draw_windows(windows, min(max_windows, len(windows.tokens)), seed)
+    drawn = take_windows(windows, rows)
+    values = measure(window_parts(model.config, drawn.tokens))
+    latents = encode_windows(model, drawn, progress)
+    # A window that was drawn twice counts twice.
+    learnt = learn_directions(
+        latents.repeat(counts, axis=0),
+        {name: column.repeat(counts) for name, column in values.items()},
+        method,
+    )
+    return AttributeVectors(
+        names=learnt.names,
+        directions=torch.from_numpy(learnt.directions.astype(np.float32)),
+        means=torch.from_numpy(learnt.means.astype(np.float32)),
+        stddevs=torch.from_numpy(learnt.stddevs.astype(np.float32)),
+        told=torch.from_numpy(learnt.told.astype(np.float32)),
+        units=tuple(ATTRIBUTES[name].unit for name in learnt.names),
+        record={
+            "method": method,
+            "data": Path(data).name,
+            "windows": len(rows),
+            "songs": len(np.unique(drawn.song)),
+            "seed": seed,
+            "left_out": list(learnt.left_out),
+            "musicvae": Path(musicvae).resolve().name,
+            "sha256": sha256,
+        },
+    )
+
+
+def measure_attributes(
+    data: str | Path,
+    musicvae: str | Path,
+    vectors: AttributeVectors,
+    *,
+    max_windows: int = 100,
+    temperature: float = TEMPERATURE,
+    seed: int = 0,
+    device: str = "auto",
+    progress: bool = False,
+) -> Effects:
+    """What vectors do to real windows: their posterior means are moved, decoded and measured.
+
+    Args:
+        data: as for :func:`learn_attributes`; of one with songs set aside, those alone are taken.
+            Windows do not overlap, and are drawn in the same way.
+        musicvae: checkpoint folder of the vectors' model.
+        vectors: to measure.
+        max_windows: how many to draw.
+        temperature: of decoding.
+        seed: of the draw and of sampling.
+        device: "auto", "cpu" or "cuda".
+        progress: show progress bars.
+
+    Raises:
+        CheckpointError, ConfigError, DatasetError, ValueError: as :func:`learn_attributes`.
+    """
+    if max_windows < 1:
+        raise ValueError(f"there must be at least 1 window to measure on, not {max_windows}")
+    model = MusicVAE.from_pretrained(musicvae, pick_device(device))
+    check_config(model.config)
+    windows = read_windows(data, model.config, "validation", apart=True, progress=progress)
+    rows, _ = draw_windows(windows, min(max_windows, len(windows.tokens)), seed)
+    drawn = take_windows(windows, rows)
+    return measure_effects(
+        model,
+        vectors,
+        torch.from_numpy(encode_windows(model, drawn, progress)).to(model.device),
+        temperature=temperature,
+        seed=seed,
+        controls=window_controls(model.config, drawn),
+        progress=progress,
+    )
+
+
+def check_config(config: MusicVAEConfig) -> None:
+    """Make sure, before any work, that a config's windows have attributes.
+
+    Raises:
+        ConfigError: they have not.
+    """
+    window_parts(config, np.zeros((1, config.max_seq_len, token_width(config)), np.int16))
+
+
+def read_windows(
+    data: str | Path,
+    config: MusicVAEConfig,
+    split: str,
+    *,
+    codes_of: str | None = None,
+    apart: bool = False,
+    progress: bool = False,
+) -> Windows:
+    """A data set, or one made of a folder of MIDI files.
+
+    Args:
+        data: the file or folder.
+        config: whose windows they are to be.
+        split: "train" or "validation", the songs to take where some are set aside; else all.
+        codes_of: as for ``read_dataset``.
+        apart: leave out windows that overlap.
+        progress: show a progress bar.
+
+    Raises:
+        DatasetError: they cannot be read, or are of another config.
+    """
+    data = Path(data)
+    if data.is_dir():
+        with tempfile.TemporaryDirectory() as work:
+            chosen = WindowOptions(config, hop_bars=default_hop(config))
+            built = Path(work) / "data.h5"
+            build_dataset(data, built, BuildOptions(chosen, validation=0.0, progress=progress))
+            return read_windows(built, config, split, apart=apart)
+    check_tokens(data, config)
+    return read_dataset(
+        data,
+        split if has_split(data) else None,
+        shape=(config.max_seq_len, token_width(config)),
+        codes_of=codes_of,
+        apart=get_converter(config).window_bars if apart else None,
+    )
+
+
+def draw_windows(windows: Windows, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that were drawn by source, song and window, in order, and how often each was."""
+    picks, _ = next(draw_batches(windows, count, seed, draw="sources"))
+    return np.unique(picks, return_counts=True)
+
+
+@torch.inference_mode()
+def encode_windows(model: MusicVAE, windows: Windows, progress: bool = False) -> np.ndarray:
+    """(windows, z_size) float32, the posterior's mean of each."""
+    if windows.code_mean is not None:
+        return windows.code_mean
+    size = _BATCHES.get(model.device.type, max(_BATCHES.values()))
+    means = []
+    starts = range(0, len(windows.tokens), size)
+    for start in tqdm(starts, "encoding", unit="batch", disable=None if progress else True):
+        rows = slice(start, start + size)
+        lengths = None if windows.length is None else windows.length[rows]
+        arguments = encoder_arguments(model.config, windows.tokens[rows], lengths)
+        inputs, counts, controls = (
+            part if part is None else part.to(model.device) for part in arguments
+        )
+        assert inputs is not None
+        means.append(model.encode(inputs, counts, controls).mean.cpu().numpy())
+    return np.concatenate(means)
+
+
+def window_controls(config: MusicVAEConfig, windows: Windows) -> Tensor | None:
+    """(windows, steps, control_depth) that the decoder is told besides; None: nothing."""
+    if not config.control_depth:
+        return None
+    return torch.from_numpy(get_converter(config).controls(windows.tokens).astype(np.float32))
