@@ -32,7 +32,7 @@ from musicvae_torch.notes.trio import PARTS
 from musicvae_torch.pretrained import shipped_checkpoint
 from surrogate.metrics import bootstrap_interval
 from surrogate.model import SurrogateEncoder, load_surrogate
-from surrogate.pipeline import DEFAULT_MUSICVAE, DEFAULT_SURROGATE
+from surrogate.pair import DEFAULT_MUSICVAE, DEFAULT_SURROGATE
 from surrogate.refine import RefineOptions, refine
 
 WEIGHTS = (3.0, 10.0, 30.0)

@@ -29,9 +29,7 @@ def temperature(text: str) -> float | dict[str, float]:
         pairs = (pair.split("=") for pair in parts(text))
         return {part.strip(): float(value) for part, value in pairs}
     except ValueError:
-        raise ArgumentTypeError(
-            f"wanted a number, or bass=0.5,drums=0.8, not {text!r}"
-        ) from None
+        raise ArgumentTypeError(f"wanted a number, or bass=0.5,drums=0.8, not {text!r}") from None
 
 
 def bar_ranges(text: str) -> tuple[tuple[int, int], ...]:

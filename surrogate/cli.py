@@ -293,6 +293,7 @@ def _load(arguments: argparse.Namespace) -> Any:
         arguments.device,
         arguments.method,
         arguments.groove,
+        attributes=arguments.density is not None or arguments.swing is not None,
     )
 
 

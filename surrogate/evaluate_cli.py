@@ -144,7 +144,7 @@ def _networks(arguments: argparse.Namespace, device: torch.device) -> Networks:
     from musicvae_torch.pretrained import shipped_checkpoint
     from surrogate.evaluate import Networks
     from surrogate.model import load_surrogate
-    from surrogate.pipeline import DEFAULT_BASELINE, DEFAULT_MUSICVAE, DEFAULT_SURROGATE
+    from surrogate.pair import DEFAULT_BASELINE, DEFAULT_MUSICVAE, DEFAULT_SURROGATE
 
     surrogate, baseline = arguments.surrogate, arguments.baseline
     if arguments.musicvae is None:

@@ -95,6 +95,18 @@ def hear(score: Score, options: AccompanyOptions) -> Hearing:
     return Hearing(score, melody, roles, grid, first, tokens, plays, known, start, end)
 
 
+def notes_on(song: Hearing) -> tuple[str, ...]:
+    """What the user should know of how a song was heard, a line each."""
+    metres = {
+        (above, below) for tick, above, below in song.score.metres.tolist() if tick < song.end
+    }
+    return tuple(
+        f"the song has {above}/{below}; the band's 4/4 was laid on it"
+        for above, below in sorted(metres)
+        if not is_common(above, below)
+    )
+
+
 def roles_of(score: Score, melody: tuple[int, ...]) -> tuple[str, ...]:
     """What each track of `score` plays: melody, bass, drums or other."""
     return tuple("melody" if track.index in melody else _role(track) for track in score.tracks)

@@ -16,26 +16,24 @@ import pretty_midi
 import torch
 from torch import Tensor
 
+from musicvae_torch.attributes import AttributeVectors
 from musicvae_torch.devices import pick_device
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import Score, divisible, read_score
-from musicvae_torch.notes.trio import DEPTHS, PARTS, part_notes
+from musicvae_torch.notes.trio import PARTS, part_notes
 from musicvae_torch.notes.vocabulary import NO_EVENT, NOTE_OFF, STEPS_PER_BAR
-from musicvae_torch.pretrained import CheckpointError, shipped_checkpoint
-from surrogate.arrange import arrange, kept_tracks
+from surrogate.arrange import Arranger
 from surrogate.candidates import chance, rank, style
-from surrogate.hearing import Hearing, hear
-from surrogate.model import Surrogate, SurrogateEncoder, load_surrogate, part_depths
-from surrogate.options import AccompanyOptions
-from surrogate.refine import hide, refine, refine_prediction
+from surrogate.hearing import Hearing, hear, notes_on
+from surrogate.latents import Latents, check_method, find_latents
+from surrogate.model import Surrogate
+from surrogate.options import METHODS, AccompanyOptions
+from surrogate.pair import check_pair, check_trio, load_attributes, load_groove, load_pair
 from surrogate.result import Accompaniment, Candidate
 from surrogate.windows import crossfade, cut_window, window_starts
 
-DEFAULT_MUSICVAE = "trio_16bar_small"
-DEFAULT_SURROGATE = "trio_16bar_small_surrogate"
-DEFAULT_BASELINE = "trio_16bar_small_point"  # of accompany-music-vae's kind, to compare with
-BATCH = 64  # windows encoded, and bands decoded, at a time
+BATCH = 64  # bands decoded at a time
 SONGS = 16  # read before anything is decoded, where there are many
 
 Midi: TypeAlias = str | Path | pretty_midi.PrettyMIDI | Score
@@ -68,17 +66,27 @@ class Accompanist:
     Args:
         musicvae: of trios.
         surrogate: of it; None: there is none, and only the method "refine-only" will do.
+        attributes: directions in its latent space, for the option of that name.
+        groove: a GrooVAE that plays the drums' hits; None: they are played by a profile.
 
     Raises:
         CheckpointError: the two do not belong together, or the MusicVAE plays no trios.
     """
 
-    def __init__(self, musicvae: MusicVAE, surrogate: Surrogate | None = None) -> None:
-        _check_trio(musicvae)
+    def __init__(
+        self,
+        musicvae: MusicVAE,
+        surrogate: Surrogate | None = None,
+        attributes: AttributeVectors | None = None,
+        groove: MusicVAE | None = None,
+    ) -> None:
+        check_trio(musicvae)
         if surrogate is not None:
-            _check_pair(musicvae, surrogate)
+            check_pair(musicvae, surrogate)
         self.musicvae = musicvae
         self.surrogate = surrogate
+        self.attributes = attributes
+        self.groove = groove
 
     @classmethod
     def from_pretrained(
@@ -86,10 +94,18 @@ class Accompanist:
         musicvae: str | Path | None = None,
         surrogate: str | Path | None = None,
         device: str = "auto",
-        method: str = "surrogate",
+        method: str = METHODS[0],
+        groove: str | Path | None = None,
+        attributes: bool = False,
     ) -> Accompanist:
-        """Load a pair of checkpoint folders; None stands for those that ship with the package.
-        For the method "refine-only" no surrogate is loaded.
+        """Load checkpoint folders; None stands for the pair that ships with the package.
+
+        Args:
+            musicvae, surrogate: of the pair.
+            device: "auto" is CUDA where there is one.
+            method: with "refine-only" no surrogate is loaded.
+            groove: of a GrooVAE; None: none.
+            attributes: load the attribute vectors beside the MusicVAE, too.
 
         Raises:
             CheckpointError: a folder cannot be read, or the two do not belong together.
@@ -97,14 +113,9 @@ class Accompanist:
         """
         AccompanyOptions(method=method)
         place = pick_device(device)
-        trio = MusicVAE.from_pretrained(musicvae or shipped_checkpoint(DEFAULT_MUSICVAE), place)
-        if method == "refine-only":
-            return cls(trio)
-        if musicvae and not surrogate:
-            _check_trio(trio)
-            return cls(trio, _shipped_surrogate_of(trio, musicvae))
-        home = surrogate or shipped_checkpoint(DEFAULT_SURROGATE)
-        return cls(trio, load_surrogate(home, place))
+        pair = load_pair(musicvae, surrogate, place, alone=method == "refine-only")
+        vectors = load_attributes(musicvae) if attributes else None
+        return cls(*pair, vectors, None if groove is None else load_groove(groove, place))
 
     def accompany(self, midi: Midi, options: AccompanyOptions | None = None) -> Accompaniment:
         """Make the missing parts of a song.
@@ -138,7 +149,9 @@ class Accompanist:
             ValueError: an option does not go with this model.
         """
         options = options or AccompanyOptions()
-        self._check(options)
+        check_method(self.surrogate, options)
+        if options.attributes and self.attributes is None:
+            raise ValueError(f"{', '.join(options.attributes)}: no attribute vectors were loaded")
         batch: list[Hearing | MidiError] = []
         for song in songs:
             try:
@@ -150,20 +163,6 @@ class Accompanist:
                 yield from self._play(batch, options)
                 batch = []
         yield from self._play(batch, options)
-
-    def _check(self, options: AccompanyOptions) -> None:
-        if options.method == "refine-only":
-            return
-        if self.surrogate is None:
-            raise ValueError(
-                f"method {options.method!r} needs a surrogate encoder; without one there is "
-                "refine-only"
-            )
-        if not set(options.given) <= set(self.surrogate.hears):
-            raise ValueError(
-                f"given are {', '.join(options.given)}, but the surrogate only hears "
-                f"{', '.join(self.surrogate.hears)}; without it there is --method refine-only"
-            )
 
     @torch.no_grad()
     def _play(
@@ -192,12 +191,10 @@ class Accompanist:
         ]
         if not windows:
             return []
-        means, stddevs = self._find_latents(np.stack(windows), options)
+        found = find_latents(self.musicvae, self.surrogate, np.stack(windows), options)
         counts = [len(own) for own in starts]
-        return [
-            self._plan(*song, options)
-            for song in zip(songs, starts, means.split(counts), stddevs.split(counts), strict=True)
-        ]
+        latents = map(Latents, *(values.split(counts) for values in found))
+        return [self._plan(*song, options) for song in zip(songs, starts, latents, strict=True)]
 
     def _window_starts(self, song: Hearing) -> list[int]:
         """Segments at which windows begin; those in which nothing is given are left out."""
@@ -216,36 +213,16 @@ class Accompanist:
         flat one."""
         return self.musicvae.config.max_seq_len // self.musicvae.decoder.segments
 
-    def _find_latents(
-        self, windows: np.ndarray, options: AccompanyOptions
-    ) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation, (windows, z_size) each, of the latents of windows
-        (windows, steps, parts) of which the given parts count; refined latents have none."""
-        found = []
-        for batch in torch.from_numpy(windows).split(BATCH):
-            tokens = hide(batch, options.given, by=0).to(self.musicvae.device)
-            if options.method == "refine-only" or self.surrogate is None:
-                mean = refine(self.musicvae, tokens, options.given).z
-            elif options.method == "refine":
-                mean = refine_prediction(self.musicvae, self.surrogate, tokens, options.given).z
-            elif isinstance(self.surrogate, SurrogateEncoder):
-                posterior = self.surrogate.posterior(tokens, options.given)
-                found.append((posterior.mean, posterior.stddev))
-                continue
-            else:
-                mean = self.surrogate.posterior_mean(tokens, options.given)
-            found.append((mean, torch.zeros_like(mean)))
-        means, stddevs = zip(*found, strict=True)
-        return torch.cat(means), torch.cat(stddevs)
-
     def _plan(
         self,
         song: Hearing,
         starts: list[int],
-        mean: Tensor,
-        stddev: Tensor,
+        latents: Latents,
         options: AccompanyOptions,
     ) -> _Plan:
+        mean, stddev = latents
+        if self.attributes is not None:
+            mean = self.attributes.move(mean, options.attributes)
         styles = np.stack(
             [style(options.seed, n, mean.shape[1]) for n in range(options.candidates)]
         )
@@ -287,21 +264,22 @@ class Accompanist:
         likelihoods = self._log_likelihoods(plan, tokens, options)
         order = rank(likelihoods.sum(-1), tokens)
         _silence(tokens, np.repeat(~plan.covered, self._segment_steps)[: tokens.shape[1]], options)
-        kept = kept_tracks(song, options)
+        arranger = Arranger.of(song, options, self.groove)
         candidates = []
         for number in order:
-            score, new = arrange(song, part_notes(tokens[number]), kept, options, number)
+            score, new = arranger.arrange(part_notes(tokens[number]), number)
             candidates.append(Candidate(number, score, new, tokens[number], likelihoods[number]))
         starts = np.array(plan.starts) * self._segment_steps // STEPS_PER_BAR
         return Accompaniment(
             song.score,
             song.melody,
             song.roles,
-            kept,
+            arranger.kept,
             tuple(candidates),
             plan.mean.cpu().numpy(),
             starts,
             options,
+            notes_on(song),
         )
 
     def _log_likelihoods(
@@ -348,7 +326,9 @@ def accompany(
         ValueError, TypeError: an option is out of range, or unknown.
     """
     chosen = AccompanyOptions(**options)
-    pair = Accompanist.from_pretrained(musicvae, surrogate, device, chosen.method)
+    pair = Accompanist.from_pretrained(
+        musicvae, surrogate, device, chosen.method, attributes=bool(chosen.attributes)
+    )
     return pair.accompany(midi, chosen).midi
 
 
@@ -364,38 +344,3 @@ def _silence(tokens: np.ndarray, silent: np.ndarray, options: AccompanyOptions) 
 def _lengthen(embeddings: Tensor, length: int) -> Tensor:
     """(candidates, segments, size) → (candidates, length, size), with zeros at the end."""
     return torch.nn.functional.pad(embeddings, (0, 0, 0, length - embeddings.shape[1]))
-
-
-def _check_trio(musicvae: MusicVAE) -> None:
-    vae = musicvae.config
-    if vae.output_depths != DEPTHS or vae.control_depth:
-        raise CheckpointError(f"the MusicVAE {vae.name!r} plays no trios of depths {DEPTHS}")
-
-
-def _shipped_surrogate_of(musicvae: MusicVAE, folder: str | Path) -> Surrogate:
-    """The shipped surrogate, where a MusicVAE of the user's own has no other."""
-    surrogate = load_surrogate(shipped_checkpoint(DEFAULT_SURROGATE), musicvae.device)
-    try:
-        _check_pair(musicvae, surrogate)
-    except CheckpointError as error:
-        raise CheckpointError(
-            f"{folder}: the shipped surrogate is of another model ({error}); name its own with "
-            "--surrogate, or do without one: --method refine-only"
-        ) from None
-    return surrogate
-
-
-def _check_pair(musicvae: MusicVAE, surrogate: Surrogate) -> None:
-    vae, heard = musicvae.config, surrogate.config
-    if "melody" not in heard.hears:
-        raise CheckpointError(f"the surrogate hears {' and '.join(heard.hears)}, but no melody")
-    if heard.input_depth != sum(part_depths(heard.hears)):
-        raise CheckpointError(
-            f"the surrogate hears {heard.input_depth} classes; {' and '.join(heard.hears)} have "
-            f"{sum(part_depths(heard.hears))}"
-        )
-    if (vae.z_size, vae.max_seq_len) != (heard.z_size, heard.max_seq_len):
-        raise CheckpointError(
-            f"the surrogate predicts {heard.z_size} latent dimensions of "
-            f"{heard.max_seq_len} steps, the MusicVAE wants {vae.z_size} of {vae.max_seq_len}"
-        )

@@ -117,7 +117,9 @@ class Accompaniment:
         candidate = candidate or self.best
         kept = [self.roles[index] for index in self.kept]
         roles = [*kept, *(track.name for track in candidate.tracks)]
-        return View(title or self.song.name, candidate.score, tuple(roles), frozenset(candidate.new))
+        return View(
+            title or self.song.name, candidate.score, tuple(roles), frozenset(candidate.new)
+        )
 
     def views(self) -> list[View]:
         """The song as it came, then every candidate."""

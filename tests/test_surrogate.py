@@ -17,7 +17,7 @@ from musicvae_torch.notes.trio import DEPTHS, PARTS
 from musicvae_torch.pretrained import CheckpointError, shipped_checkpoint
 from surrogate import PointSurrogate, Surrogate, SurrogateConfig, SurrogateEncoder, load_surrogate
 from surrogate.masks import MASKS
-from surrogate.pipeline import DEFAULT_SURROGATE
+from surrogate.pair import DEFAULT_SURROGATE
 from surrogate.pooling import POOLINGS
 
 ALL = {"input_depth": sum(DEPTHS), "hears": PARTS}

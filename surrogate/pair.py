@@ -1,0 +1,99 @@
+"""The networks of an accompaniment: a MusicVAE of trios, its surrogate encoder, and more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from musicvae_torch.attributes import AttributeVectors
+from musicvae_torch.model import MusicVAE
+from musicvae_torch.notes.trio import DEPTHS
+from musicvae_torch.pretrained import CheckpointError, shipped_checkpoint
+from surrogate.groove import check_groove_model
+from surrogate.model import Surrogate, load_surrogate, part_depths
+
+DEFAULT_MUSICVAE = "trio_16bar_small"
+DEFAULT_SURROGATE = "trio_16bar_small_surrogate"
+DEFAULT_BASELINE = "trio_16bar_small_point"  # of accompany-music-vae's kind, to compare with
+
+
+def load_pair(
+    musicvae: str | Path | None,
+    surrogate: str | Path | None,
+    device: torch.device,
+    alone: bool = False,
+) -> tuple[MusicVAE, Surrogate | None]:
+    """Load a MusicVAE and its surrogate; None stands for those that ship with the package.
+
+    Args:
+        alone: load no surrogate.
+
+    Raises:
+        CheckpointError: a folder cannot be read, or the two do not belong together.
+    """
+    trio = MusicVAE.from_pretrained(musicvae or shipped_checkpoint(DEFAULT_MUSICVAE), device)
+    check_trio(trio)
+    if alone:
+        return trio, None
+    home = surrogate or shipped_checkpoint(DEFAULT_SURROGATE)
+    network = load_surrogate(home, device)
+    try:
+        check_pair(trio, network)
+    except CheckpointError as error:
+        if surrogate or not musicvae:
+            raise CheckpointError(f"{home}: {error}") from None
+        raise CheckpointError(
+            f"{musicvae}: the shipped surrogate is of another model ({error}); name its own with "
+            "--surrogate, or do without one: --method refine-only"
+        ) from None
+    return trio, network
+
+
+def load_groove(folder: str | Path, device: torch.device) -> MusicVAE:
+    """Load a GrooVAE that plays drum hits.
+
+    Raises:
+        CheckpointError: the folder cannot be read, or holds another kind of model.
+    """
+    model = MusicVAE.from_pretrained(folder, device)
+    try:
+        check_groove_model(model)
+    except CheckpointError as error:
+        raise CheckpointError(f"{folder}: {error}") from None
+    return model
+
+
+def load_attributes(musicvae: str | Path | None) -> AttributeVectors:
+    """The attribute vectors beside a MusicVAE; None stands for the one that ships.
+
+    Raises:
+        CheckpointError: there are none, or they are damaged or of other weights.
+    """
+    return AttributeVectors.load(musicvae or shipped_checkpoint(DEFAULT_MUSICVAE))
+
+
+def check_trio(musicvae: MusicVAE) -> None:
+    """Raises:
+    CheckpointError: the model plays no trios.
+    """
+    vae = musicvae.config
+    if vae.output_depths != DEPTHS or vae.output != "categorical" or vae.control_depth:
+        raise CheckpointError(f"the MusicVAE {vae.name!r} plays no trios of depths {DEPTHS}")
+
+
+def check_pair(musicvae: MusicVAE, surrogate: Surrogate) -> None:
+    """Raises:
+    CheckpointError: the two do not belong together, or the surrogate hears no melody.
+    """
+    vae, heard = musicvae.config, surrogate.config
+    if heard.input_depth != sum(part_depths(heard.hears)):
+        raise CheckpointError(
+            f"the surrogate hears {heard.input_depth} classes; {' and '.join(heard.hears)} have "
+            f"{sum(part_depths(heard.hears))}"
+        )
+    if (vae.z_size, vae.max_seq_len) != (heard.z_size, heard.max_seq_len):
+        raise CheckpointError(
+            f"the surrogate predicts {heard.z_size} latent dimensions of "
+            f"{heard.max_seq_len} steps, the MusicVAE wants {vae.z_size} of {vae.max_seq_len}"
+        )
