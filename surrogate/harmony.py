@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -68,7 +69,7 @@ class Harmony:
     starts: np.ndarray
     names: tuple[str, ...]
 
-    @property
+    @cached_property
     def chords(self) -> tuple[ChordTones, ...]:
         """(chords,)"""
         return tuple(map(chord_tones, self.names))
