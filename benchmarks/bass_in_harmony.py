@@ -4,8 +4,9 @@
     python benchmarks/bass_in_harmony.py MIDI_FOLDER [--songs 30] [--temperature 0.6] [--seed 0]
 
 Of each song up to two windows: the melody is heard, bass and drums are generated, and the bass's
-notes are moved by ``surrogate.bass_line`` into chords that are inferred from the melody alone or
-from all pitched tracks of the song but its bass (as where those are kept). A row for each way:
+notes are moved by ``surrogate.bass_line`` into chords that are inferred from the melody alone, from
+it and the generated bass, or from all pitched tracks of the song but its bass (as where those are
+kept). A row for each way:
 the share of the notes in the key of the melody and the true bass; and on tones of the triads
 inferred from the melody, from melody and true bass, and from all pitched tracks and the true
 bass; how many notes a bar there are; how many are not as they were generated. The last row is
@@ -90,10 +91,10 @@ def generate(
     return part_notes(to_tokens(samples.cpu().numpy())[0])[1]
 
 
-def heard_in(notes: np.ndarray) -> Harmony:
+def heard_in(notes: np.ndarray, a_bar: int = 2) -> Harmony:
     """The chords of a window's (3, notes)."""
     starts, ends, pitches = notes
-    return infer(starts, ends, pitches, STEPS // STEPS_PER_BAR)
+    return infer(starts, ends, pitches, STEPS // STEPS_PER_BAR, a_bar)
 
 
 def triads(harmony: Harmony) -> np.ndarray:
@@ -118,7 +119,16 @@ def score(tokens: np.ndarray, tracks: np.ndarray, bass: list[StepNote]) -> dict[
     measures = (triads(alone), chords_of(melody, true_bass), triads(heard_in(both)))
     key = estimate_key(pitch_histogram(melody, true_bass))
     ways = {"as generated": bass}
-    for source, harmony in (("melody", alone), ("song", song)):
+    sung = np.array(melody_notes(melody), np.int64).reshape(-1, 3).T
+    new = np.array(bass, np.int64).reshape(-1, 3).T
+    sources = {
+        "melody": alone,
+        "melody, a bar": heard_in(sung, 1),
+        "melody and new bass": heard_in(np.concatenate([sung, new], axis=1)),
+        "song": song,
+        "song, a bar": heard_in(tracks, 1),
+    }
+    for source, harmony in sources.items():
         ways |= {f"{source}, {how}": keep_bass_in_harmony(bass, harmony, how) for how in HOW}
     ways["the song's own"] = true_notes
     rows = {}

@@ -27,6 +27,8 @@ from musicvae_torch.lstm import (
     term_shape,
 )
 
+_LEAST_CHANCE = 0.1  # of a hit: what a groove says of hits that it finds less likely is noise
+
 
 class Conductor(nn.Module):
     """From a latent, one embedding for each segment (bar) of the window."""
@@ -320,7 +322,8 @@ class Decoder(nn.Module):
             controls: (batch, steps, control_depth).
 
         Returns:
-            (batch, steps, 3 * drums): the chance of each hit, its velocity and its offset.
+            (batch, steps, 3 * drums): the chance of each hit, and of a hit its velocity (0 to 1)
+            and offset (-1 to 1).
         """
         (core,), (embedding,) = self._cores(), self.embed(z).unbind(1)
         states = core.initial_state(embedding)
@@ -329,9 +332,15 @@ class Decoder(nn.Module):
         for step in range(hits.shape[1]):
             logits, states = core.step(previous, embedding, controls[:, step], states)
             chances, velocities, offsets = logits.chunk(3, dim=-1)
-            played = [torch.sigmoid(velocities), torch.tanh(offsets)]
-            rows.append(torch.cat([torch.sigmoid(chances), *played], dim=-1))
-            # Where nothing is struck there is nothing to be loud or late, as in training.
+            chances = torch.sigmoid(chances)
+            # Trained by squared error, with 0 where a drum is not struck, the network's values
+            # are chance times value.
+            certain = chances.clamp(min=_LEAST_CHANCE)
+            played = [
+                (torch.sigmoid(velocities) / certain).clamp(max=1),
+                (torch.tanh(offsets) / certain).clamp(-1, 1),
+            ]
+            rows.append(torch.cat([chances, *played], dim=-1))
             struck = hits[:, step]
             previous = torch.cat([struck, *(struck * values for values in played)], dim=-1)
         return torch.stack(rows, dim=1)

@@ -217,9 +217,9 @@ class MusicVAE(PretrainedNetwork):
 
         Returns:
             (batch, steps, output_depth): the chance that the model would have struck each drum
-            (0 to 1), and, as if it had, velocities (0 to 1) and offsets (-1 to 1). Trained by
-            squared error, with 0 for drums that are not struck, the model gives velocities and
-            offsets in proportion to that chance.
+            (0 to 1), and, where it is struck, its velocity (0 to 1) and offset (-1 to 1). The
+            network's own values go down with that chance, since it learnt 0 for drums that are
+            not struck; here they are as of certain hits.
 
         Raises:
             ValueError: the model plays no grooves, or a shape does not fit.

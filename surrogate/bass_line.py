@@ -15,7 +15,8 @@ STEP = 2  # semitones, the most that a passing note is from its neighbours
 PUSH = 2  # steps before a chord at which a note may play it early
 _FIFTH = 8  # semitones above the root, at most: an augmented one
 SHORTEST = 2  # steps of a held note's rest that are worth striking again
-_AGAINST_CONTOUR = 3.5  # semitones that a tone is thought farther if the line turns round for it
+# Semitones that a tone seems farther, if the line stops there, or turns round.
+_STANDING, _TURNING = 1.5, 3.5
 
 
 def keep_bass_in_harmony(
@@ -30,8 +31,8 @@ def keep_bass_in_harmony(
       step away. "all" moves every note.
     - The first note of a chord, if it is to be moved, goes to the root, or the bass that the
       symbol names; in a chord with such a bass it always does. Else the nearest tone up to the
-      fifth wins, in the direction that the line took, of equally near ones the root. Sixths and
-      sevenths may stay, but nothing moves there.
+      fifth wins, rather in the direction that the line took, of equally near ones the root.
+      Sixths and sevenths may stay, but nothing moves there.
     - Notes of one pitch class in one chord move alike, on weak places too, but for passing ones.
     - A note whose pitch is not in a chord that begins while it sounds ends there; if SHORTEST
       steps of it are left or more, it is struck again on a tone of that chord.
@@ -152,8 +153,9 @@ def _nearest(
     wanted = {low} if leads or not rests else rests
 
     def distance(tone: int) -> tuple[float, bool, int]:
-        against = turn * _sign(tone - before) < 0
-        return abs(tone - pitch) + _AGAINST_CONTOUR * against, tone % 12 != low, tone
+        now = _sign(tone - before)
+        strange = 0.0 if now == turn or not turn else _TURNING if now else _STANDING
+        return abs(tone - pitch) + strange, tone % 12 != low, tone
 
     return min((tone for tone in span if tone % 12 in wanted), key=distance)
 

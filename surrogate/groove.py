@@ -21,7 +21,6 @@ from musicvae_torch.pretrained import CheckpointError
 from surrogate.fill import StepNote
 
 BATCH = 64  # windows played at a time
-_LEAST_CHANCE = 0.1  # of a hit: what a model says of hits that it finds less likely is noise
 
 
 @dataclass(frozen=True)
@@ -99,11 +98,7 @@ def _play(model: MusicVAE, hits: Tensor) -> Tensor:
     """(windows, steps, 9) hits → (windows, steps, 18): velocities and offsets, of 1 if early."""
     if model.config.control_depth:
         z = hits.new_zeros(len(hits), model.config.z_size)
-        played = model.play_hits(z, hits, hits)
-    else:
-        silent = hits.new_zeros(*hits.shape[:-1], 2 * DRUMS)
-        z = model.encode(torch.cat([hits, silent], dim=-1)).mean
-        played = model.play_hits(z, hits)
-    chances, rest = played.split([DRUMS, 2 * DRUMS], dim=-1)
-    # The model's values are chance times value (see MusicVAE.play_hits); the hits are certain.
-    return rest / chances.clamp(min=_LEAST_CHANCE).repeat(1, 1, 2)
+        return model.play_hits(z, hits, hits)[..., DRUMS:]
+    silent = hits.new_zeros(*hits.shape[:-1], 2 * DRUMS)
+    z = model.encode(torch.cat([hits, silent], dim=-1)).mean
+    return model.play_hits(z, hits)[..., DRUMS:]

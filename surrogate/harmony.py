@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -23,10 +24,11 @@ from musicvae_torch.notes.chords import (
 from musicvae_torch.notes.midi import NOTE_DTYPE
 from musicvae_torch.notes.quantize import DEFAULT_QPM
 from musicvae_torch.notes.score import TICK_NOTE, Score
-from musicvae_torch.notes.vocabulary import STEPS_PER_BAR, STEPS_PER_QUARTER
+from musicvae_torch.notes.vocabulary import OUTPUT_VELOCITY, STEPS_PER_BAR, STEPS_PER_QUARTER
 
 HALF_BAR = STEPS_PER_BAR // 2
 _SECONDS_PER_STEP = 60 / DEFAULT_QPM / STEPS_PER_QUARTER
+_METRES = {1: (2.0, 2.0), 2: (4.0, 4.0)}  # in which infer_chords hears so many chords a bar
 _BARS_AT_A_TIME = 480  # infer_chords takes 1,000 half bars
 _CHORD_TEXTS = ("text", "marker", "lyrics", "cue_marker")
 _FEWEST_MARKS = 4
@@ -67,7 +69,7 @@ class Harmony:
     starts: np.ndarray
     names: tuple[str, ...]
 
-    @property
+    @cached_property
     def chords(self) -> tuple[ChordTones, ...]:
         """(chords,)"""
         return tuple(map(chord_tones, self.names))
@@ -169,36 +171,47 @@ def from_markers(score: Score, grid: Grid) -> Harmony | None:
 
 
 def infer(
-    start_steps: np.ndarray, end_steps: np.ndarray, pitches: np.ndarray, bars: int
+    start_steps: np.ndarray,
+    end_steps: np.ndarray,
+    pitches: np.ndarray,
+    bars: int,
+    a_bar: int = 2,
 ) -> Harmony:
-    """The likeliest chords of the sounding notes, half a bar each.
+    """The likeliest chords of the sounding notes.
 
     Args:
         start_steps, end_steps, pitches: (notes,) of the pitched tracks that are kept, in any
             order; drums are not to be among them. Notes before the first step do not count.
-        bars: of the song; at most 480 are heard at a time.
+        bars: of the song; 480 are heard at a time.
+        a_bar: chords a bar, 2 or 1. One is calmer, and as true where only a melody is heard
+            (docs/dynamics.md).
+
+    Returns:
+        Chords half a bar or a bar each; none before the first note.
     """
-    # A rest is no chord: where it comes first, there is none until the first note.
-    names = np.full(2 * bars, NO_CHORD, object)
+    if a_bar not in _METRES:
+        raise ValueError(f"there are 1 or 2 chords a bar, not {a_bar}")
+    long = STEPS_PER_BAR // a_bar
+    names = np.full(a_bar * bars, NO_CHORD, object)
     for first in range(0, bars, _BARS_AT_A_TIME):
-        step, count = first * STEPS_PER_BAR, min(_BARS_AT_A_TIME, bars - first)
-        inside = (
-            (end_steps > step) & (start_steps < step + count * STEPS_PER_BAR) & (start_steps >= 0)
-        )
+        step = first * STEPS_PER_BAR
+        length = min(_BARS_AT_A_TIME, bars - first) * STEPS_PER_BAR
+        inside = (end_steps > step) & (start_steps < step + length) & (start_steps >= 0)
         if not inside.any():
             continue
-        notes = np.zeros(int(inside.sum()), NOTE_DTYPE)
-        notes["start"] = np.maximum(start_steps[inside] - step, 0) * _SECONDS_PER_STEP
+        starts = np.maximum(start_steps[inside] - step, 0)
+        notes = np.zeros(len(starts), NOTE_DTYPE)
+        notes["start"] = starts * _SECONDS_PER_STEP
         notes["end"] = (end_steps[inside] - step) * _SECONDS_PER_STEP
-        notes["pitch"], notes["velocity"] = pitches[inside], 80
-        length = count * STEPS_PER_BAR
-        heard = infer_chords(np.sort(notes), length * _SECONDS_PER_STEP, DEFAULT_QPM, (4.0, 4.0))
-        assert heard is not None  # 4/4, and few enough half bars
-        halves = heard.at_steps(length, DEFAULT_QPM)[::HALF_BAR]
-        begins = int(np.min(start_steps[inside] - step)) // HALF_BAR
-        halves[: max(begins, 0)] = NO_CHORD
-        names[2 * first : 2 * (first + count)] = halves
-    return _harmony((np.arange(2 * bars) * HALF_BAR).tolist(), names.tolist())
+        notes["pitch"], notes["velocity"] = pitches[inside], OUTPUT_VELOCITY
+        heard = infer_chords(
+            np.sort(notes), length * _SECONDS_PER_STEP, DEFAULT_QPM, _METRES[a_bar]
+        )
+        assert heard is not None  # a common metre, and few enough chords
+        own = heard.at_steps(length, DEFAULT_QPM)[::long]
+        own[: int(starts.min()) // long] = NO_CHORD
+        names[first * a_bar : first * a_bar + len(own)] = own
+    return _harmony((np.arange(len(names)) * long).tolist(), names.tolist())
 
 
 def _cells(line: str) -> list[str]:
