@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -259,10 +260,8 @@ def test_the_table_says_what_was_measured() -> None:
 
 
 def test_learning_twice_gives_the_same(melodies: Path) -> None:
-    arguments = {"max_windows": 40, "device": "cpu"}
-    first = learn_attributes(melodies / "data.h5", melodies / "model", **arguments)
-    second = learn_attributes(melodies / "data.h5", melodies / "model", **arguments)
-    other = learn_attributes(melodies / "data.h5", melodies / "model", **arguments, seed=1)
+    learn = partial(learn_attributes, melodies / "data.h5", melodies / "model", max_windows=40)
+    first, second, other = learn(device="cpu"), learn(device="cpu"), learn(device="cpu", seed=1)
     assert torch.equal(first.directions, second.directions)
     assert not torch.equal(first.directions, other.directions)
     assert first.names == ("density", "register", "interval", "syncopation", "swing")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from musicvae_torch.attributes.directions import METHODS, learn_directions
+from musicvae_torch.attributes.directions import METHODS, Directions, learn_directions
 from musicvae_torch.attributes.effects import TEMPERATURE, Effects, measure_effects
 from musicvae_torch.attributes.vectors import AttributeVectors
 from musicvae_torch.config import MusicVAEConfig
@@ -69,34 +71,59 @@ def learn_attributes(
     check_config(model.config)
     sha256 = weights_sha256(musicvae)
     windows = read_windows(data, model.config, "train", codes_of=sha256, progress=progress)
-    rows, counts = draw_windows(windows, min(max_windows, len(windows.tokens)), seed)
+    sample = draw_sample(model, windows, max_windows, seed, progress)
+    learnt = learn_directions(sample.latents, sample.values, method)
+    record = {
+        "method": method,
+        "data": Path(data).name,
+        "windows": sample.windows,
+        "songs": sample.songs,
+        "seed": seed,
+        "left_out": list(learnt.left_out),
+        "musicvae": Path(musicvae).resolve().name,
+        "sha256": sha256,
+    }
+    return as_vectors(learnt, record)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Draws of a data set's windows, among which a window may be several times.
+
+    Attributes:
+        latents: (draws, z_size) float32, the posterior's means.
+        values: (draws,) of each attribute, NaN where undefined.
+        windows, songs: how many different ones there are.
+    """
+
+    latents: np.ndarray
+    values: dict[str, np.ndarray]
+    windows: int
+    songs: int
+
+
+def draw_sample(
+    model: MusicVAE, windows: Windows, max_windows: int, seed: int, progress: bool = False
+) -> Sample:
+    """Draw, encode and measure; for arguments see :func:`learn_attributes`."""
+    rows, counts = draw_windows(windows, max_windows, seed)
     drawn = take_windows(windows, rows)
     values = measure(window_parts(model.config, drawn.tokens))
     latents = encode_windows(model, drawn, progress)
-    # A window that was drawn twice counts twice.
-    learnt = learn_directions(
+    return Sample(
         latents.repeat(counts, axis=0),
         {name: column.repeat(counts) for name, column in values.items()},
-        method,
+        len(rows),
+        len(np.unique(drawn.song)),
     )
-    return AttributeVectors(
-        names=learnt.names,
-        directions=torch.from_numpy(learnt.directions.astype(np.float32)),
-        means=torch.from_numpy(learnt.means.astype(np.float32)),
-        stddevs=torch.from_numpy(learnt.stddevs.astype(np.float32)),
-        told=torch.from_numpy(learnt.told.astype(np.float32)),
-        units=tuple(ATTRIBUTES[name].unit for name in learnt.names),
-        record={
-            "method": method,
-            "data": Path(data).name,
-            "windows": len(rows),
-            "songs": len(np.unique(drawn.song)),
-            "seed": seed,
-            "left_out": list(learnt.left_out),
-            "musicvae": Path(musicvae).resolve().name,
-            "sha256": sha256,
-        },
-    )
+
+
+def as_vectors(learnt: Directions, record: dict[str, Any]) -> AttributeVectors:
+    """What was learnt, to be kept; `record` as of :class:`AttributeVectors`."""
+    names = ("directions", "means", "stddevs", "told")
+    arrays = {name: torch.from_numpy(getattr(learnt, name).astype(np.float32)) for name in names}
+    units = tuple(ATTRIBUTES[name].unit for name in learnt.names)
+    return AttributeVectors(learnt.names, **arrays, units=units, record=record)
 
 
 def measure_attributes(
@@ -131,7 +158,7 @@ def measure_attributes(
     model = MusicVAE.from_pretrained(musicvae, pick_device(device))
     check_config(model.config)
     windows = read_windows(data, model.config, "validation", apart=True, progress=progress)
-    rows, _ = draw_windows(windows, min(max_windows, len(windows.tokens)), seed)
+    rows, _ = draw_windows(windows, max_windows, seed)
     drawn = take_windows(windows, rows)
     return measure_effects(
         model,
@@ -192,8 +219,10 @@ def read_windows(
     )
 
 
-def draw_windows(windows: Windows, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows that were drawn by source, song and window, in order, and how often each was."""
+def draw_windows(windows: Windows, most: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that were drawn by source, song and window, in order, and how often each was: `most`
+    draws, or as many as there are windows."""
+    count = min(most, len(windows.tokens))
     picks, _ = next(draw_batches(windows, count, seed, draw="sources"))
     return np.unique(picks, return_counts=True)
 
