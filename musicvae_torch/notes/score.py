@@ -6,6 +6,7 @@ the file says (tempo and metre maps, markers, controllers, order of messages), t
 
 from __future__ import annotations
 
+import copy
 import io
 from collections import defaultdict
 from collections.abc import Iterator
@@ -115,9 +116,7 @@ def read_score(midi: str | Path | pretty_midi.PrettyMIDI) -> Score:
             holds several songs.
     """
     if isinstance(midi, pretty_midi.PrettyMIDI):
-        buffer = io.BytesIO()
-        midi.write(buffer)
-        return score_of(_parse(buffer.getvalue(), "MIDI in memory"), "MIDI in memory")
+        return score_of(_parse(_written(midi), "MIDI in memory"), "MIDI in memory")
     try:
         content = Path(midi).read_bytes()
     except FileNotFoundError:
@@ -206,6 +205,22 @@ def midi_bytes(file: mido.MidiFile) -> bytes:
     """What a MIDI file holds on disk."""
     buffer = io.BytesIO()
     file.save(file=buffer)
+    return buffer.getvalue()
+
+
+def _written(midi: pretty_midi.PrettyMIDI) -> bytes:
+    """The file that pretty_midi makes, with the very tempos of the file that it was read from.
+
+    MIDI counts whole microseconds a quarter, and pretty_midi cuts off fractions: a hundredth of
+    one more keeps rounding errors from taking a whole one away.
+    """
+    exact = copy.copy(midi)
+    exact._tick_scales = [
+        (tick, (round(scale * midi.resolution * 1e6) + 0.01) / 1e6 / midi.resolution)
+        for tick, scale in midi._tick_scales
+    ]
+    buffer = io.BytesIO()
+    exact.write(buffer)
     return buffer.getvalue()
 
 
