@@ -1,8 +1,7 @@
-"""Which track of a song is its melody."""
+"""Which track of a song is its melody: the user's choice, or a guess that can be shown."""
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 
@@ -10,10 +9,26 @@ import numpy as np
 import pretty_midi
 
 from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.notes.vocabulary import BASS_PROGRAMS, MAX_PITCH, MIN_PITCH
+from musicvae_torch.notes.score import Score, Track
+from musicvae_torch.notes.vocabulary import MAX_PITCH, MIN_PITCH
+from surrogate.melody_features import FEATURES, features, lines, sounding
+from surrogate.melody_wish import find_tracks, instrument, listed, refusal
+from surrogate.monophony import reduce_to_melody
 
-_MELODY_NAME = re.compile(r"\b(melod\w*|lead|vocals?|voice|singer|solo|theme)\b", re.IGNORECASE)
-_SOUND_EFFECTS = range(112, 128)
+# What names are worth, beside the features; for a track that plays throughout.
+NAMED_MELODY = 4.0
+NAMED_BACKING = -2.0
+_MELODY_NAME = re.compile(
+    r"\b(melod\w*|lead|vocals?|vox|voice|singer|solo(ist)?|theme|right ?hand|rh)\b|"
+    r"\b(piano|hand)\W*right\b|\bright\W*(piano|hand)\b",
+    re.IGNORECASE,
+)
+_BACKING_NAME = re.compile(
+    r"\b(back(ing|up)?|harmon(y|ies)|chords?|echo(es|ed)?|delay|pads?|bass|drums?|second(ary)?|"
+    r"counter\w*|rh?ythm|accomp\w*|choir|left ?hand|lh)\b|"
+    r"\b(piano|hand)\W*left\b|\bleft\W*(piano|hand)\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -21,124 +36,216 @@ class TrackSummary:
     """A track as a candidate for the melody.
 
     Attributes:
-        index: position in ``PrettyMIDI.instruments``.
-        name, program, is_drum: as in the file.
+        index: position in ``Score.tracks``.
+        name, channel, program, is_drum: as in the score.
         notes: how many it has.
-        mean_pitch: mean of its MIDI pitches.
-        melodic: share of notes that start alone, with no other of the track sounding.
-        score: higher is likelier to be the melody; drums and tracks without a note in the
-            modelled range have none.
+        low, high: its lowest and highest MIDI pitch.
+        playing: share of the time between the song's first and last note in which it sounds.
+        polyphony: how many of its notes sound on average while it sounds; 1 is one at a time.
+        score: higher is likelier to be the melody; None for tracks that cannot be. Tracks of one
+            player, who takes turns with himself (a program changes), share theirs.
+        chance: that it is the melody, by the score; 0 where that is None.
+        reasons: what speaks for it most, compared with the song's other tracks.
     """
 
     index: int
     name: str
+    channel: int
     program: int
     is_drum: bool
     notes: int
-    mean_pitch: float
-    melodic: float
+    low: int
+    high: int
+    playing: float
+    polyphony: float
     score: float | None
+    chance: float
+    reasons: tuple[str, ...]
 
     def __str__(self) -> str:
-        instrument = (
-            "drums" if self.is_drum else pretty_midi.program_to_instrument_name(self.program)
-        )
         name = f" {self.name.strip()!r}" if self.name.strip() else ""
-        return f"track {self.index}:{name} {instrument}, {self.notes} notes"
+        sound = "drums" if self.is_drum else pretty_midi.program_to_instrument_name(self.program)
+        return f"track {self.index}:{name} {sound}, {self.notes} notes"
 
 
-def summarize_tracks(midi: pretty_midi.PrettyMIDI) -> list[TrackSummary]:
-    """Every track of `midi`, in the file's order.
+@dataclass(frozen=True, eq=False)
+class Melody:
+    """A song's melody.
 
-    Raises:
-        MidiError: a note begins before the song does, or its times are no numbers.
+    Attributes:
+        tracks: indices of ``Score.tracks`` that it is on.
+        notes: of TICK_NOTE, by start, none lapping over another: notes of those tracks, with ends
+            that may be sooner, MIN_PITCH to MAX_PITCH. What the networks hear.
+        how: it was found, in a line for the user.
     """
-    for index, track in enumerate(midi.instruments):
-        for note in track.notes:
-            if not (0 <= note.start < math.inf and 0 <= note.end < math.inf):
-                raise MidiError(f"track {index} has a note from {note.start} s to {note.end} s")
-    longest = max((_sounding(track) for track in midi.instruments), default=0.0)
-    return [_summarize(index, track, longest) for index, track in enumerate(midi.instruments)]
+
+    tracks: tuple[int, ...]
+    notes: np.ndarray
+    how: str
 
 
-def choose_melody(midi: pretty_midi.PrettyMIDI, wanted: int | None = None) -> tuple[int, ...]:
-    """Indices of the melody's tracks: `wanted`, or the likeliest, and those that belong to it.
-
-    A MIDI track whose program changes appears as several in ``PrettyMIDI.instruments``: tracks
-    of one name belong together if they take turns.
-
-    Raises:
-        MidiError: there is no such track, or none that could be a melody.
-    """
-    tracks = summarize_tracks(midi)
-    able = [track for track in tracks if track.score is not None]
-    listed = "; ".join(map(str, tracks)) or "no track has a note"
-    if wanted is not None and wanted not in [track.index for track in able]:
-        raise MidiError(f"track {wanted} holds no melody; the tracks are: {listed}")
-    if not able:
-        raise MidiError(
-            f"no melody: no track has a pitched note from {MIN_PITCH} to {MAX_PITCH} ({listed})"
+def summarize_tracks(score: Score) -> list[TrackSummary]:
+    """Every track of a song, in the song's order, with a guess whether it is the melody."""
+    parts = lines(score)
+    values = features(score, parts)
+    weights = np.array([feature.weight for feature in FEATURES.values()])
+    gains = values * weights
+    named = (
+        np.array([_by_name(part) for part in parts]) * values[:, list(FEATURES).index("present")]
+    )
+    scores = gains.sum(axis=1) + named
+    chances = np.exp(scores - scores.max(initial=-np.inf))
+    chances /= max(chances.sum(), 1e-300)
+    row_of = {track.index: row for row, part in enumerate(parts) for track in part}
+    song = _span(score.tracks)
+    summaries = []
+    for track in score.tracks:
+        row = row_of.get(track.index)
+        time = sounding(track.notes)
+        pitches = track.notes["pitch"]
+        summaries.append(
+            TrackSummary(
+                index=track.index,
+                name=track.name,
+                channel=track.channel,
+                program=track.program,
+                is_drum=track.is_drum,
+                notes=len(track.notes),
+                low=int(pitches.min()),
+                high=int(pitches.max()),
+                playing=time / song,
+                polyphony=float((track.notes["end"] - track.notes["start"]).sum() / time),
+                score=None if row is None else float(scores[row]),
+                chance=0.0 if row is None else float(chances[row]),
+                reasons=() if row is None else _reasons(row, gains, named),
+            )
         )
-    if wanted is None:
-        wanted = max(able, key=lambda track: (track.score, -track.index)).index
-    line = {wanted}
-    for track in able:
-        if track.name == tracks[wanted].name and all(
-            _take_turns(midi.instruments[track.index], midi.instruments[other])
-            for other in line - {track.index}
-        ):
-            line.add(track.index)
-    return tuple(sorted(line))
+    return summaries
 
 
-def _summarize(index: int, track: pretty_midi.Instrument, longest: float) -> TrackSummary:
-    pitches = np.array([note.pitch for note in track.notes])
-    melodic = _melodic_share(track)
-    mean_pitch = float(pitches.mean()) if len(pitches) else 0.0
-    score = None
-    sounding = _sounding(track)
-    singable = bool(((pitches >= MIN_PITCH) & (pitches <= MAX_PITCH)).any())
-    if singable and sounding and not track.is_drum:
-        present = sounding / longest
-        # Present throughout, one note at a time, in a singer's register, or so named.
-        score = present + melodic - abs(mean_pitch - 70) / 24
-        score -= 2 * (track.program in BASS_PROGRAMS or track.program in _SOUND_EFFECTS)
-        score += 3 * present * bool(_MELODY_NAME.search(track.name))
-    return TrackSummary(
-        index, track.name, track.program, track.is_drum, len(pitches), mean_pitch, melodic, score
+def choose_melody(score: Score, wanted: str | int | None = None) -> Melody:
+    """The track that the user wants, or the likeliest, with those that belong to it, reduced to
+    one note at a time.
+
+    Args:
+        score: the song.
+        wanted: see :func:`surrogate.melody_wish.find_tracks`; None: the likeliest.
+
+    Raises:
+        MidiError: nothing fits `wanted`, or too much, or it cannot be a melody; or no track can.
+    """
+    summaries = summarize_tracks(score)
+    if wanted is not None:
+        tracks, why = find_tracks(score, wanted), "as chosen"
+    else:
+        able = [summary for summary in summaries if summary.score is not None]
+        if not able:
+            raise MidiError(
+                f"{score.name}: no melody: no track has a pitched note from {MIN_PITCH} to "
+                f"{MAX_PITCH} ({listed(score.tracks) or 'no track has a note'})"
+            )
+        best = max(able, key=lambda summary: (summary.score, -summary.index))
+        tracks = next(
+            part for part in lines(score) if best.index in [track.index for track in part]
+        )
+        why = f"likeliest: {', '.join(best.reasons)}" if best.reasons else "the likeliest"
+        if len(tracks) == len(able):
+            why = "the only one that can be a melody"
+    reduction = reduce_to_melody(np.concatenate([track.notes for track in tracks]), score.seconds)
+    indices = tuple(sorted(track.index for track in tracks))
+    said = " and ".join(str(summaries[index]) for index in indices)
+    how = f"{said} ({why})" + (f"; {reduction.how}" if reduction.how else "")
+    return Melody(indices, reduction.notes, how)
+
+
+def tracks_table(score: Score, choice: Melody | None = None) -> str:
+    """The tracks as a table, likeliest melody first, with what was taken.
+
+    Returns:
+        Lines without a newline at the end; the first is the header.
+    """
+    summaries = sorted(
+        summarize_tracks(score),
+        key=lambda track: (track.score is None, -(track.score or 0.0), track.index),
+    )
+    if not summaries:
+        return "no track has a note"
+    rows = [_HEADER]
+    ranks = {value: rank for rank, value in enumerate(_distinct_scores(summaries), 1)}
+    taken = choice.tracks if choice else ()
+    for track in summaries:
+        able = track.score is not None
+        rows.append(
+            (
+                str(ranks[track.score]) if track.score is not None else "-",
+                str(track.index),
+                _short(track.name),
+                str(track.channel + 1),
+                instrument(track.program, track.is_drum),
+                str(track.notes),
+                "-" if track.is_drum else f"{_pitch_name(track.low)}-{_pitch_name(track.high)}",
+                f"{track.playing:.0%}",
+                f"{track.polyphony:.1f}",
+                f"{track.score:.1f}" if track.score is not None else "-",
+                f"{track.chance:.0%}" if able else "-",
+                "<- melody" if track.index in taken else refusal(score.tracks[track.index]),
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column in _LEFT_ALIGNED else cell.rjust(width)
+            for cell, width, column in zip(row, widths, _HEADER, strict=True)
+        ).rstrip()
+        for row in rows
     )
 
 
-def _by_start(track: pretty_midi.Instrument) -> list[pretty_midi.Note]:
-    return sorted(track.notes, key=lambda note: note.start)
+_HEADER = (
+    "rank", "track", "name", "channel", "instrument", "notes", "range", "plays", "voices", "score",
+    "chance", "",
+)  # fmt: skip
+_LEFT_ALIGNED = ("name", "instrument", "range", "")
 
 
-def _sounding(track: pretty_midi.Instrument) -> float:
-    """Seconds in which at least one note of the track sounds."""
-    total, until = 0.0, 0.0
-    for note in _by_start(track):
-        total += max(0.0, note.end - max(note.start, until))
-        until = max(until, note.end)
-    return total
+def _distinct_scores(summaries: list[TrackSummary]) -> list[float]:
+    scores = [track.score for track in summaries if track.score is not None]
+    return list(dict.fromkeys(scores))
 
 
-def _take_turns(one: pretty_midi.Instrument, other: pretty_midi.Instrument) -> bool:
-    """Whether the two hardly ever sound together."""
-    both = pretty_midi.Instrument(0)
-    both.notes = [*one.notes, *other.notes]
-    together = _sounding(one) + _sounding(other) - _sounding(both)
-    return together <= 0.02 * min(_sounding(one), _sounding(other))
+def _short(name: str, width: int = 28) -> str:
+    """A name that is safe to print: on one line, not too long."""
+    name = " ".join("".join(c if c.isprintable() else " " for c in name).split())
+    return name if len(name) <= width else f"{name[: width - 1]}…"
 
 
-def _melodic_share(track: pretty_midi.Instrument) -> float:
-    """Share of notes that start neither together with another nor well within another."""
-    notes = _by_start(track)
-    if not notes:
+def _pitch_name(pitch: int) -> str:
+    return str(pretty_midi.note_number_to_name(pitch))
+
+
+def _by_name(part: list[Track]) -> float:
+    """What the names of a line's tracks say of it."""
+    melody = any(_MELODY_NAME.search(track.name) for track in part)
+    backing = any(_BACKING_NAME.search(track.name) for track in part)
+    if melody and backing:
         return 0.0
-    alone, until = 0, -1.0
-    for note, following in zip(notes, [*notes[1:], None], strict=True):
-        overlap = until - note.start
-        together = following is not None and following.start <= note.start
-        alone += overlap <= (note.end - note.start) / 2 and not together
-        until = max(until, note.end)
-    return alone / len(notes)
+    return NAMED_MELODY * melody + NAMED_BACKING * backing
+
+
+def _reasons(row: int, gains: np.ndarray, named: np.ndarray, most: int = 2) -> tuple[str, ...]:
+    """The features by which a line is ahead of the average of the song's others, best first."""
+    if len(gains) < 2:
+        return ()
+    columns = np.concatenate([named[:, None], gains], axis=1)
+    ahead = columns[row] - np.delete(columns, row, axis=0).mean(axis=0)
+    words = ["its name", *(feature.means for feature in FEATURES.values())]
+    order = np.argsort(-ahead, kind="stable")[:most]
+    return tuple(words[column] for column in order if ahead[column] > 0.2)
+
+
+def _span(tracks: tuple[Track, ...]) -> int:
+    """Ticks from the first note to the end of the last; 1 where there are none."""
+    if not tracks:
+        return 1
+    begin = min(int(track.notes["start"].min()) for track in tracks)
+    return max(int(track.notes["end"].max()) for track in tracks) - begin

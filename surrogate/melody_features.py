@@ -1,0 +1,204 @@
+"""How much each part of a song is like a melody: a few things that can be counted, each with a
+weight.
+
+A line is a track, or several that one player plays in turn (a channel whose program changes). Each
+line gets FEATURES; their weighted sum is its score, and the softmax of the scores over a song's
+lines is the chance that each is the melody. The weights were fitted so (``docs/melody.md``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from musicvae_torch.notes.score import Score, Track
+from musicvae_torch.notes.vocabulary import BASS_PROGRAMS, MAX_PITCH, MIN_PITCH
+
+MAX_CELLS = 4096  # of time, in which lines are compared
+SAME_TIME = 0.04  # seconds; notes this close begin together
+
+
+@dataclass(frozen=True)
+class Feature:
+    """Something of a line that tells a melody.
+
+    Attributes:
+        weight: what one of it adds to the score.
+        means: in words for a user, where it is what speaks for a line.
+    """
+
+    weight: float
+    means: str
+
+
+FEATURES: dict[str, Feature] = {
+    "present": Feature(1.4, "plays throughout"),
+    "alone": Feature(2.0, "one note at a time"),
+    "register": Feature(1.2, "a singer's register"),
+    "top": Feature(1.1, "the highest part"),
+    "loud": Feature(0.6, "loud"),
+    "steps": Feature(1.5, "moves by step"),
+    "leaps": Feature(-0.7, "few leaps"),
+    "rhythm": Feature(0.7, "varied rhythm"),
+    "pace": Feature(0.8, "a singer's pace"),
+    "early": Feature(0.8, "its place in the file"),
+    "solo": Feature(0.9, "a solo instrument"),
+    "bass": Feature(-1.2, "no bass"),
+}
+
+# Voices, brass, reeds, pipes, synthesizer leads, and the violin, harmonica and fiddle.
+_SOLO = frozenset([*range(52, 55), *range(56, 61), *range(64, 88), 22, 40, 110])
+
+
+def is_singable(track: Track) -> bool:
+    """Whether the networks could hear anything of it as a melody."""
+    pitches = track.notes["pitch"]
+    return not track.is_drum and bool(((pitches >= MIN_PITCH) & (pitches <= MAX_PITCH)).any())
+
+
+def lines(score: Score) -> list[list[Track]]:
+    """The singable tracks, those together that belong to one player.
+
+    These are of one channel of one chunk, or of chunks of one name, and take turns.
+    """
+    found: list[list[Track]] = []
+    for track in filter(is_singable, score.tracks):
+        for line in found:
+            if all(_same_player(track, other) and _take_turns(track, other) for other in line):
+                line.append(track)
+                break
+        else:
+            found.append([track])
+    return found
+
+
+def _same_player(one: Track, other: Track) -> bool:
+    if one.chunk == other.chunk:
+        return one.channel == other.channel
+    return bool(one.name.strip()) and one.name == other.name
+
+
+def _take_turns(one: Track, other: Track) -> bool:
+    """Whether the two hardly ever sound together."""
+    alone = [sounding(track.notes) for track in (one, other)]
+    together = sum(alone) - sounding(np.concatenate([one.notes, other.notes]))
+    return together <= 0.02 * min(alone)
+
+
+def sounding(notes: np.ndarray) -> int:
+    """Ticks in which at least one of the notes (of TICK_NOTE) sounds."""
+    order = np.argsort(notes["start"], kind="stable")
+    starts, ends = notes["start"][order], notes["end"][order]
+    until = np.maximum.accumulate(ends)
+    free = starts.copy()
+    free[1:] = np.maximum(starts[1:], until[:-1])
+    return int(np.maximum(ends - free, 0).sum())
+
+
+def alone_share(starts: np.ndarray, ends: np.ndarray) -> float:
+    """Share of notes that begin neither together with another nor well within another.
+
+    Args:
+        starts, ends: (notes,) in seconds, by start; at least one.
+    """
+    together = np.zeros(len(starts), bool)
+    close = np.diff(starts) <= SAME_TIME
+    close &= ends[:-1] - starts[1:] > 0
+    together[1:] |= close
+    together[:-1] |= close
+    until = np.maximum.accumulate(ends)
+    within = np.zeros(len(starts), bool)
+    within[1:] = until[:-1] - starts[1:] > (ends - starts)[1:] / 2
+    return float(1 - (together | within).mean())
+
+
+def features(score: Score, parts: list[list[Track]]) -> np.ndarray:
+    """(lines, len(FEATURES)) float64, in that order, of the lines of a song."""
+    every = [np.sort(np.concatenate([t.notes for t in part]), order=_ORDER) for part in parts]
+    tops = _tops(score, every)
+    highest = tops.max(axis=0, initial=0)
+    cells = (tops > 0).sum(axis=1)
+    velocity = np.array([notes["velocity"].mean() for notes in every])
+    rows = []
+    for row, (part, notes) in enumerate(zip(parts, every, strict=True)):
+        own = tops[row] > 0
+        quarters = cells[row] * _cell(score) / score.resolution
+        values = {
+            "present": cells[row] / cells.max(),
+            "register": -min(abs(float(notes["pitch"].mean()) - 70) / 12, 3.0),
+            "top": float((tops[row] == highest)[own].mean()),
+            # Than the others on average, in 20 of MIDI's velocities.
+            "loud": float(
+                np.clip((velocity[row] - np.delete(velocity, row).mean()) / 20, -2, 2)
+                if len(parts) > 1
+                else 0
+            ),
+            "early": -float(np.log2(1 + row)),
+            "solo": _share_of_programs(part, _SOLO),
+            "bass": _share_of_programs(part, BASS_PROGRAMS),
+            **_of_its_motion(score, notes, quarters),
+        }
+        rows.append([values[name] for name in FEATURES])
+    return np.array(rows, float).reshape(len(rows), len(FEATURES))
+
+
+def _of_its_motion(score: Score, notes: np.ndarray, quarters: float) -> dict[str, float]:
+    """Features of a line's notes alone, that sound for so many quarters: how one follows the
+    other. Of notes that begin together the highest counts."""
+    starts, ends = score.seconds(notes["start"]), score.seconds(notes["end"])
+    upper = _upper(starts, notes["pitch"])
+    leaps = np.abs(np.diff(notes["pitch"][upper].astype(int)))
+    waits = np.diff(notes["start"][upper]) / score.resolution
+    count = max(len(leaps), 1)
+    return {
+        "alone": alone_share(starts, ends),
+        "steps": float(((leaps > 0) & (leaps <= 2)).sum() / count),
+        "leaps": float((leaps >= 12).sum() / count),
+        "rhythm": _entropy(np.rint(4 * waits).clip(0, 16)),  # in sixteenths, a bar at most
+        # Doublings away from three notes in two quarters.
+        "pace": -min(abs(float(np.log2(len(upper) / quarters / 1.5))), 3.0),
+    }
+
+
+def _share_of_programs(part: list[Track], programs: frozenset[int]) -> float:
+    notes = [(len(track.notes), track.program in programs) for track in part]
+    return sum(count for count, belongs in notes if belongs) / sum(count for count, _ in notes)
+
+
+_ORDER = ("start", "pitch", "end")
+
+
+def _cell(score: Score) -> int:
+    """Ticks of a cell: a sixteenth, or longer in a long song."""
+    return max(score.resolution // 4, -(-score.end // MAX_CELLS), 1)
+
+
+def _tops(score: Score, every: list[np.ndarray]) -> np.ndarray:
+    """(lines, cells) highest pitch that a line sounds in each cell of time, plus one; 0: none."""
+    cell = _cell(score)
+    tops = np.zeros((len(every), score.end // cell + 1), np.int16)
+    for row, notes in zip(tops, every, strict=True):
+        rising = np.argsort(notes["pitch"], kind="stable")
+        first = (notes["start"] // cell)[rising].tolist()
+        last = np.maximum(-(-notes["end"] // cell), notes["start"] // cell + 1)[rising].tolist()
+        for start, end, pitch in zip(first, last, notes["pitch"][rising].tolist(), strict=True):
+            row[start:end] = pitch + 1
+    return tops
+
+
+def _upper(starts: np.ndarray, pitches: np.ndarray) -> np.ndarray:
+    """Indices of the highest of the notes that begin together."""
+    group = np.concatenate([[0], np.cumsum(np.diff(starts) > SAME_TIME)])
+    order = np.lexsort((-pitches.astype(int), group))
+    first = np.ones(len(order), bool)
+    first[1:] = group[order][1:] != group[order][:-1]
+    return order[first]
+
+
+def _entropy(values: np.ndarray) -> float:
+    """Of how often each value comes, in bits."""
+    if not len(values):
+        return 0.0
+    shares = np.unique(values, return_counts=True)[1] / len(values)
+    return float(-(shares * np.log2(shares)).sum())

@@ -1,0 +1,118 @@
+"""Many voices → the one on top: what is sung of notes that sound together.
+
+Times are compared in seconds, since what a player does not quite do together is a matter of
+hundredths of a second at any tempo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from musicvae_torch.notes.vocabulary import MAX_PITCH, MIN_PITCH
+from surrogate.two_hands import right_hand
+
+TOGETHER = 0.06  # seconds; the notes of a chord begin within so much
+LEGATO = 0.06  # seconds; as far may a note lap over the next of the same voice
+STEP = 2  # semitones; a voice that moves so far has left its last note, though that still sounds
+
+# Ticks of any shape → seconds, as Score.seconds.
+Seconds = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Reduction:
+    """What is left of notes.
+
+    Attributes:
+        notes: of TICK_NOTE, by start; none laps over another.
+        how: for the user; empty, where nothing had to be done.
+    """
+
+    notes: np.ndarray
+    how: str
+
+
+def reduce_to_melody(notes: np.ndarray, seconds: Seconds) -> Reduction:
+    """The melody of notes: of two hands the right one's, of each hand the highest voice.
+
+    Args:
+        notes: of TICK_NOTE, in any order. Those outside MIN_PITCH to MAX_PITCH are left out.
+        seconds: when ticks come.
+
+    Returns:
+        Some of the notes, whose ends may come sooner. Notes of which none laps over another all
+        stay as they are.
+    """
+    notes = np.sort(notes, order=("start", "pitch", "end"))
+    notes = notes[(notes["pitch"] >= MIN_PITCH) & (notes["pitch"] <= MAX_PITCH)]
+    if not (notes["end"][:-1] > notes["start"][1:]).any():
+        return Reduction(notes, "")
+    right = right_hand(seconds(notes["start"]), seconds(notes["end"]), notes["pitch"])
+    how = []
+    if right is not None:
+        notes = notes[right]
+        how.append("right hand")
+    kept = highest_voice(seconds(notes["start"]), seconds(notes["end"]), notes["pitch"])
+    if not kept.all():
+        how.append("highest voice of chords")
+    voice = notes[kept].copy()
+    voice["end"][:-1] = np.minimum(voice["end"][:-1], voice["start"][1:])
+    return Reduction(voice, ", ".join(how))
+
+
+def highest_voice(starts: np.ndarray, ends: np.ndarray, pitches: np.ndarray) -> np.ndarray:
+    """Which notes are of the voice on top.
+
+    A note is hidden if a higher one sounds as it begins, or begins together with it, and both go
+    on for longer than legato would explain. A note held while another begins a step below it
+    hides nothing any more: the voice has moved down, and a pedal holds what it left.
+
+    Args:
+        starts, ends: (notes,) in seconds, by start, then pitch.
+        pitches: (notes,) MIDI pitches.
+
+    Returns:
+        (notes,) bool. Of those kept no two begin at once.
+    """
+    kept = np.zeros(len(starts), bool)
+    start, end, pitch = starts.tolist(), ends.tolist(), pitches.tolist()
+    sounding: dict[int, int] = {}  # of each pitch the note that ends last
+    for note, begin in enumerate(start):
+        for other in [p for p, i in sounding.items() if end[i] <= begin]:
+            del sounding[other]
+
+        def laps(other: int, note: int = note) -> bool:
+            shorter = min(end[note] - begin, end[other] - start[other])
+            together = min(end[note], end[other]) - max(begin, start[other])
+            return together > min(LEGATO, shorter / 2)
+
+        kept[note] = not any(laps(i) for i in _may_hide(note, start, pitch, sounding))
+        if kept[note]:
+            for left in range(pitch[note] + 1, pitch[note] + STEP + 1):
+                sounding.pop(left, None)
+        last = sounding.get(pitch[note])
+        if last is None or end[last] <= end[note]:
+            sounding[pitch[note]] = note
+    return kept
+
+
+def _may_hide(
+    note: int, start: list[float], pitch: list[int], sounding: dict[int, int]
+) -> list[int]:
+    """The notes that hide `note` if they lap over it."""
+    begin, own = start[note], pitch[note]
+    hiding = []
+    for other, index in sounding.items():
+        recent = begin - start[index] <= TOGETHER
+        # The same pitch hides only what doubles it: later it is struck anew.
+        if (recent and other >= own) or other > own + STEP:
+            hiding.append(index)
+    following = note + 1
+    while following < len(start) and start[following] <= begin + TOGETHER:
+        if pitch[following] > own:
+            hiding.append(following)
+        following += 1
+    return hiding
