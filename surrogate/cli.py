@@ -344,7 +344,10 @@ def _report(result: Accompaniment) -> None:
     for line in result.notes:
         print(f"note: {line}")
     for number, candidate in enumerate(result.candidates, start=1):
-        counts = ", ".join(f"{len(track.notes)} {track.name} notes" for track in candidate.tracks)
+        counts = ", ".join(
+            f"{len(track.notes)} {'drum hits' if track.is_drum else track.name + ' notes'}"
+            for track in candidate.tracks
+        )
         which = f"band {number}: " if len(result.candidates) > 1 else ""
         print(f"{which}{counts or 'nothing'}; {candidate.nats_per_step:.2f} nats a step")
 

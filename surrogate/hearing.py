@@ -75,8 +75,8 @@ def hear(score: Score, options: AccompanyOptions) -> Hearing:
     """
     melody = _find_melody(score, options)
     roles = roles_of(score, () if melody is None else melody.tracks)
-    notes = {part: _given_notes(part, score, melody, roles) for part in options.given}
-    everything = np.concatenate(list(notes.values()))
+    sounding = {part: _given_notes(part, score, roles) for part in options.given}
+    everything = np.concatenate(list(sounding.values()))
     start, end = int(everything["start"].min()), int(everything["end"].max())
     if options.metre == "refuse":
         _refuse_metres(score, end)
@@ -87,9 +87,10 @@ def hear(score: Score, options: AccompanyOptions) -> Hearing:
     for begin, after in zip(firsts - first, lasts - first, strict=True):
         plays[begin:after] = True
     tokens = np.zeros((bars * STEPS_PER_BAR, len(PARTS)), np.int64)
-    for part, own in notes.items():
-        tokens[:, PARTS.index(part)] = part_tokens(part, own, grid, first, bars)
-    pitched = [own["pitch"] for part, own in notes.items() if part != "drums"]
+    for part, own in sounding.items():
+        voice = melody.notes if part == "melody" and melody is not None else own
+        tokens[:, PARTS.index(part)] = part_tokens(part, voice, grid, first, bars)
+    pitched = [own["pitch"] for part, own in sounding.items() if part != "drums"]
     pitches = np.concatenate(pitched) if pitched else np.zeros(0, np.int16)
     known = pitches[(pitches >= MIN_PITCH) & (pitches <= MAX_PITCH)]
     return Hearing(score, melody, roles, grid, first, tokens, plays, known, start, end)
@@ -128,13 +129,8 @@ def _find_melody(score: Score, options: AccompanyOptions) -> Melody | None:
         return None
 
 
-def _given_notes(
-    part: str, score: Score, melody: Melody | None, roles: tuple[str, ...]
-) -> np.ndarray:
-    """A part's notes, of TICK_NOTE, all of them: of a melody, those too that are not heard."""
-    if part == "melody":
-        assert melody is not None
-        return melody.notes
+def _given_notes(part: str, score: Score, roles: tuple[str, ...]) -> np.ndarray:
+    """All notes of a part's tracks, of TICK_NOTE; of a melody, those too that are not heard."""
     own = [track.notes for track, role in zip(score.tracks, roles, strict=True) if role == part]
     if not own:
         wanted = "on channel 10" if part == "drums" else "of the programs 32 to 39"

@@ -12,8 +12,15 @@ import torch
 
 from musicvae_torch.config import get_config
 from musicvae_torch.model import MusicVAE
+from musicvae_torch.notes.score import read_score
 from musicvae_torch.notes.vocabulary import STEPS_PER_BAR
-from surrogate import Accompanist, PointSurrogate, SurrogateConfig, SurrogateEncoder
+from surrogate import (
+    Accompanist,
+    AccompanyOptions,
+    PointSurrogate,
+    SurrogateConfig,
+    SurrogateEncoder,
+)
 from surrogate.against import compare, score_band
 from surrogate.evaluate import (
     ENCODER,
@@ -28,6 +35,7 @@ from surrogate.evaluate import (
     other_songs,
 )
 from surrogate.evaluate_cli import main
+from surrogate.hearing import hear
 from surrogate.refine import RefineOptions
 from surrogate.songs import NoSongsError, read_windows
 from surrogate.tables import DASH, Estimate, paired_differences, per_song
@@ -194,7 +202,12 @@ def test_a_band_is_scored_where_the_melody_plays() -> None:
         pretty_midi.Note(80, 42, 2.5 * bar, 3 * bar),  # F sharp: in neither
     ]
     drums = [pretty_midi.Note(80, 36, 3 * bar, 3 * bar + STEP)]
-    scores = score_band(midi, melody, bass, drums)
+    for program, notes in ((0, melody), (33, bass), (0, drums)):
+        midi.instruments.append(pretty_midi.Instrument(program, is_drum=notes is drums))
+        midi.instruments[-1].notes = notes
+    score = read_score(midi)
+    heard = hear(score, AccompanyOptions(melody=0))
+    scores = score_band(heard, *(track.notes for track in score.tracks[1:]))
     assert scores["bass in key"] == scores["bass in harmony"] == 0.5
     assert (scores["bass notes a bar"], scores["drum hits a bar"]) == (1.0, 0.5)
     assert (scores["bars with bass"], scores["bars with drums"]) == (0.5, 0.5)
