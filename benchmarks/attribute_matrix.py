@@ -60,8 +60,8 @@ def learn_all(pair: Accompanist, arguments: argparse.Namespace) -> dict[str, Att
 
 
 def comparison(effects: Mapping[str, Effects]) -> str:
-    """Of each method and attribute: what it moves by, the others' root mean square beside it, and
-    whether it rises throughout."""
+    """Of each method and attribute: what it moves by, and in brackets the root mean square of what
+    is to stay, and "no" where it does not rise throughout."""
     lines = [
         f"| moved | {' | '.join(effects)} |",
         f"| --- |{' --- |' * len(effects)}",
@@ -72,7 +72,7 @@ def comparison(effects: Mapping[str, Effects]) -> str:
         for found in effects.values():
             sides = np.array(list(found.side_effects(name).values()))
             rms = float(np.sqrt(np.nanmean(sides**2)))
-            rises = "" if found.rises(name) else ", not throughout"
+            rises = "" if found.rises(name) else "; no"
             cells.append(f"{found.matrix()[index, index]:+.2f} ({rms:.2f}{rises})")
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -30,8 +30,9 @@ from musicvae_torch.attributes.learning import learn_attributes, measure_attribu
 from musicvae_torch.attributes_cli import main
 from musicvae_torch.dataset import Windows
 from musicvae_torch.model import MusicVAE
-from musicvae_torch.notes.attributes import ATTRIBUTES
-from musicvae_torch.pretrained import CheckpointError, weights_sha256
+from musicvae_torch.notes.attributes import ATTRIBUTES, measure, window_parts
+from musicvae_torch.notes.trio import to_tokens
+from musicvae_torch.pretrained import CheckpointError, shipped_checkpoint, weights_sha256
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 MELODIES = "cat-mel_2bar_small"
@@ -378,3 +379,17 @@ def test_data_of_another_config_is_one_line(
 def test_vectors_must_fit_each_other() -> None:
     with pytest.raises(ValueError, match="2 names and 1 units"):
         replace(vectors(), units=("share",))
+
+
+def test_the_shipped_trio_has_vectors_that_move_its_band() -> None:
+    home = shipped_checkpoint("trio_16bar_small")
+    shipped = AttributeVectors.load(home)  # which are of these very weights
+    assert shipped.names == tuple(ATTRIBUTES)
+    model = MusicVAE.from_pretrained(home)
+    z = torch.randn(4, model.config.z_size, generator=torch.Generator().manual_seed(0)) / 2
+    found = []
+    for strength in (-1.0, 1.0):
+        rows = model.decode(shipped.move(z, {"band_density": strength}), temperature=0)
+        found.append(measure(window_parts(model.config, to_tokens(rows.numpy()))))
+    sparse_band, dense_band = (values["band_density"].mean() for values in found)
+    assert dense_band > sparse_band + 4
