@@ -16,8 +16,8 @@ from surrogate.melody_wish import find_tracks, instrument, listed, refusal
 from surrogate.monophony import reduce_to_melody
 
 # What names are worth, beside the features; for a track that plays throughout.
-NAMED_MELODY = 4.0
-NAMED_BACKING = -2.0
+NAMED_MELODY = 6.0
+NAMED_BACKING = -3.0
 _MELODY_NAME = re.compile(
     r"\b(melod\w*|lead|vocals?|vox|voice|singer|solo(ist)?|theme|right ?hand|rh)\b|"
     r"\b(piano|hand)\W*right\b|\bright\W*(piano|hand)\b",

@@ -84,12 +84,10 @@ def highest_voice(starts: np.ndarray, ends: np.ndarray, pitches: np.ndarray) -> 
         for other in [p for p, i in sounding.items() if end[i] <= begin]:
             del sounding[other]
 
-        def laps(other: int, note: int = note) -> bool:
-            shorter = min(end[note] - begin, end[other] - start[other])
-            together = min(end[note], end[other]) - max(begin, start[other])
-            return together > min(LEGATO, shorter / 2)
-
-        kept[note] = not any(laps(i) for i in _may_hide(note, start, pitch, sounding))
+        kept[note] = not any(
+            _laps((begin, end[note]), (start[other], end[other]))
+            for other in _may_hide(note, start, pitch, sounding)
+        )
         if kept[note]:
             for left in range(pitch[note] + 1, pitch[note] + STEP + 1):
                 sounding.pop(left, None)
@@ -97,6 +95,12 @@ def highest_voice(starts: np.ndarray, ends: np.ndarray, pitches: np.ndarray) -> 
         if last is None or end[last] <= end[note]:
             sounding[pitch[note]] = note
     return kept
+
+
+def _laps(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    """Whether two notes (start, end) sound together for longer than legato would explain."""
+    shorter = min(one[1] - one[0], other[1] - other[0])
+    return min(one[1], other[1]) - max(one[0], other[0]) > min(LEGATO, shorter / 2)
 
 
 def _may_hide(

@@ -1,85 +1,220 @@
-"""Which track is taken for the melody."""
+"""Which track is taken for the melody: by wish, by guess, and how that is shown."""
 
 from __future__ import annotations
 
-import pretty_midi
+import mido
 import pytest
+from small_scores import chunk, in_quarters, score
 
 from musicvae_torch.notes.midi import MidiError
-from surrogate.melody_choice import choose_melody, summarize_tracks
+from musicvae_torch.notes.score import Score
+from surrogate.melody_choice import choose_melody, summarize_tracks, tracks_table
+from surrogate.melody_features import FEATURES, features, lines
 
 
-def track(
-    pitches: list[list[int]], program: int = 0, name: str = "", is_drum: bool = False
-) -> pretty_midi.Instrument:
-    """One chord of pitches a second."""
-    instrument = pretty_midi.Instrument(program, is_drum=is_drum, name=name)
-    instrument.notes = [
-        pretty_midi.Note(80, pitch, second, second + 1)
-        for second, chord in enumerate(pitches)
+def part(
+    chords: list[list[int]], program: int = 0, channel: int = 0, name: str = "", start: float = 0
+) -> mido.MidiTrack:
+    """A chord a quarter."""
+    notes = [
+        (start + beat, start + beat + 1, pitch)
+        for beat, chord in enumerate(chords)
         for pitch in chord
     ]
-    return instrument
+    return chunk(notes, program, channel, name)
 
 
-def song(*tracks: pretty_midi.Instrument) -> pretty_midi.PrettyMIDI:
-    midi = pretty_midi.PrettyMIDI()
-    midi.instruments = list(tracks)
-    return midi
+UP = [[72], [74], [76], [77]]
+TUNE = part(UP, 73, 0, "tune")
+CHORDS = part([[48, 52, 55]] * 4, 0, 1, "chords")
+BASS = part([[36], [38], [40], [41]], 33, 2)
+DRUMS = part([[36]] * 4, 0, 9)
+FILL = part([[84]], 40, 3)
 
 
-TUNE = track([[72], [74], [76], [77]], program=73, name="tune")
-CHORDS = track([[48, 52, 55]] * 4, name="chords")
-BASS = track([[36], [38], [40], [41]], program=33)
-DRUMS = track([[36]] * 4, is_drum=True)
-FILL = track([[84]], program=40)
+def chosen(song: Score, wanted: str | int | None = None) -> tuple[int, ...]:
+    return choose_melody(song, wanted).tracks
 
 
 def test_a_lone_line_in_a_singers_register_wins() -> None:
-    assert choose_melody(song(DRUMS, BASS, CHORDS, TUNE, FILL)) == (3,)
+    melody = choose_melody(score(DRUMS, BASS, CHORDS, TUNE, FILL))
+    assert melody.tracks == (3,)
+    assert in_quarters(melody.notes) == [(i, i + 1, p) for i, [p] in enumerate(UP)]
+    assert melody.how.startswith("track 3: 'tune' Flute, 4 notes (likeliest: ")
+
+
+def test_any_instrument_may_sing() -> None:
+    for program in range(0, 128, 5):
+        assert chosen(score(CHORDS, BASS, part(UP, program, 4))) == (2,)
 
 
 def test_a_name_decides() -> None:
-    named = track([[60, 64]] * 4, name="Lead vocals")
-    assert choose_melody(song(TUNE, named)) == (1,)
+    named = part([[60, 64]] * 4, 0, 3, "Lead vocals")
+    assert chosen(score(TUNE, named)) == (1,)
+    assert chosen(score(part(UP, 73, 0, "Harmony"), part(UP, 73, 1, "Melody"))) == (1,)
 
 
 def test_a_name_does_not_outweigh_the_rest_of_the_song() -> None:
-    backing = track([[60]], name="Backing vocals")
-    effects = track([[72], [74], [76], [77]], program=122, name="SINGLE FX")
-    assert choose_melody(song(track([[72]] * 10, name="flute"), backing, effects)) == (0,)
-
-
-def test_times_that_are_no_times() -> None:
-    for start in (-1.0, float("nan")):
-        broken = track([[60]])
-        broken.notes[0].start = start
-        with pytest.raises(MidiError, match="track 0 has a note from"):
-            choose_melody(song(broken))
-
-
-def test_the_users_choice() -> None:
-    assert choose_melody(song(TUNE, CHORDS), wanted=1) == (1,)
-    with pytest.raises(
-        MidiError, match=r"track 1 holds no melody; the tracks are: track 0: 'tune' Flute"
-    ):
-        choose_melody(song(TUNE, DRUMS), wanted=1)
-    with pytest.raises(MidiError, match="track 9 holds no melody"):
-        choose_melody(song(TUNE), wanted=9)
+    backing = part([[60]], 0, 1, "Backing vocals")
+    assert chosen(score(part([*UP, *UP], 73, 0, "flute"), backing)) == (0,)
 
 
 def test_only_a_bass_is_a_melody_too() -> None:
-    assert choose_melody(song(DRUMS, BASS)) == (1,)
+    melody = choose_melody(score(DRUMS, BASS))
+    assert melody.tracks == (1,)
+    assert "the only one that can be a melody" in melody.how
+
+
+def test_chords_are_reduced_and_that_is_said() -> None:
+    melody = choose_melody(score(CHORDS), 0)
+    assert melody.notes["pitch"].tolist() == [55] * 4
+    assert melody.how == (
+        "track 0: 'chords' Acoustic Grand Piano, 12 notes (as chosen); highest voice of chords"
+    )
+
+
+def test_a_program_change_does_not_split_the_line() -> None:
+    # Flute for a bar, then violin, on one channel of one chunk.
+    file = part(UP, 73, 0, "solo")
+    file += [
+        mido.Message("program_change", program=40),
+        *part([[79], [77], [76], [74]], 40, 0)[2:],
+    ]
+    song = score(CHORDS, file)
+    melody = choose_melody(song)
+    assert [track.program for track in song.tracks] == [0, 73, 40]
+    assert melody.tracks == (1, 2)
+    assert melody.notes["pitch"].tolist() == [72, 74, 76, 77, 79, 77, 76, 74]
+    assert chosen(song, 2) == (1, 2)
+
+
+def test_tracks_of_one_name_belong_together_if_they_take_turns() -> None:
+    first, then = part(UP, 73, 0, "Sax"), part(UP, 65, 1, "Sax", start=4)
+    assert chosen(score(first, then)) == (0, 1)
+    assert chosen(score(first, part(UP, 65, 1, "Sax", start=2)), 0) == (0,)
+    assert chosen(score(part(UP, 73, 0), part(UP, 65, 1, start=4)), 0) == (0,)  # no name
+
+
+BAND = score(
+    DRUMS,  # 0
+    part(UP, 73, 4, "2nd"),  # 1
+    part(UP, 73, 5, "Flute solo"),  # 2
+    part(UP, 40, 6, "violin"),  # 3
+    part(UP, 56, 7, "FLUTE SOLO B"),  # 4
+    part([[5]], 60, 8, "too low"),  # 5
+)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "track"),
+    [
+        (3, 3),
+        ("3", 3),
+        (" track:3 ", 3),
+        ("channel:5", 1),
+        ("Channel: 7", 3),
+        ("program:40", 3),
+        ("Flute solo", 2),
+        ("flute solo b", 4),
+        ("solo b", 4),
+        ("name:2", 1),
+        ("2nd", 1),
+        ("violin", 3),
+        ("trumpet", 4),
+        ("instrument:Trumpet", 4),
+        ("instrument:viol", 3),
+    ],
+)
+def test_the_users_wish(wanted: str | int, track: int) -> None:
+    assert chosen(BAND, wanted) == (track,)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "says"),
+    [
+        ("9", "no track fits '9'; the tracks are: track 0: drums, 4 notes; track 1: '2nd' Flute"),
+        (-1, "no track fits '-1'"),
+        ("oboe", "no track fits 'oboe'"),
+        ("name:Trumpet", "no track fits 'name:Trumpet'"),
+        ("flute", "'flute' fits several tracks, say which by its number: track 2: 'Flute solo'"),
+        ("program:73", "'program:73' fits several tracks.*track 1: .*track 2: "),
+        ("0", r"track 0: drums, 4 notes holds no melody \(drums\)"),
+        ("channel:10", r"holds no melody \(drums\)"),
+        ("too low", r"track 5: .* holds no melody \(no note from 21 to 108\)"),
+        ("channel:0", "'0' is no channel: they go from 1 to 16"),
+        ("channel:x", "'x' is no channel"),
+        ("program:128", "'128' is no program: they go from 0 to 127"),
+        ("program:", r"names no melody; say 2 \(a track's number\), channel:5"),
+        ("", "names no melody"),
+    ],
+)
+def test_a_wish_that_cannot_be_met(wanted: str | int, says: str) -> None:
+    with pytest.raises(MidiError, match=says) as caught:
+        choose_melody(BAND, wanted)
+    assert str(caught.value).startswith("song.mid: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_channel_is_all_that_sounds_on_it() -> None:
+    upper, lower = part(UP, 0, 3, "a"), part([[60]] * 4, 0, 3, "b")
+    melody = choose_melody(score(TUNE, lower, upper), "channel:4")
+    assert melody.tracks == (1, 2)
+    assert melody.notes["pitch"].tolist() == [72, 74, 76, 77]
+
+
+@pytest.mark.parametrize(
+    ("right", "left"), [("Piano right", "Piano left"), ("RH", "LH"), ("Right Hand", "Left Hand")]
+)
+def test_of_two_tracks_for_two_hands_the_right_one(right: str, left: str) -> None:
+    song = score(part([[48]] * 4, 0, 0, left), part(UP, 0, 1, right))
+    assert chosen(song) == (1,)
+    assert chosen(song, "piano") == (1,)
+    assert chosen(song, left) == (0,)
 
 
 def test_nothing_to_choose_from() -> None:
-    with pytest.raises(MidiError, match="no track has a note"):
-        choose_melody(song())
+    with pytest.raises(MidiError, match=r"song.mid: no melody: .*no track has a note"):
+        choose_melody(score())
     with pytest.raises(MidiError, match="no track has a pitched note from 21 to 108"):
-        choose_melody(song(track([[5], [120]])))
+        choose_melody(score(part([[5], [120]]), DRUMS))
+
+
+def test_features_by_hand() -> None:
+    # The bass plays two of the four quarters, a whole tone up, then down an octave.
+    bass = part([[36], [38]], 33, 2)
+    song = score(TUNE, bass)
+    tune, low = (
+        dict(zip(FEATURES, row, strict=True)) for row in features(song, lines(song)).tolist()
+    )
+    assert (tune["present"], low["present"]) == (1, 0.5)
+    assert (tune["alone"], low["alone"]) == (1, 1)
+    assert (tune["top"], low["top"]) == (1, 0)
+    assert (tune["solo"], low["solo"], tune["bass"], low["bass"]) == (1, 0, 0, 1)
+    assert tune["register"] == pytest.approx(-(74.75 - 70) / 12)
+    assert (tune["early"], low["early"]) == (0, -1)
+    assert (tune["steps"], tune["leaps"], tune["rhythm"]) == (1, 0, 0)
+    assert tune["pace"] == pytest.approx(-0.585, abs=1e-3)  # log2 of 1 note a quarter over 1.5
+    assert tune["loud"] == 0
 
 
 def test_summaries() -> None:
-    tune, chords = summarize_tracks(song(TUNE, CHORDS))
-    assert (tune.notes, tune.melodic, chords.melodic) == (4, 1.0, 0.0)
+    tune, chords, drums = summarize_tracks(score(TUNE, CHORDS, DRUMS))
+    assert (tune.low, tune.high, tune.notes, tune.polyphony, tune.playing) == (72, 77, 4, 1, 1)
+    assert (chords.polyphony, drums.score, drums.chance) == (3, None, 0)
+    assert tune.chance + chords.chance == pytest.approx(1)
     assert tune.score is not None and chords.score is not None and tune.score > chords.score
+
+
+def test_the_table() -> None:
+    song = score(DRUMS, CHORDS, part(UP, 73, 4, "a\nname " + "long " * 9))
+    header, *rows = tracks_table(song, choose_melody(song)).splitlines()
+    assert " ".join(header.split()) == (
+        "rank track name channel instrument notes range plays voices score chance"
+    )
+    assert [row.split()[:2] for row in rows] == [["1", "2"], ["2", "1"], ["-", "0"]]
+    assert rows[0].endswith("<- melody") and rows[2].endswith("drums")
+    assert " a name long long long long …  " in rows[0] and "C5-F5   100%     1.0" in rows[0]
+    assert (
+        len({row.index(sound) for row, sound in zip(rows, ("Flu", "Aco", "dru"), strict=True)}) == 1
+    )
+    assert tracks_table(score()) == "no track has a note"
