@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import wave
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ from surrogate.present.synth import SAMPLE_RATE, Band
 from surrogate.present.view import ROLES, View
 
 MAX_SAMPLE = 32_767  # of 16 bits
+MP3_RATE = 32_000
+MP3_COMPRESSION = 0.8  # of 0 to 1, at a variable bit rate: 40 to 60 kbit a second for a part
+PLAIN_RATE = 22_050
 
 
 def render(
@@ -102,3 +106,38 @@ def wav_bytes(samples: np.ndarray, sample_rate: int = SAMPLE_RATE) -> bytes:
         file.setframerate(sample_rate)
         file.writeframes(whole.tobytes())
     return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Compression:
+    """How sound is put into a page.
+
+    Attributes:
+        sample_rate: in Hz, of what is encoded.
+        encode: (samples, 2) float within -1 and 1 to the content of a sound file.
+    """
+
+    sample_rate: int
+    encode: Callable[[np.ndarray], bytes]
+
+
+def best_compression() -> Compression:
+    """MP3, which every browser plays, if soundfile is installed; else WAV in one channel."""
+    try:
+        import soundfile
+    except (ImportError, OSError):  # it is missing, or its library is
+        return Compression(PLAIN_RATE, lambda samples: wav_bytes(samples.mean(1), PLAIN_RATE))
+
+    def encode(samples: np.ndarray) -> bytes:
+        buffer = io.BytesIO()
+        soundfile.write(
+            buffer,
+            samples,
+            MP3_RATE,
+            format="MP3",
+            compression_level=MP3_COMPRESSION,
+            bitrate_mode="VARIABLE",
+        )
+        return buffer.getvalue()
+
+    return Compression(MP3_RATE, encode)

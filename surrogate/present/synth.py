@@ -182,7 +182,7 @@ def _pedal(heard: list[tuple[int, mido.Message]]) -> Pedal:
 
 
 def _released(ends: np.ndarray, pedal: Pedal) -> np.ndarray:
-    """When notes whose keys are let go at `ends` fall silent: ticks (notes,), some of them NEVER."""
+    """When notes fall silent whose keys are let go at `ends`: ticks (notes,), or NEVER."""
     if not pedal:
         return ends
     ticks = np.array([tick for tick, _ in pedal])
