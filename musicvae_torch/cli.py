@@ -15,8 +15,10 @@ _EXTRA_OF = {
     "lightning": "train",
     "h5py": "train",
     "matplotlib": "plot",
-    "tinysoundfont": "audio",
+    "soundfile": "audio",
+    "gradio": "app",
 }
+_ALONE = {"tinysoundfont": "pip install --no-deps tinysoundfont"}  # see pyproject.toml
 
 
 def run_command(
@@ -29,10 +31,10 @@ def run_command(
         print(f"{prog}: stopped", file=sys.stderr)
         return 130
     except ModuleNotFoundError as error:
-        extra = _EXTRA_OF.get(error.name or "")
-        if extra is None:
+        name = error.name or ""
+        if name not in _ALONE and name not in _EXTRA_OF:
             raise
-        hint = f"pip install 'musicvae-torch[{extra}]'"
+        hint = _ALONE.get(name) or f"pip install 'musicvae-torch[{_EXTRA_OF[name]}]'"
         print(f"{prog}: this needs {error.name}, which is not installed: {hint}", file=sys.stderr)
         return 2
     except (ValueError, OSError) as error:

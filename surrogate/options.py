@@ -43,7 +43,8 @@ class AccompanyOptions:
         chords: the harmony, such as "C | Am F | G7 | C"; None: of the file's chord symbols or, if
             it has none, inferred from its notes.
         fill: play in every bar in which the given parts do, though the model may rest.
-        skip: ranges of bars, (first, last) from 1, in which the new parts are silent.
+        skip: ranges of the song's bars, (first, last) from 1 (a pickup is 0), in which the new
+            parts are silent.
         metre: what becomes of metres that the model does not know: "fit" lays its bars on theirs,
             "refuse" is an error.
         pickup: quarter notes before the first full bar, where the file itself does not say.
@@ -92,8 +93,8 @@ class AccompanyOptions:
         for name, strength in self.attributes.items():
             _within(name, strength, -10, 10)
         for first, last in self.skip:
-            if not 1 <= first <= last:
-                raise ValueError(f"skip: bars {first}-{last} are no range of bars, from 1")
+            if not 0 <= first <= last:
+                raise ValueError(f"skip: bars {first}-{last} are no range of bars")
 
     @property
     def made(self) -> tuple[str, ...]:
