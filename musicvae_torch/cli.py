@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from musicvae_torch.training import Hardware
 
-_EXTRA_OF = {
-    "lightning": "train",
-    "h5py": "train",
-    "matplotlib": "plot",
-    "soundfile": "audio",
-    "gradio": "app",
+# What to install for a module that is missing.
+_PACKAGES_WITH = {
+    "lightning": "'musicvae-torch[train]'",
+    "h5py": "'musicvae-torch[train]'",
+    "matplotlib": "'musicvae-torch[plot]'",
+    "soundfile": "'musicvae-torch[audio]'",
+    "gradio": "'musicvae-torch[app]'",
+    # Its dependency PyAudio, which plays aloud, needs a compiler and PortAudio, and we don't.
+    "tinysoundfont": "--no-deps tinysoundfont",
 }
-_ALONE = {"tinysoundfont": "pip install --no-deps tinysoundfont"}  # see pyproject.toml
 
 
 def run_command(
@@ -31,10 +33,10 @@ def run_command(
         print(f"{prog}: stopped", file=sys.stderr)
         return 130
     except ModuleNotFoundError as error:
-        name = error.name or ""
-        if name not in _ALONE and name not in _EXTRA_OF:
+        packages = _PACKAGES_WITH.get(error.name or "")
+        if packages is None:
             raise
-        hint = _ALONE.get(name) or f"pip install 'musicvae-torch[{_EXTRA_OF[name]}]'"
+        hint = f"pip install {packages}"
         print(f"{prog}: this needs {error.name}, which is not installed: {hint}", file=sys.stderr)
         return 2
     except (ValueError, OSError) as error:
