@@ -19,8 +19,10 @@ def chance(seed: int, candidate: int, steps: int) -> np.ndarray:
 
 
 def style(seed: int, candidate: int, size: int) -> np.ndarray:
-    """(size,) float32, standard normal: in which direction a candidate's latents deviate, in all
-    windows alike."""
+    """(size,) float32: in which direction a candidate's latents deviate, in all windows alike. Zeros
+    for the first, standard normal for others."""
+    if candidate == 0:
+        return np.zeros(size, np.float32)
     generator = np.random.default_rng([seed % 2**64, candidate, 1])
     return generator.standard_normal(size, np.float32)
 

@@ -104,14 +104,15 @@ def _add_what_is_made(parser: argparse.ArgumentParser) -> None:
         type=temperature,
         default=None,
         metavar="T",
-        help="0 plays safe, 1 takes risks; one for each part: bass=0.5,drums=0.8",
+        help="0 plays safe, 1 takes risks; one for each part: bass=0.5,drums=0.8 (default: 0.4)",
     )
     group.add_argument(
         "--variety",
         type=float,
         default=None,
         metavar="V",
-        help="how far each band's style is from the likeliest; 0: not at all, 1: as real ones",
+        help="how far the other candidates' styles are from the first one's, the likeliest; 0: not "
+        "at all, 1: as far as songs with such a melody are (default: 0.7)",
     )
     group.add_argument(
         "--density",

@@ -31,8 +31,8 @@ class AccompanyOptions:
         seed: another number, another band; the same one, the same band.
         temperature: of the decoder; 0 always takes the likeliest token, 1 samples freely. A
             number, or one for each part, such as {"bass": 0.4, "drums": 0.8}.
-        variety: how far the latent is drawn from what is likeliest, in standard deviations of
-            what the surrogate predicts; 0: not at all.
+        variety: how far the latents of all candidates but the first are from what is likeliest, in
+            standard deviations of what the surrogate predicts.
         candidates: bands to make, from which the best comes first.
         method: how the latent is found, one of METHODS: "surrogate" takes the surrogate's, "refine"
             refines that until it explains the given parts better, "refine-only" refines from zero,
@@ -62,8 +62,8 @@ class AccompanyOptions:
     given: tuple[str, ...] = ("melody",)
     keep: str = KEEPS[0]
     seed: int = 0
-    temperature: float | Mapping[str, float] = 0.6
-    variety: float = 0.0
+    temperature: float | Mapping[str, float] = 0.4
+    variety: float = 0.7
     candidates: int = 1
     method: str = METHODS[0]
     density: float = 0.0
@@ -92,8 +92,9 @@ class AccompanyOptions:
             raise ValueError(f"candidates must be 1 to {MAX_CANDIDATES}, not {self.candidates}")
         if not -(2**63) <= self.seed < 2**63:
             raise ValueError(f"seed must fit 64 bits, not {self.seed}")
+        each = isinstance(self.temperature, Mapping)
         for part, value in zip(PARTS, self.temperatures, strict=True):
-            _within("temperature", value, 0, math.inf, f" of {part}")
+            _within("temperature", value, 0, math.inf, f" of {part}" * each)
         _within("variety", self.variety, 0, 10)
         _within("dynamics", self.dynamics, 0, 2)
         _within("pickup", self.pickup, 0, math.inf)

@@ -59,7 +59,7 @@ def test_chance_depends_on_seed_and_number_alone() -> None:
     assert not np.array_equal(chance(3, 1, 50), chance(3, 2, 50))
     assert not np.array_equal(chance(3, 1, 50), chance(4, 1, 50))
     assert chance(-1, 0, 5).shape == (5, 3)
-    assert not np.array_equal(style(3, 1, 8), style(3, 2, 8))
+    assert not np.array_equal(style(3, 1, 8), style(3, 2, 8)) and not style(3, 0, 8).any()
     values = chance(0, 0, 20_000)
     assert values.min() >= 0 and values.max() < 1 and abs(values.mean() - 0.5) < 0.01
 
