@@ -46,7 +46,8 @@ def reduce_to_melody(notes: np.ndarray, seconds: Seconds) -> Reduction:
         Some of the notes, whose ends may come sooner. Notes of which none laps over another all
         stay as they are.
     """
-    notes = np.sort(notes, order=("start", "pitch", "end"))
+    # Of doubled notes the longest comes first, and stays.
+    notes = notes[np.lexsort((-notes["end"], notes["pitch"], notes["start"]))]
     notes = notes[(notes["pitch"] >= MIN_PITCH) & (notes["pitch"] <= MAX_PITCH)]
     if not (notes["end"][:-1] > notes["start"][1:]).any():
         return Reduction(notes, "")
@@ -79,7 +80,7 @@ def highest_voice(starts: np.ndarray, ends: np.ndarray, pitches: np.ndarray) -> 
     """
     kept = np.zeros(len(starts), bool)
     start, end, pitch = starts.tolist(), ends.tolist(), pitches.tolist()
-    sounding: dict[int, int] = {}  # of each pitch the note that ends last
+    sounding: dict[int, int] = {}  # of each pitch the last note struck
     for note, begin in enumerate(start):
         for other in [p for p, i in sounding.items() if end[i] <= begin]:
             del sounding[other]
@@ -92,7 +93,8 @@ def highest_voice(starts: np.ndarray, ends: np.ndarray, pitches: np.ndarray) -> 
             for left in range(pitch[note] + 1, pitch[note] + STEP + 1):
                 sounding.pop(left, None)
         last = sounding.get(pitch[note])
-        if last is None or end[last] <= end[note]:
+        doubled = last is not None and begin - start[last] <= TOGETHER
+        if last is None or not doubled or end[last] <= end[note]:
             sounding[pitch[note]] = note
     return kept
 

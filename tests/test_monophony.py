@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from small_scores import QUARTER, Notes, chunk, in_quarters, score
 
@@ -77,6 +77,13 @@ def test_notes_doubled_by_a_second_track_count_once() -> None:
     song = score(chunk(tune), chunk(late))
     both = np.concatenate([track.notes for track in song.tracks])
     assert in_quarters(reduce_to_melody(both, song.seconds).notes) == tune
+
+
+def test_of_doubled_notes_the_longest_stays() -> None:
+    # As two tracks may have them: within one, a note-off ends both.
+    notes = [(0, QUARTER, 72), (0, 3 * QUARTER, 72), (QUARTER, 2 * QUARTER, 60)]
+    both = np.array([(start, end, pitch, 80) for start, end, pitch in notes], TICK_NOTE)
+    assert in_quarters(reduce_to_melody(both, seconds).notes) == [(0, 3, 72)]
 
 
 def test_pitches_out_of_range_are_left_out() -> None:
@@ -155,6 +162,7 @@ def seconds(ticks: np.ndarray) -> np.ndarray:
 
 @settings(max_examples=150, deadline=None)
 @given(any_notes)
+@example(np.array([(0, 60, 21, 80), (58, 59, 21, 80), (58, 59, 21, 80)], TICK_NOTE))
 def test_the_result_is_monophonic_and_of_the_input(notes: np.ndarray) -> None:
     voice = reduce_to_melody(notes, seconds).notes
     assert (voice["end"][:-1] <= voice["start"][1:]).all()
