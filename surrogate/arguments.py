@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from argparse import ArgumentTypeError
 
+WISHES = (
+    "2 (a track's number), channel:5 (1 to 16), program:73 (0 to 127), name:TEXT, "
+    "instrument:TEXT, or TEXT of either"
+)
 FORMATS = ("mid", "png", "svg", "wav", "html")
 
 

@@ -19,7 +19,7 @@ def chance(seed: int, candidate: int, steps: int) -> np.ndarray:
 
 
 def style(seed: int, candidate: int, size: int) -> np.ndarray:
-    """(size,) float32: in which direction a candidate's latents deviate, in all windows alike. Zeros
+    """In which direction a candidate's latents deviate, in all windows alike: (size,) float32, zeros
     for the first, standard normal for others."""
     if candidate == 0:
         return np.zeros(size, np.float32)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from musicvae_torch.cli import run_command
-from surrogate.arguments import bar_ranges, formats, parts, temperature
+from surrogate.arguments import WISHES, bar_ranges, formats, parts, temperature
 
 if TYPE_CHECKING:
     from surrogate.options import AccompanyOptions
@@ -59,8 +59,7 @@ def _add_what_is_heard(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--melody",
         metavar="TRACK",
-        help="the melody's track: its index, name or instrument, channel:N (from 1) or program:N "
-        "(from 0) (default: the likeliest)",
+        help=f"the melody: {WISHES} (default: the likeliest)",
     )
     group.add_argument(
         "--given",

@@ -10,12 +10,9 @@ import pretty_midi
 from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import Score, Track
 from musicvae_torch.notes.vocabulary import MAX_PITCH, MIN_PITCH
+from surrogate.arguments import WISHES
 from surrogate.melody_features import is_singable, lines
 
-WISHES = (
-    "2 (a track's number), channel:5 (1 to 16), program:73 (0 to 127), name:TEXT, "
-    "instrument:TEXT, or TEXT of either"
-)
 _LEFT = re.compile(r"\b(left|lh|l\.h\.)(?!\w)", re.IGNORECASE)
 _RIGHT = re.compile(r"\b(right|rh|r\.h\.)(?!\w)", re.IGNORECASE)
 
