@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from musicvae_torch.training import Hardware
 
-_EXTRA_OF = {
-    "lightning": "train",
-    "h5py": "train",
-    "matplotlib": "plot",
-    "tinysoundfont": "audio",
+# What to install for a module that is missing.
+_PACKAGES_WITH = {
+    "lightning": "'musicvae-torch[train]'",
+    "h5py": "'musicvae-torch[train]'",
+    "matplotlib": "'musicvae-torch[plot]'",
+    # Its dependency PyAudio, which plays aloud, needs a compiler and PortAudio, and we don't.
+    "tinysoundfont": "--no-deps tinysoundfont",
 }
 
 
@@ -29,10 +31,10 @@ def run_command(
         print(f"{prog}: stopped", file=sys.stderr)
         return 130
     except ModuleNotFoundError as error:
-        extra = _EXTRA_OF.get(error.name or "")
-        if extra is None:
+        packages = _PACKAGES_WITH.get(error.name or "")
+        if packages is None:
             raise
-        hint = f"pip install 'musicvae-torch[{extra}]'"
+        hint = f"pip install {packages}"
         print(f"{prog}: this needs {error.name}, which is not installed: {hint}", file=sys.stderr)
         return 2
     except (ValueError, OSError) as error:

@@ -32,6 +32,8 @@ def test_contents(unpacked: Path) -> None:
     home = unpacked / "musicvae_torch/checkpoints"
     packed = {path.name for path in home.iterdir() if path.is_dir()}
     assert shipped == packed != set()
+    parts = {path.name for path in (unpacked / "surrogate/present").glob("page*.[hcj]*")}
+    assert parts == {"page.html", "page.css", "page.js", "page_roll.js", "page_sound.js"}
 
 
 def test_an_installed_wheel_plays(unpacked: Path, tmp_path: Path) -> None:

@@ -57,6 +57,8 @@ def home(views: list[View], tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_page(folder / "page.html", views, {"seed": "3", "temperature": "0.6"}, "Eight bars")
     write_page(folder / "silent.html", views, sound=False)
     hostile = View(HOSTILE, song(1), ("melody",))
+    empty = View("Input", song(0), ())
+    write_page(folder / "empty.html", [empty, views[1]])
     write_page(folder / "hostile.html", [hostile], {HOSTILE: HOSTILE}, HOSTILE, sound=False)
     frame = notebook_html(views, {"seed": "3"})
     (folder / "notebook.html").write_text(f"<!doctype html>{frame}", encoding="utf-8")
@@ -210,6 +212,22 @@ def test_it_plays_and_pauses(tab: Tab) -> None:
     tab.wait_until_past(1, stopped)
 
 
+def test_sounds_start_with_their_notes(tab: Tab) -> None:
+    """The silence that MP3 puts before a sound is left out, so the playhead is where one hears."""
+    tab.play(1)
+    tab.wait_for(1, "playing")
+    seconds, onsets = tab.page.evaluate("""async () => {
+      const buffers = await Promise.all(Object.values(takes[1].view.stems).map(decoded));
+      const onsets = buffers.map((buffer) => {
+        const samples = buffer.getChannelData(0);
+        return samples.findIndex((sample) => Math.abs(sample) > 0.005) / buffer.sampleRate;
+      });
+      return [buffers.map((buffer) => buffer.duration), onsets];
+    }""")
+    assert seconds == pytest.approx([18, 18, 18], abs=0.01)
+    assert min(onsets) >= 0 and max(onsets) < 0.03, onsets
+
+
 def test_only_one_plays(tab: Tab) -> None:
     tab.play(0)
     tab.wait_for(0, "playing")
@@ -297,6 +315,17 @@ def test_without_sound(browser: Any, home: Path) -> None:
     assert tab.position(0) > 1
     tab.page.keyboard.press("Space")
     assert tab.take(0).get_attribute("data-state") == "paused"
+    assert tab.problems == []
+    tab.context.close()
+
+
+def test_a_song_without_notes(browser: Any, home: Path) -> None:
+    tab = Tab(browser, home / "empty.html")
+    assert tab.take(0).locator(".play").is_disabled()
+    tab.take(0).locator(".roll").click(position={"x": 300, "y": 100})
+    tab.page.keyboard.press("Space")
+    tab.play(1)
+    tab.wait_for(1, "playing")
     assert tab.problems == []
     tab.context.close()
 

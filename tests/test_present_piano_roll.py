@@ -118,12 +118,13 @@ def test_bars_are_the_songs_own() -> None:
     assert cut.ticks.tolist() == [0, 1920, 2400, 3360] and cut.first == 1
 
 
-def test_pickup_and_metres_are_written(tmp_path: Path) -> None:
+def test_metres_are_written_where_they_are_new(tmp_path: Path) -> None:
     path = tmp_path / "roll.svg"
     score = song([(0, 1, 4), (480, 3, 4), (480 + 40 * 1440, 2, 4)], 480 + 41 * 1440)
     draw_view(view_of(score, {0}), path)
     texts = re.findall(r"<!-- (.*?) -->", path.read_text(encoding="utf-8"))
-    assert {"pickup   1/4", "1   3/4", "16", "17", "41   2/4"} <= set(texts)
+    assert {"1   3/4", "2", "16", "17", "41   2/4"} <= set(texts)
+    assert not {"0", "1   1/4"} & set(texts)
 
 
 def test_absurd_songs_are_refused(tmp_path: Path) -> None:

@@ -34,7 +34,10 @@ class Take {
     this.parts = element("div", { class: "parts", role: "group", "aria-label": "Parts to hear" });
     this.chips = new Map();
     for (const role of Object.keys(view.stems)) this.build_chip(role);
-    this.roll_box = element("div", { class: "roll" });
+    const parts = view.tracks.map(({ role, new: made }) => (made ? `${role} (new)` : role));
+    this.roll_box = element("div", {
+      class: "roll", role: "img", "aria-label": `Notes of ${[...new Set(parts)].join(", ")}`,
+    });
     this.overview = element("canvas", { "aria-hidden": "true" });
     this.slider = element("input", {
       type: "range", min: 0, max: view.seconds, step: "any", "aria-label": `Position in ${view.title}`,

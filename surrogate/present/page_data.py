@@ -60,15 +60,15 @@ def page_data(
 def facts(score: Score) -> str:
     """A line that tells a musician what to expect: bars, metres, tempo, length."""
     bars = bars_of(score)
-    counted = len(bars) + bars.first - 1
-    metres = dict.fromkeys(f"{metre[0]}/{metre[1]}" for metre in bars.metres.tolist())
+    counted = bars.metres[1 - bars.first :].tolist()
+    metres = dict.fromkeys(f"{metre[0]}/{metre[1]}" for metre in counted)
     end = last_tick(score)
     tempos = [60e6 / tempo for tick, tempo in score.tempos.tolist() if tick < max(end, 1)]
     slow, fast = round(min(tempos)), round(max(tempos))
     tempo = f"{slow}" if slow == fast else f"{slow} to {fast}"
     minutes, seconds = divmod(round(float(score.seconds(end))), 60)
     length = f"{minutes}:{seconds:02d}"
-    bars_text = f"{counted} bar" if counted == 1 else f"{counted} bars"
+    bars_text = "1 bar" if len(counted) == 1 else f"{len(counted)} bars"
     return " · ".join([bars_text, ", ".join(metres), f"{tempo} beats a minute", length])
 
 

@@ -162,9 +162,9 @@ class Roll {
     pen.textBaseline = "middle";
     for (let bar = this.page.first; bar < this.page.last; bar++) {
       const [metre, before] = [this.view.metres[bar], this.view.metres[bar - 1]];
-      const changed = !before || metre[0] !== before[0] || metre[1] !== before[1];
-      const number = bar + this.view.first;
-      const name = [number || "", changed ? metre.join("/") : ""].filter(Boolean).join("  ");
+      const number = bar + this.view.first; // of a pickup, 0
+      const same = number > 1 && metre.join() === before.join();
+      const name = number ? `${number}${same ? "" : `  ${metre.join("/")}`}` : "";
       pen.fillText(name, this.x(this.view.bars[bar]), 8);
     }
     pen.textAlign = "right";

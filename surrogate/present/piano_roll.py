@@ -222,10 +222,11 @@ def _frame(
 
 def _bar_name(bars: Bars, bar: int) -> str:
     """A bar's number, with its metre where that is new; a pickup has none."""
+    counted = bar + bars.first
     metre = bars.metres[bar].tolist()
-    is_new = bar == 0 or metre != bars.metres[bar - 1].tolist()
-    number = str(bar + bars.first) if bar + bars.first else "pickup"
-    return f"{number}   {metre[0]}/{metre[1]}" if is_new else number
+    if counted > 1 and metre == bars.metres[bar - 1].tolist():
+        return str(counted)
+    return f"{counted}   {metre[0]}/{metre[1]}" if counted else ""
 
 
 def _behind_first(view: View) -> list[tuple[Track, str]]:
