@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test setup clean
+.PHONY: demo test setup browser clean
 
 demo: $(READY)
 	$(BIN)/accompany examples/korobeiniki.mid -o out/korobeiniki.mid --plot out/korobeiniki.png
@@ -35,7 +35,12 @@ $(READY): pyproject.toml constraints.txt
 		$(PIP) $$index torch
 	$(PIP) hatchling editables
 	$(PIP) --no-build-isolation --editable '.[dev]'
+	$(PIP) --no-deps tinysoundfont
 	@touch $@
+
+# What the tests of pages need, beside Python: a browser. (Debian and its kin, as root.)
+browser:
+	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -qq -y chromium; }
 
 clean:
 	rm -rf $(VENV) out

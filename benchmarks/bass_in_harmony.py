@@ -41,7 +41,7 @@ from surrogate.metrics import (
     share_in_chords,
     share_in_key,
 )
-from surrogate.pipeline import GIVEN, Accompanist
+from surrogate.pipeline import Accompanist
 from surrogate.songs import midi_files
 
 STEPS = 256
@@ -86,7 +86,7 @@ def generate(
     assert surrogate is not None
     heard = torch.from_numpy(tokens[None]).to(musicvae.device)
     generator = torch.Generator(musicvae.device).manual_seed(seed)
-    z = surrogate.posterior_mean(heard, GIVEN)
+    z = surrogate.posterior_mean(heard, ("melody",))
     samples = musicvae.decode(z, None, temperature, generator=generator)
     return part_notes(to_tokens(samples.cpu().numpy())[0])[1]
 

@@ -27,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
 from musicvae_torch.notes.midi import MidiError
@@ -105,33 +106,41 @@ def named_songs(folder: Path) -> list[Named]:
     return songs
 
 
-def accuracy(songs: list[Named], weights: dict[str, float]) -> str:
-    """Shares of songs whose melody comes first, and among the first three."""
+def ranks(songs: list[Named], weights: dict[str, float]) -> np.ndarray:
+    """(songs,) the place of each song's melody in the guess; 0 is the first."""
     vector = np.array([weights.get(name, 0.0) for name in FEATURES])
-    ranks = np.array(
+    return np.array(
         [
             np.flatnonzero(song.truth[np.argsort(-(song.values @ vector), kind="stable")])[0]
             for song in songs
         ]
     )
-    first, three = (ranks < 1).mean(), (ranks < 3).mean()
+
+
+def accuracy(places: np.ndarray) -> str:
+    """Shares of songs whose melody comes first, and among the first three."""
+    first, three = (places < 1).mean(), (places < 3).mean()
     # 95 % of a share of so many songs, by the normal distribution.
-    within = 1.96 * np.sqrt(first * (1 - first) / len(songs))
+    within = 1.96 * np.sqrt(first * (1 - first) / len(places))
     return f"{first:6.1%} ± {within:.1%}   {three:6.1%}"
 
 
-def fit(songs: list[Named]) -> dict[str, float]:
+def fit(songs: list[Named], without: str = "") -> dict[str, float]:
     counts = Counter(song.folder for song in songs)
-    values = [torch.tensor(song.values) for song in songs]
-    truth = [torch.tensor(song.truth) for song in songs]
     importance = torch.tensor([min(1.0, FOLDER_COUNTS / counts[song.folder]) for song in songs])
+    # (songs, lines, features), filled up with lines that cannot be chosen.
+    values = pad_sequence([torch.tensor(song.values) for song in songs], batch_first=True)
+    truth = pad_sequence([torch.tensor(song.truth) for song in songs], batch_first=True)
+    real = pad_sequence([torch.ones(len(song.truth)).bool() for song in songs], batch_first=True)
+    if without:
+        values[..., list(FEATURES).index(without)] = 0
     weights = torch.zeros(len(FEATURES), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
-        logs = [(value @ weights).log_softmax(0) for value in values]
-        named = torch.stack([log[true].logsumexp(0) for log, true in zip(logs, truth, strict=True)])
+        logs = (values @ weights).masked_fill(~real, -torch.inf).log_softmax(1)
+        named = logs.masked_fill(~truth, -torch.inf).logsumexp(1)
         total = DECAY / 2 * weights.square().sum() - (importance * named).sum()
         total.backward()
         return total
@@ -140,24 +149,39 @@ def fit(songs: list[Named]) -> dict[str, float]:
     return dict(zip(FEATURES, weights.detach().tolist(), strict=True))
 
 
+def cross_validate(songs: list[Named], without: str = "", folds: int = 5) -> np.ndarray:
+    """(songs,) places by weights that were fitted to the other folds."""
+    places = np.zeros(len(songs), int)
+    for fold in range(folds):
+        others = [song for index, song in enumerate(songs) if index % folds != fold]
+        places[fold::folds] = ranks(songs[fold::folds], fit(others, without))
+    return places
+
+
 Notes = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # starts, ends, pitches, is melody
+
+
+def timed_notes(song: Named, row: int) -> np.ndarray:
+    """(3, notes) start and end in seconds and pitch of a line, by start, then pitch."""
+    own = np.concatenate([track.notes for track in song.parts[row]])
+    times = song.score.seconds(own["start"]), song.score.seconds(own["end"])
+    together = np.stack([*times, own["pitch"].astype(float)])
+    return together[:, np.lexsort((together[2], together[0]))]
+
+
+def named_line(song: Named) -> np.ndarray:
+    """The first line that is named as the melody, as :func:`timed_notes`."""
+    return timed_notes(song, int(np.flatnonzero(song.truth)[0]))
 
 
 def two_handed(song: Named, generator: np.random.Generator, rendered: bool) -> Notes | None:
     """A melody and a lower track of its song in one; None where there are none fit for it."""
-
-    def notes(row: int) -> np.ndarray:
-        own = np.concatenate([track.notes for track in song.parts[row]])
-        times = song.score.seconds(own["start"]), song.score.seconds(own["end"])
-        together = np.stack([*times, own["pitch"].astype(float)])
-        return together[:, np.lexsort((together[2], together[0]))]
-
-    right = notes(int(np.flatnonzero(song.truth)[0]))
+    right = named_line(song)
     if right.shape[1] < 60 or alone_share(right[0], right[1]) < 0.9:
         return None
     kept = highest_voice(right[0], right[1], right[2].astype(int))
     middle = right[2].mean()
-    lower = [notes(row) for row in np.flatnonzero(~song.truth).tolist()]
+    lower = [timed_notes(song, row) for row in np.flatnonzero(~song.truth).tolist()]
     lower = [
         left
         for left in lower
@@ -224,6 +248,19 @@ def f1_table(songs: list[Named], seed: int) -> None:
             print(f"{name:28}{precision:.3f}      {recall:.3f}   {f1:.3f}  {median:.3f}")
 
 
+def kept_of_one_part(songs: list[Named]) -> str:
+    """What parting hands costs a melody that is chords in part, be it of one hand or of two."""
+    shares = []
+    for song in songs:
+        starts, ends, pitches = named_line(song)
+        if len(starts) >= 60 and alone_share(starts, ends) <= 0.9:
+            voice = highest_voice(starts, ends, pitches.astype(int))
+            shares.append((split(starts, ends, pitches.astype(int)) & voice).sum() / voice.sum())
+    if not shares:
+        return "no melodies of chords"
+    return f"{len(shares)} melodies of chords keep {np.mean(shares):.1%} of their highest voice"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="MIDI files")
@@ -242,12 +279,16 @@ def main() -> None:
     ways = {"simple rule": SIMPLE_RULE, "FEATURES": {n: f.weight for n, f in FEATURES.items()}}
     if arguments.fit:
         ways["fitted here"] = fit(songs)
-    print(f"{'':14}first            of the first three")
+    print(f"{'':20}first            of the first three")
     for name, weights in ways.items():
-        print(f"{name:14}{accuracy(songs, weights)}")
-    for name, weight in ways.get("fitted here", {}).items():
-        print(f"  {name:12}{weight:6.2f}")
+        print(f"{name:20}{accuracy(ranks(songs, weights))}")
+    if arguments.fit:
+        print(f"{'cross-validated':20}{accuracy(cross_validate(songs))}")
+        for name, weight in ways["fitted here"].items():
+            without = accuracy(cross_validate(songs, name))
+            print(f"  {name:10}{weight:6.2f}  {without}  without it, cross-validated")
     f1_table(songs, arguments.seed)
+    print(f"\n{kept_of_one_part(songs)}")
 
 
 if __name__ == "__main__":

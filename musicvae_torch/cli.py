@@ -16,6 +16,8 @@ _PACKAGES_WITH = {
     "lightning": "'musicvae-torch[train]'",
     "h5py": "'musicvae-torch[train]'",
     "matplotlib": "'musicvae-torch[plot]'",
+    "soundfile": "'musicvae-torch[audio]'",
+    "gradio": "'musicvae-torch[app]'",
     # Its dependency PyAudio, which plays aloud, needs a compiler and PortAudio, and we don't.
     "tinysoundfont": "--no-deps tinysoundfont",
 }

@@ -13,7 +13,7 @@ from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import TICK_NOTE, Score, divisible, read_score
 from musicvae_torch.notes.trio import PARTS
 from surrogate.fill import StepNote, sounding_bars
-from surrogate.hearing import Hearing, hear, part_tokens, roles_of
+from surrogate.hearing import Hearing, hear, part_tokens
 from surrogate.metrics import (
     chords_of,
     estimate_key,
@@ -24,6 +24,7 @@ from surrogate.metrics import (
     share_in_key,
 )
 from surrogate.pipeline import Accompanist, AccompanyOptions
+from surrogate.roles import roles_of
 from surrogate.songs import NoSongsError, midi_files
 from surrogate.tables import Estimate, Scores, markdown, scores_table
 

@@ -10,7 +10,6 @@ from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.score import TICK_NOTE, Score
 from musicvae_torch.notes.trio import PARTS
 from musicvae_torch.notes.vocabulary import ELECTRIC_BASS
-from surrogate.bars import bar_lines
 from surrogate.bass_line import keep_bass_in_harmony
 from surrogate.dynamics import Loudness, loudness, play
 from surrogate.fill import PLAIN_DRUMS, StepNote, fill_silent_bars, let_go, plain_bass
@@ -125,9 +124,12 @@ class Arranger:
         return placed[placed["start"] < placed["end"]]
 
     def _without_skipped(self, notes: np.ndarray) -> np.ndarray:
-        lines = bar_lines(self.song.score, self.song.end)
+        bars = self.song.song_bars
         for first, last in self.options.skip:
-            begins, ends = lines[min(first, len(lines)) - 1], lines[min(last, len(lines) - 1)]
+            begins, ends = (
+                bars.ticks[np.clip(number - bars.first, 0, len(bars))]
+                for number in (first, last + 1)
+            )
             held = (notes["start"] < begins) & (notes["end"] > begins)
             notes["end"][held] = begins
             notes = notes[(notes["start"] < begins) | (notes["start"] >= ends)]

@@ -2,34 +2,101 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from dataclasses import dataclass
 
 import numpy as np
 
 from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import Score
 
-MOST_BARS = 100_000
+MAX_BARS = 4096  # two hours and more; longer songs are broken files
+QUARTERS_A_WHOLE = 4
 
 
-def bar_lines(score: Score, until: int) -> np.ndarray:
-    """(bars + 1,) int64 ticks at which the song's bars begin, from 0 to beyond `until`.
+@dataclass(frozen=True, eq=False)
+class Bars:
+    """The bars of a song, from its start to the end of the bar in which its last note ends.
 
-    A change of metre begins a bar, wherever it is, as sequencers have it.
+    Attributes:
+        ticks: (bars + 1,) int64, where each starts, and where the last ends.
+        first: number of the first bar: 1, or 0 for a pickup, which is not counted.
+        metres: (bars, 2) int64, numerator and denominator of each.
+    """
+
+    ticks: np.ndarray
+    first: int
+    metres: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.metres)
+
+    def beats(self, resolution: int) -> np.ndarray:
+        """Ticks of all beats that start no bar: units of the metre's denominator.
+
+        Args:
+            resolution: ticks a quarter.
+        """
+        inner = [
+            np.arange(start + resolution * QUARTERS_A_WHOLE / unit, end - 0.5, step)
+            for start, end, unit in zip(
+                self.ticks[:-1].tolist(),
+                self.ticks[1:].tolist(),
+                self.metres[:, 1].tolist(),
+                strict=True,
+            )
+            if (step := resolution * QUARTERS_A_WHOLE / unit) >= 1
+        ]
+        return np.concatenate([np.zeros(0), *inner])
+
+
+def last_tick(score: Score) -> int:
+    """When the last note ends; 0 in an empty song."""
+    return max((int(track.notes["end"].max()) for track in score.tracks), default=0)
+
+
+def bars_of(score: Score, pickup: int = 0) -> Bars:
+    """The bars of a song, one at least. A metre that changes within a bar starts a new one.
+
+    Args:
+        pickup: ticks before the first full bar, where the file does not say.
 
     Raises:
-        MidiError: there are more than MOST_BARS of them.
+        MidiError: there are more than MAX_BARS.
     """
-    lines: list[int] = []
-    metres = [*score.metres.tolist(), None]
-    for (start, above, below), following in pairwise(metres):
-        length = max(round(score.resolution * 4 * above / below), 1)
-        end = max(until, start + 1) if following is None else min(following[0], until)
-        if (end - start) / length + len(lines) > MOST_BARS:
-            raise MidiError(f"{score.name}: the song has more than {MOST_BARS} bars")
-        own = list(range(start, end, length))
-        lines += own
-        if own and (following is None or following[0] >= until):
-            lines.append(own[-1] + length)
-            break
-    return np.array(lines, np.int64)
+    end = max(last_tick(score), 1)
+    ticks: list[int] = []
+    metres: list[tuple[int, int]] = []
+    changes = [row for row in changes_of_metre(score, pickup) if row[0] < end]
+    for index, (start, numerator, denominator) in enumerate(changes):
+        length = score.resolution * QUARTERS_A_WHOLE * numerator / denominator
+        is_last = index + 1 == len(changes)
+        until = end if is_last else changes[index + 1][0]
+        count = -(-(until - start) // max(length, 1))
+        if len(ticks) + count > MAX_BARS:
+            raise MidiError(f"{score.name}: more than {MAX_BARS} bars")
+        ticks += [round(start + bar * length) for bar in range(int(count))]
+        metres += [(numerator, denominator)] * int(count)
+        if is_last:
+            ticks.append(round(start + count * length))
+    first = 0 if _starts_with_pickup(ticks, changes, score.resolution) else 1
+    return Bars(np.array(ticks, np.int64), first, np.array(metres, np.int64))
+
+
+def changes_of_metre(score: Score, pickup: int = 0) -> list[tuple[int, int, int]]:
+    """Where metres begin, as (tick, numerator, denominator); after a pickup of so many ticks, that
+    the file does not know of, the one that is then in force begins anew."""
+    changes = [(tick, above, below) for tick, above, below in score.metres.tolist()]
+    if not pickup:
+        return changes
+    _, above, below = [change for change in changes if change[0] <= pickup][-1]
+    return [changes[0], (pickup, above, below), *(c for c in changes if c[0] > pickup)]
+
+
+def _starts_with_pickup(
+    ticks: list[int], changes: list[tuple[int, int, int]], resolution: int
+) -> bool:
+    """Whether the file gives a metre of its own to a first bar that is shorter than the next."""
+    if len(changes) < 2 or ticks[1] != changes[1][0]:
+        return False
+    _, numerator, denominator = changes[1]
+    return ticks[1] < resolution * QUARTERS_A_WHOLE * numerator / denominator

@@ -224,7 +224,7 @@ def _run(arguments: argparse.Namespace) -> None:
     into_folder = arguments.out.suffix.lower() not in MIDI_SUFFIXES
     written = check_formats(wanted, arguments.soundfont) if into_folder else ()
     if arguments.plot:
-        from surrogate.present import check_picture
+        from surrogate.present.piano_roll import check_picture
 
         check_picture(arguments.plot)  # before the work, not after it
     if many:
@@ -328,7 +328,7 @@ def _write(
             paths.append(arguments.out.with_name(name))
             candidate.write(paths[-1])
     if arguments.plot:
-        from surrogate.present import draw_view
+        from surrogate.present.piano_roll import draw_view
 
         draw_view(result.view(title=arguments.midi.stem), arguments.plot)
         paths.append(arguments.plot)

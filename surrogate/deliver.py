@@ -27,9 +27,9 @@ def check_formats(wanted: Sequence[str] | None, soundfont: Path | None = None) -
     for name in sorted(names - able):
         raise ModuleNotFoundError(f"no {_NEEDS[name]}", name=_NEEDS[name])
     if soundfont is not None and names & {"wav", "html"}:
-        from surrogate.present import check_soundfont
+        from surrogate.present.synth import Band
 
-        check_soundfont(soundfont)
+        Band(soundfont)
     return tuple(name for name in FORMATS if name in names)
 
 
@@ -63,15 +63,15 @@ def deliver(
                 paths.append(folder / f"{stem}_{number}.mid")
                 candidate.write(paths[-1])
         elif name in ("png", "svg"):
-            from surrogate.present import draw_view
+            from surrogate.present.piano_roll import draw_view
 
             draw_view(best, path)
         elif name == "wav":
-            from surrogate.present import render, write_wav
+            from surrogate.present.audio import render, write_wav
 
             write_wav(path, render(best, soundfont))
         else:
-            from surrogate.present import write_page
+            from surrogate.present.page import write_page
 
             write_page(path, result.views(), result.settings(), title=stem, soundfont=soundfont)
     return paths

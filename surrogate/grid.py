@@ -11,6 +11,7 @@ import numpy as np
 from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import Score
 from musicvae_torch.notes.vocabulary import STEPS_PER_BAR, STEPS_PER_QUARTER
+from surrogate.bars import changes_of_metre
 from surrogate.metre import (
     BEATS,
     COMPOUND,
@@ -115,12 +116,10 @@ def _step_ticks(score: Score, until: int, pickup: int) -> np.ndarray:
 
 def _sections(score: Score, until: int, pickup: int) -> list[_Section]:
     """The song up to the end of the bar that `until` is in, or ends."""
-    changes = [(int(tick), (int(above), int(below))) for tick, above, below in score.metres]
-    if pickup >= _bar_ticks(changes[0][1], score):
-        raise ValueError(f"pickup must be shorter than the first bar, of {_name(changes[0][1])}")
-    if pickup:
-        metre = [metre for tick, metre in changes if tick <= pickup][-1]
-        changes = [changes[0], (pickup, metre), *(c for c in changes if c[0] > pickup)]
+    first = tuple(score.metres[0, 1:].tolist())
+    if pickup >= _bar_ticks(first, score):
+        raise ValueError(f"pickup must be shorter than the first bar, of {first[0]}/{first[1]}")
+    changes = [(tick, (above, below)) for tick, above, below in changes_of_metre(score, pickup)]
     changes = [change for change in changes if change[0] < max(until, 1)]
     sections = [_Section(start, end, metre) for (start, metre), (end, _) in pairwise(changes)]
     start, metre = changes[-1]
@@ -148,10 +147,6 @@ def _bars_of(section: _Section, score: Score) -> list[list[np.ndarray]]:
 
 def _bar_ticks(metre: tuple[int, int], score: Score) -> int:
     return max(round(sum(bar_beats(*metre)) * score.resolution), 1)
-
-
-def _name(metre: tuple[int, int]) -> str:
-    return f"{metre[0]}/{metre[1]}"
 
 
 def _too_long(score: Score) -> MidiError:

@@ -9,18 +9,19 @@ import numpy as np
 from musicvae_torch.notes.drums import drum_tokens
 from musicvae_torch.notes.melody import melody_tokens
 from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.notes.score import Score, Track
+from musicvae_torch.notes.score import Score
 from musicvae_torch.notes.trio import PARTS
 from musicvae_torch.notes.vocabulary import (
-    BASS_PROGRAMS,
     MAX_PITCH,
     MIN_PITCH,
     STEPS_PER_BAR,
 )
+from surrogate.bars import Bars, bars_of
 from surrogate.grid import Grid
 from surrogate.melody_choice import Melody, choose_melody
 from surrogate.metre import is_common
 from surrogate.options import AccompanyOptions
+from surrogate.roles import roles_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,7 @@ class Hearing:
         tokens: (bars * 16, 3) int64 classes; parts that are not given rest.
         plays: (bars,) bool, where a given note sounds, whether or not it is in `tokens`.
         pitches: MIDI pitches of the given melody and bass notes that the model knows.
+        song_bars: as a musician counts them.
         start: tick of the first given note.
         end: tick at which the last one ends.
     """
@@ -48,6 +50,7 @@ class Hearing:
     tokens: np.ndarray
     plays: np.ndarray
     pitches: np.ndarray
+    song_bars: Bars
     start: int
     end: int
 
@@ -93,7 +96,8 @@ def hear(score: Score, options: AccompanyOptions) -> Hearing:
     pitched = [own["pitch"] for part, own in sounding.items() if part != "drums"]
     pitches = np.concatenate(pitched) if pitched else np.zeros(0, np.int16)
     known = pitches[(pitches >= MIN_PITCH) & (pitches <= MAX_PITCH)]
-    return Hearing(score, melody, roles, grid, first, tokens, plays, known, start, end)
+    song_bars = bars_of(score, round(options.pickup * score.resolution))
+    return Hearing(score, melody, roles, grid, first, tokens, plays, known, song_bars, start, end)
 
 
 def notes_on(song: Hearing) -> tuple[str, ...]:
@@ -106,17 +110,6 @@ def notes_on(song: Hearing) -> tuple[str, ...]:
         for above, below in sorted(metres)
         if not is_common(above, below)
     )
-
-
-def roles_of(score: Score, melody: tuple[int, ...]) -> tuple[str, ...]:
-    """What each track of `score` plays: melody, bass, drums or other."""
-    return tuple("melody" if track.index in melody else _role(track) for track in score.tracks)
-
-
-def _role(track: Track) -> str:
-    if track.is_drum:
-        return "drums"
-    return "bass" if track.program in BASS_PROGRAMS else "other"
 
 
 def _find_melody(score: Score, options: AccompanyOptions) -> Melody | None:

@@ -85,5 +85,5 @@ def accompany_folder(
     return summary
 
 
-def _watched(results: Iterator, total: int) -> Iterator:  # type: ignore[type-arg]
+def _watched(results: Iterator, total: int) -> Iterator:
     yield from tqdm(results, total=total, unit="song", disable=None)

@@ -16,7 +16,7 @@ from surrogate.melody_wish import find_tracks, instrument, listed, refusal
 from surrogate.monophony import reduce_to_melody
 
 # What names are worth, beside the features; for a track that plays throughout.
-NAMED_MELODY = 6.0
+NAMED_MELODY = 8.0
 NAMED_BACKING = -3.0
 _MELODY_NAME = re.compile(
     r"\b(melod\w*|lead|vocals?|vox|voice|singer|solo(ist)?|theme|right ?hand|rh)\b|"

@@ -13,6 +13,7 @@ KEEPS = ("others", "given", "all")
 METRES = ("fit", "refuse")
 HARMONIES = ("strong", "all", "off")
 MAX_CANDIDATES = 64
+DENSITY = 0.5  # of the vector's length; a predicted latent follows it more than an encoded one
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,19 @@ class AccompanyOptions:
         method: how the latent is found, one of METHODS: "surrogate" takes the surrogate's, "refine"
             refines that until it explains the given parts better, "refine-only" refines from zero,
             which needs no surrogate.
-        attributes: how far to move the latent along learned directions, by name, in standard
-            deviations of the attribute in real music.
+        density: how busy the band is: 0 as real ones on the average, 1 and 2 more, -1 and -2 less.
+        swing: how much the song's and the band's off-beats come late: 0 as the model would, 1 and
+            2 more, -1 and -2 less.
+        attributes: how far to move the latent along other learned directions (attribute vectors),
+            by name, in standard deviations of the attribute in real music.
         dynamics: how much velocities follow the song and its metre; 0: one fixed velocity, 1: as
             played, up to 2: exaggerated.
         harmony: which bass notes must fit the harmony: those on "strong" beats, "all", or "off".
         chords: the harmony, such as "C | Am F | G7 | C"; None: of the file's chord symbols or, if
             it has none, inferred from its notes.
         fill: play in every bar in which the given parts do, though the model may rest.
-        skip: ranges of bars, (first, last) from 1, in which the new parts are silent.
+        skip: ranges of the song's bars, (first, last) from 1 (a pickup is 0), in which the new
+            parts are silent.
         metre: what becomes of metres that the model does not know: "fit" lays its bars on theirs,
             "refuse" is an error.
         pickup: quarter notes before the first full bar, where the file itself does not say.
@@ -60,6 +65,8 @@ class AccompanyOptions:
     variety: float = 0.0
     candidates: int = 1
     method: str = METHODS[0]
+    density: float = 0.0
+    swing: float = 0.0
     attributes: Mapping[str, float] = field(default_factory=dict)
     dynamics: float = 1.0
     harmony: str = HARMONIES[0]
@@ -89,16 +96,25 @@ class AccompanyOptions:
         _within("variety", self.variety, 0, 10)
         _within("dynamics", self.dynamics, 0, 2)
         _within("pickup", self.pickup, 0, math.inf)
-        for name, strength in self.attributes.items():
+        for name, strength in self.moves.items():
             _within(name, strength, -10, 10)
         for first, last in self.skip:
-            if not 1 <= first <= last:
-                raise ValueError(f"skip: bars {first}-{last} are no range of bars, from 1")
+            if not 0 <= first <= last:
+                raise ValueError(f"skip: bars {first}-{last} are no range of bars")
 
     @property
     def made(self) -> tuple[str, ...]:
         """The parts that are made anew."""
         return tuple(part for part in PARTS if part not in self.given)
+
+    @property
+    def moves(self) -> dict[str, float]:
+        """How far the latent is moved along each attribute vector, but for LIFT."""
+        moves = dict(self.attributes)
+        for name, strength in (("band_density", self.density * DENSITY), ("swing", self.swing)):
+            if strength:
+                moves[name] = moves.get(name, 0.0) + strength
+        return moves
 
     @property
     def temperatures(self) -> tuple[float, ...]:

@@ -150,8 +150,8 @@ class Accompanist:
         """
         options = options or AccompanyOptions()
         check_method(self.surrogate, options)
-        if options.attributes and self.attributes is None:
-            raise ValueError(f"{', '.join(options.attributes)}: no attribute vectors were loaded")
+        if options.moves and self.attributes is None:
+            raise ValueError(f"{', '.join(options.moves)}: no attribute vectors were loaded")
         batch: list[Hearing | MidiError] = []
         for song in songs:
             try:
@@ -222,7 +222,7 @@ class Accompanist:
     ) -> _Plan:
         mean, stddev = latents
         if self.attributes is not None:
-            mean = self.attributes.move(mean, options.attributes)
+            mean = self.attributes.move(mean, options.moves)
         styles = np.stack(
             [style(options.seed, n, mean.shape[1]) for n in range(options.candidates)]
         )

@@ -147,7 +147,7 @@ class Accompaniment:
     def _repr_html_(self) -> str:
         """In a notebook: players and piano rolls, where the packages for them are installed."""
         try:
-            from surrogate.present import notebook_html
+            from surrogate.present.page import notebook_html
 
             return notebook_html(self.views(), self.settings())
         except ModuleNotFoundError as error:

@@ -8,7 +8,6 @@ import numpy as np
 
 from musicvae_torch.notes.score import TICK_NOTE
 from musicvae_torch.notes.vocabulary import STEPS_PER_BAR
-from surrogate.bars import bar_lines
 from surrogate.harmony import Harmony, from_markers, infer, read
 from surrogate.hearing import Hearing
 
@@ -38,7 +37,7 @@ def song_harmony(song: Hearing, kept: Sequence[int], chords: str | None = None) 
 
 
 def _by_hand(song: Hearing, chords: str) -> Harmony:
-    lines = bar_lines(song.score, song.end)
+    lines = song.song_bars.ticks
     first = int(np.searchsorted(lines, song.start, side="right")) - 1
     lines = lines[first:]
     written = read(chords, len(lines) - 1)

@@ -6,7 +6,7 @@ controllers, tempos, metres, keys, markers, lyrics. New parts are chunks of thei
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 import mido
@@ -109,7 +109,7 @@ def _says_something(message: mido.Message | mido.MetaMessage) -> bool:
     return message.type != "end_of_track" and message.type not in _MERELY_NAMES
 
 
-def _free_channels(chunks: list[mido.MidiTrack]) -> Iterable[int]:
+def _free_channels(chunks: list[mido.MidiTrack]) -> Iterator[int]:
     taken = {
         message.channel
         for chunk in chunks

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import TICK_NOTE, Score, score_of
-from surrogate.bars import bar_lines
 from surrogate.grid import MAX_BARS, Grid
 from surrogate.metre import bar_beats, beat_groups, is_common, places
 
@@ -182,14 +181,3 @@ def test_any_metres(changes: list[tuple[int, int, int]], until: int, data: st.Da
     assert abs(grid.step_ticks[first] - start) == abs(grid.step_ticks[:-1] - start).min() or (
         first == np.flatnonzero(np.diff(grid.step_ticks))[-1]
     )
-    # Every bar line of the song is one of its steps.
-    lines = bar_lines(score, until)
-    assert set(lines[lines < until].tolist()) <= set(grid.step_ticks.tolist())
-
-
-def test_bars_as_a_sequencer_counts_them() -> None:
-    assert bar_lines(in_metres((0, 4, 4)), 33).tolist() == [0, 16, 32, 48]
-    assert bar_lines(in_metres((0, 1, 4), (4, 3, 4), (16, 6, 8)), 30).tolist() == [0, 4, 16, 28, 40]
-    assert bar_lines(in_metres((0, 4, 4), (22, 4, 4), (400, 3, 4)), 30).tolist() == [0, 16, 22, 38]
-    with pytest.raises(MidiError, match="more than 100000 bars"):
-        bar_lines(in_metres((0, 1, 128)), 10**9)

@@ -41,7 +41,7 @@ def test_temperatures() -> None:
         ({"pickup": float("inf")}, "pickup must be 0 or more"),
         ({"attributes": {"density": 99}}, "density must be -10 to 10"),
         ({"skip": ((3, 2),)}, "bars 3-2 are no range"),
-        ({"skip": ((0, 2),)}, "bars 0-2 are no range"),
+        ({"skip": ((-1, 2),)}, "bars -1-2 are no range"),
     ],
 )
 def test_what_is_out_of_range(wrong: dict[str, Any], message: str) -> None:

@@ -6,9 +6,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from musicvae_torch.notes.score import Score, Track
-from musicvae_torch.notes.vocabulary import BASS_PROGRAMS
+from surrogate.roles import ROLES, roles_of
 
-ROLES = ("melody", "bass", "drums", "other")
 COLOURS = {"melody": "#d62728", "bass": "#1f77b4", "drums": "#8c564b", "other": "#b4b4b8"}
 
 
@@ -58,17 +57,3 @@ def view_of(
         title: of the view; the default is the score's name.
     """
     return View(title or score.name, score, roles_of(score, melody), frozenset(new))
-
-
-def roles_of(score: Score, melody: Collection[int] = ()) -> tuple[str, ...]:
-    """Which part each track of a score plays: the melody, where it is said to, else drums by the
-    channel, the bass by programs 32 to 39, else another."""
-    return tuple(
-        "melody" if track.index in melody else _accompanying(track) for track in score.tracks
-    )
-
-
-def _accompanying(track: Track) -> str:
-    if track.is_drum:
-        return "drums"
-    return "bass" if track.program in BASS_PROGRAMS else "other"
