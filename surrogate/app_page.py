@@ -57,12 +57,14 @@ class _Page:
                 with gr.Column(elem_id="choices"):
                     self._build_song()
                     self._build_usual()
-                    with gr.Accordion("More", open=False):
-                        self._build_more()
                     with gr.Row():
-                        self.go = gr.Button("Accompany", variant="primary", interactive=False)
-                        self.again = gr.Button("Other bands", interactive=False)
-                    self.problem = gr.HTML(visible=False, elem_classes="problem")
+                        self.go = gr.Button(
+                            "Accompany", variant="primary", interactive=False, elem_id="go"
+                        )
+                        self.again = gr.Button("Other bands", interactive=False, elem_id="again")
+                    self.problem = gr.HTML(visible=False, elem_id="problem")
+                    with gr.Accordion("More settings", open=False):
+                        self._build_more()
                 with gr.Column(elem_id="results"):
                     self._build_results()
             self._connect()
@@ -74,7 +76,7 @@ class _Page:
         self.example = gr.Dropdown(
             sorted(self.examples),
             value=None,
-            label="or an example",
+            label="or take an example",
             visible=bool(self.examples),
             elem_id="example",
         )
@@ -90,20 +92,16 @@ class _Page:
 
     def _build_usual(self) -> None:
         put = self.settings
-        put["candidates"] = gr.Slider(
-            1, 6, 3, step=1, label="Bands", info="how many to make; the best comes first"
-        )
-        put["temperature"] = gr.Slider(
-            0, 1.5, USUAL.temperature, step=0.05, label="Temperature",
-            info="0 plays safe, 1 takes risks",
-        )  # fmt: skip
+        with gr.Row(elem_classes="pair"):
+            put["candidates"] = _slider("Bands", "the best is first", 1, 6, 3, 1)
+            put["temperature"] = _slider(
+                "Temperature", "0 safe, 1 daring", 0, 1.5, USUAL.temperature, 0.05
+            )
         able = self.studio.attributes
-        with gr.Row(visible=bool(able)):
-            for name, words in (("density", "fewer or more notes"), ("swing", "straight or swung")):
+        with gr.Row(visible=bool(able), elem_classes="pair"):
+            for name, words in (("density", "less, more notes"), ("swing", "straight, swung")):
                 if name in able:
-                    put[name] = gr.Slider(
-                        -3, 3, 0, step=0.25, label=name.capitalize(), info=words, min_width=120
-                    )
+                    put[name] = _slider(name.capitalize(), words, -3, 3, 0, 0.25)
         put["chords"] = gr.Textbox(
             label="Chords",
             info="one bar between bars; empty: the file's, or what its notes suggest",
@@ -124,13 +122,13 @@ class _Page:
             _named(KEEPS, "all but the parts made anew", "the given parts alone", "every one"),
             value=USUAL.keep, label="Keep", info="tracks of the song that stay",
         )  # fmt: skip
-        put["variety"] = gr.Slider(
-            0, 2, USUAL.variety, step=0.1, label="Variety",
-            info="how far each band's style is from the likeliest; 1: as real ones",
+        put["variety"] = _slider(
+            "Variety", "how far each band's style is from the likeliest; 1: as real ones",
+            0, 2, USUAL.variety, 0.1,
         )  # fmt: skip
-        put["dynamics"] = gr.Slider(
-            0, 2, USUAL.dynamics, step=0.1, label="Dynamics",
-            info="loudness: 0 all alike, 1 as real bands follow a song, 2 exaggerated",
+        put["dynamics"] = _slider(
+            "Dynamics", "loudness: 0 all alike, 1 as real bands follow a song, 2 exaggerated",
+            0, 2, USUAL.dynamics, 0.1,
         )  # fmt: skip
         put["harmony"] = gr.Dropdown(
             _named(HARMONIES, "those on strong beats", "all", "none"),
@@ -161,15 +159,15 @@ class _Page:
     def _build_results(self) -> None:
         with gr.Row(elem_id="downloads", visible=False) as self.downloads:
             self.band = gr.Dropdown(
-                [], label="Band", show_label=False, container=False, elem_id="band"
+                [], label="Band to download", show_label=False, container=False, elem_id="band"
             )
             self.midi = gr.DownloadButton("MIDI ↓", size="sm", elem_id="midi")
             self.wav = gr.DownloadButton(
                 "WAV ↓", size="sm", visible=self.studio.sounds, elem_id="wav"
             )
             self.page = gr.DownloadButton("Web page ↓", size="sm", elem_id="page")
-        self.player = gr.HTML(EMPTY, elem_id="player")
         self.remarks = gr.HTML(visible=False, elem_id="remarks")
+        self.player = gr.HTML(EMPTY, elem_id="player")
 
     def _connect(self) -> None:
         self.example.input(lambda title: str(self.examples[title]), self.example, self.file)
@@ -185,11 +183,12 @@ class _Page:
 
     @property
     def _song_outputs(self) -> list[Any]:
-        return [self.song, self.facts, self.melody, self.go, self.again, self.problem]
+        return [self.example, self.song, self.facts, self.melody, self.go, self.again, self.problem]
 
     def _read(self, path: str | None) -> Updates:
         """A song was chosen, or taken away."""
         nothing = {
+            self.example: gr.Dropdown(value=None, visible=bool(self.examples) and path is None),
             self.song: None,
             self.facts: gr.HTML(visible=False),
             self.melody: gr.Radio([], value=None, visible=False),
@@ -208,6 +207,7 @@ class _Page:
         if others := other_tracks(song):
             told.append(f"Other tracks: {'; '.join(others)}")
         return {
+            **nothing,
             self.song: song,
             self.facts: gr.HTML(_paragraphs(told), visible=True),
             self.melody: gr.Radio(
@@ -215,7 +215,6 @@ class _Page:
             ),
             self.go: gr.Button(interactive=True),
             self.again: gr.Button(interactive=True),
-            self.problem: gr.HTML(visible=False),
         }
 
     def _make(
@@ -249,7 +248,7 @@ class _Page:
             self.problem: gr.HTML(visible=False),
         }
         if not self.studio.sounds:
-            remarks.append("To hear the bands here: pip install 'musicvae-torch[audio]'")
+            remarks.append("To hear the bands here: pip install --no-deps tinysoundfont")
             yield {**shown, **self._finished(bands, page, remarks)}
             return
         yield {**shown, self.remarks: _remarks([*remarks, "The sound is being mixed…"])}
@@ -290,6 +289,14 @@ def _on(
 def _discard(bands: Bands | None) -> None:
     if bands is not None:
         bands.discard()
+
+
+def _slider(
+    label: str, info: str, least: float, most: float, value: Any, step: float
+) -> gr.Slider:
+    return gr.Slider(
+        least, most, value, step=step, label=label, info=info, min_width=120, buttons=[]
+    )
 
 
 def _named(values: tuple[str, ...], *words: str) -> list[tuple[str, str]]:

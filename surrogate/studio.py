@@ -117,14 +117,9 @@ class Bands:
         return path
 
     def remarks(self) -> list[str]:
-        """What the user should know of how it was made, a line each."""
-        result = self.result
-        lines = []
-        if result.melody is not None and "melody" in result.options.given:
-            lines.append(f"Melody: {result.melody.how}")
-        lines += [f"Made anew in place of {track}" for track in result.replaced]
-        lines += [line[:1].upper() + line[1:] for line in result.notes]
-        return lines
+        """What the user should know of how it was made, a line each; the page tells the rest."""
+        replaced = [f"Made anew in place of {track}" for track in self.result.replaced]
+        return replaced + [line[:1].upper() + line[1:] for line in self.result.notes]
 
     def discard(self) -> None:
         """Remove the files."""
