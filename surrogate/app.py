@@ -126,9 +126,9 @@ def _studio(arguments: argparse.Namespace, folder: Path) -> Studio:
     )
     studio = Studio(accompanist, folder, arguments.soundfont)
     if arguments.soundfont is not None and studio.sounds:
-        from surrogate.present.audio import check_soundfont
+        from surrogate.present.synth import Band
 
-        check_soundfont(arguments.soundfont)
+        Band(arguments.soundfont)  # before the work, not after it
     return studio
 
 
@@ -195,7 +195,7 @@ def _theme() -> Any:
     sizes = gr.themes.sizes
     theme = gr.themes.Base(
         primary_hue="neutral",
-        neutral_hue="stone",
+        neutral_hue="zinc",
         radius_size=sizes.radius_lg,
         font=FONT,
         font_mono=MONO,
