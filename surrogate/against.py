@@ -141,7 +141,7 @@ def compare(
             continue
         song = hear(score, alone)
         for name, band in ((THEIRS, score), (OURS, ours.score)):
-            scores[name].append(score_band(song, *_band(band)))
+            scores[name].append(score_band(song, *band_of(band)))
         files.append(path.name)
     if not files:
         raise NoSongsError(f"{folder}: nothing to compare with: {'; '.join(skipped)}")
@@ -195,7 +195,7 @@ def score_band(song: Hearing, bass: np.ndarray, drums: np.ndarray) -> dict[str, 
     return dict(zip(COLUMNS, values, strict=True))
 
 
-def _band(score: Score) -> tuple[np.ndarray, np.ndarray]:
+def band_of(score: Score) -> tuple[np.ndarray, np.ndarray]:
     """The notes of all bass tracks, and of all drum tracks, of TICK_NOTE."""
     tracks = list(zip(score.tracks, roles_of(score, ()), strict=True))
     bass, drums = (

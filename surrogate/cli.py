@@ -114,10 +114,18 @@ def _add_what_is_made(parser: argparse.ArgumentParser) -> None:
         help="how far each band's style is from the likeliest; 0: not at all, 1: as real ones",
     )
     group.add_argument(
-        "--density", type=float, metavar="D", help="more notes (1, 2, ...) or fewer (-1, -2, ...)"
+        "--density",
+        type=float,
+        default=0.0,
+        metavar="D",
+        help="a busier band (1, 2, ...) or a sparser one (-1, -2, ...)",
     )
     group.add_argument(
-        "--swing", type=float, metavar="S", help="more swing (1, 2, ...) or straighter (-1, ...)"
+        "--swing",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="more swing (1, 2, ...) or straighter (-1, ...)",
     )
     group.add_argument(
         "--dynamics",
@@ -267,6 +275,8 @@ def _options(arguments: argparse.Namespace) -> AccompanyOptions:
             "pickup",
             "seed",
             "candidates",
+            "density",
+            "swing",
             "dynamics",
             "chords",
             "skip",
@@ -276,12 +286,7 @@ def _options(arguments: argparse.Namespace) -> AccompanyOptions:
     for name in ("temperature", "variety", "harmony"):
         if getattr(arguments, name) is not None:
             chosen[name] = getattr(arguments, name)
-    attributes = {
-        name: value
-        for name in ("density", "swing")
-        if (value := getattr(arguments, name)) is not None
-    }
-    return AccompanyOptions(fill=not arguments.rests, attributes=attributes, **chosen)
+    return AccompanyOptions(fill=not arguments.rests, **chosen)
 
 
 def _load(arguments: argparse.Namespace) -> Any:
@@ -293,7 +298,6 @@ def _load(arguments: argparse.Namespace) -> Any:
         arguments.device,
         arguments.method,
         arguments.groove,
-        attributes=arguments.density is not None or arguments.swing is not None,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from math import prod
+from math import isfinite, prod
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,9 @@ class SurrogateConfig:
         level_lengths: steps at each level of the encoder, lowest first; empty: flat.
         hears: the parts that it can be given, in the order of PARTS.
         pooling: how the top level is summarised; see :class:`surrogate.pooling.PooledEncoder`.
+        lift: how far to move predicted latents along the MusicVAE's attribute vector for
+            "band_density" so that bands are as busy as real ones: a mean over all that a melody
+            may mean says less than any of it. Found with ``benchmarks/band_density.py``.
     """
 
     max_seq_len: int = 256
@@ -45,6 +48,7 @@ class SurrogateConfig:
     level_lengths: tuple[int, ...] = ()
     hears: tuple[str, ...] = ("melody",)
     pooling: str = "last"
+    lift: float = 0.0
 
     def __post_init__(self) -> None:
         sizes = (self.max_seq_len, self.input_depth, self.z_size, *self.rnn_size)
@@ -65,6 +69,8 @@ class SurrogateConfig:
                 f"surrogate: {', '.join(self.hears)} have {sum(part_depths(self.hears))} classes, "
                 f"input_depth is {self.input_depth}"
             )
+        if not isinstance(self.lift, int | float) or not isfinite(self.lift):
+            raise ConfigError(f"surrogate: lift must be a finite number, not {self.lift!r}")
         if self.pooling not in POOLINGS:
             raise ConfigError(
                 f"surrogate: unknown pooling {self.pooling!r}; choose one of: {', '.join(POOLINGS)}"

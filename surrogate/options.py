@@ -13,6 +13,7 @@ KEEPS = ("others", "given", "all")
 METRES = ("fit", "refuse")
 HARMONIES = ("strong", "all", "off")
 MAX_CANDIDATES = 64
+BAND_DENSITY = "band_density"  # name of an attribute vector
 DENSITY = 0.5  # of the vector's length; a predicted latent follows it more than an encoded one
 
 
@@ -109,9 +110,10 @@ class AccompanyOptions:
 
     @property
     def moves(self) -> dict[str, float]:
-        """How far the latent is moved along each attribute vector, but for LIFT."""
+        """How far the latent is moved along each attribute vector, beside the surrogate's
+        lift."""
         moves = dict(self.attributes)
-        for name, strength in (("band_density", self.density * DENSITY), ("swing", self.swing)):
+        for name, strength in ((BAND_DENSITY, self.density * DENSITY), ("swing", self.swing)):
             if strength:
                 moves[name] = moves.get(name, 0.0) + strength
         return moves

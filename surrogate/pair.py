@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from musicvae_torch.attributes import AttributeVectors
+from musicvae_torch.attributes import ATTRIBUTES_FILE, AttributeVectors
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.trio import DEPTHS
 from musicvae_torch.pretrained import CheckpointError, shipped_checkpoint
@@ -64,13 +64,14 @@ def load_groove(folder: str | Path, device: torch.device) -> MusicVAE:
     return model
 
 
-def load_attributes(musicvae: str | Path | None) -> AttributeVectors:
-    """The attribute vectors beside a MusicVAE; None stands for the one that ships.
+def load_attributes(musicvae: str | Path | None) -> AttributeVectors | None:
+    """The attribute vectors beside a MusicVAE (None stands for the one that ships), if there are.
 
     Raises:
-        CheckpointError: there are none, or they are damaged or of other weights.
+        CheckpointError: they are damaged or of other weights.
     """
-    return AttributeVectors.load(musicvae or shipped_checkpoint(DEFAULT_MUSICVAE))
+    home = Path(musicvae or shipped_checkpoint(DEFAULT_MUSICVAE))
+    return AttributeVectors.load(home) if (home / ATTRIBUTES_FILE).exists() else None
 
 
 def check_trio(musicvae: MusicVAE) -> None:

@@ -28,7 +28,7 @@ from surrogate.candidates import chance, rank, style
 from surrogate.hearing import Hearing, hear, notes_on
 from surrogate.latents import Latents, check_method, find_latents
 from surrogate.model import Surrogate
-from surrogate.options import METHODS, AccompanyOptions
+from surrogate.options import BAND_DENSITY, METHODS, AccompanyOptions
 from surrogate.pair import check_pair, check_trio, load_attributes, load_groove, load_pair
 from surrogate.result import Accompaniment, Candidate
 from surrogate.windows import crossfade, cut_window, window_starts
@@ -96,16 +96,15 @@ class Accompanist:
         device: str = "auto",
         method: str = METHODS[0],
         groove: str | Path | None = None,
-        attributes: bool = False,
     ) -> Accompanist:
-        """Load checkpoint folders; None stands for the pair that ships with the package.
+        """Load checkpoint folders; None stands for the pair that ships with the package. Attribute
+        vectors are loaded too, if they are beside the MusicVAE.
 
         Args:
             musicvae, surrogate: of the pair.
             device: "auto" is CUDA where there is one.
             method: with "refine-only" no surrogate is loaded.
             groove: of a GrooVAE; None: none.
-            attributes: load the attribute vectors beside the MusicVAE, too.
 
         Raises:
             CheckpointError: a folder cannot be read, or the two do not belong together.
@@ -114,8 +113,8 @@ class Accompanist:
         AccompanyOptions(method=method)
         place = pick_device(device)
         pair = load_pair(musicvae, surrogate, place, alone=method == "refine-only")
-        vectors = load_attributes(musicvae) if attributes else None
-        return cls(*pair, vectors, None if groove is None else load_groove(groove, place))
+        drummer = None if groove is None else load_groove(groove, place)
+        return cls(*pair, load_attributes(musicvae), drummer)
 
     def accompany(self, midi: Midi, options: AccompanyOptions | None = None) -> Accompaniment:
         """Make the missing parts of a song.
@@ -151,7 +150,10 @@ class Accompanist:
         options = options or AccompanyOptions()
         check_method(self.surrogate, options)
         if options.moves and self.attributes is None:
-            raise ValueError(f"{', '.join(options.moves)}: no attribute vectors were loaded")
+            raise ValueError(
+                f"{', '.join(options.moves)}: there are no attribute vectors beside this MusicVAE; "
+                "learn them with learn-attributes"
+            )
         batch: list[Hearing | MidiError] = []
         for song in songs:
             try:
@@ -222,7 +224,7 @@ class Accompanist:
     ) -> _Plan:
         mean, stddev = latents
         if self.attributes is not None:
-            mean = self.attributes.move(mean, options.moves)
+            mean = self.attributes.move(mean, self._moves(options))
         styles = np.stack(
             [style(options.seed, n, mean.shape[1]) for n in range(options.candidates)]
         )
@@ -233,6 +235,13 @@ class Accompanist:
         rows = torch.stack([row for row, _ in faded])
         covered = faded[0][1].cpu().numpy()
         return _Plan(song, starts, mean, rows[1:], rows[:1], covered)
+
+    def _moves(self, options: AccompanyOptions) -> dict[str, float]:
+        """How far to move latents along attribute vectors."""
+        moves = dict(options.moves)
+        if self.surrogate is not None and self.surrogate.config.lift:
+            moves[BAND_DENSITY] = moves.get(BAND_DENSITY, 0.0) + self.surrogate.config.lift
+        return moves
 
     def _bands(
         self, plans: Sequence[_Plan], options: AccompanyOptions
@@ -326,9 +335,7 @@ def accompany(
         ValueError, TypeError: an option is out of range, or unknown.
     """
     chosen = AccompanyOptions(**options)
-    pair = Accompanist.from_pretrained(
-        musicvae, surrogate, device, chosen.method, attributes=bool(chosen.attributes)
-    )
+    pair = Accompanist.from_pretrained(musicvae, surrogate, device, chosen.method)
     return pair.accompany(midi, chosen).midi
 
 

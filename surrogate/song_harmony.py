@@ -33,7 +33,9 @@ def song_harmony(song: Hearing, kept: Sequence[int], chords: str | None = None) 
     pitched = [track.notes for track in tracks if not track.is_drum]
     notes = np.concatenate([np.zeros(0, TICK_NOTE), *pitched])
     starts, ends = (steps - song.first_step for steps in song.grid.to_steps(notes))
-    return infer(starts, ends, notes["pitch"].astype(np.int64), song.bars)
+    # A melody alone says little: a chord a bar is as true then, and calmer.
+    a_bar = 2 if any(song.roles[track.index] == "other" for track in tracks) else 1
+    return infer(starts, ends, notes["pitch"].astype(np.int64), song.bars, a_bar)
 
 
 def _by_hand(song: Hearing, chords: str) -> Harmony:

@@ -262,8 +262,8 @@ def test_chords_by_hand(accompanist: Accompanist) -> None:
 
 
 def test_attributes_need_vectors(accompanist: Accompanist) -> None:
-    with pytest.raises(ValueError, match="density: no attribute vectors"):
-        accompanist.accompany(band(), AccompanyOptions(attributes={"density": 1}))
+    with pytest.raises(ValueError, match="density: there are no attribute vectors"):
+        accompanist.accompany(band(), AccompanyOptions(density=1))
 
 
 def test_a_result_shows_itself(accompanist: Accompanist) -> None:

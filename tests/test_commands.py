@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = {
     "accompany",
+    "accompany-app",
     "convert-weights",
     "build-dataset",
     "encode-dataset",
@@ -26,6 +27,7 @@ COMMANDS = {
     "evaluate-musicvae",
     "train-surrogate",
     "evaluate-accompaniment",
+    "learn-attributes",
 }
 # Enough to run a training through, and no more; the last of two equal options counts.
 BRIEF = {
@@ -78,13 +80,13 @@ def test_readme(folder: Path) -> None:
             continue
         for line in block.splitlines():
             words = shlex.split(line, comments=True)
-            if words[0] in ("make", "pip"):
+            if words[0] in ("make", "pip", "accompany-app"):  # the app has a test of its own
                 continue
             brief = FINE_TUNING if "--init" in words else BRIEF.get(words[0], "")
             done = run(words + shlex.split(brief), folder)
             assert done.returncode == 0, f"{line}\n{done.stderr}"
             ran.append(words[0])
-    assert set(ran) == COMMANDS
+    assert set(ran) == COMMANDS - {"accompany-app"}
     assert len(pretty_midi.PrettyMIDI(str(folder / "band.mid")).instruments) == 3
     assert (folder / "band.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "my_trio" / "model.safetensors").is_file()
@@ -110,7 +112,18 @@ def test_demo_as_make_runs_it(tmp_path: Path) -> None:
         ("accompany nowhere.mid -o o.mid", "accompany: nowhere.mid: no such file"),
         ("accompany text.mid -o o.mid", "accompany: text.mid: not readable as a MIDI file"),
         ("accompany cut.mid -o o.mid", "accompany: cut.mid: not readable as a MIDI file"),
-        ("accompany tune.mid -o o.mid --melody 5", "accompany: track 5 holds no melody"),
+        ("accompany tune.mid -o o.mid --melody 5", "accompany: tune.mid: "),
+        ("accompany tune.mid -o o.mid --write mid", "accompany: --write mid wants a folder"),
+        ("accompany tune.mid -o text.mid/x/o.mid", "accompany: "),
+        ("accompany tune.mid -o tune.mid", "accompany: tune.mid: is the song itself"),
+        ("accompany tune.mid -o o --write wav --soundfont text.mid", "accompany: text.mid: not r"),
+        ("accompany empty -o o.mid", "accompany: o.mid: empty is a folder"),
+        ("accompany empty -o o", "accompany: empty: no .mid or .midi file"),
+        ("accompany tune.mid -o o.mid --given kazoo", "accompany: given must be some of melody"),
+        ("accompany tune.mid -o o.mid --given drums", "accompany: tune.mid: drums are given, but"),
+        ("accompany tune.mid -o o.mid --chords H7", "accompany: "),
+        ("accompany tune.mid -o o.mid --groove empty", "accompany: empty: no checkpoint here"),
+        ("accompany tune.mid -o o.mid --pickup 9", "accompany: pickup must be shorter than"),
         ("accompany tune.mid -o o.mid --plot o.doc", "accompany: o.doc: no picture format"),
         ("accompany tune.mid -o o.mid --temperature -1", "accompany: temperature must be 0 or"),
         ("accompany tune.mid -o o.mid --device tpu9", "accompany: device 'tpu9' cannot be used"),
@@ -167,6 +180,26 @@ def test_a_missing_extra_is_named(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "pip install 'musicvae-torch[plot]'" in done.stderr
     assert not (tmp_path / "o.mid").exists()
+
+
+def test_a_folder_of_songs(tmp_path: Path) -> None:
+    songs = tmp_path / "songs"
+    (songs / "more").mkdir(parents=True)
+    shutil.copy(ROOT / "examples/saints.mid", songs)
+    shutil.copy(ROOT / "examples/jingle_bells.mid", songs / "more")
+    (songs / "broken.mid").write_text("no MIDI at all")
+    done = run(shlex.split("accompany songs -o out --write mid,svg"), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0].startswith("left out: songs/broken.mid: not readable")
+    assert done.stdout.splitlines()[-1] == "2 accompanied, 1 left out"
+    made = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*")}
+    stems = ("saints", "more/jingle_bells")
+    assert made == {f"{stem}.{ending}" for stem in stems for ending in ("mid", "svg")}
+    (tmp_path / "out/saints.mid").unlink()
+    done = run(shlex.split("accompany songs -o out --resume"), tmp_path)
+    assert done.stdout.splitlines()[-1] == "1 accompanied, 1 there already, 1 left out"
+    done = run(shlex.split("accompany songs/broken.mid -o out"), tmp_path)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
