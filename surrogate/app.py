@@ -28,8 +28,8 @@ MONO = ("ui-monospace", "Consolas", "DejaVu Sans Mono", "monospace")
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="accompany-app",
-        description="Give melodies a band in a web browser: a page on this computer, which needs no "
-        "network and sends nothing anywhere. Ctrl-C ends it.",
+        description="Give melodies a band in a web browser: a page on this computer, which needs "
+        "no network and sends nothing anywhere. Ctrl-C ends it.",
     )
     parser.add_argument(
         "--host",
@@ -111,18 +111,15 @@ def _ended_politely() -> Iterator[None]:
 def _studio(arguments: argparse.Namespace, folder: Path) -> Studio:
     import gradio  # noqa: F401  (if it is missing, that is told before the networks are loaded)
 
-    from musicvae_torch.attributes import ATTRIBUTES_FILE
     from surrogate.pipeline import Accompanist
     from surrogate.studio import Studio
 
-    home = arguments.musicvae
     accompanist = Accompanist.from_pretrained(
-        home,
+        arguments.musicvae,
         arguments.surrogate,
         arguments.device,
         arguments.method,
         arguments.groove,
-        attributes=home is None or (home / ATTRIBUTES_FILE).is_file(),
     )
     studio = Studio(accompanist, folder, arguments.soundfont)
     if arguments.soundfont is not None and studio.sounds:

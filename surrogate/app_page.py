@@ -19,6 +19,7 @@ from surrogate.studio import Bands, Studio, melody_choices, options_of, other_tr
 Updates: TypeAlias = dict[Any, Any]
 
 USUAL = AccompanyOptions()
+BANDS, VARIETY = 3, 1.0  # so that there is something to choose from
 EMPTY = '<div class="empty"><p>The song and its bands will be here, to be seen and heard.</p></div>'
 # A page in a frame is as high as what it holds, and grows and shrinks with it.
 FRAME = (
@@ -93,11 +94,11 @@ class _Page:
     def _build_usual(self) -> None:
         put = self.settings
         with gr.Row(elem_classes="pair"):
-            put["candidates"] = _slider("Bands", "the best is first", 1, 6, 3, 1)
+            put["candidates"] = _slider("Bands", "the best is first", 1, 6, BANDS, 1)
             put["temperature"] = _slider(
                 "Temperature", "0 safe, 1 daring", 0, 1.5, USUAL.temperature, 0.05
             )
-        able = self.studio.attributes
+        able = self.studio.directions
         with gr.Row(visible=bool(able), elem_classes="pair"):
             for name, words in (("density", "less, more notes"), ("swing", "straight, swung")):
                 if name in able:
@@ -124,7 +125,7 @@ class _Page:
         )  # fmt: skip
         put["variety"] = _slider(
             "Variety", "how far each band's style is from the likeliest; 1: as real ones",
-            0, 2, USUAL.variety, 0.1,
+            0, 2, VARIETY, 0.1,
         )  # fmt: skip
         put["dynamics"] = _slider(
             "Dynamics", "loudness: 0 all alike, 1 as real bands follow a song, 2 exaggerated",
@@ -148,7 +149,7 @@ class _Page:
             USUAL.pickup, minimum=0, label="Pickup",
             info="quarter notes before the first full bar, where the file does not say",
         )  # fmt: skip
-        methods = _named(METHODS, "surrogate", "surrogate, then refined (slow)", "refined (slow)")
+        methods = _named(METHODS, METHODS[0], *(f"{name} (slow)" for name in METHODS[1:]))
         if self.studio.accompanist.surrogate is None:
             methods = methods[-1:]
         put["method"] = gr.Dropdown(
@@ -217,9 +218,7 @@ class _Page:
             self.again: gr.Button(interactive=True),
         }
 
-    def _make(
-        self, song: Score | None, before: Bands | None, *values: Any
-    ) -> Iterator[Updates]:
+    def _make(self, song: Score | None, before: Bands | None, *values: Any) -> Iterator[Updates]:
         """Bands are wanted: their notes come first, their sound as soon as it is there."""
         try:
             if song is None:
@@ -291,9 +290,7 @@ def _discard(bands: Bands | None) -> None:
         bands.discard()
 
 
-def _slider(
-    label: str, info: str, least: float, most: float, value: Any, step: float
-) -> gr.Slider:
+def _slider(label: str, info: str, least: float, most: float, value: Any, step: float) -> gr.Slider:
     return gr.Slider(
         least, most, value, step=step, label=label, info=info, min_width=120, buttons=[]
     )
@@ -309,7 +306,7 @@ def _frame(page: str) -> str:
 
 
 def _problem(error: Exception) -> gr.HTML:
-    line = " ".join(str(error).split())
+    line = " ".join(str(error).split()).removesuffix("; see --list-tracks")
     return gr.HTML(f'<p role="alert">{html.escape(line)}</p>', visible=True)
 
 

@@ -26,7 +26,6 @@ from surrogate.present.page import page_html
 from surrogate.result import Accompaniment
 
 LONGEST_NAME = 60  # characters of a file's name, without its ending
-ATTRIBUTES = ("density", "swing")
 
 
 class Studio:
@@ -48,10 +47,15 @@ class Studio:
         self._busy = threading.Lock()
 
     @property
-    def attributes(self) -> tuple[str, ...]:
-        """Those of ATTRIBUTES that the networks know a direction for."""
-        known = self.accompanist.attributes
-        return () if known is None else tuple(name for name in ATTRIBUTES if name in known.names)
+    def directions(self) -> tuple[str, ...]:
+        """Those of density and swing that the networks have attribute vectors for."""
+        vectors = self.accompanist.attributes
+        known = set() if vectors is None else set(vectors.names)
+        moved = {
+            "density": AccompanyOptions(density=1).moves,
+            "swing": AccompanyOptions(swing=1).moves,
+        }
+        return tuple(name for name, moves in moved.items() if known.issuperset(moves))
 
     def make(self, song: Score, options: AccompanyOptions) -> Bands:
         """Make bands; one song at a time.
@@ -157,9 +161,7 @@ def read_song(path: str | Path) -> Score:
 
 def melody_choices(song: Score) -> list[tuple[str, int]]:
     """The tracks that can be the melody, as (words, index), the likeliest first."""
-    able = [
-        (track.score, track) for track in summarize_tracks(song) if track.score is not None
-    ]
+    able = [(track.score, track) for track in summarize_tracks(song) if track.score is not None]
     able.sort(key=lambda ranked: (-ranked[0], ranked[1].index))
     if len(able) == 1:
         return [(_words(able[0][1]), able[0][1].index)]
@@ -179,15 +181,13 @@ def options_of(settings: Mapping[str, Any]) -> AccompanyOptions:
     """The options that a form's settings mean.
 
     Args:
-        settings: fields of AccompanyOptions, and those of ATTRIBUTES, by name; `skip` is text such
-            as "1-4,17". None and empty text stand for the usual.
+        settings: fields of AccompanyOptions, by name; `skip` is text such as "1-4,17". None and
+            empty text stand for the usual.
 
     Raises:
         ValueError: one is out of range, or not to be understood.
     """
     chosen = {name: value for name, value in settings.items() if value not in (None, "")}
-    strengths = {name: chosen.pop(name) for name in ATTRIBUTES if name in chosen}
-    chosen["attributes"] = {name: value for name, value in strengths.items() if value}
     for name in ("seed", "candidates"):
         if name in chosen:
             chosen[name] = int(chosen[name])
