@@ -1,16 +1,20 @@
-"""What several test files use: Magenta's golden models, quiet trainings, and the
+"""What several test files use: Magenta's golden models, quiet trainings, a browser, and the
 mark of tests that need a GPU."""
 
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from magenta_models import MODELS, Golden, load_golden
 from torch import Tensor
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
 
 @pytest.fixture(scope="session", params=["hierdec-trio_16bar", "hier-trio_16bar"])
@@ -48,6 +52,21 @@ def quiet_lightning() -> Iterator[None]:
         patch.setattr(fitting, "TQDMProgressBar", lambda refresh_rate: bar(refresh_rate=0))
         yield
     logger.setLevel(level)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium, driven by Playwright; where one of them is missing, tests are skipped."""
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: nothing to drive a browser with"
+    )
+    chromium = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if chromium is None:
+        pytest.skip("no Chromium is installed; on Debian: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        launched = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield launched
+        launched.close()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

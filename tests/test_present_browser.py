@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,6 @@ from surrogate.present.page import notebook_html, write_page
 from surrogate.present.view import View
 
 pytest.importorskip("tinysoundfont", reason="tinysoundfont is not installed: no sound to play")
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is not installed: nothing to drive a browser with"
-)
-BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
-CHROMIUM = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium is installed; on Debian: apt-get install chromium"
-)
 
 BARS = 8
 HOSTILE = "</script><script>window.bad = 1</script><img src=x onerror='window.bad = 1'>"
@@ -63,14 +54,6 @@ def home(views: list[View], tmp_path_factory: pytest.TempPathFactory) -> Path:
     frame = notebook_html(views, {"seed": "3"})
     (folder / "notebook.html").write_text(f"<!doctype html>{frame}", encoding="utf-8")
     return folder
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        launched = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 class Tab:

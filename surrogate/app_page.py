@@ -1,0 +1,319 @@
+"""The app's looks: what is chosen on the left, what is heard on the right."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import gradio as gr
+
+from musicvae_torch.notes.midi import MidiError
+from musicvae_torch.notes.score import Score
+from musicvae_torch.notes.trio import PARTS
+from surrogate.options import HARMONIES, KEEPS, METHODS, METRES, AccompanyOptions
+from surrogate.present.page_data import facts
+from surrogate.studio import Bands, Studio, melody_choices, options_of, other_tracks, read_song
+
+Updates: TypeAlias = dict[Any, Any]
+
+USUAL = AccompanyOptions()
+BANDS, VARIETY = 3, 1.0  # so that there is something to choose from
+EMPTY = '<div class="empty"><p>The song and its bands will be here, to be seen and heard.</p></div>'
+# A page in a frame is as high as what it holds, and grows and shrinks with it.
+FRAME = (
+    '<iframe title="The song and its bands" srcdoc="{page}" scrolling="no" allow="autoplay" '
+    'height="600" onload="const b = this.contentDocument.body; '
+    "new ResizeObserver(() => this.style.height = b.offsetHeight + 'px').observe(b)\"></iframe>"
+)
+
+
+def build(studio: Studio, examples: dict[str, Path] | None = None) -> gr.Blocks:
+    """The page with all that it does.
+
+    Args:
+        studio: makes the bands.
+        examples: songs to try, by title.
+    """
+    return _Page(studio, examples or {}).blocks
+
+
+class _Page:
+    """Components, and what happens when one of them is used."""
+
+    def __init__(self, studio: Studio, examples: dict[str, Path]) -> None:
+        self.studio = studio
+        self.examples = examples
+        self.settings: dict[str, Any] = {}
+        with gr.Blocks(title="Accompany", analytics_enabled=False, fill_width=True) as self.blocks:
+            self.song = gr.State()
+            self.bands = gr.State(delete_callback=_discard)
+            gr.HTML(
+                "<h1>Accompany</h1><p>Give a melody a bass and drums. What the song holds stays, "
+                "note for note.</p>",
+                elem_id="title",
+            )
+            with gr.Row(elem_id="columns"):
+                with gr.Column(elem_id="choices"):
+                    self._build_song()
+                    self._build_usual()
+                    with gr.Row():
+                        self.go = gr.Button(
+                            "Accompany", variant="primary", interactive=False, elem_id="go"
+                        )
+                        self.again = gr.Button("Other bands", interactive=False, elem_id="again")
+                    self.problem = gr.HTML(visible=False, elem_id="problem")
+                    with gr.Accordion("More settings", open=False):
+                        self._build_more()
+                with gr.Column(elem_id="results"):
+                    self._build_results()
+            self._connect()
+
+    def _build_song(self) -> None:
+        self.file = gr.File(
+            label="Song (MIDI)", file_types=[".mid", ".midi", ".kar"], height=130, elem_id="song"
+        )
+        self.example = gr.Dropdown(
+            sorted(self.examples),
+            value=None,
+            label="or take an example",
+            visible=bool(self.examples),
+            elem_id="example",
+        )
+        self.facts = gr.HTML(visible=False, elem_id="facts")
+        self.melody = gr.Radio(
+            [],
+            label="Melody",
+            info="The likeliest track comes first; take another if that is not the tune.",
+            visible=False,
+            elem_id="melody",
+        )
+        self.settings["melody"] = self.melody
+
+    def _build_usual(self) -> None:
+        put = self.settings
+        with gr.Row(elem_classes="pair"):
+            put["candidates"] = _slider("Bands", "the best is first", 1, 6, BANDS, 1)
+            put["temperature"] = _slider(
+                "Temperature", "0 safe, 1 daring", 0, 1.5, USUAL.temperature, 0.05
+            )
+        able = self.studio.directions
+        with gr.Row(visible=bool(able), elem_classes="pair"):
+            for name, words in (("density", "less, more notes"), ("swing", "straight, swung")):
+                if name in able:
+                    put[name] = _slider(name.capitalize(), words, -3, 3, 0, 0.25)
+        put["chords"] = gr.Textbox(
+            label="Chords",
+            info="one bar between bars; empty: the file's, or what its notes suggest",
+            placeholder="C | Am F | G7 | C",
+            max_lines=4,
+        )
+
+    def _build_more(self) -> None:
+        put = self.settings
+        put["seed"] = gr.Number(
+            USUAL.seed, precision=0, label="Seed", info="another number, other bands"
+        )
+        put["given"] = gr.CheckboxGroup(
+            list(PARTS), value=list(USUAL.given), label="Given",
+            info="parts to take from the song; the others are made anew",
+        )  # fmt: skip
+        put["keep"] = gr.Dropdown(
+            _named(KEEPS, "all but the parts made anew", "the given parts alone", "every one"),
+            value=USUAL.keep, label="Keep", info="tracks of the song that stay",
+        )  # fmt: skip
+        put["variety"] = _slider(
+            "Variety", "how far each band's style is from the likeliest; 1: as real ones",
+            0, 2, VARIETY, 0.1,
+        )  # fmt: skip
+        put["dynamics"] = _slider(
+            "Dynamics", "loudness: 0 all alike, 1 as real bands follow a song, 2 exaggerated",
+            0, 2, USUAL.dynamics, 0.1,
+        )  # fmt: skip
+        put["harmony"] = gr.Dropdown(
+            _named(HARMONIES, "those on strong beats", "all", "none"),
+            value=USUAL.harmony, label="Harmony", info="bass notes that are moved into the chords",
+        )  # fmt: skip
+        put["skip"] = gr.Textbox(
+            label="Skip", info="bars without the band, from 1", placeholder="1-4,17"
+        )
+        put["fill"] = gr.Checkbox(
+            USUAL.fill, label="Play throughout", info="repeat a bar where the model would rest"
+        )
+        put["metre"] = gr.Dropdown(
+            _named(METRES, "fit the model's 4/4 to it", "refuse it"),
+            value=USUAL.metre, label="Metre", info="where the song has another than 4/4",
+        )  # fmt: skip
+        put["pickup"] = gr.Number(
+            USUAL.pickup, minimum=0, label="Pickup",
+            info="quarter notes before the first full bar, where the file does not say",
+        )  # fmt: skip
+        methods = _named(METHODS, METHODS[0], *(f"{name} (slow)" for name in METHODS[1:]))
+        if self.studio.accompanist.surrogate is None:
+            methods = methods[-1:]
+        put["method"] = gr.Dropdown(
+            methods, value=methods[0][1], label="Method", visible=len(methods) > 1,
+            info="how the band's style is found",
+        )  # fmt: skip
+
+    def _build_results(self) -> None:
+        with gr.Row(elem_id="downloads", visible=False) as self.downloads:
+            self.band = gr.Dropdown(
+                [], label="Band to download", show_label=False, container=False, elem_id="band"
+            )
+            self.midi = gr.DownloadButton("MIDI ↓", size="sm", elem_id="midi")
+            self.wav = gr.DownloadButton(
+                "WAV ↓", size="sm", visible=self.studio.sounds, elem_id="wav"
+            )
+            self.page = gr.DownloadButton("Web page ↓", size="sm", elem_id="page")
+        self.remarks = gr.HTML(visible=False, elem_id="remarks")
+        self.player = gr.HTML(EMPTY, elem_id="player")
+
+    def _connect(self) -> None:
+        self.example.input(lambda title: str(self.examples[title]), self.example, self.file)
+        _on(self.file.change, self._read, [self.file], self._song_outputs)
+        seed = self.settings["seed"]
+        inputs = [self.song, self.bands, *self.settings.values()]
+        outputs = [self.player, self.downloads, self.band, self.midi, self.wav, self.page,
+                   self.bands, self.remarks, self.problem]  # fmt: skip
+        _on(self.go.click, self._make, inputs, outputs, scroll_to_output=True)
+        more = self.again.click(lambda seed: int(seed or 0) + 1, seed, seed)
+        _on(more.then, self._make, inputs, outputs, scroll_to_output=True)
+        _on(self.band.input, self._pick, [self.bands, self.band], [self.midi, self.wav])
+
+    @property
+    def _song_outputs(self) -> list[Any]:
+        return [self.example, self.song, self.facts, self.melody, self.go, self.again, self.problem]
+
+    def _read(self, path: str | None) -> Updates:
+        """A song was chosen, or taken away."""
+        nothing = {
+            self.example: gr.Dropdown(value=None, visible=bool(self.examples) and path is None),
+            self.song: None,
+            self.facts: gr.HTML(visible=False),
+            self.melody: gr.Radio([], value=None, visible=False),
+            self.go: gr.Button(interactive=False),
+            self.again: gr.Button(interactive=False),
+            self.problem: gr.HTML(visible=False),
+        }
+        if path is None:
+            return nothing
+        try:
+            song = read_song(path)
+            choices = melody_choices(song)
+            told = [facts(song)]
+        except (ValueError, OSError) as error:
+            return {**nothing, self.problem: _problem(error)}
+        if others := other_tracks(song):
+            told.append(f"Other tracks: {'; '.join(others)}")
+        return {
+            **nothing,
+            self.song: song,
+            self.facts: gr.HTML(_paragraphs(told), visible=True),
+            self.melody: gr.Radio(
+                choices, value=choices[0][1] if choices else None, visible=bool(choices)
+            ),
+            self.go: gr.Button(interactive=True),
+            self.again: gr.Button(interactive=True),
+        }
+
+    def _make(self, song: Score | None, before: Bands | None, *values: Any) -> Iterator[Updates]:
+        """Bands are wanted: their notes come first, their sound as soon as it is there."""
+        try:
+            if song is None:
+                raise ValueError("Choose a song first.")
+            settings = dict(zip(self.settings, values, strict=True))
+            choices = melody_choices(song)
+            if choices and settings["melody"] == choices[0][1]:
+                settings["melody"] = None  # so that it is told why it is the likeliest
+            bands = self.studio.make(song, options_of(settings))
+            page = bands.page(sound=False)
+            midi = bands.midi(1)
+        except (ValueError, OSError) as error:
+            yield {self.problem: _problem(error)}
+            return
+        _discard(before)
+        remarks = bands.remarks()
+        names = [(name, number) for number, name in enumerate(bands.names, start=1)]
+        shown = {
+            self.bands: bands,
+            self.player: _frame(page),
+            self.downloads: gr.Row(visible=True),
+            self.band: gr.Dropdown(names, value=1, visible=len(names) > 1),
+            self.midi: gr.DownloadButton(value=midi),
+            self.wav: gr.DownloadButton(value=None, interactive=False),
+            self.page: gr.DownloadButton(value=None, interactive=False),
+            self.problem: gr.HTML(visible=False),
+        }
+        if not self.studio.sounds:
+            remarks.append("To hear the bands here: pip install --no-deps tinysoundfont")
+            yield {**shown, **self._finished(bands, page, remarks)}
+            return
+        yield {**shown, self.remarks: _remarks([*remarks, "The sound is being mixed…"])}
+        try:
+            page = bands.page(sound=True)
+            sound = {self.wav: gr.DownloadButton(value=bands.wav(1), interactive=True)}
+        except MidiError as error:  # too long to be heard
+            yield {**self._finished(bands, page, remarks), self.problem: _problem(error)}
+            return
+        yield {self.player: _frame(page), **sound, **self._finished(bands, page, remarks)}
+
+    def _finished(self, bands: Bands, page: str, remarks: list[str]) -> Updates:
+        saved = bands.save_page(page)
+        return {
+            self.page: gr.DownloadButton(value=saved, interactive=True),
+            self.remarks: _remarks(remarks),
+        }
+
+    def _pick(self, bands: Bands | None, number: int) -> Updates:
+        """Another band is to be downloaded."""
+        if bands is None:
+            return {}
+        sound = {self.wav: gr.DownloadButton(value=bands.wav(number))} if self.studio.sounds else {}
+        return {self.midi: gr.DownloadButton(value=bands.midi(number)), **sound}
+
+
+def _on(
+    event: Callable[..., Any],
+    react: Callable[..., Any],
+    inputs: list[Any],
+    outputs: list[Any],
+    **how: Any,
+) -> None:
+    """Connect an event with what is to happen, for this page alone: no way in for programs."""
+    event(react, inputs, outputs, api_visibility="private", **how)
+
+
+def _discard(bands: Bands | None) -> None:
+    if bands is not None:
+        bands.discard()
+
+
+def _slider(label: str, info: str, least: float, most: float, value: Any, step: float) -> gr.Slider:
+    return gr.Slider(
+        least, most, value, step=step, label=label, info=info, min_width=120, buttons=[]
+    )
+
+
+def _named(values: tuple[str, ...], *words: str) -> list[tuple[str, str]]:
+    """Choices with words for them."""
+    return list(zip(words, values, strict=True))
+
+
+def _frame(page: str) -> str:
+    return FRAME.format(page=html.escape(page))
+
+
+def _problem(error: Exception) -> gr.HTML:
+    line = " ".join(str(error).split()).removesuffix("; see --list-tracks")
+    return gr.HTML(f'<p role="alert">{html.escape(line)}</p>', visible=True)
+
+
+def _paragraphs(lines: list[str]) -> str:
+    return "".join(f"<p>{html.escape(line)}</p>" for line in lines)
+
+
+def _remarks(lines: list[str]) -> gr.HTML:
+    items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+    return gr.HTML(f"<ul>{items}</ul>", visible=bool(lines))
