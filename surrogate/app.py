@@ -153,7 +153,8 @@ def serve(studio: Studio, host: str = "127.0.0.1", port: int | None = None) -> A
     """
     from surrogate.app_page import build
 
-    blocks = build(studio, example_songs())
+    examples = example_songs()
+    blocks = build(studio, examples)
     try:
         blocks.launch(
             server_name=host,
@@ -163,6 +164,7 @@ def serve(studio: Studio, host: str = "127.0.0.1", port: int | None = None) -> A
             prevent_thread_lock=True,
             inbrowser=False,
             max_file_size=LARGEST_UPLOAD,
+            allowed_paths=[str(path) for path in examples.values()],
             theme=_theme(),
             css=files(__package__).joinpath("app.css").read_text(encoding="utf-8"),
             footer_links=[],

@@ -20,6 +20,7 @@ Updates: TypeAlias = dict[Any, Any]
 
 USUAL = AccompanyOptions()
 BANDS, VARIETY = 3, 1.0  # so that there is something to choose from
+KEPT = (3600, 86_400)  # seconds: how often Gradio's copies of files are looked at, and kept
 EMPTY = '<div class="empty"><p>The song and its bands will be here, to be seen and heard.</p></div>'
 # A page in a frame is as high as what it holds, and grows and shrinks with it.
 FRAME = (
@@ -46,7 +47,9 @@ class _Page:
         self.studio = studio
         self.examples = examples
         self.settings: dict[str, Any] = {}
-        with gr.Blocks(title="Accompany", analytics_enabled=False, fill_width=True) as self.blocks:
+        with gr.Blocks(
+            title="Accompany", analytics_enabled=False, fill_width=True, delete_cache=KEPT
+        ) as self.blocks:
             self.song = gr.State()
             self.bands = gr.State(delete_callback=_discard)
             gr.HTML(
@@ -171,7 +174,7 @@ class _Page:
         self.player = gr.HTML(EMPTY, elem_id="player")
 
     def _connect(self) -> None:
-        self.example.input(lambda title: str(self.examples[title]), self.example, self.file)
+        _on(self.example.input, self._take_example, [self.example], [self.file])
         _on(self.file.change, self._read, [self.file], self._song_outputs)
         seed = self.settings["seed"]
         inputs = [self.song, self.bands, *self.settings.values()]
@@ -185,6 +188,9 @@ class _Page:
     @property
     def _song_outputs(self) -> list[Any]:
         return [self.example, self.song, self.facts, self.melody, self.go, self.again, self.problem]
+
+    def _take_example(self, title: str | None) -> str | None:
+        return str(self.examples[title]) if title in self.examples else None
 
     def _read(self, path: str | None) -> Updates:
         """A song was chosen, or taken away."""
@@ -266,12 +272,18 @@ class _Page:
             self.remarks: _remarks(remarks),
         }
 
-    def _pick(self, bands: Bands | None, number: int) -> Updates:
-        """Another band is to be downloaded."""
+    def _pick(self, bands: Bands | None, number: int) -> Iterator[Updates]:
+        """Another band is to be downloaded; till its files are there, none can be."""
         if bands is None:
-            return {}
-        sound = {self.wav: gr.DownloadButton(value=bands.wav(number))} if self.studio.sounds else {}
-        return {self.midi: gr.DownloadButton(value=bands.midi(number)), **sound}
+            return
+        files = {self.midi: bands.midi}
+        if self.studio.sounds:
+            files[self.wav] = bands.wav
+        yield {button: gr.DownloadButton(interactive=False) for button in files}
+        yield {
+            button: gr.DownloadButton(value=write(number), interactive=True)
+            for button, write in files.items()
+        }
 
 
 def _on(

@@ -56,7 +56,7 @@ def quiet_lightning() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A headless Chromium, driven by Playwright; where one of them is missing, tests are skipped."""
+    """A headless Chromium, driven by Playwright; where one of them is missing, tests skip."""
     playwright = pytest.importorskip(
         "playwright.sync_api", reason="playwright is not installed: nothing to drive a browser with"
     )

@@ -191,7 +191,8 @@ def test_the_page_makes_bands(page: Any, bands: Bands) -> None:
     made = told[page.bands].result
     assert made.options == AccompanyOptions(candidates=2, variety=1.0)
     assert "the only one that can be a melody" in made.melody.how
-    picked = page._pick(told[page.bands], 2)
+    waiting, picked = page._pick(told[page.bands], 2)
+    assert not waiting[page.midi].interactive and picked[page.midi].interactive
     assert Path(picked[page.midi].value["path"]).read_bytes() == made.candidates[1].score.to_bytes()
 
 
@@ -238,7 +239,12 @@ def test_the_command(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "surrogate.app", "--no-browser", "--device", "cpu"]
     with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as app:
         assert app.stdout is not None and app.stderr is not None
         assert app.stdout.readline() == "loading the networks…\n"

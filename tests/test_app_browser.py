@@ -19,6 +19,7 @@ pytest.importorskip("gradio", reason="gradio is not installed: there is no app")
 pytest.importorskip("tinysoundfont", reason="tinysoundfont is not installed: no sound to play")
 
 SAINTS = Path(__file__).resolve().parents[1] / "examples" / "saints.mid"
+WIDTHS, HEIGHT = (1280, 400), 900
 PATIENCE = 120_000  # milliseconds, for a busy machine
 GRADIO_SAYS = "Method not implemented."  # at the end of each of its event streams
 
@@ -32,6 +33,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def url(home: Path) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", "")  # so that it is put back
+        patch.chdir(home)
         offline(home / "sent")
         blocks = serve(Studio(Accompanist(small_vae(), small_surrogate()), home))
         yield blocks.local_url
@@ -41,10 +43,9 @@ def url(home: Path) -> Iterator[str]:
 class Visit:
     """A tab with the app, which remembers what went wrong and who was asked for what."""
 
-    def __init__(self, browser: Any, url: str, width: int) -> None:
-        self.page = browser.new_page(viewport={"width": width, "height": 900})
+    def __init__(self, browser: Any, url: str) -> None:
+        self.page = browser.new_page(viewport={"width": WIDTHS[0], "height": HEIGHT})
         self.page.set_default_timeout(PATIENCE)
-        self.width = width
         self.problems: list[str] = []
         self.page.on("console", lambda message: self._note(message.text))
         self.page.on("pageerror", lambda error: self._note(str(error)))
@@ -75,9 +76,13 @@ class Visit:
         return frame
 
     def picture(self, name: str) -> None:
-        assert self.page.evaluate("document.documentElement.scrollWidth") <= self.width
-        if folder := os.environ.get("MUSICVAE_SCREENSHOTS"):
-            self.page.screenshot(path=f"{folder}/app_{name}_{self.width}.png", full_page=True)
+        """See that all fits on a screen and on a phone; pictures are kept if a folder is named."""
+        for width in reversed(WIDTHS):
+            self.page.set_viewport_size({"width": width, "height": HEIGHT})
+            assert self.page.evaluate("document.documentElement.scrollWidth") <= width
+            if folder := os.environ.get("MUSICVAE_SCREENSHOTS"):
+                self.page.wait_for_timeout(500)
+                self.page.screenshot(path=f"{folder}/app_{name}_{width}.png", full_page=True)
 
     def download(self, selector: str, into: Path) -> Path:
         with self.page.expect_download() as download:
@@ -87,9 +92,9 @@ class Visit:
         return path
 
 
-@pytest.fixture(params=[1280, 400])
-def visit(url: str, browser: Any, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    opened = Visit(browser, url, request.param)
+@pytest.fixture
+def visit(url: str, browser: Any) -> Iterator[Visit]:
+    opened = Visit(browser, url)
     yield opened
     opened.page.close()
     assert opened.problems == []
@@ -130,11 +135,19 @@ def test_a_song_gets_bands(visit: Visit, tmp_path: Path) -> None:
     assert min(track.notes["start"].min() for track in made.tracks[1:]) >= two_bars
     page.get_by_label("Band to download").click()
     page.get_by_role("option", name="Band 2").click()
+    page.locator("#wav[disabled]").wait_for()
     page.locator("#wav:not([disabled])").wait_for()
-    page.wait_for_function("document.querySelector('#midi').href?.includes('band-2') ?? true")
+    assert visit.download("#midi", tmp_path).name == "saints-band-2.mid"
     assert visit.download("#wav", tmp_path).read_bytes()[:4] == b"RIFF"
     saved = visit.download("#page", tmp_path)
     assert saved.name == "saints-bands.html" and "Band 2" in saved.read_text(encoding="utf-8")
+
+
+def test_an_example_is_at_hand(visit: Visit) -> None:
+    visit.page.get_by_label("or take an example").click()
+    visit.page.get_by_role("option", name="Ode to joy").click()
+    visit.page.locator("#melody input:checked").wait_for()
+    assert "24 bars" in visit.page.locator("#facts").inner_text()
 
 
 def test_what_is_wrong_is_said_in_a_line(visit: Visit, tmp_path: Path) -> None:
