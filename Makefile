@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constrain
 .PHONY: demo test setup browser clean
 
 demo: $(READY)
-	$(BIN)/accompany examples/korobeiniki.mid -o out/korobeiniki.mid --plot out/korobeiniki.png
+	$(BIN)/accompany examples/korobeiniki.mid -o out --candidates 3
 
 test: $(READY)
 	$(BIN)/ruff check
