@@ -6,10 +6,13 @@ import dataclasses
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from test_pipeline import small_surrogate, small_vae
 
 from musicvae_torch.notes.midi import MidiError
 from surrogate import Accompanist, AccompanyOptions
-from surrogate.app import offline
+from surrogate.app import main, offline, serve
 from surrogate.melody_choice import choose_melody
 from surrogate.studio import (
     Bands,
@@ -32,6 +35,8 @@ from surrogate.studio import (
 )
 
 ROOT = Path(__file__).resolve().parents[1]
+NO_GRADIO = "gradio is not installed: there is no app"
+needs_gradio = pytest.mark.skipif(find_spec("gradio") is None, reason=NO_GRADIO)
 SAINTS = ROOT / "examples" / "saints.mid"
 
 
@@ -49,7 +54,7 @@ def bands(studio: Studio) -> Bands:
 def page(studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # so that it is put back
     offline(tmp_path / "sent")
-    pytest.importorskip("gradio", reason="gradio is not installed: there is no app")
+    pytest.importorskip("gradio", reason=NO_GRADIO)
     from surrogate.app_page import _Page
 
     return _Page(studio, {"Saints": SAINTS})
@@ -215,13 +220,6 @@ def test_the_page_says_in_a_line_what_is_wrong(page: Any, changes: Any, line: st
     assert line in told[page.problem].value and told[page.problem].visible
 
 
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "surrogate.app", *words]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
-    )
-
-
 def test_help_is_quick() -> None:
     script = (
         "import sys, surrogate.app as app; app.parser().format_help(); "
@@ -233,42 +231,56 @@ def test_help_is_quick() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_the_command(tmp_path: Path) -> None:
-    """It starts, keeps the computer's files to itself, and leaves nothing behind."""
-    pytest.importorskip("gradio", reason="gradio is not installed: there is no app")
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """The command, running, with a folder of its own for what is temporary."""
     environment = {**os.environ, "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "surrogate.app", "--no-browser", "--device", "cpu"]
-    with subprocess.Popen(
-        command,
+    started = subprocess.Popen(
+        [sys.executable, "-m", "surrogate.app", "--no-browser", "--device", "cpu"],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    ) as app:
-        assert app.stdout is not None and app.stderr is not None
-        assert app.stdout.readline() == "loading the networks…\n"
-        ready = re.match(r"(http://127\.0\.0\.1:(\d+)/) is ready", app.stdout.readline())
-        assert ready
-        url = ready[1]
-        with urllib.request.urlopen(url) as answer:
-            assert "<title>" in answer.read().decode()
-        for path in ("/etc/passwd", str(ROOT / "pyproject.toml"), "../../pyproject.toml"):
-            with pytest.raises(urllib.error.HTTPError) as refused:
-                urllib.request.urlopen(f"{url}gradio_api/file={path}")
-            assert refused.value.code in (403, 404)
-        taken = run("--no-browser", "--device", "cpu", "--port", ready[2])
-        assert taken.returncode == 2
-        assert f"accompany-app: cannot use port {ready[2]} at 127.0.0.1" in taken.stderr
-        assert len(taken.stderr.splitlines()) == 1
-        app.send_signal(signal.SIGTERM)
-        assert app.wait(timeout=60) == 0
-        assert app.stderr.read() == "accompany-app: ended\n"
+    )
+    with started:  # which waits for its end
+        yield started
+        started.kill()
+
+
+@needs_gradio
+def test_the_command(app: subprocess.Popen[str], tmp_path: Path) -> None:
+    """It starts, keeps the computer's files to itself, and leaves nothing behind."""
+    assert app.stdout is not None and app.stderr is not None
+    assert app.stdout.readline() == "loading the networks…\n"
+    ready = re.match(r"(http://127\.0\.0\.1:\d+/) is ready", app.stdout.readline())
+    assert ready
+    url = ready[1]
+    with urllib.request.urlopen(url) as answer:
+        assert "Accompany" in answer.read().decode()
+    for path in ("/etc/passwd", str(ROOT / "pyproject.toml"), "../../pyproject.toml"):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"{url}gradio_api/file={path}")
+        assert refused.value.code == 403
+    app.send_signal(signal.SIGTERM)
+    assert app.wait(timeout=60) == 0
+    assert app.stderr.read() == "accompany-app: ended\n"
     assert not list(tmp_path.glob("accompany-*"))
 
 
-def test_networks_that_are_not_there() -> None:
-    pytest.importorskip("gradio", reason="gradio is not installed: there is no app")
-    done = run("--musicvae", "nowhere")
-    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
-    assert done.stderr.startswith("accompany-app: ") and "nowhere" in done.stderr
+@needs_gradio
+def test_a_port_that_is_taken(page: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match=f"^cannot use port {port} at 127.0.0.1; choose another"):
+            serve(page.studio, port=port)
+
+
+@needs_gradio
+def test_networks_that_are_not_there(
+    page: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(page.studio.folder)
+    assert main(["--no-browser", "--musicvae", "nowhere"]) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("accompany-app: nowhere") and line.count("\n") == 1
