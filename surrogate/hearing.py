@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -58,6 +59,15 @@ class Hearing:
     def bars(self) -> int:
         """Of the given parts, in the model's bars."""
         return len(self.plays)
+
+    @cached_property
+    def live(self) -> np.ndarray:
+        """(bars * 16,) bool, steps at which the new parts may be heard: those that last any time,
+        from the song's own bar in which the given parts begin to the end of their last note."""
+        lines = self.song_bars.ticks
+        begin = lines[np.searchsorted(lines, self.start, side="right") - 1]
+        own = self.grid.step_ticks[self.first_step : self.first_step + len(self.tokens) + 1]
+        return (np.diff(own) > 0) & (own[:-1] >= begin) & (own[:-1] < self.end)
 
     @property
     def first_step(self) -> int:
