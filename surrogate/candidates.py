@@ -19,8 +19,8 @@ def chance(seed: int, candidate: int, steps: int) -> np.ndarray:
 
 
 def style(seed: int, candidate: int, size: int) -> np.ndarray:
-    """(size,) float32: in which direction a candidate's latents deviate, in all windows alike. Zeros
-    for the first, standard normal for others."""
+    """(size,) float32: in which direction a candidate's latents deviate, in all windows alike.
+    Zeros for the first, standard normal for others."""
     if candidate == 0:
         return np.zeros(size, np.float32)
     generator = np.random.default_rng([seed % 2**64, candidate, 1])

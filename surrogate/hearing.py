@@ -83,8 +83,8 @@ def hear(score: Score, options: AccompanyOptions) -> Hearing:
         options: melody, given, metre and pickup count.
 
     Raises:
-        MidiError: the song lacks a given part, is too long, or is in a metre to refuse.
-        ValueError: the pickup is longer than a bar.
+        MidiError: the song lacks a given part, is too long, is in a metre to refuse, or begins with
+            a bar that is shorter than the pickup.
     """
     melody = _find_melody(score, options)
     roles = roles_of(score, () if melody is None else melody.tracks)
@@ -127,9 +127,12 @@ def _find_melody(score: Score, options: AccompanyOptions) -> Melody | None:
     if "melody" in options.given or options.melody is not None:
         return choose_melody(score, options.melody)
     try:
-        return choose_melody(score)
+        melody = choose_melody(score)
     except MidiError:
         return None
+    roles = roles_of(score)
+    # A given bass is the likeliest melody of a file that has no other, but it is no melody.
+    return None if any(roles[track] in options.given for track in melody.tracks) else melody
 
 
 def _given_notes(part: str, score: Score, roles: tuple[str, ...]) -> np.ndarray:

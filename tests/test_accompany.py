@@ -138,6 +138,14 @@ def test_any_parts_may_be_given(
     assert rows(result.score, result.best.new) == stays
 
 
+def test_a_given_bass_is_no_melody(accompanist: Accompanist) -> None:
+    """Though it is the likeliest one, where there is no other."""
+    bass = song(notes(quarters(0, 32, 36), 1, 33), notes(quarters(0, 32, 36), 9))
+    result = accompanist.accompany(bass, AccompanyOptions(given=("bass",)))
+    assert result.melody is None and result.roles == ("bass", "drums")
+    assert [track.name for track in result.best.tracks] == ["melody", "drums"]
+
+
 def test_what_is_given_must_be_there(accompanist: Accompanist) -> None:
     lone = song(notes(quarters(0, 16)))
     with pytest.raises(MidiError, match=r"song.mid: bass are given, but no track is of the progr"):
@@ -282,8 +290,8 @@ def test_no_bar_is_left_empty_by_another_metre_or_a_late_end(accompanist: Accomp
     """A waltz has not the model's third beat, a last bar may be a sixteenth long, and a melody may
     begin in the second of the two bars that are one to the model: the band plays in each all the
     same, and before none."""
-    waltz = song(conductor((0, metre(3, 4))), notes(quarters(0, 60) + [(2880, 2890, 60)]))
-    march = song(conductor((0, metre(2, 4))), notes(quarters(6, 60) + [(3168, 3172, 60)]))
+    waltz = song(conductor((0, metre(3, 4))), notes([*quarters(0, 60), (2880, 2890, 60)]))
+    march = song(conductor((0, metre(2, 4))), notes([*quarters(6, 60), (3168, 3172, 60)]))
     for before, length, begins in ((waltz, 3 * QUARTER, 0), (march, BAR, 6 * QUARTER)):
         for seed in range(4):
             result = accompanist.accompany(before, AccompanyOptions(seed=seed, temperature=1.0))
