@@ -12,7 +12,7 @@ from musicvae_torch.notes.trio import PARTS
 from musicvae_torch.notes.vocabulary import ELECTRIC_BASS
 from surrogate.bass_line import keep_bass_in_harmony
 from surrogate.dynamics import Loudness, loudness, play
-from surrogate.fill import PLAIN_DRUMS, StepNote, fill_silent_bars, let_go, plain_bass
+from surrogate.fill import PLAIN_DRUMS, StepNote, fill_silent_bars, let_go, only_live, plain_bass
 from surrogate.groove import humanize_drums
 from surrogate.harmony import Harmony
 from surrogate.hearing import Hearing
@@ -91,13 +91,23 @@ class Arranger:
 
     def _shaped(self, part: str, notes: list[StepNote]) -> list[StepNote]:
         """A part's notes where they should be, at the pitches that they should have."""
-        notes = let_go(notes)
-        if self.options.fill and part != "melody":
-            plain = PLAIN_DRUMS if part == "drums" else plain_bass(self.song.pitches)
-            notes = fill_silent_bars(notes, self.song.plays, plain)
-        if part == "bass" and self.harmony is not None:
-            notes = keep_bass_in_harmony(notes, self.harmony, self.options.harmony)
-        return notes
+        notes = only_live(let_go(notes), self.song.live)
+        notes = self._in_harmony(part, self._filled(part, notes))
+        # The harmony cuts notes, and may leave a bar empty that one had reached into.
+        filled = self._filled(part, notes)
+        return notes if len(filled) == len(notes) else self._in_harmony(part, filled)
+
+    def _filled(self, part: str, notes: list[StepNote]) -> list[StepNote]:
+        if not self.options.fill or part == "melody":
+            return notes
+        plain = PLAIN_DRUMS if part == "drums" else plain_bass(self.song.pitches)
+        live = self.song.live
+        return only_live(fill_silent_bars(notes, self.song.plays, plain, live), live)
+
+    def _in_harmony(self, part: str, notes: list[StepNote]) -> list[StepNote]:
+        if part != "bass" or self.harmony is None:
+            return notes
+        return keep_bass_in_harmony(notes, self.harmony, self.options.harmony)
 
     def _placed(
         self, notes: list[StepNote], velocities: np.ndarray, offsets: np.ndarray | None

@@ -20,12 +20,18 @@ def plain_bass(pitches: np.ndarray) -> list[StepNote]:
     return [(0, STEPS_PER_BAR // 2, pitch), (STEPS_PER_BAR // 2, STEPS_PER_BAR, pitch)]
 
 
-def sounding_bars(notes: list[StepNote], bars: int) -> np.ndarray:
-    """(bars,) bool: where any of the notes sounds."""
-    sounding = np.zeros(bars, bool)
+def sounding_bars(notes: list[StepNote], bars: int, live: np.ndarray | None = None) -> np.ndarray:
+    """(bars,) bool: where any of the notes sounds.
+
+    Args:
+        live: (bars * 16,) bool, steps at which anything can be heard; None: all.
+    """
+    sounding = np.zeros(bars * STEPS_PER_BAR, bool)
     for start, end, _ in notes:
-        sounding[start // STEPS_PER_BAR : -(-end // STEPS_PER_BAR)] = True
-    return sounding
+        sounding[start:end] = True
+    if live is not None:
+        sounding &= live
+    return sounding.reshape(bars, STEPS_PER_BAR).any(axis=1)
 
 
 def let_go(notes: list[StepNote]) -> list[StepNote]:
@@ -37,20 +43,39 @@ def let_go(notes: list[StepNote]) -> list[StepNote]:
     ]
 
 
+def only_live(notes: list[StepNote], live: np.ndarray) -> list[StepNote]:
+    """The notes that sound at any of the steps (steps,) bool, none of them before the first."""
+    first = int(live.argmax())
+    before = np.append(0, np.cumsum(live))  # live steps before each step
+    last = len(live)
+    return [
+        (max(start, first), end, pitch)
+        for start, end, pitch in notes
+        if before[min(end, last)] > before[min(start, last)]
+    ]
+
+
 def fill_silent_bars(
-    notes: list[StepNote], wanted: np.ndarray, plain: list[StepNote]
+    notes: list[StepNote],
+    wanted: np.ndarray,
+    plain: list[StepNote],
+    live: np.ndarray | None = None,
 ) -> list[StepNote]:
     """Repeat the nearest played bar, preferably an earlier one, in every wanted bar that is silent.
 
     Args:
         notes: of one part, all within the bars.
         wanted: (bars,) bool, where the part should sound.
-        plain: one bar, which stands for the played one where there is none at all.
+        plain: one bar, which stands for the played one where there is none at all, or it has
+            nothing at the steps that are live.
+        live: (bars * 16,) bool, steps at which anything can be heard; None: all. A song of
+            another metre has not all of a bar's beats, and its last bar may be cut short.
 
     Returns:
         The notes with those filled in, in order.
     """
-    sounding = sounding_bars(notes, len(wanted))
+    live = np.ones(len(wanted) * STEPS_PER_BAR, bool) if live is None else live
+    sounding = sounding_bars(notes, len(wanted), live)
     played = np.flatnonzero(sounding)
     filled = list(notes)
     for bar in np.flatnonzero(wanted & ~sounding).tolist():
@@ -58,6 +83,8 @@ def fill_silent_bars(
         if len(played):
             earlier = played[played < bar]
             pattern = _bar_of(notes, int(earlier[-1] if len(earlier) else played[0]))
+            if not sounding_bars(pattern, 1, live.reshape(-1, STEPS_PER_BAR)[bar]).any():
+                pattern = plain
         shift = bar * STEPS_PER_BAR
         filled += [(start + shift, end + shift, pitch) for start, end, pitch in pattern]
     return sorted(filled)

@@ -50,7 +50,7 @@ class Grid:
             a beat that the song does not have begin with the next step, and last no time.
 
     Raises:
-        MidiError: that are more than MAX_BARS bars.
+        MidiError: that are more than MAX_BARS bars, or the pickup is longer than one.
         ValueError: the pickup is negative.
     """
 
@@ -118,7 +118,9 @@ def _sections(score: Score, until: int, pickup: int) -> list[_Section]:
     """The song up to the end of the bar that `until` is in, or ends."""
     first = tuple(score.metres[0, 1:].tolist())
     if pickup >= _bar_ticks(first, score):
-        raise ValueError(f"pickup must be shorter than the first bar, of {first[0]}/{first[1]}")
+        raise MidiError(
+            f"{score.name}: the pickup must be shorter than the first bar, of {first[0]}/{first[1]}"
+        )
     changes = [(tick, (above, below)) for tick, above, below in changes_of_metre(score, pickup)]
     changes = [change for change in changes if change[0] < max(until, 1)]
     sections = [_Section(start, end, metre) for (start, metre), (end, _) in pairwise(changes)]

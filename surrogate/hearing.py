@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -59,6 +60,15 @@ class Hearing:
         """Of the given parts, in the model's bars."""
         return len(self.plays)
 
+    @cached_property
+    def live(self) -> np.ndarray:
+        """(bars * 16,) bool, steps at which the new parts may be heard: those that last any time,
+        from the song's own bar in which the given parts begin to the end of their last note."""
+        lines = self.song_bars.ticks
+        begin = lines[np.searchsorted(lines, self.start, side="right") - 1]
+        own = self.grid.step_ticks[self.first_step : self.first_step + len(self.tokens) + 1]
+        return (np.diff(own) > 0) & (own[:-1] >= begin) & (own[:-1] < self.end)
+
     @property
     def first_step(self) -> int:
         """Of the grid, where `tokens` begin."""
@@ -73,8 +83,8 @@ def hear(score: Score, options: AccompanyOptions) -> Hearing:
         options: melody, given, metre and pickup count.
 
     Raises:
-        MidiError: the song lacks a given part, is too long, or is in a metre to refuse.
-        ValueError: the pickup is longer than a bar.
+        MidiError: the song lacks a given part, is too long, is in a metre to refuse, or begins with
+            a bar that is shorter than the pickup.
     """
     melody = _find_melody(score, options)
     roles = roles_of(score, () if melody is None else melody.tracks)
@@ -117,9 +127,12 @@ def _find_melody(score: Score, options: AccompanyOptions) -> Melody | None:
     if "melody" in options.given or options.melody is not None:
         return choose_melody(score, options.melody)
     try:
-        return choose_melody(score)
+        melody = choose_melody(score)
     except MidiError:
         return None
+    roles = roles_of(score)
+    # A given bass is the likeliest melody of a file that has no other, but it is no melody.
+    return None if any(roles[track] in options.given for track in melody.tracks) else melody
 
 
 def _given_notes(part: str, score: Score, roles: tuple[str, ...]) -> np.ndarray:

@@ -13,6 +13,7 @@ KEEPS = ("others", "given", "all")
 METRES = ("fit", "refuse")
 HARMONIES = ("strong", "all", "off")
 MAX_CANDIDATES = 64
+MAX_MOVE = 10  # along an attribute vector, either way
 BAND_DENSITY = "band_density"  # name of an attribute vector
 DENSITY = 0.5  # of the vector's length; a predicted latent follows it more than an encoded one
 
@@ -98,8 +99,9 @@ class AccompanyOptions:
         _within("variety", self.variety, 0, 10)
         _within("dynamics", self.dynamics, 0, 2)
         _within("pickup", self.pickup, 0, math.inf)
-        for name, strength in self.moves.items():
-            _within(name, strength, -10, 10)
+        own = {"density": self.density, "swing": self.swing}
+        for name, strength in [*self.attributes.items(), *own.items()]:
+            _within(name, strength, -MAX_MOVE, MAX_MOVE)
         for first, last in self.skip:
             if not 0 <= first <= last:
                 raise ValueError(f"skip: bars {first}-{last} are no range of bars")

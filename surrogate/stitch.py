@@ -6,7 +6,7 @@ controllers, tempos, metres, keys, markers, lyrics. New parts are chunks of thei
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 import mido
@@ -48,7 +48,8 @@ def stitch(score: Score, kept: Collection[int], parts: Iterable[NewPart]) -> Sco
     file = copy_header(score.file)
     file.type = 1
     file.tracks = _kept_chunks(score, kept)
-    free = _free_channels(file.tracks)
+    taken = _channels(file.tracks)
+    free = iter([channel for channel in CHANNELS if channel not in taken | {DRUM_CHANNEL}])
     for part in parts:
         channel = DRUM_CHANNEL if part.is_drum else next(free, None)
         if channel is None:
@@ -56,7 +57,8 @@ def stitch(score: Score, kept: Collection[int], parts: Iterable[NewPart]) -> Sco
                 f"{score.name}: all 16 MIDI channels are taken; leave other tracks out "
                 "(--keep given)"
             )
-        file.tracks.append(_chunk(part, channel))
+        # On a channel that sounds already, a program would change what its tracks play: a drum kit.
+        file.tracks.append(_chunk(part, channel, new=channel not in taken))
     return score_of(file, score.name)
 
 
@@ -109,18 +111,19 @@ def _says_something(message: mido.Message | mido.MetaMessage) -> bool:
     return message.type != "end_of_track" and message.type not in _MERELY_NAMES
 
 
-def _free_channels(chunks: list[mido.MidiTrack]) -> Iterator[int]:
-    taken = {
+def _channels(chunks: list[mido.MidiTrack]) -> set[int]:
+    """Those that any message is for."""
+    return {
         message.channel
         for chunk in chunks
         for message in chunk
         if not message.is_meta and hasattr(message, "channel")
     }
-    return iter([channel for channel in CHANNELS if channel not in taken | {DRUM_CHANNEL}])
 
 
-def _chunk(part: NewPart, channel: int) -> mido.MidiTrack:
-    """A part as messages; at one tick, notes end before others begin."""
+def _chunk(part: NewPart, channel: int, new: bool) -> mido.MidiTrack:
+    """A part as messages; at one tick, notes end before others begin. Only on a new channel it
+    says its program."""
     events: list[tuple[int, bool, mido.Message]] = []
     for start, end, pitch, velocity in part.notes.tolist():
         note = {"channel": channel, "note": pitch}
@@ -128,7 +131,8 @@ def _chunk(part: NewPart, channel: int) -> mido.MidiTrack:
         events.append((end, False, mido.Message("note_off", velocity=0, **note)))
     events.sort(key=lambda event: event[:2])
     chunk = mido.MidiTrack([mido.MetaMessage("track_name", name=part.name)])
-    chunk.append(mido.Message("program_change", channel=channel, program=part.program))
+    if new:
+        chunk.append(mido.Message("program_change", channel=channel, program=part.program))
     tick = 0
     for at, _, message in events:
         chunk.append(message.copy(time=at - tick))

@@ -14,6 +14,7 @@ from test_pipeline import listening_vae, small_surrogate, small_vae
 from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import Score, score_of
 from surrogate import Accompanist, AccompanyOptions, SurrogateConfig, SurrogateEncoder
+from surrogate.fill import fill_silent_bars, only_live
 from surrogate.harmony import ChordError
 from surrogate.result import Accompaniment
 
@@ -135,6 +136,14 @@ def test_any_parts_may_be_given(
     replaced = {0: "melody", 2: "bass", 9: "drums"}
     stays = {row for row in rows(before) if replaced.get(row[0]) not in made}
     assert rows(result.score, result.best.new) == stays
+
+
+def test_a_given_bass_is_no_melody(accompanist: Accompanist) -> None:
+    """Though it is the likeliest one, where there is no other."""
+    bass = song(notes(quarters(0, 32, 36), 1, 33), notes(quarters(0, 32, 36), 9))
+    result = accompanist.accompany(bass, AccompanyOptions(given=("bass",)))
+    assert result.melody is None and result.roles == ("bass", "drums")
+    assert [track.name for track in result.best.tracks] == ["melody", "drums"]
 
 
 def test_what_is_given_must_be_there(accompanist: Accompanist) -> None:
@@ -275,3 +284,28 @@ def test_a_result_shows_itself(accompanist: Accompanist) -> None:
     settings = result.settings()
     assert settings["seed"] == "5" and settings["candidates"] == "2"
     assert "Flute" in settings["melody"]
+
+
+def test_no_bar_is_left_empty_by_another_metre_or_a_late_end(accompanist: Accompanist) -> None:
+    """A waltz has not the model's third beat, a last bar may be a sixteenth long, and a melody may
+    begin in the second of the two bars that are one to the model: the band plays in each all the
+    same, and before none."""
+    waltz = song(conductor((0, metre(3, 4))), notes([*quarters(0, 60), (2880, 2890, 60)]))
+    march = song(conductor((0, metre(2, 4))), notes([*quarters(6, 60), (3168, 3172, 60)]))
+    for before, length, begins in ((waltz, 3 * QUARTER, 0), (march, BAR, 6 * QUARTER)):
+        for seed in range(4):
+            result = accompanist.accompany(before, AccompanyOptions(seed=seed, temperature=1.0))
+            for track in result.best.tracks:
+                starts, ends = track.notes["start"], track.notes["end"]
+                assert starts.min() >= begins
+                for bar in range(begins // length * length, before.end, length):
+                    assert ((starts < bar + length) & (ends > bar)).any(), (track.name, bar)
+
+
+def test_only_live_steps_are_played() -> None:
+    live = np.array([False] * 4 + [True] * 4 + [False] * 4 + [True] * 4 + [True] + [False] * 15)
+    notes = [(0, 2, 40), (2, 6, 41), (8, 12, 42), (9, 13, 43), (17, 20, 44)]
+    assert only_live(notes, live) == [(4, 6, 41), (9, 13, 43)]
+    filled = fill_silent_bars([(8, 12, 42)], np.ones(2, bool), [(0, 16, 30)], live)
+    assert filled == [(0, 16, 30), (8, 12, 42), (16, 32, 30)]  # nobody hears the one that is there
+    assert fill_silent_bars([(4, 5, 42)], np.ones(2, bool), [(0, 1, 30)], live)[1] == (16, 17, 30)

@@ -116,7 +116,7 @@ def test_a_short_first_bar_is_a_pickup() -> None:
 
 
 def test_a_pickup_shorter_than_a_bar() -> None:
-    with pytest.raises(ValueError, match="shorter than the first bar, of 3/4"):
+    with pytest.raises(MidiError, match="the pickup must be shorter than the first bar, of 3/4"):
         Grid(in_metres((0, 3, 4)), 40, pickup=3.0)
     with pytest.raises(ValueError, match="0 or more"):
         Grid(in_metres((0, 3, 4)), 40, pickup=-1.0)

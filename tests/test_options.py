@@ -41,6 +41,8 @@ def test_temperatures() -> None:
         ({"dynamics": 3}, "dynamics must be 0 to 2, not 3"),
         ({"pickup": float("inf")}, "pickup must be 0 or more"),
         ({"attributes": {"density": 99}}, "density must be -10 to 10"),
+        ({"density": 11}, "^density must be -10 to 10, not 11"),
+        ({"swing": float("nan")}, "^swing must be -10 to 10"),
         ({"skip": ((3, 2),)}, "bars 3-2 are no range"),
         ({"skip": ((-1, 2),)}, "bars -1-2 are no range"),
     ],

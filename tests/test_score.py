@@ -172,3 +172,21 @@ def test_midi_in_memory() -> None:
     buffer = io.BytesIO()
     midi.write(buffer)
     assert score.to_bytes() == buffer.getvalue()
+
+
+@pytest.mark.parametrize("power", [8, 63, 64, 200, 255])
+def test_a_metre_of_no_beats_does_not_count(power: int) -> None:
+    """A damaged byte makes a denominator of any power of two, beyond all integers of numpy."""
+    content = midi_bytes(file_of([mido.MetaMessage("time_signature"), on(60), off(60, 10)]))
+    damaged = content.replace(b"\xff\x58\x04\x04\x02", b"\xff\x58\x04\x04" + bytes([power]))
+    assert damaged != content
+    score = score_of(mido.MidiFile(file=io.BytesIO(damaged)))
+    assert score.metres.tolist() == [[0, 4, 4]] and score.to_bytes() == damaged
+
+
+def test_a_file_of_an_unknown_format_is_one_of_chunks(tmp_path: Path) -> None:
+    content = bytearray(midi_bytes(file_of([on(60), off(60, 10)], resolution=3)))
+    content[9] = 7
+    (tmp_path / "seven.mid").write_bytes(content)
+    score = divisible(read_score(tmp_path / "seven.mid"))
+    assert score.file.type == 1 and score.tracks[0].notes.tolist() == [(0, 40, 60, 80)]

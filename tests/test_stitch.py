@@ -124,3 +124,19 @@ def test_no_channel_is_left() -> None:
     with pytest.raises(MidiError, match=r"full.mid: all 16 MIDI channels are taken.*--keep given"):
         stitch(full, everything, [part((0, 1, 40, 80))])
     assert stitch(full, everything - {5}, [part((0, 1, 40, 80))]).tracks[-1].channel == 5
+
+
+def test_new_drums_leave_the_drum_kit_of_others_alone() -> None:
+    """Kept drums are on the only channel that there is for drums, with a program of their own."""
+    kit = [
+        message("program_change", program=25, channel=9),
+        message("note_on", note=36, channel=9),
+        message("note_off", note=36, channel=9, time=6),
+    ]
+    before = score_of(mido.MidiFile(ticks_per_beat=24, tracks=[mido.MidiTrack(kit)]))
+    new = part((0, 3, 38, 99), drums=True)
+    after = stitch(before, {0}, [new])
+    programs = [m.program for c in after.file.tracks for m in c if m.type == "program_change"]
+    assert programs == [25] and after.tracks[-1].notes.tolist() == [(0, 3, 38, 99)]
+    alone = stitch(before, set(), [new]).file.tracks[-1]
+    assert [m.program for m in alone if m.type == "program_change"] == [0]

@@ -23,6 +23,7 @@ from musicvae_torch.notes.vocabulary import STEPS_PER_QUARTER
 
 DRUM_CHANNEL = 9
 DEFAULT_TEMPO = 500_000  # microseconds a quarter note: 120 a minute
+MAX_DENOMINATOR = 128  # of a metre; a damaged file may have any power of two up to 2**255
 MAX_RESOLUTION = 0x7FFF  # the file's header has 15 bits for it
 
 TICK_NOTE = np.dtype(
@@ -69,7 +70,8 @@ class Score:
         tracks: in order of chunk, then of first notes.
         tempos: (changes, 2) int64 of tick and microseconds a quarter, the first at tick 0.
         metres: (changes, 3) int64 of tick, numerator, denominator, the first at tick 0 (4/4, where
-            the file does not say).
+            the file does not say). Those without beats, or of beats too short to be any, do not
+            count.
         end: tick of the last message of any chunk.
         name: of the file, for messages.
     """
@@ -149,7 +151,7 @@ def score_of(file: mido.MidiFile, name: str = "MIDI") -> Score:
             tick += message.time
             if message.type == "set_tempo":
                 tempos[tick] = max(message.tempo, 1)
-            elif message.type == "time_signature" and message.numerator:
+            elif message.type == "time_signature" and _is_metre(message):
                 metres[tick] = (message.numerator, message.denominator)
         end = max(end, tick)
         tracks = [*_tracks_of(chunk, index), *tracks]
@@ -161,6 +163,10 @@ def score_of(file: mido.MidiFile, name: str = "MIDI") -> Score:
         end=end,
         name=name,
     )
+
+
+def _is_metre(message: mido.MetaMessage) -> bool:
+    return message.numerator > 0 and message.denominator <= MAX_DENOMINATOR
 
 
 def divisible(score: Score) -> Score:
@@ -229,7 +235,7 @@ def _parse(content: bytes, name: str) -> mido.MidiFile:
         if has_endless_number(content):
             raise ValueError("a number of thousands of bytes")
         file = mido.MidiFile(file=io.BytesIO(content), charset="latin1")
-        if file.type == 0 and len(file.tracks) != 1:
+        if file.type not in (1, 2) and (file.type or len(file.tracks) != 1):
             file.type = 1  # what it is, whatever it says
         file.tracks = [_without_realtime(chunk) for chunk in file.tracks]
         return file
