@@ -224,14 +224,18 @@ def _run(arguments: argparse.Namespace) -> None:
         return
     if not arguments.midi.exists():
         raise FileNotFoundError(f"{arguments.midi}: no such file")
-    _check_out(arguments)
-    from surrogate.deliver import check_formats
+    from surrogate.deliver import check_formats, spare_song
 
     options = _options(arguments)
+    _check_out(arguments)
     many = arguments.midi.is_dir()
     wanted = arguments.write or (("mid",) if many else None)
     into_folder = arguments.out.suffix.lower() not in MIDI_SUFFIXES
     written = check_formats(wanted, arguments.soundfont) if into_folder else ()
+    if not many and (not into_folder or "mid" in written):
+        name = f"{arguments.midi.stem}.mid"
+        first = arguments.out / name if into_folder else arguments.out
+        spare_song(arguments.midi, first, options.candidates)
     if arguments.plot:
         from surrogate.present.piano_roll import check_picture
 
@@ -259,8 +263,6 @@ def _check_out(arguments: argparse.Namespace) -> None:
         raise NotADirectoryError(f"{out}: is a file, and none of MIDI; name a folder or a .mid")
     if many and arguments.plot:
         raise ValueError(f"--plot: {arguments.midi} is a folder; use --write png")
-    if out.exists() and not out.is_dir() and out.samefile(arguments.midi):
-        raise ValueError(f"{out}: is the song itself; name another file")
 
 
 def _options(arguments: argparse.Namespace) -> AccompanyOptions:
@@ -320,22 +322,17 @@ def _list_tracks(arguments: argparse.Namespace) -> None:
 def _write(
     arguments: argparse.Namespace, result: Accompaniment, written: Sequence[str]
 ) -> list[Path]:
-    from surrogate.deliver import deliver
+    from musicvae_torch.files import printable
+    from surrogate.deliver import deliver, write_bands
 
     if arguments.out.suffix.lower() not in MIDI_SUFFIXES:
         paths = deliver(result, arguments.out, arguments.midi.stem, written, arguments.soundfont)
     else:
-        paths = []
-        for number, candidate in enumerate(result.candidates, start=1):
-            name = arguments.out.name
-            if number > 1:
-                name = f"{arguments.out.stem}_{number}{arguments.out.suffix}"
-            paths.append(arguments.out.with_name(name))
-            candidate.write(paths[-1])
+        paths = write_bands(result, arguments.out)
     if arguments.plot:
         from surrogate.present.piano_roll import draw_view
 
-        draw_view(result.view(title=arguments.midi.stem), arguments.plot)
+        draw_view(result.view(title=printable(arguments.midi.stem)), arguments.plot)
         paths.append(arguments.plot)
     return paths
 
