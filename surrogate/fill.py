@@ -31,7 +31,8 @@ def sounding_bars(notes: list[StepNote], bars: int, live: np.ndarray | None = No
         sounding[start:end] = True
     if live is not None:
         sounding &= live
-    return sounding.reshape(bars, STEPS_PER_BAR).any(axis=1)
+    by_bar: np.ndarray = sounding.reshape(bars, STEPS_PER_BAR).any(axis=1)
+    return by_bar
 
 
 def let_go(notes: list[StepNote]) -> list[StepNote]:
