@@ -31,8 +31,7 @@ def sounding_bars(notes: list[StepNote], bars: int, live: np.ndarray | None = No
         sounding[start:end] = True
     if live is not None:
         sounding &= live
-    by_bar: np.ndarray = sounding.reshape(bars, STEPS_PER_BAR).any(axis=1)
-    return by_bar
+    return np.logical_or.reduce(sounding.reshape(bars, STEPS_PER_BAR), axis=1)
 
 
 def let_go(notes: list[StepNote]) -> list[StepNote]:
