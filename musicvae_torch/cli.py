@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,9 @@ def run_command(
     prog: str, run: Callable[[argparse.Namespace], None], arguments: argparse.Namespace
 ) -> int:
     """Run a command's work; what the user can mend becomes one line and exit status 2."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # Names of files and tracks may hold what the terminal has no letters for.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         run(arguments)
     except KeyboardInterrupt:

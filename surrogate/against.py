@@ -12,7 +12,7 @@ from tqdm import tqdm
 from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import TICK_NOTE, Score, divisible, read_score
 from musicvae_torch.notes.trio import PARTS
-from surrogate.fill import StepNote, sounding_bars
+from surrogate.fill import StepNote, bar_lines, sounding_bars
 from surrogate.hearing import Hearing, hear, part_tokens
 from surrogate.metrics import (
     chords_of,
@@ -180,8 +180,8 @@ def score_band(song: Hearing, bass: np.ndarray, drums: np.ndarray) -> dict[str, 
         for part, notes in (("bass", bass), ("drums", drums))
     )
     hits = np.flatnonzero(beat).tolist()
-    with_drums = sounding_bars([(step, step + 1, 0) for step in hits], bars)
-    with_bass = sounding_bars(_within(song, bass), bars)
+    with_drums = sounding_bars([(step, step + 1, 0) for step in hits], bar_lines(bars))
+    with_bass = sounding_bars(_within(song, bass), bar_lines(bars))
     values = (
         share_in_key(low, estimate_key(pitch_histogram(lead))),
         share_in_chords(low, chords_of(lead)),

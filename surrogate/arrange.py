@@ -101,8 +101,9 @@ class Arranger:
         if not self.options.fill or part == "melody":
             return notes
         plain = PLAIN_DRUMS if part == "drums" else plain_bass(self.song.pitches)
-        live = self.song.live
-        return only_live(fill_silent_bars(notes, self.song.plays, plain, live), live)
+        song = self.song
+        filled = fill_silent_bars(notes, song.plays_between_lines, plain, song.live, song.lines)
+        return only_live(filled, song.live)
 
     def _in_harmony(self, part: str, notes: list[StepNote]) -> list[StepNote]:
         if part != "bass" or self.harmony is None:

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from musicvae_torch.cli import run_command
-from surrogate.arguments import WISHES, bar_ranges, formats, parts, temperature
+from surrogate.arguments import MIDI_SUFFIXES, WISHES, bar_ranges, formats, parts, temperature
 
 if TYPE_CHECKING:
     from surrogate.options import AccompanyOptions
     from surrogate.result import Accompaniment
-
-MIDI_SUFFIXES = (".mid", ".midi", ".kar")
 
 EXAMPLES = """examples:
   accompany tune.mid -o band.mid                       the melody with a band
@@ -223,14 +221,18 @@ def _run(arguments: argparse.Namespace) -> None:
         return
     if not arguments.midi.exists():
         raise FileNotFoundError(f"{arguments.midi}: no such file")
-    _check_out(arguments)
-    from surrogate.deliver import check_formats
+    from surrogate.deliver import check_formats, spare_song
 
     options = _options(arguments)
+    _check_out(arguments)
     many = arguments.midi.is_dir()
     wanted = arguments.write or (("mid",) if many else None)
     into_folder = arguments.out.suffix.lower() not in MIDI_SUFFIXES
     written = check_formats(wanted, arguments.soundfont) if into_folder else ()
+    if not many and (not into_folder or "mid" in written):
+        name = f"{arguments.midi.stem}.mid"
+        first = arguments.out / name if into_folder else arguments.out
+        spare_song(arguments.midi, first, options.candidates)
     if arguments.plot:
         from surrogate.present.piano_roll import check_picture
 
@@ -239,8 +241,9 @@ def _run(arguments: argparse.Namespace) -> None:
         _folder(arguments, options, written)
         return
     result = _load(arguments).accompany(arguments.midi, options)
+    paths = _write(arguments, result, written)
     _report(result)
-    for path in _write(arguments, result, written):
+    for path in paths:
         print(f"wrote {path}")
 
 
@@ -258,8 +261,6 @@ def _check_out(arguments: argparse.Namespace) -> None:
         raise NotADirectoryError(f"{out}: is a file, and none of MIDI; name a folder or a .mid")
     if many and arguments.plot:
         raise ValueError(f"--plot: {arguments.midi} is a folder; use --write png")
-    if out.exists() and not out.is_dir() and out.samefile(arguments.midi):
-        raise ValueError(f"{out}: is the song itself; name another file")
 
 
 def _options(arguments: argparse.Namespace) -> AccompanyOptions:
@@ -319,22 +320,17 @@ def _list_tracks(arguments: argparse.Namespace) -> None:
 def _write(
     arguments: argparse.Namespace, result: Accompaniment, written: Sequence[str]
 ) -> list[Path]:
-    from surrogate.deliver import deliver
+    from musicvae_torch.files import printable
+    from surrogate.deliver import deliver, write_bands
 
     if arguments.out.suffix.lower() not in MIDI_SUFFIXES:
         paths = deliver(result, arguments.out, arguments.midi.stem, written, arguments.soundfont)
     else:
-        paths = []
-        for number, candidate in enumerate(result.candidates, start=1):
-            name = arguments.out.name
-            if number > 1:
-                name = f"{arguments.out.stem}_{number}{arguments.out.suffix}"
-            paths.append(arguments.out.with_name(name))
-            candidate.write(paths[-1])
+        paths = write_bands(result, arguments.out)
     if arguments.plot:
         from surrogate.present.piano_roll import draw_view
 
-        draw_view(result.view(title=arguments.midi.stem), arguments.plot)
+        draw_view(result.view(title=printable(arguments.midi.stem)), arguments.plot)
         paths.append(arguments.plot)
     return paths
 

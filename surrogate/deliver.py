@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from musicvae_torch.files import printable
 from surrogate.arguments import FORMATS
 from surrogate.result import Accompaniment
 
@@ -33,6 +34,21 @@ def check_formats(wanted: Sequence[str] | None, soundfont: Path | None = None) -
     return tuple(name for name in FORMATS if name in names)
 
 
+def band_path(first: Path, number: int) -> Path:
+    """Where the MIDI of a band goes, counted from 1, if the first one's goes to `first`."""
+    return first if number == 1 else first.with_name(f"{first.stem}_{number}{first.suffix}")
+
+
+def spare_song(song: Path, first: Path, bands: int) -> None:
+    """Raises:
+    ValueError: a band's MIDI would take the song's own place.
+    """
+    for number in range(1, bands + 1):
+        path = band_path(first, number)
+        if path.exists() and path.samefile(song):
+            raise ValueError(f"{path}: is the song itself; name another place for the result")
+
+
 def deliver(
     result: Accompaniment,
     folder: Path,
@@ -52,17 +68,16 @@ def deliver(
     Returns:
         The files that were written.
     """
-    paths = []
-    best = result.view(title=stem)
+    paths: list[Path] = []
+    title = printable(stem)
+    best = result.view(title=title)
     for name in formats:
         path = folder / f"{stem}.{name}"
-        paths.append(path)
         if name == "mid":
-            result.write(path)
-            for number, candidate in enumerate(result.candidates[1:], start=2):
-                paths.append(folder / f"{stem}_{number}.mid")
-                candidate.write(paths[-1])
-        elif name in ("png", "svg"):
+            paths += write_bands(result, path)
+            continue
+        paths.append(path)
+        if name in ("png", "svg"):
             from surrogate.present.piano_roll import draw_view
 
             draw_view(best, path)
@@ -73,5 +88,13 @@ def deliver(
         else:
             from surrogate.present.page import write_page
 
-            write_page(path, result.views(), result.settings(), title=stem, soundfont=soundfont)
+            write_page(path, result.views(), result.settings(), title=title, soundfont=soundfont)
+    return paths
+
+
+def write_bands(result: Accompaniment, first: Path) -> list[Path]:
+    """Write the MIDI of every band, the best one's to `first`; returns where."""
+    paths = [band_path(first, number + 1) for number in range(len(result.candidates))]
+    for path, candidate in zip(paths, result.candidates, strict=True):
+        candidate.write(path)
     return paths

@@ -20,18 +20,26 @@ def plain_bass(pitches: np.ndarray) -> list[StepNote]:
     return [(0, STEPS_PER_BAR // 2, pitch), (STEPS_PER_BAR // 2, STEPS_PER_BAR, pitch)]
 
 
-def sounding_bars(notes: list[StepNote], bars: int, live: np.ndarray | None = None) -> np.ndarray:
+def bar_lines(bars: int) -> np.ndarray:
+    """(bars + 1,) steps at which the model's bars begin, and the last one ends."""
+    return np.arange(bars + 1) * STEPS_PER_BAR
+
+
+def sounding_bars(
+    notes: list[StepNote], lines: np.ndarray, live: np.ndarray | None = None
+) -> np.ndarray:
     """(bars,) bool: where any of the notes sounds.
 
     Args:
-        live: (bars * 16,) bool, steps at which anything can be heard; None: all.
+        lines: (bars + 1,) steps at which bars begin, ascending from 0, and the last one ends.
+        live: (steps,) bool, at which anything can be heard; None: all.
     """
-    sounding = np.zeros(bars * STEPS_PER_BAR, bool)
+    sounding = np.zeros(lines[-1], bool)
     for start, end, _ in notes:
         sounding[start:end] = True
     if live is not None:
         sounding &= live
-    return np.any(sounding.reshape(bars, STEPS_PER_BAR), axis=1)
+    return np.logical_or.reduceat(sounding, lines[:-1])
 
 
 def let_go(notes: list[StepNote]) -> list[StepNote]:
@@ -60,41 +68,57 @@ def fill_silent_bars(
     wanted: np.ndarray,
     plain: list[StepNote],
     live: np.ndarray | None = None,
+    lines: np.ndarray | None = None,
 ) -> list[StepNote]:
     """Repeat the nearest played bar, preferably an earlier one, in every wanted bar that is silent.
 
     Args:
         notes: of one part, all within the bars.
         wanted: (bars,) bool, where the part should sound.
-        plain: one bar, which stands for the played one where there is none at all, or it has
-            nothing at the steps that are live.
-        live: (bars * 16,) bool, steps at which anything can be heard; None: all. A song of
-            another metre has not all of a bar's beats, and its last bar may be cut short.
+        plain: a bar of the model's, which stands for the played one where there is none like the
+            silent one, or it has nothing at the steps that are live.
+        live: (steps,) bool, at which anything can be heard; None: all. A song of another metre
+            has not all of a bar's beats, and its last bar may be cut short.
+        lines: (bars + 1,) steps at which bars begin, and the last one ends, none longer than one
+            of the model's; None: the model's.
 
     Returns:
         The notes with those filled in, in order.
     """
-    live = np.ones(len(wanted) * STEPS_PER_BAR, bool) if live is None else live
-    sounding = sounding_bars(notes, len(wanted), live)
-    played = np.flatnonzero(sounding)
+    lines = bar_lines(len(wanted)) if lines is None else lines
+    live = np.ones(lines[-1], bool) if live is None else live
+    sounding = sounding_bars(notes, lines, live)
     filled = list(notes)
     for bar in np.flatnonzero(wanted & ~sounding).tolist():
-        pattern = plain
-        if len(played):
-            earlier = played[played < bar]
-            pattern = _bar_of(notes, int(earlier[-1] if len(earlier) else played[0]))
-            if not sounding_bars(pattern, 1, live.reshape(-1, STEPS_PER_BAR)[bar]).any():
-                pattern = plain
-        shift = bar * STEPS_PER_BAR
-        filled += [(start + shift, end + shift, pitch) for start, end, pitch in pattern]
+        first, last = lines[bar : bar + 2].tolist()
+        pattern = _nearest(notes, lines, sounding, bar)
+        if not any(live[first + start : first + end].any() for start, end, _ in pattern):
+            place = first % STEPS_PER_BAR
+            pattern = _between(plain, place, place + last - first)
+        filled += [(start + first, end + first, pitch) for start, end, pitch in pattern]
     return sorted(filled)
 
 
-def _bar_of(notes: list[StepNote], bar: int) -> list[StepNote]:
-    """The notes that sound in a bar, cut to it, counted from its start."""
-    first = bar * STEPS_PER_BAR
+def _nearest(
+    notes: list[StepNote], lines: np.ndarray, sounding: np.ndarray, bar: int
+) -> list[StepNote]:
+    """What is played in the nearest bar that lies alike in the model's, counted from its start;
+    nothing, where there is none."""
+    alike = (np.diff(lines) == lines[bar + 1] - lines[bar]) & (
+        lines[:-1] % STEPS_PER_BAR == lines[bar] % STEPS_PER_BAR
+    )
+    played = np.flatnonzero(sounding & alike)
+    if not len(played):
+        return []
+    earlier = played[played < bar]
+    nearest = int(earlier[-1] if len(earlier) else played[0])
+    return _between(notes, *lines[nearest : nearest + 2].tolist())
+
+
+def _between(notes: list[StepNote], first: int, last: int) -> list[StepNote]:
+    """The notes that sound between two steps, cut to them, counted from the first."""
     return [
-        (max(start - first, 0), min(end - first, STEPS_PER_BAR), pitch)
+        (max(start, first) - first, min(end, last) - first, pitch)
         for start, end, pitch in notes
-        if start < first + STEPS_PER_BAR and end > first
+        if start < last and end > first
     ]

@@ -16,6 +16,7 @@ from musicvae_torch.notes.vocabulary import (
     MAX_PITCH,
     MIN_PITCH,
     STEPS_PER_BAR,
+    STEPS_PER_QUARTER,
 )
 from surrogate.bars import Bars, bars_of
 from surrogate.grid import Grid
@@ -38,6 +39,7 @@ class Hearing:
         tokens: (bars * 16, 3) int64 classes; parts that are not given rest.
         plays: (bars,) bool, where a given note sounds, whether or not it is in `tokens`.
         pitches: MIDI pitches of the given melody and bass notes that the model knows.
+        sounding: the given notes, of TICK_NOTE, heard or not.
         song_bars: as a musician counts them.
         start: tick of the first given note.
         end: tick at which the last one ends.
@@ -51,6 +53,7 @@ class Hearing:
     tokens: np.ndarray
     plays: np.ndarray
     pitches: np.ndarray
+    sounding: np.ndarray
     song_bars: Bars
     start: int
     end: int
@@ -68,6 +71,27 @@ class Hearing:
         begin = lines[np.searchsorted(lines, self.start, side="right") - 1]
         own = self.grid.step_ticks[self.first_step : self.first_step + len(self.tokens) + 1]
         return (np.diff(own) > 0) & (own[:-1] >= begin) & (own[:-1] < self.end)
+
+    @cached_property
+    def lines(self) -> np.ndarray:
+        """(n + 1,) steps of `tokens` at which bars begin, the model's or the song's own, and the
+        last one ends."""
+        model = np.arange(self.bars + 1) * STEPS_PER_BAR
+        own = self.grid.steps(self.song_bars.ticks) - self.first_step
+        return np.union1d(model, own[(own > 0) & (own < model[-1])])
+
+    @cached_property
+    def plays_between_lines(self) -> np.ndarray:
+        """(n,) bool: between which of `lines` a given note sounds that lasts there for at least
+        half a sixteenth."""
+        ticks = self.grid.step_ticks[self.first_step + self.lines]
+        least = self.score.resolution // (2 * STEPS_PER_QUARTER)
+        firsts = np.searchsorted(ticks, self.sounding["start"] + least, side="right") - 1
+        lasts = np.searchsorted(ticks, self.sounding["end"] - least, side="left")
+        plays = np.zeros(len(ticks) - 1, bool)
+        for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
+            plays[max(first, 0) : max(last, first + 1)] = True
+        return plays
 
     @property
     def first_step(self) -> int:
@@ -107,7 +131,20 @@ def hear(score: Score, options: AccompanyOptions) -> Hearing:
     pitches = np.concatenate(pitched) if pitched else np.zeros(0, np.int16)
     known = pitches[(pitches >= MIN_PITCH) & (pitches <= MAX_PITCH)]
     song_bars = bars_of(score, round(options.pickup * score.resolution))
-    return Hearing(score, melody, roles, grid, first, tokens, plays, known, song_bars, start, end)
+    return Hearing(
+        score,
+        melody,
+        roles,
+        grid,
+        first,
+        tokens,
+        plays,
+        known,
+        everything,
+        song_bars,
+        start,
+        end,
+    )
 
 
 def notes_on(song: Hearing) -> tuple[str, ...]:

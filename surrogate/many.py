@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tqdm import tqdm
 
 from musicvae_torch.notes.midi import MidiError
-from surrogate.deliver import deliver
+from surrogate.deliver import band_path, deliver
 from surrogate.options import AccompanyOptions
 from surrogate.pipeline import Accompanist
-from surrogate.songs import midi_files
+from surrogate.songs import NoSongsError, midi_files
 
 
 @dataclass
@@ -60,29 +60,63 @@ def accompany_folder(
         formats, soundfont: see :func:`surrogate.deliver.deliver`.
         resume: leave out songs that have a file of the first format already.
 
+    Songs whose results would have one name (``tune.mid`` and ``tune.midi``, or ``tune_2.mid`` and
+    the second band of ``tune.mid``) have their suffix in it.
+
     Raises:
         NoSongsError: there is no MIDI file.
+        ValueError: `out` is the folder itself, whose songs the results would replace.
     """
+    if out.exists() and out.samefile(folder):
+        raise ValueError(f"{out}: is the folder of the songs itself; name another for the results")
     summary = Summary()
     songs = []
-    for path in midi_files(folder):
+    for path, stem in _stems(_songs(folder, out), options.candidates):
         place = out / path.relative_to(folder).parent
-        if resume and (place / f"{path.stem}.{formats[0]}").exists():
+        if resume and (place / f"{stem}.{formats[0]}").exists():
             summary.left.append(path)
         else:
-            songs.append((path, place))
-    results = accompanist.accompany_many((path for path, _ in songs), options)
-    for (path, place), result in _watched(zip(songs, results, strict=True), len(songs)):
+            songs.append((path, place, stem))
+    results = accompanist.accompany_many((path for path, *_ in songs), options)
+    for (path, place, stem), result in _watched(zip(songs, results, strict=True), len(songs)):
         if isinstance(result, MidiError):
             summary.failed.append(str(result))
             continue
         try:
-            deliver(result, place, path.stem, formats, soundfont)
+            deliver(result, place, stem, formats, soundfont)
         except MidiError as error:  # too long to be heard
             summary.failed.append(str(error))
         else:
             summary.made.append(path)
     return summary
+
+
+def _songs(folder: Path, out: Path) -> list[Path]:
+    """The MIDI files of a folder, without the results that are in it already.
+
+    Raises:
+        NoSongsError: there is none.
+    """
+    results = out.resolve()
+    songs = [path for path in midi_files(folder) if results not in path.resolve().parents]
+    if not songs:
+        raise NoSongsError(f"{folder}: no MIDI file but those in {out}, where the results go")
+    return songs
+
+
+def _stems(songs: Iterable[Path], bands: int) -> Iterator[tuple[Path, str]]:
+    """Each song with the name of its results, without a suffix; no two have one in common."""
+    taken: set[Path] = set()
+    for path in songs:
+        # Some file systems do not tell capitals from small letters.
+        stem = path.stem
+        for stem in (path.stem, path.name):
+            first = path.with_name(f"{stem}.mid")
+            own = {Path(str(band_path(first, n + 1)).casefold()) for n in range(bands)}
+            if own.isdisjoint(taken):
+                break
+        taken |= own
+        yield path, stem
 
 
 def _watched(results: Iterator, total: int) -> Iterator:

@@ -25,6 +25,7 @@ from musicvae_torch.notes.trio import PARTS, part_notes
 from musicvae_torch.notes.vocabulary import NO_EVENT, NOTE_OFF, STEPS_PER_BAR
 from surrogate.arrange import Arranger
 from surrogate.candidates import chance, rank, style
+from surrogate.harmony import read
 from surrogate.hearing import Hearing, hear, notes_on
 from surrogate.latents import Latents, check_method, find_latents
 from surrogate.model import Surrogate
@@ -154,6 +155,8 @@ class Accompanist:
                 f"{', '.join(options.moves)}: there are no attribute vectors beside this MusicVAE; "
                 "learn them with learn-attributes"
             )
+        if options.chords is not None:
+            read(options.chords, bars=1)  # whether they are any, before the work
         batch: list[Hearing | MidiError] = []
         for song in songs:
             try:
@@ -299,10 +302,12 @@ class Accompanist:
         length = plan.likeliest.shape[1] * self._segment_steps
         unplayed = length - tokens.shape[1]
         classes = np.pad(tokens, ((0, 0), (0, unplayed), (0, 0)), constant_values=-1)
-        losses = self.musicvae.performance_losses(
-            plan.likeliest.expand(len(tokens), -1, -1),
-            torch.from_numpy(classes).to(plan.likeliest.device),
-            made,
+        # One by one: a step's logits are many.
+        losses = torch.cat(
+            [
+                self.musicvae.performance_losses(plan.likeliest, own[None], made)
+                for own in torch.from_numpy(classes).to(plan.likeliest.device)
+            ]
         )
         nats = -losses.sum(-1)[:, : tokens.shape[1]].unflatten(1, (-1, STEPS_PER_BAR)).sum(-1)
         heard = np.repeat(plan.covered, self._segment_steps)[: tokens.shape[1]]

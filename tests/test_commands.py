@@ -113,8 +113,12 @@ def test_demo_as_make_runs_it(tmp_path: Path) -> None:
         ("accompany cut.mid -o o.mid", "accompany: cut.mid: not readable as a MIDI file"),
         ("accompany tune.mid -o o.mid --melody 5", "accompany: tune.mid: "),
         ("accompany tune.mid -o o.mid --write mid", "accompany: --write mid wants a folder"),
-        ("accompany tune.mid -o text.mid/x/o.mid", "accompany: "),
+        ("accompany tune.mid -o text.mid/x/o.mid", "accompany: text.mid/x/o.mid: cannot be wr"),
         ("accompany tune.mid -o tune.mid", "accompany: tune.mid: is the song itself"),
+        ("accompany tune.mid -o .", "accompany: tune.mid: is the song itself"),
+        ("accompany t_2.mid -o t.mid --candidates 2", "accompany: t_2.mid: is the song itself"),
+        ("accompany . -o .", "accompany: .: is the folder of the songs itself"),
+        ("accompany . -o . --resume", "accompany: .: is the folder of the songs itself"),
         ("accompany tune.mid -o o --write wav --soundfont text.mid", "accompany: text.mid: not r"),
         ("accompany empty -o o.mid", "accompany: o.mid: empty is a folder"),
         ("accompany empty -o o", "accompany: empty: no .mid or .midi file"),
@@ -122,7 +126,7 @@ def test_demo_as_make_runs_it(tmp_path: Path) -> None:
         ("accompany tune.mid -o o.mid --given drums", "accompany: tune.mid: drums are given, but"),
         ("accompany tune.mid -o o.mid --chords H7", "accompany: "),
         ("accompany tune.mid -o o.mid --groove empty", "accompany: empty: no checkpoint here"),
-        ("accompany tune.mid -o o.mid --pickup 9", "accompany: pickup must be shorter than"),
+        ("accompany tune.mid -o o.mid --pickup 9", "accompany: tune.mid: the pickup must be"),
         ("accompany tune.mid -o o.mid --plot o.doc", "accompany: o.doc: no picture format"),
         ("accompany tune.mid -o o.mid --temperature -1", "accompany: temperature must be 0 or"),
         ("accompany tune.mid -o o.mid --device tpu9", "accompany: device 'tpu9' cannot be used"),
@@ -152,6 +156,7 @@ def test_demo_as_make_runs_it(tmp_path: Path) -> None:
 )
 def test_one_line_for_what_cannot_be(command: str, message: str, tmp_path: Path) -> None:
     shutil.copy(ROOT / "examples/saints.mid", tmp_path / "tune.mid")
+    shutil.copy(ROOT / "examples/saints.mid", tmp_path / "t_2.mid")
     (tmp_path / "text.mid").write_text("no MIDI at all")
     (tmp_path / "cut.mid").write_bytes((ROOT / "examples/saints.mid").read_bytes()[:200])
     (tmp_path / "empty").mkdir()
@@ -199,6 +204,35 @@ def test_a_folder_of_songs(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == "1 accompanied, 1 there already, 1 left out"
     done = run(shlex.split("accompany songs/broken.mid -o out"), tmp_path)
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+
+
+def test_results_beside_and_among_the_songs(tmp_path: Path) -> None:
+    """No song is lost, no result is another's, and results are no songs the next time."""
+    songs = tmp_path / "songs"
+    songs.mkdir()
+    content = (ROOT / "examples/saints.mid").read_bytes()
+    for name in ("a.mid", "a.midi", "a_2.mid"):
+        (songs / name).write_bytes(content)
+    for _ in range(2):
+        done = run(shlex.split("accompany songs -o songs/bands --candidates 2"), tmp_path)
+        assert done.returncode == 0 and done.stdout.splitlines()[-1] == "3 accompanied", done.stderr
+        made = {path.name for path in (songs / "bands").iterdir()}
+        assert made == {
+            "a.mid", "a_2.mid", "a.midi.mid", "a.midi_2.mid", "a_2.mid.mid", "a_2.mid_2.mid",
+        }  # fmt: skip
+    assert all((songs / name).read_bytes() == content for name in ("a.mid", "a.midi", "a_2.mid"))
+
+
+def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+    song = os.fsdecode(os.fsencode(tmp_path) + b"/t\xff.mid")
+    try:
+        shutil.copy(ROOT / "examples/saints.mid", song)
+    except OSError:
+        pytest.skip("a file system that has none")
+    command = ["accompany", song, "-o", "o", "--write", "mid,svg,html"]
+    done = run(command, tmp_path, PYTHONIOENCODING="utf-8:strict")  # as in most locales
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "o").iterdir())) == 3
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))

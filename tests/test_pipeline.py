@@ -24,7 +24,14 @@ from surrogate import (
     SurrogateEncoder,
     accompany,
 )
-from surrogate.fill import PLAIN_DRUMS, fill_silent_bars, let_go, plain_bass, sounding_bars
+from surrogate.fill import (
+    PLAIN_DRUMS,
+    bar_lines,
+    fill_silent_bars,
+    let_go,
+    plain_bass,
+    sounding_bars,
+)
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 BAR = 4  # beats
@@ -237,7 +244,15 @@ def test_silent_bars_repeat_the_nearest_played_one() -> None:
     wanted = np.array([True] * 3 + [False] + [True] * 3)
     filled = fill_silent_bars(notes, wanted, [])
     assert set(notes) < set(filled)
-    assert sounding_bars(filled, 7).tolist() == [True, True, True, False, True, True, True]
+    assert sounding_bars(filled, bar_lines(7)).tolist() == [
+        True,
+        True,
+        True,
+        False,
+        True,
+        True,
+        True,
+    ]
     assert [note for note in filled if 32 <= note[0] < 48] == [(32, 36, 43)]  # bar 1, cut to it
     assert [note for note in filled if note[0] >= 80] == [(80, 82, 50), (96, 98, 50)]
     assert fill_silent_bars(notes[2:], wanted, [])[0] == (0, 2, 50)  # nothing earlier: the next
