@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 from musicvae_torch.notes.fast_midi import load_song
 from musicvae_torch.notes.midi import MidiError
-from surrogate.arguments import MIDI_SUFFIXES
 from musicvae_torch.notes.trio import TrioConverter, TrioRules
 from musicvae_torch.notes.vocabulary import MELODY_PROGRAMS, STEPS_PER_BAR
+from surrogate.arguments import MIDI_SUFFIXES
 
 
 class NoSongsError(ValueError):

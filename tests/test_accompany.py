@@ -9,7 +9,7 @@ import mido
 import numpy as np
 import pytest
 import torch
-from test_pipeline import listening_vae, small_surrogate, small_vae
+from test_pipeline import RestingVAE, listening_vae, small_surrogate, small_vae
 
 from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import Score, score_of
@@ -309,3 +309,17 @@ def test_only_live_steps_are_played() -> None:
     filled = fill_silent_bars([(8, 12, 42)], np.ones(2, bool), [(0, 16, 30)], live)
     assert filled == [(0, 16, 30), (8, 12, 42), (16, 32, 30)]  # nobody hears the one that is there
     assert fill_silent_bars([(4, 5, 42)], np.ones(2, bool), [(0, 1, 30)], live)[1] == (16, 17, 30)
+
+
+@pytest.mark.parametrize(("above", "below"), [(2, 4), (3, 4), (6, 8), (3, 8), (5, 4), (4, 4)])
+def test_even_a_resting_decoder_plays_in_every_bar_of_any_metre(above: int, below: int) -> None:
+    length = RESOLUTION * 4 * above // below
+    line = [(b * length, (b + 1) * length, 60) for b in range(5)]
+    silent = Accompanist(RestingVAE(listening_vae().config), small_surrogate())
+    result = silent.accompany(song(conductor((0, metre(above, below))), notes(line)))
+    for track in result.best.tracks:
+        for bar in range(5):
+            inside = (track.notes["start"] < (bar + 1) * length) & (
+                track.notes["end"] > bar * length
+            )
+            assert inside.any(), (track.name, bar)
