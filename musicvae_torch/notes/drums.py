@@ -138,7 +138,8 @@ class DrumsConverter(Converter):
             )
             windows = slide(tokens[:MAX_STEPS], self.steps)
             for bar, window in enumerate(windows, first // STEPS_PER_BAR):
-                if (key := window.tobytes()) not in found:
+                place = f" {bar}" if self.complete else ""
+                if (key := window.tobytes() + place.encode()) not in found:
                     seconds = section.seconds(bar * STEPS_PER_BAR)
                     found[key] = Window(window.copy(), self.steps, seconds, bar, tracks, self)
         return list(found.values())

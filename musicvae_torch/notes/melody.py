@@ -172,8 +172,9 @@ class MelodyConverter(Converter):
                     keys = np.concatenate([windows, names], axis=-1)
                     windows = np.concatenate([windows, classes], axis=-1)
                 for index, window in enumerate(windows):
-                    if (key := keys[index].tobytes()) not in found:
-                        bar = first // STEPS_PER_BAR + index
+                    bar = first // STEPS_PER_BAR + index
+                    place = f" {track} {bar}" if self.complete else ""
+                    if (key := keys[index].tobytes() + place.encode()) not in found:
                         seconds = section.seconds(bar * STEPS_PER_BAR)
                         found[key] = Window(window.copy(), self.steps, seconds, bar, (track,), self)
         return list(found.values())
