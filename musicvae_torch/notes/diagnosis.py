@@ -183,8 +183,9 @@ def _of_silence(
         return [f"the {part} is silent throughout"]
     bar, bars, where = max(stretches, key=lambda one: one[1])
     return [
-        f"the {part}{where} plays on end in {_bars(first + bar, first + bar + bars)} at most, "
-        f"where {needed} bars without a bar of silence are needed: fill the gaps, or repeat it"
+        f"the longest stretch of {part}{where} without a bar of silence is "
+        f"{_bars(first + bar, first + bar + bars)}, where {needed} bars are needed: fill the gaps, "
+        "or repeat it"
     ]
 
 
