@@ -231,7 +231,7 @@ def _inspect(subcommands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--max-windows", type=int, default=2000, metavar="N", help="to draw (default: 2000)"
     )
-    _add_out(parser, "for index.html, its pictures and latents.json", "FOLDER")
+    _add_out(parser, "for index.html, its pictures and inspection.json", "FOLDER")
     _add_model(parser)
 
 

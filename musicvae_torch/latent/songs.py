@@ -164,17 +164,32 @@ def encode_song(
     )
 
 
-@torch.no_grad()
 def encode_placed(model: MusicVAE, placed: Sequence[Placed]) -> Normal:
     """The posterior of windows, (windows, z_size)."""
+    windows = [one.window for one in placed]
+    return encode_tokens(model, np.stack([one.tokens for one in windows]), window_lengths(windows))
+
+
+@torch.no_grad()
+def encode_tokens(model: MusicVAE, tokens: np.ndarray, lengths: np.ndarray | None) -> Normal:
+    """The posterior of windows.
+
+    Args:
+        model: any.
+        tokens: (windows, steps, parts) of the config's converter.
+        lengths: (windows, segments) steps that count, of multitrack bars; None: all.
+
+    Returns:
+        Means and standard deviations, (windows, z_size), on the model's device.
+    """
     means, stddevs = [], []
-    for first in range(0, len(placed), BATCH):
-        windows = [one.window for one in placed[first : first + BATCH]]
-        tokens = np.stack([window.tokens for window in windows])
-        given = encoder_arguments(model.config, tokens, window_lengths(windows))
-        inputs, lengths, controls = (None if one is None else one.to(model.device) for one in given)
+    for first in range(0, len(tokens), BATCH):
+        rows = slice(first, first + BATCH)
+        own = None if lengths is None else lengths[rows]
+        given = encoder_arguments(model.config, tokens[rows], own)
+        inputs, counts, controls = (None if one is None else one.to(model.device) for one in given)
         assert inputs is not None
-        posterior = model.encode(inputs, lengths, controls)
+        posterior = model.encode(inputs, counts, controls)
         means.append(posterior.mean)
         stddevs.append(posterior.stddev)
     return Normal(torch.cat(means), torch.cat(stddevs))
