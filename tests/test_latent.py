@@ -194,6 +194,21 @@ def test_windows_of_some_tracks() -> None:
         encode_song(model, TRIO, tracks=[7])
 
 
+def test_melodies_that_sound_alike_stay_apart() -> None:
+    midi = pretty_midi.PrettyMIDI(initial_tempo=120)
+    for pitch in (60, 72):
+        track = pretty_midi.Instrument(0)
+        track.notes = [
+            pretty_midi.Note(80, pitch + step % 5, step / 2, (step + 1) / 2) for step in range(8)
+        ]
+        midi.instruments.append(track)
+    song = encode_song(model_of("cat-mel_2bar_small"), midi)
+    again = song.lay(list(song.tokens))
+    assert [[(n.pitch, n.start, n.end) for n in track.notes] for track in again.instruments] == [
+        [(n.pitch, n.start, n.end) for n in track.notes] for track in midi.instruments
+    ]
+
+
 def test_sampled_posteriors() -> None:
     song = encode_song(model_of("flat-trio_16bar"), TRIO)
     assert torch.equal(song.draw(0, 3), song.mean)

@@ -167,6 +167,7 @@ class Piece:
         qpm: quarter notes per minute.
         begin: notes before it are left out, in seconds.
         sounds: name and program of each part; empty: the converter's own.
+        voice: pieces of another one are on other tracks, even if they sound alike.
     """
 
     tokens: np.ndarray
@@ -174,6 +175,7 @@ class Piece:
     qpm: float = DEFAULT_QPM
     begin: float = 0.0
     sounds: tuple[tuple[str, int], ...] = ()
+    voice: tuple[int, ...] = ()
 
 
 def pieces_of(
@@ -189,7 +191,8 @@ def pieces_of(
         if midi and isinstance(window.converter, MelodyConverter | TrioConverter):
             tracks = [midi.instruments[index] for index in window.instruments]
             sounds = tuple((track.name, track.program) for track in tracks)
-        pieces.append(Piece(rows, window.start, one.qpm, begin, sounds))
+        voice = window.instruments if isinstance(window.converter, MelodyConverter) else ()
+        pieces.append(Piece(rows, window.start, one.qpm, begin, sounds, voice))
     return pieces
 
 
@@ -218,7 +221,7 @@ def lay(
     """
     qpm = pieces[0].qpm if pieces else DEFAULT_QPM
     midi = pretty_midi.PrettyMIDI(resolution=_FINEST, initial_tempo=qpm) if base is None else base
-    tracks: dict[tuple[str, int, bool, int], pretty_midi.Instrument] = {}
+    tracks: dict[tuple, pretty_midi.Instrument] = {}
     for piece in pieces:
         played = converter.from_tokens(piece.tokens, piece.qpm)
         earliest = piece.begin - 30 / piece.qpm / 4  # half a step: a groove may be early
@@ -229,7 +232,7 @@ def lay(
             sound = (name or part.name, program, part.is_drum)
             # A bar of several tracks may have two of one sound.
             counts[sound] = counts.get(sound, -1) + 1
-            key = (*sound, counts[sound])
+            key = (sound, counts[sound], piece.voice)
             if key not in tracks:
                 tracks[key] = pretty_midi.Instrument(program, part.is_drum, sound[0])
                 midi.instruments.append(tracks[key])
