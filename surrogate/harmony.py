@@ -5,15 +5,14 @@ Steps are sixteen a bar, counted from the first bar.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from musicvae_torch.notes.chord_text import read_text, symbol, written_bars
 from musicvae_torch.notes.chords import (
     NO_CHORD,
     ChordError,
@@ -33,20 +32,6 @@ _BARS_AT_A_TIME = 480  # infer_chords takes 1,000 half bars
 _CHORD_TEXTS = ("text", "marker", "lyrics", "cue_marker")
 _FEWEST_MARKS = 4
 _MOST_OTHERS = 0.25  # of the texts beside chords: more, and the chords are words by chance
-# Spellings beside those that chords.py knows.
-_SPELLINGS = (
-    ("♯", "#"),
-    ("♭", "b"),
-    ("Maj", "maj"),
-    ("7sus4", "7sus"),
-    ("ø7", "m7b5"),
-    ("ø", "m7b5"),
-    ("°", "dim"),
-    ("Δ7", "maj7"),
-    ("△7", "maj7"),
-    ("Δ", "maj7"),
-    ("△", "maj7"),
-)
 
 
 class Grid(Protocol):
@@ -93,30 +78,16 @@ class Harmony:
 
 
 def parse(text: str, bars: int) -> Harmony:
-    """Chords by hand, such as "C | Am F | % | G7 |".
-
-    A bar's chords share it equally, and a "/" is the chord before once more ("C / / G"); "%", or
-    nothing, repeats the bar before; the list begins again until the song ends. A double bar line
-    is one. Symbols are those of ``musicvae_torch.notes.chords`` ("F#m7",
-    "Bbmaj7/D", "N.C." for none) and some usual spellings more. Lines count as bar lines.
+    """Chords by hand, as :func:`musicvae_torch.notes.chord_text.written_bars` reads them; the list
+    begins again until the song ends.
 
     Args:
         bars: of the song.
 
     Raises:
-        ChordError: a symbol that is none, no chord at all, or a "%" at the beginning.
+        ChordError: as there.
     """
-    cells = [cell.split() for line in text.splitlines() for cell in _cells(line)]
-    if not any(cells):
-        raise ChordError('no chords; write bars apart by "|", as in: C | Am F | G7')
-    written: list[list[str]] = []
-    for number, cell in enumerate(cells, start=1):
-        if cell in ([], ["%"]):
-            if not written:
-                raise ChordError(f"bar {number} of the chords repeats a bar, but is the first")
-            written.append(written[-1])
-        else:
-            written.append(_bar(cell))
+    written = written_bars(text)
     starts, names = [], []
     for bar in range(bars):
         own = written[bar % len(written)]
@@ -131,16 +102,7 @@ def read(text: str, bars: int) -> Harmony:
     Raises:
         ChordError: as for :func:`parse`, or the file cannot be read.
     """
-    if not text.startswith("@"):
-        return parse(text, bars)
-    path = Path(text[1:])
-    try:
-        return parse(path.read_text(encoding="utf-8"), bars)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-        raise ChordError(f"{path}: chords cannot be read ({reason})") from None
-    except ChordError as error:
-        raise ChordError(f"{path}: {error}") from None
+    return read_text(text, lambda own: parse(own, bars))
 
 
 def from_markers(score: Score, grid: Grid) -> Harmony | None:
@@ -214,47 +176,12 @@ def infer(
     return _harmony((np.arange(len(names)) * long).tolist(), names.tolist())
 
 
-def _cells(line: str) -> list[str]:
-    """The bars of a line; bar lines at its ends are no bars of their own."""
-    return re.split(r"\|+", line.strip().strip("|")) if line.strip().strip("|").strip() else []
-
-
-def _bar(cell: list[str]) -> list[str]:
-    """The symbols of a bar, without its "/"."""
-    if len(cell) > STEPS_PER_BAR:
-        raise ChordError(f"a bar has {len(cell)} chords; at most {STEPS_PER_BAR} go")
-    names: list[str] = []
-    for name in cell:
-        if name == "/" and not names:
-            raise ChordError('a "/" repeats the chord before it; it cannot begin a bar')
-        names.append(names[-1] if name == "/" else _symbol(name))
-    return names
-
-
-def _symbol(name: str) -> str:
-    """A chord symbol as chords.py spells it.
-
-    Raises:
-        ChordError: it is none.
-    """
-    if name.upper() in ("NC", "N.C", "N.C."):
-        return NO_CHORD
-    spelled = name
-    for theirs, ours in _SPELLINGS:
-        spelled = spelled.replace(theirs, ours)
-    try:
-        chord_tones(spelled)
-    except ChordError as error:
-        raise ChordError(str(error).replace(repr(spelled), repr(name))) from None
-    return spelled
-
-
 def _marked(texts: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
     """(tick, symbol) of texts that are chords; none of texts among which they are too few."""
     found = []
     for tick, text in texts:
         try:
-            found.append((tick, _symbol(text)))
+            found.append((tick, symbol(text)))
         except ChordError:
             continue
     enough = len(found) >= max(_FEWEST_MARKS, (1 - _MOST_OTHERS) * len(texts))

@@ -16,11 +16,12 @@ import torch
 from musicvae_torch.config import MusicVAEConfig, get_config
 from musicvae_torch.dataset import DatasetError, codes, read_dataset
 from musicvae_torch.dataset.build import BuildOptions, build_dataset
-from musicvae_torch.dataset.codes import add_codes, encoder_arguments, weights_sha256
+from musicvae_torch.dataset.codes import add_codes, weights_sha256
 from musicvae_torch.dataset.songs import WindowOptions
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.converter import get_converter
 from musicvae_torch.training import TrainingOptions
+from musicvae_torch.window_tensors import encoder_arguments
 from surrogate.train import train_surrogate
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from musicvae_torch.attributes.directions import METHODS, Directions, learn_directions
@@ -18,7 +17,6 @@ from musicvae_torch.attributes.vectors import AttributeVectors
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.dataset.batches import draw_batches
 from musicvae_torch.dataset.build import BuildOptions, build_dataset
-from musicvae_torch.dataset.codes import encoder_arguments
 from musicvae_torch.dataset.format import Windows, has_split, read_dataset, take_windows
 from musicvae_torch.dataset.songs import WindowOptions, default_hop
 from musicvae_torch.devices import pick_device
@@ -27,6 +25,7 @@ from musicvae_torch.notes.attributes import ATTRIBUTES, measure, window_parts
 from musicvae_torch.notes.converter import get_converter
 from musicvae_torch.pretrained import weights_sha256
 from musicvae_torch.training.data import check_tokens, token_width
+from musicvae_torch.window_tensors import encoder_arguments, window_controls
 
 MAX_WINDOWS = 10_000
 # Small batches are quickest on one core, where more does not fit its cache.
@@ -166,7 +165,7 @@ def measure_attributes(
         torch.from_numpy(encode_windows(model, drawn, progress)).to(model.device),
         temperature=temperature,
         seed=seed,
-        controls=window_controls(model.config, drawn),
+        controls=window_controls(model.config, drawn.tokens),
         progress=progress,
     )
 
@@ -245,10 +244,3 @@ def encode_windows(model: MusicVAE, windows: Windows, progress: bool = False) ->
         assert inputs is not None
         means.append(model.encode(inputs, counts, controls).mean.cpu().numpy())
     return np.concatenate(means)
-
-
-def window_controls(config: MusicVAEConfig, windows: Windows) -> Tensor | None:
-    """(windows, steps, control_depth) that the decoder is told besides; None: nothing."""
-    if not config.control_depth:
-        return None
-    return torch.from_numpy(get_converter(config).controls(windows.tokens).astype(np.float32))

@@ -32,10 +32,8 @@ from musicvae_torch.dataset.format import (
 from musicvae_torch.devices import pick_device
 from musicvae_torch.files import replacing
 from musicvae_torch.model import MusicVAE
-from musicvae_torch.notes.converter import get_converter
 from musicvae_torch.pretrained import weights_sha256
-
-Batch = tuple[Tensor, Tensor | None, Tensor | None]  # inputs, lengths, controls
+from musicvae_torch.window_tensors import Batch, encoder_arguments
 
 
 def add_codes(
@@ -147,22 +145,6 @@ class _Batches(Dataset):
             tokens = file["tokens"][rows]
             lengths = file["length"][rows] if "length" in file else None
         return number, encoder_arguments(self._config, tokens, lengths)
-
-
-def encoder_arguments(
-    config: MusicVAEConfig, tokens: np.ndarray, lengths: np.ndarray | None
-) -> Batch:
-    """What :meth:`MusicVAE.encode` takes of windows: classes where it can, which is faster."""
-    converter = get_converter(config)
-    parts = len(config.output_depths)
-    if config.output == "categorical" and config.input_depth == config.output_depth:
-        inputs = torch.from_numpy(tokens[..., :parts].astype(np.int64))
-    else:
-        inputs = torch.from_numpy(converter.inputs(tokens).astype(np.float32))
-    controls = None
-    if config.control_depth:
-        controls = torch.from_numpy(converter.controls(tokens).astype(np.float32))
-    return inputs, None if lengths is None else torch.from_numpy(lengths.astype(np.int64)), controls
 
 
 class _PartWriter(BasePredictionWriter):

@@ -31,6 +31,7 @@ def get_converter(
     *,
     hop_bars: int | None = None,
     melody_programs: Collection[int] | None = None,
+    complete: bool = False,
 ) -> Converter:
     """MIDI ↔ arrays for a config.
 
@@ -41,6 +42,7 @@ def get_converter(
         seed: of mode "train", and of the dropped notes of grooves.
         hop_bars: bars from one trio to the next; None: Magenta's 1.
         melody_programs: programs that may be a melody, for melodies and trios; None: Magenta's.
+        complete: see :class:`Converter`.
 
     Raises:
         ConfigError: no such config, one whose `base` is none of Magenta's, or one that does not
@@ -52,7 +54,9 @@ def get_converter(
     for rules, family in _FAMILIES:
         if config.base in rules:
             own = _with_options(config, rules[config.base], hop_bars, melody_programs)
-            return family(own, config.max_seq_len, mode, seed)
+            converter = family(own, config.max_seq_len, mode, seed)
+            converter.complete = complete
+            return converter
     raise ConfigError(
         f"config {config.name!r}: nothing is known of MIDI for {config.base!r}; "
         "set `base` to the Magenta config whose rules hold"

@@ -118,6 +118,16 @@ class DrumsConverter(Converter):
     def missing_parts(self, section: Section) -> list[str]:
         return [] if self._hits(section.notes).any() else ["drums"]
 
+    def stretches(self, section: Section) -> list[tuple[int, int]]:
+        """First bar and bars of all that is struck without a bar of silence."""
+        starts = np.sort(section.start_steps[self._hits(section.notes)], kind="stable")
+        found = []
+        for stretch in stretches(starts, starts + 1):
+            first = bar_line_before(starts[stretch.start])
+            last = bar_line_after(starts[stretch.stop - 1] + 1)
+            found.append((first // STEPS_PER_BAR, (last - first) // STEPS_PER_BAR))
+        return found
+
     def _hits(self, notes: np.ndarray) -> np.ndarray:
         """(notes,) bool: of drums that the config knows."""
         hits = notes["is_drum"] & (notes["velocity"] > 0)
@@ -138,7 +148,8 @@ class DrumsConverter(Converter):
             )
             windows = slide(tokens[:MAX_STEPS], self.steps)
             for bar, window in enumerate(windows, first // STEPS_PER_BAR):
-                if (key := window.tobytes()) not in found:
+                place = f" {bar}" if self.complete else ""
+                if (key := window.tobytes() + place.encode()) not in found:
                     seconds = section.seconds(bar * STEPS_PER_BAR)
                     found[key] = Window(window.copy(), self.steps, seconds, bar, tracks, self)
         return list(found.values())

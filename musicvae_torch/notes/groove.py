@@ -117,6 +117,8 @@ class GrooveConverter(Converter):
         if self.rules.max_note_dropout:
             kept = self._kept(played[:, 1])
             tokens = np.concatenate([tokens, kept.astype(np.float32)], axis=1)
+        if self.complete:
+            tokens = np.pad(tokens, [(0, -len(tokens) % self.steps), (0, 0)])
         tracks = tuple(np.unique(section.notes["instrument"]).tolist())
         return [
             [

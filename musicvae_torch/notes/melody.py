@@ -142,6 +142,22 @@ class MelodyConverter(Converter):
         melodic = self._melodic(section.notes) & ~section.notes["is_drum"]
         return [] if melodic.any() else ["melody"]
 
+    def stretches(self, section: Section) -> list[tuple[int, int, int]]:
+        """Track, first bar and bars of all that is played without a bar of silence."""
+        melodic = self._melodic(section.notes)
+        return [
+            (track, first // STEPS_PER_BAR, len(tokens) // STEPS_PER_BAR)
+            for track in np.unique(section.notes["instrument"][melodic]).tolist()
+            for first, tokens in _track_stretches(
+                section, melodic & (section.notes["instrument"] == track)
+            )
+        ]
+
+    def has_chords(self, section: Section) -> bool:
+        """Whether chords, if the config wants them, can be told of a section."""
+        melodic = self._melodic(section.notes)
+        return not self.rules.chords or _section_chords(section, melodic) is not None
+
     def _melodic(self, notes: np.ndarray) -> np.ndarray:
         """(notes,) bool: of the modelled pitches and of programs that may be a melody."""
         melodic = (notes["pitch"] >= MIN_PITCH) & (notes["pitch"] <= MAX_PITCH)
@@ -172,8 +188,9 @@ class MelodyConverter(Converter):
                     keys = np.concatenate([windows, names], axis=-1)
                     windows = np.concatenate([windows, classes], axis=-1)
                 for index, window in enumerate(windows):
-                    if (key := keys[index].tobytes()) not in found:
-                        bar = first // STEPS_PER_BAR + index
+                    bar = first // STEPS_PER_BAR + index
+                    place = f" {track} {bar}" if self.complete else ""
+                    if (key := keys[index].tobytes() + place.encode()) not in found:
                         seconds = section.seconds(bar * STEPS_PER_BAR)
                         found[key] = Window(window.copy(), self.steps, seconds, bar, (track,), self)
         return list(found.values())

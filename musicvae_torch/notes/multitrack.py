@@ -139,15 +139,33 @@ class MultitrackConverter(Converter):
             for index, bar in enumerate(admitted.tolist())
         ]
 
-    def _admitted(self, bars: _Bars, events: Events) -> np.ndarray:
-        """The bars that the rules admit."""
+    def faults(self, section: Section, pedals: np.ndarray) -> dict[str, np.ndarray]:
+        """Why bars of a section are not admitted: (bars,) bool by reason, of bars with notes."""
+        notes, end = sustain(section, pedals)
+        bars = _cut(notes, _bar_lines(end, section.qpm), section.qpm)
+        return self._faults(bars, encode_performances(bars.programs, bars.notes))
+
+    def _faults(self, bars: _Bars, events: Events) -> dict[str, np.ndarray]:
         rules = self.rules
         lengths = np.bincount(events.tracks)
         tracks = np.bincount(bars.track_bars)
-        too_long = np.bincount(bars.track_bars, lengths > rules.max_events) > 0
-        enough = np.bincount(bars.track_bars, lengths - 2) >= rules.min_events
-        fit = (tracks >= rules.min_tracks) & (tracks <= rules.max_tracks)
-        return np.flatnonzero(fit & enough & ~too_long)
+        sounding = tracks > 0
+        return {
+            f"fewer than {rules.min_tracks} tracks": sounding & (tracks < rules.min_tracks),
+            f"more than {rules.max_tracks} tracks": tracks > rules.max_tracks,
+            f"a track of more than {rules.max_events} events": np.bincount(
+                bars.track_bars, lengths > rules.max_events
+            )
+            > 0,
+            f"fewer than {rules.min_events} events": sounding
+            & (np.bincount(bars.track_bars, lengths - 2) < rules.min_events),
+        }
+
+    def _admitted(self, bars: _Bars, events: Events) -> np.ndarray:
+        """The bars that the rules admit."""
+        sounding = np.bincount(bars.track_bars) > 0
+        faulty = np.any(list(self._faults(bars, events).values()), axis=0)
+        return np.flatnonzero(sounding & ~faulty)
 
     def _pack(
         self, admitted: np.ndarray, bars: _Bars, events: Events, columns: np.ndarray

@@ -71,6 +71,17 @@ class TrioConverter(Converter):
         tracks = _tracks_by_part(section, self.rules.melody_programs)
         return [part for part, members in zip(PARTS, tracks, strict=True) if not members]
 
+    def playing(self, section: Section) -> list[dict[int, np.ndarray]]:
+        """For each part its tracks, and in which bars each of them counts as playing: (bars,) bool,
+        where it sounds or is but GAP_BARS away."""
+        bars = min(-(-section.steps // STEPS_PER_BAR), MAX_BARS)
+        found = []
+        for members in _tracks_by_part(section, self.rules.melody_programs):
+            own = {track: np.flatnonzero(section.notes["instrument"] == track) for track in members}
+            played = {track: _played_bars(section, notes, bars) for track, notes in own.items()}
+            found.append({track: _bridge_gaps(one) for track, one in played.items()})
+        return found
+
     def _section_windows(self, section: Section) -> list[Window]:
         bars = min(-(-section.steps // STEPS_PER_BAR), MAX_BARS)
         window_bars = self.steps // STEPS_PER_BAR

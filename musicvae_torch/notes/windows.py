@@ -71,11 +71,15 @@ class Converter(ABC):
         mode: one of MODES.
         token_dtype: of its windows' tokens.
         transpose_range: most semitones, either way, by which a song is shifted in mode "train".
+        complete: whether windows come as a whole song needs them: also those that are alike, of
+            which Magenta gives one, and a groove's last bars, filled up with silence, which it
+            leaves out.
         rng: source of that mode's randomness.
     """
 
     token_dtype: type = np.int16
     transpose_range = 0
+    complete = False
 
     def __init__(self, steps: int, mode: str = "eval", seed: int | None = None) -> None:
         if mode not in MODES:

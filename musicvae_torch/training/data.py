@@ -16,10 +16,10 @@ from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.dataset import Windows, coded_batches, read_sides, training_batches, transpose
 from musicvae_torch.dataset.augment import transposer
 from musicvae_torch.dataset.batches import draw_batches, shifted_tokens
-from musicvae_torch.dataset.codes import encoder_arguments
 from musicvae_torch.dataset.format import DatasetError, dataset_config, open_dataset
 from musicvae_torch.notes.converter import get_converter
 from musicvae_torch.training.options import TrainingOptions
+from musicvae_torch.window_tensors import encoder_arguments, target_tensor
 
 
 class ModelBatch(NamedTuple):
@@ -59,12 +59,7 @@ def model_batch(
         lengths: (batch, segments) steps that count; None: all.
     """
     inputs, length_tensor, controls = encoder_arguments(config, tokens, lengths)
-    if config.output == "categorical":
-        parts = len(config.output_depths)
-        targets = torch.from_numpy(tokens[..., :parts].astype(np.int64))
-    else:
-        rows = get_converter(config).outputs(tokens)
-        targets = torch.from_numpy(np.ascontiguousarray(rows, np.float32))
+    targets = target_tensor(config, tokens)
     return ModelBatch(inputs, targets, length_tensor, controls)
 
 

@@ -1,0 +1,28 @@
+"""The latent space in your hands: songs in, latents moved about, songs out.
+
+song = encode_song(model, "song.mid")
+z = interpolate(song.mean[:2], steps=5)
+tokens = decode_tokens(model, z, temperature=0.5, seed=1)
+song.converter.from_tokens(tokens[2]).write("half_way.mid")
+"""
+
+from musicvae_torch.latent.grooves import add_hats, humanise, tap_to_drums
+from musicvae_torch.latent.reconstruction import Reconstruction, reconstruct
+from musicvae_torch.latent.songs import EncodedSong, encode_song, find_windows, song_converter
+from musicvae_torch.latent.space import decode_tokens, interpolate, sample, slerp
+
+__all__ = [
+    "EncodedSong",
+    "Reconstruction",
+    "add_hats",
+    "decode_tokens",
+    "encode_song",
+    "find_windows",
+    "humanise",
+    "interpolate",
+    "reconstruct",
+    "sample",
+    "slerp",
+    "song_converter",
+    "tap_to_drums",
+]

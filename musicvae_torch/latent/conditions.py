@@ -1,0 +1,70 @@
+"""What a conditioned model is told besides the latent: chords, or drum hits."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from musicvae_torch.config import ConfigError, MusicVAEConfig
+from musicvae_torch.notes.chord_text import read_text, written_bars
+from musicvae_torch.notes.chords import CHORD_DEPTH, ChordError, chord_class, chord_controls
+from musicvae_torch.notes.multitrack import MULTITRACK_RULES
+from musicvae_torch.notes.vocabulary import STEPS_PER_BAR
+
+
+def chord_bars(text: str) -> list[list[str]]:
+    """The chords of each bar of a text such as "C | Am F | G7", or, after an "@", of a file.
+
+    Raises:
+        ChordError: as :func:`musicvae_torch.notes.chord_text.written_bars`.
+    """
+    return read_text(text, written_bars)
+
+
+def takes_chords(config: MusicVAEConfig) -> bool:
+    """Whether a model of this config is told chords."""
+    return config.control_depth == CHORD_DEPTH
+
+
+def chords_of_window(config: MusicVAEConfig, chords: list[list[str]], steps: int) -> Tensor:
+    """Chords as a model takes them.
+
+    Args:
+        config: one that is told chords.
+        chords: of each bar; the list begins again until the music ends.
+        steps: of the window, where a step is a sixteenth; bars of several tracks have their own.
+
+    Returns:
+        (steps, 49) of a melody; of bars of several tracks (bars, 512, 49), a window for each.
+
+    Raises:
+        ConfigError: the config is not told chords.
+        ChordError: a chord without a triad, or several in a bar that takes one.
+    """
+    if not takes_chords(config):
+        raise ConfigError(
+            f"the model {config.name!r} is not told chords; those whose config ends in _chords are"
+        )
+    if config.base in MULTITRACK_RULES:
+        return torch.stack([_of_bar(config, bar) for bar in chords])
+    bars = -(-steps // STEPS_PER_BAR)
+    timed = [
+        (bar + place / len(own), name)
+        for bar in range(bars)
+        for own in [chords[bar % len(chords)]]
+        for place, name in enumerate(own)
+    ]
+    return torch.from_numpy(chord_controls(timed, steps).astype(np.float32))
+
+
+def _of_bar(config: MusicVAEConfig, names: list[str]) -> Tensor:
+    """(512, 49): the chord at every event, but none at the programs that tracks begin with."""
+    if len(set(names)) > 1:
+        raise ChordError(f"{' '.join(names)!r}: the model {config.name!r} takes one chord a bar")
+    rules = MULTITRACK_RULES[config.base]
+    rows = torch.zeros(config.max_seq_len, CHORD_DEPTH)
+    rows[:, chord_class(names[0])] = 1
+    rows[:: rules.max_events] = 0
+    rows[:: rules.max_events, 0] = 1
+    return rows

@@ -1,0 +1,53 @@
+"""Tokens of windows, as converters make them → what the model takes."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.notes.converter import get_converter
+
+Batch = tuple[Tensor, Tensor | None, Tensor | None]  # inputs, lengths, controls
+
+
+def encoder_arguments(
+    config: MusicVAEConfig, tokens: np.ndarray, lengths: np.ndarray | None
+) -> Batch:
+    """What :meth:`MusicVAE.encode` takes of windows: classes where it can, which is faster.
+
+    Args:
+        config: of the model.
+        tokens: (windows, steps, parts) of the config's converter.
+        lengths: (windows,) or (windows, segments) steps that count; None: all.
+
+    Returns:
+        Inputs, lengths and controls, on the CPU; None where there are none.
+    """
+    if config.output == "categorical" and config.input_depth == config.output_depth:
+        inputs = _classes(config, tokens)
+    else:
+        inputs = torch.from_numpy(get_converter(config).inputs(tokens).astype(np.float32))
+    counts = None if lengths is None else torch.from_numpy(lengths.astype(np.int64))
+    return inputs, counts, window_controls(config, tokens)
+
+
+def target_tensor(config: MusicVAEConfig, tokens: np.ndarray) -> Tensor:
+    """What :meth:`MusicVAE.teacher_force` takes as targets of windows (windows, steps, parts):
+    classes where it can."""
+    if config.output == "categorical":
+        return _classes(config, tokens)
+    rows = get_converter(config).outputs(tokens)
+    return torch.from_numpy(np.ascontiguousarray(rows, np.float32))
+
+
+def window_controls(config: MusicVAEConfig, tokens: np.ndarray) -> Tensor | None:
+    """(windows, steps, control_depth) that the model is told of windows besides; None: nothing."""
+    if not config.control_depth:
+        return None
+    return torch.from_numpy(get_converter(config).controls(tokens).astype(np.float32))
+
+
+def _classes(config: MusicVAEConfig, tokens: np.ndarray) -> Tensor:
+    return torch.from_numpy(tokens[..., : len(config.output_depths)].astype(np.int64))
