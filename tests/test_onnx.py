@@ -283,6 +283,22 @@ def test_shipped_trio(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert size < 1.02 * (checkpoint / "model.safetensors").stat().st_size
 
 
+def test_the_guide_s_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    guide = Path(__file__).parents[1] / "docs/export.md"
+    code = guide.read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
+    shipped = shipped_checkpoint("trio_16bar_small")
+    monkeypatch.chdir(tmp_path)
+    assert main([str(shipped), "-o", "my_trio_onnx"]) == 0
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert names["rows"].shape == (2, 256, 692) and names["tokens"].shape == (2, 256, 3)
+    assert np.array_equal(names["again"], exact(names["mean"], shipped))
+
+
+def exact(z: np.ndarray, checkpoint: Path) -> Tensor:
+    return MusicVAE.from_pretrained(checkpoint).decode(torch.from_numpy(z), temperature=0)
+
+
 def test_it_runs_without_pytorch(tmp_path: Path) -> None:
     model = noisy(MusicVAE(MusicVAEConfig("hier", **SIZES, decoder_level_lengths=(2, 4))))
     export_musicvae(model, tmp_path / "export")
