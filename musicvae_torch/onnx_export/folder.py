@@ -66,6 +66,8 @@ def write_graphs(
     """Write graphs, each into a file of its name, and a manifest that names them, which comes
     last; see :func:`export_musicvae`."""
     out = Path(out)
+    for graph in graphs:
+        graph.check_size()  # of all, before any is written
     paths = []
     entries = {}
     for graph in graphs:

@@ -148,11 +148,9 @@ class Graph:
             self.about,
         )
 
-    def model(self) -> onnx.ModelProto:
-        """The graph as what a file holds, checked, shapes and all.
-
-        Raises:
-            GraphError: too large for one file.
+    def check_size(self) -> None:
+        """Raises:
+        GraphError: too large for one file.
         """
         size = sum(len(weight.raw_data) for weight in self._weights)
         if size > _LARGEST:
@@ -160,6 +158,9 @@ class Graph:
                 f"{self.name}: has {size / 1e9:.1f} GB of weights, more than the 2 GB that an ONNX "
                 "file can hold"
             )
+
+    def model(self) -> onnx.ModelProto:
+        """The graph as what a file holds, checked, shapes and all; see :meth:`check_size`."""
         model = helper.make_model(
             self.proto(),
             producer_name="musicvae-torch",
