@@ -19,6 +19,7 @@ _PACKAGES_WITH = {
     "matplotlib": "'musicvae-torch[plot]'",
     "soundfile": "'musicvae-torch[audio]'",
     "gradio": "'musicvae-torch[app]'",
+    "onnx": "'musicvae-torch[onnx]'",
     # Its dependency PyAudio, which plays aloud, needs a compiler and PortAudio, and we don't.
     "tinysoundfont": "--no-deps tinysoundfont",
 }

@@ -263,6 +263,7 @@ class BidirectionalLSTM(nn.Module):
 
     def __init__(self, input_size: int, units: tuple[int, ...]) -> None:
         super().__init__()
+        self.input_size = input_size
         self.embedding_size = 2 * units[-1]
         sizes = (input_size, *(2 * size for size in units))
         self.layers = nn.ModuleList(

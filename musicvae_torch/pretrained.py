@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
@@ -18,18 +19,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from musicvae_torch.checkpoint_folder import CONFIG_FILE, WEIGHTS_FILE, CheckpointError
 from musicvae_torch.files import replacing
+from musicvae_torch.hub import local_folder, push_folder
 from musicvae_torch.lstm import LSTMWeights
 
 FORMAT_VERSION = 1
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
 
 Network = TypeVar("Network", bound=nn.Module)
-
-
-class CheckpointError(ValueError):
-    """A checkpoint folder that cannot be read; the message names the file and the fault."""
 
 
 def shipped_checkpoint(name: str) -> Path:
@@ -171,14 +168,30 @@ class PretrainedNetwork(nn.Module):
     config: Any
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu") -> Self:
+    def from_pretrained(
+        cls,
+        folder: str | Path,
+        device: str | torch.device = "cpu",
+        *,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        token: str | bool | None = None,
+    ) -> Self:
         """Load `config.json` and `model.safetensors` from `folder`, in evaluation mode.
 
         Weights are computed with in float32, whatever precision they are stored in.
 
+        Args:
+            folder: a checkpoint folder; or "user/name" of a model on huggingface.co, where there
+                is no such folder.
+            device: where to put the network.
+            revision, cache_dir, token: of such a model; see :func:`musicvae_torch.hub.fetch`.
+
         Raises:
-            CheckpointError: a file is missing, unreadable, or does not fit the other.
+            CheckpointError: a file is missing, unreadable, or does not fit the other; or the model
+                cannot be fetched.
         """
+        folder = local_folder(folder, revision=revision, cache_dir=cache_dir, token=token)
         return load_checkpoint(
             folder, cls.kind, lambda sizes: cls(cls.config_class.from_dict(sizes)), device
         )
@@ -198,3 +211,28 @@ class PretrainedNetwork(nn.Module):
             records: further JSON data to keep in config.json, such as provenance.
         """
         save_checkpoint(self, folder, self.kind, self.config.to_dict(), dtype, records)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        token: str | bool | None = None,
+        commit_message: str | None = None,
+        dtype: torch.dtype = torch.float32,
+        records: dict[str, Any] | None = None,
+    ) -> str:
+        """Upload the network to huggingface.co, with a model card where there is none yet.
+
+        A checkpoint folder, with its records, README.md and attribute vectors, is uploaded as it
+        is by :func:`musicvae_torch.hub.push_folder`; for the other arguments, result and errors,
+        see there.
+
+        Args:
+            dtype, records: as for :meth:`save_pretrained`.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder, dtype=dtype, records=records)
+            return push_folder(
+                folder, repo_id, private=private, token=token, commit_message=commit_message
+            )

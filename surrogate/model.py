@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from musicvae_torch.config import ConfigError
+from musicvae_torch.hub import local_folder
 from musicvae_torch.lstm import OneHot, Term, densify
 from musicvae_torch.notes.trio import DEPTHS, PARTS
 from musicvae_torch.pretrained import CONFIG_FILE, CheckpointError, PretrainedNetwork, read_config
@@ -292,12 +293,24 @@ class PointSurrogate(Surrogate):
         )
 
 
-def load_surrogate(folder: str | Path, device: str | torch.device = "cpu") -> Surrogate:
+def load_surrogate(
+    folder: str | Path,
+    device: str | torch.device = "cpu",
+    *,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    token: str | bool | None = None,
+) -> Surrogate:
     """Load a checkpoint folder that holds any kind of surrogate encoder, in evaluation mode.
 
+    Args:
+        folder, device, revision, cache_dir, token: as for :meth:`Surrogate.from_pretrained`.
+
     Raises:
-        CheckpointError: a file is missing or unreadable, or holds another kind of network.
+        CheckpointError: a file is missing or unreadable, or holds another kind of network; or it
+            cannot be fetched.
     """
+    folder = local_folder(folder, revision=revision, cache_dir=cache_dir, token=token)
     kind = read_config(folder).get("kind")
     for network in (SurrogateEncoder, PointSurrogate):
         if network.kind == kind:

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from musicvae_torch.attributes import ATTRIBUTES_FILE, AttributeVectors
+from musicvae_torch.hub import local_folder
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.trio import DEPTHS
 from musicvae_torch.pretrained import CheckpointError, shipped_checkpoint
@@ -70,7 +71,7 @@ def load_attributes(musicvae: str | Path | None) -> AttributeVectors | None:
     Raises:
         CheckpointError: they are damaged or of other weights.
     """
-    home = Path(musicvae or shipped_checkpoint(DEFAULT_MUSICVAE))
+    home = local_folder(musicvae or shipped_checkpoint(DEFAULT_MUSICVAE))
     return AttributeVectors.load(home) if (home / ATTRIBUTES_FILE).exists() else None
 
 

@@ -13,10 +13,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from musicvae_torch.checkpoint_folder import ATTRIBUTES_FILE, WEIGHTS_FILE, CheckpointError
 from musicvae_torch.files import replacing
-from musicvae_torch.pretrained import WEIGHTS_FILE, CheckpointError, weights_sha256
+from musicvae_torch.hub import local_folder
+from musicvae_torch.pretrained import weights_sha256
 
-ATTRIBUTES_FILE = "attributes.safetensors"
 FORMAT_VERSION = 1
 _KIND = "attribute-vectors"
 _TENSORS = ("directions", "means", "stddevs", "told")
@@ -135,14 +136,15 @@ class AttributeVectors:
         """Read vectors, and make sure that they belong to a model.
 
         Args:
-            home: a checkpoint folder with ATTRIBUTES_FILE in it, or such a file.
+            home: a checkpoint folder with ATTRIBUTES_FILE in it, or such a file; or "user/name" on
+                huggingface.co, where there is no such folder.
             musicvae: the checkpoint folder to use them with; None: the one that the file is in.
 
         Raises:
             CheckpointError: there is no such file, it is damaged, or it is of other weights.
         """
-        path = _file_in(Path(home))
-        folder = path.parent if musicvae is None else Path(musicvae)
+        path = _file_in(local_folder(home))
+        folder = path.parent if musicvae is None else local_folder(musicvae)
         if not path.is_file():
             raise CheckpointError(
                 f"{path}: no attribute vectors here; learn them with: "
