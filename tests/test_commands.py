@@ -27,7 +27,9 @@ COMMANDS = {
     "evaluate-musicvae",
     "train-surrogate",
     "evaluate-accompaniment",
+    "export-onnx",
     "learn-attributes",
+    "musicvae",
 }
 # Enough to run a training through, and no more; the last of two equal options counts.
 BRIEF = {
