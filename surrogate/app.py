@@ -25,11 +25,19 @@ FONT = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans
 MONO = ("ui-monospace", "Consolas", "DejaVu Sans Mono", "monospace")
 
 
+EXAMPLES = """examples:
+  accompany-app
+  accompany-app --musicvae my_trio --surrogate my_surrogate --port 8000
+"""
+
+
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="accompany-app",
         description="Give melodies a band in a web browser: a page on this computer, which needs "
         "no network and sends nothing anywhere. Ctrl-C ends it.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--host",
