@@ -169,7 +169,7 @@ def has_split(path: str | Path) -> bool:
         DatasetError: the file is missing or is no data set.
     """
     with open_dataset(path) as file:
-        return "validation" in file
+        return "validation" in file and bool(file["validation"][:].any())
 
 
 def _songs_only(windows: Windows, wanted: np.ndarray) -> Windows:
