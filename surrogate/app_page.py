@@ -19,7 +19,7 @@ from surrogate.studio import Bands, Studio, melody_choices, options_of, other_tr
 Updates: TypeAlias = dict[Any, Any]
 
 USUAL = AccompanyOptions()
-BANDS, VARIETY = 3, 1.0  # so that there is something to choose from
+BANDS = 3  # so that there is something to choose from
 KEPT = (3600, 86_400)  # seconds: how often Gradio's copies of files are looked at, and kept
 EMPTY = '<div class="empty"><p>The song and its bands will be here, to be seen and heard.</p></div>'
 # A page in a frame is as high as what it holds, and grows and shrinks with it.
@@ -128,7 +128,7 @@ class _Page:
         )  # fmt: skip
         put["variety"] = _slider(
             "Variety", "how far each band's style is from the likeliest; 1: as real ones",
-            0, 2, VARIETY, 0.1,
+            0, 2, USUAL.variety, 0.1,
         )  # fmt: skip
         put["dynamics"] = _slider(
             "Dynamics", "loudness: 0 all alike, 1 as real bands follow a song, 2 exaggerated",
