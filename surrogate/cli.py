@@ -367,6 +367,8 @@ def _folder(
         arguments.resume,
     )
     print(summary)
+    if summary.stopped:
+        raise KeyboardInterrupt
     if not summary.made and not summary.left:
         raise ValueError(f"{arguments.midi}: none of its files could be accompanied")
 

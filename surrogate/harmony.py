@@ -34,7 +34,7 @@ _FEWEST_MARKS = 4
 _MOST_OTHERS = 0.25  # of the texts beside chords: more, and the chords are words by chance
 
 
-class Grid(Protocol):
+class HasSteps(Protocol):
     """Where a song's ticks lie on its steps."""
 
     def to_steps(self, notes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -105,7 +105,7 @@ def read(text: str, bars: int) -> Harmony:
     return read_text(text, lambda own: parse(own, bars))
 
 
-def from_markers(score: Score, grid: Grid) -> Harmony | None:
+def from_markers(score: Score, grid: HasSteps) -> Harmony | None:
     """Chords that a file holds as texts, markers, lyrics or cue points.
 
     Those of one kind in one chunk count, where most of the texts there are chord symbols; of

@@ -23,11 +23,13 @@ class Summary:
         made: songs that were accompanied.
         left: songs whose results were there already.
         failed: for each other song, one line that names it and says why.
+        stopped: whether Ctrl-C came before the end.
     """
 
     made: list[Path] = field(default_factory=list)
     left: list[Path] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    stopped: bool = False
 
     def __str__(self) -> str:
         lines = [f"left out: {line}" for line in self.failed]
@@ -50,15 +52,15 @@ def accompany_folder(
 ) -> Summary:
     """Accompany every MIDI file of a folder, at any depth, into the same places of another.
 
-    A file that cannot be accompanied is left out. Ctrl-C ends it after the files that are written
-    already; with `resume` the next call goes on from there.
+    A file that cannot be accompanied is left out. Ctrl-C ends it with the files that are written;
+    with `resume` the next call goes on from there.
 
     Args:
         accompanist: makes the bands.
         folder, out: of the songs, and for the results.
         options: for all songs.
         formats, soundfont: see :func:`surrogate.deliver.deliver`.
-        resume: leave out songs that have a file of the first format already.
+        resume: leave out songs that have a file of every format already.
 
     Songs whose results would have one name (``tune.mid`` and ``tune.midi``, or ``tune_2.mid`` and
     the second band of ``tune.mid``) have their suffix in it.
@@ -73,21 +75,24 @@ def accompany_folder(
     songs = []
     for path, stem in _stems(_songs(folder, out), options.candidates):
         place = out / path.relative_to(folder).parent
-        if resume and (place / f"{stem}.{formats[0]}").exists():
+        if resume and all((place / f"{stem}.{ending}").exists() for ending in formats):
             summary.left.append(path)
         else:
             songs.append((path, place, stem))
     results = accompanist.accompany_many((path for path, *_ in songs), options)
-    for (path, place, stem), result in _watched(zip(songs, results, strict=True), len(songs)):
-        if isinstance(result, MidiError):
-            summary.failed.append(str(result))
-            continue
-        try:
-            deliver(result, place, stem, formats, soundfont)
-        except MidiError as error:  # too long to be heard
-            summary.failed.append(str(error))
-        else:
-            summary.made.append(path)
+    watched = tqdm(zip(songs, results, strict=True), total=len(songs), unit="song", disable=None)
+    try:
+        for (path, place, stem), result in watched:
+            try:
+                if isinstance(result, MidiError):
+                    raise result
+                deliver(result, place, stem, formats, soundfont)
+            except MidiError as error:
+                summary.failed.append(str(error))
+            else:
+                summary.made.append(path)
+    except KeyboardInterrupt:
+        summary.stopped = True
     return summary
 
 
@@ -117,7 +122,3 @@ def _stems(songs: Iterable[Path], bands: int) -> Iterator[tuple[Path, str]]:
                 break
         taken |= own
         yield path, stem
-
-
-def _watched(results: Iterator, total: int) -> Iterator:
-    yield from tqdm(results, total=total, unit="song", disable=None)

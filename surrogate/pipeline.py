@@ -252,24 +252,31 @@ class Accompanist:
         """Each song with the tokens (candidates, steps, parts) that are played for it."""
         made = [PARTS.index(part) for part in options.made]
         per_batch = max(BATCH // options.candidates, 1)
+        # Songs are as long as the longest of their batch: what is past the end does not count.
+        by_length = sorted(range(len(plans)), key=lambda index: plans[index].embeddings.shape[1])
+        played: dict[int, np.ndarray] = {}
         for first in range(0, len(plans), per_batch):
-            batch = plans[first : first + per_batch]
-            # Songs are as long as the longest of their batch: what is past the end does not count.
-            longest = max(plan.embeddings.shape[1] for plan in batch)
-            steps = longest * self._segment_steps
-            embeddings = torch.cat([_lengthen(plan.embeddings, longest) for plan in batch])
-            places = np.stack([chance(options.seed, n, steps) for n in range(options.candidates)])
-            played = self.musicvae.perform(
-                embeddings,
-                options.temperatures,
-                torch.from_numpy(np.concatenate([places] * len(batch))).to(embeddings.device),
-                made,
-            )
-            bands = played.cpu().numpy().reshape(len(batch), options.candidates, steps, len(made))
-            for plan, band in zip(batch, bands, strict=True):
-                tokens = np.repeat(plan.hearing.tokens[None], options.candidates, axis=0)
+            batch = by_length[first : first + per_batch]
+            bands = self._perform([plans[index] for index in batch], options, made)
+            for index, band in zip(batch, bands, strict=True):
+                heard = plans[index].hearing.tokens
+                tokens = np.repeat(heard[None], options.candidates, axis=0)
                 tokens[..., made] = band[:, : tokens.shape[1]]
-                yield plan, tokens
+                played[index] = tokens
+        for index, plan in enumerate(plans):
+            yield plan, played.pop(index)
+
+    def _perform(
+        self, plans: Sequence[_Plan], options: AccompanyOptions, made: list[int]
+    ) -> np.ndarray:
+        """(songs, candidates, steps of the longest song, made parts) classes."""
+        longest = max(plan.embeddings.shape[1] for plan in plans)
+        steps = longest * self._segment_steps
+        embeddings = torch.cat([_lengthen(plan.embeddings, longest) for plan in plans])
+        places = np.stack([chance(options.seed, n, steps) for n in range(options.candidates)])
+        every = torch.from_numpy(np.concatenate([places] * len(plans))).to(embeddings.device)
+        played = self.musicvae.perform(embeddings, options.temperatures, every, made)
+        return played.cpu().numpy().reshape(len(plans), options.candidates, steps, len(made))
 
     def _result(self, plan: _Plan, tokens: np.ndarray, options: AccompanyOptions) -> Accompaniment:
         song = plan.hearing
