@@ -19,6 +19,7 @@ from musicvae_torch.heads import CategoricalHead, Head, build_head
 from musicvae_torch.lstm import (
     InitialState,
     LSTMStack,
+    LSTMSteps,
     State,
     Term,
     cut,
@@ -293,22 +294,20 @@ class Decoder(nn.Module):
         Returns:
             (batch, steps, len(parts)) int64 classes.
         """
-        batch, steps, _ = places.shape
+        steps = places.shape[1]
         segment_steps = steps // embeddings.shape[1]
         columns: dict[int, Tensor] = {}
-        no_control = embeddings.new_zeros(batch, 0)
         for core, own in self._cores_of(parts):
             head = cast(CategoricalHead, core.head)
             own_temperatures = [temperatures[part] for part in own]
-            row = embeddings.new_zeros(batch, sum(head.depths))
-            played = []
+            layers = LSTMSteps(core.layers, head.depths)
+            played: list[Tensor] = []
             for step in range(steps):
-                embedding = embeddings[:, step // segment_steps]
                 if step % segment_steps == 0:
-                    states = core.initial_state(embedding)
-                logits, states = core.step(row, embedding, no_control, states)
+                    embedding = embeddings[:, step // segment_steps]
+                    layers.begin(embedding, core.initial_state(embedding))
+                logits = core.output(layers.step(played[-1] if played else None))
                 played.append(head.place(logits, own_temperatures, places[:, step, own]))
-                row = head.rows(played[-1]).to(row)
             columns |= zip(own, torch.stack(played, dim=1).unbind(-1), strict=True)
         return torch.stack([columns[part] for part in parts], dim=-1)
 

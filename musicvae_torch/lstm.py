@@ -218,6 +218,57 @@ class LSTMStack(nn.ModuleList):
         return inputs, new_states
 
 
+class LSTMSteps:
+    """An LSTMStack's steps, where each reads one-hot rows beside a vector that stays for many.
+
+    What they have in common is computed once: rows are looked up, not multiplied, and the share
+    of the vector is added as it is. To 1e-6 of them the outputs are those of
+    :meth:`LSTMStack.step`. For sampling alone: no gradient flows.
+
+    Args:
+        stack: read when this is made.
+        depths: widths of the one-hot rows, which the stack's inputs begin with.
+    """
+
+    def __init__(self, stack: LSTMStack, depths: Sequence[int]) -> None:
+        layers = [layer for layer in stack if isinstance(layer, LSTMWeights)]
+        first = layers[0].weight_ih.detach()
+        rows = sum(depths)
+        self._rows = first[:, :rows].t().contiguous()
+        self._still = first[:, rows:].contiguous()
+        self._biases = [(layer.bias + layer.forget_bias).detach() for layer in layers]
+        self._inputs = [layer.weight_ih.detach() for layer in layers[1:]]
+        self._recurrent = [layer.weight_hh.detach() for layer in layers]
+        starts = [sum(depths[:part]) for part in range(len(depths))]
+        self._starts = torch.tensor(starts, device=first.device)
+        self._share = first.new_empty(0)
+        self._states: list[State] = []
+
+    def begin(self, still: Tensor, states: list[State]) -> None:
+        """Start anew: still (B, E), the rest of the stack's inputs, and a state a layer."""
+        self._share = functional.linear(still, self._still, self._biases[0])
+        self._states = list(states)
+
+    def step(self, classes: Tensor | None) -> Tensor:
+        """One step: classes (B, parts) of the rows, None for zeros → the top output (B, H)."""
+        gates = self._share
+        if classes is not None:
+            gates = gates + functional.embedding(classes + self._starts, self._rows).sum(1)
+        output = self._advance(0, gates)
+        for layer, weight in enumerate(self._inputs, start=1):
+            output = self._advance(layer, functional.linear(output, weight, self._biases[layer]))
+        return output
+
+    def _advance(self, layer: int, gates: Tensor) -> Tensor:
+        h, c = self._states[layer]
+        gates = gates + functional.linear(h, self._recurrent[layer])
+        take, keep, new, show = gates.chunk(4, dim=-1)
+        c = torch.sigmoid(keep) * c + torch.sigmoid(take) * torch.tanh(new)
+        h = torch.sigmoid(show) * torch.tanh(c)
+        self._states[layer] = h, c
+        return h
+
+
 def draw_normal(weight: Tensor, std: float) -> None:
     """Initialise a weight from N(0, std²), where it has memory to write to."""
     # Without, there is nothing to draw, and PyTorch would import its compiler to do so: a second.

@@ -13,7 +13,7 @@ from magenta_models import Golden
 from torch import Tensor
 from torch.nn import functional
 
-from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.config import MusicVAEConfig, get_config
 from musicvae_torch.devices import pick_device
 from musicvae_torch.heads import sample_categorical
 from musicvae_torch.lstm import BidirectionalLSTM, LSTMStack, LSTMWeights, OneHot
@@ -561,3 +561,24 @@ def test_cuda_agrees_with_the_cpu(golden: Golden) -> None:
     assert (samples == classes_of(reference["samples"], depths)).float().mean() > 0.95
     draws = [torch.Generator("cuda").manual_seed(1) for _ in range(2)]
     assert torch.equal(*(model.sample(2, length=20, generator=draw) for draw in draws))
+
+
+@pytest.mark.parametrize("name", ["hier-trio_16bar", "hierdec-trio_16bar", "flat-trio_16bar"])
+@pytest.mark.parametrize("units", [(8,), (8, 6)])
+def test_a_performance_of_one_latent_is_its_window(name: str, units: tuple[int, ...]) -> None:
+    """Steps that share what does not change, and as many segments as one likes."""
+    torch.manual_seed(0)
+    model = MusicVAE(get_config(name, enc_rnn_size=(8,), dec_rnn_size=units, z_size=4)).eval()
+    for weights in model.decoder.parameters():
+        torch.nn.init.normal_(weights, std=0.5)
+    z = torch.randn(3, 4)
+    embeddings, places = model.embed(z), torch.rand(3, 256, 3)
+    window = classes_of(model.decode(z, temperature=0), model.config.output_depths)
+    played = model.perform(embeddings, [0, 0, 0], places)
+    assert torch.equal(played, window) and len(played.unique()) > 3
+    drums = model.perform(embeddings, [0, 0, 0], places, [2])
+    assert torch.equal(drums, window[..., 2:])
+    warm = model.perform(embeddings, [1, 1, 1], places)
+    assert torch.equal(model.perform(embeddings[1:2], [1, 1, 1], places[1:2]), warm[1:2])
+    losses = model.performance_losses(embeddings, window, [0, 1, 2])
+    torch.testing.assert_close(losses, model.losses_of(z, window, [0, 1, 2]))
