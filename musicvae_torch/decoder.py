@@ -53,12 +53,21 @@ class CoreDecoder(nn.Module):
         self, head: Head, control_depth: int, embedding_size: int, units: tuple[int, ...]
     ) -> None:
         super().__init__()
+        self.embedding_size = embedding_size
+        self.input_size = sum(head.depths) + embedding_size + control_depth
         self.initial_state = InitialState(embedding_size, units)
-        self.layers = LSTMStack(sum(head.depths) + embedding_size + control_depth, units)
+        self.layers = LSTMStack(self.input_size, units)
         self.output = nn.Linear(units[-1], head.logit_depth)
         self.head = head
         nn.init.xavier_uniform_(self.output.weight)
         nn.init.zeros_(self.output.bias)
+
+    @property
+    def reads_classes(self) -> bool:
+        """Whether its inputs are one-hot rows and an embedding alone, all of which it reads."""
+        rows = sum(self.head.depths) + self.embedding_size
+        drops = self.layers.training and self.layers.keep < 1
+        return isinstance(self.head, CategoricalHead) and self.input_size == rows and not drops
 
     def forward(self, previous: Sequence[Term], embedding: Tensor, controls: Tensor) -> Tensor:
         """Logits of a segment whose previous tokens are known.
@@ -257,6 +266,8 @@ class Decoder(nn.Module):
             (batch, length, output_depth), a row for each part at every step.
         """
         cores = self._cores()
+        if all(core.reads_classes for core in cores):
+            return self._draw_classes(z, length, temperature, generator)
         segment_steps = self.segment_steps or length
         embeddings = self.embed(z).unbind(1)
         tokens = [z.new_zeros(z.shape[0], sum(core.head.depths)) for core in cores]
@@ -270,6 +281,29 @@ class Decoder(nn.Module):
                 tokens[i] = core.head.sample(logits, temperature, generator)
             rows.append(torch.cat(tokens, dim=-1))
         return torch.stack(rows, dim=1)
+
+    def _draw_classes(
+        self, z: Tensor, length: int, temperature: float, generator: torch.Generator | None
+    ) -> Tensor:
+        """:meth:`decode` of cores that read nothing but their own one-hot rows and embeddings."""
+        cores = self._cores()
+        heads = [cast(CategoricalHead, core.head) for core in cores]
+        layers = [LSTMSteps(core.layers, core.head.depths) for core in cores]
+        segment_steps = self.segment_steps or length
+        embeddings = self.embed(z).unbind(1)
+        last: list[Tensor | None] = [None] * len(cores)
+        played: list[list[Tensor]] = [[] for _ in cores]
+        for step in range(length):
+            embedding = embeddings[step // segment_steps]
+            for i, core in enumerate(cores):
+                if step % segment_steps == 0:
+                    layers[i].begin(embedding, core.initial_state(embedding))
+                logits = core.output(layers[i].step(last[i]))
+                drawn = heads[i].draw(logits, temperature, generator)
+                played[i].append(drawn)
+                last[i] = drawn
+        rows = [head.rows(torch.stack(own, 1)) for head, own in zip(heads, played, strict=True)]
+        return torch.cat(rows, dim=-1).to(z)
 
     def perform(
         self,

@@ -80,11 +80,17 @@ class CategoricalHead(Head):
     def sample(
         self, logits: Tensor, temperature: float, generator: torch.Generator | None = None
     ) -> Tensor:
+        return self.rows(self.draw(logits, temperature, generator)).to(logits)
+
+    def draw(
+        self, logits: Tensor, temperature: float, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """As :meth:`sample`, but the classes: (B, parts) int64."""
         classes = [
             sample_categorical(part, temperature, generator)
             for part in logits.split(self.depths, -1)
         ]
-        return self.rows(torch.stack(classes, dim=-1)).to(logits)
+        return torch.stack(classes, dim=-1)
 
     def place(self, logits: Tensor, temperatures: Sequence[float], places: Tensor) -> Tensor:
         """Classes at given places of the distribution: chance is the caller's.
@@ -101,7 +107,7 @@ class CategoricalHead(Head):
         return torch.stack([place_categorical(*part) for part in parts], dim=-1)
 
     def rows(self, classes: Tensor) -> Tensor:
-        """(B, parts) classes → (B, sum of depths) int64 one-hot rows."""
+        """(..., parts) classes → (..., sum of depths) int64 one-hot rows."""
         parts = zip(classes.unbind(-1), self.depths, strict=True)
         return torch.cat([functional.one_hot(part, depth) for part, depth in parts], dim=-1)
 
