@@ -17,9 +17,9 @@ from musicvae_torch.notes.trio import DEPTHS, PARTS
 from musicvae_torch.pretrained import CheckpointError, shipped_checkpoint
 from musicvae_torch.terms import OneHot
 from surrogate import PointSurrogate, Surrogate, SurrogateConfig, SurrogateEncoder, load_surrogate
-from surrogate.masks import MASKS
-from surrogate.pair import DEFAULT_SURROGATE
-from surrogate.pooling import POOLINGS
+from surrogate.networks.pair import DEFAULT_SURROGATE
+from surrogate.networks.pooling import POOLINGS
+from surrogate.training.masks import MASKS
 
 ALL = {"input_depth": sum(DEPTHS), "hears": PARTS}
 
