@@ -117,10 +117,12 @@ class LSTMWeights(nn.Module):
         self, terms: Sequence[Term], h: Tensor, c: Tensor, reverse: bool
     ) -> tuple[Tensor, Tensor]:
         inputs = densify(terms)
+        low = self.weight_dtype == BFLOAT16 and not torch.is_grad_enabled()
+        kind = torch.bfloat16 if low else h.dtype
         outputs, _, _ = torch.lstm(
-            inputs.flip(1) if reverse else inputs,
-            [h.unsqueeze(0), c.unsqueeze(0)],
-            self.flat(),
+            (inputs.flip(1) if reverse else inputs).to(kind),
+            [h.unsqueeze(0).to(kind), c.unsqueeze(0).to(kind)],
+            [weight.to(kind) for weight in self.flat()],
             has_biases=True,
             num_layers=1,
             dropout=0.0,
@@ -128,6 +130,7 @@ class LSTMWeights(nn.Module):
             bidirectional=False,
             batch_first=True,
         )
+        outputs = outputs.to(h.dtype)
         last = outputs[:, -1]
         return outputs.flip(1) if reverse else outputs, last
 

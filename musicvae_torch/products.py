@@ -133,6 +133,15 @@ def prepare(weight: Tensor, bias: Tensor | None = None, dtype: str = FLOAT32) ->
     return _PackedProduct(weight, bias) if packs else Product(weight, bias)
 
 
+def check_weight_dtype(dtype: str, device: torch.device) -> None:
+    """Raises:
+    ValueError: there is no such precision, or not on that device.
+    """
+    if dtype not in WEIGHT_DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(WEIGHT_DTYPES)}, not {dtype!r}")
+    prepare(torch.zeros(1, 1, device=device), dtype=dtype)
+
+
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``functional.linear`` of rows x (M, K), in the fastest way that there is for as many."""
     if torch.is_grad_enabled() or x.is_cuda or len(x) < _WORTH_PACKING:
