@@ -201,4 +201,4 @@ def _table(rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def _two_places(value: float) -> str:
-    return "none" if np.isnan(value) else f"{value:.2f}"
+    return "none" if np.isnan(value) else f"{value:z.2f}"
