@@ -221,8 +221,10 @@ def _inspect(subcommands: argparse._SubParsersAction) -> None:
         "does music look Gaussian here?",
         "Encode a data set and look at its latents: KL divergence of each dimension, active units, "
         "\ntheir distribution along random directions and principal axes beside the standard "
-        "normal, and\na map of two dimensions, coloured by the top-level folders of the songs.",
+        "normal, and\na map of two dimensions, coloured by the top-level folders of the songs or "
+        "by an attribute;\nand how much the map and the whole latent tell of each attribute.",
         "musicvae inspect data.h5 --musicvae my_trio -o latent_space\n"
+        "  musicvae inspect data.h5 --color density -o latent_space\n"
         "  musicvae inspect midi --max-windows 500 -o latent_space",
     )
     parser.add_argument(
@@ -230,6 +232,15 @@ def _inspect(subcommands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--max-windows", type=int, default=2000, metavar="N", help="to draw (default: 2000)"
+    )
+    parser.add_argument(
+        "--color",
+        "--colour",
+        default="source",
+        metavar="NAME",
+        help="of the map, and of the page's at first: source, or an attribute that the model's "
+        "windows have, such as density, drum_density, register, interval, syncopation or swing "
+        "(default: source)",
     )
     _add_out(parser, "for index.html, its pictures and inspection.json", "FOLDER")
     _add_model(parser)

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import argparse
 import base64
-import io
 import json
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.files import replacing
 from musicvae_torch.latent.inspection import ACTIVE_VARIANCE, Inspection, inspect_latents
+from musicvae_torch.latent.map_colours import SOURCE, Scale, Sources, check_colour, colour_names
+from musicvae_torch.latent.map_page import map_html
+from musicvae_torch.latent.pictures import axis_words, draw_histograms, draw_kl, draw_map, png
 from musicvae_torch.latent.songs import encode_tokens
+from musicvae_torch.latent.told import Told, what_is_told
 from musicvae_torch.latent_commands import load_model
+from musicvae_torch.notes.attributes import ATTRIBUTES, measure, window_parts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_MOST_COLOURS = 10
-_WIDTH = 5  # standard deviations that a histogram shows to either side
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>{title}</title>
 <style>
@@ -46,6 +49,44 @@ _WORDS = {
     "mean_norm": "mean length of a latent",
     "widest_axis_sd": "standard deviation along the widest axis (1 in the prior)",
 }
+_TOLD = (
+    "Share of an attribute's variance that a linear fit on half of the songs tells of the other "
+    "half's (R²; 0 or less: nothing)"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What is measured of the windows; empty of windows that have no attributes.
+
+    Attributes:
+        values: (windows,) of each attribute, NaN where undefined.
+        told: how much of each the latent tells.
+    """
+
+    values: dict[str, np.ndarray] = field(default_factory=dict)
+    told: dict[str, Told] = field(default_factory=dict)
+
+    def summary(self) -> dict[str, dict[str, Any]]:
+        """The numbers, ready for JSON; None: there is none."""
+        return {
+            name: {
+                "unit": ATTRIBUTES[name].unit,
+                "windows": told.windows,
+                "undefined": len(self.values[name]) - told.windows,
+                "map_r2": None if np.isnan(told.map) else told.map,
+                "latent_r2": None if np.isnan(told.latent) else told.latent,
+            }
+            for name, told in self.told.items()
+        }
+
+    def rows(self) -> Sequence[tuple[str, ...]]:
+        """The numbers as words, with a heading."""
+        heading = ("attribute", "windows", "R² of the map's axes", "of the whole latent")
+        return [heading] + [
+            (name, str(told.windows), _two_places(told.map), _two_places(told.latent))
+            for name, told in self.told.items()
+        ]
 
 
 def run_inspect(arguments: argparse.Namespace) -> None:
@@ -57,26 +98,39 @@ def run_inspect(arguments: argparse.Namespace) -> None:
     if arguments.max_windows < 1:
         raise ValueError(f"--max-windows must be at least 1, not {arguments.max_windows}")
     model = load_model(arguments)
+    check_colour(arguments.color, model.config)
     windows = read_windows(arguments.data, model.config, "validation", progress=True)
     rows, _ = draw_windows(windows, arguments.max_windows, arguments.seed)
     drawn = take_windows(windows, rows)
     posterior = encode_tokens(model, drawn.tokens, drawn.length)
     names = [drawn.songs[song] for song in drawn.song.tolist()]
     sources = [name.split("/")[0] if "/" in name else "songs" for name in names]
+    means = posterior.mean.cpu().numpy()
     found = inspect_latents(
-        posterior.mean.cpu().numpy(),
-        posterior.stddev.cpu().numpy(),
-        sources,
-        drawn.song.tolist(),
-        arguments.seed,
+        means, posterior.stddev.cpu().numpy(), sources, drawn.song.tolist(), arguments.seed
     )
-    write_report(found, names, arguments.out, f"{arguments.data} in {model.config.name}")
+    values = _attributes(model.config, drawn.tokens)
+    told = what_is_told(means, found.map, values, drawn.song, arguments.seed)
+    measured = Measured(values, told)
+    title = f"{arguments.data} in {model.config.name}"
+    write_report(found, names, arguments.out, title, measured, arguments.color)
     for name, value in found.summary().items():
         print(f"{_WORDS[name]}: {value:.6g}")
+    if told:
+        print(f"\n{_TOLD}:\n")
+        lines = [f"| {' | '.join(row)} |" for row in measured.rows()]
+        print("\n".join([lines[0], "|" + " --- |" * 4, *lines[1:]]) + "\n")
     print(f"{arguments.out / 'index.html'}: the pictures")
 
 
-def write_report(found: Inspection, names: list[str], folder: Path, title: str) -> None:
+def write_report(
+    found: Inspection,
+    names: list[str],
+    folder: Path,
+    title: str,
+    measured: Measured | None = None,
+    colour: str = SOURCE,
+) -> None:
     """Write index.html, kl.png, histograms.png, map.png and inspection.json into a folder.
 
     Args:
@@ -84,88 +138,67 @@ def write_report(found: Inspection, names: list[str], folder: Path, title: str) 
         names: of the song of each window.
         folder: is made, if it is not there.
         title: of the page.
+        measured: of the windows; None: nothing.
+        colour: what the map is coloured by, and in the page at first: "source" or an attribute
+            that was measured.
     """
-    pictures: dict[str, tuple[str, Callable[[Inspection], Figure]]] = {
-        "kl.png": ("KL divergence of each dimension, largest first", draw_kl),
-        "histograms.png": ("Latents along directions, beside the standard normal", draw_histograms),
-        "map.png": ("Posterior means along their two widest axes, by source", draw_map),
-    }
-    cells = "".join(
-        f"<tr><td>{escape(_WORDS[name])}</td><td>{value:.6g}</td></tr>"
-        for name, value in found.summary().items()
-    )
-    body = [f"<table>{cells}</table>"]
-    for name, (heading, draw) in pictures.items():
-        content = _png(draw(found))
-        with replacing(folder / name) as path:
-            path.write_bytes(content)
-        data = base64.b64encode(content).decode()
-        body.append(f'<h2>{escape(heading)}</h2><img alt="" src="data:image/png;base64,{data}">')
-    pairs = "".join(
-        f"<tr><td>{escape(names[one])}</td><td>{escape(names[other])}</td></tr>"
-        for one, other in found.neighbours
-    )
-    body.append(f"<h2>Windows and their nearest of another song</h2><table>{pairs}</table>")
+    measured = measured or Measured()
+    summary: dict[str, Any] = dict(found.summary())
+    if measured.told:
+        summary["attributes"] = measured.summary()
+    cells = [(_WORDS[name], f"{value:.6g}") for name, value in found.summary().items()]
+    body = [
+        _table(cells),
+        "<h2>KL divergence of each dimension, largest first</h2>",
+        _picture(draw_kl(found), folder / "kl.png"),
+        "<h2>Latents along directions, beside the standard normal</h2>",
+        _picture(draw_histograms(found), folder / "histograms.png"),
+        "<h2>Posterior means along their two widest axes</h2>",
+        _map(found, names, measured, colour, folder / "map.png"),
+    ]
+    if measured.told:
+        body += ["<h2>What the latent tells</h2>", f"<p>{escape(_TOLD)}.</p>"]
+        body.append(_table(measured.rows()))
+    pairs = [(names[one], names[other]) for one, other in found.neighbours]
+    body += ["<h2>Windows and their nearest of another song</h2>", _table(pairs)]
     with replacing(folder / "inspection.json") as path:
-        path.write_text(json.dumps(found.summary(), indent=2) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     with replacing(folder / "index.html") as path:
         page = _PAGE.format(title=escape(title), body="\n".join(body))
         path.write_text(page, encoding="utf-8")
 
 
-def draw_kl(found: Inspection) -> Figure:
-    figure, axes = _figure(8, 3)
-    bits = np.sort(found.kl / np.log(2))[::-1]
-    axes.bar(range(len(bits)), bits, width=1.0)
-    active = int(found.active.sum())
-    axes.axvline(active - 0.5, color="black", linewidth=0.8)
-    axes.set_xlabel(f"dimension, by rank ({active} of {len(bits)} are active)")
-    axes.set_ylabel("bits")
-    return figure
+def _attributes(config: MusicVAEConfig, tokens: np.ndarray) -> dict[str, np.ndarray]:
+    if colour_names(config) == (SOURCE,):
+        return {}
+    return measure(window_parts(config, tokens))
 
 
-def draw_histograms(found: Inspection) -> Figure:
-    figure, grid = _figure(12, 5, 2, found.random.shape[1])
-    edges = np.linspace(-_WIDTH, _WIDTH, 51)
-    normal = np.exp(-(edges**2) / 2) / np.sqrt(2 * np.pi)
-    for row, (name, values) in enumerate(
-        (("random direction", found.random), ("principal axis", found.principal))
-    ):
-        for column in range(values.shape[1]):
-            axes = grid[row][column]
-            own = values[:, column]
-            axes.hist(own, edges, density=True)
-            axes.plot(edges, normal, color="black", linewidth=1)
-            axes.set_title(
-                f"{name} {column + 1}\nmean {own.mean():.2f}, sd {own.std():.2f}", size=8
-            )
-            axes.set_yticks([])
-    return figure
+def _map(found: Inspection, names: list[str], measured: Measured, colour: str, path: Path) -> str:
+    scales = [Scale.span(name, values) for name, values in measured.values.items()]
+    choices: list[Sources | Scale] = [Sources.count(found.sources), *scales]
+    first = [choice.name for choice in choices].index(colour)
+    about = [""] + [
+        f"R² of the two axes {_two_places(measured.told[scale.name].map)}, "
+        f"of the whole latent {_two_places(measured.told[scale.name].latent)}"
+        for scale in scales
+    ]
+    picture = _picture(draw_map(found, choices[first]), path)
+    return map_html(found.map, axis_words(found), names, choices, about, first, picture)
 
 
-def draw_map(found: Inspection) -> Figure:
-    figure, axes = _figure(8, 6)
-    most = [name for name, _ in Counter(found.sources).most_common(_MOST_COLOURS - 1)]
-    sources = np.array([name if name in most else "others" for name in found.sources])
-    for name in [*most, "others"]:
-        own = found.map[sources == name]
-        if len(own):
-            axes.scatter(*own.T, s=8, alpha=0.6, linewidths=0, label=f"{name} ({len(own)})")
-    shares = [f"{share:.0%} of the variance" for share in found.map_share]
-    axes.set_xlabel(f"widest axis, {shares[0]}")
-    axes.set_ylabel(f"second, {shares[1]}")
-    axes.legend(fontsize=8)
-    return figure
+def _picture(figure: Figure, path: Path) -> str:
+    """The figure in a file, and as HTML."""
+    content = png(figure)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(content).decode()}">'
 
 
-def _figure(width: float, height: float, *grid: int) -> tuple[Figure, Any]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots(*(grid or (1, 1)))
+def _table(rows: Sequence[tuple[str, ...]]) -> str:
+    lines = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
+    return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
 
 
-def _png(figure: Figure) -> bytes:
-    content = io.BytesIO()
-    figure.savefig(content, dpi=110, format="png")
-    return content.getvalue()
+def _two_places(value: float) -> str:
+    return "none" if np.isnan(value) else f"{value:z.2f}"

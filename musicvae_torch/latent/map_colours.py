@@ -1,0 +1,118 @@
+"""What a map of latents can be coloured by: where windows are from, or what is measured of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from musicvae_torch.config import ConfigError, MusicVAEConfig
+from musicvae_torch.notes.attributes import ATTRIBUTES, attribute_names, window_parts
+
+SOURCE = "source"
+UNDEFINED = "#c4c4c4"  # of windows without a value
+SCALE_MAP = "viridis"
+_MOST_SOURCES = 10
+# The percentiles that colours span, so that a few windows far out do not make all others alike.
+_SPAN = (2, 98)
+
+
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """Windows by the top-level folders of their songs.
+
+    Attributes:
+        labels: the folders with most windows first; the last, "others", is all that are left, if
+            any.
+        of: (windows,) row in `labels`.
+    """
+
+    labels: tuple[str, ...]
+    of: np.ndarray
+    name: str = SOURCE
+
+    @classmethod
+    def count(cls, sources: Sequence[str]) -> Sources:
+        """From the source of each window."""
+        ranked = [name for name, _ in Counter(sources).most_common()]
+        shown = ranked if len(ranked) <= _MOST_SOURCES else ranked[: _MOST_SOURCES - 1]
+        labels = (*shown, "others") if len(shown) < len(ranked) else tuple(shown)
+        rows = {name: row for row, name in enumerate(shown)}
+        return cls(labels, np.array([rows.get(name, len(shown)) for name in sources]))
+
+    def legend(self) -> list[str]:
+        """Each label, and of how many windows."""
+        counts = np.bincount(self.of, minlength=len(self.labels))
+        return [f"{label} ({count})" for label, count in zip(self.labels, counts, strict=True)]
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """Windows by an attribute.
+
+    Attributes:
+        name: of the attribute.
+        values: (windows,), NaN where undefined.
+        unit: of them.
+        low, high: values at the ends of the colours, low < high; what lies beyond is coloured as
+            they are.
+    """
+
+    name: str
+    values: np.ndarray
+    unit: str
+    low: float
+    high: float
+
+    @classmethod
+    def span(cls, name: str, values: np.ndarray) -> Scale:
+        """From the values of an attribute of ATTRIBUTES."""
+        known = values[~np.isnan(values)]
+        low, high = np.percentile(known, _SPAN) if len(known) else (0.0, 1.0)
+        if not high > low:
+            # As of a rare thing, which most windows have none of; or all alike.
+            low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
+        if not high > low:
+            low, high = low - 0.5, low + 0.5
+        return cls(name, values, ATTRIBUTES[name].unit, float(low), float(high))
+
+    @property
+    def undefined(self) -> int:
+        """How many windows have no value."""
+        return int(np.isnan(self.values).sum())
+
+    @property
+    def beyond(self) -> tuple[bool, bool]:
+        """Whether values lie below `low`, and above `high`."""
+        return bool((self.values < self.low).any()), bool((self.values > self.high).any())
+
+    def legend(self) -> str:
+        """What is said of the windows without a value."""
+        return f"undefined ({self.undefined})"
+
+
+def colour_names(config: MusicVAEConfig) -> tuple[str, ...]:
+    """What a config's windows can be coloured by: "source", and attributes if it has any."""
+    from musicvae_torch.training.data import token_width  # which imports what trains
+
+    empty = np.zeros((1, config.max_seq_len, token_width(config)), np.int16)
+    try:
+        return (SOURCE, *attribute_names(window_parts(config, empty).names))
+    except ConfigError:
+        return (SOURCE,)
+
+
+def check_colour(name: str, config: MusicVAEConfig) -> None:
+    """Make sure, before any work, that a config's windows can be coloured so.
+
+    Raises:
+        ValueError: they cannot; says what they can be coloured by.
+    """
+    names = colour_names(config)
+    if name not in names:
+        raise ValueError(
+            f"--color {name}: windows of config {config.name!r} cannot be coloured by it; choose "
+            f"{'one of: ' if len(names) > 1 else 'what they can be: '}{', '.join(names)}"
+        )
