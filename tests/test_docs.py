@@ -17,6 +17,7 @@ from printed_commands import (
     ROOT,
     blocks,
     commands,
+    lines,
     mentions,
     options,
     ours,
@@ -113,7 +114,8 @@ def known_options(command: str) -> set[str]:
 def test_the_options_of_which_a_page_speaks(page: Path) -> None:
     known = commands()
     everywhere = set().union(*map(known_options, known)) | FOREIGN
-    for words in mentions(page):
+    printed = [words for block in blocks(page) if block.language == "sh" for words in lines(block)]
+    for words in [*mentions(page), *printed]:
         named = set(OPTION.findall(" ".join(words)))
         own = [] if words[0] not in ("python", "make", "pip", *known) else ours(words)
         assert named <= (known_options(own[0]) if own else everywhere), words
