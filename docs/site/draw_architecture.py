@@ -55,7 +55,8 @@ def box(x: float, level: str, name: str, about: str, picture: str) -> str:
     y = LEVELS[level]
     return "\n".join(
         [
-            f'<rect class="card" x="{x:g}" y="{y}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="10"/>',
+            f'<rect class="card" x="{x:g}" y="{y}" rx="10" '
+            f'width="{BOX_WIDTH}" height="{BOX_HEIGHT}"/>',
             text(x + 16, y + 34, name, "name"),
             text(x + 16, y + 58, about, "soft"),
             f'<g transform="translate({x + BOX_WIDTH - 82:g} {y + 18})">{picture}</g>',
@@ -162,8 +163,8 @@ def picture() -> str:
         text(left + 14, low - 12, "encoder.py", "code"),
         text(left + 14, low + 20, "all parts heard", "soft"),
         way(
-            f"M{LEFT + BOX_WIDTH + 4} {tensors - 42}H{MIDDLE - 14}Q{MIDDLE} {tensors - 42} {MIDDLE} "
-            f"{tensors - 28}V{low - 60}"
+            f"M{LEFT + BOX_WIDTH + 4} {tensors - 42}H{MIDDLE - 14}"
+            f"Q{MIDDLE} {tensors - 42} {MIDDLE} {tensors - 28}V{low - 60}"
         ),
         text(MIDDLE + 14, tensors - 18, "surrogate/networks/", "code"),
         text(MIDDLE + 14, tensors, "some parts heard", "soft"),
@@ -176,8 +177,9 @@ def picture() -> str:
         text(MIDDLE, top - 12, "every message of yours stays", "soft", "middle"),
     ]
     tips = "".join(
-        f'<marker id="{name}" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="9" markerHeight="9" '
-        f'markerUnits="userSpaceOnUse" orient="auto"><path class="{name}" d="M0 0L8 4L0 8z"/></marker>'
+        f'<marker id="{name}" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="9" '
+        'markerHeight="9" markerUnits="userSpaceOnUse" orient="auto">'
+        f'<path class="{name}" d="M0 0L8 4L0 8z"/></marker>'
         for name in ("tip", "stays-tip")
     )
     body = "\n".join(parts)
