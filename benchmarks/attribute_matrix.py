@@ -94,7 +94,7 @@ def main() -> None:
     from musicvae_torch.attributes.picture import draw_matrix
     from musicvae_torch.pretrained import shipped_checkpoint
     from surrogate import Accompanist
-    from surrogate.pair import DEFAULT_MUSICVAE
+    from surrogate.networks.pair import DEFAULT_MUSICVAE
 
     home = arguments.musicvae or shipped_checkpoint(DEFAULT_MUSICVAE)
     pair = Accompanist.from_pretrained(home, arguments.surrogate)

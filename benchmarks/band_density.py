@@ -3,8 +3,8 @@
     python benchmarks/band_density.py MIDI_FOLDER --lifts 0,.3,.5 --temperatures .4,.6
 
 Each song's melody alone is accompanied; its own bass and drums are the row "real". The lift that a
-surrogate's config names (see ``surrogate.model.SurrogateConfig``) was chosen on the validation
-songs with this.
+surrogate's config names (see ``surrogate.networks.model.SurrogateConfig``) was chosen on the
+validation songs with this.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from tqdm import tqdm
 
 from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import Score, divisible, read_score
-from surrogate.against import COLUMNS, band_of, melody_of, score_band
-from surrogate.hearing import Hearing, hear
+from surrogate.evaluation.against import COLUMNS, band_of, melody_of, score_band
+from surrogate.evaluation.songs import midi_files
+from surrogate.evaluation.tables import Scores, scores_table
 from surrogate.options import BAND_DENSITY, AccompanyOptions
 from surrogate.pipeline import Accompanist
-from surrogate.songs import midi_files
-from surrogate.tables import Scores, scores_table
+from surrogate.song.hearing import Hearing, hear
 
 MOST_BARS = 150
 LEAST_PLAYED = 0.8  # of the melody's bars, in which a real band must play to be compared with

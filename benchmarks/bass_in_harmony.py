@@ -4,9 +4,9 @@
     python benchmarks/bass_in_harmony.py MIDI_FOLDER [--songs 30] [--temperature 0.6] [--seed 0]
 
 Of each song up to two windows: the melody is heard, bass and drums are generated, and the bass's
-notes are moved by ``surrogate.bass_line`` into chords that are inferred from the melody alone, from
-it and the generated bass, or from all pitched tracks of the song but its bass (as where those are
-kept). A row for each way:
+notes are moved by ``surrogate.arrangement.bass_line`` into chords that are inferred from the melody
+alone, from it and the generated bass, or from all pitched tracks of the song but its bass (as where
+those are kept). A row for each way:
 the share of the notes in the key of the melody and the true bass; and on tones of the triads
 inferred from the melody, from melody and true bass, and from all pitched tracks and the true
 bass; how many notes a bar there are; how many are not as they were generated. The last row is
@@ -29,10 +29,10 @@ from musicvae_torch.notes.melody import melody_notes, melody_tokens
 from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.trio import TrioConverter, TrioRules, part_notes, to_tokens
 from musicvae_torch.notes.vocabulary import MELODY_PROGRAMS, STEPS_PER_BAR
-from surrogate.bass_line import HOW, keep_bass_in_harmony
-from surrogate.fill import StepNote
-from surrogate.harmony import Harmony, infer
-from surrogate.metrics import (
+from surrogate.arrangement.bass_line import HOW, keep_bass_in_harmony
+from surrogate.arrangement.fill import StepNote
+from surrogate.arrangement.harmony import Harmony, infer
+from surrogate.evaluation.metrics import (
     bootstrap_interval,
     chords_of,
     estimate_key,
@@ -41,8 +41,8 @@ from surrogate.metrics import (
     share_in_chords,
     share_in_key,
 )
+from surrogate.evaluation.songs import midi_files
 from surrogate.pipeline import Accompanist
-from surrogate.songs import midi_files
 
 STEPS = 256
 UNPITCHED_PROGRAMS = 112  # from here on: sound effects

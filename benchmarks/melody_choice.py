@@ -9,7 +9,7 @@ more. Names are hidden from the guess, which is right if it is one of the tracks
 
 With --fit also the weights that make the named track likeliest (a conditional logit with a little
 weight decay, songs of each folder counting for no more than 300): to be rounded into
-surrogate/melody_features.py.
+surrogate/melody/features.py.
 
 For two hands, a named melody that is one note at a time is joined with another track of its song
 into one, as they are and as a transcription of a recording might have them: onsets scattered by 12
@@ -32,9 +32,9 @@ from tqdm import tqdm
 
 from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import Score, Track, read_score
-from surrogate.melody_features import FEATURES, alone_share, features, lines
-from surrogate.monophony import highest_voice
-from surrogate.two_hands import right_hand
+from surrogate.melody.features import FEATURES, alone_share, features, lines
+from surrogate.melody.monophony import highest_voice
+from surrogate.melody.two_hands import right_hand
 
 WORTH_READING = re.compile(rb"melod|vocal|main voice|vox|lead|singer|solo", re.IGNORECASE)
 MELODY = re.compile(

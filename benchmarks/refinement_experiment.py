@@ -30,10 +30,10 @@ from musicvae_torch.devices import pick_device
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.trio import PARTS
 from musicvae_torch.pretrained import shipped_checkpoint
-from surrogate.metrics import bootstrap_interval
-from surrogate.model import SurrogateEncoder, load_surrogate
-from surrogate.pair import DEFAULT_MUSICVAE, DEFAULT_SURROGATE
-from surrogate.refine import RefineOptions, refine
+from surrogate.evaluation.metrics import bootstrap_interval
+from surrogate.networks.model import SurrogateEncoder, load_surrogate
+from surrogate.networks.pair import DEFAULT_MUSICVAE, DEFAULT_SURROGATE
+from surrogate.networks.refine import RefineOptions, refine
 
 WEIGHTS = (3.0, 10.0, 30.0)
 RATES = (0.01,)

@@ -29,9 +29,9 @@ from musicvae_torch.files import replacing
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.trio import PARTS
 from musicvae_torch.training import TrainingOptions, WindowsDataModule, fit, load_best
-from surrogate.model import SurrogateConfig, part_depths
-from surrogate.train import SEED_OPTIONS
-from surrogate.training import PointTraining, SurrogateObjective, SurrogateTraining
+from surrogate.networks.model import SurrogateConfig, part_depths
+from surrogate.training.module import PointTraining, SurrogateObjective, SurrogateTraining
+from surrogate.training.train import SEED_OPTIONS
 
 # What differs from the first row, by fields of SurrogateConfig, SurrogateObjective and
 # TrainingOptions; `share` is how much of the windows a run is given.

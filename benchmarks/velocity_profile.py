@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""How hard bass, drums and melody play in real songs: makes ``surrogate/velocity_profile.json``,
-or says how near it comes.
+"""How hard bass, drums and melody play in real songs: makes
+``surrogate/arrangement/velocity_profile.json``, or says how near it comes.
 
-    python benchmarks/velocity_profile.py learn MIDI_FOLDER [-o surrogate/velocity_profile.json]
+    python benchmarks/velocity_profile.py learn MIDI_FOLDER [-o PROFILE]
     python benchmarks/velocity_profile.py evaluate MIDI_FOLDER
 
 Of each file the longest stretch of one tempo in 4/4 counts, if it has 16 bars: as the melody, of
@@ -40,7 +40,7 @@ from musicvae_torch.notes.vocabulary import (
     OUTPUT_VELOCITY,
     STEPS_PER_BAR,
 )
-from surrogate.dynamics import (
+from surrogate.arrangement.dynamics import (
     PROFILE_FILE,
     REFERENCE,
     Loudness,
@@ -51,8 +51,8 @@ from surrogate.dynamics import (
     play,
     swell,
 )
-from surrogate.metrics import bootstrap_interval
-from surrogate.songs import midi_files
+from surrogate.evaluation.metrics import bootstrap_interval
+from surrogate.evaluation.songs import midi_files
 
 MIN_BARS, MIN_NOTES, MIN_VELOCITIES, MIN_DEVIATION = 16, 64, 8, 3.0
 FEW_SONGS = 20.0  # a cell of so many songs is drawn halfway to its drum's mean

@@ -25,7 +25,7 @@ from convert_weights.file_range import FileRange
 from convert_weights.keras_hdf5 import Weights, read_keras_hdf5
 from convert_weights.report import ConversionReport, provenance
 from musicvae_torch.config import ConfigError
-from surrogate.model import PointSurrogate, SurrogateConfig
+from surrogate.networks.model import PointSurrogate, SurrogateConfig
 
 _INERT = ("InputLayer", "Dropout", "SpatialDropout1D", "GaussianDropout", "GaussianNoise")
 _CELL = {

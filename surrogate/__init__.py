@@ -1,4 +1,11 @@
-"""Accompaniment: a surrogate encoder hears one part and predicts the latent of the whole trio."""
+"""Accompaniment: a surrogate encoder hears one part and predicts the latent of the whole trio.
+
+From the ground up, each knowing only what is below it: what may be chosen (``options``,
+``arguments``); which track is the ``melody``; the ``song`` as the networks hear it; the
+``networks``; their ``training``, and the ``arrangement`` of what the decoder plays; pictures, sound
+and pages to ``present`` it; ``pipeline`` and ``result``, all of a song's way; its ``evaluation``;
+the commands and the ``app``.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from surrogate.model import (
+    from surrogate.networks.model import (
         PointSurrogate,
         Surrogate,
         SurrogateConfig,
@@ -30,6 +37,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        home = "surrogate.pipeline" if name.lower().startswith("accompan") else "surrogate.model"
-        return getattr(import_module(home), name)
+        home = "pipeline" if name.lower().startswith("accompan") else "networks.model"
+        return getattr(import_module(f"surrogate.{home}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -305,7 +305,7 @@ def _load(arguments: argparse.Namespace) -> Any:
 def _list_tracks(arguments: argparse.Namespace) -> None:
     from musicvae_torch.notes.midi import MidiError
     from musicvae_torch.notes.score import read_score
-    from surrogate.melody_choice import choose_melody, tracks_table
+    from surrogate.melody.choice import choose_melody, tracks_table
 
     score = read_score(arguments.midi)
     try:

@@ -13,7 +13,7 @@ from musicvae_torch.cli import programs, run_command
 if TYPE_CHECKING:
     import torch
 
-    from surrogate.evaluate import Networks
+    from surrogate.evaluation.evaluate import Networks
 
 EXAMPLES = """examples:
   evaluate-accompaniment midi --max-songs 50
@@ -122,8 +122,8 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _songs(arguments: argparse.Namespace, device: torch.device) -> Any:
-    from surrogate.evaluate import EvaluateOptions, evaluate
-    from surrogate.songs import read_windows
+    from surrogate.evaluation.evaluate import EvaluateOptions, evaluate
+    from surrogate.evaluation.songs import read_windows
 
     networks = _networks(arguments, device)
     windows = read_windows(
@@ -142,9 +142,9 @@ def _songs(arguments: argparse.Namespace, device: torch.device) -> Any:
 def _networks(arguments: argparse.Namespace, device: torch.device) -> Networks:
     from musicvae_torch.model import MusicVAE
     from musicvae_torch.pretrained import shipped_checkpoint
-    from surrogate.evaluate import Networks
-    from surrogate.model import load_surrogate
-    from surrogate.pair import DEFAULT_BASELINE, DEFAULT_MUSICVAE, DEFAULT_SURROGATE
+    from surrogate.evaluation.evaluate import Networks
+    from surrogate.networks.model import load_surrogate
+    from surrogate.networks.pair import DEFAULT_BASELINE, DEFAULT_MUSICVAE, DEFAULT_SURROGATE
 
     surrogate, baseline = arguments.surrogate, arguments.baseline
     if arguments.musicvae is None:
@@ -160,7 +160,7 @@ def _networks(arguments: argparse.Namespace, device: torch.device) -> Networks:
 
 
 def _against(arguments: argparse.Namespace, device: torch.device) -> Any:
-    from surrogate.against import compare
+    from surrogate.evaluation.against import compare
     from surrogate.pipeline import Accompanist, AccompanyOptions
 
     alone = arguments.musicvae is not None and arguments.surrogate is None

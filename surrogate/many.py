@@ -10,9 +10,9 @@ from tqdm import tqdm
 
 from musicvae_torch.notes.midi import MidiError
 from surrogate.deliver import band_path, deliver
+from surrogate.evaluation.songs import NoSongsError, midi_files
 from surrogate.options import AccompanyOptions
 from surrogate.pipeline import Accompanist
-from surrogate.songs import NoSongsError, midi_files
 
 
 @dataclass

@@ -44,8 +44,8 @@ def _export(arguments: argparse.Namespace) -> None:
     from musicvae_torch.model import MusicVAE
     from musicvae_torch.onnx_export import export_musicvae
     from musicvae_torch.pretrained import read_config, weights_sha256
-    from surrogate.model import load_surrogate
-    from surrogate.onnx_export import export_surrogate
+    from surrogate.networks.model import load_surrogate
+    from surrogate.networks.onnx_export import export_surrogate
 
     folder = arguments.checkpoint
     if read_config(folder).get("kind") == MusicVAE.kind:

@@ -23,16 +23,16 @@ from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import Score, divisible, read_score
 from musicvae_torch.notes.trio import PARTS, part_notes
 from musicvae_torch.notes.vocabulary import NO_EVENT, NOTE_OFF, STEPS_PER_BAR
-from surrogate.arrange import Arranger
-from surrogate.candidates import chance, rank, style
-from surrogate.harmony import read
-from surrogate.hearing import Hearing, hear, notes_on
-from surrogate.latents import Latents, check_method, find_latents
-from surrogate.model import Surrogate
+from surrogate.arrangement.arrange import Arranger
+from surrogate.arrangement.harmony import read
+from surrogate.networks.candidates import chance, rank, style
+from surrogate.networks.latents import Latents, check_method, find_latents
+from surrogate.networks.model import Surrogate
+from surrogate.networks.pair import check_pair, check_trio, load_attributes, load_groove, load_pair
+from surrogate.networks.windows import crossfade, cut_window, window_starts
 from surrogate.options import BAND_DENSITY, METHODS, AccompanyOptions
-from surrogate.pair import check_pair, check_trio, load_attributes, load_groove, load_pair
 from surrogate.result import Accompaniment, Candidate
-from surrogate.windows import crossfade, cut_window, window_starts
+from surrogate.song.hearing import Hearing, hear, notes_on
 
 BATCH = 64  # bands decoded at a time
 SONGS = 16  # read before anything is decoded, where there are many

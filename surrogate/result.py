@@ -13,7 +13,7 @@ import pretty_midi
 
 from musicvae_torch.files import replacing
 from musicvae_torch.notes.score import Score, Track
-from surrogate.melody_choice import Melody
+from surrogate.melody.choice import Melody
 from surrogate.options import AccompanyOptions
 from surrogate.present.view import View
 

@@ -138,8 +138,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _train(arguments: argparse.Namespace) -> None:
     from musicvae_torch.training import TrainingOptions
-    from surrogate.train import train_point_surrogate, train_surrogate
-    from surrogate.training import SurrogateObjective
+    from surrogate.training.module import SurrogateObjective
+    from surrogate.training.train import train_point_surrogate, train_surrogate
 
     options = TrainingOptions(**training_options(arguments))
     common: dict[str, Any] = {

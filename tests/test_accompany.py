@@ -14,8 +14,8 @@ from test_pipeline import RestingVAE, listening_vae, small_surrogate, small_vae
 from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import Score, score_of
 from surrogate import Accompanist, AccompanyOptions, SurrogateConfig, SurrogateEncoder
-from surrogate.fill import fill_silent_bars, only_live
-from surrogate.harmony import ChordError
+from surrogate.arrangement.fill import fill_silent_bars, only_live
+from surrogate.arrangement.harmony import ChordError
 from surrogate.result import Accompaniment
 
 RESOLUTION = 48

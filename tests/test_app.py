@@ -22,9 +22,8 @@ from test_pipeline import small_surrogate, small_vae
 
 from musicvae_torch.notes.midi import MidiError
 from surrogate import Accompanist, AccompanyOptions
-from surrogate.app import main, offline, serve
-from surrogate.melody_choice import choose_melody
-from surrogate.studio import (
+from surrogate.app.cli import main, offline, serve
+from surrogate.app.studio import (
     Bands,
     Studio,
     melody_choices,
@@ -33,6 +32,7 @@ from surrogate.studio import (
     plain_name,
     read_song,
 )
+from surrogate.melody.choice import choose_melody
 
 ROOT = Path(__file__).resolve().parents[1]
 NO_GRADIO = "gradio is not installed: there is no app"
@@ -55,7 +55,7 @@ def page(studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any
     monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # so that it is put back
     offline(tmp_path / "sent")
     pytest.importorskip("gradio", reason=NO_GRADIO)
-    from surrogate.app_page import _Page
+    from surrogate.app.page import _Page
 
     return _Page(studio, {"Saints": SAINTS})
 
@@ -222,7 +222,7 @@ def test_the_page_says_in_a_line_what_is_wrong(page: Any, changes: Any, line: st
 
 def test_help_is_quick() -> None:
     script = (
-        "import sys, surrogate.app as app; app.parser().format_help(); "
+        "import sys, surrogate.app.cli as app; app.parser().format_help(); "
         "print(sorted({'gradio', 'torch', 'numpy'} & set(sys.modules)))"
     )
     done = subprocess.run(
@@ -236,7 +236,7 @@ def app(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """The command, running, with a folder of its own for what is temporary."""
     environment = {**os.environ, "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
     started = subprocess.Popen(
-        [sys.executable, "-m", "surrogate.app", "--no-browser", "--device", "cpu"],
+        [sys.executable, "-m", "surrogate.app.cli", "--no-browser", "--device", "cpu"],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,

@@ -12,8 +12,8 @@ from test_pipeline import small_surrogate, small_vae
 
 from musicvae_torch.notes.score import read_score
 from surrogate import Accompanist
-from surrogate.app import offline, serve
-from surrogate.studio import Studio
+from surrogate.app.cli import offline, serve
+from surrogate.app.studio import Studio
 
 pytest.importorskip("gradio", reason="gradio is not installed: there is no app")
 pytest.importorskip("tinysoundfont", reason="tinysoundfont is not installed: no sound to play")

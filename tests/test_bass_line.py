@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surrogate.bass_line import HOW, keep_bass_in_harmony
-from surrogate.fill import StepNote
-from surrogate.harmony import parse
+from surrogate.arrangement.bass_line import HOW, keep_bass_in_harmony
+from surrogate.arrangement.fill import StepNote
+from surrogate.arrangement.harmony import parse
 
 C2, D2, E2, F2, G2, A2, B2, C3 = 36, 38, 40, 41, 43, 45, 47, 48
 

@@ -22,7 +22,7 @@ from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.converter import get_converter
 from musicvae_torch.training import TrainingOptions
 from musicvae_torch.window_tensors import encoder_arguments
-from surrogate.train import train_surrogate
+from surrogate.training.train import train_surrogate
 
 GOLDEN = Path(__file__).parent / "golden"
 SMALL = {"z_size": 4, "enc_rnn_size": (8,), "dec_rnn_size": (8,)}

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from surrogate.dynamics import (
+from surrogate.arrangement.dynamics import (
     REFERENCE,
     Loudness,
     PartProfile,

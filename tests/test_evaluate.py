@@ -21,8 +21,9 @@ from surrogate import (
     SurrogateConfig,
     SurrogateEncoder,
 )
-from surrogate.against import compare, score_band
-from surrogate.evaluate import (
+from surrogate.evaluate_cli import main
+from surrogate.evaluation.against import compare, score_band
+from surrogate.evaluation.evaluate import (
     ENCODER,
     HIDDEN_NATS,
     OURS,
@@ -34,11 +35,10 @@ from surrogate.evaluate import (
     evaluate,
     other_songs,
 )
-from surrogate.evaluate_cli import main
-from surrogate.hearing import hear
-from surrogate.refine import RefineOptions
-from surrogate.songs import NoSongsError, read_windows
-from surrogate.tables import DASH, Estimate, paired_differences, per_song
+from surrogate.evaluation.songs import NoSongsError, read_windows
+from surrogate.evaluation.tables import DASH, Estimate, paired_differences, per_song
+from surrogate.networks.refine import RefineOptions
+from surrogate.song.hearing import hear
 
 STEP = 0.125  # seconds, at 120 quarters a minute
 

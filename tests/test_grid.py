@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import TICK_NOTE, Score, score_of
-from surrogate.grid import MAX_BARS, Grid
-from surrogate.metre import bar_beats, beat_groups, is_common, places
+from surrogate.song.grid import MAX_BARS, Grid
+from surrogate.song.metre import bar_beats, beat_groups, is_common, places
 
 
 def in_metres(*changes: tuple[int, int, int], resolution: int = 4) -> Score:

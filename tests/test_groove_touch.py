@@ -8,8 +8,8 @@ from magenta_models import MODELS, load_golden
 from musicvae_torch.config import get_config
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.pretrained import CheckpointError
-from surrogate.fill import StepNote
-from surrogate.groove import humanize_drums
+from surrogate.arrangement.fill import StepNote
+from surrogate.arrangement.groove import humanize_drums
 
 BEAT: list[StepNote] = [
     *((step, step + 1, 42) for step in range(0, 80, 2)),

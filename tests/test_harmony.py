@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from musicvae_torch.notes.chords import ChordError, chord_tones
 from musicvae_torch.notes.score import Score, score_of
-from surrogate.harmony import Harmony, from_markers, infer, parse, read
+from surrogate.arrangement.harmony import Harmony, from_markers, infer, parse, read
 
 
 class Sixteenths:

@@ -19,8 +19,8 @@ from musicvae_torch.attributes import AttributeVectors
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.pretrained import CheckpointError, shipped_checkpoint
-from surrogate.model import PointSurrogate, SurrogateConfig, load_surrogate
-from surrogate.pair import load_attributes
+from surrogate.networks.model import PointSurrogate, SurrogateConfig, load_surrogate
+from surrogate.networks.pair import load_attributes
 
 SIZES = MusicVAEConfig("tiny", 8, 15, (6, 5, 4), 4, (8,), (8,))
 

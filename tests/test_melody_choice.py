@@ -8,8 +8,8 @@ from small_scores import chunk, in_quarters, score
 
 from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import Score
-from surrogate.melody_choice import choose_melody, summarize_tracks, tracks_table
-from surrogate.melody_features import FEATURES, features, lines
+from surrogate.melody.choice import choose_melody, summarize_tracks, tracks_table
+from surrogate.melody.features import FEATURES, features, lines
 
 
 def part(

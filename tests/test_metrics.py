@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from musicvae_torch.notes.chords import chord_class
-from surrogate.metrics import (
+from surrogate.evaluation.metrics import (
     accuracy,
     bootstrap_interval,
     chords_of,

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from small_scores import QUARTER, Notes, chunk, in_quarters, score
 
 from musicvae_torch.notes.score import TICK_NOTE
-from surrogate.monophony import highest_voice, reduce_to_melody
-from surrogate.two_hands import best_boundary, boundaries, right_hand
+from surrogate.melody.monophony import highest_voice, reduce_to_melody
+from surrogate.melody.two_hands import best_boundary, boundaries, right_hand
 
 
 def reduced(notes: Notes) -> tuple[list[tuple[float, float, int]], str]:

@@ -19,8 +19,8 @@ from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.trio import DEPTHS, PARTS
 from musicvae_torch.pretrained import shipped_checkpoint, weights_sha256
-from surrogate.model import PointSurrogate, Surrogate, SurrogateConfig, SurrogateEncoder
-from surrogate.model import load_surrogate as load
+from surrogate.networks.model import PointSurrogate, Surrogate, SurrogateConfig, SurrogateEncoder
+from surrogate.networks.model import load_surrogate as load
 from surrogate.onnx_cli import main
 
 onnx = pytest.importorskip("onnx", reason="needs onnx: pip install 'musicvae-torch[onnx]'")
@@ -29,7 +29,7 @@ pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install 'music
 from musicvae_torch import onnx_runtime  # noqa: E402
 from musicvae_torch.onnx_export import GraphError, export_musicvae, graph  # noqa: E402
 from musicvae_torch.onnx_runtime import OnnxMusicVAE, OnnxSurrogate  # noqa: E402
-from surrogate.onnx_export import export_surrogate  # noqa: E402
+from surrogate.networks.onnx_export import export_surrogate  # noqa: E402
 
 TOLERANCE = 1e-5  # of the largest value
 # A groove feeds real numbers back, whose rounding errors grow from step to step.

@@ -24,7 +24,7 @@ from surrogate import (
     SurrogateEncoder,
     accompany,
 )
-from surrogate.fill import (
+from surrogate.arrangement.fill import (
     PLAIN_DRUMS,
     bar_lines,
     fill_silent_bars,

@@ -12,10 +12,10 @@ import pytest
 
 from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import Score, read_score, score_of
-from surrogate.bars import bars_of
 from surrogate.present.piano_roll import draw_piano_roll, draw_view
 from surrogate.present.view import COLOURS, View, view_of
-from surrogate.roles import roles_of
+from surrogate.song.bars import bars_of
+from surrogate.song.roles import roles_of
 
 
 @pytest.fixture

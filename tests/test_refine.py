@@ -10,7 +10,7 @@ from torch.distributions import Normal
 from musicvae_torch.config import get_config
 from musicvae_torch.model import MusicVAE
 from surrogate import PointSurrogate, SurrogateConfig, SurrogateEncoder
-from surrogate.refine import RefineOptions, hide, refine, refine_prediction
+from surrogate.networks.refine import RefineOptions, hide, refine, refine_prediction
 
 CONFIGS = ["hier-trio_16bar", "hierdec-trio_16bar", "flat-trio_16bar"]
 

@@ -16,9 +16,9 @@ from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.trio import DEPTHS, PARTS
 from musicvae_torch.pretrained import CheckpointError, shipped_checkpoint
 from surrogate import PointSurrogate, Surrogate, SurrogateConfig, SurrogateEncoder, load_surrogate
-from surrogate.masks import MASKS
-from surrogate.pair import DEFAULT_SURROGATE
-from surrogate.pooling import POOLINGS
+from surrogate.networks.pair import DEFAULT_SURROGATE
+from surrogate.networks.pooling import POOLINGS
+from surrogate.training.masks import MASKS
 
 ALL = {"input_depth": sum(DEPTHS), "hears": PARTS}
 

@@ -21,11 +21,16 @@ from musicvae_torch.dataset.exchange import import_dataset
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.trio import DEPTHS, PARTS
 from musicvae_torch.training import TrainingOptions, WindowsDataModule, fit, load_best
-from surrogate.masks import MASK_WEIGHTS, MASKS, draw_masks, mask_name
-from surrogate.model import PointSurrogate, SurrogateConfig, SurrogateEncoder, load_surrogate
-from surrogate.train import SEED_OPTIONS
+from surrogate.networks.model import (
+    PointSurrogate,
+    SurrogateConfig,
+    SurrogateEncoder,
+    load_surrogate,
+)
 from surrogate.train_cli import main
-from surrogate.training import PointTraining, SurrogateObjective, SurrogateTraining
+from surrogate.training.masks import MASK_WEIGHTS, MASKS, draw_masks, mask_name
+from surrogate.training.module import PointTraining, SurrogateObjective, SurrogateTraining
+from surrogate.training.train import SEED_OPTIONS
 
 # What Lightning says to developers of itself, of folders that are in use, and of single steps.
 pytestmark = [

@@ -21,9 +21,9 @@ MIDDLE = WIDTH // 2
 STYLE = """
 .paper { fill: #f6f4f0 } .card { fill: #ffffff; stroke: #e4e0d9 } .level { fill: #26242b08 }
 text { font-family: system-ui, "Segoe UI", Helvetica, Arial, sans-serif; fill: #26242b }
-.name { font-size: 16px; font-weight: 600 } .soft { font-size: 12.5px; fill: #75717c }
-.code { font: 12.5px ui-monospace, Menlo, Consolas, monospace; fill: #75717c }
-.side { font-size: 12.5px; fill: #75717c; letter-spacing: .08em }
+.name { font-size: 18px; font-weight: 600 } .soft { font-size: 14.5px; fill: #75717c }
+.code { font: 14px ui-monospace, Menlo, Consolas, monospace; fill: #75717c }
+.side { font-size: 14px; fill: #75717c; letter-spacing: .08em }
 .way { fill: none; stroke: #75717c; stroke-width: 1.6 } .tip { fill: #75717c }
 .stays { stroke-dasharray: 5 5; stroke: #d62728 } .stays-tip { fill: #d62728 }
 .melody { stroke: #d62728 } .bass { stroke: #1f77b4 } .drums { stroke: #8c564b }
@@ -129,7 +129,7 @@ def latent() -> str:
             moved,
             way(f"M{MIDDLE - 28} {y + 21:g}Q{MIDDLE} {y + 8:g} {MIDDLE + 25} {y + 19:g}"),
             text(MIDDLE, y - 10, "latent z", "name", "middle"),
-            text(MIDDLE, y + 8, "a normal distribution", "soft", "middle"),
+            text(MIDDLE, y + 8, "a distribution", "soft", "middle"),
         ]
     )
 
@@ -149,11 +149,11 @@ def picture() -> str:
             for name, y in LEVELS.items()
         ),
         box(LEFT, "MIDI", "Your song", "a MIDI file", roll("melody")),
-        box(LEFT, "notes", "Score, notes", "ticks, seconds, beats", notes("melody")),
+        box(LEFT, "notes", "Score, notes", "ticks and beats", notes("melody")),
         box(LEFT, "tensors", "Tensors", "(steps, depth)", tensor("melody")),
         box(RIGHT, "tensors", "Tensors", "(steps, depth)", tensor(*trio)),
         box(RIGHT, "notes", "New parts", "bass, drums", notes("bass", "drums")),
-        box(RIGHT, "MIDI", "With a band", "MIDI, sound, page", roll(*trio)),
+        box(RIGHT, "MIDI", "With a band", "seen and heard", roll(*trio)),
         down(left, "MIDI", ["notes/score.py", "notes/fast_midi.py"], "start"),
         down(left, "notes", ["notes/quantize.py", "notes/melody.py, trio.py, …"], "start"),
         down(right, "notes", ["notes/converter.py"], "end", upwards=True),
@@ -166,10 +166,10 @@ def picture() -> str:
             f"M{LEFT + BOX_WIDTH + 4} {tensors - 42}H{MIDDLE - 14}"
             f"Q{MIDDLE} {tensors - 42} {MIDDLE} {tensors - 28}V{low - 60}"
         ),
-        text(MIDDLE + 14, tensors - 18, "surrogate/networks/", "code"),
-        text(MIDDLE + 14, tensors, "some parts heard", "soft"),
+        text(MIDDLE + 14, tensors + 32, "surrogate/networks/", "code"),
+        text(MIDDLE + 14, tensors + 51, "some parts heard", "soft"),
         way(f"M{MIDDLE + 130} {low}H{right - 14}Q{right} {low} {right} {low - 14}V{tensors + 10}"),
-        text(right - 14, low - 12, "decoder.py, heads.py", "code", "end"),
+        text(right - 14, low - 12, "decoder.py", "code", "end"),
         text(right - 14, low + 20, "step by step", "soft", "end"),
         text(MIDDLE, HEIGHT - 20, "latent/ mixes, attributes/ moves", "code", "middle"),
         latent(),

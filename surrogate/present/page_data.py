@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 from musicvae_torch.notes.score import Score, Track
-from surrogate.bars import bars_of, last_tick
 from surrogate.present.audio import best_compression, mix, peak, play_stems
 from surrogate.present.drum_lanes import LANES, lanes_of
 from surrogate.present.synth import Band
 from surrogate.present.view import View
+from surrogate.song.bars import bars_of, last_tick
 
 HEADROOM = 0.95  # highest sample; what compression adds still fits
 DIGITS = 4  # of quarters and seconds

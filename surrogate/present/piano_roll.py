@@ -19,9 +19,9 @@ import pretty_midi
 
 from musicvae_torch.files import replacing
 from musicvae_torch.notes.score import Track, read_score
-from surrogate.bars import Bars, bars_of
 from surrogate.present.drum_lanes import LANES, lanes_of, used_lanes
 from surrogate.present.view import COLOURS, ROLES, View, view_of
+from surrogate.song.bars import Bars, bars_of
 
 BARS_A_ROW = 16
 MOST_ROWS = 20

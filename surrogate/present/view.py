@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from musicvae_torch.notes.score import Score, Track
-from surrogate.roles import ROLES, roles_of
+from surrogate.song.roles import ROLES, roles_of
 
 COLOURS = {"melody": "#d62728", "bass": "#1f77b4", "drums": "#8c564b", "other": "#b4b4b8"}
 

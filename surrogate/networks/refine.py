@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.trio import PARTS
-from surrogate.model import Surrogate, SurrogateEncoder
+from surrogate.networks.model import Surrogate, SurrogateEncoder
 
 UNKNOWN = -1  # class of a row of zeros, which costs nothing
 _FIRST_MOMENT, _SECOND_MOMENT, _TINY = 0.9, 0.999, 1e-8  # Adam's usual constants

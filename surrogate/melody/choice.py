@@ -11,9 +11,9 @@ import pretty_midi
 from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import Score, Track
 from musicvae_torch.notes.vocabulary import MAX_PITCH, MIN_PITCH
-from surrogate.melody_features import FEATURES, features, lines, sounding
-from surrogate.melody_wish import find_tracks, instrument, listed, refusal
-from surrogate.monophony import reduce_to_melody
+from surrogate.melody.features import FEATURES, features, lines, sounding
+from surrogate.melody.monophony import reduce_to_melody
+from surrogate.melody.wish import find_tracks, instrument, listed, refusal
 
 # What names are worth, beside the features; for a track that plays throughout.
 NAMED_MELODY = 8.0
@@ -129,7 +129,7 @@ def choose_melody(score: Score, wanted: str | int | None = None) -> Melody:
 
     Args:
         score: the song.
-        wanted: see :func:`surrogate.melody_wish.find_tracks`; None: the likeliest.
+        wanted: see :func:`surrogate.melody.wish.find_tracks`; None: the likeliest.
 
     Raises:
         MidiError: nothing fits `wanted`, or too much, or it cannot be a melody; or no track can.

@@ -2,7 +2,7 @@
 
 Two trainings: SurrogateTraining, of a distribution from any parts, and PointTraining, which is
 that of accompany-music-vae. Both work by hand as well as by their commands' functions in
-``surrogate.train``::
+``surrogate.training.train``::
 
     options = TrainingOptions(batch_size=32, steps=2000)
     data = WindowsDataModule(*read_sides("data.h5", None), options)
@@ -27,8 +27,8 @@ from torch.nn import functional
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.trio import PARTS
 from musicvae_torch.training import ScheduledTraining, TrainingOptions, standard_normal_kl
-from surrogate.masks import MASK_WEIGHTS, MASKS, check_masks, draw_masks, mask_name
-from surrogate.model import PointSurrogate, SurrogateConfig, SurrogateEncoder
+from surrogate.networks.model import PointSurrogate, SurrogateConfig, SurrogateEncoder
+from surrogate.training.masks import MASK_WEIGHTS, MASKS, check_masks, draw_masks, mask_name
 
 LATENTS = ("sample", "mean")
 _MASKS, _NOISE = 2, 3  # kinds of draws, beside those of batches
@@ -39,7 +39,8 @@ class SurrogateObjective:
     """What a SurrogateEncoder is trained to do.
 
     Attributes:
-        masks: how often which parts are given, by name; see :data:`surrogate.masks.MASK_WEIGHTS`.
+        masks: how often which parts are given, by name; see
+            :data:`surrogate.training.masks.MASK_WEIGHTS`.
         decoder_weight: weight of a second loss, what the frozen decoder, teacher-forced, loses on
             the hidden parts, in nats a window, playing the prediction; 0: none, and no decoding.
         decode_from: what it plays: a "sample" of the predicted distribution or its "mean".
@@ -242,7 +243,7 @@ class PointTraining(_AgainstPosterior):
     Args:
         musicvae: the trio, frozen; None: batches hold its codes, and need no more than the melody.
         config: sizes of the surrogate.
-        options: how to train; :data:`surrogate.train.SEED_OPTIONS` are the original's.
+        options: how to train; :data:`surrogate.training.train.SEED_OPTIONS` are the original's.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from surrogate.metrics import bootstrap_interval
+from surrogate.evaluation.metrics import bootstrap_interval
 
 DASH = "-"  # where a column does not apply
 

@@ -18,12 +18,12 @@ from musicvae_torch.notes.vocabulary import (
     STEPS_PER_BAR,
     STEPS_PER_QUARTER,
 )
-from surrogate.bars import Bars, bars_of
-from surrogate.grid import Grid
-from surrogate.melody_choice import Melody, choose_melody
-from surrogate.metre import is_common
+from surrogate.melody.choice import Melody, choose_melody
 from surrogate.options import AccompanyOptions
-from surrogate.roles import roles_of
+from surrogate.song.bars import Bars, bars_of
+from surrogate.song.grid import Grid
+from surrogate.song.metre import is_common
+from surrogate.song.roles import roles_of
 
 
 @dataclass(frozen=True, eq=False)

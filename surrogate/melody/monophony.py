@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from musicvae_torch.notes.vocabulary import MAX_PITCH, MIN_PITCH
-from surrogate.two_hands import right_hand
+from surrogate.melody.two_hands import right_hand
 
 TOGETHER = 0.06  # seconds; the notes of a chord begin within so much
 LEGATO = 0.06  # seconds; as far may a note lap over the next of the same voice

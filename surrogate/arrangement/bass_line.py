@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from musicvae_torch.notes.chords import ChordTones
 from musicvae_torch.notes.vocabulary import STEPS_PER_QUARTER
-from surrogate.fill import LOWEST_BASS, StepNote
-from surrogate.harmony import HALF_BAR, Harmony
+from surrogate.arrangement.fill import LOWEST_BASS, StepNote
+from surrogate.arrangement.harmony import HALF_BAR, Harmony
 
 HOW = ("strong", "all")
 HIGHEST_BASS = 55  # G3, unless the part itself goes higher

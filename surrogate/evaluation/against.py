@@ -12,9 +12,8 @@ from tqdm import tqdm
 from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import TICK_NOTE, Score, divisible, read_score
 from musicvae_torch.notes.trio import PARTS
-from surrogate.fill import StepNote, bar_lines, sounding_bars
-from surrogate.hearing import Hearing, hear, part_tokens
-from surrogate.metrics import (
+from surrogate.arrangement.fill import StepNote, bar_lines, sounding_bars
+from surrogate.evaluation.metrics import (
     chords_of,
     estimate_key,
     groove_consistency,
@@ -23,10 +22,11 @@ from surrogate.metrics import (
     share_in_chords,
     share_in_key,
 )
+from surrogate.evaluation.songs import NoSongsError, midi_files
+from surrogate.evaluation.tables import Estimate, Scores, markdown, scores_table
 from surrogate.pipeline import Accompanist, AccompanyOptions
-from surrogate.roles import roles_of
-from surrogate.songs import NoSongsError, midi_files
-from surrogate.tables import Estimate, Scores, markdown, scores_table
+from surrogate.song.hearing import Hearing, hear, part_tokens
+from surrogate.song.roles import roles_of
 
 THEIRS, OURS = "theirs", "ours"
 # In names of files whose melody is the decoder's own, not the song's.

@@ -9,10 +9,10 @@ import torch
 from musicvae_torch.attributes import ATTRIBUTES_FILE, AttributeVectors
 from musicvae_torch.hub import local_folder
 from musicvae_torch.model import MusicVAE
+from musicvae_torch.notes.groove import GROOVE_RULES
 from musicvae_torch.notes.trio import DEPTHS
 from musicvae_torch.pretrained import CheckpointError, shipped_checkpoint
-from surrogate.groove import check_groove_model
-from surrogate.model import Surrogate, load_surrogate, part_depths
+from surrogate.networks.model import Surrogate, load_surrogate, part_depths
 
 DEFAULT_MUSICVAE = "trio_16bar_small"
 DEFAULT_SURROGATE = "trio_16bar_small_surrogate"
@@ -82,6 +82,21 @@ def check_trio(musicvae: MusicVAE) -> None:
     vae = musicvae.config
     if vae.output_depths != DEPTHS or vae.output != "categorical" or vae.control_depth:
         raise CheckpointError(f"the MusicVAE {vae.name!r} plays no trios of depths {DEPTHS}")
+
+
+def check_groove_model(model: MusicVAE) -> None:
+    """Raises:
+    CheckpointError: the model cannot tell from hits alone how they are played.
+    """
+    config = model.config
+    rules = GROOVE_RULES.get(config.base)
+    if config.output == "groove" and rules and (rules.humanize or rules.hits_as_controls):
+        return
+    able = [name for name, own in GROOVE_RULES.items() if own.humanize or own.hits_as_controls]
+    raise CheckpointError(
+        f"the model {config.name!r} does not play hits that are given; a groove model for that is "
+        f"of the config {' or '.join(able)}"
+    )
 
 
 def check_pair(musicvae: MusicVAE, surrogate: Surrogate) -> None:

@@ -11,7 +11,7 @@ from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import Score, Track
 from musicvae_torch.notes.vocabulary import MAX_PITCH, MIN_PITCH
 from surrogate.arguments import WISHES
-from surrogate.melody_features import is_singable, lines
+from surrogate.melody.features import is_singable, lines
 
 _LEFT = re.compile(r"\b(left|lh|l\.h\.)(?!\w)", re.IGNORECASE)
 _RIGHT = re.compile(r"\b(right|rh|r\.h\.)(?!\w)", re.IGNORECASE)

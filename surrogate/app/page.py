@@ -12,9 +12,9 @@ import gradio as gr
 from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import Score
 from musicvae_torch.notes.trio import PARTS
+from surrogate.app.studio import Bands, Studio, melody_choices, options_of, other_tracks, read_song
 from surrogate.options import HARMONIES, KEEPS, METHODS, METRES, AccompanyOptions
 from surrogate.present.page_data import facts
-from surrogate.studio import Bands, Studio, melody_choices, options_of, other_tracks, read_song
 
 Updates: TypeAlias = dict[Any, Any]
 

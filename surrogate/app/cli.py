@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from musicvae_torch.cli import run_command
 
 if TYPE_CHECKING:
-    from surrogate.studio import Studio
+    from surrogate.app.studio import Studio
 
 LARGEST_UPLOAD = "5mb"
 FIRST_PORT, PORTS = 7860, 100  # to look for a free one among
@@ -119,8 +119,8 @@ def _ended_politely() -> Iterator[None]:
 def _studio(arguments: argparse.Namespace, folder: Path) -> Studio:
     import gradio  # noqa: F401  (if it is missing, that is told before the networks are loaded)
 
+    from surrogate.app.studio import Studio
     from surrogate.pipeline import Accompanist
-    from surrogate.studio import Studio
 
     accompanist = Accompanist.from_pretrained(
         arguments.musicvae,
@@ -159,7 +159,7 @@ def serve(studio: Studio, host: str = "127.0.0.1", port: int | None = None) -> A
     Raises:
         OSError: the host or port cannot be had.
     """
-    from surrogate.app_page import build
+    from surrogate.app.page import build
 
     examples = example_songs()
     blocks = build(studio, examples)
@@ -189,7 +189,7 @@ def serve(studio: Studio, host: str = "127.0.0.1", port: int | None = None) -> A
 
 def example_songs() -> dict[str, Path]:
     """The repo's example tunes, by title; none, where only the packages are installed."""
-    home = Path(__file__).resolve().parents[1] / "examples"
+    home = Path(__file__).resolve().parents[2] / "examples"
     if not (home / "make_tunes.py").is_file():
         return {}
     return {path.stem.replace("_", " ").capitalize(): path for path in sorted(home.glob("*.mid"))}

@@ -11,8 +11,8 @@ import numpy as np
 from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import Score
 from musicvae_torch.notes.vocabulary import STEPS_PER_BAR, STEPS_PER_QUARTER
-from surrogate.bars import changes_of_metre
-from surrogate.metre import (
+from surrogate.song.bars import changes_of_metre
+from surrogate.song.metre import (
     BEATS,
     COMPOUND,
     SIMPLE,
@@ -35,7 +35,7 @@ class _Section(NamedTuple):
 
 
 class Grid:
-    """Ticks ↔ steps of the model's bars, which :mod:`surrogate.metre` lays on the song's.
+    """Ticks ↔ steps of the model's bars, which :mod:`surrogate.song.metre` lays on the song's.
 
     Bars are counted anew from each change of metre. Where the first bar is short, it is a pickup:
     it ends with the model's bar.

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.trio import PARTS, to_tokens
 from musicvae_torch.notes.vocabulary import NO_EVENT
-from surrogate.metrics import (
+from surrogate.evaluation.metrics import (
     accuracy,
     chords_of,
     estimate_key,
@@ -30,16 +30,23 @@ from surrogate.metrics import (
     share_in_chords,
     share_in_key,
 )
-from surrogate.model import Surrogate
-from surrogate.refine import UNKNOWN, RefineOptions, hide, part_indices, refine, refine_prediction
-from surrogate.songs import SongWindows
-from surrogate.tables import (
+from surrogate.evaluation.songs import SongWindows
+from surrogate.evaluation.tables import (
     Estimate,
     Scores,
     differences_table,
     paired_differences,
     per_song,
     scores_table,
+)
+from surrogate.networks.model import Surrogate
+from surrogate.networks.refine import (
+    UNKNOWN,
+    RefineOptions,
+    hide,
+    part_indices,
+    refine,
+    refine_prediction,
 )
 
 ENCODER = "encoder that hears all"

@@ -22,7 +22,7 @@ from musicvae_torch.hub import local_folder
 from musicvae_torch.lstm import OneHot, Term, densify
 from musicvae_torch.notes.trio import DEPTHS, PARTS
 from musicvae_torch.pretrained import CONFIG_FILE, CheckpointError, PretrainedNetwork, read_config
-from surrogate.pooling import POOLINGS, PooledEncoder
+from surrogate.networks.pooling import POOLINGS, PooledEncoder
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class SurrogateConfig:
         rnn_size: LSTM units per direction of each layer.
         level_lengths: steps at each level of the encoder, lowest first; empty: flat.
         hears: the parts that it can be given, in the order of PARTS.
-        pooling: how the top level is summarised; see :class:`surrogate.pooling.PooledEncoder`.
+        pooling: how the top level is summarised; see
+            :class:`surrogate.networks.pooling.PooledEncoder`.
         lift: how far to move predicted latents along the MusicVAE's attribute vector for
             "band_density" so that bands are as busy as real ones: a mean over all that a melody
             may mean says less than any of it. Found with ``benchmarks/band_density.py``.

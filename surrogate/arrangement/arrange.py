@@ -10,15 +10,22 @@ from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.score import TICK_NOTE, Score
 from musicvae_torch.notes.trio import PARTS
 from musicvae_torch.notes.vocabulary import ELECTRIC_BASS
-from surrogate.bass_line import keep_bass_in_harmony
-from surrogate.dynamics import Loudness, loudness, play
-from surrogate.fill import PLAIN_DRUMS, StepNote, fill_silent_bars, let_go, only_live, plain_bass
-from surrogate.groove import humanize_drums
-from surrogate.harmony import Harmony
-from surrogate.hearing import Hearing
+from surrogate.arrangement.bass_line import keep_bass_in_harmony
+from surrogate.arrangement.dynamics import Loudness, loudness, play
+from surrogate.arrangement.fill import (
+    PLAIN_DRUMS,
+    StepNote,
+    fill_silent_bars,
+    let_go,
+    only_live,
+    plain_bass,
+)
+from surrogate.arrangement.groove import humanize_drums
+from surrogate.arrangement.harmony import Harmony
+from surrogate.arrangement.song_harmony import song_harmony
+from surrogate.arrangement.stitch import NewPart, stitch
 from surrogate.options import AccompanyOptions
-from surrogate.song_harmony import song_harmony
-from surrogate.stitch import NewPart, stitch
+from surrogate.song.hearing import Hearing
 
 PROGRAMS = {"melody": 0, "bass": ELECTRIC_BASS, "drums": 0}
 

@@ -13,8 +13,8 @@ from musicvae_torch.onnx_export.encoder import posterior, read_levels
 from musicvae_torch.onnx_export.folder import write_graphs
 from musicvae_torch.onnx_export.graph import Graph, Value
 from musicvae_torch.onnx_export.layers import Direction, join_directions, linear, lstm
-from surrogate.model import PointSurrogate, Surrogate, SurrogateEncoder, part_depths
-from surrogate.pooling import HEADS, PooledEncoder
+from surrogate.networks.model import PointSurrogate, Surrogate, SurrogateEncoder, part_depths
+from surrogate.networks.pooling import HEADS, PooledEncoder
 
 
 def export_surrogate(

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from musicvae_torch.model import MusicVAE
-from surrogate.model import Surrogate, SurrogateEncoder
+from surrogate.networks.model import Surrogate, SurrogateEncoder
+from surrogate.networks.refine import hide, refine, refine_prediction
 from surrogate.options import AccompanyOptions
-from surrogate.refine import hide, refine, refine_prediction
 
 BATCH = 64  # windows at a time
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from musicvae_torch.notes.score import TICK_NOTE
 from musicvae_torch.notes.vocabulary import STEPS_PER_BAR
-from surrogate.harmony import Harmony, from_markers, infer, read
-from surrogate.hearing import Hearing
+from surrogate.arrangement.harmony import Harmony, from_markers, infer, read
+from surrogate.song.hearing import Hearing
 
 
 def song_harmony(song: Hearing, kept: Sequence[int], chords: str | None = None) -> Harmony:
@@ -18,8 +18,8 @@ def song_harmony(song: Hearing, kept: Sequence[int], chords: str | None = None) 
     Args:
         song: what was heard of it.
         kept: indices of the tracks from which it is to be inferred, where it must be.
-        chords: by hand (see :func:`surrogate.harmony.parse`), a bar of the song's own for each
-            bar, from the one on in which the given parts begin.
+        chords: by hand (see :func:`surrogate.arrangement.harmony.parse`), a bar of the
+            song's own for each bar, from the one on in which the given parts begin.
 
     Raises:
         ChordError: `chords` are none.

@@ -19,7 +19,7 @@ import numpy as np
 
 from musicvae_torch.notes.drums import class_of_pitch
 from musicvae_torch.notes.vocabulary import DRUM_CLASSES, OUTPUT_VELOCITY, STEPS_PER_BAR
-from surrogate.fill import StepNote
+from surrogate.arrangement.fill import StepNote
 
 PROFILE_FILE = Path(__file__).with_name("velocity_profile.json")
 MAX_DYNAMICS = 2.0
@@ -125,7 +125,7 @@ def play(
         seed: of the deviations.
         touch: (notes,) velocities that say which notes are louder than others, in place of the
             profile's accents and deviations; only their differences from their mean count. Such
-            as :func:`surrogate.groove.humanize_drums` gives.
+            as :func:`surrogate.arrangement.groove.humanize_drums` gives.
 
     Returns:
         (notes,) int64, 1 to 127.

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.drums import class_of_pitch
-from musicvae_torch.notes.groove import DRUMS, GROOVE_RULES, MAX_VELOCITY
+from musicvae_torch.notes.groove import DRUMS, MAX_VELOCITY
 from musicvae_torch.notes.vocabulary import DRUM_CLASSES, OUTPUT_VELOCITY
-from musicvae_torch.pretrained import CheckpointError
-from surrogate.fill import StepNote
+from surrogate.arrangement.fill import StepNote
+from surrogate.networks.pair import check_groove_model
 
 BATCH = 64  # windows played at a time
 
@@ -37,21 +37,6 @@ class Touch:
     offsets: np.ndarray
 
 
-def check_groove_model(model: MusicVAE) -> None:
-    """Raises:
-    CheckpointError: the model cannot tell from hits alone how they are played.
-    """
-    config = model.config
-    rules = GROOVE_RULES.get(config.base)
-    if config.output == "groove" and rules and (rules.humanize or rules.hits_as_controls):
-        return
-    able = [name for name, own in GROOVE_RULES.items() if own.humanize or own.hits_as_controls]
-    raise CheckpointError(
-        f"the model {config.name!r} does not play hits that are given; a groove model for that is "
-        f"of the config {' or '.join(able)}"
-    )
-
-
 def humanize_drums(model: MusicVAE, hits: Sequence[StepNote]) -> Touch:
     """Velocities and timing of drum hits.
 
@@ -61,7 +46,7 @@ def humanize_drums(model: MusicVAE, hits: Sequence[StepNote]) -> Touch:
     mean. Both then go through the window with the hits as they are.
 
     Args:
-        model: see :func:`check_groove_model`.
+        model: see :func:`surrogate.networks.pair.check_groove_model`.
         hits: (start step, end step, pitch), steps from 0, in any order. Pitches of none of the
             nine drums (``vocabulary.DRUM_CLASSES``) are not heard, and come at OUTPUT_VELOCITY,
             on the grid.

@@ -18,8 +18,8 @@ from musicvae_torch.files import replacing
 from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import Score, read_score
 from surrogate.arguments import bar_ranges
-from surrogate.melody_choice import TrackSummary, summarize_tracks
-from surrogate.melody_wish import instrument, refusal
+from surrogate.melody.choice import TrackSummary, summarize_tracks
+from surrogate.melody.wish import instrument, refusal
 from surrogate.options import AccompanyOptions
 from surrogate.pipeline import Accompanist
 from surrogate.present.page import page_html

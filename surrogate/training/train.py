@@ -24,8 +24,8 @@ from musicvae_torch.training import (
     load_best,
     training_record,
 )
-from surrogate.model import SurrogateConfig, part_depths
-from surrogate.training import PointTraining, SurrogateObjective, SurrogateTraining
+from surrogate.networks.model import SurrogateConfig, part_depths
+from surrogate.training.module import PointTraining, SurrogateObjective, SurrogateTraining
 
 SEED_EPOCHS = 20
 # How accompany-music-vae trains, as fields of TrainingOptions.
@@ -67,7 +67,7 @@ def train_surrogate(
         options: how to train.
         rnn_size: LSTM units per direction of each layer.
         hears: parts that it can be given, in the order of PARTS.
-        pooling: see :class:`surrogate.pooling.PooledEncoder`.
+        pooling: see :class:`surrogate.networks.pooling.PooledEncoder`.
         objective: what to train it to do; None: the defaults.
         epochs: in place of `options.steps`, so many times the windows of `data`.
         monitor: the validation score whose lowest value is the best: "val/kl", the KL divergence

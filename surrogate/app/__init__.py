@@ -1,0 +1,1 @@
+"""The web page on this computer that accompanies songs."""
