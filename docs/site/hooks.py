@@ -49,7 +49,7 @@ def on_files(files: Files, config: MkDocsConfig, **_: Any) -> Files:
     for home, place in PLACES.items():
         text = (ROOT / home).read_text(encoding="utf-8")
         if home.endswith(".py"):
-            text = f"# {home}\n\n```python\n{text}```\n"
+            text = f"---\nsearch: {{exclude: true}}\n---\n# {home}\n\n~~~~python\n{text}~~~~\n"
         files.append(File.generated(config, place, content=text))
     return files
 
