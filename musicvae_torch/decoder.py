@@ -16,17 +16,9 @@ from torch import Tensor, nn
 
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.heads import CategoricalHead, Head, build_head
-from musicvae_torch.lstm import (
-    InitialState,
-    LSTMStack,
-    LSTMSteps,
-    State,
-    Term,
-    cut,
-    delay,
-    densify,
-    term_shape,
-)
+from musicvae_torch.lstm import InitialState, LSTMStack, State
+from musicvae_torch.stepping import Stepper
+from musicvae_torch.terms import Term, cut, delay, densify, term_shape
 
 _LEAST_CHANCE = 0.1  # of a hit: what a groove says of hits that it finds less likely is noise
 
@@ -53,21 +45,13 @@ class CoreDecoder(nn.Module):
         self, head: Head, control_depth: int, embedding_size: int, units: tuple[int, ...]
     ) -> None:
         super().__init__()
-        self.embedding_size = embedding_size
-        self.input_size = sum(head.depths) + embedding_size + control_depth
+        self.control_depth = control_depth
         self.initial_state = InitialState(embedding_size, units)
-        self.layers = LSTMStack(self.input_size, units)
+        self.layers = LSTMStack(sum(head.depths) + embedding_size + control_depth, units)
         self.output = nn.Linear(units[-1], head.logit_depth)
         self.head = head
         nn.init.xavier_uniform_(self.output.weight)
         nn.init.zeros_(self.output.bias)
-
-    @property
-    def reads_classes(self) -> bool:
-        """Whether its inputs are one-hot rows and an embedding alone, all of which it reads."""
-        rows = sum(self.head.depths) + self.embedding_size
-        drops = self.layers.training and self.layers.keep < 1
-        return isinstance(self.head, CategoricalHead) and self.input_size == rows and not drops
 
     def forward(self, previous: Sequence[Term], embedding: Tensor, controls: Tensor) -> Tensor:
         """Logits of a segment whose previous tokens are known.
@@ -266,43 +250,17 @@ class Decoder(nn.Module):
             (batch, length, output_depth), a row for each part at every step.
         """
         cores = self._cores()
-        if all(core.reads_classes for core in cores):
-            return self._draw_classes(z, length, temperature, generator)
-        segment_steps = self.segment_steps or length
-        embeddings = self.embed(z).unbind(1)
-        tokens = [z.new_zeros(z.shape[0], sum(core.head.depths)) for core in cores]
-        rows: list[Tensor] = []
-        for step in range(length):
-            embedding = embeddings[step // segment_steps]
-            if step % segment_steps == 0:
-                states = [core.initial_state(embedding) for core in cores]
-            for i, core in enumerate(cores):
-                logits, states[i] = core.step(tokens[i], embedding, controls[:, step], states[i])
-                tokens[i] = core.head.sample(logits, temperature, generator)
-            rows.append(torch.cat(tokens, dim=-1))
-        return torch.stack(rows, dim=1)
-
-    def _draw_classes(
-        self, z: Tensor, length: int, temperature: float, generator: torch.Generator | None
-    ) -> Tensor:
-        """:meth:`decode` of cores that read nothing but their own one-hot rows and embeddings."""
-        cores = self._cores()
-        heads = [cast(CategoricalHead, core.head) for core in cores]
-        layers = [LSTMSteps(core.layers, core.head.depths) for core in cores]
-        segment_steps = self.segment_steps or length
-        embeddings = self.embed(z).unbind(1)
-        last: list[Tensor | None] = [None] * len(cores)
-        played: list[list[Tensor]] = [[] for _ in cores]
-        for step in range(length):
-            embedding = embeddings[step // segment_steps]
-            for i, core in enumerate(cores):
-                if step % segment_steps == 0:
-                    layers[i].begin(embedding, core.initial_state(embedding))
-                logits = core.output(layers[i].step(last[i]))
-                drawn = heads[i].draw(logits, temperature, generator)
-                played[i].append(drawn)
-                last[i] = drawn
-        rows = [head.rows(torch.stack(own, 1)) for head, own in zip(heads, played, strict=True)]
+        stepper = self._stepper(cores, self.embed(z), self.segment_steps or length, controls)
+        tokens: list[Tensor] | None = None
+        played: list[list[Tensor]] = []
+        for _ in range(length):
+            drawn = zip(cores, stepper.step(tokens), strict=True)
+            tokens = [core.head.draw(logits, temperature, generator) for core, logits in drawn]
+            played.append(tokens)
+        rows = [
+            core.head.rows(torch.stack(own, dim=1))
+            for core, own in zip(cores, zip(*played, strict=True), strict=True)
+        ]
         return torch.cat(rows, dim=-1).to(z)
 
     def perform(
@@ -330,20 +288,21 @@ class Decoder(nn.Module):
         """
         steps = places.shape[1]
         segment_steps = steps // embeddings.shape[1]
-        columns: dict[int, Tensor] = {}
-        for core, own in self._cores_of(parts):
-            head = cast(CategoricalHead, core.head)
-            own_temperatures = [temperatures[part] for part in own]
-            layers = LSTMSteps(core.layers, head.depths)
-            played: list[Tensor] = []
-            for step in range(steps):
-                if step % segment_steps == 0:
-                    embedding = embeddings[:, step // segment_steps]
-                    layers.begin(embedding, core.initial_state(embedding))
-                logits = core.output(layers.step(played[-1] if played else None))
-                played.append(head.place(logits, own_temperatures, places[:, step, own]))
-            columns |= zip(own, torch.stack(played, dim=1).unbind(-1), strict=True)
-        return torch.stack([columns[part] for part in parts], dim=-1)
+        cores, places_of = zip(*self._cores_of(parts), strict=True)
+        no_controls = embeddings.new_zeros(len(embeddings), steps, 0)
+        stepper = self._stepper(cores, embeddings, segment_steps, no_controls)
+        tokens: list[Tensor] | None = None
+        played: list[Tensor] = []
+        for step in range(steps):
+            tokens = [
+                cast(CategoricalHead, core.head).place(
+                    logits, [temperatures[part] for part in own], places[:, step, own]
+                )
+                for core, own, logits in zip(cores, places_of, stepper.step(tokens), strict=True)
+            ]
+            played.append(torch.cat(tokens, dim=-1))
+        columns = [part for own in places_of for part in own]
+        return torch.stack(played, dim=1)[..., [columns.index(part) for part in parts]]
 
     def play_hits(self, z: Tensor, hits: Tensor, controls: Tensor) -> Tensor:
         """What a groove's decoder makes of hits that are given: each step reads the hits of the
@@ -358,12 +317,11 @@ class Decoder(nn.Module):
             (batch, steps, 3 * drums): the chance of each hit, and of a hit its velocity (0 to 1)
             and offset (-1 to 1).
         """
-        (core,), (embedding,) = self._cores(), self.embed(z).unbind(1)
-        states = core.initial_state(embedding)
-        previous = z.new_zeros(len(z), 3 * hits.shape[-1])
+        stepper = self._stepper(self._cores(), self.embed(z), hits.shape[1], controls)
+        previous: Tensor | None = None
         rows = []
         for step in range(hits.shape[1]):
-            logits, states = core.step(previous, embedding, controls[:, step], states)
+            (logits,) = stepper.step(None if previous is None else [previous])
             chances, velocities, offsets = logits.chunk(3, dim=-1)
             chances = torch.sigmoid(chances)
             # Trained by squared error, with 0 where a drum is not struck, the network's values
@@ -377,6 +335,25 @@ class Decoder(nn.Module):
             struck = hits[:, step]
             previous = torch.cat([struck, *(struck * values for values in played)], dim=-1)
         return torch.stack(rows, dim=1)
+
+    def _stepper(
+        self,
+        cores: Sequence[CoreDecoder],
+        embeddings: Tensor,
+        segment_steps: int,
+        controls: Tensor,
+    ) -> Stepper:
+        """Cores about to play segments of these embeddings (batch, segments, embedding_size)."""
+        stepper = Stepper(
+            [core.layers for core in cores],
+            [core.output for core in cores],
+            [core.head.depths for core in cores],
+            cores[0].control_depth,
+            isinstance(cores[0].head, CategoricalHead),
+        )
+        states = [core.initial_state(embeddings) for core in cores]
+        stepper.start(embeddings, states, segment_steps, controls)
+        return stepper
 
     def embed(self, z: Tensor) -> Tensor:
         """One embedding a segment: z (batch, z_size) → (batch, segments, embedding_size)."""

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from musicvae_torch.lstm import BidirectionalLSTM, Term, cut, draw_normal, term_shape
+from musicvae_torch.lstm import BidirectionalLSTM, draw_normal
+from musicvae_torch.terms import Term, cut, term_shape
 
 
 class Encoder(nn.Module):

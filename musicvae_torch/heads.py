@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from musicvae_torch.lstm import OneHot, Term, densify
+from musicvae_torch.terms import OneHot, Term, densify
 
 # Floors that Magenta puts under a probability before its logarithm.
 _NADE_FLOOR = 1e-6
@@ -62,7 +62,18 @@ class Head(nn.Module):
         Returns:
             (B, sum of depths), floats.
         """
+        return self.rows(self.draw(logits, temperature, generator)).to(logits)
+
+    def draw(
+        self, logits: Tensor, temperature: float, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """As :meth:`sample`, in the form that :meth:`rows` takes: of one-hot parts their classes,
+        (B, parts) int64, else the rows themselves."""
         raise NotImplementedError
+
+    def rows(self, drawn: Tensor) -> Tensor:
+        """Rows (..., sum of depths) of what was drawn, (..., parts) or itself."""
+        return drawn
 
 
 class CategoricalHead(Head):
@@ -77,15 +88,9 @@ class CategoricalHead(Head):
         parts = zip(logits.split(self.depths, -1), targets, strict=True)
         return torch.stack([categorical_loss(part, truth) for part, truth in parts], dim=-1)
 
-    def sample(
-        self, logits: Tensor, temperature: float, generator: torch.Generator | None = None
-    ) -> Tensor:
-        return self.rows(self.draw(logits, temperature, generator)).to(logits)
-
     def draw(
         self, logits: Tensor, temperature: float, generator: torch.Generator | None = None
     ) -> Tensor:
-        """As :meth:`sample`, but the classes: (B, parts) int64."""
         classes = [
             sample_categorical(part, temperature, generator)
             for part in logits.split(self.depths, -1)
@@ -106,9 +111,8 @@ class CategoricalHead(Head):
         parts = zip(logits.split(self.depths, -1), temperatures, places.unbind(-1), strict=True)
         return torch.stack([place_categorical(*part) for part in parts], dim=-1)
 
-    def rows(self, classes: Tensor) -> Tensor:
-        """(..., parts) classes → (..., sum of depths) int64 one-hot rows."""
-        parts = zip(classes.unbind(-1), self.depths, strict=True)
+    def rows(self, drawn: Tensor) -> Tensor:
+        parts = zip(drawn.unbind(-1), self.depths, strict=True)
         return torch.cat([functional.one_hot(part, depth) for part, depth in parts], dim=-1)
 
 
@@ -155,7 +159,7 @@ class NADEHead(Head):
             activation = activation + bits[..., i, None] * encode
         return torch.stack(chances, dim=-1)
 
-    def sample(
+    def draw(
         self, logits: Tensor, temperature: float, generator: torch.Generator | None = None
     ) -> Tensor:
         activation, biases = logits.split((self.hidden, self.depths[0]), -1)
@@ -189,7 +193,7 @@ class GrooveHead(Head):
         losses = losses + (torch.tanh(offsets) - true_offsets) ** 2
         return losses.sum(-1, keepdim=True)
 
-    def sample(
+    def draw(
         self, logits: Tensor, temperature: float, generator: torch.Generator | None = None
     ) -> Tensor:
         hits, velocities, offsets = logits.chunk(3, dim=-1)
@@ -234,8 +238,9 @@ def sample_categorical(
     """Draw one class per row: (B, depth) logits → (B,) int64; arguments as :meth:`Head.sample`."""
     if temperature == 0:
         return logits.argmax(-1)
-    probabilities = _tempered(logits, temperature)
-    return torch.multinomial(probabilities, 1, generator=generator).squeeze(-1)
+    # One number a row, where torch.multinomial draws one a class: most of its time.
+    places = torch.rand(len(logits), generator=generator, device=logits.device)
+    return place_categorical(logits, temperature, places)
 
 
 def place_categorical(logits: Tensor, temperature: float, places: Tensor) -> Tensor:

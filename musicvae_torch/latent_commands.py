@@ -46,7 +46,8 @@ _MOST_LISTED = 50
 def load_model(arguments: argparse.Namespace) -> MusicVAE:
     """The model that is asked for, or the one that ships."""
     device = pick_device(arguments.device)
-    return MusicVAE.from_pretrained(arguments.musicvae or shipped_checkpoint(_SHIPPED), device)
+    model = MusicVAE.from_pretrained(arguments.musicvae or shipped_checkpoint(_SHIPPED), device)
+    return model.multiply_in(arguments.dtype)
 
 
 def run_sample(arguments: argparse.Namespace) -> None:

@@ -5,8 +5,7 @@ pre-activation at run time, outside its variables; here too that 1.0 is a consta
 stored weights stay bit-identical to Magenta's. Gates lie in PyTorch's order: input, forget,
 cell, output.
 
-What a layer reads at each step is a list of terms that lie side by side: one-hot rows, kept as
-their classes, and dense vectors, per step or the same at every step.
+What a layer reads at each step is a list of :mod:`musicvae_torch.terms`.
 
 Shape names: B batch, T steps, D input width, H units, E embedding width.
 """
@@ -15,36 +14,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
-from musicvae_torch.recurrence import recur
+from musicvae_torch.products import BFLOAT16, FLOAT32, linear, prepare
+from musicvae_torch.projection import Projection, project
+from musicvae_torch.recurrence import recur, unroll
+from musicvae_torch.terms import Term, arrange, densify, drop_inputs, term_shape
 
 FORGET_BIAS = 1.0
 
 State = tuple[Tensor, Tensor]  # (h, c), each (B, H)
 
 
-class OneHot(NamedTuple):
-    """One-hot rows by their classes: (B, T) int64, where -1 is a row of zeros."""
-
-    classes: Tensor
-    depth: int
-
-
-# A dense term is (B, T, D), or (B, 1, D) where it is the same at every step.
-Term = Tensor | OneHot
-
-
 class LSTMWeights(nn.Module):
     """Weights of one direction of one layer.
 
     Shapes: weight_ih (4H, D), weight_hh (4H, H), bias (4H,).
+
+    Attributes:
+        weight_dtype: precision of products where no gradient is wanted; see
+            :func:`musicvae_torch.products.prepare`.
     """
+
+    weight_dtype = FLOAT32
 
     def __init__(self, input_size: int, units: int) -> None:
         super().__init__()
@@ -70,6 +66,11 @@ class LSTMWeights(nn.Module):
         nn.init.uniform_(self.weight_ih, -bound, bound)
         nn.init.uniform_(self.weight_hh, -bound, bound)
 
+    @property
+    def full_bias(self) -> Tensor:
+        """(4H,), what is added at run time included."""
+        return self.bias + self.forget_bias
+
     def flat(self) -> list[Tensor]:
         """The four tensors in the order that ``torch.lstm`` takes them."""
         return [self.weight_ih, self.weight_hh, self.bias, self.forget_bias]
@@ -89,94 +90,49 @@ class LSTMWeights(nn.Module):
         """
         h, c = state
         if h.is_cuda:
-            inputs = densify(terms)
-            inputs = inputs.flip(1) if reverse else inputs
-            outputs, _, _ = torch.lstm(
-                inputs,
-                [h.unsqueeze(0), c.unsqueeze(0)],
-                self.flat(),
-                has_biases=True,
-                num_layers=1,
-                dropout=0.0,
-                train=self.training,
-                bidirectional=False,
-                batch_first=True,
-            )
-            outputs = outputs.transpose(0, 1)
-        else:
-            projected = self._project(terms)
-            outputs, _ = recur(projected.flip(0) if reverse else projected, self.weight_hh, h, c)
+            return self._run_on_cuda(terms, h, c, reverse)
+        if not torch.is_grad_enabled():
+            steps = max(term_shape(term)[1] for term in terms)
+            return self.unroll(terms, state, [len(h)] * steps, reverse)
+        projected = project(terms, self.weight_ih, self.full_bias)
+        outputs, _ = recur(projected.flip(0) if reverse else projected, self.weight_hh, h, c)
         last = outputs[-1]
         return (outputs.flip(0) if reverse else outputs).transpose(0, 1), last
 
-    def _project(self, terms: Sequence[Term]) -> Tensor:
-        """The input's share of the gates, biases included: (T, B, 4H)."""
-        widths = [term_width(term) for term in terms]
-        bias: Tensor | None = self.bias + self.forget_bias
-        projected = None
-        for term, weight in zip(terms, self.weight_ih.split(widths, dim=1), strict=True):
-            if weight.shape[1] == 0:
-                continue
-            share = _project_term(term, weight, bias)
-            projected = share if projected is None else projected + share
-            bias = None  # in the first share already
-        assert projected is not None
-        return projected
+    def unroll(
+        self, terms: Sequence[Term], state: State, counts: Sequence[int], reverse: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """:meth:`run` without a gradient, over sequences of lengths of their own, long ones first.
 
+        Args:
+            counts: for each step the sequences that reach it.
+        """
+        dtype = BFLOAT16 if torch.is_autocast_enabled("cpu") else self.weight_dtype
+        shares = Projection(terms, self.weight_ih, self.full_bias, dtype)
+        product = prepare(self.weight_hh, dtype=dtype)
+        outputs, last = unroll(shares, product, *state, counts, reverse=reverse)
+        return outputs.transpose(0, 1), last
 
-def _project_term(term: Term, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """One term's share of the gates: (T, B, 4H)."""
-    if not isinstance(term, OneHot):
-        return functional.linear(term.transpose(0, 1), weight, bias)
-    # One row more than classes: the zeros that class -1 stands for.
-    rows = functional.pad(weight.t(), (0, 0, 0, 1))
-    rows = rows if bias is None else rows + bias
-    return functional.embedding(term.classes.t() % (term.depth + 1), rows)
-
-
-def term_width(term: Term) -> int:
-    return term.depth if isinstance(term, OneHot) else term.shape[-1]
-
-
-def term_shape(term: Term) -> tuple[int, int]:
-    """Batch and steps of a term."""
-    batch, steps = (term.classes if isinstance(term, OneHot) else term).shape[:2]
-    return batch, steps
-
-
-def cut(term: Term, steps: int) -> Term:
-    """(B, T, ...) → (B * segments, steps, ...): a long sequence as short ones."""
-    if isinstance(term, OneHot):
-        return OneHot(term.classes.reshape(-1, steps), term.depth)
-    segments = term.shape[1] // steps
-    return term.unflatten(1, (segments, steps)).flatten(0, 1)
-
-
-def delay(term: Term) -> Term:
-    """Every step one later; the first step is zeros and the last is lost."""
-    if isinstance(term, OneHot):
-        return OneHot(functional.pad(term.classes, (1, 0), value=-1)[:, :-1], term.depth)
-    return functional.pad(term, (0, 0, 1, 0))[:, :-1]
-
-
-def densify(terms: Sequence[Term]) -> Tensor:
-    """Terms side by side as plain floats: (B, T, D)."""
-    steps = max(term_shape(term)[1] for term in terms)
-    like = next((term for term in terms if isinstance(term, Tensor)), None)
-    dense = []
-    for term in terms:
-        if isinstance(term, OneHot):
-            rows = functional.one_hot(term.classes + 1, term.depth + 1)[..., 1:]
-            dense.append(rows.float() if like is None else rows.to(like))
-        else:
-            dense.append(term.expand(-1, steps, -1))
-    return torch.cat(dense, dim=-1)
-
-
-def drop_inputs(terms: Sequence[Term], keep: float) -> Sequence[Term]:
-    """Terms of which each number of each step is kept with chance `keep`, and then made larger
-    by as much, so that the sum is as before."""
-    return [functional.dropout(densify(terms), 1 - keep)]
+    def _run_on_cuda(
+        self, terms: Sequence[Term], h: Tensor, c: Tensor, reverse: bool
+    ) -> tuple[Tensor, Tensor]:
+        inputs = densify(terms)
+        low = self.weight_dtype == BFLOAT16 and not torch.is_grad_enabled()
+        kind = torch.bfloat16 if low else h.dtype
+        outputs, _, _ = torch.lstm(
+            (inputs.flip(1) if reverse else inputs).to(kind),
+            [h.unsqueeze(0).to(kind), c.unsqueeze(0).to(kind)],
+            [weight.to(kind) for weight in self.flat()],
+            has_biases=True,
+            num_layers=1,
+            dropout=0.0,
+            train=self.training,
+            bidirectional=False,
+            batch_first=True,
+        )
+        outputs = outputs.to(h.dtype)
+        last = outputs[:, -1]
+        return outputs.flip(1) if reverse else outputs, last
 
 
 class LSTMStack(nn.ModuleList):
@@ -218,57 +174,6 @@ class LSTMStack(nn.ModuleList):
         return inputs, new_states
 
 
-class LSTMSteps:
-    """An LSTMStack's steps, where each reads one-hot rows beside a vector that stays for many.
-
-    What they have in common is computed once: rows are looked up, not multiplied, and the share
-    of the vector is added as it is. To 1e-6 of them the outputs are those of
-    :meth:`LSTMStack.step`. For sampling alone: no gradient flows.
-
-    Args:
-        stack: read when this is made.
-        depths: widths of the one-hot rows, which the stack's inputs begin with.
-    """
-
-    def __init__(self, stack: LSTMStack, depths: Sequence[int]) -> None:
-        layers = [layer for layer in stack if isinstance(layer, LSTMWeights)]
-        first = layers[0].weight_ih.detach()
-        rows = sum(depths)
-        self._rows = first[:, :rows].t().contiguous()
-        self._still = first[:, rows:].contiguous()
-        self._biases = [(layer.bias + layer.forget_bias).detach() for layer in layers]
-        self._inputs = [layer.weight_ih.detach() for layer in layers[1:]]
-        self._recurrent = [layer.weight_hh.detach() for layer in layers]
-        starts = [sum(depths[:part]) for part in range(len(depths))]
-        self._starts = torch.tensor(starts, device=first.device)
-        self._share = first.new_empty(0)
-        self._states: list[State] = []
-
-    def begin(self, still: Tensor, states: list[State]) -> None:
-        """Start anew: still (B, E), the rest of the stack's inputs, and a state a layer."""
-        self._share = functional.linear(still, self._still, self._biases[0])
-        self._states = list(states)
-
-    def step(self, classes: Tensor | None) -> Tensor:
-        """One step: classes (B, parts) of the rows, None for zeros → the top output (B, H)."""
-        gates = self._share
-        if classes is not None:
-            gates = gates + functional.embedding(classes + self._starts, self._rows).sum(1)
-        output = self._advance(0, gates)
-        for layer, weight in enumerate(self._inputs, start=1):
-            output = self._advance(layer, functional.linear(output, weight, self._biases[layer]))
-        return output
-
-    def _advance(self, layer: int, gates: Tensor) -> Tensor:
-        h, c = self._states[layer]
-        gates = gates + functional.linear(h, self._recurrent[layer])
-        take, keep, new, show = gates.chunk(4, dim=-1)
-        c = torch.sigmoid(keep) * c + torch.sigmoid(take) * torch.tanh(new)
-        h = torch.sigmoid(show) * torch.tanh(c)
-        self._states[layer] = h, c
-        return h
-
-
 def draw_normal(weight: Tensor, std: float) -> None:
     """Initialise a weight from N(0, std²), where it has memory to write to."""
     # Without, there is nothing to draw, and PyTorch would import its compiler to do so: a second.
@@ -290,8 +195,9 @@ class InitialState(nn.Module):
         draw_normal(self.weight, std=0.001)
 
     def forward(self, embedding: Tensor) -> list[State]:
-        """embedding (B, E) → one (h, c) a layer."""
-        flat = torch.tanh(functional.linear(embedding, self.weight, self.bias))
+        """embedding (..., E) → one (h, c) a layer, (..., H) each."""
+        flat = linear(embedding.flatten(0, -2), self.weight, self.bias)
+        flat = torch.tanh(flat).unflatten(0, embedding.shape[:-1])
         blocks = flat.split([size for units in self.units for size in (units, units)], dim=-1)
         return [
             (h.contiguous(), c.contiguous())
@@ -335,7 +241,10 @@ class BidirectionalLSTM(nn.Module):
         """
         if lengths is None:
             return self._run_whole(terms)[1]
-        return self._embed_lengths(densify(terms), lengths.to("cpu", torch.int64))
+        lengths = lengths.to("cpu", torch.int64)
+        if torch.is_grad_enabled() or self._directions()[0][0].weight_hh.is_cuda:
+            return self._embed_packed(densify(terms), lengths)
+        return self._embed_unrolled(terms, lengths)
 
     def outputs(self, terms: Sequence[Term]) -> Tensor:
         """The top layer's outputs at each of T steps, both directions side by side: (B, T, 2H)."""
@@ -363,7 +272,24 @@ class BidirectionalLSTM(nn.Module):
             terms = [forwards, backwards]
         return terms, torch.cat([last_fw, last_bw], dim=-1)
 
-    def _embed_lengths(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+    def _embed_unrolled(self, terms: Sequence[Term], lengths: Tensor) -> Tensor:
+        """Steps beyond a sequence's end cost nothing: sequences from long to short, as many in
+        each step as reach it."""
+        order = lengths.argsort(descending=True, stable=True)
+        steps = torch.arange(int(lengths.max()) if len(lengths) else 0)
+        counts = (lengths > steps[:, None]).sum(1).tolist()
+        terms = [arrange(term, order, len(steps)) for term in terms]
+        last: list[Tensor] = []
+        for pair in self._directions():
+            zeros = pair[0].weight_hh.new_zeros(len(lengths), pair[0].units)
+            ran = [
+                layer.unroll(terms, (zeros, zeros), counts, reverse)
+                for layer, reverse in zip(pair, (False, True), strict=True)
+            ]
+            terms, last = [outputs for outputs, _ in ran], [h for _, h in ran]
+        return torch.cat(last, dim=-1)[order.argsort()]
+
+    def _embed_packed(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         # Packing refuses empty sequences: they run for one step, which is then discarded.
         packed = pack_padded_sequence(inputs, lengths.clamp(min=1), True, enforce_sorted=False)
         assert isinstance(packed, PackedSequence) and packed.unsorted_indices is not None

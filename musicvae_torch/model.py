@@ -16,8 +16,8 @@ from torch.distributions import Normal
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.decoder import Decoder
 from musicvae_torch.encoder import Encoder, check_lengths
-from musicvae_torch.lstm import OneHot, Term
 from musicvae_torch.pretrained import PretrainedNetwork
+from musicvae_torch.terms import OneHot, Term
 
 
 class MusicVAE(PretrainedNetwork):

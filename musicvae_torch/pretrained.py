@@ -23,6 +23,7 @@ from musicvae_torch.checkpoint_folder import CONFIG_FILE, WEIGHTS_FILE, Checkpoi
 from musicvae_torch.files import replacing
 from musicvae_torch.hub import local_folder, push_folder
 from musicvae_torch.lstm import LSTMWeights
+from musicvae_torch.products import check_weight_dtype
 
 FORMAT_VERSION = 1
 
@@ -195,6 +196,28 @@ class PretrainedNetwork(nn.Module):
         return load_checkpoint(
             folder, cls.kind, lambda sizes: cls(cls.config_class.from_dict(sizes)), device
         )
+
+    def multiply_in(self, dtype: str) -> Self:
+        """Choose the precision in which LSTM weights are multiplied where no gradient is wanted:
+        encoding, sampling, teacher forcing under ``torch.no_grad()``.
+
+        Weights stay float32 in the network. Lower ones are faster the larger the network is, and
+        change what it says a little; docs/speed.md has by how much.
+
+        Args:
+            dtype: "float32", which is exact; "bfloat16"; or "int8" (x86 processors alone).
+
+        Returns:
+            The network itself.
+
+        Raises:
+            ValueError: there is no such precision, or not on the device that the network is on.
+        """
+        check_weight_dtype(dtype, next(self.parameters()).device)
+        for module in self.modules():
+            if isinstance(module, LSTMWeights):
+                module.weight_dtype = dtype
+        return self
 
     def save_pretrained(
         self,

@@ -1,10 +1,13 @@
-"""The LSTM recurrence with its own backward pass, for CPUs.
+"""The LSTM recurrence on CPUs: with its own backward pass, and without one.
 
-PyTorch's CPU LSTM multiplies dense inputs and saves every intermediate of every step. Here the
-input's share of the gates comes ready made (for one-hot inputs it is a row look-up), all steps
-write into one buffer, and the recurrent weight's gradient is one product at the end. Under
-``torch.autocast("cpu", torch.bfloat16)`` the products and what is kept for the backward pass are
-in bfloat16, while cells and sums stay in float32. On CUDA, cuDNN's LSTM is better than either.
+PyTorch's CPU LSTM multiplies dense inputs, and in training it saves every intermediate of every
+step. Here the input's share of the gates comes ready made (for one-hot inputs it is a row
+look-up), all steps write into one buffer, and the recurrent weight's gradient is one product at
+the end. Under ``torch.autocast("cpu", torch.bfloat16)`` the products and what is kept for the
+backward pass are in bfloat16, while cells and sums stay in float32. On CUDA, cuDNN's LSTM is
+better than either.
+
+Without a gradient the products are those of :mod:`musicvae_torch.products`, and nothing is kept.
 
 Gates lie in the order input, forget, cell, output. Shape names: T steps, B batch, H units.
 """
@@ -14,11 +17,18 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from musicvae_torch.products import Product
+
+# Input shares of the gates are made for as many steps at once as have so many numbers: enough to
+# multiply well, and few enough to be in the processor's cache when they are read.
+_SHARES = 1 << 21
 
 
 def _advance(
@@ -160,3 +170,55 @@ def recur(projected: Tensor, weight: Tensor, h: Tensor, c: Tensor) -> tuple[Tens
         cell, (B, H).
     """
     return _Recurrence.apply(projected, weight, h, c)
+
+
+def step_gates(gates: Tensor, h: Tensor, c: Tensor) -> None:
+    """One step without a gradient, in place.
+
+    Args:
+        gates: (..., 4H) before their squashing; squashed after.
+        h, c: (..., H) of the step before; replaced.
+    """
+    take, keep, new, show = gates.chunk(4, dim=-1)
+    gates[..., : 2 * c.shape[-1]].sigmoid_()
+    c.mul_(keep).addcmul_(take, new.tanh_())
+    torch.tanh(c, out=h).mul_(show.sigmoid_())
+
+
+def unroll(
+    shares: Callable[[int, int, int], Tensor],
+    product: Product,
+    h: Tensor,
+    c: Tensor,
+    counts: Sequence[int],
+    *,
+    reverse: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Run an LSTM layer without a gradient, over sequences of lengths of their own.
+
+    Args:
+        shares: of a step to begin with, one to end before, and a number of rows B': the input's
+            share of the gates there, biases included, (steps, B', 4H). They are overwritten.
+        product: of the recurrent weight.
+        h, c: (B, H), the start state of sequences that are ordered from long to short.
+        counts: for each step the sequences that reach it.
+        reverse: read each sequence from its end.
+
+    Returns:
+        Outputs (T, B, H), each at the place of its step, zeros beyond a sequence's end; and what
+        was put out last, (B, H).
+    """
+    h, c = h.clone(), c.clone()
+    batch, units = h.shape
+    outputs = h.new_zeros(len(counts), batch, units)
+    stride = max(1, _SHARES // max(1, 4 * units * batch))
+    starts = range(0, len(counts), stride)
+    for start in reversed(starts) if reverse else starts:
+        stop = min(start + stride, len(counts))
+        chunk = shares(start, stop, counts[start])
+        for t in range(stop - 1, start - 1, -1) if reverse else range(start, stop):
+            rows = counts[t]
+            gates = product(h[:rows], chunk[t - start, :rows])
+            step_gates(gates, h[:rows], c[:rows])
+            outputs[t, :rows] = h[:rows]
+    return outputs, h

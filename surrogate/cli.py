@@ -205,6 +205,13 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)"
     )
+    group.add_argument(
+        "--dtype",
+        default="float32",
+        choices=("float32", "bfloat16", "int8"),
+        help="precision of products: float32 is exact, the others are faster with large models "
+        "(default: float32)",
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -299,6 +306,7 @@ def _load(arguments: argparse.Namespace) -> Any:
         arguments.device,
         arguments.method,
         arguments.groove,
+        arguments.dtype,
     )
 
 

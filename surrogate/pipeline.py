@@ -23,6 +23,7 @@ from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import Score, divisible, read_score
 from musicvae_torch.notes.trio import PARTS, part_notes
 from musicvae_torch.notes.vocabulary import NO_EVENT, NOTE_OFF, STEPS_PER_BAR
+from musicvae_torch.products import FLOAT32
 from surrogate.arrangement.arrange import Arranger
 from surrogate.arrangement.harmony import read
 from surrogate.networks.candidates import chance, rank, style
@@ -97,6 +98,7 @@ class Accompanist:
         device: str = "auto",
         method: str = METHODS[0],
         groove: str | Path | None = None,
+        dtype: str = FLOAT32,
     ) -> Accompanist:
         """Load checkpoint folders; None stands for the pair that ships with the package. Attribute
         vectors are loaded too, if they are beside the MusicVAE.
@@ -106,14 +108,15 @@ class Accompanist:
             device: "auto" is CUDA where there is one.
             method: with "refine-only" no surrogate is loaded.
             groove: of a GrooVAE; None: none.
+            dtype: precision of the pair's products; see :meth:`MusicVAE.multiply_in`.
 
         Raises:
             CheckpointError: a folder cannot be read, or the two do not belong together.
-            ValueError: there is no such device or method.
+            ValueError: there is no such device or method, or no such precision there.
         """
         AccompanyOptions(method=method)
         place = pick_device(device)
-        pair = load_pair(musicvae, surrogate, place, alone=method == "refine-only")
+        pair = load_pair(musicvae, surrogate, place, alone=method == "refine-only", dtype=dtype)
         drummer = None if groove is None else load_groove(groove, place)
         return cls(*pair, load_attributes(musicvae), drummer)
 
@@ -327,6 +330,7 @@ def accompany(
     musicvae: str | Path | None = None,
     surrogate: str | Path | None = None,
     device: str = "auto",
+    dtype: str = FLOAT32,
     **options: Any,
 ) -> pretty_midi.PrettyMIDI:
     """Give a melody a band, in one call.
@@ -335,6 +339,7 @@ def accompany(
         midi: a path, or MIDI in memory (which stays as it is).
         musicvae, surrogate: checkpoint folders; None: the pair that ships with the package.
         device: of the networks; "auto" is CUDA where there is one.
+        dtype: precision of their products: "float32", "bfloat16" or "int8".
         options: the fields of :class:`AccompanyOptions`, such as seed=3 or melody="Flute".
 
     Returns:
@@ -347,7 +352,7 @@ def accompany(
         ValueError, TypeError: an option is out of range, or unknown.
     """
     chosen = AccompanyOptions(**options)
-    pair = Accompanist.from_pretrained(musicvae, surrogate, device, chosen.method)
+    pair = Accompanist.from_pretrained(musicvae, surrogate, device, chosen.method, dtype=dtype)
     return pair.accompany(midi, chosen).midi
 
 

@@ -16,8 +16,9 @@ from torch.nn import functional
 from musicvae_torch.config import MusicVAEConfig, get_config
 from musicvae_torch.devices import pick_device
 from musicvae_torch.heads import sample_categorical
-from musicvae_torch.lstm import BidirectionalLSTM, LSTMStack, LSTMWeights, OneHot
+from musicvae_torch.lstm import BidirectionalLSTM, LSTMStack, LSTMWeights
 from musicvae_torch.model import MusicVAE
+from musicvae_torch.terms import OneHot
 
 TOLERANCE = 1e-5  # of the largest value in the reference; float32 sums in another order
 FLAT = MusicVAEConfig(

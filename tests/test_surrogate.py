@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from musicvae_torch.config import ConfigError
-from musicvae_torch.lstm import BidirectionalLSTM, OneHot
+from musicvae_torch.lstm import BidirectionalLSTM
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.trio import DEPTHS, PARTS
 from musicvae_torch.pretrained import CheckpointError, shipped_checkpoint
+from musicvae_torch.terms import OneHot
 from surrogate import PointSurrogate, Surrogate, SurrogateConfig, SurrogateEncoder, load_surrogate
 from surrogate.networks.pair import DEFAULT_SURROGATE
 from surrogate.networks.pooling import POOLINGS

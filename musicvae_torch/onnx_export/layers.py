@@ -29,7 +29,7 @@ class Direction(NamedTuple):
 
     @classmethod
     def of(cls, layer: LSTMWeights) -> Direction:
-        return cls(layer.weight_ih, layer.weight_hh, layer.bias + layer.forget_bias)
+        return cls(layer.weight_ih, layer.weight_hh, layer.full_bias)
 
 
 class Ran(NamedTuple):

@@ -19,9 +19,9 @@ from torch.distributions import Normal
 
 from musicvae_torch.config import ConfigError
 from musicvae_torch.hub import local_folder
-from musicvae_torch.lstm import OneHot, Term, densify
 from musicvae_torch.notes.trio import DEPTHS, PARTS
 from musicvae_torch.pretrained import CONFIG_FILE, CheckpointError, PretrainedNetwork, read_config
+from musicvae_torch.terms import OneHot, Term, densify
 from surrogate.networks.pooling import POOLINGS, PooledEncoder
 
 

@@ -12,6 +12,7 @@ from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.groove import GROOVE_RULES
 from musicvae_torch.notes.trio import DEPTHS
 from musicvae_torch.pretrained import CheckpointError, shipped_checkpoint
+from musicvae_torch.products import FLOAT32
 from surrogate.networks.model import Surrogate, load_surrogate, part_depths
 
 DEFAULT_MUSICVAE = "trio_16bar_small"
@@ -24,17 +25,21 @@ def load_pair(
     surrogate: str | Path | None,
     device: torch.device,
     alone: bool = False,
+    dtype: str = FLOAT32,
 ) -> tuple[MusicVAE, Surrogate | None]:
     """Load a MusicVAE and its surrogate; None stands for those that ship with the package.
 
     Args:
         alone: load no surrogate.
+        dtype: precision of products; see ``multiply_in`` of the networks.
 
     Raises:
         CheckpointError: a folder cannot be read, or the two do not belong together.
+        ValueError: the device has no such precision.
     """
     trio = MusicVAE.from_pretrained(musicvae or shipped_checkpoint(DEFAULT_MUSICVAE), device)
     check_trio(trio)
+    trio.multiply_in(dtype)
     if alone:
         return trio, None
     home = surrogate or shipped_checkpoint(DEFAULT_SURROGATE)
@@ -48,7 +53,7 @@ def load_pair(
             f"{musicvae}: the shipped surrogate is of another model ({error}); name its own with "
             "--surrogate, or do without one: --method refine-only"
         ) from None
-    return trio, network
+    return trio, network.multiply_in(dtype)
 
 
 def load_groove(folder: str | Path, device: torch.device) -> MusicVAE:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from musicvae_torch.encoder import Encoder
-from musicvae_torch.lstm import BidirectionalLSTM, Term
+from musicvae_torch.lstm import BidirectionalLSTM
+from musicvae_torch.terms import Term
 
 POOLINGS = ("last", "mean", "attention")
 HEADS = 4

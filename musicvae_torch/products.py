@@ -1,0 +1,164 @@
+"""Products with a weight that many steps share, on CPUs as fast as memory allows.
+
+An LSTM multiplies a few rows by the same weight at every step: how fast the weight comes out of
+memory is all that counts. PyTorch's plain product reads a weight as it lies; oneDNN, which comes
+with PyTorch, can lay it out for the processor once, and is then several times as fast. That copy
+lives as long as the product does, which is one call of a network.
+
+Where PyTorch has no oneDNN, on GPUs and in float64, products are plain ones.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+FLOAT32, BFLOAT16, INT8 = WEIGHT_DTYPES = ("float32", "bfloat16", "int8")
+
+# oneDNN chooses a layout by the rows that it is told to expect. That for 64 is as quick as any
+# from 1 row to 1024; those for fewer are up to three times slower beyond them.
+_EXPECTED_ROWS = 64
+# Products of no more multiplications are over before oneDNN has begun.
+_SMALL = 1 << 18
+# Rows that a weight must meet for its layout to be worth the making.
+_WORTH_PACKING = 8
+# Numbers from -1 to 1 as bytes: oneDNN's fast products want them unsigned.
+_LEVELS, _ZERO = 127, 128
+
+
+class Product:
+    """x (M, K) → x @ weightᵀ + bias, as PyTorch does it; no gradient flows.
+
+    Args:
+        weight: (N, K), in the precision to multiply in; results are in the inputs' own.
+        bias: (N,); None: zeros.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        self._weight, self._bias = weight.detach(), None if bias is None else bias.detach()
+
+    def __call__(self, x: Tensor, other: Tensor | None = None) -> Tensor:
+        """The product of x (M, K), with `other` (M, N) added to it."""
+        result = functional.linear(x.to(self._weight.dtype), self._weight).to(x.dtype)
+        return self._add(result, other)
+
+    def _add(self, result: Tensor, other: Tensor | None) -> Tensor:
+        if self._bias is not None:
+            result += self._bias
+        return result if other is None else result.add_(other)
+
+
+class _PackedProduct(Product):
+    """In float32, with the weight laid out for the processor."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        super().__init__(weight, bias)
+        self._size = weight.numel()
+        self._plain = self._weight if self._size <= _SMALL else None
+        pack = torch.ops.mkldnn._reorder_linear_weight
+        self._weight = pack(self._weight.contiguous(), _EXPECTED_ROWS)
+
+    def __call__(self, x: Tensor, other: Tensor | None = None) -> Tensor:
+        if self._plain is not None and len(x) * self._size <= _SMALL:
+            result = functional.linear(x, self._plain, self._bias)
+            return result if other is None else result.add_(other)
+        linear = torch.ops.mkldnn._linear_pointwise
+        if other is None:
+            return linear.default(x, self._weight, self._bias, "none", [], "")
+        return linear.binary(x, other, self._weight, self._bias, "add")
+
+
+class _HalfProduct(_PackedProduct):
+    """Of bfloat16 weights and inputs, with float32 sums that are rounded before the bias."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        super().__init__(weight.bfloat16(), bias)
+
+    def __call__(self, x: Tensor, other: Tensor | None = None) -> Tensor:
+        linear = torch.ops.mkldnn._linear_pointwise.default
+        result = linear(x.bfloat16(), self._weight, None, "none", [], "")
+        return self._add(result.float(), other)
+
+
+class _ByteProduct(Product):
+    """Of int8 weights, each row with a scale of its own, and inputs in 127ths, which must lie
+    between -1 and 1, as an LSTM's outputs do. Sums are exact."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        super().__init__(weight, bias)
+        least = torch.finfo(torch.float32).tiny
+        self._scales = self._weight.abs().amax(dim=1).clamp(min=least) / _LEVELS
+        self._zeros = torch.zeros(len(weight), dtype=torch.int64)
+        levels = (self._weight / self._scales[:, None]).round_().to(torch.int8)
+        shape = [_EXPECTED_ROWS, weight.shape[1]]
+        self._weight = torch.ops.onednn.qlinear_prepack(levels, shape)
+
+    def __call__(self, x: Tensor, other: Tensor | None = None) -> Tensor:
+        levels = (x * _LEVELS).round_().add_(_ZERO).to(torch.uint8)
+        weight = (self._weight, self._scales, self._zeros)
+        linear = torch.ops.onednn.qlinear_pointwise.default
+        nothing_after: Any = (1.0, 0, torch.float32, "none", [], "")
+        return self._add(linear(levels, 1 / _LEVELS, _ZERO, *weight, None, *nothing_after), other)
+
+
+def prepare(weight: Tensor, bias: Tensor | None = None, dtype: str = FLOAT32) -> Product:
+    """The fastest product there is here for a weight.
+
+    Args:
+        weight: (N, K), read now; changes to it later do not show.
+        bias: (N,); None: zeros.
+        dtype: precision to multiply in, of WEIGHT_DTYPES, where the weight is float32; inputs of
+            int8 products must lie between -1 and 1.
+
+    Raises:
+        ValueError: int8 is asked for where it cannot be had.
+    """
+    if weight.dtype != torch.float32:
+        return Product(weight, bias)
+    packs = weight.device.type == "cpu"
+    if dtype == INT8:
+        if packs and works(_ByteProduct):
+            return _ByteProduct(weight, bias)
+        raise ValueError(
+            "int8 weights want an x86 processor with VNNI and a PyTorch with oneDNN; use bfloat16"
+        )
+    if dtype == BFLOAT16:
+        packs = packs and works(_HalfProduct)
+        return _HalfProduct(weight, bias) if packs else Product(weight.bfloat16(), bias)
+    packs = packs and works(_PackedProduct)
+    return _PackedProduct(weight, bias) if packs else Product(weight, bias)
+
+
+def check_weight_dtype(dtype: str, device: torch.device) -> None:
+    """Raises:
+    ValueError: there is no such precision, or not on that device.
+    """
+    if dtype not in WEIGHT_DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(WEIGHT_DTYPES)}, not {dtype!r}")
+    prepare(torch.zeros(1, 1, device=device), dtype=dtype)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``functional.linear`` of rows x (M, K), in the fastest way that there is for as many."""
+    if torch.is_grad_enabled() or x.is_cuda or len(x) < _WORTH_PACKING:
+        return functional.linear(x, weight, bias)
+    return prepare(weight, bias)(x)
+
+
+@lru_cache
+def works(kind: type[Product]) -> bool:
+    """Whether a kind of product is here, and right."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    # The largest values there are: without VNNI, processors clip sums of bytes' products.
+    x, weight = torch.ones(2, 64), torch.ones(64, 64)
+    weight[1::2] = -1
+    try:
+        result = kind(weight)(x)
+    except (AttributeError, NotImplementedError, RuntimeError, TypeError):
+        return False
+    return torch.allclose(result, x @ weight.t(), rtol=1e-4)

@@ -1,0 +1,80 @@
+"""What an LSTM layer reads at each step: terms that lie side by side.
+
+One-hot rows are kept as their classes; dense vectors are there per step, or the same at every
+step.
+
+Shape names: B batch, T steps, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+class OneHot(NamedTuple):
+    """One-hot rows by their classes: (B, T) int64, where -1 is a row of zeros."""
+
+    classes: Tensor
+    depth: int
+
+
+# A dense term is (B, T, D), or (B, 1, D) where it is the same at every step.
+Term = Tensor | OneHot
+
+
+def term_width(term: Term) -> int:
+    return term.depth if isinstance(term, OneHot) else term.shape[-1]
+
+
+def term_shape(term: Term) -> tuple[int, int]:
+    """Batch and steps of a term."""
+    batch, steps = (term.classes if isinstance(term, OneHot) else term).shape[:2]
+    return batch, steps
+
+
+def cut(term: Term, steps: int) -> Term:
+    """(B, T, ...) → (B * segments, steps, ...): a long sequence as short ones."""
+    if isinstance(term, OneHot):
+        return OneHot(term.classes.reshape(-1, steps), term.depth)
+    segments = term.shape[1] // steps
+    return term.unflatten(1, (segments, steps)).flatten(0, 1)
+
+
+def arrange(term: Term, order: Tensor, steps: int) -> Term:
+    """The sequences of a term in another order, and its first steps alone."""
+    order = order.to((term.classes if isinstance(term, OneHot) else term).device)
+    if isinstance(term, OneHot):
+        return OneHot(term.classes[order, :steps], term.depth)
+    return term[order, :steps]
+
+
+def delay(term: Term) -> Term:
+    """Every step one later; the first step is zeros and the last is lost."""
+    if isinstance(term, OneHot):
+        return OneHot(functional.pad(term.classes, (1, 0), value=-1)[:, :-1], term.depth)
+    return functional.pad(term, (0, 0, 1, 0))[:, :-1]
+
+
+def densify(terms: Sequence[Term]) -> Tensor:
+    """Terms side by side as plain floats: (B, T, D)."""
+    steps = max(term_shape(term)[1] for term in terms)
+    like = next((term for term in terms if isinstance(term, Tensor)), None)
+    dense = []
+    for term in terms:
+        if isinstance(term, OneHot):
+            rows = functional.one_hot(term.classes + 1, term.depth + 1)[..., 1:]
+            dense.append(rows.float() if like is None else rows.to(like))
+        else:
+            dense.append(term.expand(-1, steps, -1))
+    return torch.cat(dense, dim=-1)
+
+
+def drop_inputs(terms: Sequence[Term], keep: float) -> Sequence[Term]:
+    """Terms of which each number of each step is kept with chance `keep`, and then made larger
+    by as much, so that the sum is as before."""
+    return [functional.dropout(densify(terms), 1 - keep)]

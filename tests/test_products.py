@@ -1,0 +1,185 @@
+"""Products by weights laid out for the processor: what plain ones give, in less time."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from musicvae_torch import products
+from musicvae_torch.config import get_config
+from musicvae_torch.decoder import CoreDecoder
+from musicvae_torch.heads import CategoricalHead, GrooveHead, Head
+from musicvae_torch.model import MusicVAE
+from musicvae_torch.products import WEIGHT_DTYPES, Product, linear, prepare
+from musicvae_torch.stepping import Stepper
+
+# Of a sum of 80 products of numbers of about 1 and .5.
+ERRORS = {"float32": 2e-5, "bfloat16": 0.15, "int8": 0.3}
+has_int8 = pytest.mark.skipif(
+    not products.works(products._ByteProduct), reason="no int8 products on this processor"
+)
+dtypes = pytest.mark.parametrize(
+    "dtype",
+    [pytest.param(each, marks=has_int8 if each == "int8" else ()) for each in WEIGHT_DTYPES],
+)
+
+
+def numbers(rows: int, outputs: int = 9, inputs: int = 80) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    torch.manual_seed(rows)
+    x = torch.randn(rows, inputs).tanh()
+    return x, torch.randn(outputs, inputs), torch.randn(outputs), torch.randn(rows, outputs)
+
+
+@dtypes
+@pytest.mark.parametrize("rows", [0, 1, 3, 70])
+@pytest.mark.parametrize("outputs", [9, 4000])  # small and large ones go different ways
+def test_a_product_is_the_plain_one(dtype: str, rows: int, outputs: int) -> None:
+    x, weight, bias, other = numbers(rows, outputs)
+    product, plain = prepare(weight, bias, dtype), functional.linear(x, weight, bias)
+    for result, wanted in (
+        (product(x), plain),
+        (product(x, other), plain + other),
+        (prepare(weight, dtype=dtype)(x), x @ weight.t()),
+    ):
+        torch.testing.assert_close(result, wanted, rtol=0, atol=ERRORS[dtype])
+
+
+@dtypes
+def test_rows_need_not_lie_together(dtype: str) -> None:
+    x, weight, bias, _ = numbers(5)
+    apart = torch.cat([x, x], dim=1)[:, 80:]
+    assert torch.equal(prepare(weight, bias, dtype)(apart), prepare(weight, bias, dtype)(x))
+
+
+def test_lower_precisions_are_lower() -> None:
+    x, weight, _, _ = numbers(50, 4000)
+    exact = x.double() @ weight.double().t()
+    errors = [float((prepare(weight, dtype=dtype)(x) - exact).abs().mean()) for dtype in ERRORS]
+    assert errors[0] < 1e-5 < errors[1] < errors[2]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_without_onednn(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "works", lambda kind: False)
+    x, weight, bias, other = numbers(4)
+    product = prepare(weight, bias, dtype)
+    assert type(product) is Product
+    wanted = functional.linear(x, weight, bias) + other
+    torch.testing.assert_close(product(x, other), wanted, rtol=0, atol=ERRORS[dtype])
+    assert product(x).dtype == torch.float32
+    torch.testing.assert_close(linear(x, weight, bias), functional.linear(x, weight, bias))
+    with pytest.raises(ValueError, match="int8 weights want an x86 processor"):
+        prepare(weight, bias, "int8")
+
+
+def test_a_kind_that_is_wrong_is_not_used() -> None:
+    class Wrong(Product):
+        def __call__(self, x: Tensor, other: Tensor | None = None) -> Tensor:
+            return super().__call__(x, other) + 1
+
+    class Missing(Product):
+        def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+            raise RuntimeError("not compiled in")
+
+    assert products.works(Product)
+    assert not products.works(Wrong) and not products.works(Missing)
+
+
+def test_float64_stays_float64() -> None:
+    x, weight, bias, _ = (each.double() for each in numbers(4))
+    assert torch.equal(prepare(weight, bias, "bfloat16")(x), functional.linear(x, weight) + bias)
+
+
+def core_of(head: Head, controls: int, seed: int) -> CoreDecoder:
+    torch.manual_seed(seed)
+    core = CoreDecoder(head, controls, 6, (8, 7)).eval()
+    for parameter in core.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    return core
+
+
+@pytest.mark.parametrize("controls", [0, 3])
+@pytest.mark.parametrize("kind", ["one-hot", "dense"])
+def test_stepping_together_is_stepping_apart(kind: str, controls: int) -> None:
+    """Cores whose tokens have different numbers of parts, over two segments of three steps."""
+    one_hot = kind == "one-hot"
+    heads: list[Head] = (
+        [CategoricalHead((5,)), CategoricalHead((4, 3))] if one_hot else [GrooveHead(6)]
+    )
+    cores = [core_of(head, controls, seed) for seed, head in enumerate(heads)]
+    batch, segment, segments = 3, 3, 2
+    embeddings = torch.randn(batch, segments, 6)
+    control = torch.randn(batch, segment * segments, controls)
+    stepper = Stepper(
+        [core.layers for core in cores],
+        [core.output for core in cores],
+        [core.head.depths for core in cores],
+        controls,
+        one_hot,
+    )
+    with torch.no_grad():
+        states = [core.initial_state(embeddings) for core in cores]
+        stepper.start(embeddings, states, segment, control)
+        rows = [torch.zeros(batch, sum(core.head.depths)) for core in cores]
+        tokens: list[Tensor] | None = None
+        for step in range(segment * segments):
+            if step % segment == 0:
+                apart = [core.initial_state(embeddings[:, step // segment]) for core in cores]
+            wanted = []
+            for index, core in enumerate(cores):
+                embedding = embeddings[:, step // segment]
+                logits, apart[index] = core.step(
+                    rows[index], embedding, control[:, step], apart[index]
+                )
+                wanted.append(logits)
+            torch.testing.assert_close(stepper.step(tokens), wanted, rtol=1e-5, atol=1e-5)
+            tokens = [core.head.draw(own, 1.0) for core, own in zip(cores, wanted, strict=True)]
+            rows = [core.head.rows(own).float() for core, own in zip(cores, tokens, strict=True)]
+
+
+@pytest.mark.parametrize("name", ["cat-mel_2bar_small", "hierdec-trio_16bar"])
+def test_no_gradient_no_difference(name: str) -> None:
+    """The ways with and without a gradient say the same, whatever the sequences' lengths."""
+    torch.manual_seed(0)
+    model = MusicVAE(get_config(name, enc_rnn_size=(9, 8), dec_rnn_size=(7,), z_size=5)).eval()
+    steps, depths = model.config.max_seq_len, model.config.output_depths
+    classes = torch.stack([torch.randint(-1, depth, (6, steps)) for depth in depths], dim=-1)
+    lengths = torch.tensor([steps, 3, 0, steps - 1, 1, 3])
+    for given in (None, lengths):
+        kept = model.encode(classes, given)
+        with torch.no_grad():
+            quick = model.encode(classes, given)
+        torch.testing.assert_close(quick.mean, kept.mean.detach(), rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(quick.stddev, kept.stddev.detach(), rtol=1e-4, atol=1e-6)
+    z = torch.randn(6, 5)
+    with torch.no_grad():
+        quick_logits = model.teacher_force(z, classes)
+    torch.testing.assert_close(quick_logits, model.teacher_force(z, classes).detach())
+
+
+@dtypes
+def test_a_model_multiplies_in_what_it_is_told(dtype: str) -> None:
+    torch.manual_seed(0)
+    model = MusicVAE(get_config("cat-mel_2bar_small", enc_rnn_size=(64,), dec_rnn_size=(64,)))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(3)
+        classes = torch.randint(0, 90, (4, 32, 1))
+        exact = model.encode(classes).mean
+        scores = model.teacher_force(exact, classes)
+        model.multiply_in(dtype)
+        errors = [
+            float((model.encode(classes).mean - exact).abs().max()),
+            float((model.teacher_force(exact, classes) - scores).abs().max()),
+        ]
+        assert model.decode(exact, temperature=0).shape == (4, 32, 90)
+    assert max(errors) < 0.5
+    assert (min(errors) > 0) == (dtype != "float32")
+
+
+def test_no_such_precision() -> None:
+    model = MusicVAE(get_config("cat-mel_2bar_small", enc_rnn_size=(4,), dec_rnn_size=(4,)))
+    with pytest.raises(ValueError, match="dtype must be one of float32, bfloat16, int8, not 'fp4'"):
+        model.multiply_in("fp4")
