@@ -64,7 +64,7 @@ class _PackedProduct(Product):
 
     def __call__(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         if self._plain is not None and len(x) * self._size <= _SMALL:
-            result = functional.linear(x, self._plain, self._bias)
+            result = functional.linear(x, self._plain, self._bias).to(x.dtype)
             return result if other is None else result.add_(other)
         linear = torch.ops.mkldnn._linear_pointwise
         if other is None:
@@ -144,7 +144,8 @@ def check_weight_dtype(dtype: str, device: torch.device) -> None:
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``functional.linear`` of rows x (M, K), in the fastest way that there is for as many."""
-    if torch.is_grad_enabled() or x.is_cuda or len(x) < _WORTH_PACKING:
+    elsewhere = torch.is_grad_enabled() or torch.is_autocast_enabled(x.device.type)
+    if elsewhere or x.is_cuda or len(x) < _WORTH_PACKING:
         return functional.linear(x, weight, bias)
     return prepare(weight, bias)(x)
 
@@ -155,10 +156,10 @@ def works(kind: type[Product]) -> bool:
     if not torch.backends.mkldnn.is_available():
         return False
     # The largest values there are: without VNNI, processors clip sums of bytes' products.
-    x, weight = torch.ones(2, 64), torch.ones(64, 64)
-    weight[1::2] = -1
+    signs = torch.ones(64)
+    signs[1::2] = -1
     try:
-        result = kind(weight)(x)
+        result = kind(signs[:, None].expand(64, 64))(torch.ones(2, 64))
     except (AttributeError, NotImplementedError, RuntimeError, TypeError):
         return False
-    return torch.allclose(result, x @ weight.t(), rtol=1e-4)
+    return torch.allclose(result, (64 * signs).expand(2, 64), rtol=1e-4)

@@ -87,6 +87,21 @@ def test_a_kind_that_is_wrong_is_not_used() -> None:
     assert not products.works(Wrong) and not products.works(Missing)
 
 
+def test_under_autocast() -> None:
+    """As a training in bfloat16 validates: kinds of products are tried out there, too."""
+    products.works.cache_clear()
+    model = MusicVAE(get_config("cat-mel_2bar_small", enc_rnn_size=(40,), dec_rnn_size=(30,)))
+    classes = torch.randint(0, 90, (4, 32, 1))
+    with torch.no_grad():
+        exact = model.encode(classes).mean
+        scores = model.teacher_force(exact, classes)
+        with torch.autocast("cpu", torch.bfloat16):
+            torch.testing.assert_close(model.encode(classes).mean, exact, rtol=0.05, atol=0.01)
+            half = model.teacher_force(exact, classes).float()
+            assert model.decode(exact, temperature=0).shape == (4, 32, 90)
+    torch.testing.assert_close(half, scores, rtol=0.05, atol=0.02)
+
+
 def test_float64_stays_float64() -> None:
     x, weight, bias, _ = (each.double() for each in numbers(4))
     assert torch.equal(prepare(weight, bias, "bfloat16")(x), functional.linear(x, weight) + bias)
