@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test setup browser clean
+.PHONY: demo test docs setup browser clean
 
 demo: $(READY)
 	$(BIN)/accompany examples/korobeiniki.mid -o out --candidates 3
@@ -21,6 +21,10 @@ test: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+# The site, of README.md, docs/ and docstrings: python -m http.server --directory site shows it.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 setup: $(READY)
 
@@ -43,4 +47,4 @@ browser:
 	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -qq -y chromium; }
 
 clean:
-	rm -rf $(VENV) out
+	rm -rf $(VENV) out site

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How many windows a second a trio trains on, on the CPU, each way.
 
-    python benchmarks/training.py [--units 256] [--batch 32] [--rounds 5]
+    python benchmarks/training.py [--units 256] [--batch 32] [--rounds 5] [--no-fuse]
 
 Steps are of made-up windows: encoding, teacher forcing, loss, backward pass, Muon or Adam. The
 quickest of several rounds counts. The limit is the matrix products that a step cannot do without,
@@ -20,6 +20,7 @@ def main() -> None:
     parser.add_argument("--units", type=int, default=256, help="of every LSTM (default: 256)")
     parser.add_argument("--batch", type=int, default=32, help="windows a step (default: 32)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N")
+    parser.add_argument("--no-fuse", action="store_true", help="only what needs no C++ compiler")
     arguments = parser.parse_args()
 
     import torch
@@ -65,7 +66,7 @@ def main() -> None:
         return batch / (3 * 5 * 16 * sorted(times)[10])
 
     print("| | float32 | bfloat16 |\n| --- | --- | --- |")
-    for fused in (False, True):
+    for fused in (False,) if arguments.no_fuse else (False, True):
         if fused:
             compile_recurrence()
         for optimizer in ("adam", "muon"):

@@ -99,7 +99,7 @@ def convert(
     """Convert a checkpoint into OUT/config.json and OUT/model.safetensors.
 
     Tensor by tensor: of a checkpoint of any size, little more than the largest variable is in
-    memory at a time.
+    memory at a time. Where it cannot be done, nothing is left behind.
 
     Args:
         source: whatever `sources.open_source` takes. What Keras saved becomes a surrogate encoder,
@@ -117,7 +117,6 @@ def convert(
         ConfigError: no such config.
         FileExistsError: the folder is in use, or that of the magenta.js checkpoint itself.
         OSError: files cannot be read or written.
-        Nothing is left behind then.
     """
     config = None if config_name is None else get_config(config_name)
     with (

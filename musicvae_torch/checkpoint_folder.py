@@ -4,7 +4,8 @@ from __future__ import annotations
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
-ATTRIBUTES_FILE = "attributes.safetensors"  # where attribute vectors were learnt
+ATTRIBUTES_FILE = "attributes.safetensors"
+"""Where attribute vectors lie, if any were learnt."""
 CARD_FILE = "README.md"
 
 

@@ -307,6 +307,7 @@ CONFIGS: dict[str, MusicVAEConfig] = {
         _groove("groovae_2bar_hits_control_tfds", control_depth=9),
     )
 }
+"""Magenta's 23 configs, by name."""
 
 # Names under which released checkpoints go, or that Magenta used before 2.1.4.
 ALIASES: dict[str, str] = {

@@ -24,6 +24,8 @@ import numpy as np
 from musicvae_torch.notes.attributes import ATTRIBUTES
 
 METHODS = ("probes", "regression", "difference")
+"""Ways to find a direction; docs/attributes.md says how they differ."""
+
 LEAST_WINDOWS = 8  # with a value of an attribute, to learn anything of it
 _QUARTILES = (25, 75)
 _SPREAD = 1e-9  # standard deviations below it are of rounding

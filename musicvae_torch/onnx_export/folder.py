@@ -15,6 +15,8 @@ from musicvae_torch.onnx_export.graph import OPSET, Graph
 from musicvae_torch.onnx_export.heads import draws_of
 
 MANIFEST_FILE = "manifest.json"
+"""The file of an exported folder that says what its graphs take and give."""
+
 FORMAT_VERSION = 1
 _LOOP = [
     "embeddings, states = decoder_start(z); row = zeros",
