@@ -7,9 +7,9 @@ and the peak of memory in MiB.
 """
 
 import json
-import resource
 import sys
 import time
+from pathlib import Path
 
 
 def main() -> None:
@@ -42,7 +42,8 @@ def main() -> None:
         start = time.perf_counter()
         run()
         times.append(time.perf_counter() - start)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    status = Path("/proc/self/status").read_text()
+    peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
     print(json.dumps({"seconds": times, "first": first, "peak": peak}))
 
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import shutil
 import subprocess
 import sys
@@ -35,7 +34,9 @@ MAGENTA_NAME = "hierdec-trio_16bar"
 
 def peak() -> float:
     """The most memory that this process had, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not getrusage: what it gives begins with the parent's.
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def measure(
@@ -64,11 +65,18 @@ def measure(
     first = time.time() - started
     took = seconds(run, repeats, warm_up=0)
     weights = 4 * sum(parameter.numel() for parameter in model.parameters()) / 2**20
-    extra = (peak() - imported) / weights
+    extra = peak() - imported
     from work import limit
 
     least = limit(operation, config, batch, dtype)
-    return {"seconds": took, "first": first, "peak": extra, "limit": least, "all": peak()}
+    return {
+        "seconds": took,
+        "first": first,
+        "peak": extra,
+        "weights": weights,
+        "limit": least,
+        "all": peak(),
+    }
 
 
 def child(folder: Path, *what: object) -> dict[str, Any]:
@@ -83,7 +91,7 @@ def child(folder: Path, *what: object) -> dict[str, Any]:
 def magenta(python: str, checkpoint: Path, operation: str, batch: int) -> dict[str, Any]:
     command = [python, "-W", "ignore", HERE / "magenta_speed.py", MAGENTA_NAME, checkpoint]
     arguments = [str(each) for each in (*command, operation, batch, 3, time.time())]
-    done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(arguments, check=False, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{python}: no Magenta there, or it failed:\n{done.stderr[-500:]}")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -104,8 +112,8 @@ def time_of(*command: object, repeats: int = 3) -> float:
 def networks_table(name: str, folder: Path, batches: list[int], checkpoint: Path | None) -> None:
     print(f"\n## {name}\n")
     beside = "" if checkpoint is None else " Magenta | times as fast | Magenta's peak |"
-    print(f"| | batch | weights | s | limit | share | peak / weights |{beside}")
-    print("| --- " * (7 + 3 * bool(beside)) + "|")
+    print(f"| | batch | weights | s | limit | share | peak, MiB | / weights |{beside}")
+    print("| --- " * (8 + 3 * bool(beside)) + "|")
     for operation in OPERATIONS:
         for batch in batches:
             peer = None
@@ -118,7 +126,7 @@ def networks_table(name: str, folder: Path, batches: list[int], checkpoint: Path
                 line = (
                     f"| {operation} | {batch} | {dtype} | {ours['seconds']:.3g} | "
                     f"{ours['limit']:.3g} | {ours['limit'] / ours['seconds']:.0%} | "
-                    f"{ours['peak']:.2f} |"
+                    f"{ours['peak']:.0f} | {ours['peak'] / ours['weights']:.2f} |"
                 )
                 if peer:
                     ratio = peer["seconds"] / ours["seconds"]
@@ -142,18 +150,22 @@ def cold_table() -> None:
             )
 
 
-def commands_table(folder: Path | None, checkpoint: Path | None, scratch: Path) -> None:
+def commands_table(
+    folder: Path | None, checkpoint: Path | None, songs: Path | None, scratch: Path
+) -> None:
     bin_ = Path(sys.executable).parent
     accompany = (bin_ / "accompany", TUNE, "-o")
+    bands = (scratch / "out", "--candidates", "3")
     lines: list[tuple[str, float]] = [
         ("accompany --help", time_of(bin_ / "accompany", "--help")),
         ("accompany a tune", time_of(*accompany, scratch / "a.mid")),
-        ("... by gradient ascent", time_of(*accompany, scratch / "b.mid", "--method", "refine-only")),
-        ("... three bands, MIDI, picture, page", time_of(
-            *accompany, scratch / "out", "--candidates", "3", "--formats", "mid,png,html")),
-        ("build-dataset of the examples", time_of(
-            bin_ / "build-dataset", TUNE.parent, "-o", scratch / "data.h5", "--force")),
-    ]  # fmt: skip
+        ("by gradient ascent", time_of(*accompany, scratch / "b.mid", "--method", "refine-only")),
+        ("three bands, no sound", time_of(*accompany, *bands, "--write", "mid,png,html")),
+        ("the demo", time_of(*accompany, *bands)),
+    ]
+    if songs is not None:
+        build = (bin_ / "build-dataset", songs, "-o", scratch / "data.h5")
+        lines.append((f"build-dataset {songs.name}", time_of(*build, repeats=1)))
     load = "from musicvae_torch import MusicVAE; MusicVAE.from_pretrained({!r})"
     python = (sys.executable, "-c")
     lines.append(("import torch", time_of(*python, "import torch")))
@@ -193,8 +205,8 @@ def numbers(text: str) -> list[int]:
 
 def main() -> None:
     if sys.argv[1:2] == ["--one"]:
-        folder, operation, batch, dtype, repeats, started = sys.argv[2:]
-        result = measure(Path(folder), operation, int(batch), dtype, int(repeats), float(started))
+        home, operation, batch, dtype, repeats, started = sys.argv[2:]
+        result = measure(Path(home), operation, int(batch), dtype, int(repeats), float(started))
         print(json.dumps(result))
         return
     parser = argparse.ArgumentParser(
@@ -203,11 +215,13 @@ def main() -> None:
     parser.add_argument("--magenta", metavar="PYTHON", help="an interpreter that has Magenta")
     parser.add_argument("--batches", type=numbers, default=[1, 4, 16, 64], metavar="N,N,...")
     parser.add_argument("--models", default="full,default", help="(default: %(default)s)")
+    parser.add_argument("--songs", type=Path, metavar="FOLDER", help="to build a data set of")
     arguments = parser.parse_args()
     models = arguments.models.split(",")
     scratch = Path(tempfile.mkdtemp(prefix="speed"))
     try:
-        folder = checkpoint = None
+        folder: Path | None = None
+        checkpoint: Path | None = None
         if "full" in models:
             folder = full_size(scratch)
             if arguments.magenta:
@@ -224,7 +238,7 @@ def main() -> None:
             cold_table()
         if "default" in models:
             networks_table("default", SHIPPED, arguments.batches, None)
-        commands_table(folder, checkpoint, scratch)
+        commands_table(folder, checkpoint, arguments.songs, scratch)
     finally:
         shutil.rmtree(scratch)
     print("\n## Training\n", flush=True)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
-from musicvae_torch.products import BFLOAT16, FLOAT32, linear, prepare
+from musicvae_torch.products import BFLOAT16, FLOAT32, Kept, linear
 from musicvae_torch.projection import Projection, project
 from musicvae_torch.recurrence import recur, unroll
 from musicvae_torch.terms import Term, arrange, densify, drop_inputs, term_shape
@@ -38,6 +38,7 @@ class LSTMWeights(nn.Module):
     Attributes:
         weight_dtype: precision of products where no gradient is wanted; see
             :func:`musicvae_torch.products.prepare`.
+        kept: such products, of low precision.
     """
 
     weight_dtype = FLOAT32
@@ -45,6 +46,7 @@ class LSTMWeights(nn.Module):
     def __init__(self, input_size: int, units: int) -> None:
         super().__init__()
         self.units = units
+        self.kept = Kept()
         self.weight_ih = nn.Parameter(torch.empty(4 * units, input_size))
         self.weight_hh = nn.Parameter(torch.empty(4 * units, units))
         self.bias = nn.Parameter(torch.zeros(4 * units))
@@ -108,8 +110,9 @@ class LSTMWeights(nn.Module):
             counts: for each step the sequences that reach it.
         """
         dtype = BFLOAT16 if torch.is_autocast_enabled("cpu") else self.weight_dtype
-        shares = Projection(terms, self.weight_ih, self.full_bias, dtype)
-        product = prepare(self.weight_hh, dtype=dtype)
+        shares = Projection(terms, self.weight_ih, self.full_bias, dtype, self.kept)
+        weight = self.weight_hh
+        product = self.kept.prepare("recurrent", [weight], weight.detach, dtype)
         outputs, last = unroll(shares, product, *state, counts, reverse=reverse)
         return outputs.transpose(0, 1), last
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from musicvae_torch.products import Product, prepare
+from musicvae_torch.products import Kept, Product
 from musicvae_torch.terms import OneHot, Term, term_width
 
 
@@ -78,9 +78,12 @@ class Projection:
     Args:
         terms, weight, bias: as of :func:`project`.
         dtype: precision of products with vectors that differ from step to step.
+        kept: where they are kept for further calls.
     """
 
-    def __init__(self, terms: Sequence[Term], weight: Tensor, bias: Tensor, dtype: str) -> None:
+    def __init__(
+        self, terms: Sequence[Term], weight: Tensor, bias: Tensor, dtype: str, kept: Kept
+    ) -> None:
         self._bias = self._still = bias.detach()
         self._dense: list[tuple[Tensor, Product]] = []
         one_hot: list[OneHot] = []
@@ -92,7 +95,9 @@ class Projection:
             elif columns.shape[1] and term.shape[1] == 1:
                 self._still = self._still + functional.linear(term[:, 0], columns)
             elif columns.shape[1]:
-                self._dense.append((term.transpose(0, 1), prepare(columns, dtype=dtype)))
+                key = ("input", columns.storage_offset(), columns.shape[1])
+                product = kept.prepare(key, [weight], columns.detach, dtype)
+                self._dense.append((term.transpose(0, 1), product))
         if one_hot:
             self._classes = torch.stack([term.classes.t() for term in one_hot], dim=-1)
             depths = [term.depth for term in one_hot]

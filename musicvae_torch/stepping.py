@@ -41,7 +41,6 @@ class Stepper:
         one_hot: bool,
     ) -> None:
         cores = [[layer for layer in stack if isinstance(layer, LSTMWeights)] for stack in stacks]
-        dtype = cores[0][0].weight_dtype
         self._units = [layer.units for layer in cores[0]]
         tokens: list[Tensor] = []
         self._still: list[tuple[Tensor, Tensor]] = []
@@ -59,12 +58,10 @@ class Stepper:
         self._below = [0 if one_hot else sum(depths[0]), *self._units[:-1]]
         self._products: list[list[Product]] = []
         for index in range(len(self._units)):
-            below = [layers[index].weight_ih for layers in cores] if index else tokens
-            above = [layers[index] for layers in cores]
             self._products.append(
                 [
-                    prepare(_beside(read, layer, self._below[index]), bias, dtype)
-                    for read, layer, bias in zip(below, above, _biases(above, index), strict=True)
+                    _joined(layers[index], tokens[core], index, self._below[index])
+                    for core, layers in enumerate(cores)
                 ]
             )
         # A small part of the work, of which every error is one of the logits.
@@ -160,11 +157,19 @@ class Stepper:
         return self._rows(torch.stack(wide)).add_(share)
 
 
-def _beside(read: Tensor, layer: LSTMWeights, below: int) -> Tensor:
-    """The weight that multiplies what a layer reads, and its own last output beside it."""
-    return torch.cat([read, layer.weight_hh], dim=1) if below else layer.weight_hh
+def _joined(layer: LSTMWeights, token: Tensor, index: int, below: int) -> Product:
+    """The product of what a layer reads, (B, below) of it, with its own last output beside it.
 
+    Args:
+        token: the weight of the tokens, which the lowest layer reads.
+        index: of the layer.
+    """
+    sources = [layer.weight_ih, layer.weight_hh, layer.bias]
+    # That of the lowest layer is in the embedding's share.
+    bias = layer.full_bias if index else None
 
-def _biases(layers: Sequence[LSTMWeights], index: int) -> list[Tensor | None]:
-    """Those of the lowest layer are in the embedding's share."""
-    return [layer.full_bias if index else None for layer in layers]
+    def weight() -> Tensor:
+        read = layer.weight_ih if index else token
+        return torch.cat([read, layer.weight_hh], dim=1) if below else layer.weight_hh
+
+    return layer.kept.prepare(("joined", below), sources, weight, layer.weight_dtype, bias)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor
@@ -192,6 +194,37 @@ def test_a_model_multiplies_in_what_it_is_told(dtype: str) -> None:
         assert model.decode(exact, temperature=0).shape == (4, 32, 90)
     assert max(errors) < 0.5
     assert (min(errors) > 0) == (dtype != "float32")
+
+
+@pytest.mark.parametrize("change", ["step", "load", "copy"])
+def test_products_that_are_kept_follow_their_weights(change: str) -> None:
+    """Those of low precision stay for further calls, but not beyond their weights."""
+
+    def model_of(seed: int) -> MusicVAE:
+        torch.manual_seed(seed)
+        model = MusicVAE(get_config("cat-mel_2bar_small", enc_rnn_size=(30,), dec_rnn_size=(20,)))
+        return model.multiply_in("bfloat16").eval()
+
+    model, other = model_of(0), model_of(1)
+    classes, z = torch.randint(0, 90, (2, 32, 1)), torch.randn(2, model.config.z_size)
+    with torch.no_grad():
+        model.encode(classes), model.decode(z, temperature=0)
+        if change == "step":
+            for ours, theirs in zip(model.parameters(), other.parameters(), strict=True):
+                ours.copy_(theirs)
+        elif change == "load":
+            model.load_state_dict(other.state_dict(), assign=True)
+        else:
+            model, other = copy.deepcopy(model), model
+        assert torch.equal(model.encode(classes).mean, other.encode(classes).mean)
+        assert torch.equal(model.decode(z, temperature=0), other.decode(z, temperature=0))
+
+
+def test_inference_mode() -> None:
+    with torch.inference_mode():
+        model = MusicVAE(get_config("cat-mel_2bar_small", enc_rnn_size=(30,), dec_rnn_size=(20,)))
+        model.multiply_in("bfloat16")
+        assert model.sample(2, length=4).shape == (2, 4, 90)
 
 
 def test_no_such_precision() -> None:
