@@ -16,18 +16,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 HERE = Path(__file__).parent
 SHIPPED = HERE.parent / "checkpoints/trio_16bar_small"
 TUNE = HERE.parent / "examples/korobeiniki.mid"
 OPERATIONS = ("encode", "teacher-forced pass", "sample")
+BOTH = (1, 16)  # batches of all precisions, and of Magenta
 DTYPES = ("float32", "bfloat16", "int8")
 MAGENTA_NAME = "hierdec-trio_16bar"
 
@@ -88,15 +91,25 @@ def child(folder: Path, *what: object) -> dict[str, Any]:
     return result
 
 
-def magenta(python: str, checkpoint: Path, operation: str, batch: int) -> dict[str, Any]:
-    command = [python, "-W", "ignore", HERE / "magenta_speed.py", MAGENTA_NAME, checkpoint]
-    arguments = [str(each) for each in (*command, operation, batch, 3, time.time())]
-    done = subprocess.run(arguments, check=False, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{python}: no Magenta there, or it failed:\n{done.stderr[-500:]}")
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    result["seconds"] = sorted(result["seconds"])[len(result["seconds"]) // 2]
-    return result
+@dataclass
+class Magenta:
+    """The peer: an interpreter that has it, and the full-size model as its checkpoint."""
+
+    python: str
+    checkpoint: Path
+
+    def measure(self, operation: str, batch: int) -> dict[str, Any]:
+        script = HERE / "magenta_speed.py"
+        command = [self.python, "-W", "ignore", script, MAGENTA_NAME, self.checkpoint]
+        arguments = [str(each) for each in (*command, operation, batch, 3, time.time())]
+        done = subprocess.run(arguments, check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(
+                f"{self.python}: no Magenta there, or it failed:\n{done.stderr[-500:]}"
+            )
+        result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        result["seconds"] = median(result["seconds"])
+        return result
 
 
 def time_of(*command: object, repeats: int = 3) -> float:
@@ -106,53 +119,52 @@ def time_of(*command: object, repeats: int = 3) -> float:
         start = time.perf_counter()
         subprocess.run([str(each) for each in command], check=True, capture_output=True)
         times.append(time.perf_counter() - start)
-    return sorted(times)[repeats // 2]
+    return median(times)
 
 
-def networks_table(name: str, folder: Path, batches: list[int], checkpoint: Path | None) -> None:
+def networks_table(
+    name: str, folder: Path, operations: list[str], batches: list[int], peer: Magenta | None
+) -> None:
     print(f"\n## {name}\n")
-    beside = "" if checkpoint is None else " Magenta | times as fast | Magenta's peak |"
+    beside = " Magenta, s | times as fast | Magenta, MiB |" if peer else ""
     print(f"| | batch | weights | s | limit | share | peak, MiB | / weights |{beside}")
     print("| --- " * (8 + 3 * bool(beside)) + "|")
-    for operation in OPERATIONS:
-        for batch in batches:
-            peer = None
-            if checkpoint is not None and operation != "teacher-forced pass" and batch in {1, 16}:
-                peer = magenta(PEER[0], checkpoint, operation, batch)
-            for dtype in DTYPES:
-                if dtype != "float32" and batch not in {1, 16}:
-                    continue
-                ours = child(folder, operation, batch, dtype, 3 if name == "full" else 9)
-                line = (
-                    f"| {operation} | {batch} | {dtype} | {ours['seconds']:.3g} | "
-                    f"{ours['limit']:.3g} | {ours['limit'] / ours['seconds']:.0%} | "
-                    f"{ours['peak']:.0f} | {ours['peak'] / ours['weights']:.2f} |"
-                )
-                if peer:
-                    ratio = peer["seconds"] / ours["seconds"]
-                    line += f" {peer['seconds']:.3g} | {ratio:.2f} | {peer['peak']:.0f} MiB |"
-                    if batch == 1 and dtype == "float32":
-                        COLD.append((operation, ours, peer))
-                elif checkpoint is not None:
-                    line += " | | |"
-                print(line, flush=True)
-
-
-def cold_table() -> None:
-    if COLD:
-        print("\n## From a cold start to the first result, batch 1, full size, float32\n")
-        print("| | ours, s | Magenta, s | times as fast | ours, MiB | Magenta, MiB |")
-        print("| --- " * 6 + "|")
-        for operation, ours, peer in COLD:
-            print(
-                f"| {operation} | {ours['first']:.2f} | {peer['first']:.2f} | "
-                f"{peer['first'] / ours['first']:.1f} | {ours['all']:.0f} | {peer['peak']:.0f} |"
+    first_results = []
+    for operation, batch in product(operations, batches):
+        theirs = None
+        if peer and operation != "teacher-forced pass" and batch in BOTH:
+            theirs = peer.measure(operation, batch)
+        for dtype in DTYPES if batch in BOTH else DTYPES[:1]:
+            ours = child(folder, operation, batch, dtype, 3 if name == "full" else 9)
+            line = (
+                f"| {operation} | {batch} | {dtype} | {ours['seconds']:.3g} | "
+                f"{ours['limit']:.3g} | {ours['limit'] / ours['seconds']:.0%} | "
+                f"{ours['peak']:.0f} | {ours['peak'] / ours['weights']:.2f} |"
             )
+            if theirs:
+                ratio = theirs["seconds"] / ours["seconds"]
+                line += f" {theirs['seconds']:.3g} | {ratio:.2f} | {theirs['peak']:.0f} |"
+                if batch == 1 and dtype == DTYPES[0]:
+                    first_results.append((operation, ours, theirs))
+            elif peer:
+                line += " | | |"
+            print(line, flush=True)
+    if first_results:
+        cold_table(first_results)
 
 
-def commands_table(
-    folder: Path | None, checkpoint: Path | None, songs: Path | None, scratch: Path
-) -> None:
+def cold_table(first_results: list[tuple[str, dict[str, Any], dict[str, Any]]]) -> None:
+    print("\n## From a cold start to the first result, batch 1, full size, float32\n")
+    print("| | ours, s | Magenta, s | times as fast | ours, MiB | Magenta, MiB |")
+    print("| --- " * 6 + "|")
+    for operation, ours, theirs in first_results:
+        print(
+            f"| {operation} | {ours['first']:.2f} | {theirs['first']:.2f} | "
+            f"{theirs['first'] / ours['first']:.1f} | {ours['all']:.0f} | {theirs['peak']:.0f} |"
+        )
+
+
+def commands_table(folder: Path | None, songs: Path | None, scratch: Path) -> None:
     bin_ = Path(sys.executable).parent
     accompany = (bin_ / "accompany", TUNE, "-o")
     bands = (scratch / "out", "--candidates", "3")
@@ -172,20 +184,15 @@ def commands_table(
     lines.append(("import, and load the default", time_of(*python, load.format(str(SHIPPED)))))
     if folder is not None:
         lines.append(("import, and load full size", time_of(*python, load.format(str(folder)))))
-    if checkpoint is not None:
-        out = scratch / "converted"
-        convert = (bin_ / "convert-weights", checkpoint, "--out", out, "--force")
+        checkpoint = checkpoint_for_magenta(folder, scratch / "to_convert")
+        convert = (bin_ / "convert-weights", checkpoint, "--out", scratch / "converted")
         lines.append(("convert-weights, full size", time_of(*convert, repeats=1)))
         data = next(checkpoint.parent.glob("*.data-*"))
         copy = time_of("cp", data, scratch / "copy", repeats=1)
-        lines.append(("... of which copying as many bytes", copy))
+        lines.append(("cp of as many bytes", copy))
     print("\n## Commands, from the start of the process to its end\n\n| | s |\n| --- | --- |")
     for name, took in lines:
         print(f"| {name} | {took:.2f} |", flush=True)
-
-
-PEER: list[str] = []
-COLD: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
 
 
 def full_size(scratch: Path) -> Path:
@@ -199,8 +206,21 @@ def full_size(scratch: Path) -> Path:
     return scratch / "full"
 
 
+def checkpoint_for_magenta(folder: Path, scratch: Path) -> Path:
+    """A model of ours as a TensorFlow checkpoint."""
+    written = scratch / "magenta"
+    convert = Path(sys.executable).parent / "convert-weights"
+    command = [convert, folder, "--to", "tensorflow", "--out", written]
+    subprocess.run(command, check=True, capture_output=True)
+    return next(written.glob("*.index")).with_suffix("")
+
+
 def numbers(text: str) -> list[int]:
     return [int(number) for number in text.split(",")]
+
+
+def words(text: str) -> list[str]:
+    return text.split(",")
 
 
 def main() -> None:
@@ -214,35 +234,33 @@ def main() -> None:
     )
     parser.add_argument("--magenta", metavar="PYTHON", help="an interpreter that has Magenta")
     parser.add_argument("--batches", type=numbers, default=[1, 4, 16, 64], metavar="N,N,...")
-    parser.add_argument("--models", default="full,default", help="(default: %(default)s)")
+    parser.add_argument("--models", type=words, default=["full", "default"], metavar="NAME,...")
+    parser.add_argument("--operations", type=words, default=list(OPERATIONS), metavar="NAME,...")
+    parser.add_argument(
+        "--only",
+        type=words,
+        default=["networks", "commands", "training"],
+        metavar="NAME,...",
+        help="of networks, commands and training",
+    )
     parser.add_argument("--songs", type=Path, metavar="FOLDER", help="to build a data set of")
     arguments = parser.parse_args()
-    models = arguments.models.split(",")
-    scratch = Path(tempfile.mkdtemp(prefix="speed"))
-    try:
-        folder: Path | None = None
-        checkpoint: Path | None = None
-        if "full" in models:
-            folder = full_size(scratch)
-            if arguments.magenta:
-                PEER.append(arguments.magenta)
-                written = scratch / "magenta"
-                convert = Path(sys.executable).parent / "convert-weights"
-                subprocess.run(
-                    [convert, folder, "--to", "tensorflow", "--out", written],
-                    check=True,
-                    capture_output=True,
-                )
-                checkpoint = next(written.glob("*.index")).with_suffix("")
-            networks_table("full", folder, arguments.batches, checkpoint)
-            cold_table()
-        if "default" in models:
-            networks_table("default", SHIPPED, arguments.batches, None)
-        commands_table(folder, checkpoint, arguments.songs, scratch)
-    finally:
-        shutil.rmtree(scratch)
-    print("\n## Training\n", flush=True)
-    subprocess.run([sys.executable, HERE / "training.py", "--batch", "64"], check=True)
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        folder = full_size(scratch) if "full" in arguments.models else None
+        peer = None
+        if folder and arguments.magenta:
+            peer = Magenta(arguments.magenta, checkpoint_for_magenta(folder, scratch))
+        if "networks" in arguments.only:
+            if folder:
+                networks_table("full", folder, arguments.operations, arguments.batches, peer)
+            if "default" in arguments.models:
+                networks_table("default", SHIPPED, arguments.operations, arguments.batches, None)
+        if "commands" in arguments.only:
+            commands_table(folder, arguments.songs, scratch)
+    if "training" in arguments.only:
+        print("\n## Training\n", flush=True)
+        subprocess.run([sys.executable, HERE / "training.py", "--batch", "64"], check=True)
 
 
 if __name__ == "__main__":

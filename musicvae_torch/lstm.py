@@ -58,7 +58,12 @@ class LSTMWeights(nn.Module):
     def set_constants(self) -> None:
         """Make anew what is neither trained nor stored, where the weights are (a module that was
         built without memory needs it)."""
-        self.forget_bias = torch.zeros_like(self.bias)
+        # Not zeros_like: for a tensor without memory PyTorch imports a third of a second's worth.
+        self.forget_bias = torch.zeros(
+            self.bias.shape, dtype=self.bias.dtype, device=self.bias.device
+        )
+        if self.bias.is_meta:
+            return
         self.forget_bias[self.units : 2 * self.units] = FORGET_BIAS
 
     def _glorot_uniform(self) -> None:

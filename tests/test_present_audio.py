@@ -15,7 +15,7 @@ from surrogate.present.view import View, view_of
 
 pytest.importorskip("tinysoundfont", reason="tinysoundfont is not installed: no sound")
 
-from surrogate.present.audio import mix, peak, render, render_stems, write_wav
+from surrogate.present.audio import mix, peak, render, render_stems, to_channels, write_wav
 from surrogate.present.synth import TAIL_SECONDS
 
 RATE = 22_050
@@ -209,3 +209,13 @@ def test_wav(tmp_path: Path) -> None:
         frames = np.frombuffer(file.readframes(2), "<i2").tolist()
     assert frames == [0, 16384, -32767, 32767]
     assert [p.name for p in tmp_path.iterdir()] == ["sound.wav"]
+
+
+def test_a_part_in_the_middle_is_one_channel() -> None:
+    left = np.sin(np.arange(1000) / 9).astype(np.float32)
+    echo = 0.04 * np.cos(np.arange(1000) / 5).astype(np.float32)
+    middle = np.stack([left, left + echo], axis=1)
+    np.testing.assert_allclose(to_channels(middle)[:, 0], left + echo / 2, atol=1e-6)
+    aside = np.stack([left, 0.8 * left], axis=1)
+    assert to_channels(aside) is aside
+    assert to_channels(np.zeros((0, 2))).shape == (0, 1)

@@ -19,6 +19,9 @@ MAX_SAMPLE = 32_767  # of 16 bits
 MP3_RATE = 32_000
 MP3_COMPRESSION = 0.8  # of 0 to 1, at a variable bit rate: 40 to 60 kbit a second for a part
 PLAIN_RATE = 22_050
+# Left and right that differ by no more than this, of the peak, differ by the echo of a part that
+# stands in the middle: one channel of it sounds alike, in half of the time and the bytes.
+_ONE_CHANNEL = 0.1
 
 
 def render(
@@ -121,6 +124,13 @@ class Compression:
     encode: Callable[[np.ndarray], bytes]
 
 
+def to_channels(samples: np.ndarray) -> np.ndarray:
+    """(samples, 2) → (samples, 1) where left and right are nearly the same, else as it is."""
+    apart = float(np.abs(samples[:, 0] - samples[:, 1]).max(initial=0))
+    alike = apart <= _ONE_CHANNEL * peak(samples)
+    return samples.mean(axis=1, keepdims=True) if alike else samples
+
+
 def best_compression() -> Compression:
     """MP3, which every browser plays, if soundfile is installed; else WAV in one channel."""
     try:
@@ -132,7 +142,7 @@ def best_compression() -> Compression:
         buffer = io.BytesIO()
         soundfile.write(
             buffer,
-            samples,
+            to_channels(samples),
             MP3_RATE,
             format="MP3",
             compression_level=MP3_COMPRESSION,
