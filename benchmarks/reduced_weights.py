@@ -58,15 +58,8 @@ def main() -> None:
             likeliest = [own.argmax(-1) for own in logits.split(model.config.output_depths, -1)]
             rows = model.decode(z, temperature=0.5, generator=generator)
             drawn = [own.argmax(-1) for own in rows.split(model.config.output_depths, -1)]
-            found.append(
-                (
-                    posterior.mean,
-                    posterior.stddev,
-                    losses,
-                    torch.stack(likeliest),
-                    torch.stack(drawn),
-                )
-            )
+            both = torch.stack(likeliest), torch.stack(drawn)
+            found.append((posterior.mean, posterior.stddev, losses, *both))
         means, stddevs, nats, likely_, drawn_ = zip(*found, strict=True)
         return {
             "posterior": (torch.cat(means), torch.cat(stddevs)),

@@ -210,8 +210,8 @@ def checkpoint_for_magenta(folder: Path, scratch: Path) -> Path:
     """A model of ours as a TensorFlow checkpoint."""
     written = scratch / "magenta"
     convert = Path(sys.executable).parent / "convert-weights"
-    command = [convert, folder, "--to", "tensorflow", "--out", written]
-    subprocess.run(command, check=True, capture_output=True)
+    command = (convert, folder, "--to", "tensorflow", "--out", written)
+    subprocess.run([str(each) for each in command], check=True, capture_output=True)
     return next(written.glob("*.index")).with_suffix("")
 
 

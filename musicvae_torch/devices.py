@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
+
+# Products by weights of no more numbers take some ten microseconds a row.
+_SMALL_WEIGHT = 1 << 20
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -20,3 +24,15 @@ def pick_device(name: str = "auto") -> torch.device:
         reason = str(error).splitlines()[0]
         raise ValueError(f"device {name!r} cannot be used here: {reason}") from None
     return device
+
+
+def use_few_threads(network: nn.Module) -> None:
+    """Compute in one thread from now on, in this process, if the network is so small that more
+    would save nothing for one song.
+
+    They have to meet again after each of thousands of little products. Where another program has
+    one of the processor's cores, that waits for the system's scheduler every time: the same song
+    then takes not a tenth of a second, but many seconds.
+    """
+    if max(weight.numel() for weight in network.parameters()) <= _SMALL_WEIGHT:
+        torch.set_num_threads(1)

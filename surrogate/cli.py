@@ -247,7 +247,11 @@ def _run(arguments: argparse.Namespace) -> None:
     if many:
         _folder(arguments, options, written)
         return
-    result = _load(arguments).accompany(arguments.midi, options)
+    from musicvae_torch.devices import use_few_threads
+
+    accompanist = _load(arguments)
+    use_few_threads(accompanist.musicvae)
+    result = accompanist.accompany(arguments.midi, options)
     paths = _write(arguments, result, written)
     _report(result)
     for path in paths:

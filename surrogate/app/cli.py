@@ -119,6 +119,7 @@ def _ended_politely() -> Iterator[None]:
 def _studio(arguments: argparse.Namespace, folder: Path) -> Studio:
     import gradio  # noqa: F401  (if it is missing, that is told before the networks are loaded)
 
+    from musicvae_torch.devices import use_few_threads
     from surrogate.app.studio import Studio
     from surrogate.pipeline import Accompanist
 
@@ -129,6 +130,7 @@ def _studio(arguments: argparse.Namespace, folder: Path) -> Studio:
         arguments.method,
         arguments.groove,
     )
+    use_few_threads(accompanist.musicvae)
     studio = Studio(accompanist, folder, arguments.soundfont)
     if arguments.soundfont is not None and studio.sounds:
         from surrogate.present.synth import Band
