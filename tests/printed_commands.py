@@ -48,6 +48,8 @@ BRIEF = {
     "benchmarks/held_out_pictures.py": "--songs 1",
     "benchmarks/melody_choice.py": "--songs 4",
     "benchmarks/refinement_experiment.py": f"--windows 2 {SMALL}",
+    "benchmarks/reduced_weights.py": "--windows 2 --musicvae my_trio",
+    "benchmarks/speed.py": "--models default --batches 1 --operations sample --only networks",
     "benchmarks/surrogate_experiments.py": "--windows 32 --only ours",
     "benchmarks/training.py": "--units 4 --batch 2 --rounds 1 --no-fuse",
     # Else it would replace the profile of the package that is being tested.
