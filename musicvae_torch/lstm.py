@@ -95,9 +95,8 @@ class LSTMWeights(nn.Module):
             steps = max(term_shape(term)[1] for term in terms)
             return self.unroll(terms, state, [len(h)] * steps, reverse)
         projected = project(terms, self.weight_ih, self.full_bias)
-        outputs, _ = recur(projected.flip(0) if reverse else projected, self.weight_hh, h, c)
-        last = outputs[-1]
-        return (outputs.flip(0) if reverse else outputs).transpose(0, 1), last
+        outputs, _ = recur(projected, self.weight_hh, h, c, reverse=reverse)
+        return outputs.transpose(0, 1), outputs[0 if reverse else -1]
 
     def unroll(
         self, terms: Sequence[Term], state: State, counts: Sequence[int], reverse: bool = False

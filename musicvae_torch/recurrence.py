@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from musicvae_torch.products import Product
+from musicvae_torch.products import BFLOAT16, Product, prepare
 
 # Input shares of the gates are made for as many steps at once as have so many numbers: enough to
 # multiply well, and few enough to be in the processor's cache when they are read.
@@ -32,29 +32,30 @@ _SHARES = 1 << 21
 
 
 def _advance(
-    gates: Tensor, projected: Tensor, cell: Tensor, squashed: Tensor, hidden: Tensor, kept: Tensor
+    sums: Tensor, gates: Tensor, cell: Tensor, squashed: Tensor, hidden: Tensor, kept: Tensor
 ) -> None:
     """One step's gate arithmetic, in place.
 
     Args:
-        gates: (B, 4H) the recurrent product; replaced by the gates.
-        projected: (B, 4H) the input's share.
+        sums: (B, 4H) the gates before their squashing.
+        gates: (B, 4H) to be filled with the gates.
         cell: (B, H) in the weights' precision; replaced by the new cell.
         squashed, hidden, kept: (B, H) to be filled with tanh of the new cell, the output, and
             the new cell.
     """
-    take, keep, new, show = (gates + projected).to(cell.dtype).chunk(4, dim=1)
-    take, keep, show = torch.sigmoid(take), torch.sigmoid(keep), torch.sigmoid(show)
-    new = torch.tanh(new)
-    after = keep * cell + take * new
-    bounded = torch.tanh(after)
     units = cell.shape[1]
-    for index, gate in enumerate((take, keep, new, show)):
-        gates[:, index * units : (index + 1) * units].copy_(gate)
-    cell.copy_(after)
-    kept.copy_(after)
+    sums = sums.to(cell.dtype)
+    doors, new = torch.sigmoid(sums[:, : 2 * units]), torch.tanh(sums[:, 2 * units : 3 * units])
+    show = torch.sigmoid(sums[:, 3 * units :])
+    take, keep = doors.chunk(2, dim=1)
+    gates[:, : 2 * units].copy_(doors)
+    gates[:, 2 * units : 3 * units].copy_(new)
+    gates[:, 3 * units :].copy_(show)
+    cell.mul_(keep).addcmul_(take, new)
+    bounded = torch.tanh(cell)
+    kept.copy_(cell)
     squashed.copy_(bounded)
-    hidden.copy_(show * bounded)
+    hidden.copy_(bounded.mul_(show))
 
 
 def _retreat(
@@ -77,21 +78,25 @@ def _retreat(
         gates, squashed: what :func:`_advance` made.
         cell: (B, H) the cell before.
     """
+    through_sigmoid, through_tanh = (
+        torch.ops.aten.sigmoid_backward.default,
+        torch.ops.aten.tanh_backward.default,
+    )
     wide = dc.dtype
     take, keep, new, show = gates.to(wide).chunk(4, dim=1)
     bounded = squashed.to(wide)
     grad = grad_hidden.to(wide) + dh.to(wide)
-    grad_cell = dc + grad * show * (1 - bounded * bounded)
+    dc.add_(through_tanh(grad * show, bounded))
     units = dc.shape[1]
     parts = (
-        grad_cell * new * take * (1 - take),
-        grad_cell * cell.to(wide) * keep * (1 - keep),
-        grad_cell * take * (1 - new * new),
-        grad * bounded * show * (1 - show),
+        through_sigmoid(dc * new, take),
+        through_sigmoid(dc * cell.to(wide), keep),
+        through_tanh(dc * take, new),
+        through_sigmoid(grad * bounded, show),
     )
     for index, part in enumerate(parts):
         grad_gates[:, index * units : (index + 1) * units].copy_(part)
-    dc.copy_(grad_cell * keep)
+    dc.mul_(keep)
 
 
 class _Fused:
@@ -123,53 +128,82 @@ def compile_recurrence() -> None:
 class _Recurrence(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, projected: Tensor, weight: Tensor, h: Tensor, c: Tensor
+        ctx: Any, projected: Tensor, weight: Tensor, h: Tensor, c: Tensor, reverse: bool
     ) -> tuple[Tensor, Tensor]:
         steps, batch, width = projected.shape
-        units = width // 4
         low = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else h.dtype
         gates = projected.new_empty(steps, batch, width, dtype=low)
-        cells = projected.new_empty(steps + 1, batch, units, dtype=low)
-        squashed = projected.new_empty(steps, batch, units, dtype=low)
-        hidden = projected.new_empty(steps + 1, batch, units, dtype=low)
-        cells[0], hidden[0] = c, h
+        squashed = projected.new_empty(steps, batch, width // 4, dtype=low)
+        # A step reads its place in the first of a pair and writes to its place in the second.
+        hidden, cells = (_Chain(squashed, start, reverse) for start in (h, c))
         cell = c.to(weight.dtype, copy=True)
-        transposed = weight.to(low).t()
-        for t in range(steps):
-            torch.mm(hidden[t], transposed, out=gates[t])
-            _Fused.advance(gates[t], projected[t], cell, squashed[t], hidden[t + 1], cells[t + 1])
-        ctx.save_for_backward(gates, cells, squashed, hidden, weight)
-        return hidden[1:], cell
+        product = _product(weight, low)
+        for t in _walk(steps, reverse):
+            sums = product(hidden.before[t], projected[t])
+            _Fused.advance(sums, gates[t], cell, squashed[t], hidden.after[t], cells.after[t])
+        ctx.reverse = reverse
+        ctx.save_for_backward(gates, cells.before, squashed, hidden.before, weight)
+        return hidden.after, cell
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
         gates, cells, squashed, hidden, weight = ctx.saved_tensors
         grad_hidden, grad_cell = grads
-        low = weight.to(gates.dtype)
         grad_gates = torch.empty_like(gates)
         dc = grad_cell.to(weight.dtype, copy=True)
-        dh = torch.zeros_like(hidden[0])
-        for t in range(len(gates) - 1, -1, -1):
+        dh = torch.zeros_like(dc)
+        product = _product(weight.t(), gates.dtype)
+        for t in _walk(len(gates), not ctx.reverse):
             _Fused.retreat(grad_gates[t], grad_hidden[t], dh, dc, gates[t], cells[t], squashed[t])
-            torch.mm(grad_gates[t], low, out=dh)
-        grad_weight = grad_gates.flatten(0, 1).t() @ hidden[:-1].flatten(0, 1)
-        return grad_gates, grad_weight.to(weight.dtype), dh, dc
+            dh = product(grad_gates[t])
+        grad_weight = grad_gates.flatten(0, 1).t() @ hidden.flatten(0, 1)
+        return grad_gates, grad_weight.to(weight.dtype), dh, dc, None
 
 
-def recur(projected: Tensor, weight: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+class _Chain:
+    """States of all steps, (T, B, H) each, in one memory: before and after each step.
+
+    Args:
+        like: (T, B, H) of the precision to have.
+        start: (B, H), before the first step that is run.
+        reverse: the last step is run first.
+    """
+
+    def __init__(self, like: Tensor, start: Tensor, reverse: bool) -> None:
+        states = like.new_empty(len(like) + 1, *like.shape[1:])
+        states[-1 if reverse else 0] = start
+        self.before, self.after = states[:-1], states[1:]
+        if reverse:
+            self.before, self.after = self.after, self.before
+
+
+def _walk(steps: int, reverse: bool) -> range:
+    return range(steps - 1, -1, -1) if reverse else range(steps)
+
+
+def _product(weight: Tensor, low: torch.dtype) -> Product:
+    if low == torch.bfloat16:
+        return prepare(weight, dtype=BFLOAT16)
+    return prepare(weight.to(low))
+
+
+def recur(
+    projected: Tensor, weight: Tensor, h: Tensor, c: Tensor, *, reverse: bool = False
+) -> tuple[Tensor, Tensor]:
     """Run an LSTM layer whose input projection and biases are already in `projected`.
 
     Args:
         projected: (T, B, 4H).
         weight: (4H, H), recurrent.
         h, c: (B, H), the start state.
+        reverse: run the last step first.
 
     Returns:
-        Outputs of all steps, (T, B, H), in bfloat16 where autocast asks for it, and the last
-        cell, (B, H).
+        Outputs of all steps, (T, B, H), each at the place of its step, in bfloat16 where autocast
+        asks for it; and the cell after the step that was run last, (B, H).
     """
-    return _Recurrence.apply(projected, weight, h, c)
+    return _Recurrence.apply(projected, weight, h, c, reverse)
 
 
 def step_gates(gates: Tensor, h: Tensor, c: Tensor) -> None:
