@@ -195,8 +195,7 @@ class InitialState(nn.Module):
 
     def forward(self, embedding: Tensor) -> list[State]:
         """embedding (..., E) → one (h, c) a layer, (..., H) each."""
-        flat = linear(embedding.flatten(0, -2), self.weight, self.bias)
-        flat = torch.tanh(flat).unflatten(0, embedding.shape[:-1])
+        flat = torch.tanh(linear(embedding, self.weight, self.bias))
         blocks = flat.split([size for units in self.units for size in (units, units)], dim=-1)
         return [
             (h.contiguous(), c.contiguous())

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 FLOAT32, BFLOAT16, INT8 = WEIGHT_DTYPES = ("float32", "bfloat16", "int8")
@@ -129,8 +130,12 @@ def prepare(weight: Tensor, bias: Tensor | None = None, dtype: str = FLOAT32) ->
     if dtype == BFLOAT16:
         packs = packs and works(_HalfProduct)
         return _HalfProduct(weight, bias) if packs else Product(weight.bfloat16(), bias)
-    packs = packs and works(_PackedProduct)
-    return _PackedProduct(weight, bias) if packs else Product(weight, bias)
+    return _PackedProduct(weight, bias) if _packs(weight) else Product(weight, bias)
+
+
+def _packs(weight: Tensor) -> bool:
+    kind = weight.dtype, weight.device.type
+    return kind == (torch.float32, "cpu") and works(_PackedProduct)
 
 
 def check_weight_dtype(dtype: str, device: torch.device) -> None:
@@ -143,11 +148,52 @@ def check_weight_dtype(dtype: str, device: torch.device) -> None:
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``functional.linear`` of rows x (M, K), in the fastest way that there is for as many."""
-    elsewhere = torch.is_grad_enabled() or torch.is_autocast_enabled(x.device.type)
-    if elsewhere or x.is_cuda or len(x) < _WORTH_PACKING:
+    """``functional.linear`` of x (..., K), in the fastest way that there is for as many rows."""
+    rows = x.numel() // max(1, x.shape[-1])
+    elsewhere = x.device.type != "cpu" or torch.is_autocast_enabled("cpu")
+    if elsewhere or rows < _WORTH_PACKING:
         return functional.linear(x, weight, bias)
-    return prepare(weight, bias)(x)
+    return _Linear.apply(x, weight, bias)
+
+
+def weight_gradient(grads: Tensor, inputs: Tensor) -> Tensor:
+    """What products of inputs (..., K), that gave results of these gradients (..., N), have for
+    the gradient of their weight, (N, K): the sum of outer products of all rows.
+
+    The more rows, of several dimensions, the first of which is 16 or more, the better.
+    """
+    if not _packs(grads) or grads.numel() * inputs.shape[-1] <= _SMALL:
+        return grads.flatten(0, -2).t() @ inputs.flatten(0, -2)
+    # A convolution by single pixels is a product by its weight. PyTorch has oneDNN compute its
+    # gradient, in half of a matrix product's time; on one thread, of 16 pictures or more alone.
+    images = [
+        rows.reshape(len(rows) if rows.dim() > 2 else 1, 1, -1, rows.shape[-1]).permute(0, 3, 1, 2)
+        for rows in (inputs, grads)
+    ]
+    size = [grads.shape[-1], inputs.shape[-1], 1, 1]
+    return torch.nn.grad.conv2d_weight(images[0], size, images[1]).flatten(1)
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return _multiply(x, prepare(weight, bias))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        wanted = ctx.needs_input_grad
+        return (
+            _multiply(grads, prepare(weight.t())) if wanted[0] else None,
+            weight_gradient(grads, x) if wanted[1] else None,
+            grads.flatten(0, -2).sum(0) if wanted[2] else None,
+        )
+
+
+def _multiply(x: Tensor, product: Product) -> Tensor:
+    return product(x.flatten(0, -2)).unflatten(0, x.shape[:-1])
 
 
 @lru_cache

@@ -26,53 +26,23 @@ def project(terms: Sequence[Term], weight: Tensor, bias: Tensor) -> Tensor:
     Returns:
         (T, B, 4H)
     """
-    looked_up: list[tuple[OneHot, Tensor]] = []
-    read: list[tuple[Tensor, Tensor]] = []
-    still = bias
+    projected = None
     for term, columns in zip(terms, _columns(terms, weight), strict=True):
-        if isinstance(term, OneHot):
-            looked_up.append((term, columns))
-        elif columns.shape[1] and term.shape[1] == 1:
-            still = still + functional.linear(term[:, 0], columns)
-        elif columns.shape[1]:
-            read.append((term.transpose(0, 1), columns))
-    if looked_up:
-        projected = _look_up(looked_up, still)
-    elif still is bias:
-        (inputs, columns), *read = read
-        projected = functional.linear(inputs, columns, bias)
-    else:
-        projected = still
-    for inputs, columns in read:
-        projected = projected + functional.linear(inputs, columns)
+        if columns.shape[1] == 0:
+            continue
+        share = _project_term(term, columns, bias if projected is None else None)
+        projected = share if projected is None else projected + share
+    assert projected is not None
     return projected
 
 
-def _look_up(looked_up: Sequence[tuple[OneHot, Tensor]], still: Tensor) -> Tensor:
-    """What one-hot terms contribute, (T, B, 4H), summed as it is read from tables of their rows.
-
-    Args:
-        looked_up: terms and the weight's columns that each meets, (4H, depth).
-        still: what is the same at every step, (4H,), or (B, 4H): one more table, in which each
-            sequence looks up a row of its own.
-    """
-    tables: list[Tensor] = []
-    places: list[Tensor] = []
-    first = 0
-    for term, columns in looked_up:
-        # One row more than classes: the zeros that class -1 stands for.
-        tables.append(functional.pad(columns.t(), (0, 0, 0, 1)))
-        places.append(term.classes.t() % (term.depth + 1) + first)
-        first += term.depth + 1
-    if still.dim() == 1:
-        tables[0] = tables[0] + still
-    else:
-        tables.append(still)
-        own = torch.arange(first, first + len(still), device=still.device)
-        places.append(own.expand(places[0].shape))
-    bags = torch.stack(places, dim=-1)
-    sums = functional.embedding_bag(bags.flatten(0, 1), torch.cat(tables), mode="sum")
-    return sums.view(*bags.shape[:2], -1)
+def _project_term(term: Term, weight: Tensor, bias: Tensor | None) -> Tensor:
+    if not isinstance(term, OneHot):
+        return functional.linear(term.transpose(0, 1), weight, bias)
+    # One row more than classes: the zeros that class -1 stands for.
+    rows = functional.pad(weight.t(), (0, 0, 0, 1))
+    rows = rows if bias is None else rows + bias
+    return functional.embedding(term.classes.t() % (term.depth + 1), rows)
 
 
 class Rows:
