@@ -10,6 +10,7 @@ Where PyTorch has no oneDNN, on GPUs and in float64, products are plain ones.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any
 
@@ -27,6 +28,7 @@ _EXPECTED_ROWS = 64
 _SMALL = 1 << 18
 # Rows that a weight must meet for its layout to be worth the making.
 _WORTH_PACKING = 8
+_IMAGES = 64
 # Numbers from -1 to 1 as bytes: oneDNN's fast products want them unsigned.
 _LEVELS, _ZERO = 127, 128
 
@@ -50,7 +52,8 @@ class Product:
     def _add(self, result: Tensor, other: Tensor | None) -> Tensor:
         if self._bias is not None:
             result += self._bias
-        return result if other is None else result.add_(other)
+        # Not in place: `other` may be more precise.
+        return result if other is None else result + other
 
 
 class _PackedProduct(Product):
@@ -149,51 +152,46 @@ def check_weight_dtype(dtype: str, device: torch.device) -> None:
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``functional.linear`` of x (..., K), in the fastest way that there is for as many rows."""
-    rows = x.numel() // max(1, x.shape[-1])
+    rows = x.flatten(0, -2)
     elsewhere = x.device.type != "cpu" or torch.is_autocast_enabled("cpu")
-    if elsewhere or rows < _WORTH_PACKING:
+    if elsewhere or len(rows) < _WORTH_PACKING:
         return functional.linear(x, weight, bias)
-    return _Linear.apply(x, weight, bias)
+    return _Linear.apply(rows, weight, bias).unflatten(0, x.shape[:-1])
 
 
 def weight_gradient(grads: Tensor, inputs: Tensor) -> Tensor:
-    """What products of inputs (..., K), that gave results of these gradients (..., N), have for
-    the gradient of their weight, (N, K): the sum of outer products of all rows.
-
-    The more rows, of several dimensions, the first of which is 16 or more, the better.
-    """
-    if not _packs(grads) or grads.numel() * inputs.shape[-1] <= _SMALL:
-        return grads.flatten(0, -2).t() @ inputs.flatten(0, -2)
-    # A convolution by single pixels is a product by its weight. PyTorch has oneDNN compute its
-    # gradient, in half of a matrix product's time; on one thread, of 16 pictures or more alone.
-    images = [
-        rows.reshape(len(rows) if rows.dim() > 2 else 1, 1, -1, rows.shape[-1]).permute(0, 3, 1, 2)
-        for rows in (inputs, grads)
+    """The gradient (N, K) of the weight that inputs (M, K) were multiplied by, where the products
+    have the gradients `grads` (M, N): the sum of the outer products of all rows."""
+    if grads.numel() * inputs.shape[1] <= _SMALL or not _packs(grads):
+        return grads.t() @ inputs
+    # A convolution by single pixels is a product by its weight, and PyTorch has oneDNN compute
+    # its gradient, in half the time of this matrix product; on one thread not of fewer than 16
+    # images, so the rows are shared out among some.
+    images = math.gcd(len(grads), _IMAGES)
+    pixels = [
+        rows.view(images, 1, -1, rows.shape[1]).permute(0, 3, 1, 2) for rows in (inputs, grads)
     ]
-    size = [grads.shape[-1], inputs.shape[-1], 1, 1]
-    return torch.nn.grad.conv2d_weight(images[0], size, images[1]).flatten(1)
+    size = (grads.shape[1], inputs.shape[1], 1, 1)
+    return torch.nn.grad.conv2d_weight(pixels[0], size, pixels[1]).flatten(1)
 
 
 class _Linear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        return _multiply(x, prepare(weight, bias))
+    def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(rows, weight)
+        return prepare(weight, bias)(rows)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        x, weight = ctx.saved_tensors
+        rows, weight = ctx.saved_tensors
         wanted = ctx.needs_input_grad
+        grads = grads.contiguous()
         return (
-            _multiply(grads, prepare(weight.t())) if wanted[0] else None,
-            weight_gradient(grads, x) if wanted[1] else None,
-            grads.flatten(0, -2).sum(0) if wanted[2] else None,
+            prepare(weight.t())(grads) if wanted[0] else None,
+            weight_gradient(grads, rows) if wanted[1] else None,
+            grads.sum(0) if wanted[2] else None,
         )
-
-
-def _multiply(x: Tensor, product: Product) -> Tensor:
-    return product(x.flatten(0, -2)).unflatten(0, x.shape[:-1])
 
 
 @lru_cache

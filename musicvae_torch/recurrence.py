@@ -139,21 +139,21 @@ class _Recurrence(torch.autograd.Function):
         low = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else h.dtype
         gates = projected.new_empty(steps, batch, width, dtype=low)
         squashed = projected.new_empty(steps, batch, width // 4, dtype=low)
-        # A step reads its place in the first of a pair and writes to its place in the second.
-        hidden, cells = (_Chain(squashed, start, reverse) for start in (h, c))
+        before, hidden = _chain(squashed, h, reverse)
+        cells, kept = _chain(squashed, c, reverse)
         cell = c.to(weight.dtype, copy=True)
         product = _product(weight, low)
         for t in _walk(steps, reverse):
-            sums = product(hidden.before[t], projected[t])
-            _Fused.advance(sums, gates[t], cell, squashed[t], hidden.after[t], cells.after[t])
+            sums = product(before[t], projected[t])
+            _Fused.advance(sums, gates[t], cell, squashed[t], hidden[t], kept[t])
         ctx.reverse = reverse
-        ctx.save_for_backward(gates, cells.before, squashed, hidden.before, weight)
-        return hidden.after, cell
+        ctx.save_for_backward(gates, cells, squashed, before, weight)
+        return hidden, cell
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
-        gates, cells, squashed, hidden, weight = ctx.saved_tensors
+        gates, cells, squashed, before, weight = ctx.saved_tensors
         grad_hidden, grad_cell = grads
         grad_gates = torch.empty_like(gates)
         dc = grad_cell.to(weight.dtype, copy=True)
@@ -162,25 +162,16 @@ class _Recurrence(torch.autograd.Function):
         for t in _walk(len(gates), not ctx.reverse):
             _Fused.retreat(grad_gates[t], grad_hidden[t], dh, dc, gates[t], cells[t], squashed[t])
             dh = product(grad_gates[t])
-        grad_weight = grad_gates.flatten(0, 1).t() @ hidden.flatten(0, 1)
+        grad_weight = weight_gradient(grad_gates.flatten(0, 1), before.flatten(0, 1))
         return grad_gates, grad_weight.to(weight.dtype), dh, dc, None
 
 
-class _Chain:
-    """States of all steps, (T, B, H) each, in one memory: before and after each step.
-
-    Args:
-        like: (T, B, H) of the precision to have.
-        start: (B, H), before the first step that is run.
-        reverse: the last step is run first.
-    """
-
-    def __init__(self, like: Tensor, start: Tensor, reverse: bool) -> None:
-        states = like.new_empty(len(like) + 1, *like.shape[1:])
-        states[-1 if reverse else 0] = start
-        self.before, self.after = states[:-1], states[1:]
-        if reverse:
-            self.before, self.after = self.after, self.before
+def _chain(like: Tensor, start: Tensor, reverse: bool) -> tuple[Tensor, Tensor]:
+    """Room for the states before and after each step, (T, B, H) each as `like`, which share all
+    but one; that before the first step that is run is `start`."""
+    states = like.new_empty(len(like) + 1, *like.shape[1:])
+    states[-1 if reverse else 0] = start
+    return (states[1:], states[:-1]) if reverse else (states[:-1], states[1:])
 
 
 def _walk(steps: int, reverse: bool) -> range:
