@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
+from torch.nn.grad import conv2d_weight
 
 FLOAT32, BFLOAT16, INT8 = WEIGHT_DTYPES = ("float32", "bfloat16", "int8")
 
@@ -172,7 +173,7 @@ def weight_gradient(grads: Tensor, inputs: Tensor) -> Tensor:
         rows.view(images, 1, -1, rows.shape[1]).permute(0, 3, 1, 2) for rows in (inputs, grads)
     ]
     size = (grads.shape[1], inputs.shape[1], 1, 1)
-    return torch.nn.grad.conv2d_weight(pixels[0], size, pixels[1]).flatten(1)
+    return conv2d_weight(pixels[0], size, pixels[1]).flatten(1)
 
 
 class _Linear(torch.autograd.Function):

@@ -53,9 +53,7 @@ def _advance(
     doors, new = torch.sigmoid(sums[:, : 2 * units]), _tanh(sums[:, 2 * units : 3 * units])
     show = torch.sigmoid(sums[:, 3 * units :])
     take, keep = doors.chunk(2, dim=1)
-    gates[:, : 2 * units].copy_(doors)
-    gates[:, 2 * units : 3 * units].copy_(new)
-    gates[:, 3 * units :].copy_(show)
+    torch.cat((doors, new, show), dim=1, out=gates)
     cell.mul_(keep).addcmul_(take, new)
     bounded = _tanh(cell)
     kept.copy_(cell)
@@ -92,15 +90,13 @@ def _retreat(
     bounded = squashed.to(wide)
     grad = grad_hidden.to(wide) + dh.to(wide)
     dc.add_(through_tanh(grad * show, bounded))
-    units = dc.shape[1]
     parts = (
         through_sigmoid(dc * new, take),
         through_sigmoid(dc * cell.to(wide), keep),
         through_tanh(dc * take, new),
         through_sigmoid(grad * bounded, show),
     )
-    for index, part in enumerate(parts):
-        grad_gates[:, index * units : (index + 1) * units].copy_(part)
+    torch.cat(parts, dim=1, out=grad_gates)
     dc.mul_(keep)
 
 

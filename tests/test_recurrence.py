@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -11,11 +12,11 @@ from torch import Tensor
 from musicvae_torch import products, recurrence
 from musicvae_torch.projection import project
 from musicvae_torch.recurrence import compile_recurrence, recur
-from musicvae_torch.terms import OneHot, densify
+from musicvae_torch.terms import OneHot, Term, densify
 
 STEPS, BATCH, UNITS = 5, 3, 4
 # Products of a step that are large enough to be by weights laid out for the processor.
-LARGE = {"batch": 40, "units": 64}
+LARGE: dict[str, Any] = {"batch": 40, "units": 64}
 
 
 def problem(
@@ -73,7 +74,7 @@ def test_large_gradients_are_autograd_s_of_the_plain_form() -> None:
 @pytest.mark.parametrize("sizes", [{}, LARGE], ids=["small", "large"])
 @pytest.mark.parametrize("low", [False, True], ids=["float32", "bfloat16"])
 def test_without_onednn_all_is_as_with_it(
-    sizes: dict[str, int], low: bool, monkeypatch: pytest.MonkeyPatch
+    sizes: dict[str, Any], low: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with torch.autocast("cpu", torch.bfloat16, enabled=low):
         fast = outputs_and_gradients(problem(**sizes))
@@ -104,7 +105,7 @@ def test_backwards_is_forwards_of_what_is_flipped(low: bool) -> None:
 def test_looked_up_shares_are_those_of_dense_inputs(which: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     classes = torch.randint(-1, 5, (BATCH, STEPS))
-    every = [
+    every: list[Term] = [
         OneHot(classes, 5),
         torch.randn(BATCH, STEPS, 2),
         torch.randn(BATCH, 1, 3),
