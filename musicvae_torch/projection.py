@@ -44,7 +44,7 @@ def project(terms: Sequence[Term], weight: Tensor, bias: Tensor) -> Tensor:
         (inputs, columns), *dense = dense
         projected = linear(inputs, columns, bias)
     else:
-        projected = still
+        projected = still.unsqueeze(0)
     for inputs, columns in dense:
         projected = projected + linear(inputs, columns)
     return projected

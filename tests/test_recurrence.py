@@ -101,7 +101,7 @@ def test_backwards_is_forwards_of_what_is_flipped(low: bool) -> None:
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("which", [(0, 1, 2, 3), (0, 2), (0,), (1, 3), (3,)])
+@pytest.mark.parametrize("which", [(0, 1, 2, 3), (0, 2), (0,), (1, 3), (1, 2), (2,)])
 def test_looked_up_shares_are_those_of_dense_inputs(which: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     classes = torch.randint(-1, 5, (BATCH, STEPS))
@@ -115,7 +115,7 @@ def test_looked_up_shares_are_those_of_dense_inputs(which: tuple[int, ...]) -> N
     width = sum((5, 2, 3, 4)[index] for index in which)
     weight, bias = torch.randn(8, width, requires_grad=True), torch.randn(8, requires_grad=True)
     dense = torch.nn.functional.linear(densify(terms).transpose(0, 1), weight, bias)
-    cotangent = torch.randn(STEPS, BATCH, 8)
+    cotangent = torch.randn(dense.shape)
     results = [
         [shares, *torch.autograd.grad((shares * cotangent).sum(), [weight, bias])]
         for shares in (project(terms, weight, bias), dense)
