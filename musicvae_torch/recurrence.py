@@ -2,12 +2,11 @@
 
 PyTorch's CPU LSTM multiplies dense inputs, and in training it saves every intermediate of every
 step. Here the input's share of the gates comes ready made (for one-hot inputs it is a row
-look-up), all steps write into one buffer, and the recurrent weight's gradient is one product at
-the end. Under ``torch.autocast("cpu", torch.bfloat16)`` the products and what is kept for the
-backward pass are in bfloat16, while cells and sums stay in float32. On CUDA, cuDNN's LSTM is
-better than either.
-
-Without a gradient the products are those of :mod:`musicvae_torch.products`, and nothing is kept.
+look-up), products are those of :mod:`musicvae_torch.products`, all steps write into one buffer,
+and the recurrent weight's gradient is one product at the end. Under
+``torch.autocast("cpu", torch.bfloat16)`` the products and what is kept for the backward pass are
+in bfloat16, while cells and sums stay in float32. Without a gradient nothing is kept. On CUDA,
+cuDNN's LSTM is better than either.
 
 Gates lie in the order input, forget, cell, output. Shape names: T steps, B batch, H units.
 """
@@ -17,7 +16,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -81,10 +80,8 @@ def _retreat(
         gates, squashed: what :func:`_advance` made.
         cell: (B, H) the cell before.
     """
-    through_sigmoid, through_tanh = (
-        torch.ops.aten.sigmoid_backward.default,
-        torch.ops.aten.tanh_backward.default,
-    )
+    through_sigmoid = torch.ops.aten.sigmoid_backward.default
+    through_tanh = torch.ops.aten.tanh_backward.default
     wide = dc.dtype
     take, keep, new, show = gates.to(wide).chunk(4, dim=1)
     bounded = squashed.to(wide)
@@ -139,9 +136,9 @@ class _Recurrence(torch.autograd.Function):
         cells, kept = _chain(squashed, c, reverse)
         cell = c.to(weight.dtype, copy=True)
         product = _product(weight, low)
-        for t in _walk(steps, reverse):
-            sums = product(before[t], projected[t])
-            _Fused.advance(sums, gates[t], cell, squashed[t], hidden[t], kept[t])
+        sequences = before, projected, gates, squashed, hidden, kept
+        for past, share, gate, *states in _walk(reverse, *sequences):
+            _Fused.advance(product(past, share), gate, cell, *states)
         ctx.reverse = reverse
         ctx.save_for_backward(gates, cells, squashed, before, weight)
         return hidden, cell
@@ -155,9 +152,10 @@ class _Recurrence(torch.autograd.Function):
         dc = grad_cell.to(weight.dtype, copy=True)
         dh = torch.zeros_like(dc)
         product = _product(weight.t(), gates.dtype)
-        for t in _walk(len(gates), not ctx.reverse):
-            _Fused.retreat(grad_gates[t], grad_hidden[t], dh, dc, gates[t], cells[t], squashed[t])
-            dh = product(grad_gates[t])
+        sequences = grad_gates, grad_hidden, gates, cells, squashed
+        for grad, grad_h, *made in _walk(not ctx.reverse, *sequences):
+            _Fused.retreat(grad, grad_h, dh, dc, *made)
+            dh = product(grad)
         grad_weight = weight_gradient(grad_gates.flatten(0, 1), before.flatten(0, 1))
         return grad_gates, grad_weight.to(weight.dtype), dh, dc, None
 
@@ -170,8 +168,10 @@ def _chain(like: Tensor, start: Tensor, reverse: bool) -> tuple[Tensor, Tensor]:
     return (states[1:], states[:-1]) if reverse else (states[:-1], states[1:])
 
 
-def _walk(steps: int, reverse: bool) -> range:
-    return range(steps - 1, -1, -1) if reverse else range(steps)
+def _walk(reverse: bool, *sequences: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Each step's place in all sequences (T, ...), from the first step or from the last."""
+    steps = list(zip(*(sequence.unbind() for sequence in sequences), strict=True))
+    return reversed(steps) if reverse else iter(steps)
 
 
 def _product(weight: Tensor, low: torch.dtype) -> Product:
