@@ -3,7 +3,8 @@
 An LSTM multiplies a few rows by the same weight at every step: how fast the weight comes out of
 memory is all that counts. PyTorch's plain product reads a weight as it lies; oneDNN, which comes
 with PyTorch, can lay it out for the processor once, and is then several times as fast. That copy
-lives as long as the product does, which is one call of a network.
+lives as long as the product does, which is one call of a network. Training multiplies so too:
+:func:`linear` and the LSTM's recurrence.
 
 Where PyTorch has no oneDNN, on GPUs and in float64, products are plain ones.
 """
@@ -29,6 +30,7 @@ _EXPECTED_ROWS = 64
 _SMALL = 1 << 18
 # Rows that a weight must meet for its layout to be worth the making.
 _WORTH_PACKING = 8
+# What the rows of a weight's gradient are shared out among, if they can be.
 _IMAGES = 64
 # Numbers from -1 to 1 as bytes: oneDNN's fast products want them unsigned.
 _LEVELS, _ZERO = 127, 128
@@ -152,7 +154,8 @@ def check_weight_dtype(dtype: str, device: torch.device) -> None:
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``functional.linear`` of x (..., K), in the fastest way that there is for as many rows."""
+    """``functional.linear`` of x (..., K), in the fastest way that there is for as many rows. It
+    has a gradient, but no second one."""
     rows = x.flatten(0, -2)
     elsewhere = x.device.type != "cpu" or torch.is_autocast_enabled("cpu")
     if elsewhere or len(rows) < _WORTH_PACKING:
@@ -177,6 +180,8 @@ def weight_gradient(grads: Tensor, inputs: Tensor) -> Tensor:
 
 
 class _Linear(torch.autograd.Function):
+    """rows (M, K), weight (N, K), bias (N,) or None → (M, N)."""
+
     @staticmethod
     def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(rows, weight)
