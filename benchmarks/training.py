@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """How many windows a second a trio trains on, on the CPU, each way.
 
-    python benchmarks/training.py [--units 256] [--batch 32] [--rounds 5] [--no-fuse]
+    python benchmarks/training.py [--config hierdec-trio_16bar] [--units 256] [--batch 64]
+        [--rounds 5] [--no-fuse]
 
 Steps are of made-up windows: encoding, teacher forcing, loss, backward pass, Muon or Adam. The
 quickest of several rounds counts. The limit is the matrix products that a step cannot do without,
-at the speed that this machine multiplies matrices of that size.
+forward and twice backward (work.py counts them), at the speed at which this machine multiplies
+large matrices laid out for it (machine.py measures that).
 """
 
 from __future__ import annotations
@@ -17,13 +19,17 @@ from time import perf_counter
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--config", default="hierdec-trio_16bar", help="of a trio (default: hierdec-trio_16bar)"
+    )
     parser.add_argument("--units", type=int, default=256, help="of every LSTM (default: 256)")
-    parser.add_argument("--batch", type=int, default=32, help="windows a step (default: 32)")
+    parser.add_argument("--batch", type=int, default=64, help="windows a step (default: 64)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N")
     parser.add_argument("--no-fuse", action="store_true", help="only what needs no C++ compiler")
     arguments = parser.parse_args()
 
     import torch
+    from work import limit
 
     from musicvae_torch.config import get_config
     from musicvae_torch.recurrence import compile_recurrence
@@ -32,7 +38,8 @@ def main() -> None:
     from musicvae_torch.training.objective import elbo_loss
 
     size, batch = arguments.units, arguments.batch
-    config = get_config("hier-trio_16bar", enc_rnn_size=(size,), dec_rnn_size=(size,), z_size=size)
+    sizes = {"enc_rnn_size": (size,), "dec_rnn_size": (size,), "z_size": size}
+    config = get_config(arguments.config, **sizes)
     keep_freed_memory()
     tokens = torch.stack([torch.randint(0, depth, (batch, 256)) for depth in (90, 90, 512)], -1)
     noise = torch.randn(batch, size)
@@ -53,18 +60,6 @@ def main() -> None:
             quickest = min(quickest, perf_counter() - start)
         return batch / quickest
 
-    def limit(dtype: torch.dtype) -> float:
-        # Recurrent products alone: two directions of the encoder and three core decoders, forward
-        # and twice backward, over 256 steps.
-        rows = torch.randn(16 * batch, size, dtype=dtype)
-        weight = torch.randn(4 * size, size, dtype=dtype)
-        times = []
-        for _ in range(20):
-            start = perf_counter()
-            rows @ weight.t()
-            times.append(perf_counter() - start)
-        return batch / (3 * 5 * 16 * sorted(times)[10])
-
     print("| | float32 | bfloat16 |\n| --- | --- | --- |")
     for fused in (False,) if arguments.no_fuse else (False, True):
         if fused:
@@ -73,8 +68,12 @@ def main() -> None:
             speeds = [windows_a_second(optimizer, half) for half in (False, True)]
             name = f"{optimizer}{', fused' if fused else ''}"
             print(f"| {name} | {speeds[0]:.0f} | {speeds[1]:.0f} |", flush=True)
-    limits = [limit(dtype) for dtype in (torch.float32, torch.bfloat16)]
-    print(f"| recurrent products alone | {limits[0]:.0f} | {limits[1]:.0f} |")
+    # Two products of a backward pass for each of a forward one.
+    least = [
+        3 * sum(limit(stage, config, batch, dtype) for stage in ("encode", "teacher-forced pass"))
+        for dtype in ("float32", "bfloat16")
+    ]
+    print(f"| the products alone | {batch / least[0]:.0f} | {batch / least[1]:.0f} |")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.heads import CategoricalHead, Head, build_head
 from musicvae_torch.lstm import InitialState, LSTMStack, State
+from musicvae_torch.products import linear
 from musicvae_torch.stepping import Stepper
 from musicvae_torch.terms import Term, cut, delay, densify, term_shape
 
@@ -65,7 +66,8 @@ class CoreDecoder(nn.Module):
             (batch, steps, logit_depth of the head)
         """
         terms = [*previous, embedding.unsqueeze(1), controls]
-        return self.output(self.layers(terms, self.initial_state(embedding)))
+        outputs = self.layers(terms, self.initial_state(embedding))
+        return linear(outputs, self.output.weight, self.output.bias)
 
     def feed_back(
         self,

@@ -102,9 +102,8 @@ class LSTMWeights(nn.Module):
             steps = max(term_shape(term)[1] for term in terms)
             return self.unroll(terms, state, [len(h)] * steps, reverse)
         projected = project(terms, self.weight_ih, self.full_bias)
-        outputs, _ = recur(projected.flip(0) if reverse else projected, self.weight_hh, h, c)
-        last = outputs[-1]
-        return (outputs.flip(0) if reverse else outputs).transpose(0, 1), last
+        outputs, _ = recur(projected, self.weight_hh, h, c, reverse=reverse)
+        return outputs.transpose(0, 1), outputs[0 if reverse else -1]
 
     def unroll(
         self, terms: Sequence[Term], state: State, counts: Sequence[int], reverse: bool = False
@@ -204,8 +203,7 @@ class InitialState(nn.Module):
 
     def forward(self, embedding: Tensor) -> list[State]:
         """embedding (..., E) → one (h, c) a layer, (..., H) each."""
-        flat = linear(embedding.flatten(0, -2), self.weight, self.bias)
-        flat = torch.tanh(flat).unflatten(0, embedding.shape[:-1])
+        flat = torch.tanh(linear(embedding, self.weight, self.bias))
         blocks = flat.split([size for units in self.units for size in (units, units)], dim=-1)
         return [
             (h.contiguous(), c.contiguous())

@@ -3,20 +3,24 @@
 An LSTM multiplies a few rows by the same weight at every step: how fast the weight comes out of
 memory is all that counts. PyTorch's plain product reads a weight as it lies; oneDNN, which comes
 with PyTorch, can lay it out for the processor once, and is then several times as fast. That copy
-lives as long as the product does, which is one call of a network.
+lives as long as the product does, which is one call of a network. Training multiplies so too:
+:func:`linear` and the LSTM's recurrence.
 
 Where PyTorch has no oneDNN, on GPUs and in float64, products are plain ones.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
+from torch.nn.grad import conv2d_weight
 
 FLOAT32, BFLOAT16, INT8 = WEIGHT_DTYPES = ("float32", "bfloat16", "int8")
 
@@ -27,6 +31,8 @@ _EXPECTED_ROWS = 64
 _SMALL = 1 << 18
 # Rows that a weight must meet for its layout to be worth the making.
 _WORTH_PACKING = 8
+# What the rows of a weight's gradient are shared out among, if they can be.
+_IMAGES = 64
 # Numbers from -1 to 1 as bytes: oneDNN's fast products want them unsigned.
 _LEVELS, _ZERO = 127, 128
 
@@ -50,7 +56,8 @@ class Product:
     def _add(self, result: Tensor, other: Tensor | None) -> Tensor:
         if self._bias is not None:
             result += self._bias
-        return result if other is None else result.add_(other)
+        # Not in place: `other` may be more precise.
+        return result if other is None else result + other
 
 
 class _PackedProduct(Product):
@@ -130,8 +137,12 @@ def prepare(weight: Tensor, bias: Tensor | None = None, dtype: str = FLOAT32) ->
     if dtype == BFLOAT16:
         packs = packs and works(_HalfProduct)
         return _HalfProduct(weight, bias) if packs else Product(weight.bfloat16(), bias)
-    packs = packs and works(_PackedProduct)
-    return _PackedProduct(weight, bias) if packs else Product(weight, bias)
+    return _PackedProduct(weight, bias) if _packs(weight) else Product(weight, bias)
+
+
+def _packs(weight: Tensor) -> bool:
+    kind = weight.dtype, weight.device.type
+    return kind == (torch.float32, "cpu") and works(_PackedProduct)
 
 
 class Kept:
@@ -188,11 +199,50 @@ def check_weight_dtype(dtype: str, device: torch.device) -> None:
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``functional.linear`` of rows x (M, K), in the fastest way that there is for as many."""
-    elsewhere = torch.is_grad_enabled() or torch.is_autocast_enabled(x.device.type)
-    if elsewhere or x.is_cuda or len(x) < _WORTH_PACKING:
+    """``functional.linear`` of x (..., K), in the fastest way that there is for as many rows. It
+    has a gradient, but no second one."""
+    rows = x.flatten(0, -2)
+    elsewhere = x.device.type != "cpu" or torch.is_autocast_enabled("cpu")
+    if elsewhere or len(rows) < _WORTH_PACKING:
         return functional.linear(x, weight, bias)
-    return prepare(weight, bias)(x)
+    return _Linear.apply(rows, weight, bias).unflatten(0, x.shape[:-1])
+
+
+def weight_gradient(grads: Tensor, inputs: Tensor) -> Tensor:
+    """The gradient (N, K) of the weight that inputs (M, K) were multiplied by, where the products
+    have the gradients `grads` (M, N): the sum of the outer products of all rows."""
+    if grads.numel() * inputs.shape[1] <= _SMALL or not _packs(grads):
+        return grads.t() @ inputs
+    # A convolution by single pixels is a product by its weight, and PyTorch has oneDNN compute
+    # its gradient, in half the time of this matrix product; on one thread not of fewer than 16
+    # images, so the rows are shared out among some.
+    images = math.gcd(len(grads), _IMAGES)
+    pixels = [
+        rows.view(images, 1, -1, rows.shape[1]).permute(0, 3, 1, 2) for rows in (inputs, grads)
+    ]
+    size = (grads.shape[1], inputs.shape[1], 1, 1)
+    return conv2d_weight(pixels[0], size, pixels[1]).flatten(1)
+
+
+class _Linear(torch.autograd.Function):
+    """rows (M, K), weight (N, K), bias (N,) or None → (M, N)."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(rows, weight)
+        return prepare(weight, bias)(rows)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        rows, weight = ctx.saved_tensors
+        wanted = ctx.needs_input_grad
+        grads = grads.contiguous()
+        return (
+            prepare(weight.t())(grads) if wanted[0] else None,
+            weight_gradient(grads, rows) if wanted[1] else None,
+            grads.sum(0) if wanted[2] else None,
+        )
 
 
 @lru_cache

@@ -6,12 +6,14 @@ Shape names: B batch, T steps, H units.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from musicvae_torch.products import Kept, Product
+from musicvae_torch.products import Kept, Product, linear
 from musicvae_torch.terms import OneHot, Term, term_width
 
 
@@ -26,23 +28,67 @@ def project(terms: Sequence[Term], weight: Tensor, bias: Tensor) -> Tensor:
     Returns:
         (T, B, 4H)
     """
-    projected = None
+    looked_up: list[tuple[OneHot, Tensor]] = []
+    dense: list[tuple[Tensor, Tensor]] = []
+    still = bias
     for term, columns in zip(terms, _columns(terms, weight), strict=True):
-        if columns.shape[1] == 0:
-            continue
-        share = _project_term(term, columns, bias if projected is None else None)
-        projected = share if projected is None else projected + share
-    assert projected is not None
+        if isinstance(term, OneHot):
+            looked_up.append((term, columns))
+        elif columns.shape[1] and term.shape[1] == 1:
+            still = still + linear(term[:, 0], columns)
+        elif columns.shape[1]:
+            dense.append((term.transpose(0, 1), columns))
+    if looked_up:
+        projected = _look_up(looked_up, still)
+    elif still is bias:
+        (inputs, columns), *dense = dense
+        projected = linear(inputs, columns, bias)
+    else:
+        projected = still.unsqueeze(0)
+    for inputs, columns in dense:
+        projected = projected + linear(inputs, columns)
     return projected
 
 
-def _project_term(term: Term, weight: Tensor, bias: Tensor | None) -> Tensor:
-    if not isinstance(term, OneHot):
-        return functional.linear(term.transpose(0, 1), weight, bias)
+def _look_up(looked_up: Sequence[tuple[OneHot, Tensor]], still: Tensor) -> Tensor:
+    """What one-hot terms contribute, and what is the same at every step: (T, B, 4H).
+
+    Args:
+        looked_up: terms, and the weight's columns that each meets, (4H, depth).
+        still: (4H,), or (B, 4H): one more table, in which each sequence has a row of its own.
+    """
     # One row more than classes: the zeros that class -1 stands for.
-    rows = functional.pad(weight.t(), (0, 0, 0, 1))
-    rows = rows if bias is None else rows + bias
-    return functional.embedding(term.classes.t() % (term.depth + 1), rows)
+    tables = [functional.pad(columns.t(), (0, 0, 0, 1)) for _, columns in looked_up]
+    places = [term.classes.t() % (term.depth + 1) for term, _ in looked_up]
+    if still.dim() == 1:
+        tables[0] = tables[0] + still
+    else:
+        tables.append(still)
+        places.append(torch.arange(len(still), device=still.device).expand_as(places[0]))
+    sums = _Sums.apply(torch.stack([place.flatten() for place in places]), *tables)
+    return sums.view(*places[0].shape, -1)
+
+
+class _Sums(torch.autograd.Function):
+    """Sums of rows of several tables, each of which is read once and nothing between written:
+    PyTorch's own sum of look-ups is as quick only without a gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, places: Tensor, *tables: Tensor) -> Tensor:
+        """places (tables, N) int64, tables of (rows, W) → (N, W)."""
+        ctx.save_for_backward(places)
+        ctx.rows = [len(table) for table in tables]
+        starts = torch.tensor([sum(ctx.rows[:index]) for index in range(len(tables))])
+        bags = (places + starts.to(places.device)[:, None]).t()
+        return functional.embedding_bag(bags, torch.cat(tables), mode="sum")
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grads: Tensor) -> tuple[Tensor | None, ...]:
+        (places,) = ctx.saved_tensors
+        gather = torch.ops.aten.embedding_dense_backward.default
+        pairs = zip(places, ctx.rows, strict=True)
+        return None, *(gather(grads, place, rows, -1, False) for place, rows in pairs)
 
 
 class Rows:

@@ -2,12 +2,11 @@
 
 PyTorch's CPU LSTM multiplies dense inputs, and in training it saves every intermediate of every
 step. Here the input's share of the gates comes ready made (for one-hot inputs it is a row
-look-up), all steps write into one buffer, and the recurrent weight's gradient is one product at
-the end. Under ``torch.autocast("cpu", torch.bfloat16)`` the products and what is kept for the
-backward pass are in bfloat16, while cells and sums stay in float32. On CUDA, cuDNN's LSTM is
-better than either.
-
-Without a gradient the products are those of :mod:`musicvae_torch.products`, and nothing is kept.
+look-up), products are those of :mod:`musicvae_torch.products`, all steps write into one buffer,
+and the recurrent weight's gradient is one product at the end. Under
+``torch.autocast("cpu", torch.bfloat16)`` the products and what is kept for the backward pass are
+in bfloat16, while cells and sums stay in float32. Without a gradient nothing is kept. On CUDA,
+cuDNN's LSTM is better than either.
 
 Gates lie in the order input, forget, cell, output. Shape names: T steps, B batch, H units.
 """
@@ -17,44 +16,48 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from musicvae_torch.products import Product
+from musicvae_torch.products import BFLOAT16, Product, prepare, weight_gradient
 
 # Input shares of the gates are made for as many steps at once as have so many numbers: enough to
 # multiply well, and few enough to be in the processor's cache when they are read.
 _SHARES = 1 << 21
 
 
+def _tanh(x: Tensor) -> Tensor:
+    """By the sigmoid, which PyTorch has several times as fast; to 1e-7 or so."""
+    return torch.sigmoid(2 * x).mul_(2).sub_(1)
+
+
 def _advance(
-    gates: Tensor, projected: Tensor, cell: Tensor, squashed: Tensor, hidden: Tensor, kept: Tensor
+    sums: Tensor, gates: Tensor, cell: Tensor, squashed: Tensor, hidden: Tensor, kept: Tensor
 ) -> None:
     """One step's gate arithmetic, in place.
 
     Args:
-        gates: (B, 4H) the recurrent product; replaced by the gates.
-        projected: (B, 4H) the input's share.
+        sums: (B, 4H) the gates before their squashing.
+        gates: (B, 4H) to be filled with the gates.
         cell: (B, H) in the weights' precision; replaced by the new cell.
         squashed, hidden, kept: (B, H) to be filled with tanh of the new cell, the output, and
             the new cell.
     """
-    take, keep, new, show = (gates + projected).to(cell.dtype).chunk(4, dim=1)
-    take, keep, show = torch.sigmoid(take), torch.sigmoid(keep), torch.sigmoid(show)
-    new = torch.tanh(new)
-    after = keep * cell + take * new
-    bounded = torch.tanh(after)
     units = cell.shape[1]
-    for index, gate in enumerate((take, keep, new, show)):
-        gates[:, index * units : (index + 1) * units].copy_(gate)
-    cell.copy_(after)
-    kept.copy_(after)
+    sums = sums.to(cell.dtype)
+    doors, new = torch.sigmoid(sums[:, : 2 * units]), _tanh(sums[:, 2 * units : 3 * units])
+    show = torch.sigmoid(sums[:, 3 * units :])
+    take, keep = doors.chunk(2, dim=1)
+    torch.cat((doors, new, show), dim=1, out=gates)
+    cell.mul_(keep).addcmul_(take, new)
+    bounded = _tanh(cell)
+    kept.copy_(cell)
     squashed.copy_(bounded)
-    hidden.copy_(show * bounded)
+    hidden.copy_(bounded.mul_(show))
 
 
 def _retreat(
@@ -77,21 +80,21 @@ def _retreat(
         gates, squashed: what :func:`_advance` made.
         cell: (B, H) the cell before.
     """
+    through_sigmoid = torch.ops.aten.sigmoid_backward.default
+    through_tanh = torch.ops.aten.tanh_backward.default
     wide = dc.dtype
     take, keep, new, show = gates.to(wide).chunk(4, dim=1)
     bounded = squashed.to(wide)
     grad = grad_hidden.to(wide) + dh.to(wide)
-    grad_cell = dc + grad * show * (1 - bounded * bounded)
-    units = dc.shape[1]
+    dc.add_(through_tanh(grad * show, bounded))
     parts = (
-        grad_cell * new * take * (1 - take),
-        grad_cell * cell.to(wide) * keep * (1 - keep),
-        grad_cell * take * (1 - new * new),
-        grad * bounded * show * (1 - show),
+        through_sigmoid(dc * new, take),
+        through_sigmoid(dc * cell.to(wide), keep),
+        through_tanh(dc * take, new),
+        through_sigmoid(grad * bounded, show),
     )
-    for index, part in enumerate(parts):
-        grad_gates[:, index * units : (index + 1) * units].copy_(part)
-    dc.copy_(grad_cell * keep)
+    torch.cat(parts, dim=1, out=grad_gates)
+    dc.mul_(keep)
 
 
 class _Fused:
@@ -123,53 +126,76 @@ def compile_recurrence() -> None:
 class _Recurrence(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, projected: Tensor, weight: Tensor, h: Tensor, c: Tensor
+        ctx: Any, projected: Tensor, weight: Tensor, h: Tensor, c: Tensor, reverse: bool
     ) -> tuple[Tensor, Tensor]:
         steps, batch, width = projected.shape
-        units = width // 4
         low = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else h.dtype
         gates = projected.new_empty(steps, batch, width, dtype=low)
-        cells = projected.new_empty(steps + 1, batch, units, dtype=low)
-        squashed = projected.new_empty(steps, batch, units, dtype=low)
-        hidden = projected.new_empty(steps + 1, batch, units, dtype=low)
-        cells[0], hidden[0] = c, h
+        squashed = projected.new_empty(steps, batch, width // 4, dtype=low)
+        before, hidden = _chain(squashed, h, reverse)
+        cells, kept = _chain(squashed, c, reverse)
         cell = c.to(weight.dtype, copy=True)
-        transposed = weight.to(low).t()
-        for t in range(steps):
-            torch.mm(hidden[t], transposed, out=gates[t])
-            _Fused.advance(gates[t], projected[t], cell, squashed[t], hidden[t + 1], cells[t + 1])
-        ctx.save_for_backward(gates, cells, squashed, hidden, weight)
-        return hidden[1:], cell
+        product = _product(weight, low)
+        sequences = before, projected, gates, squashed, hidden, kept
+        for past, share, gate, *states in _walk(reverse, *sequences):
+            _Fused.advance(product(past, share), gate, cell, *states)
+        ctx.reverse = reverse
+        ctx.save_for_backward(gates, cells, squashed, before, weight)
+        return hidden, cell
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        gates, cells, squashed, hidden, weight = ctx.saved_tensors
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
+        gates, cells, squashed, before, weight = ctx.saved_tensors
         grad_hidden, grad_cell = grads
-        low = weight.to(gates.dtype)
         grad_gates = torch.empty_like(gates)
         dc = grad_cell.to(weight.dtype, copy=True)
-        dh = torch.zeros_like(hidden[0])
-        for t in range(len(gates) - 1, -1, -1):
-            _Fused.retreat(grad_gates[t], grad_hidden[t], dh, dc, gates[t], cells[t], squashed[t])
-            torch.mm(grad_gates[t], low, out=dh)
-        grad_weight = grad_gates.flatten(0, 1).t() @ hidden[:-1].flatten(0, 1)
-        return grad_gates, grad_weight.to(weight.dtype), dh, dc
+        dh = torch.zeros_like(dc)
+        product = _product(weight.t(), gates.dtype)
+        sequences = grad_gates, grad_hidden, gates, cells, squashed
+        for grad, grad_h, *made in _walk(not ctx.reverse, *sequences):
+            _Fused.retreat(grad, grad_h, dh, dc, *made)
+            dh = product(grad)
+        grad_weight = weight_gradient(grad_gates.flatten(0, 1), before.flatten(0, 1))
+        return grad_gates, grad_weight.to(weight.dtype), dh, dc, None
 
 
-def recur(projected: Tensor, weight: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+def _chain(like: Tensor, start: Tensor, reverse: bool) -> tuple[Tensor, Tensor]:
+    """Room for the states before and after each step, (T, B, H) each as `like`, which share all
+    but one; that before the first step that is run is `start`."""
+    states = like.new_empty(len(like) + 1, *like.shape[1:])
+    states[-1 if reverse else 0] = start
+    return (states[1:], states[:-1]) if reverse else (states[:-1], states[1:])
+
+
+def _walk(reverse: bool, *sequences: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Each step's place in all sequences (T, ...), from the first step or from the last."""
+    steps = list(zip(*(sequence.unbind() for sequence in sequences), strict=True))
+    return reversed(steps) if reverse else iter(steps)
+
+
+def _product(weight: Tensor, low: torch.dtype) -> Product:
+    if low == torch.bfloat16:
+        return prepare(weight, dtype=BFLOAT16)
+    return prepare(weight.to(low))
+
+
+def recur(
+    projected: Tensor, weight: Tensor, h: Tensor, c: Tensor, *, reverse: bool = False
+) -> tuple[Tensor, Tensor]:
     """Run an LSTM layer whose input projection and biases are already in `projected`.
 
     Args:
         projected: (T, B, 4H).
         weight: (4H, H), recurrent.
         h, c: (B, H), the start state.
+        reverse: run the last step first.
 
     Returns:
-        Outputs of all steps, (T, B, H), in bfloat16 where autocast asks for it, and the last
-        cell, (B, H).
+        Outputs of all steps, (T, B, H), each at the place of its step, in bfloat16 where autocast
+        asks for it; and the cell after the step that was run last, (B, H).
     """
-    return _Recurrence.apply(projected, weight, h, c)
+    return _Recurrence.apply(projected, weight, h, c, reverse)
 
 
 def step_gates(gates: Tensor, h: Tensor, c: Tensor) -> None:

@@ -76,6 +76,36 @@ def test_without_onednn(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
         prepare(weight, bias, "int8")
 
 
+@pytest.mark.parametrize("onednn", [True, False])
+@pytest.mark.parametrize("shape", [(3, 80), (128, 80), (1001, 80), (32, 4, 80)])
+def test_gradients_of_a_linear_layer(
+    shape: tuple[int, ...], onednn: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few rows and many, also as many as 16 do not divide, and with threads or without."""
+    if not onednn:
+        monkeypatch.setattr(products, "works", lambda kind: False)
+    torch.manual_seed(0)
+    x, weight, bias = torch.randn(shape), torch.randn(90, 80), torch.randn(90)
+    tensors = [tensor.requires_grad_() for tensor in (x, weight, bias)]
+    cotangent = torch.randn(*shape[:-1], 90)
+    # Of a transposed layer's outputs, as the heads read those of an LSTM.
+    inputs = x.transpose(0, 1) if len(shape) == 3 else x
+    weights = cotangent.transpose(0, 1) if len(shape) == 3 else cotangent
+    results = []
+    for layer in (linear, functional.linear):
+        outputs = layer(inputs, weight, bias)
+        results.append([outputs, *torch.autograd.grad((outputs * weights).sum(), tensors)])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=2e-4)
+
+
+def test_a_frozen_layer_has_no_gradient() -> None:
+    x, weight, bias, _ = numbers(100)
+    linear(x.requires_grad_(), weight, bias).sum().backward()
+    torch.testing.assert_close(x.grad, weight.sum(0).expand(100, 80), rtol=1e-4, atol=1e-4)
+    assert weight.grad is None
+
+
 def test_a_kind_that_is_wrong_is_not_used() -> None:
     class Wrong(Product):
         def __call__(self, x: Tensor, other: Tensor | None = None) -> Tensor:

@@ -3,27 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from musicvae_torch import recurrence
+from musicvae_torch import products, recurrence
+from musicvae_torch.projection import project
 from musicvae_torch.recurrence import compile_recurrence, recur
+from musicvae_torch.terms import OneHot, Term, densify
 
 STEPS, BATCH, UNITS = 5, 3, 4
+# Products of a step that are large enough to be by weights laid out for the processor.
+LARGE: dict[str, Any] = {"batch": 40, "units": 64}
 
 
-def problem(dtype: torch.dtype = torch.float32) -> list[Tensor]:
+def problem(
+    dtype: torch.dtype = torch.float32, batch: int = BATCH, units: int = UNITS
+) -> list[Tensor]:
     generator = torch.Generator().manual_seed(0)
-    shapes = [(STEPS, BATCH, 4 * UNITS), (4 * UNITS, UNITS), (BATCH, UNITS), (BATCH, UNITS)]
+    shapes = [(STEPS, batch, 4 * units), (4 * units, units), (batch, units), (batch, units)]
+    scale = min(1.0, 4 / units**0.5)
     return [
-        torch.randn(shape, generator=generator, dtype=dtype).requires_grad_() for shape in shapes
+        (scale * torch.randn(shape, generator=generator, dtype=dtype)).requires_grad_()
+        for shape in shapes
     ]
 
 
-def outputs_and_gradients(tensors: list[Tensor]) -> list[Tensor]:
-    outputs, cell = recur(*tensors)
+def outputs_and_gradients(tensors: list[Tensor], reverse: bool = False) -> list[Tensor]:
+    return with_gradients(*recur(*tensors, reverse=reverse), tensors)
+
+
+def plain_lstm(projected: Tensor, weight: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """The recurrence as its formulas stand, for autograd to differentiate."""
+    outputs = []
+    for share in projected:
+        take, keep, new, show = (share + h @ weight.t()).chunk(4, dim=1)
+        c = keep.sigmoid() * c + take.sigmoid() * new.tanh()
+        h = show.sigmoid() * c.tanh()
+        outputs.append(h)
+    return torch.stack(outputs), c
+
+
+def with_gradients(outputs: Tensor, cell: Tensor, tensors: list[Tensor]) -> list[Tensor]:
     weights = torch.linspace(-1, 1, outputs.numel()).view_as(outputs)
     loss = (outputs * weights).sum() + (cell * cell).sum()
     return [outputs, cell, *torch.autograd.grad(loss, tensors)]
@@ -39,6 +62,66 @@ def fused() -> Iterator[None]:
 
 def test_gradients_are_those_of_finite_differences() -> None:
     assert torch.autograd.gradcheck(recur, problem(torch.float64))
+
+
+def test_large_gradients_are_autograd_s_of_the_plain_form() -> None:
+    tensors = problem(**LARGE)
+    plain = with_gradients(*plain_lstm(*tensors), tensors)
+    for near, true in zip(outputs_and_gradients(tensors), plain, strict=True):
+        torch.testing.assert_close(near, true, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("sizes", [{}, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("low", [False, True], ids=["float32", "bfloat16"])
+def test_without_onednn_all_is_as_with_it(
+    sizes: dict[str, Any], low: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with torch.autocast("cpu", torch.bfloat16, enabled=low):
+        fast = outputs_and_gradients(problem(**sizes))
+        monkeypatch.setattr(products, "works", lambda _: False)
+        slow = outputs_and_gradients(problem(**sizes))
+    for one, other in zip(fast, slow, strict=True):
+        assert one.dtype == other.dtype
+        # Sums of another order differ in their last bit, which bfloat16 rounds to a larger one.
+        error = (one.float() - other.float()).norm() / other.float().norm()
+        assert error < (0.01 if low else 1e-5)
+
+
+@pytest.mark.parametrize("low", [False, True], ids=["float32", "bfloat16"])
+def test_backwards_is_forwards_of_what_is_flipped(low: bool) -> None:
+    projected, weight, h, c = problem()
+    with torch.autocast("cpu", torch.bfloat16, enabled=low):
+        outputs, cell = recur(projected, weight, h, c, reverse=True)
+        flipped, same = recur(projected.flip(0), weight, h, c)
+        results = (
+            with_gradients(outputs, cell, [projected, weight, h, c]),
+            with_gradients(flipped.flip(0), same, [projected, weight, h, c]),
+        )
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("which", [(0, 1, 2, 3), (0, 2), (0,), (1, 3), (1, 2), (2,)])
+def test_looked_up_shares_are_those_of_dense_inputs(which: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    classes = torch.randint(-1, 5, (BATCH, STEPS))
+    every: list[Term] = [
+        OneHot(classes, 5),
+        torch.randn(BATCH, STEPS, 2),
+        torch.randn(BATCH, 1, 3),
+        OneHot(classes.flip(0).clamp(max=3), 4),
+    ]
+    terms = [every[index] for index in which]
+    width = sum((5, 2, 3, 4)[index] for index in which)
+    weight, bias = torch.randn(8, width, requires_grad=True), torch.randn(8, requires_grad=True)
+    dense = torch.nn.functional.linear(densify(terms).transpose(0, 1), weight, bias)
+    cotangent = torch.randn(dense.shape)
+    results = [
+        [shares, *torch.autograd.grad((shares * cotangent).sum(), [weight, bias])]
+        for shares in (project(terms, weight, bias), dense)
+    ]
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_outputs_are_those_of_pytorch_s_cell() -> None:
