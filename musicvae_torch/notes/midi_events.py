@@ -16,12 +16,11 @@ from typing import NamedTuple
 import numpy as np
 from mido.midifiles.meta import MetaMessage, build_meta_message
 
-from musicvae_torch.notes.midi import has_endless_number
+from musicvae_torch.notes.midi import MAX_TICK, has_endless_number
 
 SYSEX, ESCAPE, META = 0xF0, 0xF7, 0xFF
 SET_TEMPO, TIME_SIGNATURE, KEY_SIGNATURE = 0x51, 0x58, 0x59
 
-_MAX_TICK = 10_000_000  # a file that lasts longer is corrupt to pretty_midi
 _MAX_CONTENT = 1_000_000  # bytes; so is a longer meta event or sysex to mido
 _MAX_CONTINUED = 3  # bytes of a delta time before its last
 
@@ -143,7 +142,7 @@ def _read(content: bytes) -> Events:
     tracks = np.repeat(np.arange(len(spans)), np.diff(firsts, append=len(deltas)))
     ticks = np.cumsum(deltas)
     ticks -= (ticks - deltas)[firsts][tracks]
-    if ticks.max() + 1 > _MAX_TICK:
+    if ticks.max() >= MAX_TICK:
         raise IrregularError
     tempos, metres = _changes(specials, ticks, spans[0][1])
     statuses = data[lasts + 1]
