@@ -56,6 +56,7 @@ from surrogate.evaluation.songs import midi_files
 
 MIN_BARS, MIN_NOTES, MIN_VELOCITIES, MIN_DEVIATION = 16, 64, 8, 3.0
 FEW_SONGS = 20.0  # a cell of so many songs is drawn halfway to its drum's mean
+LEAST = 1e-12  # in place of a 0 to divide by
 ROUNDS = 30  # of alternating least squares
 HEARD = {"melody": ("bass", "drums"), "bass": ("melody",), "drums": ("melody",)}
 SOUND_EFFECTS = 112  # programs from here on sing no melody
@@ -145,7 +146,7 @@ def hear(parts: Parts, heard: tuple[str, ...]) -> Loudness:
 
 
 def learn_accents(songs: list[Played], part: str) -> np.ndarray:
-    """(classes, 16) of the songs in which the part is alive."""
+    """(classes, 16) of the songs in which the part is alive; 0 for what none of them has."""
     classes = len(DRUM_CLASSES) if part == "drums" else 1
     size = classes * STEPS_PER_BAR
     cells = [one.steps % STEPS_PER_BAR + STEPS_PER_BAR * _classes(one, part) for one in songs]
@@ -158,11 +159,13 @@ def learn_accents(songs: list[Played], part: str) -> np.ndarray:
             sums += np.bincount(cell, rest, size) / len(cell)
             weights += counts / len(cell)
             present += counts > 0
-        means = (sums / np.maximum(weights, 1e-12)).reshape(classes, -1)
-        by_class = sums.reshape(classes, -1).sum(1) / weights.reshape(classes, -1).sum(1)
+        # Where there are no notes, both are 0.
+        means = (sums / np.maximum(weights, LEAST)).reshape(classes, -1)
+        of_class = np.maximum(weights.reshape(classes, -1).sum(1), LEAST)
+        by_class = sums.reshape(classes, -1).sum(1) / of_class
         trust = (present / (present + FEW_SONGS)).reshape(classes, -1)
         table = (trust * means + (1 - trust) * by_class[:, None]).ravel()
-        table -= (weights * table).sum() / weights.sum()
+        table -= (weights * table).sum() / max(weights.sum(), LEAST)
     return table.reshape(classes, -1)
 
 
@@ -173,7 +176,8 @@ def _classes(one: Played, part: str) -> np.ndarray:
 
 
 def learn_follow(pairs: list[tuple[Played, Loudness]], part: str) -> float:
-    """Slope of velocities, less their drum's mean, on the loudness of what is heard."""
+    """Slope of velocities, less their drum's mean, on the loudness of what is heard; 0 where that
+    never changes."""
     products = squares = 0.0
     for one, heard in pairs:
         own = _classes(one, part)
@@ -183,7 +187,7 @@ def learn_follow(pairs: list[tuple[Played, Loudness]], part: str) -> float:
         moved = moved - moved.mean()
         products += float((moved * rest).mean())
         squares += float((moved**2).mean())
-    return products / squares
+    return products / max(squares, LEAST)
 
 
 def learn_level(pairs: list[tuple[float, float]]) -> tuple[float, float]:

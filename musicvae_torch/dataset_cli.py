@@ -75,6 +75,12 @@ def _add_window_arguments(parser: argparse.ArgumentParser) -> None:
         "trios)",
     )
     parser.add_argument(
+        "--drums-only",
+        action="store_true",
+        help="for grooves, read the drum tracks of songs alone, and of them the pitches that the "
+        "config knows, as drum configs do by themselves (default: no song with other notes)",
+    )
+    parser.add_argument(
         "--transpose",
         type=int,
         default=0,
@@ -113,6 +119,7 @@ def _build(arguments: argparse.Namespace) -> None:
             mode=arguments.mode,
             hop_bars=arguments.hop or default_hop(config),
             melody_programs=None if chosen is None else tuple(chosen),
+            drums_only=arguments.drums_only,
             max_windows=arguments.max_windows,
             transpositions=arguments.transpose,
             max_shift=arguments.max_shift,

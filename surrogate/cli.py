@@ -327,6 +327,8 @@ def _list_tracks(arguments: argparse.Namespace) -> None:
             raise
         choice = None
     print(tracks_table(score, choice))
+    for remark in score.remarks:
+        print(f"note: {score.name}: {remark}")
 
 
 def _write(

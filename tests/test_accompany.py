@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from musicvae_torch.notes.score import Score, score_of
 from surrogate import Accompanist, AccompanyOptions, SurrogateConfig, SurrogateEncoder
 from surrogate.arrangement.fill import fill_silent_bars, only_live
 from surrogate.arrangement.harmony import ChordError
+from surrogate.cli import main as accompany_command
 from surrogate.result import Accompaniment
 
 RESOLUTION = 48
@@ -100,6 +102,20 @@ def rows(score: Score, new: tuple[int, ...] = ()) -> set[tuple[int, ...]]:
 
 def new_notes(result: Accompaniment) -> np.ndarray:
     return np.concatenate([track.notes for track in result.best.tracks])
+
+
+def test_a_key_that_does_not_exist_is_told(
+    accompanist: Accompanist, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = mido.UnknownMetaMessage(0x59, [9, 0])
+    path = tmp_path / "song.mid"
+    path.write_bytes(song(conductor((0, key)), notes(quarters(0, 80))).to_bytes())
+    line = f"{path}: left out of chunk (MTrk) 0: key signatures that do not exist, bytes 09 00"
+    result = accompanist.accompany(path)
+    assert result.notes == (line,) and len(new_notes(result))
+    assert mido.MidiFile(file=io.BytesIO(result.score.to_bytes())).tracks
+    assert accompany_command([str(path), "--list-tracks"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"note: {line}"
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pretty_midi
 import pytest
 
 from musicvae_torch.config import get_config
@@ -26,6 +27,7 @@ from musicvae_torch.dataset.build import BuildOptions, BuildResult, build_datase
 from musicvae_torch.dataset.parts import Outcome, PartStore
 from musicvae_torch.dataset.report import report_path
 from musicvae_torch.dataset.songs import WindowOptions, read_windows, song_windows
+from musicvae_torch.dataset_cli import build_main
 from musicvae_torch.notes.midi import read_midi, to_song, transpose_song
 from musicvae_torch.notes.trio import to_midi
 
@@ -139,6 +141,7 @@ def test_a_data_set_says_where_windows_are_from_and_how_it_was_made(
         "mode": "eval",
         "hop_bars": None,
         "melody_programs": None,
+        "drums_only": False,
         "max_windows": None,
         "transpositions": 0,
         "max_shift": 5,
@@ -286,6 +289,54 @@ def test_melody_programs_reach_the_converter(tmp_path: Path) -> None:
         assert not isinstance(found, build.Skipped) and found.columns["instruments"][0][0] == 0
 
 
+def full_song(path: Path, *, drums: bool = True, tambourine: bool = False) -> Path:
+    """A song of several tracks; without drums; or with a pitch more, which no kit of a groove's
+    training has but the one of mode "infer"."""
+    song(path, 1)
+    midi = read_midi(path)
+    if tambourine:
+        hits = next(track for track in midi.instruments if track.is_drum)
+        hits.notes.append(pretty_midi.Note(90, 54, 0.125, 0.2))
+    midi.instruments = [track for track in midi.instruments if drums or not track.is_drum]
+    midi.write(str(path))
+    return path
+
+
+@pytest.mark.parametrize("config", ["groovae_2bar_humanize", "cat-drums_2bar_small"])
+def test_drums_only_reads_full_songs_as_it_reads_their_drums(tmp_path: Path, config: str) -> None:
+    path = full_song(tmp_path / "full.mid")
+    midi = read_midi(path)
+    midi.instruments = [track for track in midi.instruments if track.is_drum]
+    midi.write(str(tmp_path / "drums.mid"))
+    options = WindowOptions(get_config(config))
+    expected = read_windows(tmp_path / "drums.mid", options)
+    found = read_windows(path, replace(options, drums_only=True))
+    assert not isinstance(expected, build.Skipped) and not isinstance(found, build.Skipped)
+    assert np.array_equal(found.tokens, expected.tokens)
+    # Tracks are numbered as in the file.
+    assert set(found.columns["instruments"][0]) == {2}
+
+
+def test_grooves_of_drums_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Full songs are refused as by Magenta, and the report says what to do."""
+    folder = tmp_path / "songs"
+    full_song(folder / "full.mid", tambourine=True)
+    full_song(folder / "without.mid", drums=False)
+    line = [str(folder), "-o", str(tmp_path / "out.h5"), "--config", "groovae_2bar_humanize"]
+    line += ["--validation", "0", "--workers", "1"]
+    assert build_main(line) == 2
+    refusal = "notes of no drum (build-dataset --drums-only leaves such notes out)"
+    assert f"in any (2 {refusal})\n" in capsys.readouterr().err
+    assert build_main([*line, "--drums-only"]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == "left out: 1 files: no drums"
+    with h5py.File(tmp_path / "out.h5") as file:
+        hits = file["tokens"][0].reshape(32, 3, 9)[:, 0].sum()
+    # The tambourine is on the closed hi-hat of the wider kit.
+    assert build_main([*line, "--drums-only", "--mode", "infer"]) == 0
+    with h5py.File(tmp_path / "out.h5") as file:
+        assert file["tokens"][0].reshape(32, 3, 9)[:, 0].sum() == hits + 1
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -295,6 +346,7 @@ def test_melody_programs_reach_the_converter(tmp_path: Path) -> None:
         ({"config": get_config("cat-drums_2bar_small"), "transpositions": 1}, "has drums alone"),
         ({"config": get_config("cat-drums_2bar_small"), "hop_bars": 1}, "no option 'hop_bars'"),
         ({"config": get_config("groovae_4bar"), "melody_programs": (1,)}, "no option 'melody_pr"),
+        ({"drums_only": True}, "config 'hier-trio_16bar' has more than drums: no drums_only"),
     ],
 )
 def test_options_out_of_range(options: dict[str, Any], message: str) -> None:

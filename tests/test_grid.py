@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import mido
@@ -11,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.notes.score import TICK_NOTE, Score, score_of
+from musicvae_torch.notes.score import TICK_NOTE, Score, Track, score_of
+from surrogate.song.bars import bars_of
 from surrogate.song.grid import MAX_BARS, Grid
 from surrogate.song.metre import bar_beats, beat_groups, is_common, places
 
@@ -181,3 +183,21 @@ def test_any_metres(changes: list[tuple[int, int, int]], until: int, data: st.Da
     assert abs(grid.step_ticks[first] - start) == abs(grid.step_ticks[:-1] - start).min() or (
         first == np.flatnonzero(np.diff(grid.step_ticks))[-1]
     )
+
+
+def test_bars_of_no_whole_number_of_ticks_are_those_that_are_counted() -> None:
+    """9/32 of four ticks a quarter is 4.5 ticks: lines at 0, 4.5, 9, 13.5, rounded each alone."""
+    score = in_metres((0, 9, 32))
+    notes = np.array([(0, 18, 60, 80)], TICK_NOTE)
+    score = replace(score, tracks=(Track(0, "", 0, 0, 0, notes),))
+    grid = Grid(score, 18)
+    assert grid.step_ticks[::16].tolist() == [0, 4, 9, 14, 18] == bars_of(score).ticks.tolist()
+    # A bar of less than a tick is one.
+    score = replace(score, metres=np.array([(0, 1, 128)]))
+    assert bars_of(score).ticks.tolist() == list(range(19))
+    assert grid_lines(Grid(score, 18)) == list(range(19))
+
+
+def grid_lines(grid: Grid) -> list[int]:
+    """Ticks at which anything begins, and where all ends."""
+    return sorted(set(grid.step_ticks.tolist()))

@@ -29,7 +29,8 @@ from musicvae_torch.latent import (
 from musicvae_torch.latent.conditions import chord_bars, chords_of_window
 from musicvae_torch.latent_cli import main
 from musicvae_torch.model import MusicVAE
-from musicvae_torch.notes.timeline import place_windows, write_midi
+from musicvae_torch.notes.midi import MidiError
+from musicvae_torch.notes.timeline import place_windows, timeline_of, write_midi
 
 ROOT = Path(__file__).resolve().parents[1]
 TRIO = ROOT / "tests/golden/trio_converter/plain.mid"
@@ -515,3 +516,13 @@ def test_windows_alike_differ_in_place_alone() -> None:
         one.tokens.tobytes() for one in distinct
     }
     assert [one.bar for one in every] == list(range(19)) and len(distinct) < 19
+
+
+def test_a_timeline_that_no_memory_has_room_for(tmp_path: Path) -> None:
+    """Ticks as coarse as can be, made as fine as a groove's."""
+    midi = pretty_midi.PrettyMIDI(resolution=1)
+    midi.instruments = [pretty_midi.Instrument(0)]
+    midi.instruments[0].notes = [pretty_midi.Note(80, 60, 0.0, 40_000.0)]
+    midi.write(str(tmp_path / "slow.mid"))
+    with pytest.raises(MidiError, match=r"slow.mid: too long, at 8000\d quarter notes"):
+        timeline_of(tmp_path / "slow.mid")

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musicvae_torch.notes.midi import MidiError
+from musicvae_torch.notes.fast_midi import read_song
+from musicvae_torch.notes.midi import MidiError, read_midi
 from musicvae_torch.notes.score import Score, divisible, midi_bytes, read_score, score_of
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[1] / "examples").glob("*.mid"))
@@ -155,6 +156,58 @@ def test_clock_ticks_are_left_out_and_their_time_kept(tmp_path: Path) -> None:
     score = read_score(tmp_path / "odd.mid")
     assert rows(score) == [(0, 0, 0, [(10, 20, 60, 80)])]
     assert score.to_bytes() == plain
+
+
+# Of a file whose keys are right, what each is made into: sharps or flats and mode, as bytes.
+NO_KEYS = [b"\x09\x00", b"\x00\x05", b"\xff\xff", b"\xf8\x01"]
+
+
+@pytest.mark.parametrize("content", NO_KEYS)
+def test_keys_that_do_not_exist_are_left_out(tmp_path: Path, content: bytes) -> None:
+    """And all else stays, when it was: also a key that does, and metas like the disguise."""
+    key = mido.MetaMessage("key_signature", key="E", time=7)
+    vendor = mido.MetaMessage("sequencer_specific", data=(9, 0), time=2)
+    unknown = mido.UnknownMetaMessage(0x60, [1])
+    first = [vendor, mido.MetaMessage("key_signature", key="Dm"), on(60, 3), off(60, 10)]
+    second = [unknown, on(61, 5), vendor, key, off(61, 4), vendor]
+    whole = midi_bytes(file_of(first, second))
+    path = tmp_path / "keys.mid"
+    path.write_bytes(whole.replace(b"\xff\x59\x02\x04\x00", b"\xff\x59\x02" + content))
+    score = read_score(path)
+    assert score.to_bytes() == midi_bytes(
+        file_of(first, [unknown, on(61, 5), vendor, off(61, 11), vendor])
+    )
+    assert rows(score) == [(0, 0, 0, [(5, 15, 60, 80)]), (1, 0, 0, [(5, 18, 61, 80)])]
+    assert score.remarks == (
+        "left out of chunk (MTrk) 1: key signatures that do not exist, bytes " + content.hex(" "),
+    )
+    assert divisible(score).remarks == score.remarks
+    # What is learnt from is what Magenta would take, and it refuses such files.
+    for read in (read_song, read_midi):
+        with pytest.raises(MidiError, match="KeySignatureError"):
+            read(path)
+    path.write_bytes(whole)
+    assert read_score(path).to_bytes() == whole and read_score(path).remarks == ()
+
+
+def test_key_signatures_cut_short_or_many(tmp_path: Path) -> None:
+    keys = [mido.UnknownMetaMessage(0x59, data, time=1) for data in ([], [9], [8, 0], [8, 0])]
+    (tmp_path / "keys.mid").write_bytes(midi_bytes(file_of([*keys, on(60)], [*keys, off(60, 9)])))
+    score = read_score(tmp_path / "keys.mid")
+    assert [[message.time for message in chunk] for chunk in score.file.tracks] == [[4, 0], [13, 0]]
+    assert score.remarks == (
+        "left out of chunk (MTrk) 0, 1: key signatures that do not exist, bytes 08 00, 09, none",
+    )
+
+
+def test_a_bad_key_does_not_hide_other_damage(tmp_path: Path) -> None:
+    frames = mido.UnknownMetaMessage(0x54, [0xE0, 0, 0, 0, 0])  # no such frame rate
+    for damage in ([frames], []):
+        path = tmp_path / "keys.mid"
+        content = midi_bytes(file_of([mido.UnknownMetaMessage(0x59, [9, 0]), *damage, on(60)]))
+        path.write_bytes(content if damage else content[:-3])
+        with pytest.raises(MidiError, match=f"{path}: not readable as a MIDI file"):
+            read_score(path)
 
 
 def test_several_chunks_are_no_format_0(tmp_path: Path) -> None:

@@ -399,3 +399,34 @@ def test_what_the_user_can_mend(
     assert command(files, line) == 2
     told = capsys.readouterr().err.strip()
     assert message in told and "\n" not in told and told.startswith("train-surrogate: ")
+
+
+@pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="PyTorch before 2.9")
+@pytest.mark.parametrize(
+    ("before", "now", "message"),
+    [
+        ("", "--optimizer muon", "optimizer adam, and muon is asked now; ask for adam, or delete"),
+        ("--optimizer muon", "", "optimizer muon, and adam is asked now; ask for muon, or delete"),
+        ("", "--units 5", "a model of other sizes: surrogate."),
+        ("", "--model point", "a model of other sizes: surrogate."),
+        ("", "--monitor val/latent_error", "is that by val/kl, and val/latent_error is asked now"),
+        # The original's optimiser is one, whatever is asked.
+        ("--model point", "--model point --optimizer muon --learning-rate 1e-4", None),
+    ],
+)
+def test_going_on_otherwise_than_begun(
+    files: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    before: str,
+    now: str,
+    message: str | None,
+) -> None:
+    line = f"@data.h5 --musicvae @trio -o {tmp_path / 'out'} {TINY}"
+    assert command(files, f"{line} {before}") == 0
+    capsys.readouterr()
+    assert command(files, f"{line} {now}") == (2 if message else 0)
+    told = capsys.readouterr().err
+    if message:
+        assert told.startswith(f"train-surrogate: {tmp_path / 'out.training'}: ")
+        assert message in told and told.count("\n") == 1

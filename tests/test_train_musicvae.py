@@ -156,6 +156,47 @@ def test_other_sizes_than_the_checkpoints_are_one_line(
         )
 
 
+@pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="PyTorch before 2.9")
+@pytest.mark.parametrize(
+    ("before", "now", "message"),
+    [
+        ([], ["--optimizer", "muon"], "optimizer adam, and muon is asked now; ask for adam, or"),
+        (["--optimizer", "muon"], [], "optimizer muon, and adam is asked now; ask for muon, or"),
+        (
+            [],
+            ["--latent", "5"],
+            # The mean's layer reads both directions of the last of 8 units.
+            "a model of other sizes: model.encoder.mean.weight is of shape (4, 16) there, and of "
+            "shape (5, 16) in what is asked now; ask for the same, or",
+        ),
+        ([], ["--encoder", "8,8"], "layers.1.fw.weight_ih is missing there, and of shape (32, 16)"),
+        ([], ["--precision", "bf16-mixed", "--steps", "2", "--batch-size", "3"], None),
+        (["--optimizer", "muon"], ["--optimizer", "muon", "--schedule", "cosine"], None),
+    ],
+)
+def test_going_on_otherwise_than_begun(
+    tmp_path: Path,
+    grooves: Path,
+    capsys: pytest.CaptureFixture[str],
+    before: list[str],
+    now: list[str],
+    message: str | None,
+) -> None:
+    """What makes the saved state unfit is told in a line; what does not goes on."""
+    line = [str(grooves), "-o", str(tmp_path / "model"), "--config", "groovae_2bar_humanize"]
+    line = small(*line, *SIZES, "--validation", str(grooves))
+    assert train_main([*line, *before]) == 0
+    stored = (tmp_path / "model.training" / "last.ckpt").read_bytes()
+    capsys.readouterr()
+    assert train_main([*line, *now]) == (2 if message else 0)
+    error = capsys.readouterr().err
+    if message:
+        assert error.startswith(f"train-musicvae: {tmp_path / 'model.training'}: the training here")
+        assert message in error and error.endswith("another one for the work\n")
+        assert error.count("\n") == 1
+        assert (tmp_path / "model.training" / "last.ckpt").read_bytes() == stored
+
+
 def read_model(folder: Path) -> musicvae.MusicVAEConfig:
     return MusicVAE.from_pretrained(folder).config
 

@@ -15,13 +15,16 @@ from musicvae_torch.dataset.fingerprints import Fingerprint, fingerprint
 from musicvae_torch.notes.converter import get_converter
 from musicvae_torch.notes.drums import DrumsConverter
 from musicvae_torch.notes.fast_midi import read_song
-from musicvae_torch.notes.groove import GrooveConverter
+from musicvae_torch.notes.groove import GrooveConverter, NotDrumsError
 from musicvae_torch.notes.midi import MidiError, Song, transpose_song
+from musicvae_torch.notes.timeline import drum_song
 from musicvae_torch.notes.trio import TRIO_RULES
 from musicvae_torch.notes.vocabulary import STEPS_PER_BAR
 from musicvae_torch.notes.windows import Converter, Window
 
 DIGEST_BYTES = 16
+# Why a song is left out of grooves.
+NOT_DRUMS = "notes of no drum (build-dataset --drums-only leaves such notes out)"
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,9 @@ class WindowOptions:
             at random by what Magenta does in training.
         hop_bars: bars from one trio to the next; None: Magenta's 1.
         melody_programs: programs that may be a melody; None: the config's.
+        drums_only: read of a song its drum tracks alone, and of them the pitches that the config
+            knows, as drum configs do anyway; grooves else take no song with other notes, as in
+            Magenta.
         max_windows: most windows of a song, drawn at random; None: all.
         transpositions: further copies of each window, each in another key, drawn at random.
         max_shift: most semitones, either way, of those.
@@ -44,6 +50,7 @@ class WindowOptions:
     mode: str = "eval"
     hop_bars: int | None = None
     melody_programs: tuple[int, ...] | None = None
+    drums_only: bool = False
     max_windows: int | None = None
     transpositions: int = 0
     max_shift: int = 5
@@ -60,8 +67,10 @@ class WindowOptions:
                 f"{self.transpositions} transpositions of a window are more than the "
                 f"{2 * self.max_shift} that there are within {self.max_shift} semitones"
             )
-        converter = self.converter()
-        if self.transpositions and isinstance(converter, DrumsConverter | GrooveConverter):
+        has_drums_alone = isinstance(self.converter(), DrumsConverter | GrooveConverter)
+        if self.drums_only and not has_drums_alone:
+            raise ValueError(f"config {self.config.name!r} has more than drums: no drums_only")
+        if self.transpositions and has_drums_alone:
             raise ValueError(f"config {self.config.name!r} has drums alone: nothing to transpose")
 
     def converter(self, seed: int | None = None) -> Converter:
@@ -130,6 +139,8 @@ def read_windows(path: Path, options: WindowOptions) -> SongWindows | Skipped:
         return Skipped("unreadable", str(error).removeprefix(f"{path}: "))
     try:
         return song_windows(song, digest, options)
+    except NotDrumsError as error:
+        return Skipped(NOT_DRUMS, str(error))
     except MidiError as error:
         return Skipped("unusable notes", str(error))
 
@@ -138,10 +149,17 @@ def song_windows(song: Song, digest: bytes, options: WindowOptions) -> SongWindo
     """As :func:`read_windows`, of a song with that digest.
 
     Raises:
+        NotDrumsError: the config is a groove's, and a pitch is of no drum.
         MidiError: Magenta too would fail on the song.
     """
     seeds = [options.seed, *np.frombuffer(digest, np.uint32).tolist()]
     converter = options.converter(seed=seeds[1])
+    if options.drums_only and isinstance(converter, GrooveConverter):
+        if not song.notes["is_drum"].any():
+            return Skipped("no drums")
+        song, unknown = drum_song(song, converter)
+        if not len(song.notes):
+            return Skipped("no drums", f"that the config knows; {unknown} hits of others")
     rng = np.random.default_rng(seeds)
     most = converter.transpose_range if options.mode == "train" else 0
     shift = int(rng.integers(-most, most + 1))

@@ -34,6 +34,10 @@ MAX_BARS = 2**14  # nine hours at 120; a file beyond it is broken, and would fil
 LEAST_DROPOUT = 0.2  # of the loudest hits, relative to that of the softest
 
 
+class NotDrumsError(MidiError):
+    """A song with a pitch of no drum, at which Magenta too fails."""
+
+
 @dataclass(frozen=True)
 class GrooveRules:
     """What a config makes of the encoder's inputs; outputs are always the drums as played.
@@ -97,7 +101,7 @@ class GrooveConverter(Converter):
             return super().to_tensors(song, max_windows)
         except MidiError as error:
             name = midi if isinstance(midi, str | Path) else "the song"
-            raise MidiError(f"{name}: {error}") from None
+            raise type(error)(f"{name}: {error}") from None
 
     def song_windows(self, song: Song) -> list[list[Window]]:
         """Window after window, also those without hits; what is left at the end is no window.
@@ -107,7 +111,8 @@ class GrooveConverter(Converter):
         changes or if it is not all in 4/4 (or the like of it: 2/2, 8/8).
 
         Raises:
-            MidiError: a pitch is of no drum, or the song is absurdly long.
+            NotDrumsError: a pitch is of no drum.
+            MidiError: the song is absurdly long.
         """
         if not (found := self.sections(song)) or not len(song.notes):
             return []
@@ -200,7 +205,7 @@ class GrooveConverter(Converter):
         if (drums < 0).any():
             note = notes[drums < 0][0]
             known = ", ".join(map(str, np.flatnonzero(drum_of_pitch >= 0)))
-            raise MidiError(
+            raise NotDrumsError(
                 f"pitch {note['pitch']} (at {note['start']:.2f} s) is of none of the nine drums; "
                 f"give drums alone, with the pitches {known}"
             )

@@ -31,6 +31,12 @@ PEDAL_DTYPE = np.dtype([("time", np.float64), ("instrument", np.int32), ("down",
 
 SUSTAIN = 64  # the sustain pedal's controller; down from this value on, too
 
+# Ticks that a file may last. pretty_midi keeps the time of each, in 32 bytes while it reads, and
+# takes 10 million, which at the finest resolutions is two minutes of music; note_seq lets it take
+# a thousand times as many, which no memory has room for.
+MAX_TICK = 30_000_000
+pretty_midi.pretty_midi.MAX_TICK = max(pretty_midi.pretty_midi.MAX_TICK, MAX_TICK)
+
 _HIGH_BYTES = bytes(128) + b"\xff" * 128
 
 _CHANGES = {"set_tempo", "time_signature", "key_signature"}
@@ -77,6 +83,9 @@ def read_midi(path: str | Path, gather_tempos: bool = False) -> pretty_midi.Pret
             if has_endless_number(content):
                 raise ValueError("a number of thousands of bytes")
             file = mido.MidiFile(file=io.BytesIO(content), charset="latin1")
+            last = max(sum(message.time for message in track) for track in file.tracks)
+            if last >= MAX_TICK:
+                raise ValueError(f"it lasts {last} ticks, and {MAX_TICK} are too many")
             if gather_tempos and file.type != 2:  # whose tracks are songs of their own
                 file.tracks = _with_changes_first(file.tracks)
             return pretty_midi.PrettyMIDI(mido_object=file)

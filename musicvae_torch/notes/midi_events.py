@@ -16,12 +16,11 @@ from typing import NamedTuple
 import numpy as np
 from mido.midifiles.meta import MetaMessage, build_meta_message
 
-from musicvae_torch.notes.midi import has_endless_number
+from musicvae_torch.notes.midi import MAX_TICK, has_endless_number
 
 SYSEX, ESCAPE, META = 0xF0, 0xF7, 0xFF
-SET_TEMPO, TIME_SIGNATURE = 0x51, 0x58
+SET_TEMPO, TIME_SIGNATURE, KEY_SIGNATURE = 0x51, 0x58, 0x59
 
-_MAX_TICK = 10_000_000  # a file that lasts longer is corrupt to pretty_midi
 _MAX_CONTENT = 1_000_000  # bytes; so is a longer meta event or sysex to mido
 _MAX_CONTINUED = 3  # bytes of a delta time before its last
 
@@ -73,6 +72,22 @@ class Events:
         return self.statuses & 0xF0
 
 
+class BadKey(NamedTuple):
+    """A key signature that mido does not take.
+
+    Attributes:
+        chunk: index of its track in the file.
+        meta: its number among the meta events there, from 0.
+        place: index of its type's byte in the file.
+        content: what it says.
+    """
+
+    chunk: int
+    meta: int
+    place: int
+    content: bytes
+
+
 class _Special(NamedTuple):
     """A meta event or a sysex: its status byte, a meta event's type, its content, and the place
     of the byte after it."""
@@ -97,6 +112,27 @@ def read_events(content: bytes) -> Events:
         raise IrregularError from None
 
 
+def bad_keys(content: bytes) -> list[BadKey]:
+    """The key signatures of a MIDI file that mido refuses it for (of eight sharps, say); none of
+    a file whose events cannot be told apart. `content` has no endless number."""
+    try:
+        _, spans = _chunks(content)
+        _, lasts, firsts, specials = _find(content, spans)
+    except (IrregularError, IndexError, struct.error):
+        return []
+    found: list[BadKey] = []
+    counts = [0] * len(spans)
+    for number, special in sorted(specials.items()):
+        if special.status != META:
+            continue
+        chunk = int(np.searchsorted(firsts, number, side="right")) - 1
+        if special.kind == KEY_SIGNATURE and not _is_decoded(special):
+            place = int(lasts[number]) + 2
+            found.append(BadKey(chunk, counts[chunk], place, special.content))
+        counts[chunk] += 1
+    return found
+
+
 def _read(content: bytes) -> Events:
     resolution, spans = _chunks(content)
     starts, lasts, firsts, specials = _find(content, spans)
@@ -106,7 +142,7 @@ def _read(content: bytes) -> Events:
     tracks = np.repeat(np.arange(len(spans)), np.diff(firsts, append=len(deltas)))
     ticks = np.cumsum(deltas)
     ticks -= (ticks - deltas)[firsts][tracks]
-    if ticks.max() + 1 > _MAX_TICK:
+    if ticks.max() >= MAX_TICK:
         raise IrregularError
     tempos, metres = _changes(specials, ticks, spans[0][1])
     statuses = data[lasts + 1]
@@ -276,3 +312,11 @@ def _decoded(special: _Special) -> MetaMessage:
         return build_meta_message(special.kind, list(special.content))
     except Exception:
         raise IrregularError from None
+
+
+def _is_decoded(special: _Special) -> bool:
+    try:
+        _decoded(special)
+    except IrregularError:
+        return False
+    return True

@@ -9,8 +9,9 @@ from __future__ import annotations
 import copy
 import io
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import gcd
 from pathlib import Path
 
@@ -19,9 +20,11 @@ import numpy as np
 import pretty_midi
 
 from musicvae_torch.notes.midi import MidiError, has_endless_number
+from musicvae_torch.notes.midi_events import BadKey, bad_keys
 from musicvae_torch.notes.vocabulary import STEPS_PER_QUARTER
 
 DRUM_CHANNEL = 9
+SEQUENCER_SPECIFIC = 0x7F  # a meta event's type
 DEFAULT_TEMPO = 500_000  # microseconds a quarter note: 120 a minute
 MAX_DENOMINATOR = 128  # of a metre; a damaged file may have any power of two up to 2**255
 MAX_RESOLUTION = 0x7FFF  # the file's header has 15 bits for it
@@ -74,6 +77,7 @@ class Score:
             count.
         end: tick of the last message of any chunk.
         name: of the file, for messages.
+        remarks: what of the file was left out, a line each.
     """
 
     file: mido.MidiFile
@@ -82,6 +86,7 @@ class Score:
     metres: np.ndarray
     end: int
     name: str = "MIDI"
+    remarks: tuple[str, ...] = ()
     _clock: np.ndarray = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -113,12 +118,16 @@ class Score:
 def read_score(midi: str | Path | pretty_midi.PrettyMIDI) -> Score:
     """Read a MIDI file, or one that pretty_midi would write.
 
+    Key signatures that do not exist, which real files have and mido refuses, are left out with a
+    remark. (:func:`musicvae_torch.notes.midi.read_midi` and ``read_song``, which give what Magenta
+    would, refuse such files, as Magenta does.)
+
     Raises:
         MidiError: the file is missing, unreadable, no MIDI file, counts time in video frames, or
             holds several songs.
     """
     if isinstance(midi, pretty_midi.PrettyMIDI):
-        return score_of(_parse(_written(midi), "MIDI in memory"), "MIDI in memory")
+        return score_of(_parse(_written(midi), "MIDI in memory")[0], "MIDI in memory")
     try:
         content = Path(midi).read_bytes()
     except FileNotFoundError:
@@ -127,7 +136,8 @@ def read_score(midi: str | Path | pretty_midi.PrettyMIDI) -> Score:
         raise MidiError(f"{midi}: is a folder, not a MIDI file") from None
     except OSError as error:
         raise MidiError(f"{midi}: cannot be read ({error.strerror})") from None
-    return score_of(_parse(content, str(midi)), str(midi))
+    file, remarks = _parse(content, str(midi))
+    return replace(score_of(file, str(midi)), remarks=remarks)
 
 
 def score_of(file: mido.MidiFile, name: str = "MIDI") -> Score:
@@ -187,7 +197,7 @@ def divisible(score: Score) -> Score:
         mido.MidiTrack(message.copy(time=message.time * factor) for message in chunk)
         for chunk in file.tracks
     ]
-    return score_of(finer, score.name)
+    return replace(score_of(finer, score.name), remarks=score.remarks)
 
 
 def numbered_notes(chunk: mido.MidiTrack) -> Iterator[tuple[int, int, int, int]]:
@@ -230,15 +240,24 @@ def _written(midi: pretty_midi.PrettyMIDI) -> bytes:
     return buffer.getvalue()
 
 
-def _parse(content: bytes, name: str) -> mido.MidiFile:
+def _parse(content: bytes, name: str) -> tuple[mido.MidiFile, tuple[str, ...]]:
+    """The file, and remarks on it."""
+    remarks: tuple[str, ...] = ()
     try:
         if has_endless_number(content):
             raise ValueError("a number of thousands of bytes")
-        file = mido.MidiFile(file=io.BytesIO(content), charset="latin1")
+        try:
+            file = mido.MidiFile(file=io.BytesIO(content), charset="latin1")
+        except MemoryError:
+            raise
+        except Exception:
+            if not (bad := bad_keys(content)):
+                raise
+            file, remarks = _without_keys(content, bad), (_remark(bad),)
         if file.type not in (1, 2) and (file.type or len(file.tracks) != 1):
             file.type = 1  # what it is, whatever it says
         file.tracks = [_without_realtime(chunk) for chunk in file.tracks]
-        return file
+        return file, remarks
     except MemoryError:
         raise
     except Exception as error:
@@ -249,16 +268,47 @@ def _parse(content: bytes, name: str) -> mido.MidiFile:
         ) from None
 
 
+def _without_keys(content: bytes, bad: list[BadKey]) -> mido.MidiFile:
+    """The file without some of its key signatures, and with the time of all else."""
+    disguised = bytearray(content)
+    for key in bad:
+        disguised[key.place] = SEQUENCER_SPECIFIC  # of which mido takes any content
+    file = mido.MidiFile(file=io.BytesIO(disguised), charset="latin1")
+    numbers = {(key.chunk, key.meta) for key in bad}
+    for index, chunk in enumerate(file.tracks):
+        metas = [message for message in chunk if message.is_meta]
+        dropped = {id(meta) for number, meta in enumerate(metas) if (index, number) in numbers}
+        file.tracks[index] = _without(chunk, partial(_is_one_of, dropped))
+    return file
+
+
+def _is_one_of(ids: set[int], message: mido.Message | mido.MetaMessage) -> bool:
+    return id(message) in ids
+
+
+def _remark(bad: list[BadKey]) -> str:
+    places = ", ".join(str(chunk) for chunk in sorted({key.chunk for key in bad}))
+    contents = ", ".join(sorted({key.content[:4].hex(" ") or "none" for key in bad})[:4])
+    return f"left out of chunk (MTrk) {places}: key signatures that do not exist, bytes {contents}"
+
+
 def _without_realtime(chunk: mido.MidiTrack) -> mido.MidiTrack:
     """The chunk without clock ticks and the like, which have no place in a file: mido reads them
     but writes none."""
-    if not any(message.is_realtime for message in chunk):
+    return _without(chunk, lambda message: message.is_realtime)
+
+
+def _without(
+    chunk: mido.MidiTrack, unwanted: Callable[[mido.Message | mido.MetaMessage], bool]
+) -> mido.MidiTrack:
+    """The chunk without some messages; those after them come when they came."""
+    if not any(map(unwanted, chunk)):
         return chunk
     kept = mido.MidiTrack()
     waited = 0
     for message in chunk:
         waited += message.time
-        if not message.is_realtime:
+        if not unwanted(message):
             kept.append(message.copy(time=waited))
             waited = 0
     return kept

@@ -16,7 +16,7 @@ from musicvae_torch.files import replacing
 from musicvae_torch.notes.drums import class_of_pitch
 from musicvae_torch.notes.groove import GrooveConverter
 from musicvae_torch.notes.melody import MelodyConverter
-from musicvae_torch.notes.midi import Song, read_midi
+from musicvae_torch.notes.midi import MAX_TICK, MidiError, Song, read_midi
 from musicvae_torch.notes.quantize import (
     DEFAULT_QPM,
     Section,
@@ -263,6 +263,9 @@ def timeline_of(midi: str | Path | pretty_midi.PrettyMIDI) -> pretty_midi.Pretty
     factor = ceil(_FINEST / base.resolution)
     if factor > 1:
         last = len(base._PrettyMIDI__tick_to_time) - 1
+        if last * factor >= MAX_TICK:
+            name = "the song" if midi is parsed else midi
+            raise MidiError(f"{name}: too long, at {last // base.resolution} quarter notes")
         base.resolution *= factor
         base._tick_scales = [(tick * factor, scale / factor) for tick, scale in base._tick_scales]
         base._update_tick_to_time(last * factor)

@@ -17,7 +17,6 @@ from types import FrameType
 from typing import Any
 
 import lightning
-import torch
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.multiprocessing import ProcessExitedException
@@ -26,6 +25,7 @@ from musicvae_torch.devices import pick_device
 from musicvae_torch.recurrence import compile_recurrence
 from musicvae_torch.training.memory import keep_freed_memory
 from musicvae_torch.training.options import TrainingOptions
+from musicvae_torch.training.resuming import check_resumable
 
 SAVE_EVERY = 60.0  # seconds
 STOPPED = 130  # exit status of a process that was asked to stop
@@ -215,7 +215,8 @@ def fit(
         those of strategy "ddp" end here.
 
     Raises:
-        ValueError: `work` holds the training of another model, or the hardware is not there.
+        ValueError: `work` holds the training of another model, or one with another optimiser or
+            score; or the hardware is not there.
         KeyboardInterrupt: the training was stopped, by Ctrl-C or SIGTERM; its state is in `work`.
     """
     work = Path(work)
@@ -228,7 +229,7 @@ def fit(
     validate_every = min(options.validate_every, options.steps)  # at least once, for a best
     resumes = last.is_file()
     if resumes:
-        _check_resumable(last, module)
+        check_resumable(last, module, monitor)
     if machine["accelerator"] == "cpu":
         keep_freed_memory()
         if options.fuse:
@@ -280,17 +281,3 @@ def _loggers(work: Path) -> list[Logger]:
         # One folder for all starts, whose curves TensorBoard joins.
         loggers.append(TensorBoardLogger(work, name="", version="tensorboard"))
     return loggers
-
-
-def _check_resumable(path: Path, module: lightning.LightningModule) -> None:
-    """Make sure that the checkpoint `path` is of a model like `module`'s."""
-    advice = "delete the folder, or give another one for the work"
-    try:
-        stored = torch.load(path, map_location="cpu", mmap=True, weights_only=True)["state_dict"]
-    except Exception as error:  # unpickling fails in many ways
-        raise ValueError(f"{path}: no checkpoint to go on from ({error}); {advice}") from None
-    own = module.state_dict()
-    if {name: value.shape for name, value in stored.items()} != {
-        name: value.shape for name, value in own.items()
-    }:
-        raise ValueError(f"{path}: the training of a model of other sizes is here; {advice}")

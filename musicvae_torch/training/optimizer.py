@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -105,6 +105,17 @@ class MuonWithAdam(torch.optim.Optimizer):
         for one, state in zip(self.both, state_dict["both"], strict=True):
             one.load_state_dict(state)
         self._share_groups()
+
+
+def optimizer_kind(state: Mapping[str, Any]) -> str:
+    """Which optimiser a state dict is of: "muon", "adam" or "rmsprop".
+
+    Raises:
+        KeyError: it is of none.
+    """
+    if "both" in state:
+        return "muon"
+    return "rmsprop" if "alpha" in state["param_groups"][0] else "adam"
 
 
 def clip_gradients(parameters: Iterable[Tensor], longest: float, limit: float) -> Tensor:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
 
 import numpy as np
 
@@ -68,18 +70,28 @@ def bars_of(score: Score, pickup: int = 0) -> Bars:
     metres: list[tuple[int, int]] = []
     changes = [row for row in changes_of_metre(score, pickup) if row[0] < end]
     for index, (start, numerator, denominator) in enumerate(changes):
-        length = score.resolution * QUARTERS_A_WHOLE * numerator / denominator
         is_last = index + 1 == len(changes)
         until = end if is_last else changes[index + 1][0]
-        count = -(-(until - start) // max(length, 1))
-        if len(ticks) + count > MAX_BARS:
+        length = bar_length(numerator, denominator, score.resolution)
+        if len(ticks) + (until - start) / length > MAX_BARS:
             raise MidiError(f"{score.name}: more than {MAX_BARS} bars")
-        ticks += [round(start + bar * length) for bar in range(int(count))]
-        metres += [(numerator, denominator)] * int(count)
-        if is_last:
-            ticks.append(round(start + count * length))
+        lines = bar_lines(start, until, length)
+        ticks += lines if is_last else lines[:-1]
+        metres += [(numerator, denominator)] * (len(lines) - 1)
     first = 0 if _starts_with_pickup(ticks, changes, score.resolution) else 1
     return Bars(np.array(ticks, np.int64), first, np.array(metres, np.int64))
+
+
+def bar_length(numerator: int, denominator: int, resolution: int) -> Fraction:
+    """Ticks of a bar, at `resolution` a quarter: one at least, and not always a whole number."""
+    return max(Fraction(resolution * QUARTERS_A_WHOLE * numerator, denominator), Fraction(1))
+
+
+def bar_lines(start: int, until: int, length: Fraction) -> list[int]:
+    """Ticks at which bars of so many ticks begin, from `start` to the end of the one that `until`
+    is in, or ends. Each is rounded by itself, so that they keep the song's time."""
+    bars = ceil((until - start) / length)
+    return [start + round(bar * length) for bar in range(bars + 1)]
 
 
 def changes_of_metre(score: Score, pickup: int = 0) -> list[tuple[int, int, int]]:

@@ -11,7 +11,7 @@ import numpy as np
 from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import Score
 from musicvae_torch.notes.vocabulary import STEPS_PER_BAR, STEPS_PER_QUARTER
-from surrogate.song.bars import changes_of_metre
+from surrogate.song.bars import bar_length, bar_lines, changes_of_metre
 from surrogate.song.metre import (
     BEATS,
     COMPOUND,
@@ -117,7 +117,7 @@ def _step_ticks(score: Score, until: int, pickup: int) -> np.ndarray:
 def _sections(score: Score, until: int, pickup: int) -> list[_Section]:
     """The song up to the end of the bar that `until` is in, or ends."""
     first = tuple(score.metres[0, 1:].tolist())
-    if pickup >= _bar_ticks(first, score):
+    if pickup >= bar_length(first[0], first[1], score.resolution):
         raise MidiError(
             f"{score.name}: the pickup must be shorter than the first bar, of {first[0]}/{first[1]}"
         )
@@ -125,30 +125,31 @@ def _sections(score: Score, until: int, pickup: int) -> list[_Section]:
     changes = [change for change in changes if change[0] < max(until, 1)]
     sections = [_Section(start, end, metre) for (start, metre), (end, _) in pairwise(changes)]
     start, metre = changes[-1]
-    bar = _bar_ticks(metre, score)
-    return [*sections, _Section(start, start + -(-(max(until, 1) - start) // bar) * bar, metre)]
+    _check_length(start, until, metre, score)
+    last = bar_lines(start, max(until, 1), bar_length(*metre, score.resolution))[-1]
+    return [*sections, _Section(start, last, metre)]
 
 
 def _bars_of(section: _Section, score: Score) -> list[list[np.ndarray]]:
     """The beats of each bar, each as the ticks of its four steps; what a change of metre cuts off
     is not there."""
-    bar_ticks = _bar_ticks(section.metre, score)
-    if (section.end - section.start) / bar_ticks > MAX_BARS * BEATS:
-        raise _too_long(score)
+    _check_length(section.start, section.end, section.metre, score)
     offsets, since = [], Fraction(0)
     for beat in bar_beats(*section.metre):
         steps = COMPOUND if is_dotted(beat) else SIMPLE
         offsets.append([round((since + beat * step) * score.resolution) for step in steps])
         since += beat
     beats = np.array(offsets, np.int64)
+    length = bar_length(*section.metre, score.resolution)
     return [
         [np.minimum(beat, section.end) for beat in start + beats if beat[0] < section.end]
-        for start in range(section.start, section.end, bar_ticks)
+        for start in bar_lines(section.start, section.end, length)[:-1]
     ]
 
 
-def _bar_ticks(metre: tuple[int, int], score: Score) -> int:
-    return max(round(sum(bar_beats(*metre)) * score.resolution), 1)
+def _check_length(start: int, end: int, metre: tuple[int, int], score: Score) -> None:
+    if (end - start) / bar_length(*metre, score.resolution) > MAX_BARS * BEATS:
+        raise _too_long(score)
 
 
 def _too_long(score: Score) -> MidiError:

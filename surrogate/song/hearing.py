@@ -152,11 +152,12 @@ def notes_on(song: Hearing) -> tuple[str, ...]:
     metres = {
         (above, below) for tick, above, below in song.score.metres.tolist() if tick < song.end
     }
-    return tuple(
+    mapped = (
         f"the song has {above}/{below}; the band's 4/4 was laid on it"
         for above, below in sorted(metres)
         if not is_common(above, below)
     )
+    return (*(f"{song.score.name}: {remark}" for remark in song.score.remarks), *mapped)
 
 
 def _find_melody(score: Score, options: AccompanyOptions) -> Melody | None:

@@ -1,0 +1,69 @@
+"""Whether a stopped training can go on with what is asked now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import lightning
+import torch
+from torch import Tensor
+
+from musicvae_torch.training.optimizer import optimizer_kind
+
+_ADVICE = "or delete the folder, or give another one for the work"
+
+
+def check_resumable(path: Path, module: lightning.LightningModule, monitor: str) -> None:
+    """Make sure that a training can go on from a checkpoint.
+
+    Steps, rates, batches, data and precision may be others than before; weights, what the
+    optimiser remembers of them, and which of them were the best so far, would be lost.
+
+    Args:
+        path: the checkpoint, in the training's work folder.
+        module: what to train.
+        monitor: the validation score whose lowest value is the best.
+
+    Raises:
+        ValueError: it cannot be read; or it is of another model, optimiser or score.
+    """
+    try:
+        stored = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+        weights, optimizers = stored["state_dict"], stored["optimizer_states"]
+        before = optimizer_kind(optimizers[0])
+    except Exception as error:  # unpickling fails in many ways
+        raise ValueError(f"{path}: no checkpoint to go on from ({error}); {_ADVICE[3:]}") from None
+    work = path.parent
+    difference = _difference(weights, module.state_dict())
+    if difference:
+        raise ValueError(
+            f"{work}: the training here is of a model of other sizes: {difference}; ask for the "
+            f"same, {_ADVICE}"
+        )
+    asked = module.configure_optimizers()
+    assert isinstance(asked, torch.optim.Optimizer)
+    now = optimizer_kind(asked.state_dict())
+    if before != now:
+        raise ValueError(
+            f"{work}: the training here has optimizer {before}, and {now} is asked now; ask for "
+            f"{before}, {_ADVICE}"
+        )
+    scores = [state["monitor"] for state in stored["callbacks"].values() if "monitor" in state]
+    if scores and monitor not in scores:
+        raise ValueError(
+            f"{work}: the best of the training here is that by {scores[0]}, and {monitor} is asked "
+            f"now; ask for {scores[0]}, {_ADVICE}"
+        )
+
+
+def _difference(stored: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str | None:
+    """The first weight that is otherwise, if one is."""
+    for name in [*own, *stored]:
+        there, here = (
+            f"of shape {tuple(side[name].shape)}" if name in side else "missing"
+            for side in (stored, own)
+        )
+        if there != here:
+            return f"{name} is {there} there, and {here} in what is asked now"
+    return None
