@@ -207,8 +207,9 @@ def step_gates(gates: Tensor, h: Tensor, c: Tensor) -> None:
     """
     take, keep, new, show = gates.chunk(4, dim=-1)
     gates[..., : 2 * c.shape[-1]].sigmoid_()
-    c.mul_(keep).addcmul_(take, new.tanh_())
-    torch.tanh(c, out=h).mul_(show.sigmoid_())
+    # tanh by the sigmoid, as _tanh.
+    c.mul_(keep).addcmul_(take, new.mul_(2).sigmoid_().mul_(2).sub_(1))
+    torch.mul(c, 2, out=h).sigmoid_().mul_(2).sub_(1).mul_(show.sigmoid_())
 
 
 def unroll(

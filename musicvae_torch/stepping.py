@@ -1,7 +1,7 @@
 """Core decoders that step together, without a gradient: what sampling spends its time on.
 
-What steps have in common is computed once, and what core decoders have in common is done for all
-of them at once. Shape names: C core decoders, B batch, H units, E embedding width.
+What steps have in common is computed once, and little tensors of all core decoders are treated as
+one. Shape names: C core decoders, B batch, H units, E embedding width.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from musicvae_torch.lstm import LSTMStack, LSTMWeights, State
 from musicvae_torch.products import Product, linear, prepare
 from musicvae_torch.projection import Rows
 from musicvae_torch.recurrence import step_gates
+
+# Gates of so many numbers cost more to put side by side than to treat one core at a time.
+_WORTH_JOINING = 1 << 14
 
 
 class Stepper:
@@ -131,17 +134,18 @@ class Stepper:
                 inputs[..., :below] = top
             elif below:
                 inputs[..., :below] = 0 if tokens is None else torch.stack(list(tokens))
-            gates = torch.stack(
-                [
-                    product(rows, None if shares is None else shares[core])
-                    for core, (product, rows) in enumerate(
-                        zip(self._products[index], inputs, strict=True)
-                    )
-                ]
-            )
+            cores = zip(self._products[index], inputs, strict=True)
+            gates = [
+                product(rows, None if shares is None else shares[core])
+                for core, (product, rows) in enumerate(cores)
+            ]
             shares = None  # above the lowest layer the products have all
             top = inputs[..., below:]
-            step_gates(gates, top, cells)
+            if gates[0].numel() < _WORTH_JOINING:
+                step_gates(torch.stack(gates), top, cells)
+            else:
+                for own in zip(gates, top, cells, strict=True):
+                    step_gates(*own)
         return [output(rows) for output, rows in zip(self._outputs, top, strict=True)]
 
     def _first_share(self, tokens: Sequence[Tensor] | None) -> Tensor:
