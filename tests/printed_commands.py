@@ -142,7 +142,11 @@ def _imported(target: str) -> Callable[[Sequence[str]], int]:
 
 def _script(path: Path) -> Callable[[Sequence[str]], int]:
     def command(words: Sequence[str]) -> int:
-        with mock.patch.object(sys, "argv", [str(path), *words]):
+        # As Python does: a script imports what lies beside it.
+        with (
+            mock.patch.object(sys, "argv", [str(path), *words]),
+            mock.patch.object(sys, "path", [str(path.parent), *sys.path]),
+        ):
             runpy.run_path(str(path), run_name="__main__")
         return 0
 
