@@ -114,7 +114,11 @@ class Rows:
     def __call__(self, classes: Tensor) -> Tensor:
         """(layers, rows, parts) int64, -1 for no class → (layers, rows, 4H)."""
         places = torch.where(classes < 0, self._nothing, classes + self._starts)
-        sums = functional.embedding_bag(places.flatten(0, -2), self._table, mode="sum")
+        places = places.flatten(0, -2)
+        if self.parts == 1:
+            sums = self._table.index_select(0, places.squeeze(1))
+        else:
+            sums = functional.embedding_bag(places, self._table, mode="sum")
         return sums.view(*classes.shape[:-1], self._table.shape[1])
 
 
