@@ -35,7 +35,6 @@ def main() -> None:
     from musicvae_torch.dataset import read_dataset
     from musicvae_torch.pretrained import shipped_checkpoint
 
-    torch.set_grad_enabled(False)
     folder = arguments.musicvae or shipped_checkpoint("trio_16bar_small")
     model = MusicVAE.from_pretrained(folder)
     if model.config.output != "categorical" or model.config.control_depth:
@@ -45,6 +44,7 @@ def main() -> None:
     chosen = rng.permutation(len(everything))[: arguments.windows]
     windows = torch.from_numpy(everything[np.sort(chosen)]).long()
 
+    @torch.no_grad()
     def say(dtype: str) -> dict[str, Any]:
         model.multiply_in(dtype)
         found: list[tuple[Any, ...]] = []

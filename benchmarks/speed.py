@@ -4,12 +4,11 @@
     python benchmarks/speed.py [--magenta PYTHON] [--batches 1,4,16,64] [--models full,default]
 
 Prints Markdown tables. Every line is a process of its own, with a warm-up, the median of several
-repeats, and the peak of its memory above what importing PyTorch takes, in shares of the weights. A
-limit is the time in which this machine reads the weights that must be read, or multiplies what
-must be multiplied, whichever is longer (machine.py measures both, work.py counts). "full" is
-hierdec-trio_16bar at Magenta's size with random weights, "default" the trio that ships. PYTHON is
-an interpreter that has Magenta: it is given the same weights, as a TensorFlow checkpoint that
-convert-weights writes.
+repeats, and the peak of its memory above what importing PyTorch takes. A limit is the time in which
+this machine reads the weights that must be read, or multiplies what must be multiplied, whichever
+is longer (measuring/machine.py measures, measuring/work.py counts). "full" is hierdec-trio_16bar at
+Magenta's size with random weights, "default" the trio that ships. PYTHON is an interpreter that has
+Magenta: it is given the same weights, as a TensorFlow checkpoint that convert-weights writes.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ def measure(
 
     torch.ones(8) @ torch.ones(8, 8)
     imported = peak()
-    from machine import seconds
+    from measuring.machine import seconds
 
     from musicvae_torch import MusicVAE
 
@@ -69,7 +68,7 @@ def measure(
     took = seconds(run, repeats, warm_up=0)
     weights = 4 * sum(parameter.numel() for parameter in model.parameters()) / 2**20
     extra = peak() - imported
-    from work import limit
+    from measuring.work import limit
 
     least = limit(operation, config, batch, dtype)
     return {
@@ -99,7 +98,7 @@ class Magenta:
     checkpoint: Path
 
     def measure(self, operation: str, batch: int) -> dict[str, Any]:
-        script = HERE / "magenta_speed.py"
+        script = HERE / "measuring/magenta_speed.py"
         command = [self.python, "-W", "ignore", script, MAGENTA_NAME, self.checkpoint]
         arguments = [str(each) for each in (*command, operation, batch, 3, time.time())]
         done = subprocess.run(arguments, check=False, capture_output=True, text=True)
@@ -172,7 +171,6 @@ def commands_table(folder: Path | None, songs: Path | None, scratch: Path) -> No
         ("accompany --help", time_of(bin_ / "accompany", "--help")),
         ("accompany a tune", time_of(*accompany, scratch / "a.mid")),
         ("by gradient ascent", time_of(*accompany, scratch / "b.mid", "--method", "refine-only")),
-        ("three bands, no sound", time_of(*accompany, *bands, "--write", "mid,png,html")),
         ("the demo", time_of(*accompany, *bands)),
     ]
     if songs is not None:

@@ -6,8 +6,8 @@
 
 Steps are of made-up windows: encoding, teacher forcing, loss, backward pass, Muon or Adam. The
 quickest of several rounds counts. The limit is the matrix products that a step cannot do without,
-forward and twice backward (work.py counts them), at the speed at which this machine multiplies
-large matrices laid out for it (machine.py measures that).
+forward and twice backward (measuring/work.py counts them), at the speed at which this machine
+multiplies large matrices laid out for it (measuring/machine.py measures that).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     import torch
-    from work import limit
+    from measuring.work import limit
 
     from musicvae_torch.config import get_config
     from musicvae_torch.recurrence import compile_recurrence

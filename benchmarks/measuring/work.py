@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from machine import multiplying, reading
+from measuring.machine import multiplying, reading
 
 from musicvae_torch.config import MusicVAEConfig
 
