@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from measuring.machine import multiplying, reading
-
 from musicvae_torch.config import MusicVAEConfig
 
 SIZES = {"float32": 4, "bfloat16": 2, "int8": 1}
