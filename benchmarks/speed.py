@@ -67,17 +67,17 @@ def measure(
     first = time.time() - started
     took = seconds(run, repeats, warm_up=0)
     weights = 4 * sum(parameter.numel() for parameter in model.parameters()) / 2**20
-    extra = peak() - imported
+    everything = peak()  # before what is measured to find the limit
     from measuring.work import limit
 
     least = limit(operation, config, batch, dtype)
     return {
         "seconds": took,
         "first": first,
-        "peak": extra,
+        "peak": everything - imported,
         "weights": weights,
         "limit": least,
-        "all": peak(),
+        "all": everything,
     }
 
 
@@ -125,7 +125,7 @@ def networks_table(
     name: str, folder: Path, operations: list[str], batches: list[int], peer: Magenta | None
 ) -> None:
     print(f"\n## {name}\n")
-    beside = " Magenta, s | times as fast | Magenta, MiB |" if peer else ""
+    beside = " Magenta, s | times as fast | all of Magenta, MiB |" if peer else ""
     print(f"| | batch | weights | s | limit | share | peak, MiB | / weights |{beside}")
     print("| --- " * (8 + 3 * bool(beside)) + "|")
     first_results = []

@@ -248,6 +248,8 @@ def place_categorical(logits: Tensor, temperature: float, places: Tensor) -> Ten
     :func:`sample_categorical`."""
     if temperature == 0:
         return logits.argmax(-1)
+    # In half precision, sums would skip classes, and places would round up to beyond the last.
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     reached = _tempered(logits, temperature).cumsum(-1)
     # Of the sum, which rounding may leave below 1.
     wanted = places.to(logits)[:, None] * reached[:, -1:]

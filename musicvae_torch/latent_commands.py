@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from musicvae_torch.config import ConfigError
-from musicvae_torch.devices import pick_device
+from musicvae_torch.devices import pick_device, use_few_threads
 from musicvae_torch.latent import (
     EncodedSong,
     add_hats,
@@ -47,6 +47,7 @@ def load_model(arguments: argparse.Namespace) -> MusicVAE:
     """The model that is asked for, or the one that ships."""
     device = pick_device(arguments.device)
     model = MusicVAE.from_pretrained(arguments.musicvae or shipped_checkpoint(_SHIPPED), device)
+    use_few_threads(model)
     return model.multiply_in(arguments.dtype)
 
 

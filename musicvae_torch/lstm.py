@@ -113,10 +113,12 @@ class LSTMWeights(nn.Module):
         Args:
             counts: for each step the sequences that reach it.
         """
-        dtype = BFLOAT16 if torch.is_autocast_enabled("cpu") else self.weight_dtype
-        shares = Projection(terms, self.weight_ih, self.full_bias, dtype, self.kept)
+        dtype, kept = self.weight_dtype, self.kept
+        if torch.is_autocast_enabled("cpu"):
+            dtype, kept = BFLOAT16, Kept()  # in a training: they change with every step
+        shares = Projection(terms, self.weight_ih, self.full_bias, dtype, kept)
         weight = self.weight_hh
-        product = self.kept.prepare("recurrent", [weight], weight.detach, dtype)
+        product = kept.prepare("recurrent", [weight], weight.detach, dtype)
         outputs, last = unroll(shares, product, *state, counts, reverse=reverse)
         return outputs.transpose(0, 1), last
 
@@ -248,7 +250,8 @@ class BidirectionalLSTM(nn.Module):
         if lengths is None:
             return self._run_whole(terms)[1]
         lengths = lengths.to("cpu", torch.int64)
-        if torch.is_grad_enabled() or self._directions()[0][0].weight_hh.is_cuda:
+        drops = self.training and self.keep < 1
+        if drops or torch.is_grad_enabled() or self._directions()[0][0].weight_hh.is_cuda:
             return self._embed_packed(densify(terms), lengths)
         return self._embed_unrolled(terms, lengths)
 

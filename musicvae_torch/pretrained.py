@@ -201,8 +201,9 @@ class PretrainedNetwork(nn.Module):
         """Choose the precision in which LSTM weights are multiplied where no gradient is wanted:
         encoding, sampling, teacher forcing under ``torch.no_grad()``.
 
-        Weights stay float32 in the network. Lower ones are faster the larger the network is, and
-        change what it says a little; docs/speed.md has by how much.
+        Weights stay float32 in the network. (Change them by PyTorch's operations, not by writing to
+        ``parameter.data``, or call this again: what is laid out is kept.) Lower ones are faster the
+        larger the network is, and change what it says a little; docs/speed.md has by how much.
 
         Args:
             dtype: "float32", which is exact; "bfloat16"; or "int8" (x86 processors alone).
@@ -217,6 +218,7 @@ class PretrainedNetwork(nn.Module):
         for module in self.modules():
             if isinstance(module, LSTMWeights):
                 module.weight_dtype = dtype
+                module.kept.clear()
         return self
 
     def save_pretrained(

@@ -66,7 +66,8 @@ class _PackedProduct(Product):
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         super().__init__(weight, bias)
         self._size = weight.numel()
-        self._plain = self._weight if self._size <= _SMALL else None
+        small = self._size <= _SMALL and self._weight.dtype == torch.float32
+        self._plain = self._weight if small else None
         pack = torch.ops.mkldnn._reorder_linear_weight
         self._weight = pack(self._weight.contiguous(), _EXPECTED_ROWS)
 
@@ -153,7 +154,7 @@ class Kept:
     """
 
     def __init__(self) -> None:
-        self._products: dict[Hashable, tuple[Hashable, Product]] = {}
+        self._products: dict[Hashable, tuple[Hashable, Product, list[Tensor]]] = {}
 
     def prepare(
         self,
@@ -168,25 +169,26 @@ class Kept:
         Args:
             key: of the product, among those that are kept here.
             sources: what the weight and the bias are made of: where any was changed or replaced,
-                the product is made anew.
+                the product is made anew. (What is written to a ``.data`` does not show.)
             weight: makes the weight.
             dtype, bias: as for :func:`prepare`.
         """
-        if dtype == FLOAT32:
+        if dtype == FLOAT32 or any(source.is_inference() for source in sources):
             return prepare(weight(), bias, dtype)
-        state = tuple((source.data_ptr(), _version(source)) for source in sources)
+        state = tuple((source.data_ptr(), source._version) for source in sources)
         known = self._products.get((key, dtype))
         if known is None or known[0] != state:
-            known = self._products[key, dtype] = (state, prepare(weight(), bias, dtype))
+            # The sources stay with it, so that no other tensor comes to lie where they do.
+            own = [source.detach() for source in sources]
+            known = self._products[key, dtype] = (state, prepare(weight(), bias, dtype), own)
         return known[1]
+
+    def clear(self) -> None:
+        """Keep none of them."""
+        self._products.clear()
 
     def __reduce__(self) -> tuple[type[Kept], tuple[()]]:
         return Kept, ()  # copies of a network and files of it begin without
-
-
-def _version(tensor: Tensor) -> int:
-    """Number of changes to a tensor, which those of inference mode do not count."""
-    return 0 if tensor.is_inference() else tensor._version
 
 
 def check_weight_dtype(dtype: str, device: torch.device) -> None:
@@ -250,11 +252,19 @@ def works(kind: type[Product]) -> bool:
     """Whether a kind of product is here, and right."""
     if not torch.backends.mkldnn.is_available():
         return False
-    # The largest values there are: without VNNI, processors clip sums of bytes' products.
-    signs = torch.ones(64)
+    # The largest values there are: without VNNI, processors clip sums of bytes' products. And more
+    # of them than go another way for being few.
+    size = math.isqrt(_SMALL)
+    signs = torch.ones(size, dtype=torch.float32, device="cpu")
     signs[1::2] = -1
+    x, other = signs.new_ones(2, size), 3 * signs.expand(2, size)
     try:
-        result = kind(signs[:, None].expand(64, 64))(torch.ones(2, 64))
+        product = kind(signs[:, None].expand(size, size), 5 * signs)
+        results = product(x), product(x, other)
     except (AttributeError, NotImplementedError, RuntimeError, TypeError):
         return False
-    return torch.allclose(result, (64 * signs).expand(2, 64), rtol=1e-4)
+    wanted = (size + 5) * signs.expand(2, size)
+    return all(
+        torch.allclose(result, right, rtol=1e-4)
+        for result, right in zip(results, (wanted, wanted + other), strict=True)
+    )

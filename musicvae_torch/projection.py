@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from musicvae_torch.products import Kept, Product, linear
+from musicvae_torch.products import BFLOAT16, INT8, Kept, Product, linear
 from musicvae_torch.terms import OneHot, Term, term_width
 
 
@@ -66,7 +66,7 @@ def _look_up(looked_up: Sequence[tuple[OneHot, Tensor]], still: Tensor) -> Tenso
         tables.append(still)
         places.append(torch.arange(len(still), device=still.device).expand_as(places[0]))
     sums = _Sums.apply(torch.stack([place.flatten() for place in places]), *tables)
-    return sums.view(*places[0].shape, -1)
+    return sums.view(*places[0].shape, sums.shape[1])
 
 
 class _Sums(torch.autograd.Function):
@@ -87,8 +87,11 @@ class _Sums(torch.autograd.Function):
     def backward(ctx: Any, grads: Tensor) -> tuple[Tensor | None, ...]:
         (places,) = ctx.saved_tensors
         gather = torch.ops.aten.embedding_dense_backward.default
-        pairs = zip(places, ctx.rows, strict=True)
-        return None, *(gather(grads, place, rows, -1, False) for place, rows in pairs)
+        tables = zip(places, ctx.rows, ctx.needs_input_grad[1:], strict=True)
+        return None, *(
+            gather(grads, place, rows, -1, False) if wanted else None
+            for place, rows, wanted in tables
+        )
 
 
 class Rows:
@@ -146,7 +149,10 @@ class Projection:
                 self._still = self._still + functional.linear(term[:, 0], columns)
             elif columns.shape[1]:
                 key = ("input", columns.storage_offset(), columns.shape[1])
-                product = kept.prepare(key, [weight], columns.detach, dtype)
+                # A caller's numbers may be any; a layer's outputs are not.
+                wide = dtype == INT8 and bool((term.abs() > 1).any())
+                own = BFLOAT16 if wide else dtype
+                product = kept.prepare(key, [weight], columns.detach, own)
                 self._dense.append((term.transpose(0, 1), product))
         if one_hot:
             self._classes = torch.stack([term.classes.t() for term in one_hot], dim=-1)

@@ -129,7 +129,8 @@ class _Recurrence(torch.autograd.Function):
         ctx: Any, projected: Tensor, weight: Tensor, h: Tensor, c: Tensor, reverse: bool
     ) -> tuple[Tensor, Tensor]:
         steps, batch, width = projected.shape
-        low = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else h.dtype
+        lowers = torch.is_autocast_enabled("cpu") and weight.dtype == torch.float32
+        low = torch.get_autocast_dtype("cpu") if lowers else h.dtype
         gates = projected.new_empty(steps, batch, width, dtype=low)
         squashed = projected.new_empty(steps, batch, width // 4, dtype=low)
         before, hidden = _chain(squashed, h, reverse)
@@ -145,7 +146,7 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         gates, cells, squashed, before, weight = ctx.saved_tensors
         grad_hidden, grad_cell = grads
         grad_gates = torch.empty_like(gates)
@@ -156,8 +157,11 @@ class _Recurrence(torch.autograd.Function):
         for grad, grad_h, *made in _walk(not ctx.reverse, *sequences):
             _Fused.retreat(grad, grad_h, dh, dc, *made)
             dh = product(grad)
-        grad_weight = weight_gradient(grad_gates.flatten(0, 1), before.flatten(0, 1))
-        return grad_gates, grad_weight.to(weight.dtype), dh, dc, None
+        grad_weight = None
+        if ctx.needs_input_grad[1]:
+            grad_weight = weight_gradient(grad_gates.flatten(0, 1), before.flatten(0, 1))
+            grad_weight = grad_weight.to(weight.dtype)
+        return grad_gates, grad_weight, dh, dc, None
 
 
 def _chain(like: Tensor, start: Tensor, reverse: bool) -> tuple[Tensor, Tensor]:

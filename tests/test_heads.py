@@ -11,7 +11,13 @@ from conftest import error
 from torch import Tensor
 
 from musicvae_torch.config import MusicVAEConfig, get_config
-from musicvae_torch.heads import CategoricalHead, GrooveHead, NADEHead, sample_bits
+from musicvae_torch.heads import (
+    CategoricalHead,
+    GrooveHead,
+    NADEHead,
+    sample_bits,
+    sample_categorical,
+)
 from musicvae_torch.model import MusicVAE
 
 BITS, HIDDEN = 4, 3
@@ -164,3 +170,10 @@ def test_every_weight_is_trained(name: str) -> None:
     for parameter_name, parameter in model.named_parameters():
         assert parameter.grad is not None, parameter_name
         assert float(parameter.grad.abs().sum()) > 0, parameter_name
+
+
+def test_half_precision_draws_every_class_and_no_other() -> None:
+    """In bfloat16 sums would skip classes, and one draw in 500 would land on the last one."""
+    logits = torch.cat([torch.zeros(1, 511), torch.full((1, 1), -50.0)], dim=1).bfloat16()
+    draws = sample_categorical(logits.expand(20_000, -1), 1.0, torch.Generator().manual_seed(0))
+    assert set(draws.tolist()) == set(range(511))

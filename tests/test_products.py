@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 
 import pytest
 import torch
@@ -134,6 +135,18 @@ def test_under_autocast() -> None:
     torch.testing.assert_close(half, scores, rtol=0.05, atol=0.02)
 
 
+def test_a_probe_is_what_runs() -> None:
+    """It must not go the way of small products, which are plain ones."""
+
+    class Broken(products._PackedProduct):
+        def __call__(self, x: Tensor, other: Tensor | None = None) -> Tensor:
+            if self._plain is not None and len(x) * self._size <= products._SMALL:
+                return super().__call__(x, other)
+            return super().__call__(x, other) + 1
+
+    assert not products.works(Broken)
+
+
 def test_float64_stays_float64() -> None:
     x, weight, bias, _ = (each.double() for each in numbers(4))
     assert torch.equal(prepare(weight, bias, "bfloat16")(x), functional.linear(x, weight) + bias)
@@ -224,6 +237,39 @@ def test_a_model_multiplies_in_what_it_is_told(dtype: str) -> None:
         assert model.decode(exact, temperature=0).shape == (4, 32, 90)
     assert max(errors) < 0.5
     assert (min(errors) > 0) == (dtype != "float32")
+
+
+@has_int8
+def test_int8_of_numbers_beyond_one() -> None:
+    """A caller's controls may be any numbers: they are not multiplied in int8."""
+    torch.manual_seed(0)
+    config = get_config("cat-mel_2bar_small", enc_rnn_size=(64,), dec_rnn_size=(64,))
+    model = MusicVAE(dataclasses.replace(config, control_depth=2))
+    with torch.no_grad():
+        classes, controls = torch.randint(0, 90, (4, 32, 1)), torch.full((32, 2), 3.0)
+        exact = model.encode(classes, controls=controls).mean
+        int8 = model.multiply_in("int8").encode(classes, controls=controls).mean
+    torch.testing.assert_close(int8, exact, rtol=0, atol=0.02 * float(exact.abs().max()))
+
+
+def test_a_kept_product_is_let_go() -> None:
+    model = MusicVAE(get_config("cat-mel_2bar_small", enc_rnn_size=(30,), dec_rnn_size=(20,)))
+    classes = torch.randint(0, 90, (2, 32, 1))
+    weight = next(model.parameters())
+    with torch.no_grad():
+        first = model.multiply_in("bfloat16").encode(classes).mean
+        weight.data.mul_(3)
+        assert not torch.equal(model.multiply_in("bfloat16").encode(classes).mean, first)
+
+
+@pytest.mark.parametrize("grad", [True, False])
+def test_nothing_to_run(grad: bool) -> None:
+    model = MusicVAE(get_config("cat-mel_2bar_small", enc_rnn_size=(9,), dec_rnn_size=(7,)))
+    nothing = torch.zeros(0, 32, 1, dtype=torch.int64)
+    with torch.set_grad_enabled(grad):
+        assert model.encode(nothing).mean.shape == (0, 256)
+        assert model.encode(nothing, torch.zeros(0, dtype=torch.int64)).mean.shape == (0, 256)
+        assert model.teacher_force(torch.zeros(0, 256), nothing).shape == (0, 32, 90)
 
 
 @pytest.mark.parametrize("change", ["step", "load", "copy"])

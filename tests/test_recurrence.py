@@ -167,3 +167,11 @@ def test_fusing_without_a_compiler_is_refused_in_one_line(
         ValueError, match="wants a C\\+\\+ compiler, and there is no no-such-compiler"
     ):
         compile_recurrence()
+
+
+def test_frozen_weights_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    projected = torch.randn(4, 2, 12, requires_grad=True)
+    weight, state = torch.randn(12, 3), torch.zeros(2, 3)
+    monkeypatch.setattr("musicvae_torch.recurrence.weight_gradient", None)
+    recur(projected, weight, state, state)[0].sum().backward()
+    assert projected.grad is not None
