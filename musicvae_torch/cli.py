@@ -25,6 +25,17 @@ _PACKAGES_WITH = {
 }
 
 
+def add_dtype(parser: argparse._ActionsContainer) -> None:
+    """The option for ``multiply_in`` of networks."""
+    parser.add_argument(
+        "--dtype",
+        default="float32",
+        choices=("float32", "bfloat16", "int8"),
+        help="precision of products: float32 is exact, the others are faster with large models "
+        "(default: float32)",
+    )
+
+
 def run_command(
     prog: str, run: Callable[[argparse.Namespace], None], arguments: argparse.Namespace
 ) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from musicvae_torch.cli import programs, run_command
+from musicvae_torch.cli import add_dtype, programs, run_command
 
 EXAMPLES = """examples:
   musicvae sample -n 4 -o samples
@@ -317,13 +317,7 @@ def _add_model(parser: argparse.ArgumentParser, required: bool = False) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="of all that is drawn (default: 0)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
-    parser.add_argument(
-        "--dtype",
-        default="float32",
-        choices=("float32", "bfloat16", "int8"),
-        help="precision of products: float32 is exact, the others are faster with large models "
-        "(default: float32)",
-    )
+    add_dtype(parser)
 
 
 def _numbers(text: str) -> list[int]:

@@ -60,16 +60,19 @@ class Product:
         return result if other is None else result + other
 
 
+def _laid_out(weight: Tensor) -> Tensor:
+    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _EXPECTED_ROWS)
+    return packed
+
+
 class _PackedProduct(Product):
     """In float32, with the weight laid out for the processor."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         super().__init__(weight, bias)
         self._size = weight.numel()
-        small = self._size <= _SMALL and self._weight.dtype == torch.float32
-        self._plain = self._weight if small else None
-        pack = torch.ops.mkldnn._reorder_linear_weight
-        self._weight = pack(self._weight.contiguous(), _EXPECTED_ROWS)
+        self._plain = self._weight if self._size <= _SMALL else None
+        self._weight = _laid_out(self._weight)
 
     def __call__(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         if self._plain is not None and len(x) * self._size <= _SMALL:
@@ -81,11 +84,12 @@ class _PackedProduct(Product):
         return linear.binary(x, other, self._weight, self._bias, "add")
 
 
-class _HalfProduct(_PackedProduct):
+class _HalfProduct(Product):
     """Of bfloat16 weights and inputs, with float32 sums that are rounded before the bias."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
-        super().__init__(weight.bfloat16(), bias)
+        super().__init__(weight, bias)
+        self._weight = _laid_out(self._weight.bfloat16())
 
     def __call__(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         linear = torch.ops.mkldnn._linear_pointwise.default
@@ -128,22 +132,22 @@ def prepare(weight: Tensor, bias: Tensor | None = None, dtype: str = FLOAT32) ->
     """
     if weight.dtype != torch.float32:
         return Product(weight, bias)
-    packs = weight.device.type == "cpu"
     if dtype == INT8:
-        if packs and works(_ByteProduct):
+        if _packs(weight, _ByteProduct):
             return _ByteProduct(weight, bias)
         raise ValueError(
             "int8 weights want an x86 processor with VNNI and a PyTorch with oneDNN; use bfloat16"
         )
     if dtype == BFLOAT16:
-        packs = packs and works(_HalfProduct)
+        packs = _packs(weight, _HalfProduct)
         return _HalfProduct(weight, bias) if packs else Product(weight.bfloat16(), bias)
-    return _PackedProduct(weight, bias) if _packs(weight) else Product(weight, bias)
+    packs = _packs(weight, _PackedProduct)
+    return _PackedProduct(weight, bias) if packs else Product(weight, bias)
 
 
-def _packs(weight: Tensor) -> bool:
-    kind = weight.dtype, weight.device.type
-    return kind == (torch.float32, "cpu") and works(_PackedProduct)
+def _packs(weight: Tensor, kind: type[Product]) -> bool:
+    """Whether a kind of product is to be had for a weight like this."""
+    return (weight.dtype, weight.device.type) == (torch.float32, "cpu") and works(kind)  # type: ignore[arg-type]
 
 
 class Kept:
@@ -213,7 +217,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def weight_gradient(grads: Tensor, inputs: Tensor) -> Tensor:
     """The gradient (N, K) of the weight that inputs (M, K) were multiplied by, where the products
     have the gradients `grads` (M, N): the sum of the outer products of all rows."""
-    if grads.numel() * inputs.shape[1] <= _SMALL or not _packs(grads):
+    if grads.numel() * inputs.shape[1] <= _SMALL or not _packs(grads, _PackedProduct):
         return grads.t() @ inputs
     # A convolution by single pixels is a product by its weight, and PyTorch has oneDNN compute
     # its gradient, in half the time of this matrix product; on one thread not of fewer than 16

@@ -28,16 +28,10 @@ def project(terms: Sequence[Term], weight: Tensor, bias: Tensor) -> Tensor:
     Returns:
         (T, B, 4H)
     """
-    looked_up: list[tuple[OneHot, Tensor]] = []
-    dense: list[tuple[Tensor, Tensor]] = []
+    looked_up, constant, dense = _sort(terms, weight)
     still = bias
-    for term, columns in zip(terms, _columns(terms, weight), strict=True):
-        if isinstance(term, OneHot):
-            looked_up.append((term, columns))
-        elif columns.shape[1] and term.shape[1] == 1:
-            still = still + linear(term[:, 0], columns)
-        elif columns.shape[1]:
-            dense.append((term.transpose(0, 1), columns))
+    for rows, columns in constant:
+        still = still + linear(rows, columns)
     if looked_up:
         projected = _look_up(looked_up, still)
     elif still is bias:
@@ -139,32 +133,26 @@ class Projection:
     ) -> None:
         self._bias = self._still = bias.detach()
         self._dense: list[tuple[Tensor, Product]] = []
-        one_hot: list[OneHot] = []
-        looked_up: list[Tensor] = []
-        for term, columns in zip(terms, _columns(terms, weight.detach()), strict=True):
-            if isinstance(term, OneHot):
-                one_hot.append(term)
-                looked_up.append(columns)
-            elif columns.shape[1] and term.shape[1] == 1:
-                self._still = self._still + functional.linear(term[:, 0], columns)
-            elif columns.shape[1]:
-                key = ("input", columns.storage_offset(), columns.shape[1])
-                # A caller's numbers may be any; a layer's outputs are not.
-                wide = dtype == INT8 and bool((term.abs() > 1).any())
-                own = BFLOAT16 if wide else dtype
-                product = kept.prepare(key, [weight], columns.detach, own)
-                self._dense.append((term.transpose(0, 1), product))
-        if one_hot:
-            self._classes = torch.stack([term.classes.t() for term in one_hot], dim=-1)
-            depths = [term.depth for term in one_hot]
-            self._rows = Rows([torch.cat(looked_up, dim=1)], [depths])
-        self._has_rows = bool(one_hot)
+        looked_up, constant, dense = _sort(terms, weight.detach())
+        for rows, columns in constant:
+            self._still = self._still + functional.linear(rows, columns)
+        for inputs, columns in dense:
+            key = ("input", columns.storage_offset(), columns.shape[1])
+            # A caller's numbers may be any; a layer's outputs are not.
+            wide = dtype == INT8 and bool((inputs.abs() > 1).any())
+            own = BFLOAT16 if wide else dtype
+            self._dense.append((inputs, kept.prepare(key, [weight], columns.detach, own)))
+        self._rows: Rows | None = None
+        if looked_up:
+            self._classes = torch.stack([term.classes.t() for term, _ in looked_up], dim=-1)
+            depths = [term.depth for term, _ in looked_up]
+            self._rows = Rows([torch.cat([own for _, own in looked_up], dim=1)], [depths])
 
     def __call__(self, start: int, stop: int, rows: int) -> Tensor:
         """Of the steps from `start` to before `stop`, of the first `rows` sequences:
         (steps, rows, 4H), the caller's to write to."""
         still = self._still if self._still.dim() == 1 else self._still[:rows]
-        if self._has_rows:
+        if self._rows is not None:
             classes = self._classes[start:stop, :rows]
             shares = self._rows(classes.flatten(0, 1).unsqueeze(0))
             shares = shares.view(*classes.shape[:2], len(self._bias)).add_(still)
@@ -176,6 +164,19 @@ class Projection:
         return shares
 
 
-def _columns(terms: Sequence[Term], weight: Tensor) -> tuple[Tensor, ...]:
-    """The weight's columns that each term meets."""
-    return weight.split([term_width(term) for term in terms], dim=1)
+Met = list[tuple[Tensor, Tensor]]  # terms, each with a weight's columns (4H, width)
+
+
+def _sort(terms: Sequence[Term], weight: Tensor) -> tuple[list[tuple[OneHot, Tensor]], Met, Met]:
+    """Terms by kind, each with the weight's columns that it meets: one-hot ones; rows (B, width)
+    that are the same at every step; and what differs from step to step, (T, B, width)."""
+    looked_up, constant, dense = [], [], []
+    widths = [term_width(term) for term in terms]
+    for term, columns in zip(terms, weight.split(widths, dim=1), strict=True):
+        if isinstance(term, OneHot):
+            looked_up.append((term, columns))
+        elif columns.shape[1] and term.shape[1] == 1:
+            constant.append((term[:, 0], columns))
+        elif columns.shape[1]:
+            dense.append((term.transpose(0, 1), columns))
+    return looked_up, constant, dense

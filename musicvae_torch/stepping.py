@@ -44,7 +44,6 @@ class Stepper:
         one_hot: bool,
     ) -> None:
         cores = [[layer for layer in stack if isinstance(layer, LSTMWeights)] for stack in stacks]
-        self._units = [layer.units for layer in cores[0]]
         tokens: list[Tensor] = []
         self._still: list[tuple[Tensor, Tensor]] = []
         self._controls: list[Tensor] = []
@@ -58,15 +57,15 @@ class Stepper:
         self._rows = Rows(tokens, depths) if one_hot else None
         # What a product multiplies beside the layer's own last output: the output below, and in
         # the lowest layer tokens, where they are not looked up.
-        self._below = [0 if one_hot else sum(depths[0]), *self._units[:-1]]
-        self._products: list[list[Product]] = []
-        for index in range(len(self._units)):
-            self._products.append(
-                [
-                    _joined(layers[index], tokens[core], index, self._below[index])
-                    for core, layers in enumerate(cores)
-                ]
-            )
+        self._below = [0 if one_hot else sum(depths[0])]
+        self._below += [layer.units for layer in cores[0][:-1]]
+        self._products = [
+            [
+                _joined(layers[index], tokens[core], index, below)
+                for core, layers in enumerate(cores)
+            ]
+            for index, below in enumerate(self._below)
+        ]
         # A small part of the work, of which every error is one of the logits.
         self._outputs = [prepare(layer.weight, layer.bias) for layer in outputs]
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from musicvae_torch.cli import run_command
+from musicvae_torch.cli import add_dtype, run_command
 from surrogate.arguments import MIDI_SUFFIXES, WISHES, bar_ranges, formats, parts, temperature
 
 if TYPE_CHECKING:
@@ -205,13 +205,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)"
     )
-    group.add_argument(
-        "--dtype",
-        default="float32",
-        choices=("float32", "bfloat16", "int8"),
-        help="precision of products: float32 is exact, the others are faster with large models "
-        "(default: float32)",
-    )
+    add_dtype(group)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
