@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from argparse import ArgumentTypeError
+from collections.abc import Sequence
 
 WISHES = (
-    "2 (a track's number), channel:5 (1 to 16), program:73 (0 to 127), name:TEXT, "
+    "2 (a track's number), 0,3 (several), channel:5 (1 to 16), program:73 (0 to 127), name:TEXT, "
     "instrument:TEXT, or TEXT of either"
 )
 MIDI_SUFFIXES = (".mid", ".midi", ".kar")
@@ -35,6 +36,21 @@ def temperature(text: str) -> float | dict[str, float]:
         return {part.strip(): float(value) for part, value in pairs}
     except ValueError:
         raise ArgumentTypeError(f"wanted a number, or bass=0.5,drums=0.8, not {text!r}") from None
+
+
+def track_wishes(texts: Sequence[str] | None) -> str | tuple[str, ...] | None:
+    """What was said of a part's tracks, once or more often; None: nothing."""
+    if not texts:
+        return None
+    return texts[0] if len(texts) == 1 else tuple(texts)
+
+
+def beat(text: str) -> str | float:
+    """Where the beats are: a word, or quarter notes a minute."""
+    try:
+        return float(text)
+    except ValueError:
+        return text.strip().lower()
 
 
 def bar_ranges(text: str) -> tuple[tuple[int, int], ...]:

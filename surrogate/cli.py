@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from musicvae_torch.cli import add_dtype, run_command
-from surrogate.arguments import MIDI_SUFFIXES, WISHES, bar_ranges, formats, parts, temperature
+from surrogate.arguments import (
+    MIDI_SUFFIXES,
+    WISHES,
+    bar_ranges,
+    beat,
+    formats,
+    parts,
+    temperature,
+    track_wishes,
+)
 
 if TYPE_CHECKING:
     from surrogate.options import AccompanyOptions
@@ -56,8 +65,23 @@ def _add_what_is_heard(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--melody",
+        action="append",
         metavar="TRACK",
-        help=f"the melody: {WISHES} (default: the likeliest)",
+        help=f"the melody: {WISHES}; may be given more than once, for tracks that share it "
+        "(default: the likeliest)",
+    )
+    group.add_argument(
+        "--bass",
+        action="append",
+        metavar="TRACK",
+        help="the song's own bass, in the same words, or none (default: what is named, set or "
+        "played as one)",
+    )
+    group.add_argument(
+        "--drums",
+        action="append",
+        metavar="TRACK",
+        help="the song's own drums, in the same words, or none (default: the drum kits)",
     )
     group.add_argument(
         "--given",
@@ -73,6 +97,21 @@ def _add_what_is_heard(parser: argparse.ArgumentParser) -> None:
         default="others",
         help="tracks that stay: all but those whose part is made anew, the given parts alone, or "
         "all (default: %(default)s)",
+    )
+    group.add_argument(
+        "--outside",
+        choices=["own", "band", "none"],
+        default="own",
+        help="bars in which the melody rests for long: the song's own bass and drums stay there, "
+        "the band plays there too, or neither (default: %(default)s)",
+    )
+    group.add_argument(
+        "--beat",
+        type=beat,
+        default="file",
+        metavar="BEAT",
+        help="where the beats are: as the file says, as the notes seem to have them (auto), or so "
+        "many quarter notes a minute, as in 87.3 (default: file)",
     )
     group.add_argument(
         "--metre",
@@ -247,7 +286,7 @@ def _run(arguments: argparse.Namespace) -> None:
     use_few_threads(accompanist.musicvae)
     result = accompanist.accompany(arguments.midi, options)
     paths = _write(arguments, result, written)
-    _report(result)
+    print("\n".join(report_lines(result)))
     for path in paths:
         print(f"wrote {path}")
 
@@ -274,9 +313,10 @@ def _options(arguments: argparse.Namespace) -> AccompanyOptions:
     chosen: dict[str, Any] = {
         name: getattr(arguments, name)
         for name in (
-            "melody",
             "given",
             "keep",
+            "outside",
+            "beat",
             "metre",
             "pickup",
             "seed",
@@ -289,6 +329,8 @@ def _options(arguments: argparse.Namespace) -> AccompanyOptions:
             "method",
         )
     }
+    for part in ("melody", "bass", "drums"):
+        chosen[part] = track_wishes(getattr(arguments, part))
     for name in ("temperature", "variety", "harmony"):
         if getattr(arguments, name) is not None:
             chosen[name] = getattr(arguments, name)
@@ -309,18 +351,16 @@ def _load(arguments: argparse.Namespace) -> Any:
 
 
 def _list_tracks(arguments: argparse.Namespace) -> None:
-    from musicvae_torch.notes.midi import MidiError
     from musicvae_torch.notes.score import read_score
-    from surrogate.melody.choice import choose_melody, tracks_table
+    from surrogate.melody.choice import tracks_table
+    from surrogate.song.hearing import find_parts
+    from surrogate.song.roles import roles_and_reasons
 
     score = read_score(arguments.midi)
-    try:
-        choice = choose_melody(score, arguments.melody)
-    except MidiError:
-        if arguments.melody is not None:
-            raise
-        choice = None
-    print(tracks_table(score, choice))
+    score, melody, chosen = find_parts(score, _options(arguments), required=False)
+    tracks = () if melody is None else melody.tracks
+    roles = roles_and_reasons(score, tracks, **chosen)
+    print(tracks_table(score, melody, roles))
     for remark in score.remarks:
         print(f"note: {score.name}: {remark}")
 
@@ -343,21 +383,24 @@ def _write(
     return paths
 
 
-def _report(result: Accompaniment) -> None:
-    """What was heard, what became of the tracks, and what was made."""
+def report_lines(result: Accompaniment) -> list[str]:
+    """What was heard, what became of the song's tracks, and what was made, a line each."""
+    lines = []
     if result.melody is not None and "melody" in result.options.given:
-        print(f"melody: {result.melody.how}")
-    for track in result.replaced:
-        print(f"made anew in place of {track}")
-    for line in result.notes:
-        print(f"note: {line}")
+        lines.append(f"melody: {result.melody.how}")
+    lost = result.losses()
+    lines += lost
+    for number, candidate in enumerate(result.candidates[1:], start=2):
+        lines += [f"band {number}: {ln}" for ln in result.losses(candidate) if ln not in lost]
+    lines += [f"note: {line}" for line in result.notes]
     for number, candidate in enumerate(result.candidates, start=1):
         counts = ", ".join(
             f"{len(track.notes)} {'drum hits' if track.is_drum else track.name + ' notes'}"
             for track in candidate.tracks
         )
         which = f"band {number}: " if len(result.candidates) > 1 else ""
-        print(f"{which}{counts or 'nothing'}; {candidate.nats_per_step:.2f} nats a step")
+        lines.append(f"{which}{counts or 'nothing'}; {candidate.nats_per_step:.2f} nats a step")
+    return lines
 
 
 def _folder(

@@ -5,17 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from musicvae_torch.notes.trio import PARTS
 
 METHODS = ("surrogate", "refine", "refine-only")  # ways to a latent
 KEEPS = ("others", "given", "all")
+OUTSIDES = ("own", "band", "none")
+BEATS = ("file", "auto")
+NOBODY = "none"
+SLOWEST, FASTEST = 20, 400  # quarter notes a minute
 METRES = ("fit", "refuse")
 HARMONIES = ("strong", "all", "off")
 MAX_CANDIDATES = 64
 MAX_MOVE = 10  # along an attribute vector, either way
 BAND_DENSITY = "band_density"  # name of an attribute vector
 DENSITY = 0.5  # of the vector's length; a predicted latent follows it more than an encoded one
+
+# Which tracks: an index, a name, "channel:5", ..., or several of them.
+Tracks: TypeAlias = str | int | tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
@@ -24,11 +32,18 @@ class AccompanyOptions:
 
     Attributes:
         melody: which track is the melody: its index, name, instrument, "channel:1" or
-            "program:73"; None: the likeliest.
+            "program:73", or several of these, whose tracks share it; None: the likeliest.
+        bass, drums: the same of the song's own bass and drums; "none": it has none; None: those
+            that are found (:mod:`surrogate.song.roles`).
         given: the parts that are taken from the song, of melody, bass and drums; the others are
             made anew.
         keep: which other tracks stay: "others" all but those that play a part that is made anew,
             "given" none but the given parts, "all" every one.
+        outside: what plays where the given parts do not (in an intro, or where another sings):
+            "own" the song's own bass and drums stay there, "band" the band plays there too,
+            wherever they did, "none" neither.
+        beat: where the beats are: as the "file" says, "auto" where the notes seem to have them,
+            or so many quarter notes a minute.
         seed: another number, another band; the same one, the same band.
         temperature: of the decoder; 0 always takes the likeliest token, 1 samples freely. A
             number, or one for each part, such as {"bass": 0.4, "drums": 0.8}.
@@ -59,9 +74,13 @@ class AccompanyOptions:
         ValueError: one of them is out of range.
     """
 
-    melody: str | int | None = None
+    melody: Tracks | None = None
+    bass: Tracks | None = None
+    drums: Tracks | None = None
     given: tuple[str, ...] = ("melody",)
     keep: str = KEEPS[0]
+    outside: str = OUTSIDES[0]
+    beat: str | float = BEATS[0]
     seed: int = 0
     temperature: float | Mapping[str, float] = 0.4
     variety: float = 0.7
@@ -81,6 +100,7 @@ class AccompanyOptions:
     def __post_init__(self) -> None:
         _one_of("method", self.method, METHODS)
         _one_of("keep", self.keep, KEEPS)
+        _one_of("outside", self.outside, OUTSIDES)
         _one_of("metre", self.metre, METRES)
         _one_of("harmony", self.harmony, HARMONIES)
         given = (self.given,) if isinstance(self.given, str) else tuple(self.given)
@@ -89,6 +109,13 @@ class AccompanyOptions:
             raise ValueError(f"given must be some of {', '.join(PARTS)}, not {', '.join(given)!r}")
         if len(self.given) == len(PARTS):
             raise ValueError("melody, bass and drums are all given: there is nothing to make")
+        for part in PARTS:
+            wanted = getattr(self, part)
+            if isinstance(wanted, list):  # hashable, and not to be changed
+                object.__setattr__(self, part, tuple(wanted))
+            if wanted == NOBODY and part in self.given:
+                raise ValueError(f"{part} are given, but no track is to play them")
+        _check_beat(self.beat)
         if not 1 <= self.candidates <= MAX_CANDIDATES:
             raise ValueError(f"candidates must be 1 to {MAX_CANDIDATES}, not {self.candidates}")
         if not -(2**63) <= self.seed < 2**63:
@@ -136,6 +163,14 @@ class AccompanyOptions:
         usual = type(self).temperature
         assert isinstance(usual, float)
         return tuple(self.temperature.get(part, usual) for part in PARTS)
+
+
+def _check_beat(beat: str | float) -> None:
+    if isinstance(beat, str):
+        if beat not in BEATS:
+            raise ValueError(f"unknown beat {beat!r}; say file, auto, or quarter notes a minute")
+    else:
+        _within("beat", beat, SLOWEST, FASTEST)
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:

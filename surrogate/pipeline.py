@@ -288,9 +288,21 @@ class Accompanist:
         _silence(tokens, np.repeat(~plan.covered, self._segment_steps)[: tokens.shape[1]], options)
         arranger = Arranger.of(song, options, self.groove)
         candidates = []
+        remarks: dict[str, None] = {}
         for number in order:
-            score, new = arranger.arrange(part_notes(tokens[number]), number)
-            candidates.append(Candidate(number, score, new, tokens[number], likelihoods[number]))
+            band = arranger.arrange(part_notes(tokens[number]), number)
+            candidates.append(
+                Candidate(
+                    number,
+                    band.score,
+                    band.new,
+                    tokens[number],
+                    likelihoods[number],
+                    band.left,
+                    band.staying,
+                )
+            )
+            remarks |= dict.fromkeys(band.remarks)
         starts = np.array(plan.starts) * self._segment_steps // STEPS_PER_BAR
         return Accompaniment(
             song.score,
@@ -301,7 +313,7 @@ class Accompanist:
             plan.mean.cpu().numpy(),
             starts,
             options,
-            notes_on(song),
+            (*notes_on(song), *remarks),
         )
 
     def _log_likelihoods(

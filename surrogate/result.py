@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -16,6 +16,7 @@ from musicvae_torch.notes.score import Score, Track
 from surrogate.melody.choice import Melody
 from surrogate.options import AccompanyOptions
 from surrogate.present.view import View
+from surrogate.song.bars import bars_of, snapped
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,9 @@ class Candidate:
         new: indices of those in ``score.tracks``.
         tokens: (bars * 16, 3) int64 classes of melody, bass and drums as the decoder left them.
         log_likelihood: (bars,) of the new parts, in nats, under the latent that is likeliest.
+        left: indices of the song's own tracks that are in `score`, wholly or in part, in its order.
+        staying: of the song's tracks that new parts take the place of, which notes stay, (notes,)
+            bool; no entry, where none does.
     """
 
     number: int
@@ -35,6 +39,8 @@ class Candidate:
     new: tuple[int, ...]
     tokens: np.ndarray
     log_likelihood: np.ndarray
+    left: tuple[int, ...]
+    staying: Mapping[int, np.ndarray] = field(default_factory=dict)
 
     @property
     def tracks(self) -> tuple[Track, ...]:
@@ -65,7 +71,7 @@ class Accompaniment:
         song: as it came.
         melody: which of its tracks are the melody; None: it has none, and none was given.
         roles: of each of its tracks: melody, bass, drums or other.
-        kept: indices of the tracks of `song` that stayed.
+        kept: indices of the tracks of `song` that stayed whole.
         candidates: the best first.
         latents: (windows, z_size), the likeliest latent of each window.
         starts: (windows,) bar of the model, from the first that is played, in which each begins.
@@ -93,6 +99,28 @@ class Accompaniment:
             if role in made and track.index not in self.kept
         )
 
+    def losses(self, candidate: Candidate | None = None) -> list[str]:
+        """What of the song is not in a candidate (the best), a line for each track: how many of its
+        notes went, and where the others stay."""
+        staying = (candidate or self.best).staying
+        lines = []
+        for track in self.song.tracks:
+            stays = staying.get(track.index, np.zeros(len(track.notes), bool))
+            if track.index not in self.kept and not stays.all():
+                lines.append(self._loss(track, stays))
+        return lines
+
+    def _loss(self, track: Track, stays: np.ndarray) -> str:
+        is_made = self.roles[track.index] in self.options.made
+        line = f"{'made anew in place of' if is_made else 'left out:'} {track}"
+        if not stays.any():
+            return line
+        bars = bars_of(self.song, round(self.options.pickup * self.song.resolution))
+        starts = snapped(track.notes, bars.ticks, self.song.resolution)["start"][stays]
+        own = np.unique(np.searchsorted(bars.ticks, starts, side="right") - 1) + bars.first
+        gone = int((~stays).sum())
+        return f"{line}: {gone} of {len(stays)} notes; the others stay, in bars {ranges(own)}"
+
     @property
     def best(self) -> Candidate:
         """The first of the candidates."""
@@ -115,7 +143,7 @@ class Accompaniment:
     def view(self, candidate: Candidate | None = None, title: str = "") -> View:
         """A candidate (the best) to draw, to hear and to show."""
         candidate = candidate or self.best
-        kept = [self.roles[index] for index in self.kept]
+        kept = [self.roles[index] for index in candidate.left]
         roles = [*kept, *(track.name for track in candidate.tracks)]
         return View(
             title or self.song.name, candidate.score, tuple(roles), frozenset(candidate.new)
@@ -153,6 +181,17 @@ class Accompaniment:
         except ModuleNotFoundError as error:
             new = "".join(f"<li>{escape(str(track))}</li>" for track in self.best.tracks)
             return f"<ul>{new}</ul><p>To see and hear it: pip install {escape(str(error.name))}</p>"
+
+
+def ranges(numbers: np.ndarray) -> str:
+    """Ascending numbers in words: "1-8, 17"."""
+    pieces: list[list[int]] = []
+    for number in numbers.tolist():
+        if pieces and number == pieces[-1][1] + 1:
+            pieces[-1][1] = number
+        else:
+            pieces.append([number, number])
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in pieces)
 
 
 def _words(value: object) -> str:

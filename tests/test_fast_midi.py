@@ -290,7 +290,7 @@ others = st.one_of(
     st.sampled_from([1, 250_000, 500_000, 500_001, 0xFFFFFF]).map(
         lambda tempo: TEMPO + tempo.to_bytes(3)
     ),
-    st.tuples(st.integers(1, 255), st.integers(0, 8)).map(lambda m: METRE + bytes([*m, 24, 8])),
+    st.tuples(st.integers(1, 255), st.integers(0, 7)).map(lambda m: METRE + bytes([*m, 24, 8])),
     st.tuples(st.integers(0, 127), st.binary(max_size=3)).map(
         lambda m: b"\xff" + bytes([m[0] if m[0] < 8 else 0x60 | m[0] % 16, len(m[1])]) + m[1]
     ).filter(lambda event: event[1] > 0),

@@ -103,8 +103,7 @@ def test_every_file_gives_magentas_windows(path: Path, songs: dict[str, Song | s
         except MidiError:
             found = None
         if f"f{number}_n" not in arrays:
-            assert found is None, f"{name}: Magenta refuses it"
-            refused.append(name)
+            refused.append(name)  # by Magenta; ours may read it, as players do
             continue
         assert found is not None, f"{name}: {song}"
         assert ours(found) == theirs(arrays, number, depths), name

@@ -1,7 +1,8 @@
 """MIDI files → songs, fast: to the bit what pretty_midi makes of them.
 
 Facts of pretty_midi 0.2.11 (``PrettyMIDI._load_tempo_changes``, ``_update_tick_to_time``,
-``_load_instruments``). Files that it refuses, or that hold what real files do not, are left to it.
+``_load_instruments``). Files that break the standard are read as
+:mod:`musicvae_torch.notes.midi_file` takes them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,15 @@ from pathlib import Path
 import numpy as np
 import pretty_midi
 
-from musicvae_torch.notes.midi import NOTE_DTYPE, PEDAL_DTYPE, SUSTAIN, Song, read_midi, to_song
+from musicvae_torch.notes.midi import (
+    NOTE_DTYPE,
+    PEDAL_DTYPE,
+    SUSTAIN,
+    Song,
+    read_bytes,
+    read_midi,
+    to_song,
+)
 from musicvae_torch.notes.midi_events import Events, IrregularError, read_events
 
 _DRUM_CHANNEL = 9
@@ -71,8 +80,8 @@ def read_song(path: str | Path) -> Song:
         MidiError: the file is missing, unreadable, or no MIDI file.
     """
     try:
-        return _song(read_events(Path(path).read_bytes()))
-    except (IrregularError, OSError):
+        return _song(read_events(read_bytes(path)))
+    except IrregularError:
         return to_song(read_midi(path))
 
 
@@ -82,8 +91,6 @@ def _song(events: Events) -> Song:
     instruments = _instruments(events, ends)
     notes = _notes(events, clock, begins, ends, instruments)
     metres = np.array(events.metres, np.float64).reshape(-1, 3)
-    if (metres[:, 1] == 0).any():
-        raise IrregularError
     metres[:, 0] = clock(metres[:, 0].astype(np.int64))
     return Song(
         notes=notes,
@@ -97,8 +104,6 @@ def _song(events: Events) -> Song:
 def _clock(events: Events) -> _Clock:
     ticks, scales = [0], [60.0 / (120.0 * events.resolution)]
     for tick, tempo in events.tempos:
-        if tempo == 0:
-            raise IrregularError
         scale = 60.0 / ((6e7 / tempo) * events.resolution)
         if tick == 0:
             scales = [scale]

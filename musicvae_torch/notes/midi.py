@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +14,7 @@ import mido
 import numpy as np
 import pretty_midi
 
+from musicvae_torch.notes.midi_file import META, MidiError, MidiFile, is_known_meta, read_file
 from musicvae_torch.notes.vocabulary import OUTPUT_VELOCITY, STEPS_PER_QUARTER
 
 NOTE_DTYPE = np.dtype(
@@ -39,12 +41,6 @@ pretty_midi.pretty_midi.MAX_TICK = max(pretty_midi.pretty_midi.MAX_TICK, MAX_TIC
 
 _HIGH_BYTES = bytes(128) + b"\xff" * 128
 
-_CHANGES = {"set_tempo", "time_signature", "key_signature"}
-
-
-class MidiError(ValueError):
-    """A MIDI file that cannot be used; the message names it and says why, in one line."""
-
 
 @dataclass(frozen=True)
 class Song:
@@ -65,67 +61,71 @@ class Song:
     pedals: np.ndarray = field(default_factory=lambda: np.empty(0, PEDAL_DTYPE))
 
 
-def read_midi(path: str | Path, gather_tempos: bool = False) -> pretty_midi.PrettyMIDI:
-    """Parse a MIDI file.
+def read_midi(path: str | Path) -> pretty_midi.PrettyMIDI:
+    """Parse a MIDI file, as Magenta does: by mido and pretty_midi.
 
-    Args:
-        path: the file.
-        gather_tempos: heed tempo, metre and key changes on every track; pretty_midi, and so
-            Magenta, knows only those of the first, where the standard wants them.
+    Files that Magenta refuses are read as players play them (see
+    :mod:`musicvae_torch.notes.midi_file`), and meta events of unknown types take their time, which
+    mido 1.3 drops.
 
     Raises:
-        MidiError: the file is missing, unreadable, or no MIDI file.
+        MidiError: the file is missing, unreadable, no MIDI file, or lasts MAX_TICK or longer.
     """
+    content = read_bytes(path)
+    file, remarks = read_file(content, str(path))
+    if file.resolution <= 0:
+        raise MidiError(f"{path}: counts time in video frames (SMPTE), not in beats")
+    last = max(chunk.end for chunk in file.tracks)
+    if last >= MAX_TICK:
+        raise MidiError(
+            f"{path}: not readable as a MIDI file (it lasts {last} ticks; {MAX_TICK} are too many)"
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of changes on other tracks
-            content = Path(path).read_bytes()
-            if has_endless_number(content):
-                raise ValueError("a number of thousands of bytes")
-            file = mido.MidiFile(file=io.BytesIO(content), charset="latin1")
-            last = max(sum(message.time for message in track) for track in file.tracks)
-            if last >= MAX_TICK:
-                raise ValueError(f"it lasts {last} ticks, and {MAX_TICK} are too many")
-            if gather_tempos and file.type != 2:  # whose tracks are songs of their own
-                file.tracks = _with_changes_first(file.tracks)
-            return pretty_midi.PrettyMIDI(mido_object=file)
-    except FileNotFoundError:
-        raise MidiError(f"{path}: no such file") from None
+            if remarks and not _has_unknown_metas(file):
+                with suppress(Exception):
+                    return pretty_midi.PrettyMIDI(mido_object=_as_mido(content))
+            return pretty_midi.PrettyMIDI(io.BytesIO(file.plain_bytes()))
     except MemoryError:
         raise
     except Exception as error:
-        # Parsers meet hostile bytes with errors of every kind, often without a text.
-        reason = " ".join(str(error).split()) or "it ends in the middle of an event"
+        # pretty_midi meets what it cannot use with errors of every kind, often without a text.
+        reason = " ".join(str(error).split()) or "no reason given"
         raise MidiError(
             f"{path}: not readable as a MIDI file ({type(error).__name__}: {reason})"
         ) from None
 
 
-def has_endless_number(content: bytes) -> bool:
-    """Whether thousands of bytes in a row are above 127: to MIDI a number goes on so long, and
-    mido, which takes any, spends minutes on one of a megabyte."""
-    return b"\xff" * 4096 in content.translate(_HIGH_BYTES)
+def _as_mido(content: bytes) -> mido.MidiFile:
+    """What mido makes of a file; any error, if it refuses it or would take minutes over it."""
+    if b"\xff" * 4096 in content.translate(_HIGH_BYTES):
+        raise ValueError("a number of thousands of bytes")
+    return mido.MidiFile(file=io.BytesIO(content), charset="latin1")
 
 
-def _with_changes_first(tracks: list[mido.MidiTrack]) -> list[mido.MidiTrack]:
-    """The same tracks with all tempo, metre and key changes on the first."""
-    if not any(message.type in _CHANGES for track in tracks[1:] for message in track):
-        return tracks
-    kept, moved = zip(*(_split(track) for track in tracks), strict=True)
-    # Of changes at the same tick the last counts: the first track's.
-    return [mido.merge_tracks([*moved[1:], moved[0], kept[0]]), *kept[1:]]
+def _has_unknown_metas(file: MidiFile) -> bool:
+    return any(
+        message.status == META and not is_known_meta(message.kind)
+        for chunk in file.tracks
+        for message in chunk.messages
+    )
 
 
-def _split(track: mido.MidiTrack) -> tuple[mido.MidiTrack, mido.MidiTrack]:
-    """A track without its changes of tempo, metre and key, and those alone."""
-    halves = mido.MidiTrack(), mido.MidiTrack()
-    ticks, tick = [0, 0], 0
-    for message in track:
-        tick += message.time
-        half = message.type in _CHANGES
-        halves[half].append(message.copy(time=tick - ticks[half]))
-        ticks[half] = tick
-    return halves
+def read_bytes(path: str | Path) -> bytes:
+    """What a file holds.
+
+    Raises:
+        MidiError: it is missing, a folder, or cannot be read.
+    """
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise MidiError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise MidiError(f"{path}: is a folder, not a MIDI file") from None
+    except OSError as error:
+        raise MidiError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def to_song(midi: pretty_midi.PrettyMIDI) -> Song:

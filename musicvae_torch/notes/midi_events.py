@@ -1,8 +1,9 @@
-"""The bytes of a MIDI file → arrays of its events, with the times and statuses that mido gives.
+"""The bytes of a regular MIDI file → arrays of its events, thousands of times a second.
 
 Most of a file is runs of events of three bytes below 128 each: the end of a delta time and two
 data bytes. Those are found by NumPy and bytes methods, thousands at a time; a plain loop goes
-through the others. Facts of mido 1.3.3.
+through the others. Files that break the standard are left to
+:mod:`musicvae_torch.notes.midi_file`.
 """
 
 from __future__ import annotations
@@ -14,19 +15,22 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from mido.midifiles.meta import MetaMessage, build_meta_message
 
-from musicvae_torch.notes.midi import MAX_TICK, has_endless_number
+from musicvae_torch.notes.midi import MAX_TICK
+from musicvae_torch.notes.midi_file import (
+    ESCAPE,
+    MAX_CONTENT,
+    META,
+    META_LENGTHS,
+    SET_TEMPO,
+    SYSEX,
+    TIME_SIGNATURE,
+    TRACK,
+    Message,
+    is_sound_meta,
+)
 
-SYSEX, ESCAPE, META = 0xF0, 0xF7, 0xFF
-SET_TEMPO, TIME_SIGNATURE, KEY_SIGNATURE = 0x51, 0x58, 0x59
-
-_MAX_CONTENT = 1_000_000  # bytes; so is a longer meta event or sysex to mido
 _MAX_CONTINUED = 3  # bytes of a delta time before its last
-
-# Meta types that mido knows, and those of them that some contents make it fail on.
-_METAS = frozenset([*range(8), 0x09, 0x20, 0x21, 0x2F, 0x51, 0x54, 0x58, 0x59, 0x7F])
-_FRAGILE_METAS = frozenset([0x00, 0x20, 0x54, 0x58, 0x59])
 
 # Data bytes that a status byte asks for.
 _DATA_LENGTHS = bytes(128) + b"\2" * 64 + b"\1" * 32 + b"\2" * 16 + bytes(16)
@@ -40,7 +44,7 @@ _MARKS = b"\1" * _RUN
 
 
 class IrregularError(Exception):
-    """Bytes that mido or pretty_midi refuses, or that only they know how to read."""
+    """Bytes that break the standard."""
 
 
 @dataclass(frozen=True)
@@ -72,22 +76,6 @@ class Events:
         return self.statuses & 0xF0
 
 
-class BadKey(NamedTuple):
-    """A key signature that mido does not take.
-
-    Attributes:
-        chunk: index of its track in the file.
-        meta: its number among the meta events there, from 0.
-        place: index of its type's byte in the file.
-        content: what it says.
-    """
-
-    chunk: int
-    meta: int
-    place: int
-    content: bytes
-
-
 class _Special(NamedTuple):
     """A meta event or a sysex: its status byte, a meta event's type, its content, and the place
     of the byte after it."""
@@ -102,35 +90,12 @@ def read_events(content: bytes) -> Events:
     """The events of a MIDI file.
 
     Raises:
-        IrregularError: mido or pretty_midi would refuse the file, or only they can read it.
+        IrregularError: the file breaks the standard.
     """
-    if has_endless_number(content):
-        raise IrregularError
     try:
         return _read(content)
     except (IndexError, struct.error):  # it ends too early
         raise IrregularError from None
-
-
-def bad_keys(content: bytes) -> list[BadKey]:
-    """The key signatures of a MIDI file that mido refuses it for (of eight sharps, say); none of
-    a file whose events cannot be told apart. `content` has no endless number."""
-    try:
-        _, spans = _chunks(content)
-        _, lasts, firsts, specials = _find(content, spans)
-    except (IrregularError, IndexError, struct.error):
-        return []
-    found: list[BadKey] = []
-    counts = [0] * len(spans)
-    for number, special in sorted(specials.items()):
-        if special.status != META:
-            continue
-        chunk = int(np.searchsorted(firsts, number, side="right")) - 1
-        if special.kind == KEY_SIGNATURE and not _is_decoded(special):
-            place = int(lasts[number]) + 2
-            found.append(BadKey(chunk, counts[chunk], place, special.content))
-        counts[chunk] += 1
-    return found
 
 
 def _read(content: bytes) -> Events:
@@ -138,7 +103,6 @@ def _read(content: bytes) -> Events:
     starts, lasts, firsts, specials = _find(content, spans)
     data = np.frombuffer(content + bytes(3), np.uint8)
     deltas = _deltas(data, starts, lasts)
-    deltas[[number for number, special in specials.items() if _has_no_time(special)]] = 0
     tracks = np.repeat(np.arange(len(spans)), np.diff(firsts, append=len(deltas)))
     ticks = np.cumsum(deltas)
     ticks -= (ticks - deltas)[firsts][tracks]
@@ -175,6 +139,8 @@ def _chunks(content: bytes) -> tuple[int, list[tuple[int, int]]]:
         if name != b"MTrk" or not size or end > len(content):
             raise IrregularError
         spans.append((start, end))
+    if content.count(TRACK) != tracks:
+        raise IrregularError  # a size may be wrong
     return resolution, spans
 
 
@@ -259,7 +225,7 @@ def _special(content: bytes, position: int) -> _Special:
     while content[position] > 0x7F:
         position += 1
         length = length << 7 | content[position] & 0x7F
-        if length > _MAX_CONTENT:
+        if length > MAX_CONTENT:
             raise IrregularError
     start, end = position + 1, position + 1 + length
     return _Special(status, kind, content[start:end], end)
@@ -279,11 +245,6 @@ def _deltas(data: np.ndarray, starts: np.ndarray, lasts: np.ndarray) -> np.ndarr
     return deltas
 
 
-def _has_no_time(special: _Special) -> bool:
-    """Whether mido drops the delta time: that of types that it does not know."""
-    return special.status == META and special.kind not in _METAS
-
-
 def _changes(
     specials: dict[int, _Special], ticks: np.ndarray, first_end: int
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int, int]]]:
@@ -294,29 +255,11 @@ def _changes(
         if special.status != META:
             if not content.removeprefix(b"\xf0").removesuffix(b"\xf7").isascii():
                 raise IrregularError
-        elif special.kind == SET_TEMPO:
-            if len(content) < 3:
+        elif special.kind in META_LENGTHS:
+            if not is_sound_meta(Message(0, META, content, special.kind)):
                 raise IrregularError
-            tempo = int.from_bytes(content[:3])
-            if first:
-                tempos.append((int(ticks[number]), tempo))
-        elif special.kind in _FRAGILE_METAS:
-            message = _decoded(special)
-            if first and special.kind == TIME_SIGNATURE:
-                metres.append((int(ticks[number]), message.numerator, message.denominator))
+            if first and special.kind == SET_TEMPO:
+                tempos.append((int(ticks[number]), int.from_bytes(content)))
+            elif first and special.kind == TIME_SIGNATURE:
+                metres.append((int(ticks[number]), content[0], 1 << content[1]))
     return tempos, metres
-
-
-def _decoded(special: _Special) -> MetaMessage:
-    try:
-        return build_meta_message(special.kind, list(special.content))
-    except Exception:
-        raise IrregularError from None
-
-
-def _is_decoded(special: _Special) -> bool:
-    try:
-        _decoded(special)
-    except IrregularError:
-        return False
-    return True

@@ -8,43 +8,58 @@ from __future__ import annotations
 
 import copy
 import io
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property
 from math import gcd
 from pathlib import Path
 
-import mido
 import numpy as np
 import pretty_midi
 
-from musicvae_torch.notes.midi import MidiError, has_endless_number
-from musicvae_torch.notes.midi_events import BadKey, bad_keys
+from musicvae_torch.notes.channels import DRUM_CHANNEL, Channels, read_channels
+from musicvae_torch.notes.kits import kit_reason
+from musicvae_torch.notes.midi import MidiError, read_bytes
+from musicvae_torch.notes.midi_file import (
+    SET_TEMPO,
+    TIME_SIGNATURE,
+    TRACK_NAME,
+    Chunk,
+    MidiFile,
+    read_file,
+)
+from musicvae_torch.notes.players import Player, players_of
+from musicvae_torch.notes.text import decode_texts
 from musicvae_torch.notes.vocabulary import STEPS_PER_QUARTER
 
-DRUM_CHANNEL = 9
-SEQUENCER_SPECIFIC = 0x7F  # a meta event's type
 DEFAULT_TEMPO = 500_000  # microseconds a quarter note: 120 a minute
 MAX_DENOMINATOR = 128  # of a metre; a damaged file may have any power of two up to 2**255
-MAX_RESOLUTION = 0x7FFF  # the file's header has 15 bits for it
+COARSE = 96  # ticks a quarter below which a sixteenth that falls between ticks would be heard
 
 TICK_NOTE = np.dtype(
     [("start", np.int64), ("end", np.int64), ("pitch", np.int16), ("velocity", np.int16)]
 )
+_ORDER = ("start", "pitch", "end")
 
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """The notes that one chunk (MTrk) of the file plays on one channel with one program.
+    """The notes of one player in one chunk (MTrk) of the file: on one channel, or on those that
+    belong together (MPE, a guitar synthesizer's strings), with one program.
 
     Attributes:
         index: position in ``Score.tracks``.
         name: of the chunk; may be empty.
-        chunk: index in the file.
-        channel: 0 to 15; drums are on 9.
+        chunk: index among the file's track chunks.
+        channel: 0 to 15, the first of its channels.
         program: General MIDI's, from 0; 0 where the file names none.
         notes: of TICK_NOTE, by start, then pitch; at least one, each at least a tick long.
+        is_drum: whether it is a drum kit; None: whether it is on channel 10.
+        why: it is a drum kit, or none on channel 10, or on several channels; may be empty.
+        port: of the chunk; 0 where the file names none.
+        note_channels: (notes,) channel of each note.
+        ons: (notes,) index of each note's message in the chunk.
+        silent: indices of the chunk's note-ons that sound for no time at all.
     """
 
     index: int
@@ -53,15 +68,33 @@ class Track:
     channel: int
     program: int
     notes: np.ndarray
+    is_drum: bool = None  # type: ignore[assignment]
+    why: str = ""
+    port: int = 0
+    note_channels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int8))
+    ons: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    silent: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.is_drum is None:
+            object.__setattr__(self, "is_drum", self.channel == DRUM_CHANNEL)
 
     @property
-    def is_drum(self) -> bool:
-        return self.channel == DRUM_CHANNEL
+    def channels(self) -> tuple[int, ...]:
+        """All that its notes are on."""
+        return tuple(np.unique(self.note_channels).tolist()) or (self.channel,)
+
+    @property
+    def sound(self) -> str:
+        """Name of its instrument in General MIDI; "drums" for a kit."""
+        if self.is_drum:
+            return "drums"
+        return str(pretty_midi.program_to_instrument_name(self.program))
 
     def __str__(self) -> str:
-        sound = "drums" if self.is_drum else pretty_midi.program_to_instrument_name(self.program)
         name = f" {self.name.strip()!r}" if self.name.strip() else ""
-        return f"track {self.index}:{name} {sound}, {len(self.notes)} notes"
+        count = f"{len(self.notes)} note{'s' * (len(self.notes) != 1)}"
+        return f"track {self.index}:{name} {self.sound}, {count}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,22 +102,24 @@ class Score:
     """A MIDI file, as read.
 
     Attributes:
-        file: all of it; not to be changed.
+        file: all of it.
         tracks: in order of chunk, then of first notes.
         tempos: (changes, 2) int64 of tick and microseconds a quarter, the first at tick 0.
         metres: (changes, 3) int64 of tick, numerator, denominator, the first at tick 0 (4/4, where
             the file does not say). Those without beats, or of beats too short to be any, do not
             count.
         end: tick of the last message of any chunk.
+        channels: what the file says of its channels.
         name: of the file, for messages.
-        remarks: what of the file was left out, a line each.
+        remarks: what is odd about the file, and what of it was left out, a line each.
     """
 
-    file: mido.MidiFile
+    file: MidiFile
     tracks: tuple[Track, ...]
     tempos: np.ndarray
     metres: np.ndarray
     end: int
+    channels: Channels
     name: str = "MIDI"
     remarks: tuple[str, ...] = ()
     _clock: np.ndarray = field(init=False, repr=False)
@@ -97,7 +132,7 @@ class Score:
     @property
     def resolution(self) -> int:
         """Ticks a quarter note."""
-        return self.file.ticks_per_beat
+        return self.file.resolution
 
     def seconds(self, ticks: np.ndarray | int) -> np.ndarray:
         """When ticks come, in seconds from the file's start; any shape."""
@@ -106,122 +141,106 @@ class Score:
         since = at - self.tempos[change, 0]
         return self._clock[change] + since * self.tempos[change, 1] / 1e6 / self.resolution
 
+    def ticks(self, seconds: np.ndarray | float) -> np.ndarray:
+        """The nearest tick to each time in seconds, int64; any shape."""
+        at = np.maximum(np.asarray(seconds, np.float64), 0.0)
+        change = np.maximum(np.searchsorted(self._clock, at, side="right") - 1, 0)
+        since = (at - self._clock[change]) * 1e6 * self.resolution / self.tempos[change, 1]
+        return self.tempos[change, 0] + np.rint(since).astype(np.int64)
+
+    @cached_property
+    def texts(self) -> list[dict[int, str]]:
+        """Of each track chunk, the text of its meta events of types 1 to 15, by index."""
+        return _texts(self.file)
+
     def to_bytes(self) -> bytes:
         """The file."""
-        return midi_bytes(self.file)
+        return self.file.to_bytes()
 
     def to_pretty_midi(self) -> pretty_midi.PrettyMIDI:
         """The same as pretty_midi has it, in seconds, without markers and text."""
-        return pretty_midi.PrettyMIDI(io.BytesIO(self.to_bytes()))
+        return pretty_midi.PrettyMIDI(io.BytesIO(self.file.plain_bytes()))
 
 
 def read_score(midi: str | Path | pretty_midi.PrettyMIDI) -> Score:
     """Read a MIDI file, or one that pretty_midi would write.
 
-    Key signatures that do not exist, which real files have and mido refuses, are left out with a
-    remark. (:func:`musicvae_torch.notes.midi.read_midi` and ``read_song``, which give what Magenta
-    would, refuse such files, as Magenta does.)
+    Whatever players play is read, with remarks on what is odd: see
+    :mod:`musicvae_torch.notes.midi_file`.
 
     Raises:
         MidiError: the file is missing, unreadable, no MIDI file, counts time in video frames, or
             holds several songs.
     """
     if isinstance(midi, pretty_midi.PrettyMIDI):
-        return score_of(_parse(_written(midi), "MIDI in memory")[0], "MIDI in memory")
-    try:
-        content = Path(midi).read_bytes()
-    except FileNotFoundError:
-        raise MidiError(f"{midi}: no such file") from None
-    except IsADirectoryError:
-        raise MidiError(f"{midi}: is a folder, not a MIDI file") from None
-    except OSError as error:
-        raise MidiError(f"{midi}: cannot be read ({error.strerror})") from None
-    file, remarks = _parse(content, str(midi))
+        return score_of(read_file(_written(midi)).file, "MIDI in memory")
+    file, remarks = read_file(read_bytes(midi), str(midi))
     return replace(score_of(file, str(midi)), remarks=remarks)
 
 
-def score_of(file: mido.MidiFile, name: str = "MIDI") -> Score:
+def score_of(file: MidiFile, name: str = "MIDI", known: Sequence[Track] | None = None) -> Score:
     """What a file in memory says.
+
+    Args:
+        file: all of it.
+        name: for messages.
+        known: its tracks, where they have been found already.
 
     Raises:
         MidiError: it counts time in video frames, or holds several songs.
     """
-    if file.ticks_per_beat <= 0:
+    if file.resolution <= 0:
         raise MidiError(f"{name}: counts time in video frames (SMPTE), not in beats")
-    if file.type == 2:
+    if file.format == 2 and len(file.tracks) > 1:
         raise MidiError(f"{name}: holds several songs (MIDI format 2); save them one by one")
-    tempos: dict[int, int] = {0: DEFAULT_TEMPO}
-    metres: dict[int, tuple[int, int]] = {0: (4, 4)}
-    tracks: list[Track] = []
-    end = 0
-    # Of changes at the same tick the last counts: the first chunk's, where they belong.
-    for index, chunk in reversed(list(enumerate(file.tracks))):
-        tick = 0
-        for message in chunk:
-            tick += message.time
-            if message.type == "set_tempo":
-                tempos[tick] = max(message.tempo, 1)
-            elif message.type == "time_signature" and _is_metre(message):
-                metres[tick] = (message.numerator, message.denominator)
-        end = max(end, tick)
-        tracks = [*_tracks_of(chunk, index), *tracks]
+    tempos, metres = _changes(file)
+    channels = read_channels(file)
+    tracks = _find_tracks(file, channels) if known is None else known
     return Score(
         file=file,
         tracks=tuple(replace(track, index=index) for index, track in enumerate(tracks)),
         tempos=np.array(sorted(tempos.items()), np.int64),
         metres=np.array([(tick, *metre) for tick, metre in sorted(metres.items())], np.int64),
-        end=end,
+        end=max((chunk.end for chunk in file.tracks), default=0),
+        channels=channels,
         name=name,
     )
 
 
-def _is_metre(message: mido.MetaMessage) -> bool:
-    return message.numerator > 0 and message.denominator <= MAX_DENOMINATOR
+def _find_tracks(file: MidiFile, channels: Channels) -> list[Track]:
+    """The players of all chunks."""
+    names = [_name(chunk, texts) for chunk, texts in zip(file.tracks, _texts(file), strict=True)]
+    players = [players_of(chunk, index, channels) for index, chunk in enumerate(file.tracks)]
+    return [
+        _track(name, index, player)
+        for index, (name, own) in enumerate(zip(names, players, strict=True))
+        for player in own
+    ]
+
+
+def _changes(file: MidiFile) -> tuple[dict[int, int], dict[int, tuple[int, int]]]:
+    """Tempos and metres by tick."""
+    tempos: dict[int, int] = {0: DEFAULT_TEMPO}
+    metres: dict[int, tuple[int, int]] = {0: (4, 4)}
+    # Of changes at the same tick the last counts: the first chunk's, where they belong.
+    for chunk in reversed(file.tracks):
+        for message in chunk.messages:
+            if message.kind == SET_TEMPO and len(message.data) >= 3:
+                tempos[message.tick] = int.from_bytes(message.data[:3]) or DEFAULT_TEMPO
+            elif message.kind == TIME_SIGNATURE and len(message.data) >= 2:
+                above, power = message.data[:2]
+                if above and 1 << power <= MAX_DENOMINATOR:
+                    metres[message.tick] = (above, 1 << power)
+    return tempos, metres
 
 
 def divisible(score: Score) -> Score:
-    """`score`, or the same with so many ticks a quarter that every sixteenth falls on one.
-
-    Raises:
-        MidiError: the file's header has no room for so many.
-    """
+    """`score`; if its ticks are coarse, the same with so many a quarter that every sixteenth falls
+    on one. (Where they are fine, sixteenths are rounded to them.)"""
     factor = STEPS_PER_QUARTER // gcd(score.resolution, STEPS_PER_QUARTER)
-    if factor == 1:
+    if factor == 1 or score.resolution >= COARSE:
         return score
-    file = score.file
-    if file.ticks_per_beat * factor > MAX_RESOLUTION:
-        raise MidiError(f"{score.name}: {score.resolution} ticks a quarter have no sixteenth")
-    finer = copy_header(file)
-    finer.ticks_per_beat = file.ticks_per_beat * factor
-    finer.tracks = [
-        mido.MidiTrack(message.copy(time=message.time * factor) for message in chunk)
-        for chunk in file.tracks
-    ]
-    return replace(score_of(finer, score.name), remarks=score.remarks)
-
-
-def numbered_notes(chunk: mido.MidiTrack) -> Iterator[tuple[int, int, int, int]]:
-    """Each note-on of a chunk as (index of the message, channel, program then in force, tick)."""
-    programs: dict[int, int] = {}
-    tick = 0
-    for index, message in enumerate(chunk):
-        tick += message.time
-        if message.type == "program_change":
-            programs[message.channel] = message.program
-        elif message.type == "note_on" and message.velocity:
-            yield index, message.channel, programs.get(message.channel, 0), tick
-
-
-def copy_header(file: mido.MidiFile) -> mido.MidiFile:
-    """A file without chunks of the same type, resolution and character set."""
-    return mido.MidiFile(type=file.type, ticks_per_beat=file.ticks_per_beat, charset=file.charset)
-
-
-def midi_bytes(file: mido.MidiFile) -> bytes:
-    """What a MIDI file holds on disk."""
-    buffer = io.BytesIO()
-    file.save(file=buffer)
-    return buffer.getvalue()
+    return replace(score_of(score.file.stretched(factor), score.name), remarks=score.remarks)
 
 
 def _written(midi: pretty_midi.PrettyMIDI) -> bytes:
@@ -240,107 +259,39 @@ def _written(midi: pretty_midi.PrettyMIDI) -> bytes:
     return buffer.getvalue()
 
 
-def _parse(content: bytes, name: str) -> tuple[mido.MidiFile, tuple[str, ...]]:
-    """The file, and remarks on it."""
-    remarks: tuple[str, ...] = ()
-    try:
-        if has_endless_number(content):
-            raise ValueError("a number of thousands of bytes")
-        try:
-            file = mido.MidiFile(file=io.BytesIO(content), charset="latin1")
-        except MemoryError:
-            raise
-        except Exception:
-            if not (bad := bad_keys(content)):
-                raise
-            file, remarks = _without_keys(content, bad), (_remark(bad),)
-        if file.type not in (1, 2) and (file.type or len(file.tracks) != 1):
-            file.type = 1  # what it is, whatever it says
-        file.tracks = [_without_realtime(chunk) for chunk in file.tracks]
-        return file, remarks
-    except MemoryError:
-        raise
-    except Exception as error:
-        # Parsers meet hostile bytes with errors of every kind, often without a text.
-        reason = " ".join(str(error).split()) or "it ends in the middle of an event"
-        raise MidiError(
-            f"{name}: not readable as a MIDI file ({type(error).__name__}: {reason})"
-        ) from None
-
-
-def _without_keys(content: bytes, bad: list[BadKey]) -> mido.MidiFile:
-    """The file without some of its key signatures, and with the time of all else."""
-    disguised = bytearray(content)
-    for key in bad:
-        disguised[key.place] = SEQUENCER_SPECIFIC  # of which mido takes any content
-    file = mido.MidiFile(file=io.BytesIO(disguised), charset="latin1")
-    numbers = {(key.chunk, key.meta) for key in bad}
-    for index, chunk in enumerate(file.tracks):
-        metas = [message for message in chunk if message.is_meta]
-        dropped = {id(meta) for number, meta in enumerate(metas) if (index, number) in numbers}
-        file.tracks[index] = _without(chunk, partial(_is_one_of, dropped))
-    return file
-
-
-def _is_one_of(ids: set[int], message: mido.Message | mido.MetaMessage) -> bool:
-    return id(message) in ids
-
-
-def _remark(bad: list[BadKey]) -> str:
-    places = ", ".join(str(chunk) for chunk in sorted({key.chunk for key in bad}))
-    contents = ", ".join(sorted({key.content[:4].hex(" ") or "none" for key in bad})[:4])
-    return f"left out of chunk (MTrk) {places}: key signatures that do not exist, bytes {contents}"
-
-
-def _without_realtime(chunk: mido.MidiTrack) -> mido.MidiTrack:
-    """The chunk without clock ticks and the like, which have no place in a file: mido reads them
-    but writes none."""
-    return _without(chunk, lambda message: message.is_realtime)
-
-
-def _without(
-    chunk: mido.MidiTrack, unwanted: Callable[[mido.Message | mido.MetaMessage], bool]
-) -> mido.MidiTrack:
-    """The chunk without some messages; those after them come when they came."""
-    if not any(map(unwanted, chunk)):
-        return chunk
-    kept = mido.MidiTrack()
-    waited = 0
-    for message in chunk:
-        waited += message.time
-        if not unwanted(message):
-            kept.append(message.copy(time=waited))
-            waited = 0
-    return kept
-
-
-def _tracks_of(chunk: mido.MidiTrack, index: int) -> list[Track]:
-    """The tracks of one chunk. A note-off ends all notes of its pitch that began before it, as in
-    pretty_midi; a note that nothing ends is none."""
-    name = ""
-    notes: dict[tuple[int, int], list[tuple[int, int, int, int]]] = {}
-    sounding: dict[tuple[int, int], list[tuple[int, int, tuple[int, int]]]] = defaultdict(list)
-    ons = {number: (channel, program) for number, channel, program, _ in numbered_notes(chunk)}
-    tick = 0
-    for number, message in enumerate(chunk):
-        tick += message.time
-        if message.type == "track_name" and not name:
-            name = message.name
-        elif number in ons:
-            notes.setdefault(ons[number], [])
-            sounding[message.channel, message.note].append((tick, message.velocity, ons[number]))
-        elif message.type in ("note_on", "note_off"):
-            key = message.channel, message.note
-            ended = [note for note in sounding[key] if note[0] < tick]
-            for start, velocity, track in ended:
-                notes[track].append((start, tick, message.note, velocity))
-            # One that it would cut to nothing goes on only beside one that it does end.
-            sounding[key] = [note for note in sounding[key] if ended and note[0] == tick]
-    return [
-        Track(0, name, index, channel, program, np.sort(np.array(own, TICK_NOTE), order=_ORDER))
-        for (channel, program), own in notes.items()
-        if own
+def _texts(file: MidiFile) -> list[dict[int, str]]:
+    """See :attr:`Score.texts`."""
+    places = [
+        (chunk, place, message.data)
+        for chunk, own in enumerate(file.tracks)
+        for place, message in enumerate(own.messages)
+        if 1 <= message.kind <= 15
     ]
+    texts = decode_texts([data for *_, data in places])
+    found: list[dict[int, str]] = [{} for _ in file.tracks]
+    for (chunk, place, _), text in zip(places, texts, strict=True):
+        found[chunk][place] = text
+    return found
 
 
-_ORDER = ("start", "pitch", "end")
+def _name(chunk: Chunk, texts: dict[int, str]) -> str:
+    """The first name of a chunk that is not empty."""
+    names = (text for place, text in texts.items() if chunk.messages[place].kind == TRACK_NAME)
+    return next(filter(None, names), "")
+
+
+def _track(name: str, chunk: int, player: Player) -> Track:
+    columns = np.array(player.notes, np.int64)
+    notes = np.zeros(len(columns), TICK_NOTE)
+    notes["start"], notes["end"], notes["pitch"], notes["velocity"] = columns[:, :4].T
+    order = np.argsort(notes, order=_ORDER, kind="stable")
+    notes, channels, ons = notes[order], columns[order, 4], columns[order, 5]
+    channel = int(channels.min())
+    is_drum, why = player.is_drum, player.why
+    if not is_drum and not why:
+        why = kit_reason(name, channel, player.program, notes)
+        is_drum = bool(why)
+    return Track(
+        0, name, chunk, channel, player.program, notes, is_drum, why, player.port,
+        channels.astype(np.int8), ons, tuple(row[5] for row in player.instant),
+    )  # fmt: skip

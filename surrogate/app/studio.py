@@ -122,8 +122,8 @@ class Bands:
 
     def remarks(self) -> list[str]:
         """What the user should know of how it was made, a line each; the page tells the rest."""
-        replaced = [f"Made anew in place of {track}" for track in self.result.replaced]
-        return replaced + [line[:1].upper() + line[1:] for line in self.result.notes]
+        lines = [*self.result.losses(), *self.result.notes]
+        return [line[:1].upper() + line[1:] for line in lines]
 
     def discard(self) -> None:
         """Remove the files."""

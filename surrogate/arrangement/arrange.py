@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,9 +27,28 @@ from surrogate.arrangement.harmony import Harmony
 from surrogate.arrangement.song_harmony import song_harmony
 from surrogate.arrangement.stitch import NewPart, stitch
 from surrogate.options import AccompanyOptions
+from surrogate.song.bars import snapped
 from surrogate.song.hearing import Hearing
 
 PROGRAMS = {"melody": 0, "bass": ELECTRIC_BASS, "drums": 0}
+
+
+class Arranged(NamedTuple):
+    """A song with a band.
+
+    Attributes:
+        score: the new file.
+        new: indices of its new tracks.
+        left: indices of the song's own tracks that are in it, wholly or in part, in its order.
+        staying: of the song's tracks that new parts take the place of, which notes stay.
+        remarks: what the user should know, a line each.
+    """
+
+    score: Score
+    new: tuple[int, ...]
+    left: tuple[int, ...]
+    staying: dict[int, np.ndarray]
+    remarks: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,18 +88,13 @@ class Arranger:
         heard = loudness(steps, notes["velocity"], song.bars)
         return cls(song, options, kept, harmony, heard, groove)
 
-    def arrange(self, played: list[list[StepNote]], number: int) -> tuple[Score, tuple[int, ...]]:
+    def arrange(self, played: list[list[StepNote]], number: int) -> Arranged:
         """A song's new file.
 
         Args:
             played: each part's notes, in steps from the song's first bar.
             number: of the candidate, for what is left to chance.
 
-        Returns:
-            The file, and the indices of its new tracks.
-
-        Raises:
-            MidiError: no MIDI channel is left.
         """
         options = self.options
         seed = int(np.random.SeedSequence([options.seed % 2**64, number]).generate_state(1)[0])
@@ -92,9 +108,50 @@ class Arranger:
             velocities = play(notes, part, self.heard, options.dynamics, seed, touch)
             placed = self._placed(notes, velocities, offsets)
             new.append(NewPart(part, PROGRAMS[part], part == "drums", placed))
-        score = stitch(self.song.score, self.kept, new)
+        partly = self._staying(new)
+        score, remarks = stitch(self.song.score, self.kept, new, partly)
         first = len(score.tracks) - sum(len(part.notes) > 0 for part in new)
-        return score, tuple(range(first, len(score.tracks)))
+        left = tuple(
+            track.index
+            for track in self.song.score.tracks
+            if track.index in self.kept or (track.index in partly and partly[track.index].any())
+        )
+        return Arranged(score, tuple(range(first, len(score.tracks))), left, partly, remarks)
+
+    def _staying(self, new: Sequence[NewPart]) -> dict[int, np.ndarray]:
+        """Of each track whose part is made anew, which of its notes stay, (notes,) bool: those in
+        bars of the song in which the new part does not play."""
+        song, options = self.song, self.options
+        if options.keep == "given" or options.outside == "none":
+            return {}
+        lines = song.song_bars.ticks
+        staying = {}
+        for part in new:
+            covered = self._covered(part.notes)
+            for track, role in zip(song.score.tracks, song.roles, strict=True):
+                if role == part.name and track.index not in self.kept:
+                    starts = snapped(track.notes, lines, song.score.resolution)["start"]
+                    bars = np.searchsorted(lines, starts, side="right") - 1
+                    staying[track.index] = ~covered[np.clip(bars, 0, len(covered) - 1)]
+        return staying
+
+    def _covered(self, notes: np.ndarray) -> np.ndarray:
+        """(bars,) bool: in which of the song's bars a new part of these notes, of TICK_NOTE, plays:
+        where a note of its begins, and where the given parts play and it may rest."""
+        song = self.song
+        lines = song.song_bars.ticks
+        covered = np.zeros(len(song.song_bars), bool)
+        if not len(notes):
+            return covered
+        own = snapped(notes, lines, song.score.resolution)["start"]
+        covered[np.clip(np.searchsorted(lines, own, side="right") - 1, 0, len(covered) - 1)] = True
+        firsts = np.searchsorted(lines, song.sounding["start"], side="right") - 1
+        lasts = np.searchsorted(lines, song.sounding["end"], side="left")
+        for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
+            covered[max(first, 0) : max(last, first + 1)] = True
+        for first, last in self.options.skip:
+            covered[max(first - song.song_bars.first, 0) : last + 1 - song.song_bars.first] = False
+        return covered
 
     def _shaped(self, part: str, notes: list[StepNote]) -> list[StepNote]:
         """A part's notes where they should be, at the pitches that they should have."""

@@ -29,7 +29,7 @@ HALF_BAR = STEPS_PER_BAR // 2
 _SECONDS_PER_STEP = 60 / DEFAULT_QPM / STEPS_PER_QUARTER
 _METRES = {1: (2.0, 2.0), 2: (4.0, 4.0)}  # in which infer_chords hears so many chords a bar
 _BARS_AT_A_TIME = 480  # infer_chords takes 1,000 half bars
-_CHORD_TEXTS = ("text", "marker", "lyrics", "cue_marker")
+_CHORD_TEXTS = (0x01, 0x05, 0x06, 0x07)  # text, lyrics, markers and cue points
 _FEWEST_MARKS = 4
 _MOST_OTHERS = 0.25  # of the texts beside chords: more, and the chords are words by chance
 
@@ -114,14 +114,13 @@ def from_markers(score: Score, grid: HasSteps) -> Harmony | None:
     Returns:
         None where there are none.
     """
-    groups: dict[tuple[int, str], list[tuple[int, str]]] = {}
-    for index, chunk in enumerate(score.file.tracks):
-        tick = 0
-        for message in chunk:
-            tick += message.time
-            if message.type in _CHORD_TEXTS and message.text.strip(" \t\r\n\0"):
-                texts = groups.setdefault((index, message.type), [])
-                texts.append((tick, message.text.strip(" \t\r\n\0")))
+    groups: dict[tuple[int, int], list[tuple[int, str]]] = {}
+    for index, texts in enumerate(score.texts):
+        messages = score.file.tracks[index].messages
+        for place, text in texts.items():
+            tick, kind = messages[place].tick, messages[place].kind
+            if kind in _CHORD_TEXTS and text.strip(" \t\r\n\0"):
+                groups.setdefault((index, kind), []).append((tick, text.strip(" \t\r\n\0")))
     found = max(map(_marked, groups.values()), key=len, default=[])
     if not found:
         return None

@@ -6,23 +6,33 @@ controllers, tempos, metres, keys, markers, lyrics. New parts are chunks of thei
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
-import mido
 import numpy as np
 
-from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.notes.score import (
-    DRUM_CHANNEL,
-    Score,
-    copy_header,
-    numbered_notes,
-    score_of,
+from musicvae_torch.notes.channels import CHANNELS, DRUM_CHANNEL, is_note_on, kit_messages
+from musicvae_torch.notes.midi_file import (
+    CHANNEL_PREFIX,
+    DEVICE_NAME,
+    END_OF_TRACK,
+    INSTRUMENT_NAME,
+    NOTE_OFF,
+    NOTE_ON,
+    PORT,
+    PROGRAM_CHANGE,
+    TRACK_NAME,
+    Chunk,
+    Message,
+    control,
+    meta,
 )
+from musicvae_torch.notes.score import Score, Track, score_of
 
-CHANNELS = range(16)
-_MERELY_NAMES = {"track_name", "instrument_name", "midi_port", "channel_prefix", "device_name"}
+_MERELY_NAMES = {TRACK_NAME, INSTRUMENT_NAME, PORT, CHANNEL_PREFIX, DEVICE_NAME, END_OF_TRACK}
+# What a channel that the file has set up, but plays nothing on, is set back to: bank, volume, pan.
+_FRESH = ((0, 0), (32, 0), (7, 100), (10, 64), (11, 127), (64, 0))
 
 
 class NewPart(NamedTuple):
@@ -34,108 +44,261 @@ class NewPart(NamedTuple):
     notes: np.ndarray
 
 
-def stitch(score: Score, kept: Collection[int], parts: Iterable[NewPart]) -> Score:
-    """`score` with the tracks that are not kept left out, and new ones at the end.
+class Seat(NamedTuple):
+    """Where a new part sounds.
+
+    Attributes:
+        port, channel: of its messages.
+        setup: messages that come before its notes.
+    """
+
+    port: int
+    channel: int
+    setup: tuple[Message, ...]
+
+
+class Stitched(NamedTuple):
+    """A song's new file, and what the user should know of it, a line each."""
+
+    score: Score
+    remarks: tuple[str, ...]
+
+
+def stitch(
+    score: Score,
+    kept: Collection[int],
+    parts: Iterable[NewPart],
+    partly: Mapping[int, np.ndarray] | None = None,
+) -> Stitched:
+    """`score` without the tracks that are not kept, and with new ones at the end.
 
     Args:
         score: stays as it is.
         kept: indices of tracks.
         parts: each becomes the last track of the result.
-
-    Raises:
-        MidiError: no MIDI channel is left for a new part.
+        partly: of tracks that are neither kept nor left out, which notes stay: (notes,) bool.
     """
-    file = copy_header(score.file)
-    file.type = 1
-    file.tracks = _kept_chunks(score, kept)
-    taken = _channels(file.tracks)
-    free = iter([channel for channel in CHANNELS if channel not in taken | {DRUM_CHANNEL}])
+    stays = {track.index: np.full(len(track.notes), track.index in kept) for track in score.tracks}
+    stays |= {index: mask for index, mask in (partly or {}).items() if index not in kept}
+    chunks, tracks = _kept_chunks(score, stays)
+    seats = _Seats(score, stays)
+    new, remarks = [], []
     for part in parts:
-        channel = DRUM_CHANNEL if part.is_drum else next(free, None)
-        if channel is None:
-            raise MidiError(
-                f"{score.name}: all 16 MIDI channels are taken; leave other tracks out "
-                "(--keep given)"
+        seat = seats.take(part)
+        if seat.port != seats.port:
+            remarks.append(
+                f"all 16 MIDI channels are taken{seats.mpe()}: the new {part.name} are on channel "
+                f"{seat.channel + 1} of a second port; players that know but one port mix them up "
+                "with the song's own (--keep given leaves other tracks out)"
             )
-        # On a channel that sounds already, a program would change what its tracks play: a drum kit.
-        file.tracks.append(_chunk(part, channel, new=channel not in taken))
-    return score_of(file, score.name)
+        chunk, track = _chunk(part, seat, sum(own is not None for own in chunks) + len(new))
+        new.append(chunk)
+        tracks += [track] * (len(part.notes) > 0)
+    file = score.file.with_tracks(chunks, new)
+    return Stitched(score_of(file, score.name, known=tracks), tuple(remarks))
 
 
-def _kept_chunks(score: Score, kept: Collection[int]) -> list[mido.MidiTrack]:
+def _kept_chunks(
+    score: Score, stays: Mapping[int, np.ndarray]
+) -> tuple[list[Chunk | None], list[Track]]:
     """The chunks without the notes of tracks that are left out, and without any message to a
-    channel that no kept track plays on; without those of which nothing but a name is left."""
-    stays = {(t.chunk, t.channel, t.program): t.index in kept for t in score.tracks}
-    heard = {track.channel for track in score.tracks if track.index in kept}
-    silent = {track.channel for track in score.tracks} - heard
-    chunks = []
+    channel that no kept track plays on; None for those of which nothing but a name is left. And
+    the tracks that are left."""
+    silent = _silent_channels(score, stays)
+    chunks: list[Chunk | None] = []
+    tracks: list[Track] = []
+    left = 0
     for number, chunk in enumerate(score.file.tracks):
-        dropped = _dropped_notes(chunk, number, stays)
-        remains = mido.MidiTrack()
-        waited = 0
-        for index, message in enumerate(chunk):
-            waited += message.time
-            unheard = not message.is_meta and getattr(message, "channel", None) in silent
-            if index not in dropped and not unheard:
-                remains.append(message.copy(time=waited))
-                waited = 0
-        untouched = len(remains) == len(chunk)
-        if untouched or number == 0 or any(_says_something(message) for message in remains):
-            chunks.append(remains)
-    return chunks
+        own = [track for track in score.tracks if track.chunk == number]
+        dropped = _dropped_notes(chunk, own, stays)
+        places = [
+            place
+            for place, message in enumerate(chunk.messages)
+            if place not in dropped
+            and not (
+                message.is_channel
+                and (score.channels.port(number, place), message.channel) in silent
+            )
+        ]
+        if len(places) == len(chunk.messages):
+            remains = chunk
+        else:
+            remains = replace(chunk, messages=tuple(chunk.messages[p] for p in places), raw=None)
+        says = any(message.kind not in _MERELY_NAMES for message in remains.messages)
+        if remains is not chunk and number and not says:
+            chunks.append(None)
+            continue
+        chunks.append(remains)
+        moved = {place: index for index, place in enumerate(places)}
+        tracks += [_left(track, stays[track.index], left, moved) for track in own
+                   if stays[track.index].any()]  # fmt: skip
+        left += 1
+    return chunks, tracks
+
+
+def _left(track: Track, stays: np.ndarray, chunk: int, moved: Mapping[int, int]) -> Track:
+    """What is left of a track, in a chunk whose messages have moved."""
+    return replace(
+        track,
+        chunk=chunk,
+        notes=track.notes[stays],
+        note_channels=track.note_channels[stays],
+        ons=np.array([moved[place] for place in track.ons[stays].tolist()], np.int64),
+        silent=tuple(moved[place] for place in track.silent if place in moved),
+    )
+
+
+def _silent_channels(score: Score, stays: Mapping[int, np.ndarray]) -> set[tuple[int, int]]:
+    """Ports and channels of which all notes are left out."""
+    heard = set()
+    every = set()
+    for track in score.tracks:
+        every |= {(track.port, channel) for channel in track.channels}
+        left = track.note_channels[stays[track.index]]
+        heard |= {(track.port, channel) for channel in np.unique(left).tolist()}
+    return every - heard
 
 
 def _dropped_notes(
-    chunk: mido.MidiTrack, number: int, stays: dict[tuple[int, int, int], bool]
+    chunk: Chunk, tracks: Iterable[Track], stays: Mapping[int, np.ndarray]
 ) -> set[int]:
-    """Indices of the note-ons that are left out, and of note-offs that then end nothing."""
-    ons = {
-        index: stays.get((number, channel, program), True)
-        for index, channel, program, _ in numbered_notes(chunk)
-    }
+    """Places of the note-ons that are left out, and of note-offs that then end nothing."""
     dropped: set[int] = set()
+    for track in tracks:
+        mask = stays[track.index]
+        dropped |= set(track.ons[~mask].tolist())
+        if not mask.any():
+            dropped |= set(track.silent)
     sounding: dict[tuple[int, int], list[bool]] = {}
-    for index, message in enumerate(chunk):
-        if index in ons:
-            sounding.setdefault((message.channel, message.note), []).append(ons[index])
-            if not ons[index]:
-                dropped.add(index)
-        elif message.type in ("note_on", "note_off"):
-            ended = sounding.pop((message.channel, message.note), [])
+    for place, message in enumerate(chunk.messages):
+        if message.command not in (NOTE_ON, NOTE_OFF) or len(message.data) != 2:
+            continue
+        key = message.channel, message.data[0]
+        if is_note_on(message):
+            sounding.setdefault(key, []).append(place not in dropped)
+        else:
+            ended = sounding.pop(key, [])
             if ended and not any(ended):
-                dropped.add(index)
+                dropped.add(place)
     return dropped
 
 
-def _says_something(message: mido.Message | mido.MetaMessage) -> bool:
-    return message.type != "end_of_track" and message.type not in _MERELY_NAMES
+class _Seats:
+    """Channels for new parts: those that nothing in the song uses first."""
+
+    def __init__(self, score: Score, stays: Mapping[int, np.ndarray]) -> None:
+        self.score = score
+        self.channels = score.channels
+        silent = _silent_channels(score, stays)
+        self.port = min((track.port for track in score.tracks), default=0)
+        self.named, self.noted = set(), set()
+        for number, chunk in enumerate(score.file.tracks):
+            for place, message in enumerate(chunk.messages):
+                if message.is_channel:
+                    key = score.channels.port(number, place), message.channel
+                    if key not in silent:
+                        self.named.add(key)
+                        if message.command == NOTE_ON:
+                            self.noted.add(key)
+        for zone in score.channels.zones:
+            members = {(zone.port, channel) for channel in zone.channels}
+            if members & self.noted:
+                self.noted |= members
+        self.kits = score.channels.kit_channels()
+
+    def mpe(self) -> str:
+        zones = [zone.why for zone in self.channels.zones if zone.why.startswith("MPE")]
+        return f" ({zones[0]})" if zones else ""
+
+    def take(self, part: NewPart) -> Seat:
+        """A seat for a part; nobody else takes it."""
+        seat = self._drum_seat(part) if part.is_drum else self._pitched_seat(part)
+        self.named.add((seat.port, seat.channel))
+        self.noted.add((seat.port, seat.channel))
+        return seat
+
+    def _free(self) -> tuple[int, bool] | None:
+        """A channel of the song's port that nothing sounds on, and whether it is set up."""
+        able = [
+            channel
+            for channel in range(CHANNELS)
+            if channel != DRUM_CHANNEL and (self.port, channel) not in self.kits
+        ]
+        for taken, is_set_up in ((self.named | self._elsewhere(), False), (self.named, False),
+                                 (self.noted, True)):  # fmt: skip
+            for channel in able:
+                if (self.port, channel) not in taken:
+                    return channel, is_set_up
+        return None
+
+    def _elsewhere(self) -> set[tuple[int, int]]:
+        """The channels of other ports, as if they were this one's: some players know but one."""
+        return {(self.port, channel) for port, channel in self.named if port != self.port}
+
+    def _pitched_seat(self, part: NewPart) -> Seat:
+        found = self._free()
+        if found is None:
+            port = max((port for port, _ in self.noted), default=0) + 1
+            channel = next(c for c in range(CHANNELS) if c != DRUM_CHANNEL
+                           and (port, c) not in self.noted)  # fmt: skip
+            return Seat(port, channel, (_program(part, channel),))
+        channel, is_set_up = found
+        tick = _first(part) if is_set_up else 0
+        fresh = [control(tick, channel, *pair) for pair in _FRESH] if is_set_up else []
+        return Seat(self.port, channel, (*fresh, _program(part, channel, tick)))
+
+    def _drum_seat(self, part: NewPart) -> Seat:
+        own = self.port, DRUM_CHANNEL
+        kits = sorted(key for key in self.kits if key[0] == self.port)
+        in_zone = any(own[0] == z.port and own[1] in z.channels for z in self.channels.zones)
+        for key in ([own] if not (in_zone and own in self.noted) else []) + kits:
+            if self.channels.is_kit_throughout(key):
+                # On a kit that sounds already, a program would change what its tracks play.
+                is_new = key == own and key not in self.named and own not in self.channels.kits
+                return Seat(*key, (_program(part, key[1]),) if is_new else ())
+        found = self._free()
+        if found is not None:
+            tick = min(self.channels.last_reset, _first(part))
+            if messages := kit_messages(self.channels.standard, found[0], tick):
+                return Seat(self.port, found[0], tuple(messages))
+        ports = {port for port, _ in self.noted} | {self.port}
+        return Seat(max(ports) + 1, DRUM_CHANNEL, (_program(part, DRUM_CHANNEL),))
 
 
-def _channels(chunks: list[mido.MidiTrack]) -> set[int]:
-    """Those that any message is for."""
-    return {
-        message.channel
-        for chunk in chunks
-        for message in chunk
-        if not message.is_meta and hasattr(message, "channel")
-    }
+def _first(part: NewPart) -> int:
+    return int(part.notes["start"].min()) if len(part.notes) else 0
 
 
-def _chunk(part: NewPart, channel: int, new: bool) -> mido.MidiTrack:
-    """A part as messages; at one tick, notes end before others begin. Only on a new channel it
-    says its program."""
-    events: list[tuple[int, bool, mido.Message]] = []
-    for start, end, pitch, velocity in part.notes.tolist():
-        note = {"channel": channel, "note": pitch}
-        events.append((start, True, mido.Message("note_on", velocity=velocity, **note)))
-        events.append((end, False, mido.Message("note_off", velocity=0, **note)))
+def _program(part: NewPart, channel: int, tick: int = 0) -> Message:
+    return Message(tick, PROGRAM_CHANGE | channel, bytes([part.program]))
+
+
+def _chunk(part: NewPart, seat: Seat, number: int) -> tuple[Chunk, Track]:
+    """A part as messages; at one tick, notes end before others begin. And the track that it is."""
+    channel = seat.channel
+    notes = np.sort(part.notes, order=("start", "pitch", "end"), kind="stable")
+    events: list[tuple[int, int, Message]] = [(message.tick, 0, message) for message in seat.setup]
+    for start, end, pitch, velocity in notes.tolist():
+        on = Message(start, NOTE_ON | channel, bytes([pitch, velocity]))
+        events.append((start, 2, on))
+        events.append((end, 1, Message(end, NOTE_OFF | channel, bytes([pitch, 0]))))
     events.sort(key=lambda event: event[:2])
-    chunk = mido.MidiTrack([mido.MetaMessage("track_name", name=part.name)])
-    if new:
-        chunk.append(mido.Message("program_change", channel=channel, program=part.program))
-    tick = 0
-    for at, _, message in events:
-        chunk.append(message.copy(time=at - tick))
-        tick = at
-    chunk.append(mido.MetaMessage("end_of_track"))
-    return chunk
+    head = [meta(0, TRACK_NAME, part.name.encode())]
+    if seat.port:
+        head.append(meta(0, PORT, bytes([seat.port])))
+    body = [*head, *(message for *_, message in events)]
+    messages = (*body, meta(body[-1].tick, END_OF_TRACK))
+    ons = [place for place, message in enumerate(messages) if is_note_on(message)]
+    track = Track(
+        index=0,
+        name=part.name,
+        chunk=number,
+        channel=channel,
+        program=part.program,
+        notes=notes,
+        is_drum=part.is_drum,
+        port=seat.port,
+        note_channels=np.full(len(ons), channel, np.int8),
+        ons=np.array(ons, np.int64),
+    )
+    return Chunk(messages), track

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pretty_midi
 
+from musicvae_torch.notes.basses import telling_names
 from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import Score, Track
 from musicvae_torch.notes.vocabulary import MAX_PITCH, MIN_PITCH
@@ -37,7 +39,7 @@ class TrackSummary:
 
     Attributes:
         index: position in ``Score.tracks``.
-        name, channel, program, is_drum: as in the score.
+        name, channels, program, is_drum: as in the score.
         notes: how many it has.
         low, high: its lowest and highest MIDI pitch.
         playing: share of the time between the song's first and last note in which it sounds.
@@ -50,7 +52,7 @@ class TrackSummary:
 
     index: int
     name: str
-    channel: int
+    channels: tuple[int, ...]
     program: int
     is_drum: bool
     notes: int
@@ -65,7 +67,7 @@ class TrackSummary:
     def __str__(self) -> str:
         name = f" {self.name.strip()!r}" if self.name.strip() else ""
         sound = "drums" if self.is_drum else pretty_midi.program_to_instrument_name(self.program)
-        return f"track {self.index}:{name} {sound}, {self.notes} notes"
+        return f"track {self.index}:{name} {sound}, {self.notes} note{'s' * (self.notes != 1)}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,10 +90,12 @@ def summarize_tracks(score: Score) -> list[TrackSummary]:
     """Every track of a song, in the song's order, with a guess whether it is the melody."""
     parts = lines(score)
     values = features(score, parts)
+    names = telling_names(score.tracks)
     weights = np.array([feature.weight for feature in FEATURES.values()])
     gains = values * weights
     named = (
-        np.array([_by_name(part) for part in parts]) * values[:, list(FEATURES).index("present")]
+        np.array([_by_name([names[t.index] for t in part]) for part in parts])
+        * values[:, list(FEATURES).index("present")]
     )
     scores = gains.sum(axis=1) + named
     chances = np.exp(scores - scores.max(initial=-np.inf))
@@ -107,7 +111,7 @@ def summarize_tracks(score: Score) -> list[TrackSummary]:
             TrackSummary(
                 index=track.index,
                 name=track.name,
-                channel=track.channel,
+                channels=track.channels,
                 program=track.program,
                 is_drum=track.is_drum,
                 notes=len(track.notes),
@@ -123,13 +127,18 @@ def summarize_tracks(score: Score) -> list[TrackSummary]:
     return summaries
 
 
-def choose_melody(score: Score, wanted: str | int | None = None) -> Melody:
+def choose_melody(
+    score: Score,
+    wanted: str | int | Sequence[str | int] | None = None,
+    but: Collection[int] = (),
+) -> Melody:
     """The track that the user wants, or the likeliest, with those that belong to it, reduced to
     one note at a time.
 
     Args:
         score: the song.
         wanted: see :func:`surrogate.melody.wish.find_tracks`; None: the likeliest.
+        but: indices of tracks that play other parts.
 
     Raises:
         MidiError: nothing fits `wanted`, or too much, or it cannot be a melody; or no track can.
@@ -138,16 +147,15 @@ def choose_melody(score: Score, wanted: str | int | None = None) -> Melody:
     if wanted is not None:
         tracks, why = find_tracks(score, wanted), "as chosen"
     else:
-        able = [summary for summary in summaries if summary.score is not None]
+        able = [s for s in summaries if s.score is not None and s.index not in but]
         if not able:
             raise MidiError(
                 f"{score.name}: no melody: no track has a pitched note from {MIN_PITCH} to "
                 f"{MAX_PITCH} ({listed(score.tracks) or 'no track has a note'})"
             )
         best = max(able, key=lambda summary: (summary.score, -summary.index))
-        tracks = next(
-            part for part in lines(score) if best.index in [track.index for track in part]
-        )
+        line = next(part for part in lines(score) if best.index in [track.index for track in part])
+        tracks = [track for track in line if track.index not in but]
         why = f"likeliest: {', '.join(best.reasons)}" if best.reasons else "the likeliest"
         if len(tracks) == len(able):
             why = "the only one that can be a melody"
@@ -158,8 +166,15 @@ def choose_melody(score: Score, wanted: str | int | None = None) -> Melody:
     return Melody(indices, reduction.notes, how)
 
 
-def tracks_table(score: Score, choice: Melody | None = None) -> str:
+def tracks_table(
+    score: Score, choice: Melody | None = None, roles: Sequence[tuple[str, str]] = ()
+) -> str:
     """The tracks as a table, likeliest melody first, with what was taken.
+
+    Args:
+        score: the song.
+        choice: its melody.
+        roles: the part that each track plays, and why.
 
     Returns:
         Lines without a newline at the end; the first is the header.
@@ -180,7 +195,7 @@ def tracks_table(score: Score, choice: Melody | None = None) -> str:
                 str(ranks[track.score]) if track.score is not None else "-",
                 str(track.index),
                 _short(track.name),
-                str(track.channel + 1),
+                _channels_said(track.channels),
                 instrument(track.program, track.is_drum),
                 str(track.notes),
                 "-" if track.is_drum else f"{_pitch_name(track.low)}-{_pitch_name(track.high)}",
@@ -188,7 +203,11 @@ def tracks_table(score: Score, choice: Melody | None = None) -> str:
                 f"{track.polyphony:.1f}",
                 f"{track.score:.1f}" if track.score is not None else "-",
                 f"{track.chance:.0%}" if able else "-",
-                "<- melody" if track.index in taken else refusal(score.tracks[track.index]),
+                "<- melody"
+                if track.index in taken
+                else _part_said(roles[track.index]) or refusal(score.tracks[track.index])
+                if roles
+                else refusal(score.tracks[track.index]),
             )
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -208,6 +227,20 @@ _HEADER = (
 _LEFT_ALIGNED = ("name", "instrument", "range", "")
 
 
+def _channels_said(channels: tuple[int, ...]) -> str:
+    """Channels as musicians count them: "5", or "2-16"."""
+    first, last = channels[0] + 1, channels[-1] + 1
+    return str(first) if first == last else f"{first}-{last}"
+
+
+def _part_said(role: tuple[str, str]) -> str:
+    """A part and why it is that: "bass (program 33)"."""
+    part, why = role
+    if part == "other":
+        return why
+    return f"{part} ({why})" if why else part
+
+
 def _distinct_scores(summaries: list[TrackSummary]) -> list[float]:
     scores = [track.score for track in summaries if track.score is not None]
     return list(dict.fromkeys(scores))
@@ -223,10 +256,10 @@ def _pitch_name(pitch: int) -> str:
     return str(pretty_midi.note_number_to_name(pitch))
 
 
-def _by_name(part: list[Track]) -> float:
+def _by_name(names: Sequence[str]) -> float:
     """What the names of a line's tracks say of it."""
-    melody = any(_MELODY_NAME.search(track.name) for track in part)
-    backing = any(_BACKING_NAME.search(track.name) for track in part)
+    melody = any(map(_MELODY_NAME.search, names))
+    backing = any(map(_BACKING_NAME.search, names))
     if melody and backing:
         return 0.0
     return NAMED_MELODY * melody + NAMED_BACKING * backing

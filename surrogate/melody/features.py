@@ -12,10 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from musicvae_torch.notes.basses import bass_reasons, telling_names
 from musicvae_torch.notes.score import Score, Track
-from musicvae_torch.notes.vocabulary import BASS_PROGRAMS, MAX_PITCH, MIN_PITCH
+from musicvae_torch.notes.vocabulary import MAX_PITCH, MIN_PITCH
 
 MAX_CELLS = 4096  # of time, in which lines are compared
+FAMILY = 8  # programs of one kind in General MIDI: pianos, basses, reeds
 SAME_TIME = 0.04  # seconds; notes this close begin together
 
 
@@ -60,12 +62,16 @@ def is_singable(track: Track) -> bool:
 def lines(score: Score) -> list[list[Track]]:
     """The singable tracks, those together that belong to one player.
 
-    These are of one channel of one chunk, or of chunks of one name, and take turns.
+    These are of one channel of one chunk, or of chunks of one name that tells (no title that all
+    have), with one channel or instruments of one family, and take turns.
     """
+    names = telling_names(score.tracks)
     found: list[list[Track]] = []
     for track in filter(is_singable, score.tracks):
         for line in found:
-            if all(_same_player(track, other) and _take_turns(track, other) for other in line):
+            if all(
+                _same_player(track, other, names) and _take_turns(track, other) for other in line
+            ):
                 line.append(track)
                 break
         else:
@@ -73,10 +79,12 @@ def lines(score: Score) -> list[list[Track]]:
     return found
 
 
-def _same_player(one: Track, other: Track) -> bool:
+def _same_player(one: Track, other: Track, names: dict[int, str]) -> bool:
     if one.chunk == other.chunk:
-        return one.channel == other.channel
-    return bool(one.name.strip()) and one.name == other.name
+        return one.channels == other.channels
+    if not names[one.index] or names[one.index] != names[other.index]:
+        return False
+    return one.channel == other.channel or one.program // FAMILY == other.program // FAMILY
 
 
 def _take_turns(one: Track, other: Track) -> bool:
@@ -120,6 +128,7 @@ def features(score: Score, parts: list[list[Track]]) -> np.ndarray:
     highest = tops.max(axis=0, initial=0)
     cells = (tops > 0).sum(axis=1)
     velocity = np.array([notes["velocity"].mean() for notes in every])
+    basses = bass_reasons(score.tracks)
     rows = []
     for row, (part, notes) in enumerate(zip(parts, every, strict=True)):
         own = tops[row] > 0
@@ -135,8 +144,8 @@ def features(score: Score, parts: list[list[Track]]) -> np.ndarray:
                 else 0
             ),
             "early": -float(np.log2(1 + row)),
-            "solo": _share_of_programs(part, _SOLO),
-            "bass": _share_of_programs(part, BASS_PROGRAMS),
+            "solo": _share(part, [track.program in _SOLO for track in part]),
+            "bass": _share(part, [track.index in basses for track in part]),
             **_of_its_motion(score, notes, quarters),
         }
         rows.append([values[name] for name in FEATURES])
@@ -161,9 +170,10 @@ def _of_its_motion(score: Score, notes: np.ndarray, quarters: float) -> dict[str
     }
 
 
-def _share_of_programs(part: list[Track], programs: frozenset[int]) -> float:
-    notes = [(len(track.notes), track.program in programs) for track in part]
-    return sum(count for count, belongs in notes if belongs) / sum(count for count, _ in notes)
+def _share(part: list[Track], belongs: list[bool]) -> float:
+    """Share of the notes that are on tracks which belong to something."""
+    counts = [len(track.notes) for track in part]
+    return sum(np.array(counts)[np.array(belongs)]) / sum(counts)
 
 
 _ORDER = ("start", "pitch", "end")

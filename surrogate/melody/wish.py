@@ -1,9 +1,9 @@
-"""What a user may say to name the melody's track, and which track that is."""
+"""What a user may say to name the tracks of a part, and which tracks those are."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import pretty_midi
 
@@ -17,10 +17,12 @@ _LEFT = re.compile(r"\b(left|lh|l\.h\.)(?!\w)", re.IGNORECASE)
 _RIGHT = re.compile(r"\b(right|rh|r\.h\.)(?!\w)", re.IGNORECASE)
 
 
-def find_tracks(score: Score, wanted: str | int) -> list[Track]:
-    """The tracks that a wish means.
+def find_tracks(
+    score: Score, wanted: str | int | Sequence[str | int], part: str = "melody"
+) -> list[Track]:
+    """The tracks that a wish means, or several wishes together.
 
-    - an index, or digits, or ``track:2``: that track of ``score.tracks``;
+    - an index, or digits, or ``track:2``, or several, ``0,3``: those tracks of ``score.tracks``;
     - ``channel:5``: all that sounds on a channel, counted from 1 as musicians do;
     - ``program:73``: the line of that General MIDI program, counted from 0;
     - ``name:TEXT``: the line whose track is called so, else called so but for capitals, else
@@ -31,29 +33,45 @@ def find_tracks(score: Score, wanted: str | int) -> list[Track]:
     A line is a track with those that the same player plays in turn. Where the left and the right
     hand of a piano are all that fits, the right hand is meant.
 
+    Args:
+        score: the song.
+        wanted: one wish, or several, whose tracks share the part.
+        part: that they are to play; a melody has to be singable.
+
     Raises:
         MidiError: nothing fits, or several lines, or what does cannot be a melody.
     """
-    text = str(wanted).strip()
+    wishes = [wanted] if isinstance(wanted, str | int) else list(wanted)
+    found: dict[int, Track] = {}
+    for wish in wishes:
+        for track in _find(score, str(wish).strip(), part):
+            found[track.index] = track
+    return [found[index] for index in sorted(found)]
+
+
+def _find(score: Score, text: str, part: str) -> list[Track]:
     kind, colon, rest = text.partition(":")
     kind, value = kind.strip().lower(), rest.strip()
     if not text or (colon and kind in _KINDS and not value):
-        raise MidiError(f"{score.name}: {text!r} names no melody; say {WISHES}")
-    if re.fullmatch(r"-?\d+", text):
+        raise MidiError(f"{score.name}: {text!r} names no {part}; say {WISHES}")
+    if re.fullmatch(r"-?\d+(\s*,\s*\d+)*", text):
         kind, value = "track", text
     elif not colon or kind not in _KINDS:
         kind, value = "", text
     found = _KINDS[kind](score, value) if kind else _named(score, text) or _sounding(score, text)
     if not found:
         raise MidiError(f"{score.name}: no track fits {text!r}; {_all_tracks(score)}")
-    able = [track for track in found if is_singable(track)]
-    if not able:
-        raise MidiError(
-            f"{score.name}: {found[0]} holds no melody ({refusal(found[0])}); {_all_tracks(score)}"
-        )
-    if kind == "channel":
-        return able
-    return _one_line(score, able, text)
+    if part == "melody":
+        able = [track for track in found if is_singable(track)]
+        if not able or (kind == "track" and len(able) < len(found)):
+            unable = next(track for track in found if not is_singable(track))
+            raise MidiError(
+                f"{score.name}: {unable} holds no melody ({refusal(unable)}); {_all_tracks(score)}"
+            )
+        found = able
+    if kind in ("track", "channel") or part == "drums":
+        return found
+    return _one_line(score, found, text) if part == "melody" else found
 
 
 def refusal(track: Track) -> str:
@@ -101,12 +119,19 @@ def _number(score: Score, value: str, low: int, high: int, what: str) -> int:
 
 
 def _by_index(score: Score, value: str) -> list[Track]:
-    return [track for track in score.tracks if str(track.index) == value.lstrip("0").rjust(1, "0")]
+    found = []
+    for number in value.split(","):
+        index = number.strip().lstrip("0").rjust(1, "0")
+        own = [track for track in score.tracks if str(track.index) == index]
+        if not own:
+            return []
+        found += own
+    return found
 
 
 def _by_channel(score: Score, value: str) -> list[Track]:
     channel = _number(score, value, 1, 16, "channel") - 1
-    return [track for track in score.tracks if track.channel == channel]
+    return [track for track in score.tracks if channel in track.channels]
 
 
 def _by_program(score: Score, value: str) -> list[Track]:

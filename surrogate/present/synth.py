@@ -11,12 +11,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import mido
 import numpy as np
 import pretty_midi
 
+from musicvae_torch.notes.channels import RESET_CONTROLLERS
 from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.notes.score import DRUM_CHANNEL, Score, Track
+from musicvae_torch.notes.midi_file import (
+    CONTROL_CHANGE,
+    NOTE_OFF,
+    NOTE_ON,
+    PITCH_BEND,
+    PROGRAM_CHANGE,
+    Message,
+    value,
+)
+from musicvae_torch.notes.pedal import NEVER, pedal_changes, released
+from musicvae_torch.notes.score import Score, Track
 
 if TYPE_CHECKING:
     import tinysoundfont
@@ -27,18 +37,16 @@ MAX_MINUTES = 60  # longer songs are broken files
 
 # Controllers, by MIDI's numbers.
 BANKS = (0, 32)
-VOLUME, EXPRESSION, SUSTAIN, RESET = 7, 11, 64, 121
+VOLUME, EXPRESSION = 7, 11
 PARAMETERS = (6, 38, 98, 99, 100, 101)  # a number chosen by the last four, set by the first two
 DEFAULT_VOLUME = 100
 LARGEST = 127
-PEDAL_DOWN = 64  # and above
-NEVER = np.iinfo(np.int64).max  # a tick
 NO_BEND = 8192  # the middle of 14 bits
 
 # What comes first of what happens at the same tick.
 NOTE_ENDS, STATE_CHANGES, NOTE_STARTS = range(3)
-# Tick, which of the above, channel of the synthesizer, message.
-Event = tuple[int, int, int, mido.Message]
+# Tick, which of the above, channel of the synthesizer, whether that is a drum kit, message.
+Event = tuple[int, int, int, bool, Message]
 
 
 def default_soundfont() -> Path:
@@ -92,12 +100,12 @@ class Band:
         ticks = np.array([event[0] for event in events], np.int64)
         frames = np.rint(score.seconds(ticks) * self.sample_rate).astype(np.int64)
         done = 0
-        for frame, (_, _, channel, message) in zip(frames.tolist(), events, strict=True):
+        for frame, (_, _, channel, is_drum, message) in zip(frames.tolist(), events, strict=True):
             if frame >= len(out):
                 break
             _fill(synth, out[done:frame])
             done = frame
-            _send(synth, channel, message)
+            _send(synth, channel, is_drum, message)
         _fill(synth, out[done:])
         fading = out[len(out) - round(TAIL_SECONDS / 2 * self.sample_rate) :]
         fading *= np.linspace(1, 0, len(fading), dtype=np.float32)[:, None]
@@ -117,88 +125,73 @@ class Band:
         It takes more than MIDI's sixteen, so chunks need not fight for one.
         """
         synth = self._tune_up()
-        said = _state_changes(score.file)
-        seats: dict[tuple[int, int], int] = {}
+        said = _state_changes(score)
+        seats: dict[tuple[int, int, bool], int] = {}
         events: list[Event] = []
-        pedals: list[Pedal] = []  # of each seat
         for track in tracks:
-            key = track.chunk, track.channel
-            if key not in seats:
-                seat = seats[key] = len(seats)
-                heard = _heard(said[track.channel], track.chunk)
-                pedals.append(_pedal(heard))
-                synth.program_select(seat, 0, 0, 0, track.channel == DRUM_CHANNEL)
-                synth.control_change(seat, VOLUME, DEFAULT_VOLUME)
-                events += [(tick, STATE_CHANGES, seat, message) for tick, message in heard]
-            seat = seats[key]
-            ends = _released(track.notes["end"], pedals[seat])
-            for note, end in zip(track.notes.tolist(), ends.tolist(), strict=True):
-                start, _, pitch, velocity = note
-                on = mido.Message("note_on", channel=track.channel, note=pitch, velocity=velocity)
-                off = mido.Message("note_off", channel=track.channel, note=pitch)
-                events.append((start, NOTE_STARTS, seat, on))
-                if end != NEVER:
-                    events.append((end, NOTE_ENDS, seat, off))
+            pedals = pedal_changes(score, track)
+            channels = track.note_channels
+            if len(channels) != len(track.notes):
+                channels = np.full(len(track.notes), track.channel)
+            for channel in np.unique(channels).tolist():
+                key = track.chunk, channel, track.is_drum
+                if key not in seats:
+                    seat = seats[key] = len(seats)
+                    synth.program_select(seat, 0, 0, 0, track.is_drum)
+                    synth.control_change(seat, VOLUME, DEFAULT_VOLUME)
+                    events += [
+                        (message.tick, STATE_CHANGES, seat, track.is_drum, message)
+                        for message in _heard(said[track.port, channel], track.chunk)
+                    ]
+                notes = track.notes[channels == channel]
+                ends = released(notes["end"], pedals[channel])
+                events += _note_events(notes, ends, seats[key], track.is_drum)
         # Stable: of one kind at one tick, the file's order counts.
         return synth, sorted(events, key=lambda event: event[:2])
 
 
-Said = list[tuple[int, int, mido.Message]]  # tick, chunk, message
-Pedal = list[tuple[int, bool]]  # from which tick on it is up or down
+def _note_events(notes: np.ndarray, ends: np.ndarray, seat: int, is_drum: bool) -> list[Event]:
+    events: list[Event] = []
+    for (start, _, pitch, velocity), end in zip(notes.tolist(), ends.tolist(), strict=True):
+        on = Message(start, NOTE_ON, bytes([pitch, velocity]))
+        events.append((start, NOTE_STARTS, seat, is_drum, on))
+        if end != NEVER:
+            off = Message(end, NOTE_OFF, bytes([pitch, 0]))
+            events.append((end, NOTE_ENDS, seat, is_drum, off))
+    return events
 
 
-def _state_changes(file: mido.MidiFile) -> dict[int, Said]:
-    """Of each channel, all messages but notes, in the order of time."""
-    said: dict[int, Said] = defaultdict(list)
-    for index, chunk in enumerate(file.tracks):
-        tick = 0
-        for message in chunk:
-            tick += message.time
-            if message.type in ("control_change", "program_change", "pitchwheel"):
-                said[message.channel].append((tick, index, message))
+Said = list[tuple[int, Message]]  # chunk, message
+
+
+def _state_changes(score: Score) -> dict[tuple[int, int], Said]:
+    """Of each port and channel, all messages but notes, in the order of time."""
+    said: dict[tuple[int, int], Said] = defaultdict(list)
+    for index, chunk in enumerate(score.file.tracks):
+        for place, message in enumerate(chunk.messages):
+            if message.command in (CONTROL_CHANGE, PROGRAM_CHANGE, PITCH_BEND):
+                port = score.channels.port(index, place)
+                data = bytes(map(value, message.data))
+                said[port, message.channel].append((index, message._replace(data=data)))
     for messages in said.values():
-        messages.sort(key=lambda entry: entry[0])
+        messages.sort(key=lambda entry: entry[1].tick)
     return said
 
 
-def _heard(said: Said, chunk: int) -> list[tuple[int, mido.Message]]:
+def _heard(said: Said, chunk: int) -> list[Message]:
     """What of the messages on a channel holds for a chunk: its own, and of each kind of which it
     has none, all."""
-    own = {_kind(message) for _, index, message in said if index == chunk}
-    return [
-        (tick, message)
-        for tick, index, message in said
-        if index == chunk or _kind(message) not in own
-    ]
+    own = {_kind(message) for index, message in said if index == chunk}
+    return [message for index, message in said if index == chunk or _kind(message) not in own]
 
 
-def _pedal(heard: list[tuple[int, mido.Message]]) -> Pedal:
-    """When the sustain pedal goes down and up, of which the synthesizer knows nothing."""
-    return [
-        (tick, message.control == SUSTAIN and message.value >= PEDAL_DOWN)
-        for tick, message in heard
-        if message.type == "control_change" and message.control in (SUSTAIN, RESET)
-    ]
-
-
-def _released(ends: np.ndarray, pedal: Pedal) -> np.ndarray:
-    """When notes fall silent whose keys are let go at `ends`: ticks (notes,), or NEVER."""
-    if not pedal:
-        return ends
-    ticks = np.array([tick for tick, _ in pedal])
-    is_down = np.array([False, *(down for _, down in pedal)])
-    lifts = np.append(ticks[~is_down[1:]], NEVER)
-    held = is_down[np.searchsorted(ticks, ends, side="right")]
-    return np.where(held, lifts[np.searchsorted(lifts, ends, side="right")], ends)
-
-
-def _kind(message: mido.Message) -> str:
+def _kind(message: Message) -> str:
     """What a message changes: those that only make sense together are of one kind."""
-    if message.type != "control_change":
-        return str(message.type)
-    if message.control in BANKS:
-        return "program_change"
-    return "parameter" if message.control in PARAMETERS else f"control {message.control}"
+    if message.command != CONTROL_CHANGE:
+        return f"message {message.command}"
+    if message.data[0] in BANKS:
+        return f"message {PROGRAM_CHANGE}"
+    return "parameter" if message.data[0] in PARAMETERS else f"control {message.data[0]}"
 
 
 def _fill(synth: tinysoundfont.Synth, out: np.ndarray) -> None:
@@ -207,21 +200,23 @@ def _fill(synth: tinysoundfont.Synth, out: np.ndarray) -> None:
         synth.generate_simple(len(out), out.data.cast("B"))
 
 
-def _send(synth: tinysoundfont.Synth, channel: int, message: mido.Message) -> None:
+def _send(synth: tinysoundfont.Synth, channel: int, is_drum: bool, message: Message) -> None:
     """Do what a message says, on a channel of the synthesizer's own."""
-    if message.type == "note_on":
-        synth.noteon(channel, message.note, message.velocity)
-    elif message.type == "note_off":
-        synth.noteoff(channel, message.note)
-    elif message.type == "pitchwheel":
-        synth.pitchbend(channel, message.pitch + NO_BEND)
-    elif message.type == "program_change":
+    first, second = (*message.data, 0)[:2]
+    if message.command == NOTE_ON:
+        synth.noteon(channel, first, second)
+    elif message.command == NOTE_OFF:
+        synth.noteoff(channel, first)
+    elif message.command == PITCH_BEND:
+        synth.pitchbend(channel, first | second << 7)
+    elif message.command == PROGRAM_CHANGE:
         # A SoundFont that lacks it goes on with what it has.
         with suppress(RuntimeError):
-            synth.program_change(channel, message.program, message.channel == DRUM_CHANNEL)
-    elif message.control == RESET:
+            synth.program_change(channel, first, is_drum)
+    elif first == RESET_CONTROLLERS:
         # The standard's list leaves the volume as it is; the synthesizer's own does not.
         synth.pitchbend(channel, NO_BEND)
         synth.control_change(channel, EXPRESSION, LARGEST)
-    else:
-        synth.control_change(channel, message.control, message.value)
+    elif first not in BANKS or not is_drum:
+        # A bank that makes a kit is none of the SoundFont's.
+        synth.control_change(channel, first, second)

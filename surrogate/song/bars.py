@@ -10,6 +10,7 @@ import numpy as np
 
 from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import Score
+from musicvae_torch.notes.vocabulary import STEPS_PER_QUARTER
 
 MAX_BARS = 4096  # two hours and more; longer songs are broken files
 QUARTERS_A_WHOLE = 4
@@ -56,8 +57,39 @@ def last_tick(score: Score) -> int:
     return max((int(track.notes["end"].max()) for track in score.tracks), default=0)
 
 
+def slack(resolution: int) -> int:
+    """Ticks by which a note may miss a bar line and count as if it did not: less than half a
+    sixteenth."""
+    return max((resolution - 1) // (2 * STEPS_PER_QUARTER), 0)
+
+
+def _last_start(score: Score) -> int:
+    return max((int(track.notes["start"].max()) for track in score.tracks), default=0)
+
+
+def snapped(notes: np.ndarray, lines: np.ndarray, resolution: int) -> np.ndarray:
+    """Notes of TICK_NOTE, of which those that begin a little before a bar line begin with it, and
+    those that end a little after one end with it.
+
+    Args:
+        lines: (bars + 1,) ticks, ascending.
+        resolution: ticks a quarter, which say how little.
+    """
+    notes = notes.copy()
+    most = slack(resolution)
+    following = lines[np.minimum(np.searchsorted(lines, notes["start"]), len(lines) - 1)]
+    early = (following > notes["start"]) & (following - notes["start"] <= most)
+    notes["start"][early] = following[early]
+    before = lines[np.maximum(np.searchsorted(lines, notes["end"], side="right") - 1, 0)]
+    late = (before > notes["start"]) & (notes["end"] - before <= most)
+    notes["end"][late] = before[late]
+    np.maximum(notes["end"], notes["start"] + 1, out=notes["end"])
+    return notes
+
+
 def bars_of(score: Score, pickup: int = 0) -> Bars:
-    """The bars of a song, one at least. A metre that changes within a bar starts a new one.
+    """The bars of a song, one at least. A metre that changes within a bar starts a new one, and a
+    note that is let go a little late adds none.
 
     Args:
         pickup: ticks before the first full bar, where the file does not say.
@@ -65,7 +97,7 @@ def bars_of(score: Score, pickup: int = 0) -> Bars:
     Raises:
         MidiError: there are more than MAX_BARS.
     """
-    end = max(last_tick(score), 1)
+    end = max(last_tick(score) - slack(score.resolution), _last_start(score) + 1)
     ticks: list[int] = []
     metres: list[tuple[int, int]] = []
     changes = [row for row in changes_of_metre(score, pickup) if row[0] < end]

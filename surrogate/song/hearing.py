@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import pairwise
 
 import numpy as np
 
 from musicvae_torch.notes.drums import drum_tokens
 from musicvae_torch.notes.melody import melody_tokens
 from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.notes.score import Score
+from musicvae_torch.notes.pedal import sounding_ends
+from musicvae_torch.notes.score import TICK_NOTE, Score
 from musicvae_torch.notes.trio import PARTS
 from musicvae_torch.notes.vocabulary import (
     MAX_PITCH,
@@ -19,11 +22,14 @@ from musicvae_torch.notes.vocabulary import (
     STEPS_PER_QUARTER,
 )
 from surrogate.melody.choice import Melody, choose_melody
-from surrogate.options import AccompanyOptions
-from surrogate.song.bars import Bars, bars_of
+from surrogate.melody.wish import find_tracks
+from surrogate.options import NOBODY, AccompanyOptions
+from surrogate.song.bars import Bars, bars_of, snapped
 from surrogate.song.grid import Grid
 from surrogate.song.metre import is_common
-from surrogate.song.roles import roles_of
+from surrogate.song.roles import roles_of, with_drums
+
+SHORT_REST = 4  # bars of a rest in which the band plays on, if the song's own did
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +45,8 @@ class Hearing:
         tokens: (bars * 16, 3) int64 classes; parts that are not given rest.
         plays: (bars,) bool, where a given note sounds, whether or not it is in `tokens`.
         pitches: MIDI pitches of the given melody and bass notes that the model knows.
-        sounding: the given notes, of TICK_NOTE, heard or not.
+        sounding: the notes in whose bars the band plays, of TICK_NOTE: the given ones, heard or
+            not, and of the song's own bass and drums those that it is to stand in for.
         song_bars: as a musician counts them.
         start: tick of the first given note.
         end: tick at which the last one ends.
@@ -103,17 +110,24 @@ def hear(score: Score, options: AccompanyOptions) -> Hearing:
     """Find the given parts of a song, and lay them on the model's grid.
 
     Args:
-        score: in ticks that sixteenths fall on.
-        options: melody, given, metre and pickup count.
+        score: in ticks that sixteenths fall on, or nearly so.
+        options: melody, bass, drums, given, outside, metre and pickup count.
 
     Raises:
         MidiError: the song lacks a given part, is too long, is in a metre to refuse, or begins with
             a bar that is shorter than the pickup.
     """
-    melody = _find_melody(score, options)
-    roles = roles_of(score, () if melody is None else melody.tracks)
-    sounding = {part: _given_notes(part, score, roles) for part in options.given}
+    score, melody, chosen = find_parts(score, options)
+    roles = roles_of(score, () if melody is None else melody.tracks, **chosen)
+    song_bars = bars_of(score, round(options.pickup * score.resolution))
+    tidy = partial(snapped, lines=song_bars.ticks, resolution=score.resolution)
+    sounding = {
+        part: tidy(_given_notes(part, score, roles, int(song_bars.ticks[-1])))
+        for part in options.given
+    }
     everything = np.concatenate(list(sounding.values()))
+    old = tidy(_old_notes(score, roles, options))
+    everything = _with_old(everything, old, song_bars.ticks, options.outside == "band")
     start, end = int(everything["start"].min()), int(everything["end"].max())
     if options.metre == "refuse":
         _refuse_metres(score, end)
@@ -125,12 +139,13 @@ def hear(score: Score, options: AccompanyOptions) -> Hearing:
         plays[begin:after] = True
     tokens = np.zeros((bars * STEPS_PER_BAR, len(PARTS)), np.int64)
     for part, own in sounding.items():
-        voice = melody.notes if part == "melody" and melody is not None else own
+        voice = own
+        if part == "melody" and melody is not None:
+            voice = tidy(_legato(melody.notes, own))
         tokens[:, PARTS.index(part)] = part_tokens(part, voice, grid, first, bars)
     pitched = [own["pitch"] for part, own in sounding.items() if part != "drums"]
     pitches = np.concatenate(pitched) if pitched else np.zeros(0, np.int16)
     known = pitches[(pitches >= MIN_PITCH) & (pitches <= MAX_PITCH)]
-    song_bars = bars_of(score, round(options.pickup * score.resolution))
     return Hearing(
         score,
         melody,
@@ -147,6 +162,87 @@ def hear(score: Score, options: AccompanyOptions) -> Hearing:
     )
 
 
+def find_parts(
+    score: Score, options: AccompanyOptions, required: bool = True
+) -> tuple[Score, Melody | None, dict[str, tuple[int, ...] | None]]:
+    """The song with its drum kits as they were chosen, its melody, and the tracks that were chosen
+    for its bass and drums, as :func:`surrogate.song.roles.roles_of` takes them.
+
+    Args:
+        required: a song without a melody is an error, if that is given.
+
+    Raises:
+        MidiError: what is chosen is not there, or a track has two parts.
+    """
+    chosen = {part: _chosen(score, part, options) for part in ("bass", "drums")}
+    if chosen["drums"]:
+        score = with_drums(score, chosen["drums"])
+    melody = _find_melody(score, options, chosen, required)
+    tracks = () if melody is None else melody.tracks
+    everyone = [*tracks, *(chosen["bass"] or ()), *(chosen["drums"] or ())]
+    twice = next((track for track in everyone if everyone.count(track) > 1), None)
+    if twice is not None:
+        raise MidiError(f"{score.name}: {score.tracks[twice]} is to play two parts; choose one")
+    return score, melody, chosen
+
+
+def _chosen(score: Score, part: str, options: AccompanyOptions) -> tuple[int, ...] | None:
+    """Indices of the tracks that the user wants for a part; None: any that are found."""
+    wanted = getattr(options, part)
+    if wanted is None:
+        return None
+    if wanted == NOBODY:
+        return ()
+    return tuple(track.index for track in find_tracks(score, wanted, part))
+
+
+def _old_notes(score: Score, roles: tuple[str, ...], options: AccompanyOptions) -> np.ndarray:
+    """The notes of the song's own bass and drums that new ones are to replace."""
+    old = [
+        track.notes
+        for track, role in zip(score.tracks, roles, strict=True)
+        if role in options.made and role != "melody" and options.keep != "all"
+    ]
+    return np.concatenate([np.zeros(0, TICK_NOTE), *old])
+
+
+def _with_old(
+    given: np.ndarray, old: np.ndarray, lines: np.ndarray, everywhere: bool
+) -> np.ndarray:
+    """The notes in whose bars the band plays: the given ones, and of the song's old bass and drums
+    all, or those in short rests of the given parts, in which nobody wants another band."""
+    if everywhere or not len(old):
+        return np.concatenate([given, old])
+    plays = np.zeros(len(lines) - 1, bool)
+    firsts = np.searchsorted(lines, given["start"], side="right") - 1
+    lasts = np.searchsorted(lines, given["end"], side="left")
+    for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
+        plays[max(first, 0) : max(last, first + 1)] = True
+    own = np.clip(np.searchsorted(lines, old["start"], side="right") - 1, 0, len(plays) - 1)
+    played = np.flatnonzero(plays)
+    for before, after in pairwise(played.tolist()):
+        if 1 < after - before <= SHORT_REST + 1:
+            rest = old[(own > before) & (own < after)]
+            rest["end"] = np.minimum(rest["end"], lines[after])
+            given = np.concatenate([given, rest])
+    return given
+
+
+def _legato(notes: np.ndarray, sounding: np.ndarray) -> np.ndarray:
+    """Notes of a melody, of TICK_NOTE, as long as the pedal holds them, or until the next.
+
+    Args:
+        notes: as their keys are held.
+        sounding: the same among others, as they sound.
+    """
+    ends = {(start, pitch): end for start, end, pitch, _ in np.sort(sounding, order="end").tolist()}
+    longer = notes.copy()
+    nexts = np.append(notes["start"][1:], np.iinfo(np.int64).max)
+    for row, (start, end, pitch, _) in enumerate(notes.tolist()):
+        longer["end"][row] = max(end, min(ends.get((start, pitch), end), nexts[row]))
+    return longer
+
+
 def notes_on(song: Hearing) -> tuple[str, ...]:
     """What the user should know of how a song was heard, a line each."""
     metres = {
@@ -160,26 +256,43 @@ def notes_on(song: Hearing) -> tuple[str, ...]:
     return (*(f"{song.score.name}: {remark}" for remark in song.score.remarks), *mapped)
 
 
-def _find_melody(score: Score, options: AccompanyOptions) -> Melody | None:
+def _find_melody(
+    score: Score,
+    options: AccompanyOptions,
+    chosen: Mapping[str, tuple[int, ...] | None],
+    required: bool = True,
+) -> Melody | None:
     """The melody; where it is not given, one that is sure to be named is enough."""
-    if "melody" in options.given or options.melody is not None:
-        return choose_melody(score, options.melody)
+    if options.melody is not None:
+        return None if options.melody == NOBODY else choose_melody(score, options.melody)
+    taken = {track for own in chosen.values() for track in own or ()}
+    if "melody" in options.given and required:
+        return choose_melody(score, but=taken)
     try:
-        melody = choose_melody(score)
+        melody = choose_melody(score, but=taken)
     except MidiError:
         return None
-    roles = roles_of(score)
+    roles = roles_of(score, **chosen)
     # A given bass is the likeliest melody of a file that has no other, but it is no melody.
     return None if any(roles[track] in options.given for track in melody.tracks) else melody
 
 
-def _given_notes(part: str, score: Score, roles: tuple[str, ...]) -> np.ndarray:
-    """All notes of a part's tracks, of TICK_NOTE; of a melody, those too that are not heard."""
-    own = [track.notes for track, role in zip(score.tracks, roles, strict=True) if role == part]
+def _given_notes(part: str, score: Score, roles: tuple[str, ...], last: int) -> np.ndarray:
+    """All notes of a part's tracks, of TICK_NOTE, as long as they sound, up to the tick `last`; of
+    a melody, those too that are not heard."""
+    own = []
+    for track, role in zip(score.tracks, roles, strict=True):
+        if role == part:
+            notes = track.notes.copy()
+            longest = np.maximum(notes["end"], last)
+            notes["end"] = np.minimum(sounding_ends(score, track), longest)
+            own.append(notes)
     if not own:
-        wanted = "on channel 10" if part == "drums" else "of the programs 32 to 39"
+        verb = "are" if part == "drums" else "is"
+        kind = "a drum kit" if part == "drums" else f"a {part}"
         raise MidiError(
-            f"{score.name}: {part} are given, but no track is {wanted}; see --list-tracks"
+            f"{score.name}: {part} {verb} given, but no track is {kind}; --list-tracks shows what "
+            f"there is, and --{part} TRACK says which it is"
         )
     return np.sort(np.concatenate(own), order=("start", "pitch"))
 

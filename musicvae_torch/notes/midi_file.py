@@ -1,0 +1,508 @@
+"""The bytes of a MIDI file ↔ its messages, whatever wrote it.
+
+Real files break the standard in many ways, and players play them all the same. What can be read is
+read, with a remark on what was odd; what cannot be understood stays as bytes. A chunk that nothing
+has changed is written again byte for byte. Facts of the Standard MIDI Files 1.0 specification (MIDI
+Manufacturers Association, RP-001), of RIFF-RMID (RP-029), and of files found in the wild.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+NOTE_OFF, NOTE_ON, CONTROL_CHANGE, PROGRAM_CHANGE = 0x80, 0x90, 0xB0, 0xC0
+CHANNEL_PRESSURE, PITCH_BEND = 0xD0, 0xE0
+SYSEX, ESCAPE, META = 0xF0, 0xF7, 0xFF
+TEXT, TRACK_NAME, INSTRUMENT_NAME = 0x01, 0x03, 0x04
+CHANNEL_PREFIX, PORT, DEVICE_NAME, END_OF_TRACK = 0x20, 0x21, 0x09, 0x2F
+SET_TEMPO, SMPTE_OFFSET, TIME_SIGNATURE, KEY_SIGNATURE = 0x51, 0x54, 0x58, 0x59
+
+MAX_CONTENT = 1_000_000  # bytes of a meta event or sysex; a longer one is damage
+MAX_NUMBER = 4  # bytes of a delta time or length
+HEADER, TRACK = b"MThd", b"MTrk"
+JUNK = 4096  # bytes in which a header may lie that does not come first
+
+# Lengths that the standard gives to meta events which say something about the music.
+META_LENGTHS = {
+    0x00: (0, 2), PORT: (1,), CHANNEL_PREFIX: (1,), END_OF_TRACK: (0,), SET_TEMPO: (3,),
+    SMPTE_OFFSET: (5,), TIME_SIGNATURE: (4,), KEY_SIGNATURE: (2,),
+}  # fmt: skip
+META_NAMES = {
+    0x00: "sequence number", PORT: "port", CHANNEL_PREFIX: "channel prefix",
+    END_OF_TRACK: "end of track", SET_TEMPO: "tempo", SMPTE_OFFSET: "SMPTE offset",
+    TIME_SIGNATURE: "time signature", KEY_SIGNATURE: "key signature",
+}  # fmt: skip
+FRAME_RATES = 4  # that an SMPTE offset has bits for
+MAX_POWER = 7  # of two: the shortest beat of a metre is a 128th
+MAX_SHARPS = 7  # or flats, of a key signature
+
+# Data bytes of system messages, which have no place in a file but stand in some.
+_SYSTEM_LENGTHS = {0xF1: 1, 0xF2: 2, 0xF3: 1}
+
+
+class MidiError(ValueError):
+    """A MIDI file that cannot be used; the message names it and says why, in one line."""
+
+
+class Message(NamedTuple):
+    """An event of a chunk.
+
+    Attributes:
+        tick: when it comes, since the beginning of the file.
+        status: status byte; that of a channel message holds the channel.
+        data: data bytes of a channel message, content of a meta event or a sysex.
+        kind: type of a meta event; -1 for all others.
+    """
+
+    tick: int
+    status: int
+    data: bytes
+    kind: int = -1
+
+    @property
+    def is_channel(self) -> bool:
+        """Whether it is for one of the 16 channels."""
+        return self.status < SYSEX
+
+    @property
+    def command(self) -> int:
+        """NOTE_ON and the like; SYSEX or above of what is for no channel."""
+        return self.status & 0xF0 if self.status < SYSEX else self.status
+
+    @property
+    def channel(self) -> int:
+        """0 to 15, of a channel message."""
+        return self.status & 0x0F
+
+
+def value(byte: int) -> int:
+    """A data byte; 127 where a file has more, as players take it."""
+    return min(byte, 0x7F)
+
+
+def control(tick: int, channel: int, number: int, amount: int) -> Message:
+    return Message(tick, CONTROL_CHANGE | channel, bytes([number, amount]))
+
+
+def meta(tick: int, kind: int, content: bytes = b"") -> Message:
+    return Message(tick, META, content, kind)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A track chunk (MTrk), or one of another kind.
+
+    Attributes:
+        messages: in order; none of a chunk of another kind.
+        raw: the bytes that it was read from; None: those of its messages are to be written.
+        rest: bytes at its end that cannot be understood.
+        kind: of the chunk; empty for bytes after the last chunk that are of none.
+    """
+
+    messages: tuple[Message, ...] = ()
+    raw: bytes | None = None
+    rest: bytes = b""
+    kind: bytes = TRACK
+
+    @property
+    def end(self) -> int:
+        """Tick of the last message."""
+        return self.messages[-1].tick if self.messages else 0
+
+    def to_bytes(self) -> bytes:
+        """The chunk with its header; bytes of no chunk have none."""
+        if not self.kind:
+            return self.raw or b""
+        body = encoded(self.messages) + self.rest if self.raw is None else self.raw
+        return self.kind + struct.pack(">L", len(body)) + body
+
+
+@dataclass(frozen=True)
+class MidiFile:
+    """All that a MIDI file holds.
+
+    Attributes:
+        format: 0, 1 or 2.
+        resolution: ticks a quarter note; negative, if time is counted in video frames.
+        chunks: of all kinds, in order.
+        extra: bytes of the header after those that the standard knows.
+    """
+
+    format: int
+    resolution: int
+    chunks: tuple[Chunk, ...]
+    extra: bytes = b""
+
+    @property
+    def tracks(self) -> tuple[Chunk, ...]:
+        """The track chunks."""
+        return tuple(chunk for chunk in self.chunks if chunk.kind == TRACK)
+
+    def with_tracks(self, tracks: Sequence[Chunk | None], added: Iterable[Chunk] = ()) -> MidiFile:
+        """The same file with other track chunks.
+
+        Args:
+            tracks: in place of each of the present ones; None takes one away.
+            added: come after the last track chunk.
+        """
+        place = iter(tracks)
+        chunks: list[Chunk] = []
+        last = 0
+        for chunk in self.chunks:
+            own = next(place) if chunk.kind == TRACK else chunk
+            if own is not None:
+                chunks.append(own)
+            if chunk.kind == TRACK:
+                last = len(chunks)
+        chunks[last:last] = added
+        several = sum(chunk.kind == TRACK for chunk in chunks) > 1
+        return replace(self, format=1 if several else self.format, chunks=tuple(chunks))
+
+    def stretched(self, factor: int) -> MidiFile:
+        """The same with `factor` times as many ticks a quarter."""
+        tracks = [
+            replace(
+                chunk,
+                messages=tuple(m._replace(tick=m.tick * factor) for m in chunk.messages),
+                raw=None,
+            )
+            for chunk in self.tracks
+        ]
+        return replace(self.with_tracks(tracks), resolution=self.resolution * factor)
+
+    def to_bytes(self) -> bytes:
+        """The file, its parts as they were read where nothing has changed them."""
+        count = len(self.tracks)
+        header = struct.pack(">HHh", self.format, count, self.resolution) + self.extra
+        body = HEADER + struct.pack(">L", len(header)) + header
+        return body + b"".join(chunk.to_bytes() for chunk in self.chunks)
+
+    def plain_bytes(self) -> bytes:
+        """The file for readers that take only what the standard allows: without chunks of other
+        kinds, and messages that it does not know or that say nothing. Time stays."""
+        tracks = []
+        for chunk in self.tracks:
+            messages = tuple(filter(None, map(_plain, chunk.messages)))
+            if not messages or messages[-1].kind != END_OF_TRACK:
+                messages = (*messages, meta(chunk.end, END_OF_TRACK))
+            tracks.append(Chunk(messages))
+        return MidiFile(self.format, self.resolution, tuple(tracks)).to_bytes()
+
+
+class ReadFile(NamedTuple):
+    """A file, and what was odd about it, a line each."""
+
+    file: MidiFile
+    remarks: tuple[str, ...]
+
+
+def read_file(content: bytes, name: str = "MIDI") -> ReadFile:
+    """Read the bytes of a MIDI file.
+
+    Args:
+        content: of the file, or of a RIFF file around it.
+        name: for messages.
+
+    Raises:
+        MidiError: there is no MIDI header, or no track chunk.
+    """
+    remarks: list[str] = []
+    content = _unwrapped(content, remarks)
+    place = content.find(HEADER, 0, JUNK)
+    if place < 0 or len(content) < place + 14:
+        raise MidiError(
+            f"{name}: not readable as a MIDI file (it has no header, MThd); "
+            "save it again from the program that made it"
+        )
+    if place:
+        remarks.append(f"left out {_count(place, 'byte')} before the MIDI header")
+    size, kind, announced, resolution = struct.unpack_from(">LHHh", content, place + 4)
+    end = place + 8 + size
+    if not 6 <= size <= JUNK or end > len(content):
+        end = place + 14
+        remarks.append(f"its header says that it is {size} bytes long; read as one of 6")
+    if resolution == 0:
+        raise MidiError(f"{name}: has 0 ticks a quarter note; save it again with 480, say")
+    chunks = tuple(_chunks(content, end, remarks))
+    file = MidiFile(kind, resolution, chunks, content[place + 14 : end])
+    found = len(file.tracks)
+    if not found:
+        raise MidiError(f"{name}: not readable as a MIDI file (it has no track chunk, MTrk)")
+    if found != announced:
+        remarks.append(f"its header says {_count(announced, 'track chunk')}; it has {found}")
+    if kind > 2 or (kind == 0 and found > 1):
+        remarks.append(f"its header says format {kind}; written as format 1")
+        file = replace(file, format=1)
+    return ReadFile(file, (*remarks, *_odd_messages(file)))
+
+
+def encoded(messages: Iterable[Message]) -> bytes:
+    """The body of a track chunk, with running status."""
+    out = bytearray()
+    tick, running = 0, 0
+    for message in messages:
+        out += number(message.tick - tick)
+        tick = message.tick
+        if message.status < SYSEX:
+            if message.status != running or not message.data.isascii():
+                out.append(message.status)
+            running = message.status
+            out += message.data
+            continue
+        running = 0
+        out.append(message.status)
+        if message.status == META:
+            out.append(message.kind)
+        if message.status in (SYSEX, ESCAPE, META):
+            out += number(len(message.data))
+        out += message.data
+    return bytes(out)
+
+
+def number(amount: int) -> bytes:
+    """A delta time or a length, in MIDI's bytes of seven bits."""
+    digits = [amount & 0x7F]
+    while amount := amount >> 7:
+        digits.append(amount & 0x7F | 0x80)
+    return bytes(reversed(digits))
+
+
+def _unwrapped(content: bytes, remarks: list[str]) -> bytes:
+    """The MIDI file in a RIFF file; what is none stays as it is."""
+    if content[:4] != b"RIFF" or content[8:12] != b"RMID":
+        return content
+    found, others, place = content, [], 12
+    while place + 8 <= len(content):
+        kind, size = struct.unpack_from("<4sL", content, place)
+        body = content[place + 8 : place + 8 + size]
+        if kind == b"data" and found is content:
+            found = body
+        else:
+            others.append(kind.decode("latin-1").strip())
+        place += 8 + size + size % 2
+    left = f", without its chunks {', '.join(others)}" if others else ""
+    remarks.append(f"a RIFF file (RMID); results are plain MIDI files{left}")
+    return found
+
+
+def _chunks(content: bytes, place: int, remarks: list[str]) -> Iterable[Chunk]:
+    """The chunks from a place on."""
+    index = 0
+    while place < len(content):
+        kind = content[place : place + 4]
+        if len(content) < place + 8 or not _is_kind(kind):
+            following = content.find(TRACK, place)
+            if following < 0:
+                yield Chunk(raw=content[place:], kind=b"")
+                return
+            remarks.append(f"left out {_count(following - place, 'byte')} between chunks")
+            place = following
+            continue
+        (size,) = struct.unpack_from(">L", content, place + 4)
+        start, end = place + 8, place + 8 + size
+        if kind != TRACK:
+            if end > len(content):
+                remarks.append(f"the chunk {kind.decode('latin-1')} is cut short")
+            yield Chunk(raw=content[start:end], kind=kind)
+            place = end
+            continue
+        chunk, place = _track(content, start, end, index, remarks)
+        yield chunk
+        index += 1
+
+
+def _is_kind(kind: bytes) -> bool:
+    return len(kind) == 4 and all(0x20 <= byte < 0x7F for byte in kind)
+
+
+def _is_chunk(content: bytes, place: int) -> bool:
+    """Whether a chunk begins there, or nothing comes any more."""
+    if place == len(content) or content[place : place + 4] == TRACK:
+        return True
+    if len(content) < place + 8 or not _is_kind(content[place : place + 4]):
+        return False
+    (size,) = struct.unpack_from(">L", content, place + 4)
+    return place + 8 + size <= len(content)
+
+
+def _track(
+    content: bytes, start: int, end: int, index: int, remarks: list[str]
+) -> tuple[Chunk, int]:
+    """A track chunk, and the place after it. A size that is wrong is that up to the end of the
+    track."""
+    sized = end <= len(content) and _is_chunk(content, end)
+    messages, place, whole = _messages(content, start, end if sized else len(content))
+    at_end = bool(messages) and messages[-1].kind == END_OF_TRACK
+    if at_end and place != end and _is_chunk(content, place):
+        remarks.append(
+            f"track chunk {index} says that it is {_count(end - start, 'byte')} long; "
+            f"it is {place - start}"
+        )
+        return Chunk(tuple(messages), content[start:place]), place
+    if not sized and end <= len(content):
+        # What follows is no chunk, and the track does not end: the size may be right.
+        messages, place, whole = _messages(content, start, end)
+    end = min(end, len(content))
+    if place < end and not whole and _ends_within(content, place, end):
+        remarks.append(f"track chunk {index} ends in the middle of an event, which is left out")
+        closed = (*messages, meta(messages[-1].tick if messages else 0, END_OF_TRACK))
+        return Chunk(closed), end
+    if place < end:
+        remarks.append(
+            f"track chunk {index} has {_count(end - place, 'byte')} at its end that cannot be "
+            "understood; they are kept"
+        )
+    return Chunk(tuple(messages), content[start:end], content[place:end]), end
+
+
+def _ends_within(content: bytes, place: int, end: int) -> bool:
+    """Whether the bytes from `place` on would be an event if more of them followed."""
+    padded = content[place:end] + bytes(JUNK)
+    found, _, _ = _messages(padded, 0, len(padded), most=1, running=NOTE_ON)
+    return bool(found)
+
+
+def _messages(
+    content: bytes, start: int, end: int, most: int = -1, running: int = 0
+) -> tuple[list[Message], int, bool]:
+    """The messages from one place to another.
+
+    Args:
+        content: of the file.
+        start, end: the places; events after an end of track count, if they are none of the next
+            chunk.
+        most: messages to read; -1: all.
+        running: status of the channel message before.
+
+    Returns:
+        The messages, the place after the last one, and whether that is `end` or an end of track.
+    """
+    found: list[Message] = []
+    add = found.append
+    place, tick = start, 0
+    try:
+        while place < end and len(found) != most:
+            begin = place
+            byte = content[place]
+            place += 1
+            delta = byte & 0x7F
+            while byte > 0x7F:
+                byte = content[place]
+                place += 1
+                delta = delta << 7 | byte & 0x7F
+                if place - begin > MAX_NUMBER:
+                    return found, begin, False
+            status = content[place]
+            if status < 0x80:
+                if not running:
+                    return found, begin, False
+                status = running
+            else:
+                place += 1
+            if status < SYSEX:
+                running = status
+                size = 1 if 0xC0 <= status < 0xE0 else 2
+                message = Message(tick + delta, status, content[place : place + size])
+                place += size
+            elif status in (SYSEX, ESCAPE, META):
+                kind = -1
+                if status == META:
+                    kind = content[place]
+                    place += 1
+                size, place = _length(content, place)
+                message = Message(tick + delta, status, content[place : place + size], kind)
+                place += size
+            else:
+                size = _SYSTEM_LENGTHS.get(status, 0)
+                message = Message(tick + delta, status, content[place : place + size])
+                place += size
+            if place > end:
+                return found, begin, False
+            tick += delta
+            add(message)
+            if message.kind == END_OF_TRACK and (place == end or _is_chunk(content, place)):
+                return found, place, True
+    except IndexError:
+        return found, begin, False
+    return found, place, place == end
+
+
+def _length(content: bytes, place: int) -> tuple[int, int]:
+    """A length, and the place after it; an IndexError where it is damage."""
+    size = 0
+    for _ in range(MAX_NUMBER):
+        byte = content[place]
+        place += 1
+        size = size << 7 | byte & 0x7F
+        if byte < 0x80:
+            break
+    else:
+        raise IndexError
+    if size > MAX_CONTENT:
+        raise IndexError
+    return size, place
+
+
+def is_known_meta(kind: int) -> bool:
+    """Whether the standard, and with it mido, knows a type of meta event."""
+    return kind <= 0x07 or kind in META_LENGTHS or kind in (DEVICE_NAME, 0x7F)
+
+
+def is_sound_meta(message: Message) -> bool:
+    """Whether a meta event is as long as the standard says, and of a value that it knows."""
+    lengths = META_LENGTHS.get(message.kind)
+    if lengths is not None and len(message.data) not in lengths:
+        return False
+    data = message.data
+    if message.kind == KEY_SIGNATURE:
+        sharps = data[0] - 256 if data[0] > 0x7F else data[0]
+        return abs(sharps) <= MAX_SHARPS and data[1] in (0, 1)
+    if message.kind == SMPTE_OFFSET:
+        return data[0] >> 5 < FRAME_RATES
+    if message.kind == TIME_SIGNATURE:
+        return data[0] > 0 and data[1] <= MAX_POWER
+    return not (message.kind == SET_TEMPO and data == bytes(3))
+
+
+def _odd_messages(file: MidiFile) -> list[str]:
+    """Remarks on messages that players pass over, or take for others."""
+    odd: dict[str, list[int]] = {}
+    for index, chunk in enumerate(file.tracks):
+        for message in chunk.messages:
+            what = _oddity(message)
+            if what and (index not in odd.setdefault(what, [])):
+                odd[what].append(index)
+    return [
+        f"kept as they are: {what} (in track chunks {', '.join(map(str, chunks))})"
+        for what, chunks in odd.items()
+    ]
+
+
+def _oddity(message: Message) -> str:
+    """What is odd of a message; empty, if nothing is."""
+    if message.status < SYSEX:
+        return "data bytes above 127, which sound as 127" if not message.data.isascii() else ""
+    if message.status == META:
+        if is_sound_meta(message):
+            return ""
+        content = message.data[:4].hex(" ") or "none"
+        return f"{META_NAMES[message.kind]} events of bytes {content}, which do not exist"
+    return "" if message.status in (SYSEX, ESCAPE) else "system messages that have no place there"
+
+
+def _plain(message: Message) -> Message | None:
+    """A message as every reader takes it; None: it says nothing."""
+    if message.status < SYSEX:
+        return message._replace(data=bytes(map(value, message.data)))
+    if message.status == META:
+        return message if is_known_meta(message.kind) and is_sound_meta(message) else None
+    if message.status == SYSEX and message.data.endswith(b"\xf7"):
+        return message if message.data[:-1].isascii() else None
+    return None
+
+
+def _count(amount: int, what: str) -> str:
+    return f"{amount} {what}" + "s" * (amount != 1)
