@@ -188,7 +188,7 @@ def _groove(subcommands: argparse._SubParsersAction) -> None:
         subcommands,
         "groove",
         "drums with feeling, of a tapped rhythm, with hi-hats",
-        "Drums through the GrooVAE models. The drum tracks of a song are replaced, all others stay."
+        "Drums through the GrooVAE models. The hits of a song's drum kit change, all else stays."
         "\n\n"
         "  humanise  a stiff pattern, its hits as hard and as early or late as a drummer's\n"
         "            (a model of groovae_2bar_humanize or groovae_2bar_hits_control_tfds)\n"
@@ -208,6 +208,13 @@ def _groove(subcommands: argparse._SubParsersAction) -> None:
         action="store_true",
         help="the model draws all hits, as in Magenta (default: humanise keeps your hits, hats all "
         "but the closed hi-hats)",
+    )
+    parser.add_argument(
+        "--drums",
+        type=_numbers,
+        metavar="N,N...",
+        help="the tracks that are the drums, or were tapped, as accompany --list-tracks counts "
+        "them (default: the drum kits)",
     )
     _add_temperature(parser, 0.5)
     _add_out(parser, "the MIDI file to write", "OUT.mid")

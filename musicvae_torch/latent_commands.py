@@ -13,6 +13,7 @@ from torch import Tensor
 
 from musicvae_torch.config import ConfigError
 from musicvae_torch.devices import pick_device, use_few_threads
+from musicvae_torch.files import replacing
 from musicvae_torch.latent import (
     EncodedSong,
     add_hats,
@@ -281,16 +282,19 @@ def run_groove(arguments: argparse.Namespace) -> None:
     check_out(arguments.out, [arguments.midi])
     model = load_model(arguments)
     chosen = {"temperature": arguments.temperature, "seed": arguments.seed}
+    chosen["drums"] = arguments.drums
     if arguments.what == "tap":
         if arguments.redraw:
             raise ValueError("tap draws all hits as it is: leave --redraw out")
-        midi = tap_to_drums(model, arguments.midi, **chosen)
+        groove = tap_to_drums(model, arguments.midi, **chosen)
     else:
         play = add_hats if arguments.what == "hats" else humanise
-        midi = play(model, arguments.midi, redraw=arguments.redraw, **chosen)
-    write_midi(midi, arguments.out)
-    drums = sum(len(track.notes) for track in midi.instruments if track.is_drum)
-    print(f"{arguments.out}: {drums} drum notes")
+        groove = play(model, arguments.midi, redraw=arguments.redraw, **chosen)
+    with replacing(arguments.out) as temporary:
+        temporary.write_bytes(groove.score.to_bytes())
+    for line in (*groove.score.remarks, *groove.remarks):
+        print(f"note: {line}")
+    print(f"{arguments.out}: {groove.hits} drum hits")
 
 
 def steps_of(converter: Converter, bars: int | None) -> int | None:

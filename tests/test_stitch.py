@@ -8,7 +8,7 @@ import pytest
 
 from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import TICK_NOTE, Score, score_of
-from surrogate.arrangement.stitch import NewPart, stitch
+from musicvae_torch.notes.stitch import NewPart, stitch
 
 
 def message(type: str, time: int = 0, **values: int) -> mido.Message:

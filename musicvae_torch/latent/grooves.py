@@ -2,22 +2,28 @@
 hi-hats for drums that have none.
 
 The models are those of Gillick et al., "Learning to Groove with Inverse Sequence Transformations"
-(2019). A song's other tracks stay as they are; its drum tracks are replaced by one.
+(2019). The hits of a song's drum kit change; every other message of its file stays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pretty_midi
 import torch
+from torch import Tensor
 
 from musicvae_torch.config import ConfigError
-from musicvae_torch.latent.songs import EncodedSong, encode_song, replace_tracks
+from musicvae_torch.latent.songs import encode_placed, song_converter
 from musicvae_torch.latent.space import BATCH, TEMPERATURE, decode_tokens
 from musicvae_torch.model import MusicVAE
+from musicvae_torch.notes.diagnosis import NoWindowError, why_no_window
+from musicvae_torch.notes.drums import class_of_pitch
 from musicvae_torch.notes.groove import (
     CLOSED_HI_HAT,
     DRUMS,
@@ -26,82 +32,134 @@ from musicvae_torch.notes.groove import (
     GrooveConverter,
     GrooveRules,
 )
-from musicvae_torch.notes.midi import read_midi
-from musicvae_torch.notes.vocabulary import DRUM_CLASSES
+from musicvae_torch.notes.midi import NOTE_DTYPE, MidiError, Song
+from musicvae_torch.notes.score import TICK_NOTE, Score, Track, read_score, score_of
+from musicvae_torch.notes.stitch import NewPart, exchange_notes, stitch
+from musicvae_torch.notes.timeline import Placed, cover, lay, pieces_of, place_windows
+from musicvae_torch.notes.vocabulary import DRUM_CLASSES, STEPS_PER_BAR
 from musicvae_torch.window_tensors import window_controls
 
+Midi: TypeAlias = str | Path | pretty_midi.PrettyMIDI | Score
+
 _TAPPED = DRUM_CLASSES[1][0]  # the snare, which all kits know
+_FINE, _FINEST = 192, 480  # ticks a quarter: fewer cannot tell a drummer's timing; then so many
+
+
+@dataclass(frozen=True, eq=False)
+class Groove:
+    """A song whose drums a model has played.
+
+    Attributes:
+        score: the song's file with the new hits in it.
+        hits: how many drum hits it has.
+        remarks: what the user should know, a line each.
+    """
+
+    score: Score
+    hits: int
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Drums:
+    """The hits of a song, window by window.
+
+    Attributes:
+        score: the song.
+        tracks: that the hits are on.
+        converter: that found the windows.
+        placed: the windows and where they lie.
+        known: pitches that the model knows.
+        left_out: hits of other pitches.
+    """
+
+    score: Score
+    tracks: tuple[Track, ...]
+    converter: GrooveConverter
+    placed: tuple[Placed, ...]
+    known: frozenset[int]
+    left_out: int
+
+    @property
+    def tokens(self) -> np.ndarray:
+        """(windows, steps, parts)"""
+        return np.stack([one.window.tokens for one in self.placed])
 
 
 def humanise(
     model: MusicVAE,
-    midi: str | Path | pretty_midi.PrettyMIDI,
+    midi: Midi,
     *,
     redraw: bool = False,
     temperature: float = TEMPERATURE,
     seed: int = 0,
-) -> pretty_midi.PrettyMIDI:
+    drums: Collection[int] | None = None,
+) -> Groove:
     """A drum pattern, played as a drummer would: how hard each hit is, and how early or late.
 
     Args:
         model: of a config whose inputs, or controls, are hits alone.
-        midi: the song; if it has drum tracks, these count, else all its notes.
+        midi: the song.
         redraw: the model draws the hits as well, as Magenta does; else they stay as they are.
         temperature: of that.
         seed: of that.
+        drums: indices of the tracks that are its drums, as in ``Score.tracks``; None: its drum
+            kits.
 
     Raises:
         ConfigError: the model is of another kind.
-        MidiError, NoWindowError: as :func:`encode_song`.
+        MidiError: the file cannot be read, or has no drums.
+        NoWindowError: the drums have no window; says why.
     """
     _check(model, "humanise", lambda rules: rules.humanize or rules.hits_as_controls)
-    song = encode_song(model, midi)
-    if redraw:
-        return _with_drums(song, _decode(model, song, temperature, seed))
-    return _with_drums(song, _played(model, song))
+    song = _read(model, midi, drums)
+    mean = encode_placed(model, song.placed).mean
+    rows = _decode(model, song, mean, temperature, seed) if redraw else _played(model, song, mean)
+    return _with_hits(song, rows)
 
 
 def tap_to_drums(
     model: MusicVAE,
-    midi: str | Path | pretty_midi.PrettyMIDI,
+    midi: Midi,
     *,
     temperature: float = TEMPERATURE,
     seed: int = 0,
-) -> pretty_midi.PrettyMIDI:
+    drums: Collection[int] | None = None,
+) -> Groove:
     """A rhythm, tapped on whatever instrument → drums that go with its hits and their timing.
 
-    Arguments and errors are as for :func:`humanise`, of a model of a "tap" config. Of a song with
-    drum tracks, these are what was tapped.
+    Arguments and errors are as for :func:`humanise`, of a model of a "tap" config. What was tapped
+    are the song's drums or, in a song of one track, that; a track that is no drum kit stays.
     """
     _check(model, "tap", lambda rules: rules.tap)
-    parsed = midi if isinstance(midi, pretty_midi.PrettyMIDI) else read_midi(midi)
-    tapped = _as_taps(parsed)
-    song = encode_song(model, tapped)
-    return _with_drums(song, _decode(model, song, temperature, seed))
+    song = _read(model, midi, drums, taps=True)
+    mean = encode_placed(model, song.placed).mean
+    return _with_hits(song, _decode(model, song, mean, temperature, seed))
 
 
 def add_hats(
     model: MusicVAE,
-    midi: str | Path | pretty_midi.PrettyMIDI,
+    midi: Midi,
     *,
     redraw: bool = False,
     temperature: float = TEMPERATURE,
     seed: int = 0,
-) -> pretty_midi.PrettyMIDI:
+    drums: Collection[int] | None = None,
+) -> Groove:
     """Drums → the same with closed hi-hats that go with them, in place of any that there are.
 
     Arguments and errors are as for :func:`humanise`, of a model that adds closed hi-hats; what is
     redrawn are all drums, as by Magenta, where else but the hi-hats are the model's.
     """
     _check(model, "hats", lambda rules: CLOSED_HI_HAT in rules.missing_drums)
-    song = encode_song(model, midi)
-    rows = _decode(model, song, temperature, seed)
+    song = _read(model, midi, drums)
+    rows = _decode(model, song, encode_placed(model, song.placed).mean, temperature, seed)
     if not redraw:
         own = song.tokens.copy()
         for part in range(CLOSED_HI_HAT, ROW, DRUMS):
             own[..., part] = rows[..., part]
         rows = own
-    return _with_drums(song, rows)
+    return _with_hits(song, rows)
 
 
 def _check(model: MusicVAE, name: str, able: Callable[[GrooveRules], bool]) -> None:
@@ -114,27 +172,72 @@ def _check(model: MusicVAE, name: str, able: Callable[[GrooveRules], bool]) -> N
         )
 
 
-def _as_taps(midi: pretty_midi.PrettyMIDI) -> pretty_midi.PrettyMIDI:
-    """A song of whose tapped notes each is a hit of the snare; other tracks stay."""
-    drums = [track for track in midi.instruments if track.is_drum]
-    tapped = drums or midi.instruments
-    taps = pretty_midi.Instrument(0, is_drum=True, name="taps")
-    taps.notes = [
-        pretty_midi.Note(note.velocity, _TAPPED, note.start, note.end)
-        for track in tapped
-        for note in track.notes
-    ]
-    rest = [track for track in midi.instruments if drums and not track.is_drum]
-    return replace_tracks(midi, [*rest, taps])
+def _read(model: MusicVAE, midi: Midi, drums: Collection[int] | None, taps: bool = False) -> _Drums:
+    """The hits of a song's drums, in windows."""
+    score = midi if isinstance(midi, Score) else read_score(midi)
+    if score.resolution < _FINE:
+        file = score.file.stretched(ceil(_FINEST / score.resolution))
+        score = score_of(file, score.name)
+    tracks = _drum_tracks(score, drums, taps)
+    converter = song_converter(model)
+    assert isinstance(converter, GrooveConverter)
+    song = _song(score, tracks)
+    if taps:
+        song.notes["pitch"] = _TAPPED
+    is_known = class_of_pitch(converter.drum_classes)[song.notes["pitch"]] >= 0
+    song = replace(song, notes=song.notes[is_known])
+    try:
+        placed = cover(converter, windows) if (windows := place_windows(converter, song)) else []
+    except MidiError as error:
+        raise MidiError(f"{score.name}: {error}") from None
+    if not placed:
+        raise NoWindowError(f"{score.name}: {why_no_window(converter, song)}")
+    known = (
+        frozenset(range(128)) if taps else frozenset(sum(map(tuple, converter.drum_classes), ()))
+    )
+    return _Drums(score, tracks, converter, tuple(placed), known, int((~is_known).sum()))
 
 
-def _decode(model: MusicVAE, song: EncodedSong, temperature: float, seed: int) -> np.ndarray:
+def _drum_tracks(score: Score, drums: Collection[int] | None, taps: bool) -> tuple[Track, ...]:
+    """The tracks whose hits are played."""
+    said = "; ".join(map(str, score.tracks)) or "none"
+    if drums is not None:
+        unknown = sorted(set(drums) - {track.index for track in score.tracks})
+        if unknown or not drums:
+            raise MidiError(f"{score.name}: there is no track {unknown}; the tracks are: {said}")
+        return tuple(track for track in score.tracks if track.index in drums)
+    found = tuple(track for track in score.tracks if track.is_drum)
+    if not found and taps and len(score.tracks) == 1:
+        return score.tracks
+    if not found:
+        raise MidiError(
+            f"{score.name}: no drums: nothing is on channel 10 or set, named or played as a drum "
+            f"kit; --drums N says which track it is (the tracks are: {said})"
+        )
+    return found
+
+
+def _song(score: Score, tracks: Collection[Track]) -> Song:
+    """Some tracks of a score as drums, in seconds."""
+    rows = np.concatenate([np.zeros(0, TICK_NOTE), *(track.notes for track in tracks)])
+    notes = np.zeros(len(rows), NOTE_DTYPE)
+    notes["start"], notes["end"] = score.seconds(rows["start"]), score.seconds(rows["end"])
+    notes["pitch"], notes["velocity"], notes["is_drum"] = rows["pitch"], rows["velocity"], True
+    tempos = np.stack([score.seconds(score.tempos[:, 0]), 6e7 / score.tempos[:, 1]], axis=1)
+    metres = score.metres.astype(np.float64)
+    metres[:, 0] = score.seconds(score.metres[:, 0])
+    return Song(notes, tempos, metres, float(notes["end"].max(initial=0.0)))
+
+
+def _decode(
+    model: MusicVAE, song: _Drums, mean: Tensor, temperature: float, seed: int
+) -> np.ndarray:
     controls = window_controls(model.config, song.tokens)
-    return decode_tokens(model, song.mean, temperature=temperature, controls=controls, seed=seed)
+    return decode_tokens(model, mean, temperature=temperature, controls=controls, seed=seed)
 
 
 @torch.no_grad()
-def _played(model: MusicVAE, song: EncodedSong) -> np.ndarray:
+def _played(model: MusicVAE, song: _Drums, mean: Tensor) -> np.ndarray:
     """The song's own hits with the model's velocities and offsets: (windows, steps, 27)."""
     hits = torch.from_numpy(song.tokens[..., :DRUMS]).to(model.device)
     controls = window_controls(model.config, song.tokens)
@@ -142,33 +245,52 @@ def _played(model: MusicVAE, song: EncodedSong) -> np.ndarray:
     for first in range(0, len(hits), BATCH):
         own = slice(first, first + BATCH)
         given = None if controls is None else controls[own].to(model.device)
-        played = model.play_hits(song.mean[own], hits[own], given)
+        played = model.play_hits(mean[own], hits[own], given)
         rows.append(torch.cat([hits[own], played[..., DRUMS:]], -1).cpu().numpy())
     return np.concatenate(rows)
 
 
-def _with_drums(song: EncodedSong, rows: np.ndarray) -> pretty_midi.PrettyMIDI:
-    """The song with other drums, but for its own in bars that no window holds, and of pitches that
+def _with_hits(song: _Drums, rows: np.ndarray) -> Groove:
+    """The song with other hits, but for its own in bars that no window holds, and of pitches that
     the model does not know."""
-    drums = song.lay(list(rows)).instruments
-    own = [track for track in song.timeline.instruments if track.is_drum]
-    others = [track for track in song.timeline.instruments if own and not track.is_drum]
-    spans = [
-        (one.window.start, one.window.start + one.seconds_per_bar * song.converter.window_bars)
-        for one in song.placed
-    ]
-    known = set(np.concatenate([np.array(one) for one in _classes(song)]).tolist())
-    kept = [
-        note
-        for track in own or song.timeline.instruments
-        for note in track.notes
-        if note.pitch not in known or not any(first <= note.start < last for first, last in spans)
-    ]
-    drums[0].notes = sorted([*drums[0].notes, *kept], key=lambda note: note.start)
-    return replace_tracks(song.timeline, [*others, *drums])
+    score = song.score
+    hits = _tick_notes(song, rows)
+    remarks = []
+    if song.left_out:
+        remarks.append(
+            f"{song.left_out} hits of drums that the model does not know stay as they are"
+        )
+    if not all(track.is_drum for track in song.tracks):
+        remarks.append(f"what was tapped stays: {'; '.join(map(str, song.tracks))}")
+        kept = range(len(score.tracks))
+        score, odd = stitch(score, kept, [NewPart("drums", 0, True, hits)])
+        return Groove(score, len(hits), (*remarks, *odd))
+    staying = {track.index: ~_replaced(song, track) for track in song.tracks}
+    stay = sum(int(mask.sum()) for mask in staying.values())
+    into = max(song.tracks, key=lambda track: (len(track.notes), -track.index)).index
+    return Groove(exchange_notes(score, staying, into, hits), len(hits) + stay, tuple(remarks))
 
 
-def _classes(song: EncodedSong) -> tuple[tuple[int, ...], ...]:
-    """Pitches of each drum that its converter knows."""
-    assert isinstance(song.converter, GrooveConverter)
-    return song.converter.drum_classes
+def _replaced(song: _Drums, track: Track) -> np.ndarray:
+    """Which notes of a drum track the windows hold, (notes,) bool."""
+    starts = song.score.seconds(track.notes["start"])
+    inside = np.zeros(len(starts), bool)
+    for one in song.placed:
+        # A hit belongs to the nearest step, which may be the next window's first.
+        half = one.seconds_per_bar / STEPS_PER_BAR / 2
+        end = one.window.start + one.seconds_per_bar * song.converter.window_bars
+        inside |= (starts >= one.window.start - half) & (starts < end - half)
+    return inside & np.isin(track.notes["pitch"], list(song.known))
+
+
+def _tick_notes(song: _Drums, rows: np.ndarray) -> np.ndarray:
+    """What was played of the windows, as notes of TICK_NOTE."""
+    midi = lay(song.converter, pieces_of(song.placed, list(rows), None))
+    played = [note for track in midi.instruments for note in track.notes]
+    notes = np.zeros(len(played), TICK_NOTE)
+    notes["start"] = song.score.ticks(np.array([note.start for note in played]))
+    notes["end"] = song.score.ticks(np.array([note.end for note in played]))
+    np.maximum(notes["end"], notes["start"] + 1, out=notes["end"])
+    notes["pitch"] = [note.pitch for note in played]
+    notes["velocity"] = [max(note.velocity, 1) for note in played]
+    return notes

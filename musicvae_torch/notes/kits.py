@@ -28,7 +28,8 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 _NO_KIT = re.compile(
-    r"organ|orgel|steel ?(drum|pan)|drum ?(and|&|n|'n'?) ?bass|d&b|timpani|pauken|vibra|xylo|marimba|glock",
+    r"organ|orgel|steel ?(drum|pan)|drum ?(and|&|n|'n'?) ?bass|d&b|timpani|pauken|"
+    r"vibra|xylo|marimba|glock",
     re.IGNORECASE,
 )
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.score import TICK_NOTE, Score
+from musicvae_torch.notes.stitch import NewPart, stitch
 from musicvae_torch.notes.trio import PARTS
 from musicvae_torch.notes.vocabulary import ELECTRIC_BASS
 from surrogate.arrangement.bass_line import keep_bass_in_harmony
@@ -25,7 +26,6 @@ from surrogate.arrangement.fill import (
 from surrogate.arrangement.groove import humanize_drums
 from surrogate.arrangement.harmony import Harmony
 from surrogate.arrangement.song_harmony import song_harmony
-from surrogate.arrangement.stitch import NewPart, stitch
 from surrogate.options import AccompanyOptions
 from surrogate.song.bars import snapped
 from surrogate.song.hearing import Hearing

@@ -272,7 +272,7 @@ def _find_melody(
         melody = choose_melody(score, but=taken)
     except MidiError:
         return None
-    roles = roles_of(score, **chosen)
+    roles = roles_of(score, (), chosen["bass"], chosen["drums"])
     # A given bass is the likeliest melody of a file that has no other, but it is no melody.
     return None if any(roles[track] in options.given for track in melody.tracks) else melody
 

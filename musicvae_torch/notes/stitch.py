@@ -1,4 +1,4 @@
-"""New parts beside the song's own tracks, in the song's own file.
+"""New parts beside the song's own tracks, or notes in place of some of theirs, in its own file.
 
 Every message of the tracks that stay is written again as it was read: notes, velocities, bends,
 controllers, tempos, metres, keys, markers, lyrics. New parts are chunks of their own at the end.
@@ -82,7 +82,8 @@ def stitch(
     stays |= {index: mask for index, mask in (partly or {}).items() if index not in kept}
     chunks, tracks = _kept_chunks(score, stays)
     seats = _Seats(score, stays)
-    new, remarks = [], []
+    new: list[Chunk] = []
+    remarks: list[str] = []
     for part in parts:
         seat = seats.take(part)
         if seat.port != seats.port:
@@ -96,6 +97,49 @@ def stitch(
         tracks += [track] * (len(part.notes) > 0)
     file = score.file.with_tracks(chunks, new)
     return Stitched(score_of(file, score.name, known=tracks), tuple(remarks))
+
+
+def exchange_notes(
+    score: Score, staying: Mapping[int, np.ndarray], into: int, notes: np.ndarray
+) -> Score:
+    """`score` with other notes in some of its tracks, and all else as it is.
+
+    Args:
+        score: stays as it is.
+        staying: of tracks that lose notes, which of them stay, (notes,) bool.
+        into: index of the track that gets new notes, on its first channel.
+        notes: of TICK_NOTE, in any order.
+    """
+    stays = {track.index: np.ones(len(track.notes), bool) for track in score.tracks}
+    stays |= staying
+    home = score.tracks[into]
+    chunks = []
+    for number, chunk in enumerate(score.file.tracks):
+        own = [track for track in score.tracks if track.chunk == number]
+        dropped = _dropped_notes(chunk, own, stays)
+        messages = [m for place, m in enumerate(chunk.messages) if place not in dropped]
+        if number == home.chunk:
+            messages = _merged(messages, notes, home.channel)
+        same = len(messages) == len(chunk.messages)
+        chunks.append(chunk if same else replace(chunk, messages=tuple(messages), raw=None))
+    file = score.file.with_tracks(chunks)
+    return replace(score_of(file, score.name), remarks=score.remarks)
+
+
+def _merged(messages: list[Message], notes: np.ndarray, channel: int) -> list[Message]:
+    """The messages of a chunk with new notes among them. The chunk ends when it did, or with the
+    last of the notes that begin after that."""
+    ended = bool(messages) and messages[-1].kind == END_OF_TRACK
+    end = messages[-1].tick if messages else 0
+    rows = [(message.tick, 0, message) for message in (messages[:-1] if ended else messages)]
+    for start, stop, pitch, velocity in notes.tolist():
+        until = max(min(stop, end), start + 1)
+        rows.append((start, 2, Message(start, NOTE_ON | channel, bytes([pitch, velocity]))))
+        rows.append((until, 1, Message(until, NOTE_OFF | channel, bytes([pitch, 0]))))
+    rows.sort(key=lambda row: row[:2])
+    merged = [message for *_, message in rows]
+    last = max(end, merged[-1].tick if merged else 0)
+    return [*merged, meta(last, END_OF_TRACK)]
 
 
 def _kept_chunks(
