@@ -45,6 +45,7 @@ BRIEF = {
     "benchmarks/band_density.py": "--songs 1",
     "benchmarks/bass_in_harmony.py": "--songs 1",
     "benchmarks/convert_midi.py": "--files 2 --rounds 1",
+    "benchmarks/free_time.py": "--songs 2",
     "benchmarks/held_out_pictures.py": "--songs 1",
     "benchmarks/melody_choice.py": "--songs 4",
     "benchmarks/refinement_experiment.py": f"--windows 2 {SMALL}",
