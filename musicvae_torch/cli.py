@@ -9,6 +9,8 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from musicvae_torch.command_line import Idle, command, read_arguments, refuse_idle
+
 if TYPE_CHECKING:
     from musicvae_torch.training import Hardware
 
@@ -37,13 +39,18 @@ def add_dtype(parser: argparse._ActionsContainer) -> None:
 
 
 def run_command(
-    prog: str, run: Callable[[argparse.Namespace], None], arguments: argparse.Namespace
+    prog: str,
+    run: Callable[[argparse.Namespace], None],
+    arguments: argparse.Namespace,
+    idle: Sequence[Idle] = (),
 ) -> int:
-    """Run a command's work; what the user can mend becomes one line and exit status 2."""
+    """Run a command's work; what the user can mend, options that would do nothing (`idle`) among
+    it, becomes one line and exit status 2."""
     if isinstance(sys.stdout, TextIOWrapper):
         # Names of files and tracks may hold what the terminal has no letters for.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        refuse_idle(arguments, idle)
         run(arguments)
     except KeyboardInterrupt:
         print(f"{prog}: stopped", file=sys.stderr)
@@ -205,6 +212,30 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+# Of every training.
+TRAINING_IDLE = (
+    Idle(
+        "--muon-learning-rate",
+        lambda own: own.optimizer != "muon",
+        "applies to --optimizer muon; choose that, or leave it out",
+    ),
+    Idle(
+        "--decay-rate",
+        lambda own: own.schedule != "exponential",
+        "applies to --schedule exponential; choose that, or leave it out",
+    ),
+    Idle(
+        "--temper",
+        lambda own: own.draw != "sources",
+        "applies to --draw sources; choose that, or leave it out",
+    ),
+    Idle(
+        "--fuse",
+        lambda own: own.device.startswith("cuda"),
+        "applies to CPUs; choose --device cpu, or leave it out",
+    ),
+)
+
 TRAIN_EXAMPLES = """examples:
   train-musicvae midi -o my_trio --encoder 256 --decoder 256 --latent 256
   train-musicvae midi -o my_melodies --config cat-mel_2bar_small
@@ -219,6 +250,7 @@ val/nats is the result.
 """
 
 
+@command
 def train_main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="train-musicvae",
@@ -233,7 +265,13 @@ def train_main(argv: Sequence[str] | None = None) -> int:
     _add_model_arguments(parser)
     _add_objective_arguments(parser)
     add_hardware_arguments(parser)
-    return run_command("train-musicvae", _train, parser.parse_args(argv))
+    start = Idle(
+        "--start",
+        lambda own: own.init is not None,
+        "--init has weights to start from; leave one of the two out",
+    )
+    idle = (*TRAINING_IDLE, start)
+    return run_command("train-musicvae", _train, read_arguments(parser, argv), idle)
 
 
 def _explain_data(parser: argparse.ArgumentParser) -> None:
@@ -416,6 +454,7 @@ EVALUATE_EXAMPLES = """examples:
 """
 
 
+@command
 def evaluate_main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="evaluate-musicvae",
@@ -435,7 +474,12 @@ def evaluate_main(argv: Sequence[str] | None = None) -> int:
         help="which songs of DATA.h5 (default: those set aside to validate on, if any, else all)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    return run_command("evaluate-musicvae", _evaluate, parser.parse_args(argv))
+    idle = Idle(
+        "--split",
+        lambda own: own.data.is_dir(),
+        "of a folder all songs are scored; leave it out, or make a data set with build-dataset",
+    )
+    return run_command("evaluate-musicvae", _evaluate, read_arguments(parser, argv), [idle])
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
