@@ -52,6 +52,8 @@ def run_command(
     try:
         refuse_idle(arguments, idle)
         run(arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # not at the interpreter's exit, where errors cannot be told
     except KeyboardInterrupt:
         print(f"{prog}: stopped", file=sys.stderr)
         return 130

@@ -6,7 +6,7 @@ import argparse
 import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import Any, NamedTuple
 
@@ -44,7 +44,8 @@ def _closing_pipe(name: str) -> Iterator[None]:
     if number < 0:
         yield
         return
-    before.flush()
+    with suppress(OSError):
+        before.flush()
     own = io.TextIOWrapper(
         io.BufferedWriter(_Output(number, "w", closefd=False)),
         before.encoding,
@@ -55,7 +56,8 @@ def _closing_pipe(name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        own.flush()
+        with suppress(OSError):  # a full disk, say, which run_command has told of
+            own.flush()
         setattr(sys, name, before)
 
 

@@ -171,7 +171,7 @@ class MusicVAE(PretrainedNetwork):
         controls: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Sample windows from latents.
+        """Sample windows from latents, in the weights' own precision under autocast, too.
 
         Args:
             z: (batch, z_size).

@@ -25,25 +25,31 @@ SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 def unread(command: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
     """Run a command whose standard output nobody reads."""
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        return run(command, folder, write, **environment)
+    finally:
+        os.close(write)
+
+
+def run(
+    command: str, folder: Path, output: int, **environment: str
+) -> subprocess.CompletedProcess[bytes]:
     name, *arguments = shlex.split(command)
     module, function = SCRIPTS[name].split(":")
     script = f"import sys; from {module} import {function} as main; sys.exit(main())"
-    read, write = os.pipe()
-    os.close(read)
     inherited = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
     path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
-    try:
-        return subprocess.run(
-            [sys.executable, "-c", script, *arguments],
-            stdout=write,
-            stderr=subprocess.PIPE,
-            cwd=folder,
-            env={**inherited, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **environment},
-            check=False,
-            timeout=300,
-        )
-    finally:
-        os.close(write)
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        stdout=output,
+        stderr=subprocess.PIPE,
+        cwd=folder,
+        env={**inherited, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **environment},
+        check=False,
+        timeout=300,
+    )
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -91,6 +97,19 @@ def test_an_error_that_nobody_reads_stays_one(tmp_path: Path) -> None:
     done = unread("accompany nowhere.mid -o o.mid", tmp_path)
     assert done.returncode == 2
     assert done.stderr == b"accompany: nowhere.mid: no such file\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize(
+    "command", ["accompany tune.mid --list-tracks", "convert-weights --download list"]
+)
+def test_what_cannot_be_written(command: str, folder: Path) -> None:
+    """A full disk is an error, told in one line."""
+    with Path("/dev/full").open("wb") as full:
+        done = run(command, folder, full.fileno())
+    lines = done.stderr.decode().splitlines()
+    assert done.returncode == 2
+    assert len(lines) == 1 and "No space left on device" in lines[0]
 
 
 def refusals() -> list[tuple[str, str]]:
