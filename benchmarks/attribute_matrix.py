@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 def latents_of(pair: Accompanist, arguments: argparse.Namespace) -> dict[str, Tensor]:
     """(windows, z_size) of the same windows, by kind."""
-    from musicvae_torch.attributes.learning import draw_windows, encode_windows, read_windows
+    from musicvae_torch.attributes.learning import draw_windows, encode_windows
     from musicvae_torch.dataset.format import take_windows
+    from musicvae_torch.dataset.reading import read_windows
 
     model = pair.musicvae
     windows = read_windows(arguments.data, model.config, "validation", apart=True)

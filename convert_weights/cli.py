@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
 import signal
 import sys
 import threading
@@ -13,6 +12,7 @@ from typing import NoReturn
 
 from convert_weights.errors import CheckpointError
 from convert_weights.releases import NOTICE, RELEASES, Release, get_release
+from musicvae_torch.command_line import command
 from musicvae_torch.config import CONFIGS, ConfigError, get_config
 
 _DESCRIPTION = """\
@@ -55,6 +55,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} (--help explains)\n")
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code.
 
@@ -71,10 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _run(arguments)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader (a pager, head) has gone; Python would complain when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         print(f"{parser.prog}: interrupted", file=sys.stderr)
         return 130
@@ -151,6 +150,11 @@ def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> No
         parser.error("--to takes no --config and no --checkpoint: a folder of ours has one model")
     if (arguments.download_folder or arguments.mirror) and not arguments.download:
         parser.error("--download-folder and --mirror go with --download")
+    names = ("out", "config", "list", "dry_run", "force") if arguments.download == "list" else ()
+    if idle := [f"--{name.replace('_', '-')}" for name in names if getattr(arguments, name)]:
+        parser.error(f"--download list prints names alone: leave {', '.join(idle)} out")
+    if arguments.list and arguments.config:
+        parser.error("--list prints what is there, whatever the config: leave --config out")
     if arguments.quantize_bytes and arguments.to != "magenta-js":
         parser.error("--quantize-bytes goes with --to magenta-js")
     if not (arguments.out or arguments.list or arguments.dry_run or arguments.download):

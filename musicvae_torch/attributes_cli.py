@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from musicvae_torch.cli import run_command
+from musicvae_torch.command_line import Idle, command, read_arguments
 
 EXAMPLES = """examples:
   learn-attributes data.h5 --musicvae my_trio
@@ -18,6 +19,16 @@ variance that the latent tells: near 0, its vector is of no use.
 """
 
 
+_IDLE = (
+    Idle(
+        "--measure-windows --temperature",
+        lambda own: own.measure is None,
+        "applies to what --measure decodes; name songs with that, or leave it out",
+    ),
+)
+
+
+@command
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="learn-attributes",
@@ -57,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _add_measure_arguments(parser)
     parser.add_argument("--seed", type=int, default=0, help="of all that is drawn (default: 0)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
-    return run_command("learn-attributes", _learn, parser.parse_args(argv))
+    return run_command("learn-attributes", _learn, read_arguments(parser, argv), _IDLE)
 
 
 def _add_measure_arguments(parser: argparse.ArgumentParser) -> None:

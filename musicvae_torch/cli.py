@@ -9,6 +9,8 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from musicvae_torch.command_line import Idle, command, read_arguments, refuse_idle
+
 if TYPE_CHECKING:
     from musicvae_torch.training import Hardware
 
@@ -37,14 +39,21 @@ def add_dtype(parser: argparse._ActionsContainer) -> None:
 
 
 def run_command(
-    prog: str, run: Callable[[argparse.Namespace], None], arguments: argparse.Namespace
+    prog: str,
+    run: Callable[[argparse.Namespace], None],
+    arguments: argparse.Namespace,
+    idle: Sequence[Idle] = (),
 ) -> int:
-    """Run a command's work; what the user can mend becomes one line and exit status 2."""
+    """Run a command's work; what the user can mend, options that would do nothing (`idle`) among
+    it, becomes one line and exit status 2."""
     if isinstance(sys.stdout, TextIOWrapper):
         # Names of files and tracks may hold what the terminal has no letters for.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        refuse_idle(arguments, idle)
         run(arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # not at the interpreter's exit, where errors cannot be told
     except KeyboardInterrupt:
         print(f"{prog}: stopped", file=sys.stderr)
         return 130
@@ -205,6 +214,30 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+# Of every training.
+TRAINING_IDLE = (
+    Idle(
+        "--muon-learning-rate",
+        lambda own: own.optimizer != "muon",
+        "applies to --optimizer muon; choose that, or leave it out",
+    ),
+    Idle(
+        "--decay-rate",
+        lambda own: own.schedule != "exponential",
+        "applies to --schedule exponential; choose that, or leave it out",
+    ),
+    Idle(
+        "--temper",
+        lambda own: own.draw != "sources",
+        "applies to --draw sources; choose that, or leave it out",
+    ),
+    Idle(
+        "--fuse",
+        lambda own: own.device.startswith("cuda"),
+        "applies to CPUs; choose --device cpu, or leave it out",
+    ),
+)
+
 TRAIN_EXAMPLES = """examples:
   train-musicvae midi -o my_trio --encoder 256 --decoder 256 --latent 256
   train-musicvae midi -o my_melodies --config cat-mel_2bar_small
@@ -219,6 +252,7 @@ val/nats is the result.
 """
 
 
+@command
 def train_main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="train-musicvae",
@@ -233,7 +267,13 @@ def train_main(argv: Sequence[str] | None = None) -> int:
     _add_model_arguments(parser)
     _add_objective_arguments(parser)
     add_hardware_arguments(parser)
-    return run_command("train-musicvae", _train, parser.parse_args(argv))
+    start = Idle(
+        "--start",
+        lambda own: own.init is not None,
+        "--init has weights to start from; leave one of the two out",
+    )
+    idle = (*TRAINING_IDLE, start)
+    return run_command("train-musicvae", _train, read_arguments(parser, argv), idle)
 
 
 def _explain_data(parser: argparse.ArgumentParser) -> None:
@@ -410,34 +450,56 @@ def training_options(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+EVALUATE_EXAMPLES = """examples:
+  evaluate-musicvae my_trio data.h5
+  evaluate-musicvae my_melodies midi
+"""
+
+
+@command
 def evaluate_main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="evaluate-musicvae",
-        description="Share of the steps that a trio model gives back right, part by part, beside "
-        "what needs no model.",
-        epilog="example: evaluate-musicvae my_trio data.h5",
+        description="How much of real music a model of any config gives back right, part by part, "
+        "beside what\nneeds no model: shares of all steps; of grooves also the root mean square "
+        "errors of\nvelocities (of 0 to 1) and timing (in halves of a step).",
+        epilog=EVALUATE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("musicvae", type=Path, metavar="FOLDER", help="checkpoint of a trio")
-    parser.add_argument("data", type=Path, metavar="DATA.h5", help="made by build-dataset")
+    parser.add_argument("musicvae", type=Path, metavar="FOLDER", help="checkpoint")
+    parser.add_argument(
+        "data", type=Path, metavar="DATA", help="made by build-dataset; or a folder of MIDI files"
+    )
     parser.add_argument(
         "--split",
         choices=["train", "validation", "all"],
-        help="which songs (default: those set aside to validate on, if any, else all)",
+        help="which songs of DATA.h5 (default: those set aside to validate on, if any, else all)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    return run_command("evaluate-musicvae", _evaluate, parser.parse_args(argv))
+    idle = Idle(
+        "--split",
+        lambda own: own.data.is_dir(),
+        "of a folder all songs are scored; leave it out, or make a data set with build-dataset",
+    )
+    return run_command("evaluate-musicvae", _evaluate, read_arguments(parser, argv), [idle])
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from musicvae_torch.dataset.format import has_split, read_dataset
+    from musicvae_torch.dataset.format import has_split
+    from musicvae_torch.dataset.reading import read_split, read_windows
     from musicvae_torch.devices import pick_device
     from musicvae_torch.evaluation import accuracy_table, baseline_accuracy, reconstruction_accuracy
     from musicvae_torch.model import MusicVAE
 
     model = MusicVAE.from_pretrained(arguments.musicvae, pick_device(arguments.device))
-    split = arguments.split or ("validation" if has_split(arguments.data) else "all")
-    shape = (model.config.max_seq_len, len(model.config.output_depths))
-    tokens = read_dataset(arguments.data, None if split == "all" else split, shape=shape).tokens
-    rows = reconstruction_accuracy(model, tokens, progress=True) | baseline_accuracy(tokens)
+    if arguments.data.is_dir():
+        split = "all"  # of a folder none are set aside
+        windows = read_windows(arguments.data, model.config, "validation", progress=True)
+    else:
+        split = arguments.split or ("validation" if has_split(arguments.data) else "all")
+        windows = read_split(arguments.data, model.config, None if split == "all" else split)
+    tokens = windows.tokens
+    rows = reconstruction_accuracy(model, tokens, progress=True, lengths=windows.length)
+    rows |= baseline_accuracy(tokens, model.config)
     print(f"{len(tokens)} windows of {arguments.data} ({split})")
     print(accuracy_table(rows))

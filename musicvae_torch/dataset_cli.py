@@ -7,8 +7,28 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from musicvae_torch.cli import programs, run_command
+from musicvae_torch.command_line import Idle, command, read_arguments
+
+_BUILD_IDLE = (
+    Idle(
+        "--max-shift",
+        lambda own: not own.transpose,
+        "applies to copies in other keys; ask for some with --transpose, or leave it out",
+    ),
+    Idle(
+        "--duplicate-share",
+        lambda own: own.keep_duplicates,
+        "--keep-duplicates leaves no such song out; leave one of the two out",
+    ),
+    Idle(
+        "--device --devices",
+        lambda own: own.musicvae is None,
+        "an encoder runs with --musicvae alone; name one, or leave it out",
+    ),
+)
 
 
+@command
 def build_main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="build-dataset",
@@ -54,7 +74,7 @@ def build_main(argv: Sequence[str] | None = None) -> int:
         "--musicvae", type=Path, metavar="FOLDER", help="checkpoint whose codes to add"
     )
     _add_device_arguments(parser)
-    return run_command("build-dataset", _build, parser.parse_args(argv))
+    return run_command("build-dataset", _build, read_arguments(parser, argv), _BUILD_IDLE)
 
 
 def _add_window_arguments(parser: argparse.ArgumentParser) -> None:
@@ -143,6 +163,7 @@ def _build(arguments: argparse.Namespace) -> None:
         _encode(arguments)
 
 
+@command
 def encode_main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="encode-dataset",
@@ -162,7 +183,7 @@ def encode_main(argv: Sequence[str] | None = None) -> int:
         help="machines that share the work, each with this command, started as Lightning wants it "
         "(by srun or torchrun, say)",
     )
-    return run_command("encode-dataset", _encode, parser.parse_args(argv))
+    return run_command("encode-dataset", _encode, read_arguments(parser, argv))
 
 
 def _encode(arguments: argparse.Namespace) -> None:
@@ -178,6 +199,7 @@ def _encode(arguments: argparse.Namespace) -> None:
     print(f"{arguments.out}: codes of {count} windows by {arguments.musicvae}")
 
 
+@command
 def export_main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="export-dataset",
@@ -197,7 +219,7 @@ def export_main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--split", choices=["train", "validation"], help="of these songs alone (default: all)"
     )
-    return run_command("export-dataset", _export, parser.parse_args(argv))
+    return run_command("export-dataset", _export, read_arguments(parser, argv))
 
 
 def _export(arguments: argparse.Namespace) -> None:
@@ -207,6 +229,7 @@ def _export(arguments: argparse.Namespace) -> None:
     print(f"{arguments.out}: {count} windows")
 
 
+@command
 def import_main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="import-dataset",
@@ -223,7 +246,7 @@ def import_main(argv: Sequence[str] | None = None) -> int:
         metavar="SHARE",
         help="of the windows, set aside to validate on; 0: none (default: 0.1)",
     )
-    return run_command("import-dataset", _import, parser.parse_args(argv))
+    return run_command("import-dataset", _import, read_arguments(parser, argv))
 
 
 def _import(arguments: argparse.Namespace) -> None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from musicvae_torch.config import MusicVAEConfig
-from musicvae_torch.heads import CategoricalHead, Head, build_head
+from musicvae_torch.heads import CategoricalHead, Head, build_head, widen
 from musicvae_torch.lstm import InitialState, LSTMStack, State
 from musicvae_torch.products import linear
 from musicvae_torch.stepping import Stepper
@@ -182,7 +182,7 @@ class Decoder(nn.Module):
         batch, steps = term_shape(targets[0])
         columns: dict[int, Tensor] = {}
         for core, own, logits in self._force(embeddings, targets, controls, set(parts)):
-            rows = logits.view(batch, steps, core.head.logit_depth)
+            rows = widen(logits).view(batch, steps, core.head.logit_depth)
             losses = core.head.losses(rows, [targets[part] for part in own])
             columns |= zip(own, losses.unbind(-1), strict=True)
         return torch.stack([columns[part] for part in parts], dim=-1)
@@ -226,7 +226,7 @@ class Decoder(nn.Module):
         losses = [
             head.losses(part, list(islice(truth, len(head.depths))))
             for head, part in zip(
-                heads, logits.split([head.logit_depth for head in heads], -1), strict=True
+                heads, widen(logits).split([head.logit_depth for head in heads], -1), strict=True
             )
         ]
         return torch.cat(losses, dim=-1)

@@ -208,6 +208,11 @@ def build_head(output: str, depths: tuple[int, ...], nade_num_hidden: int) -> He
     return GrooveHead(depths[0]) if output == "groove" else CategoricalHead(depths)
 
 
+def widen(logits: Tensor) -> Tensor:
+    """Logits in float32 at the least: autocast gives them in bfloat16, too coarse for sums."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
 def categorical_loss(logits: Tensor, targets: Term) -> Tensor:
     """Cross entropy of one-hot rows, in nats.
 
@@ -249,7 +254,7 @@ def place_categorical(logits: Tensor, temperature: float, places: Tensor) -> Ten
     if temperature == 0:
         return logits.argmax(-1)
     # In half precision, sums would skip classes, and places would round up to beyond the last.
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    logits = widen(logits)
     reached = _tempered(logits, temperature).cumsum(-1)
     # Of the sum, which rounding may leave below 1.
     wanted = places.to(logits)[:, None] * reached[:, -1:]

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from musicvae_torch.cli import add_dtype, programs, run_command
+from musicvae_torch.command_line import Idle, command, read_arguments
 
 EXAMPLES = """examples:
   musicvae sample -n 4 -o samples
@@ -21,6 +22,45 @@ EXAMPLES = """examples:
 """
 
 
+_SEED = Idle(
+    "--seed",
+    lambda own: not (own.temperature or getattr(own, "spread", 0)),
+    "nothing is drawn at a temperature of 0; raise that, or leave it out",
+)
+_IDLE = {
+    "sample": (
+        Idle(
+            "--hits",
+            lambda own: own.chords is not None,
+            "no model is told chords and hits; leave one of the two out",
+        ),
+    ),
+    "reconstruct": (
+        _SEED._replace(
+            advice="nothing is drawn; raise --spread or --temperature above 0, or leave it out"
+        ),
+    ),
+    "interpolate": (
+        Idle(
+            "--out --steps --loop --window --length --temperature --tempo --seed",
+            lambda own: own.list_windows,
+            "--list-windows shows the windows and stops; leave one of the two out",
+        ),
+        _SEED,
+    ),
+    "attribute": (_SEED,),
+    "groove": (
+        Idle(
+            "--temperature --seed",
+            lambda own: own.what in ("humanise", "humanize") and not own.redraw,
+            "humanise keeps your hits and draws none; add --redraw, or leave it out",
+        ),
+        _SEED,
+    ),
+}
+
+
+@command
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="musicvae",
@@ -32,8 +72,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     subcommands = parser.add_subparsers(metavar="SUBCOMMAND", required=True)
     for add in (_sample, _reconstruct, _interpolate, _attribute, _groove, _inspect):
         add(subcommands)
-    arguments = parser.parse_args(argv)
-    return run_command(f"musicvae {arguments.name}", _run, arguments)
+    arguments = read_arguments(parser, argv)
+    name = arguments.name
+    return run_command(f"musicvae {name}", _run, arguments, _IDLE.get(name, ()))
 
 
 def _run(arguments: argparse.Namespace) -> None:

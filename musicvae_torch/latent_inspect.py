@@ -92,8 +92,9 @@ class Measured:
 def run_inspect(arguments: argparse.Namespace) -> None:
     import matplotlib  # noqa: F401  # it had better be missing now than after minutes
 
-    from musicvae_torch.attributes.learning import draw_windows, read_windows
+    from musicvae_torch.attributes.learning import draw_windows
     from musicvae_torch.dataset.format import take_windows
+    from musicvae_torch.dataset.reading import read_windows
 
     if arguments.max_windows < 1:
         raise ValueError(f"--max-windows must be at least 1, not {arguments.max_windows}")

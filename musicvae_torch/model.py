@@ -160,8 +160,6 @@ class MusicVAE(PretrainedNetwork):
                 f"logits have shape {tuple(logits.shape)}, which does not go with targets of "
                 f"shape {tuple(targets.shape)}"
             )
-        # Autocast gives logits in bfloat16, too coarse for sums.
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         return self.decoder.losses(logits, terms)
 
     @torch.no_grad()
@@ -173,7 +171,7 @@ class MusicVAE(PretrainedNetwork):
         controls: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Sample windows from latents.
+        """Sample windows from latents, in the weights' own precision under autocast, too.
 
         Args:
             z: (batch, z_size).
@@ -201,7 +199,8 @@ class MusicVAE(PretrainedNetwork):
         if not temperature >= 0:
             raise ValueError(f"temperature must be 0 or more, not {temperature}")
         controls = self._controls(controls, z.shape[0], length)
-        return self.decoder.decode(z, length, temperature, controls, generator)
+        with self._own_precision():
+            return self.decoder.decode(z, length, temperature, controls, generator)
 
     @torch.no_grad()
     def play_hits(self, z: Tensor, hits: Tensor, controls: Tensor | None = None) -> Tensor:
@@ -233,7 +232,8 @@ class MusicVAE(PretrainedNetwork):
                 f"hits have shape {tuple(hits.shape)}, wanted ({len(z)}, steps, {drums})"
             )
         controls = self._controls(controls, *hits.shape[:2])
-        return self.decoder.play_hits(z, hits.to(z), controls)
+        with self._own_precision():
+            return self.decoder.play_hits(z, hits.to(z), controls)
 
     @torch.no_grad()
     def embed(self, z: Tensor) -> Tensor:
@@ -249,7 +249,8 @@ class MusicVAE(PretrainedNetwork):
         Raises:
             ValueError: z has another shape, or is not finite.
         """
-        return self.decoder.embed(self._latent(z))
+        with self._own_precision():
+            return self.decoder.embed(self._latent(z))
 
     @torch.no_grad()
     def perform(
@@ -284,7 +285,8 @@ class MusicVAE(PretrainedNetwork):
         if len(temperatures) != count or not all(each >= 0 for each in temperatures):
             raise ValueError(f"temperatures must be {count} numbers from 0, not {temperatures}")
         like = self.encoder.mean.weight
-        return self.decoder.perform(embeddings.to(like), temperatures, places.to(like), parts)
+        with self._own_precision():
+            return self.decoder.perform(embeddings.to(like), temperatures, places.to(like), parts)
 
     @torch.no_grad()
     def performance_losses(
@@ -308,7 +310,13 @@ class MusicVAE(PretrainedNetwork):
         terms = self._terms("classes", classes, self.config.output_depth)
         embeddings = embeddings.to(self.encoder.mean.weight)
         no_controls = embeddings.new_zeros(*classes.shape[:2], 0)
-        return self.decoder.losses_of(embeddings, terms, no_controls, parts)
+        with self._own_precision():
+            return self.decoder.losses_of(embeddings, terms, no_controls, parts)
+
+    def _own_precision(self) -> torch.autocast:
+        """Sampling is in the weights' precision, or in that of :meth:`multiply_in`, whatever
+        autocast says: steps feed on each other, and products are prepared for all of them."""
+        return torch.autocast(self.device.type, enabled=False)
 
     def _check_parts(self, parts: Sequence[int]) -> None:
         count = len(self.config.output_depths)

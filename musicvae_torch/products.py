@@ -50,6 +50,13 @@ class Product:
 
     def __call__(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         """The product of x (M, K), with `other` (M, N) added to it."""
+        if not torch.is_autocast_enabled("cpu"):
+            return self._multiply(x, other)
+        # It would cast a weight that is laid out, of which it knows nothing.
+        with torch.autocast("cpu", enabled=False):
+            return self._multiply(x, other)
+
+    def _multiply(self, x: Tensor, other: Tensor | None) -> Tensor:
         result = functional.linear(x.to(self._weight.dtype), self._weight).to(x.dtype)
         return self._add(result, other)
 
@@ -74,14 +81,16 @@ class _PackedProduct(Product):
         self._plain = self._weight if self._size <= _SMALL else None
         self._weight = _laid_out(self._weight)
 
-    def __call__(self, x: Tensor, other: Tensor | None = None) -> Tensor:
+    def _multiply(self, x: Tensor, other: Tensor | None) -> Tensor:
+        rows = x.float()
         if self._plain is not None and len(x) * self._size <= _SMALL:
-            result = functional.linear(x, self._plain, self._bias).to(x.dtype)
-            return result if other is None else result.add_(other)
+            result = functional.linear(rows, self._plain, self._bias)
+            return result.to(x.dtype) if other is None else result.add_(other)
         linear = torch.ops.mkldnn._linear_pointwise
         if other is None:
-            return linear.default(x, self._weight, self._bias, "none", [], "")
-        return linear.binary(x, other, self._weight, self._bias, "add")
+            result = linear.default(rows, self._weight, self._bias, "none", [], "")
+            return result.to(x.dtype)
+        return linear.binary(rows, other.float(), self._weight, self._bias, "add")
 
 
 class _HalfProduct(Product):
@@ -91,7 +100,7 @@ class _HalfProduct(Product):
         super().__init__(weight, bias)
         self._weight = _laid_out(self._weight.bfloat16())
 
-    def __call__(self, x: Tensor, other: Tensor | None = None) -> Tensor:
+    def _multiply(self, x: Tensor, other: Tensor | None) -> Tensor:
         linear = torch.ops.mkldnn._linear_pointwise.default
         result = linear(x.bfloat16(), self._weight, None, "none", [], "")
         return self._add(result.float(), other)
@@ -110,7 +119,7 @@ class _ByteProduct(Product):
         shape = [_EXPECTED_ROWS, weight.shape[1]]
         self._weight = torch.ops.onednn.qlinear_prepack(levels, shape)
 
-    def __call__(self, x: Tensor, other: Tensor | None = None) -> Tensor:
+    def _multiply(self, x: Tensor, other: Tensor | None) -> Tensor:
         levels = (x * _LEVELS).round_().add_(_ZERO).to(torch.uint8)
         weight = (self._weight, self._scales, self._zeros)
         linear = torch.ops.onednn.qlinear_pointwise.default

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from musicvae_torch.cli import add_dtype, run_command
+from musicvae_torch.command_line import Idle, command, read_arguments
 from surrogate.arguments import (
     MIDI_SUFFIXES,
     WISHES,
@@ -33,6 +34,74 @@ EXAMPLES = """examples:
   accompany tune.mid -o band.mid --chords "C | Am F | G7 | C" --density 1
   accompany songs -o bands                             a folder of songs
 """
+
+
+# Options that would do nothing.
+IDLE = (
+    Idle(
+        "but --list-tracks --melody --bass --drums --beat",
+        lambda own: own.list_tracks,
+        "--list-tracks shows the tracks and stops; leave one of the two out",
+    ),
+    Idle(
+        "--resume",
+        lambda own: own.midi.is_file(),
+        "applies to a folder of songs; name one, or leave it out",
+    ),
+    Idle(
+        "--soundfont",
+        lambda own: not _has_sound(own),
+        "no sound is written; ask for some with -o FOLDER --write mid,wav,html, or leave it out",
+    ),
+    Idle(
+        "--variety",
+        lambda own: own.candidates == 1,
+        "applies to further bands; ask for some with --candidates N, or leave it out",
+    ),
+    Idle(
+        "--variety",
+        lambda own: own.method != "surrogate",
+        "only --method surrogate knows how far styles may differ; choose that, or leave it out",
+    ),
+    Idle(
+        "--surrogate",
+        lambda own: own.method == "refine-only",
+        "--method refine-only does without a surrogate; leave one of the two out",
+    ),
+    Idle(
+        "--chords --harmony",
+        lambda own: "bass" in own.given,
+        "applies to a new bass, and the bass is given; leave it out",
+    ),
+    Idle(
+        "--chords",
+        lambda own: own.harmony == "off",
+        "--harmony off moves no note into the harmony; leave one of the two out",
+    ),
+    Idle(
+        "--groove",
+        lambda own: "drums" in own.given,
+        "applies to new drums, and the drums are given; leave it out",
+    ),
+    Idle(
+        "--rests",
+        lambda own: {"bass", "drums"} <= set(own.given),
+        "applies to a new bass or new drums, and both are given; leave it out",
+    ),
+    Idle(
+        "--temperature",
+        lambda own: isinstance(own.temperature, dict) and bool({*own.temperature} & {*own.given}),
+        "applies to parts that are made; leave those that are given out",
+    ),
+)
+
+
+def _has_sound(arguments: argparse.Namespace) -> bool:
+    """Whether sound is written."""
+    if arguments.out.suffix.lower() in MIDI_SUFFIXES:
+        return False
+    usual = ("mid",) if arguments.midi.is_dir() else ("wav",)
+    return not {"wav", "html"}.isdisjoint(arguments.write or usual)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -247,12 +316,13 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     add_dtype(group)
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status: 0, or 2 for what the user can mend."""
-    arguments = parser().parse_args(argv)
+    arguments = read_arguments(parser(), argv)
     if arguments.out is None and not arguments.list_tracks:
         parser().error("say where the result goes: -o OUT.mid, or -o FOLDER")
-    return run_command("accompany", _run, arguments)
+    return run_command("accompany", _run, arguments, IDLE)
 
 
 def _run(arguments: argparse.Namespace) -> None:

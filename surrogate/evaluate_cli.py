@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from musicvae_torch.cli import programs, run_command
+from musicvae_torch.command_line import Idle, command, read_arguments
 
 if TYPE_CHECKING:
     import torch
@@ -101,12 +102,22 @@ def _count(text: str) -> int:
     return int(text)
 
 
+_IDLE = (
+    Idle(
+        "--given --max-songs --max-windows --melody-programs --baseline",
+        lambda own: own.against is not None,
+        "--against compares whole files by their melody; leave it out",
+    ),
+)
+
+
+@command
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status: 0, or 2 for what the user can mend."""
-    arguments = parser().parse_args(argv)
+    arguments = read_arguments(parser(), argv)
     if (arguments.folder is None) == (arguments.against is None):
         parser().error("name a folder of songs, or one to compare with: --against FOLDER")
-    return run_command("evaluate-accompaniment", _run, arguments)
+    return run_command("evaluate-accompaniment", _run, arguments, _IDLE)
 
 
 def _run(arguments: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from musicvae_torch.cli import run_command
+from musicvae_torch.command_line import command, read_arguments
 
 EXAMPLES = """examples:
   export-onnx my_trio -o my_trio_onnx
@@ -18,6 +19,7 @@ and then, in Python, without PyTorch:
 """
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="export-onnx",
@@ -37,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="FOLDER",
         help="where to write; files of the same names are replaced",
     )
-    return run_command("export-onnx", _export, parser.parse_args(argv))
+    return run_command("export-onnx", _export, read_arguments(parser, argv))
 
 
 def _export(arguments: argparse.Namespace) -> None:

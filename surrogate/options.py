@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from musicvae_torch.notes.trio import PARTS
 
@@ -26,9 +26,26 @@ DENSITY = 0.5  # of the vector's length; a predicted latent follows it more than
 Tracks: TypeAlias = str | int | tuple[str | int, ...]
 
 
+class FrozenDict(dict[str, float]):
+    """A dict that does not change, and so can be hashed. It equals, prints and pickles as one."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("options do not change; make others with dataclasses.replace")
+
+    __setitem__ = __delitem__ = update = setdefault = _refuse
+    clear = pop = popitem = _refuse
+    __ior__ = dict.__or__  # type: ignore[assignment]  # another one, as of a tuple's +=
+
+    def __reduce__(self) -> tuple[type[FrozenDict], tuple[dict[str, float]]]:
+        return FrozenDict, (dict(self),)
+
+
 @dataclass(frozen=True)
 class AccompanyOptions:
-    """What a user may choose.
+    """What a user may choose. Options can be hashed, and do not change: mappings are copied.
 
     Attributes:
         melody: which track is the melody: its index, name, instrument, "channel:1" or
@@ -105,6 +122,10 @@ class AccompanyOptions:
         _one_of("harmony", self.harmony, HARMONIES)
         given = (self.given,) if isinstance(self.given, str) else tuple(self.given)
         object.__setattr__(self, "given", tuple(part for part in PARTS if part in given))
+        object.__setattr__(self, "skip", tuple((first, last) for first, last in self.skip))
+        object.__setattr__(self, "attributes", FrozenDict(self.attributes))
+        if isinstance(self.temperature, Mapping):
+            object.__setattr__(self, "temperature", FrozenDict(self.temperature))
         if not given or not set(given) <= set(PARTS):
             raise ValueError(f"given must be some of {', '.join(PARTS)}, not {', '.join(given)!r}")
         if len(self.given) == len(PARTS):

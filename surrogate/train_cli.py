@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from musicvae_torch.cli import (
+    TRAINING_IDLE,
     add_hardware_arguments,
     add_training_arguments,
     hardware,
@@ -16,6 +17,7 @@ from musicvae_torch.cli import (
     sizes,
     training_options,
 )
+from musicvae_torch.command_line import Idle, command, read_arguments
 
 EXAMPLES = """examples:
   train-surrogate data.h5 --musicvae my_trio -o my_surrogate
@@ -123,17 +125,40 @@ def _weights(text: str) -> dict[str, float]:
         ) from None
 
 
+_IDLE = (
+    Idle(
+        "--optimizer --muon-learning-rate --adam-beta2",
+        lambda own: own.model == "point",
+        "--model point has an optimiser of its own; leave it out",
+    ),
+    Idle(
+        "--steps",
+        lambda own: own.epochs is not None,
+        "--epochs takes its place; leave one of the two out",
+    ),
+    Idle(
+        "--decode-from",
+        lambda own: own.model != "point" and not own.decoder_weight,
+        "applies to the decoder's loss; give that a --decoder-weight, or leave it out",
+    ),
+    *TRAINING_IDLE,
+)
+
+
+@command
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status: 0, or 2 for what the user can mend."""
-    arguments = parser().parse_args(argv)
+    arguments = read_arguments(parser(), argv)
     if arguments.model == "point":
+        typed = arguments.typed
         defaults = parser()
         defaults.set_defaults(**_POINT_DEFAULTS)
         arguments = defaults.parse_args(argv)
         if arguments.steps is None:
             arguments.steps = 1  # which epochs take the place of
             arguments.epochs = _POINT_EPOCHS if arguments.epochs is None else arguments.epochs
-    return run_command("train-surrogate", _train, arguments)
+        arguments.typed = typed
+    return run_command("train-surrogate", _train, arguments, _IDLE)
 
 
 def _train(arguments: argparse.Namespace) -> None:

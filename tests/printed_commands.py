@@ -1,10 +1,10 @@
 """Runs what documentation prints: the fenced shell and Python blocks of a Markdown page, and the
 benchmarks that its text names, in order.
 
-Commands run as they are printed, on little data, but for what BRIEF adds: options that make a run
-shorter and nothing else. (Of two equal options the last one counts.) Words in capitals stand for
-a reader's own files; STANDS_FOR says which are there. A block that cannot run where the tests do
-says why in its title, which readers see, too:
+Commands run as they are printed, on little data, but for what BRIEF adds by command, or by command
+and one of its options: options that make a run shorter and nothing else. (Of two equal options the
+last one counts.) Words in capitals stand for a reader's own files; STANDS_FOR says which are there.
+A block that cannot run where the tests do says why in its title, which readers see, too:
 
     ```sh title="Not run here: needs an account"
 
@@ -40,7 +40,9 @@ BRIEF = {
     "train-musicvae": "--steps 2 --batch-size 2 --device cpu",
     "train-surrogate": "--steps 2 --batch-size 2 --units 4 --device cpu",
     "evaluate-accompaniment": "--max-songs 2 --max-windows 1 --device cpu",
-    "learn-attributes": "--max-windows 40 --measure-windows 4 --device cpu",
+    "evaluate-accompaniment --against": "--device cpu",
+    "learn-attributes": "--max-windows 40 --device cpu",
+    "learn-attributes --measure": "--max-windows 40 --measure-windows 4 --device cpu",
     "benchmarks/attribute_matrix.py": f"--windows 4 {SMALL}",
     "benchmarks/band_density.py": "--songs 1",
     "benchmarks/bass_in_harmony.py": "--songs 1",
@@ -194,7 +196,8 @@ def shortened(words: Sequence[str]) -> list[str]:
         if option in kept:
             place = kept.index(option)
             del kept[place : place + 2]
-    brief = BRIEF.get(words[0], "")
+    own = [BRIEF[key] for word in words if (key := f"{words[0]} {word}") in BRIEF]
+    brief = own[0] if own else BRIEF.get(words[0], "")
     if words[0] == "train-musicvae" and "--init" not in words:
         brief = f"{brief} {SIZES}"
     return [*kept, *brief.split()]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import pickle
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -19,6 +23,47 @@ def test_temperatures() -> None:
     assert AccompanyOptions(temperature=0.5).temperatures == (0.5,) * 3
     usual = AccompanyOptions().temperatures[0]
     assert AccompanyOptions(temperature={"bass": 0}).temperatures == (usual, 0, usual)
+
+
+def test_options_can_be_hashed() -> None:
+    """As keys, say, of results that are kept; equal options are one key, in whatever order."""
+    chosen: dict[str, Any] = {
+        "temperature": {"bass": 0.5, "drums": 1},
+        "attributes": {"register": 1.0},
+    }
+    other: dict[str, Any] = {
+        "temperature": {"drums": 1.0, "bass": 0.5},
+        "attributes": {"register": 1},
+    }
+    options = AccompanyOptions(**chosen)
+    assert {options: "a band"}[AccompanyOptions(**other)] == "a band"
+    assert len({options, AccompanyOptions(), AccompanyOptions(temperature={"bass": 0.5})}) == 3
+    lists: dict[str, Any] = {"skip": [[1, 2]], "given": ["melody"]}
+    assert hash(AccompanyOptions(**lists)) == hash(AccompanyOptions(skip=((1, 2),)))
+
+
+def test_mappings_are_as_dicts_that_do_not_change() -> None:
+    temperature = {"bass": 0.5}
+    options = AccompanyOptions(temperature=temperature, attributes={"register": 1})
+    temperature["bass"] = 2.0
+    assert options.temperature == {"bass": 0.5} and options.attributes == {"register": 1}
+    assert "temperature={'bass': 0.5}" in repr(options)
+    assert replace(options, seed=3).attributes == {"register": 1}
+    assert json.loads(json.dumps(asdict(options)))["temperature"] == {"bass": 0.5}
+    for same in (pickle.loads(pickle.dumps(options)), copy.deepcopy(options), replace(options)):
+        assert same == options and hash(same) == hash(options)
+    attributes: Any = options.attributes
+    for change in (
+        lambda: attributes.update(register=2),
+        lambda: attributes.__setitem__("register", 2),
+        lambda: attributes.pop("register"),
+        attributes.clear,
+        lambda: attributes.setdefault("swing", 1),
+    ):
+        with pytest.raises(TypeError, match="options do not change"):
+            change()
+    attributes |= {"swing": 1}
+    assert options.attributes == {"register": 1} and attributes == {"register": 1, "swing": 1}
 
 
 @pytest.mark.parametrize(

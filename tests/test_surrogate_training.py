@@ -410,8 +410,9 @@ def test_what_the_user_can_mend(
         ("", "--units 5", "a model of other sizes: surrogate."),
         ("", "--model point", "a model of other sizes: surrogate."),
         ("", "--monitor val/latent_error", "is that by val/kl, and val/latent_error is asked now"),
-        # The original's optimiser is one, whatever is asked.
-        ("--model point", "--model point --optimizer muon --learning-rate 1e-4", None),
+        # The original's optimiser is one, and no other can be asked for.
+        ("--model point", "--model point --learning-rate 1e-4", None),
+        ("--model point", "--model point --optimizer muon", "has an optimiser of its own"),
     ],
 )
 def test_going_on_otherwise_than_begun(
@@ -428,5 +429,6 @@ def test_going_on_otherwise_than_begun(
     assert command(files, f"{line} {now}") == (2 if message else 0)
     told = capsys.readouterr().err
     if message:
-        assert told.startswith(f"train-surrogate: {tmp_path / 'out.training'}: ")
+        where = "--optimizer" if "own" in message else tmp_path / "out.training"
+        assert told.startswith(f"train-surrogate: {where}: ")
         assert message in told and told.count("\n") == 1

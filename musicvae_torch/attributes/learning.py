@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,13 @@ from musicvae_torch.attributes.effects import TEMPERATURE, Effects, measure_effe
 from musicvae_torch.attributes.vectors import AttributeVectors
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.dataset.batches import draw_batches
-from musicvae_torch.dataset.build import BuildOptions, build_dataset
-from musicvae_torch.dataset.format import Windows, has_split, read_dataset, take_windows
-from musicvae_torch.dataset.songs import WindowOptions, default_hop
+from musicvae_torch.dataset.format import Windows, take_windows
+from musicvae_torch.dataset.reading import read_windows
 from musicvae_torch.devices import pick_device
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.attributes import ATTRIBUTES, measure, window_parts
-from musicvae_torch.notes.converter import get_converter
 from musicvae_torch.pretrained import weights_sha256
-from musicvae_torch.training.data import check_tokens, token_width
-from musicvae_torch.window_tensors import encoder_arguments, window_controls
+from musicvae_torch.window_tensors import encoder_arguments, token_width, window_controls
 
 MAX_WINDOWS = 10_000
 # Small batches are quickest on one core, where more does not fit its cache.
@@ -177,45 +173,6 @@ def check_config(config: MusicVAEConfig) -> None:
         ConfigError: they have not.
     """
     window_parts(config, np.zeros((1, config.max_seq_len, token_width(config)), np.int16))
-
-
-def read_windows(
-    data: str | Path,
-    config: MusicVAEConfig,
-    split: str,
-    *,
-    codes_of: str | None = None,
-    apart: bool = False,
-    progress: bool = False,
-) -> Windows:
-    """A data set, or one made of a folder of MIDI files.
-
-    Args:
-        data: the file or folder.
-        config: whose windows they are to be.
-        split: "train" or "validation", the songs to take where some are set aside; else all.
-        codes_of: as for ``read_dataset``.
-        apart: leave out windows that overlap.
-        progress: show a progress bar.
-
-    Raises:
-        DatasetError: they cannot be read, or are of another config.
-    """
-    data = Path(data)
-    if data.is_dir():
-        with tempfile.TemporaryDirectory() as work:
-            chosen = WindowOptions(config, hop_bars=default_hop(config))
-            built = Path(work) / "data.h5"
-            build_dataset(data, built, BuildOptions(chosen, validation=0.0, progress=progress))
-            return read_windows(built, config, split, apart=apart)
-    check_tokens(data, config)
-    return read_dataset(
-        data,
-        split if has_split(data) else None,
-        shape=(config.max_seq_len, token_width(config)),
-        codes_of=codes_of,
-        apart=get_converter(config).window_bars if apart else None,
-    )
 
 
 def draw_windows(windows: Windows, most: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

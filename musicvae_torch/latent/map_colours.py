@@ -10,6 +10,7 @@ import numpy as np
 
 from musicvae_torch.config import ConfigError, MusicVAEConfig
 from musicvae_torch.notes.attributes import ATTRIBUTES, attribute_names, window_parts
+from musicvae_torch.window_tensors import token_width
 
 SOURCE = "source"
 UNDEFINED = "#c4c4c4"  # of windows without a value
@@ -95,8 +96,6 @@ class Scale:
 
 def colour_names(config: MusicVAEConfig) -> tuple[str, ...]:
     """What a config's windows can be coloured by: "source", and attributes if it has any."""
-    from musicvae_torch.training.data import token_width  # which imports what trains
-
     empty = np.zeros((1, config.max_seq_len, token_width(config)), np.int16)
     try:
         return (SOURCE, *attribute_names(window_parts(config, empty).names))

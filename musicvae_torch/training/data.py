@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import lightning
 import numpy as np
@@ -16,27 +16,10 @@ from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.dataset import Windows, coded_batches, read_sides, training_batches, transpose
 from musicvae_torch.dataset.augment import transposer
 from musicvae_torch.dataset.batches import draw_batches, shifted_tokens
-from musicvae_torch.dataset.format import DatasetError, dataset_config, open_dataset
+from musicvae_torch.dataset.reading import check_tokens
 from musicvae_torch.notes.converter import get_converter
 from musicvae_torch.training.options import TrainingOptions
-from musicvae_torch.window_tensors import encoder_arguments, target_tensor
-
-
-class ModelBatch(NamedTuple):
-    """What a MusicVAE takes of a batch of windows.
-
-    Attributes:
-        inputs: of the encoder, (batch, steps, input_depth); or classes (batch, steps, parts).
-        targets: of the decoder, (batch, steps, output_depth); or classes.
-        lengths: (batch, segments) steps that count; None: all.
-        controls: (batch, steps, control_depth); None: the config has none.
-    """
-
-    inputs: Tensor
-    targets: Tensor
-    lengths: Tensor | None = None
-    controls: Tensor | None = None
-
+from musicvae_torch.window_tensors import ModelBatch, has_converter, model_batch, token_width
 
 Batch = Tensor | list[Tensor] | ModelBatch
 
@@ -47,20 +30,6 @@ def as_model_batch(batch: Batch) -> ModelBatch:
         return batch
     tokens = batch if isinstance(batch, Tensor) else batch[0]
     return ModelBatch(tokens, tokens)
-
-
-def model_batch(
-    config: MusicVAEConfig, tokens: np.ndarray, lengths: np.ndarray | None = None
-) -> ModelBatch:
-    """A batch of a config's windows.
-
-    Args:
-        tokens: (batch, steps, parts), as the config's converter has them.
-        lengths: (batch, segments) steps that count; None: all.
-    """
-    inputs, length_tensor, controls = encoder_arguments(config, tokens, lengths)
-    targets = target_tensor(config, tokens)
-    return ModelBatch(inputs, targets, length_tensor, controls)
 
 
 def _is_plain(config: MusicVAEConfig | None) -> bool:
@@ -122,7 +91,7 @@ class WindowsDataModule(lightning.LightningDataModule):
         for path in (data, validation):
             if path is not None:
                 check_tokens(path, config)
-        bars = get_converter(config).window_bars if _known(config) else None
+        bars = get_converter(config).window_bars if has_converter(config) else None
         sides = read_sides(data, validation, shape=(config.max_seq_len, width), apart=bars)
         return cls(*sides, options, config)
 
@@ -202,44 +171,3 @@ class _TrainingStream(IterableDataset):
         draws["shift"] = shift or transpose  # which does nothing where `most` is 0
         batches = training_batches(windows, size, most, options.seed, start, **draws)
         yield from map(torch.from_numpy, batches)
-
-
-def _known(config: MusicVAEConfig) -> bool:
-    try:
-        get_converter(config)
-    except ValueError:
-        return False
-    return True
-
-
-def token_width(config: MusicVAEConfig) -> int:
-    """Numbers that stand for a step of a config's window."""
-    if not _known(config):
-        return len(config.output_depths)
-    outputs = np.zeros((1, config.output_depth), np.float32)
-    controls = np.zeros((1, config.control_depth), bool) if config.control_depth else None
-    return get_converter(config).to_tokens(outputs, controls).shape[-1]
-
-
-def check_tokens(path: str | Path, config: MusicVAEConfig) -> None:
-    """Make sure that a data set's tokens mean to `config` what they meant when it was built.
-
-    So a data set of one groove config is good for most others, whose inputs are made of the
-    same tokens.
-
-    Raises:
-        DatasetError: they do not.
-    """
-    with open_dataset(path) as file:
-        if "config" not in file.attrs:
-            return
-        stored = dataset_config(file)
-    if stored == config or not (_known(stored) and _known(config)):
-        return
-    ours, theirs = get_converter(config), get_converter(stored)
-    classes = [getattr(getattr(one, "rules", None), "classes", None) for one in (ours, theirs)]
-    if type(ours) is not type(theirs) or classes[0] != classes[1]:
-        raise DatasetError(
-            f"{path}: holds windows of {stored.name}, which {config.name} does not take; build "
-            f"one with build-dataset --config {config.base}"
-        )

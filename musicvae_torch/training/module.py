@@ -16,11 +16,11 @@ from torch.distributions import Normal
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.lstm import BidirectionalLSTM, InitialState, LSTMStack
 from musicvae_torch.model import MusicVAE
+from musicvae_torch.scores import add_counts, reconstruction_counts, to_scores
 from musicvae_torch.training.data import Batch, ModelBatch, as_model_batch
 from musicvae_torch.training.objective import elbo_loss, standard_normal_kl
 from musicvae_torch.training.optimizer import MuonWithAdam, TensorFlowAdam, clip_gradients
 from musicvae_torch.training.options import TrainingOptions
-from musicvae_torch.training.scores import Counts, reconstruction_counts, to_scores
 
 # What a step's random numbers are for; with the seed, the step and the rank they make a seed.
 _NOISE, _DROPS, _FREE = 1, 2, 3
@@ -205,16 +205,11 @@ class MusicVAETraining(ScheduledTraining):
     ) -> None:
         logits, losses = self._reconstruct(z, batch, sampling, generator)
         self._count(f"nats{suffix}", losses)
-        counts: Counts = reconstruction_counts(self.model, logits, batch)
-        for name, (counted, whole) in counts.items():
-            self._add(f"{name}{suffix}", counted, whole)
+        counts = reconstruction_counts(self.model, logits, batch)
+        add_counts(self._sums, {f"{name}{suffix}": pair for name, pair in counts.items()})
 
     def _count(self, name: str, values: Tensor) -> None:
-        self._add(name, values.double().sum(), torch.tensor(len(values)))
-
-    def _add(self, name: str, counted: Tensor, whole: Tensor) -> None:
-        pair = torch.stack([counted.double().to(self.device), whole.double().to(self.device)])
-        self._sums[name] = self._sums[name] + pair if name in self._sums else pair
+        add_counts(self._sums, {name: (values.double().sum(), torch.tensor(len(values)))})
 
     def on_validation_epoch_end(self) -> None:
         # Sums of all processes, so that each window counts once however many there are.

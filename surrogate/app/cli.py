@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from musicvae_torch.cli import run_command
+from musicvae_torch.command_line import Idle, command, read_arguments
 
 if TYPE_CHECKING:
     from surrogate.app.studio import Studio
@@ -29,6 +30,13 @@ EXAMPLES = """examples:
   accompany-app
   accompany-app --musicvae my_trio --surrogate my_surrogate --port 8000
 """
+
+
+NO_SURROGATE = Idle(
+    "--surrogate",
+    lambda own: own.method == "refine-only",
+    "--method refine-only does without a surrogate; leave one of the two out",
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -78,9 +86,10 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status: 0, or 2 for what the user can mend."""
-    return run_command("accompany-app", _run, parser().parse_args(argv))
+    return run_command("accompany-app", _run, read_arguments(parser(), argv), [NO_SURROGATE])
 
 
 def _run(arguments: argparse.Namespace) -> None:

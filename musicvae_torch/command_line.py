@@ -1,0 +1,121 @@
+"""What is between a command and its user: pipes that close, and options that would do nothing."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import wraps
+from typing import Any, NamedTuple
+
+
+def command(main: Callable[..., int]) -> Callable[..., int]:
+    """A command's main function, of which a pipe that is closed is no error: its reader (``head``,
+    a pager that is left) has seen enough, and what the command makes is made all the same."""
+
+    @wraps(main)
+    def with_pipes(argv: Sequence[str] | None = None) -> int:
+        with _closing_pipe("stdout"), _closing_pipe("stderr"):
+            return main(argv)
+
+    return with_pipes
+
+
+class _Output(io.FileIO):
+    """A file in which what nobody reads any more counts as written."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            return memoryview(data).nbytes
+
+
+@contextmanager
+def _closing_pipe(name: str) -> Iterator[None]:
+    before = getattr(sys, name)
+    try:
+        plain = not isinstance(before, io.TextIOWrapper) or before.isatty()
+        number = -1 if plain else before.fileno()
+    except (OSError, ValueError):  # it is in memory, or closed
+        number = -1
+    if number < 0:
+        yield
+        return
+    with suppress(OSError):
+        before.flush()
+    own = io.TextIOWrapper(
+        io.BufferedWriter(_Output(number, "w", closefd=False)),
+        before.encoding,
+        before.errors,
+        line_buffering=before.line_buffering or before.write_through,
+    )
+    setattr(sys, name, own)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # a full disk, say, which run_command has told of
+            own.flush()
+        setattr(sys, name, before)
+
+
+class Idle(NamedTuple):
+    """Options that would do nothing.
+
+    Attributes:
+        options: as they are typed, with spaces between; after "but", all others.
+        when: whether they would, by the arguments.
+        advice: what they are for, and what to do.
+    """
+
+    options: str
+    when: Callable[[argparse.Namespace], bool]
+    advice: str
+
+
+def read_arguments(
+    parser: argparse.ArgumentParser, argv: Sequence[str] | None
+) -> argparse.Namespace:
+    """A command's arguments; with the options that were given, whatever their values, as `typed`.
+
+    The parser is of no further use than to tell an error.
+    """
+    arguments = parser.parse_args(argv)
+    options = _without_defaults(parser)
+    given = vars(parser.parse_args(argv))
+    arguments.typed = [options[name] for name in given if name in options]
+    return arguments
+
+
+def _without_defaults(parser: argparse.ArgumentParser) -> dict[str, str]:
+    """Let options that are not given leave nothing behind; how each is typed, by its name."""
+    options: dict[str, str] = {}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                options |= _without_defaults(below)
+        elif action.option_strings:
+            action.default = argparse.SUPPRESS
+            long = [option for option in action.option_strings if option.startswith("--")]
+            options[action.dest] = (long or action.option_strings)[0]
+    parser._defaults.clear()
+    return options
+
+
+def refuse_idle(arguments: argparse.Namespace, table: Sequence[Idle]) -> None:
+    """Refuse options that would do nothing.
+
+    Args:
+        arguments: of :func:`read_arguments`.
+        table: which those are.
+
+    Raises:
+        ValueError: one of them was given; names it, and says what to do.
+    """
+    for options, when, advice in table:
+        named = set(options.split())
+        idle = [option for option in arguments.typed if (option in named) != ("but" in named)]
+        if idle and when(arguments):
+            raise ValueError(f"{', '.join(idle)}: {advice}")

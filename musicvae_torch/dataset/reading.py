@@ -1,0 +1,101 @@
+"""The windows that a model takes, of a data set or of a folder of MIDI files."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.dataset.build import BuildOptions, build_dataset
+from musicvae_torch.dataset.format import (
+    DatasetError,
+    Windows,
+    dataset_config,
+    has_split,
+    open_dataset,
+    read_dataset,
+)
+from musicvae_torch.dataset.songs import WindowOptions, default_hop
+from musicvae_torch.notes.converter import get_converter
+from musicvae_torch.window_tensors import has_converter, token_width
+
+
+def read_windows(
+    data: str | Path,
+    config: MusicVAEConfig,
+    split: str,
+    *,
+    codes_of: str | None = None,
+    apart: bool = False,
+    progress: bool = False,
+) -> Windows:
+    """A data set, or one made of a folder of MIDI files.
+
+    Args:
+        data: the file or folder.
+        config: whose windows they are to be.
+        split: "train" or "validation", the songs to take where some are set aside; else all.
+        codes_of: as for ``read_dataset``.
+        apart: leave out windows that overlap.
+        progress: show a progress bar.
+
+    Raises:
+        DatasetError: they cannot be read, or are of another config.
+    """
+    data = Path(data)
+    if data.is_dir():
+        with tempfile.TemporaryDirectory() as work:
+            chosen = WindowOptions(config, hop_bars=default_hop(config))
+            built = Path(work) / "data.h5"
+            build_dataset(data, built, BuildOptions(chosen, validation=0.0, progress=progress))
+            return read_windows(built, config, split, apart=apart)
+    return read_split(
+        data, config, split if has_split(data) else None, codes_of=codes_of, apart=apart
+    )
+
+
+def read_split(
+    data: str | Path,
+    config: MusicVAEConfig,
+    split: str | None,
+    *,
+    codes_of: str | None = None,
+    apart: bool = False,
+) -> Windows:
+    """:func:`read_windows` of a data set: of the songs of a split, or, where it is None, of all.
+
+    Raises:
+        DatasetError: it cannot be read, is of another config, or has no such split.
+    """
+    check_tokens(data, config)
+    return read_dataset(
+        data,
+        split,
+        shape=(config.max_seq_len, token_width(config)),
+        codes_of=codes_of,
+        apart=get_converter(config).window_bars if apart else None,
+    )
+
+
+def check_tokens(path: str | Path, config: MusicVAEConfig) -> None:
+    """Make sure that a data set's tokens mean to `config` what they meant when it was built.
+
+    So a data set of one groove config is good for most others, whose inputs are made of the
+    same tokens.
+
+    Raises:
+        DatasetError: they do not.
+    """
+    with open_dataset(path) as file:
+        if "config" not in file.attrs:
+            return
+        stored = dataset_config(file)
+    if stored == config or not (has_converter(stored) and has_converter(config)):
+        return
+    ours, theirs = get_converter(config), get_converter(stored)
+    classes = [getattr(getattr(one, "rules", None), "classes", None) for one in (ours, theirs)]
+    if type(ours) is not type(theirs) or classes[0] != classes[1]:
+        raise DatasetError(
+            f"{path}: holds windows of {stored.name}, which {config.name} does not take; build "
+            f"one with build-dataset --config {config.base}"
+        )
