@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from measuring.raw_midi import Chunk, Event, RawFile
 
@@ -31,7 +32,7 @@ class Pair:
         rows = zip(self.before.events, self.stays, strict=True)
         return ((event.data[0] & 15, stays) for event, stays in rows if event.is_note_on)
 
-    @property
+    @cached_property
     def port(self) -> int:
         ports = (event.meta(0x21) for event in self.before.events)
         return next((content[0] for content in ports if content), 0)

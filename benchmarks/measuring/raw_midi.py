@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from math import ceil
 
 TRACK = b"MTrk"
@@ -55,10 +56,12 @@ class Event:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A chunk of the file: `kind` is MTrk or another; only an MTrk has events."""
+    """A chunk of the file: `kind` is MTrk or another; only an MTrk has events. `size` is what the
+    file says of its content."""
 
     kind: bytes
     content: bytes
+    size: int
     events: tuple[Event, ...] = ()
 
     @property
@@ -107,7 +110,7 @@ def parse(content: bytes) -> RawFile:
         if name == TRACK and not _is_boundary(content, after):
             after = _end_of_track(content, start)
         body = content[start:after]
-        chunks.append(Chunk(name, body, tuple(_events(body)) if name == TRACK else ()))
+        chunks.append(Chunk(name, body, size, tuple(_events(body)) if name == TRACK else ()))
         at = after
     return RawFile(kind, count, division, tuple(chunks))
 
@@ -218,7 +221,13 @@ class Pedals:
                 if data[0] >> 4 == 0xB and data[1] in (64, RESET_CONTROLLERS):
                     is_down = data[1] == 64 and data[2] >= 64
                     moves.setdefault(data[0] & 15, []).append((event.tick, is_down))
-        self.moves = {channel: sorted(own) for channel, own in moves.items()}
+        # Those alone that change something: down and up take turns.
+        self.moves = {
+            channel: [
+                move for last, move in pairwise([(-1, False), *sorted(own)]) if move[1] != last[1]
+            ]
+            for channel, own in moves.items()
+        }
 
     def silent(self, tick: int, channel: int) -> int:
         """When a note of a channel falls silent whose key is let go at a tick: then, or, where the
@@ -227,7 +236,7 @@ class Pedals:
         place = bisect_right(moves, (tick, True))
         if not place or not moves[place - 1][1]:
             return tick
-        return next((at for at, is_down in moves[place:] if not is_down), self.end)
+        return moves[place][0] if place < len(moves) else self.end
 
 
 def bar_lines(file: RawFile, until: int) -> list[Fraction]:
