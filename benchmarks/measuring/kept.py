@@ -11,7 +11,6 @@ from measuring.raw_midi import Chunk, Event, RawFile
 
 # Types of meta events that name a chunk, its port or its channel, or end it.
 NAMES = {0x03, 0x04, 0x09, 0x20, 0x21, 0x2F}
-NEW_NAMES = (b"bass", b"drums")
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,8 @@ def matched(song: RawFile, band: RawFile, factor: int) -> tuple[list[Pair], list
     for chunk in song.tracks:
         gone = [False] * len(chunk.events)
         stays, foreign = _kept(chunk, rest[0], factor) if rest else (gone, [])
-        is_other = foreign and (_names_alone(chunk) or rest[0].name in NEW_NAMES)
-        if not rest or is_other:
+        # A chunk may be left out; the next one is another if it is mostly made of other messages.
+        if not rest or 2 * len(foreign) > len(rest[0].events):
             pairs.append(Pair(chunk, None, gone, []))
         else:
             pairs.append(Pair(chunk, rest.pop(0), stays, foreign))
@@ -66,11 +65,6 @@ def _kept(before: Chunk, after: Chunk, factor: int) -> tuple[list[bool], list[Ev
         else:
             stays[index], last = True, index
     return stays, foreign
-
-
-def _names_alone(chunk: Chunk) -> bool:
-    """Whether nothing but names is left of a chunk without the messages to its channels."""
-    return all(event.channel is not None or _is_name(event) for event in chunk.events)
 
 
 def _is_name(event: Event) -> bool:
