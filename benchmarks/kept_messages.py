@@ -39,7 +39,7 @@ from measuring.kept import Pair, lost, matched
 from measuring.raw_midi import Chunk, RawFile
 from tqdm import tqdm
 
-SUFFIXES = {".mid", ".midi", ".kar", ".rmi"}
+SUFFIXES = {".mid", ".midi", ".kar", ".rmi", ".smf"}
 NEW_NAMES = (b"bass", b"drums")
 PARTLY = re.compile(r"made anew in place of track \d+: .*: (\d+) of (\d+) notes")
 WHOLLY = re.compile(r"made anew in place of track \d+: .*, (\d+) notes")
@@ -135,9 +135,7 @@ def check(
         yield "message moved", f"{song.division} ticks a quarter became {band.division}"
         return
     factor = band.division // song.division
-    foreign = [
-        [c for c in f.chunks if c.kind != raw_midi.TRACK and c.kind.isalnum()] for f in (song, band)
-    ]
+    foreign = [[c for c in f.chunks if c.kind != raw_midi.TRACK] for f in (song, band)]
     if foreign[0] != foreign[1]:
         yield "chunk lost", f"{[c.kind for c in foreign[0]]} became {[c.kind for c in foreign[1]]}"
     pairs, new = matched(song, band, factor)
@@ -146,9 +144,9 @@ def check(
         yield "message moved", f"chunks that are not the song's: {[chunk.name for chunk in new]}"
     verdict.new = sum(counts.values())
     yield from lost(pairs)
-    yield from _uncounted(pairs, lines, verdict)
-    yield from _outside(song, new, factor, result)
     drums = raw_midi.drum_channels(song)
+    yield from _uncounted(pairs, lines, drums, verdict)
+    yield from _outside(song, new, factor, result)
     for chunk in new:
         on_drums = {note.channel for note in raw_midi.notes(chunk)} & drums
         if chunk.name == b"bass" and on_drums:
@@ -165,12 +163,14 @@ def _irregular(file: RawFile) -> Iterator[tuple[str, str]]:
         yield "irregular result", "a track without its end"
 
 
-def _uncounted(pairs: list[Pair], lines: list[str], verdict: Verdict) -> Iterator[tuple[str, str]]:
+def _uncounted(
+    pairs: list[Pair], lines: list[str], drums: set[int], verdict: Verdict
+) -> Iterator[tuple[str, str]]:
     """Whether the printed lines count the deleted notes; they may leave out pitched notes of no
     length, which are none."""
     stays = [stays for pair in pairs for _, stays in pair.note_ons]
     lengthless = sum(
-        note.start == note.end and not pair.stays[note.index]
+        note.start == note.end and note.channel not in drums and not pair.stays[note.index]
         for pair in pairs
         for note in raw_midi.notes(pair.before)
     )

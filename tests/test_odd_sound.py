@@ -368,7 +368,7 @@ def test_the_command_finds_the_beat(tmp_path: Path, capsys: pytest.CaptureFixtur
         try:
             status = accompany_command([str(path), "-o", str(out), "--beat", wish])
         except SystemExit as ended:  # by the parser of arguments
-            status = ended.code
+            status = int(ended.code or 0)
         assert status == 2, wish
 
 

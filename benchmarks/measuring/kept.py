@@ -56,14 +56,16 @@ def _kept(before: Chunk, after: Chunk, factor: int) -> tuple[list[bool], list[Ev
     places = defaultdict(list)
     for index, event in enumerate(before.events):
         places[event.tick * factor, event.data].append(index)
-    stays, foreign, last = [False] * len(before.events), [], -1
+    stays, last = [False] * len(before.events), -1
+    foreign: list[Event] = []
     for event in after.events:
         own = places[event.tick, event.data]
-        index = next((place for place in own if place > last), None)
-        if index is None:
+        found = next((place for place in own if place > last), None)
+        if found is None:
             foreign.append(event)
         else:
-            stays[index], last = True, index
+            stays[found] = True
+            last = found
     return stays, foreign
 
 
@@ -98,15 +100,19 @@ def lost(pairs: list[Pair]) -> Iterator[tuple[str, str]]:
 
 def _ends_deleted(pair: Pair) -> set[int]:
     """Indices of note-offs that end deleted notes and none that stays."""
-    found, sounding = set(), defaultdict(list)
+    found: set[int] = set()
+    struck: dict[tuple[int, bytes], list[bool]] = defaultdict(list)  # whether its notes stay
+    ended: set[tuple[int, bytes]] = set()
     for index, (event, stays) in enumerate(zip(pair.before.events, pair.stays, strict=True)):
         key = event.data[0] & 15, event.data[1:2]
         if event.is_note_on:
-            if sounding[key] and sounding[key][-1] is None:
-                sounding[key] = []
-            sounding[key].append(stays)
+            if key in ended:
+                struck[key] = []
+            struck[key].append(stays)
+            ended.discard(key)
         elif event.is_note_off:
-            if sounding[key] and not any(sounding[key]):
+            # Another note-off, if there is one, ends the same.
+            if struck[key] and not any(struck[key]):
                 found.add(index)
-            sounding[key].append(None)  # another note-off ends the same, if anything
+            ended.add(key)
     return found

@@ -103,7 +103,7 @@ def parse(content: bytes) -> RawFile:
     (size,) = struct.unpack(">L", content[4:8])
     kind, count, division = struct.unpack(">HHH", content[8:14])
     at, chunks = 8 + size, []
-    while at + 8 <= len(content):
+    while at + 8 <= len(content) and content[at : at + 4].isalnum():  # not bytes behind the last
         name = content[at : at + 4]
         (size,) = struct.unpack(">L", content[at + 4 : at + 8])
         start, after = at + 8, at + 8 + size
@@ -266,7 +266,9 @@ def drum_channels(file: RawFile) -> set[int]:
     Only what the standards say for sure: a bank of drums counts where a program change follows,
     and bank 127 does not where the file speaks to a GS synthesizer.
     """
-    drums, melodic, banks = set(), set(), dict.fromkeys(range(16), 0)
+    drums: set[int] = set()
+    melodic: set[int] = set()
+    banks = dict.fromkeys(range(16), 0)
     events = sorted((e for chunk in file.tracks for e in chunk.events), key=lambda e: e.tick)
     is_gs = any(event.data.startswith(b"\xf0\x41") for event in events)
     for event in events:
