@@ -49,6 +49,7 @@ BRIEF = {
     "benchmarks/convert_midi.py": "--files 2 --rounds 1",
     "benchmarks/free_time.py": "--songs 2",
     "benchmarks/held_out_pictures.py": "--songs 1",
+    "benchmarks/kept_messages.py": "--workers 1",
     "benchmarks/melody_choice.py": "--songs 4",
     "benchmarks/refinement_experiment.py": f"--windows 2 {SMALL}",
     "benchmarks/reduced_weights.py": "--windows 2 --musicvae my_trio",
