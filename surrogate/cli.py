@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from musicvae_torch.cli import add_dtype, run_command
-from surrogate.arguments import MIDI_SUFFIXES, WISHES, bar_ranges, formats, parts, temperature
+from surrogate.arguments import WISHES, bar_ranges, formats, parts, temperature
 
 if TYPE_CHECKING:
     from surrogate.options import AccompanyOptions
@@ -222,13 +222,14 @@ def _run(arguments: argparse.Namespace) -> None:
         return
     if not arguments.midi.exists():
         raise FileNotFoundError(f"{arguments.midi}: no such file")
+    from musicvae_torch.notes.midi import is_midi
     from surrogate.deliver import check_formats, spare_song
 
     options = _options(arguments)
     _check_out(arguments)
     many = arguments.midi.is_dir()
     wanted = arguments.write or (("mid",) if many else None)
-    into_folder = arguments.out.suffix.lower() not in MIDI_SUFFIXES
+    into_folder = not is_midi(arguments.out)
     written = check_formats(wanted, arguments.soundfont) if into_folder else ()
     if not many and (not into_folder or "mid" in written):
         name = f"{arguments.midi.stem}.mid"
@@ -254,15 +255,18 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def _check_out(arguments: argparse.Namespace) -> None:
     """Whether the result can be put where it is wanted, before the work."""
+    from musicvae_torch.notes.midi import check_midi_out, is_midi
+
     out, many = arguments.out, arguments.midi.is_dir()
-    is_midi = out.suffix.lower() in MIDI_SUFFIXES
-    if is_midi and out.is_dir():
+    into_file = is_midi(out)
+    if into_file and out.is_dir():
         raise IsADirectoryError(f"{out}: is a folder; name the file to write")
-    if is_midi and many:
+    if into_file and many:
         raise ValueError(f"{out}: {arguments.midi} is a folder; name a folder for its results")
-    if is_midi and arguments.write:
+    check_midi_out(out)
+    if into_file and arguments.write:
         raise ValueError(f"--write {','.join(arguments.write)} wants a folder: -o FOLDER")
-    if not is_midi and out.is_file():
+    if not into_file and out.is_file():
         raise NotADirectoryError(f"{out}: is a file, and none of MIDI; name a folder or a .mid")
     if many and arguments.plot:
         raise ValueError(f"--plot: {arguments.midi} is a folder; use --write png")
@@ -329,12 +333,13 @@ def _write(
     arguments: argparse.Namespace, result: Accompaniment, written: Sequence[str]
 ) -> list[Path]:
     from musicvae_torch.files import printable
+    from musicvae_torch.notes.midi import is_midi
     from surrogate.deliver import deliver, write_bands
 
-    if arguments.out.suffix.lower() not in MIDI_SUFFIXES:
-        paths = deliver(result, arguments.out, arguments.midi.stem, written, arguments.soundfont)
-    else:
+    if is_midi(arguments.out):
         paths = write_bands(result, arguments.out)
+    else:
+        paths = deliver(result, arguments.out, arguments.midi.stem, written, arguments.soundfont)
     if arguments.plot:
         from surrogate.present.piano_roll import draw_view
 

@@ -12,6 +12,7 @@ import numpy as np
 import pretty_midi
 
 from musicvae_torch.files import replacing
+from musicvae_torch.notes.midi import check_midi_out
 from musicvae_torch.notes.score import Score, Track
 from surrogate.melody.choice import Melody
 from surrogate.options import AccompanyOptions
@@ -52,7 +53,12 @@ class Candidate:
         return self.score.to_pretty_midi()
 
     def write(self, path: str | Path) -> None:
-        """Write the MIDI file, whole or not at all."""
+        """Write the MIDI file, whole or not at all.
+
+        Raises:
+            ValueError: `path` ends in .rmi, as RIFF files do.
+        """
+        check_midi_out(path)
         with replacing(path) as temporary:
             temporary.write_bytes(self.score.to_bytes())
 

@@ -16,7 +16,7 @@ from musicvae_torch.files import replacing
 from musicvae_torch.notes.drums import class_of_pitch
 from musicvae_torch.notes.groove import GrooveConverter
 from musicvae_torch.notes.melody import MelodyConverter
-from musicvae_torch.notes.midi import MAX_TICK, MidiError, Song, read_midi
+from musicvae_torch.notes.midi import MAX_TICK, MidiError, Song, check_midi_out, read_midi
 from musicvae_torch.notes.quantize import (
     DEFAULT_QPM,
     Section,
@@ -274,7 +274,12 @@ def timeline_of(midi: str | Path | pretty_midi.PrettyMIDI) -> pretty_midi.Pretty
 
 def write_midi(midi: pretty_midi.PrettyMIDI, path: str | Path) -> None:
     """Write a MIDI file, whole or not at all, with the very tempos of the file that it was read
-    from."""
+    from.
+
+    Raises:
+        ValueError: `path` ends in .rmi, as RIFF files do.
+    """
+    check_midi_out(path)
     content = read_score(midi).to_bytes()
     with replacing(path) as temporary:
         temporary.write_bytes(content)
