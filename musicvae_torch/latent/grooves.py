@@ -27,6 +27,7 @@ from musicvae_torch.notes.groove import (
     GrooveRules,
 )
 from musicvae_torch.notes.midi import read_midi
+from musicvae_torch.notes.timeline import end_of, set_end
 from musicvae_torch.notes.vocabulary import DRUM_CLASSES
 from musicvae_torch.window_tensors import window_controls
 
@@ -150,7 +151,8 @@ def _played(model: MusicVAE, song: EncodedSong) -> np.ndarray:
 def _with_drums(song: EncodedSong, rows: np.ndarray) -> pretty_midi.PrettyMIDI:
     """The song with other drums, but for its own in bars that no window holds, and of pitches that
     the model does not know."""
-    drums = song.lay(list(rows)).instruments
+    laid = song.lay(list(rows))
+    drums = laid.instruments
     own = [track for track in song.timeline.instruments if track.is_drum]
     others = [track for track in song.timeline.instruments if own and not track.is_drum]
     spans = [
@@ -165,7 +167,10 @@ def _with_drums(song: EncodedSong, rows: np.ndarray) -> pretty_midi.PrettyMIDI:
         if note.pitch not in known or not any(first <= note.start < last for first, last in spans)
     ]
     drums[0].notes = sorted([*drums[0].notes, *kept], key=lambda note: note.start)
-    return replace_tracks(song.timeline, [*others, *drums])
+    midi = replace_tracks(song.timeline, [*others, *drums])
+    if (end := end_of(laid)) is not None:
+        set_end(midi, end)
+    return midi
 
 
 def _classes(song: EncodedSong) -> tuple[tuple[int, ...], ...]:
