@@ -93,6 +93,8 @@ def magenta_road(python: str) -> Road:
 
 
 def main() -> None:
+    from musicvae_torch.notes.midi import is_midi, no_midi_in
+
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path, help="MIDI files, at any depth")
     parser.add_argument("--files", type=int, default=100, help="how many, drawn at random")
@@ -100,10 +102,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
     parser.add_argument("--magenta", metavar="PYTHON", help="an interpreter that has Magenta")
     arguments = parser.parse_args()
-    paths = sorted(p for p in arguments.folder.rglob("*") if p.suffix.lower() in {".mid", ".midi"})
+    paths = sorted(path for path in arguments.folder.rglob("*") if is_midi(path))
     paths = random.Random(arguments.seed).sample(paths, min(arguments.files, len(paths)))
     if not paths:
-        raise SystemExit(f"{arguments.folder}: no .mid or .midi file at any depth")
+        raise SystemExit(no_midi_in(arguments.folder))
     roads = our_roads()
     if arguments.magenta:
         roads["Magenta"] = magenta_road(arguments.magenta)

@@ -21,10 +21,10 @@ import numpy as np
 def first_windows(folder: Path, songs: int, seed: int) -> list[tuple[Path, np.ndarray]]:
     """Songs drawn at random, and the tokens (256, 3) of their first windows."""
     from musicvae_torch.notes.fast_midi import read_song
-    from musicvae_torch.notes.midi import MidiError
+    from musicvae_torch.notes.midi import MidiError, is_midi
     from musicvae_torch.notes.trio import WINDOW_BARS, trio_windows
 
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".mid", ".midi"))
+    paths = sorted(path for path in folder.rglob("*") if is_midi(path))
     drawn: list[tuple[Path, np.ndarray]] = []
     for index in np.random.default_rng(seed).permutation(len(paths)).tolist():
         try:

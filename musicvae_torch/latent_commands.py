@@ -13,7 +13,6 @@ from torch import Tensor
 
 from musicvae_torch.config import ConfigError
 from musicvae_torch.devices import pick_device, use_few_threads
-from musicvae_torch.files import replacing
 from musicvae_torch.latent import (
     EncodedSong,
     add_hats,
@@ -31,6 +30,7 @@ from musicvae_torch.latent.conditions import chord_bars, chords_of_window, takes
 from musicvae_torch.latent.songs import bars_said
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.converter import get_converter
+from musicvae_torch.notes.midi import check_midi_out, is_midi
 from musicvae_torch.notes.multitrack import MultitrackConverter
 from musicvae_torch.notes.quantize import DEFAULT_QPM
 from musicvae_torch.notes.timeline import in_a_row, lay, write_midi
@@ -40,7 +40,6 @@ from musicvae_torch.pretrained import shipped_checkpoint
 from musicvae_torch.window_tensors import window_controls
 
 _SHIPPED = "trio_16bar_small"
-_MIDI_SUFFIXES = (".mid", ".midi")
 _MOST_LISTED = 50
 
 
@@ -53,6 +52,7 @@ def load_model(arguments: argparse.Namespace) -> MusicVAE:
 
 
 def run_sample(arguments: argparse.Namespace) -> None:
+    check_out(arguments.out)
     model = load_model(arguments)
     converter = get_converter(model.config, "infer")
     chords = None if arguments.chords is None else chord_bars(arguments.chords)
@@ -290,8 +290,7 @@ def run_groove(arguments: argparse.Namespace) -> None:
     else:
         play = add_hats if arguments.what == "hats" else humanise
         groove = play(model, arguments.midi, redraw=arguments.redraw, **chosen)
-    with replacing(arguments.out) as temporary:
-        temporary.write_bytes(groove.score.to_bytes())
+    groove.write(arguments.out)
     for line in (*groove.score.remarks, *groove.remarks):
         print(f"note: {line}")
     print(f"{arguments.out}: {groove.hits} drum hits")
@@ -312,12 +311,15 @@ def steps_of(converter: Converter, bars: int | None) -> int | None:
     return bars * STEPS_PER_BAR
 
 
-def check_out(out: Path | None, songs: Sequence[Path]) -> None:
+def check_out(out: Path | None, songs: Sequence[Path] = ()) -> None:
     """Raises:
-    ValueError: what is to be written would take a song's place.
+    ValueError: what is to be written would take a song's place, or has the name of a RIFF file.
     """
+    if out is None:
+        return
+    check_midi_out(out)
     for song in songs:
-        if out is not None and out.exists() and song.exists() and out.samefile(song):
+        if out.exists() and song.exists() and out.samefile(song):
             raise ValueError(f"{out}: is the song itself; name another file with -o")
 
 
@@ -348,7 +350,7 @@ def write_tunes(
     out: Path = arguments.out
     tempo = arguments.tempo or DEFAULT_QPM
     row = [window for tune in tunes for window in tune]
-    if out.suffix.lower() in _MIDI_SUFFIXES:
+    if is_midi(out):
         write_midi(lay(converter, in_a_row(converter, row, tempo)), out)
         print(f"{out}: {len(tunes)} in a row")
         return

@@ -9,7 +9,6 @@ WISHES = (
     "2 (a track's number), 0,3 (several), channel:5 (1 to 16), program:73 (0 to 127), name:TEXT, "
     "instrument:TEXT, or TEXT of either"
 )
-MIDI_SUFFIXES = (".mid", ".midi", ".kar")
 FORMATS = ("mid", "png", "svg", "wav", "html")
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from musicvae_torch.cli import add_dtype, run_command
 from musicvae_torch.command_line import Idle, command, read_arguments
 from surrogate.arguments import (
-    MIDI_SUFFIXES,
     WISHES,
     bar_ranges,
     beat,
@@ -98,7 +97,9 @@ IDLE = (
 
 def _has_sound(arguments: argparse.Namespace) -> bool:
     """Whether sound is written."""
-    if arguments.out.suffix.lower() in MIDI_SUFFIXES:
+    from musicvae_torch.notes.midi import is_midi
+
+    if is_midi(arguments.out):
         return False
     usual = ("mid",) if arguments.midi.is_dir() else ("wav",)
     return not {"wav", "html"}.isdisjoint(arguments.write or usual)
@@ -331,13 +332,14 @@ def _run(arguments: argparse.Namespace) -> None:
         return
     if not arguments.midi.exists():
         raise FileNotFoundError(f"{arguments.midi}: no such file")
+    from musicvae_torch.notes.midi import is_midi
     from surrogate.deliver import check_formats, spare_song
 
     options = _options(arguments)
     _check_out(arguments)
     many = arguments.midi.is_dir()
     wanted = arguments.write or (("mid",) if many else None)
-    into_folder = arguments.out.suffix.lower() not in MIDI_SUFFIXES
+    into_folder = not is_midi(arguments.out)
     written = check_formats(wanted, arguments.soundfont) if into_folder else ()
     if not many and (not into_folder or "mid" in written):
         name = f"{arguments.midi.stem}.mid"
@@ -363,15 +365,18 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def _check_out(arguments: argparse.Namespace) -> None:
     """Whether the result can be put where it is wanted, before the work."""
+    from musicvae_torch.notes.midi import check_midi_out, is_midi
+
     out, many = arguments.out, arguments.midi.is_dir()
-    is_midi = out.suffix.lower() in MIDI_SUFFIXES
-    if is_midi and out.is_dir():
+    into_file = is_midi(out)
+    if into_file and out.is_dir():
         raise IsADirectoryError(f"{out}: is a folder; name the file to write")
-    if is_midi and many:
+    if into_file and many:
         raise ValueError(f"{out}: {arguments.midi} is a folder; name a folder for its results")
-    if is_midi and arguments.write:
+    check_midi_out(out)
+    if into_file and arguments.write:
         raise ValueError(f"--write {','.join(arguments.write)} wants a folder: -o FOLDER")
-    if not is_midi and out.is_file():
+    if not into_file and out.is_file():
         raise NotADirectoryError(f"{out}: is a file, and none of MIDI; name a folder or a .mid")
     if many and arguments.plot:
         raise ValueError(f"--plot: {arguments.midi} is a folder; use --write png")
@@ -439,12 +444,13 @@ def _write(
     arguments: argparse.Namespace, result: Accompaniment, written: Sequence[str]
 ) -> list[Path]:
     from musicvae_torch.files import printable
+    from musicvae_torch.notes.midi import is_midi
     from surrogate.deliver import deliver, write_bands
 
-    if arguments.out.suffix.lower() not in MIDI_SUFFIXES:
-        paths = deliver(result, arguments.out, arguments.midi.stem, written, arguments.soundfont)
-    else:
+    if is_midi(arguments.out):
         paths = write_bands(result, arguments.out)
+    else:
+        paths = deliver(result, arguments.out, arguments.midi.stem, written, arguments.soundfont)
     if arguments.plot:
         from surrogate.present.piano_roll import draw_view
 

@@ -300,12 +300,13 @@ class Accompanist:
                     likelihoods[number],
                     band.left,
                     band.staying,
+                    band.stay_in,
                 )
             )
             remarks |= dict.fromkeys(band.remarks)
         starts = np.array(plan.starts) * self._segment_steps // STEPS_PER_BAR
         return Accompaniment(
-            song.score,
+            song.timing.source,
             song.melody,
             song.roles,
             arranger.kept,

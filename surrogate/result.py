@@ -12,11 +12,11 @@ import numpy as np
 import pretty_midi
 
 from musicvae_torch.files import replacing
+from musicvae_torch.notes.midi import check_midi_out
 from musicvae_torch.notes.score import Score, Track
 from surrogate.melody.choice import Melody
 from surrogate.options import AccompanyOptions
 from surrogate.present.view import View
-from surrogate.song.bars import bars_of, snapped
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +32,7 @@ class Candidate:
         left: indices of the song's own tracks that are in `score`, wholly or in part, in its order.
         staying: of the song's tracks that new parts take the place of, which notes stay, (notes,)
             bool; no entry, where none does.
+        stay_in: the numbers of the bars in which those are, by the track's index.
     """
 
     number: int
@@ -41,6 +42,7 @@ class Candidate:
     log_likelihood: np.ndarray
     left: tuple[int, ...]
     staying: Mapping[int, np.ndarray] = field(default_factory=dict)
+    stay_in: Mapping[int, np.ndarray] = field(default_factory=dict)
 
     @property
     def tracks(self) -> tuple[Track, ...]:
@@ -58,7 +60,12 @@ class Candidate:
         return self.score.to_pretty_midi()
 
     def write(self, path: str | Path) -> None:
-        """Write the MIDI file, whole or not at all."""
+        """Write the MIDI file, whole or not at all.
+
+        Raises:
+            ValueError: `path` ends in .rmi, as RIFF files do.
+        """
+        check_midi_out(path)
         with replacing(path) as temporary:
             temporary.write_bytes(self.score.to_bytes())
 
@@ -102,24 +109,19 @@ class Accompaniment:
     def losses(self, candidate: Candidate | None = None) -> list[str]:
         """What of the song is not in a candidate (the best), a line for each track: how many of its
         notes went, and where the others stay."""
-        staying = (candidate or self.best).staying
+        band = candidate or self.best
         lines = []
         for track in self.song.tracks:
-            stays = staying.get(track.index, np.zeros(len(track.notes), bool))
-            if track.index not in self.kept and not stays.all():
-                lines.append(self._loss(track, stays))
+            stays = band.staying.get(track.index, np.zeros(len(track.notes), bool))
+            if track.index in self.kept or stays.all():
+                continue
+            is_made = self.roles[track.index] in self.options.made
+            line = f"{'made anew in place of' if is_made else 'left out:'} {track}"
+            if stays.any():
+                gone, where = int((~stays).sum()), ranges(band.stay_in[track.index])
+                line += f": {gone} of {len(stays)} notes; the others stay, in bars {where}"
+            lines.append(line)
         return lines
-
-    def _loss(self, track: Track, stays: np.ndarray) -> str:
-        is_made = self.roles[track.index] in self.options.made
-        line = f"{'made anew in place of' if is_made else 'left out:'} {track}"
-        if not stays.any():
-            return line
-        bars = bars_of(self.song, round(self.options.pickup * self.song.resolution))
-        starts = snapped(track.notes, bars.ticks, self.song.resolution)["start"][stays]
-        own = np.unique(np.searchsorted(bars.ticks, starts, side="right") - 1) + bars.first
-        gone = int((~stays).sum())
-        return f"{line}: {gone} of {len(stays)} notes; the others stay, in bars {ranges(own)}"
 
     @property
     def best(self) -> Candidate:

@@ -367,11 +367,23 @@ def test_build_options_out_of_range(options: dict[str, Any], message: str) -> No
         replace(OPTIONS, **options)
 
 
+def test_files_of_every_suffix_are_read(tmp_path: Path) -> None:
+    songs = tmp_path / "songs"
+    songs.mkdir()
+    for name in ("gaps.KAR", "plain.smf", "cross_product.rmi"):
+        (songs / name).write_bytes((GOLDEN / f"{Path(name).stem}.mid").read_bytes())
+    (songs / "broken.kar").write_text("la la la\n")
+    (songs / "plain.txt").write_bytes((GOLDEN / "plain.mid").read_bytes())
+    built = build_dataset(songs, tmp_path / "out.h5", OPTIONS)
+    assert (built.windows, built.songs) == (31, 3)
+    assert [(one.path, one.reason) for one in built.skipped] == [("broken.kar", "unreadable")]
+
+
 @pytest.mark.parametrize(
     ("files", "reason"),
     [
-        ([], "no .mid or .midi file at any depth"),
-        (["README.txt"], "no .mid or .midi file at any depth"),
+        ([], "no MIDI file (.mid, .midi, .kar, .rmi, .smf) at any depth"),
+        (["README.txt"], "no MIDI file (.mid, .midi, .kar, .rmi, .smf) at any depth"),
         (
             ["short.mid", "text.mid"],
             "2 MIDI files, but no window of hier-trio_16bar in any (1 too short, 1 unreadable)",

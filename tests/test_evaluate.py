@@ -227,7 +227,7 @@ def test_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert main(["--against", str(folder), "--device", "cpu", *pair[:2]]) == 0
     assert "theirs" in capsys.readouterr().out
     assert main([str(tmp_path / "vae"), *brief]) == 2
-    assert "no .mid or .midi file" in capsys.readouterr().err
+    assert "no MIDI file (.mid, .midi, .kar, .rmi, .smf)" in capsys.readouterr().err
     for wrong in ([], [str(folder), "--against", str(folder)], [str(folder), "--given", "kazoo"]):
         with pytest.raises(SystemExit) as stop:
             main(wrong)

@@ -97,5 +97,5 @@ def test_too_little_to_look_at(tmp_path: Path, capsys: pytest.CaptureFixture[str
     with pytest.raises(ValueError, match="2 windows are too few"):
         inspect_latents(np.zeros((2, 3)), np.ones((2, 3)), ["a", "b"], [0, 1])
     assert musicvae(["inspect", str(tmp_path), "-o", str(tmp_path / "o")]) == 2
-    assert "no .mid or .midi file" in capsys.readouterr().err
+    assert "no MIDI file (.mid, .midi, .kar, .rmi, .smf)" in capsys.readouterr().err
     assert not (tmp_path / "o").exists()

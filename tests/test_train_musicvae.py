@@ -83,7 +83,8 @@ def test_a_folder_without_windows_is_one_line(
     (tmp_path / "midi").mkdir()
     assert train_main(small(str(tmp_path / "midi"), "-o", str(tmp_path / "model"))) == 2
     error = capsys.readouterr().err
-    assert error == f"train-musicvae: {tmp_path / 'midi'}: no .mid or .midi file at any depth\n"
+    none = "no MIDI file (.mid, .midi, .kar, .rmi, .smf) at any depth"
+    assert error == f"train-musicvae: {tmp_path / 'midi'}: {none}\n"
 
 
 @pytest.fixture(scope="module")

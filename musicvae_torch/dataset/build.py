@@ -26,9 +26,9 @@ from musicvae_torch.dataset.merge import Merge
 from musicvae_torch.dataset.parts import PART_FILES, Outcome, PartStore
 from musicvae_torch.dataset.report import SkippedFile, report_path, summary, write_report
 from musicvae_torch.dataset.songs import Skipped, WindowOptions, read_windows
+from musicvae_torch.notes.midi import is_midi, no_midi_in
 from musicvae_torch.processes import Failure, map_guarded
 
-MIDI_SUFFIXES = {".mid", ".midi"}
 WORKER_MEMORY = 2 * 2**30
 
 
@@ -92,7 +92,8 @@ def build_dataset(folder: str | Path, out: str | Path, options: BuildOptions) ->
     goes on; that folder is removed in the end. Beside `out` a report lists what was left out.
 
     Args:
-        folder: searched for .mid and .midi files at any depth; links to folders are not followed.
+        folder: searched for MIDI files (of MIDI_SUFFIXES) at any depth; links to folders are not
+            followed.
         out: the HDF5 file; replaced as a whole, at the end; left as it is if it is of this very
             build.
         options: what to keep, and how to go about it.
@@ -104,7 +105,7 @@ def build_dataset(folder: str | Path, out: str | Path, options: BuildOptions) ->
     folder, out = Path(folder), Path(out)
     names, closed = _midi_files(folder)
     if not names:
-        raise DatasetError(f"{folder}: no .mid or .midi file at any depth")
+        raise DatasetError(no_midi_in(folder))
     plan = _plan(folder, names, options.windows)
     key = _build_key(plan, options)
     parts = out.with_name(f"{out.name}.parts")
@@ -152,7 +153,7 @@ def _midi_files(folder: Path) -> tuple[list[str], list[tuple[str, str]]]:
         Path(parent, name).relative_to(folder).as_posix()
         for parent, _, files in os.walk(folder, onerror=note)
         for name in files
-        if Path(name).suffix.lower() in MIDI_SUFFIXES
+        if is_midi(name)
     ]
     return sorted(names), closed
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from musicvae_torch.config import ConfigError
+from musicvae_torch.files import replacing
 from musicvae_torch.latent.songs import encode_placed, song_converter
 from musicvae_torch.latent.space import BATCH, TEMPERATURE, decode_tokens
 from musicvae_torch.model import MusicVAE
@@ -58,6 +59,16 @@ class Groove:
     score: Score
     hits: int
     remarks: tuple[str, ...] = ()
+
+    @property
+    def midi(self) -> pretty_midi.PrettyMIDI:
+        """The song as pretty_midi has it; :meth:`write` keeps more (markers, text, order)."""
+        return self.score.to_pretty_midi()
+
+    def write(self, path: str | Path) -> None:
+        """Write the MIDI file, whole or not at all."""
+        with replacing(path) as temporary:
+            temporary.write_bytes(self.score.to_bytes())
 
 
 @dataclass(frozen=True, eq=False)

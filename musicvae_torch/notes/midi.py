@@ -31,6 +31,10 @@ NOTE_DTYPE = np.dtype(
 
 PEDAL_DTYPE = np.dtype([("time", np.float64), ("instrument", np.int32), ("down", np.bool_)])
 
+# What files are called that hold MIDI: .kar has lyrics, .rmi is wrapped in RIFF.
+MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi", ".smf")
+RIFF_SUFFIX = ".rmi"
+
 SUSTAIN = 64  # the sustain pedal's controller; down from this value on, too
 
 # Ticks that a file may last. pretty_midi keeps the time of each, in 32 bytes while it reads, and
@@ -40,6 +44,26 @@ MAX_TICK = 30_000_000
 pretty_midi.pretty_midi.MAX_TICK = max(pretty_midi.pretty_midi.MAX_TICK, MAX_TICK)
 
 _HIGH_BYTES = bytes(128) + b"\xff" * 128
+
+
+def is_midi(path: str | Path) -> bool:
+    """Whether a file's name ends as that of a MIDI file."""
+    return Path(path).suffix.lower() in MIDI_SUFFIXES
+
+
+def check_midi_out(path: str | Path) -> None:
+    """Check that a MIDI file may be written under a name; what is written is never RIFF.
+
+    Raises:
+        ValueError: the name is that of a RIFF file.
+    """
+    if Path(path).suffix.lower() == RIFF_SUFFIX:
+        raise ValueError(f"{path}: is a RIFF file; name a .mid")
+
+
+def no_midi_in(folder: str | Path) -> str:
+    """The message where a folder was searched in vain."""
+    return f"{folder}: no MIDI file ({', '.join(MIDI_SUFFIXES)}) at any depth"
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,13 @@ written there."""
 from __future__ import annotations
 
 import copy
+import io
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 
+import mido
 import numpy as np
 import pretty_midi
 
@@ -16,7 +18,7 @@ from musicvae_torch.files import replacing
 from musicvae_torch.notes.drums import class_of_pitch
 from musicvae_torch.notes.groove import GrooveConverter
 from musicvae_torch.notes.melody import MelodyConverter
-from musicvae_torch.notes.midi import MAX_TICK, MidiError, Song, read_midi
+from musicvae_torch.notes.midi import MAX_TICK, MidiError, Song, check_midi_out, read_midi
 from musicvae_torch.notes.quantize import (
     DEFAULT_QPM,
     Section,
@@ -199,28 +201,44 @@ def pieces_of(
 def in_a_row(
     converter: Converter, tokens: Sequence[np.ndarray], qpm: float = DEFAULT_QPM
 ) -> list[Piece]:
-    """One after the other, bar after bar."""
-    pieces, start = [], 0.0
+    """One after the other, bar after bar, at the tempo nearest to `qpm` that a file can tell."""
+    # At any other, seconds and the file's ticks would be one tick apart after some hundred bars.
+    qpm = 60e6 / round(60e6 / qpm)
+    pieces, bar = [], 0
     for rows in tokens:
+        start = bar * _BEATS_PER_BAR * 60.0 / qpm
         pieces.append(Piece(rows, start, qpm, start))
-        bars = converter.window_bars * len(rows) / converter.steps
-        start += ceil(bars) * 60.0 / qpm * _BEATS_PER_BAR
+        bar += _bars_of(converter, rows)
     return pieces
+
+
+def _bars_of(converter: Converter, tokens: np.ndarray) -> int:
+    return ceil(converter.window_bars * len(tokens) / converter.steps)
 
 
 def lay(
     converter: Converter, pieces: Sequence[Piece], base: pretty_midi.PrettyMIDI | None = None
 ) -> pretty_midi.PrettyMIDI:
-    """Pieces → MIDI.
+    """Pieces → MIDI that ends on the bar line where the last piece does.
+
+    Notes that go on after that line are cut there, and what :func:`write_midi` writes ends there.
 
     Args:
         converter: that reads their tokens.
         pieces: in order of time.
         base: takes their tracks, in addition to its own; None: a new one, at the tempo of the
-            first piece.
+            first piece. If it has no tracks, its tempos, metres and keys end there, too.
     """
     qpm = pieces[0].qpm if pieces else DEFAULT_QPM
     midi = pretty_midi.PrettyMIDI(resolution=_FINEST, initial_tempo=qpm) if base is None else base
+    bar = _BEATS_PER_BAR * midi.resolution
+    ends = [
+        midi.time_to_tick(piece.start) + _bars_of(converter, piece.tokens) * bar for piece in pieces
+    ]
+    last = int(max(ends, default=0))
+    end = midi.tick_to_time(last)
+    if not midi.instruments:
+        _end_map(midi, last)
     tracks: dict[tuple, pretty_midi.Instrument] = {}
     for piece in pieces:
         played = converter.from_tokens(piece.tokens, piece.qpm)
@@ -236,20 +254,46 @@ def lay(
             if key not in tracks:
                 tracks[key] = pretty_midi.Instrument(program, part.is_drum, sound[0])
                 midi.instruments.append(tracks[key])
-            tracks[key].notes += _moved(part.notes, piece.start, earliest)
-        texts = [text for text in played.text_events if text.time + piece.start >= earliest]
-        midi.text_events += [pretty_midi.Text(text.text, text.time + piece.start) for text in texts]
+            tracks[key].notes += [
+                note
+                for note in _moved(part.notes, piece.start, earliest, end)
+                if midi.time_to_tick(note.start) < last
+            ]
+        for text in played.text_events:
+            if earliest <= (time := text.time + piece.start) < end:
+                midi.text_events.append(pretty_midi.Text(text.text, time))
+    set_end(midi, end)
     return midi
 
 
 def _moved(
-    notes: Sequence[pretty_midi.Note], by: float, earliest: float
+    notes: Sequence[pretty_midi.Note], by: float, earliest: float, end: float
 ) -> Iterator[pretty_midi.Note]:
     for note in notes:
-        start = note.start + by
-        if start >= earliest:
-            # Times before 0, of an early first hit, have no place in a file.
-            yield pretty_midi.Note(note.velocity, note.pitch, max(start, 0.0), note.end + by)
+        # Times before 0, of an early first hit, have no place in a file.
+        start, stop = max(note.start + by, 0.0), min(note.end + by, end)
+        if note.start + by >= earliest:
+            yield pretty_midi.Note(note.velocity, note.pitch, start, stop)
+
+
+def _end_map(midi: pretty_midi.PrettyMIDI, tick: int) -> None:
+    """Leave out tempos, metres and keys from a tick on, but for those that it begins with."""
+    for changes in (midi.time_signature_changes, midi.key_signature_changes):
+        changes[:] = [one for one in changes if midi.time_to_tick(one.time) < max(tick, 1)]
+    first, *others = midi._tick_scales
+    midi._tick_scales = [first, *(change for change in others if change[0] < tick)]
+    midi._update_tick_to_time(tick)
+
+
+def set_end(midi: pretty_midi.PrettyMIDI, seconds: float) -> None:
+    """Set where a file ends, whatever its last note: there the end-of-track event of each of its
+    chunks is put by :func:`write_midi`, but of those that have something later."""
+    midi.end_of_file = seconds
+
+
+def end_of(midi: pretty_midi.PrettyMIDI) -> float | None:
+    """What :func:`set_end` set, in seconds; None: nothing."""
+    return getattr(midi, "end_of_file", None)
 
 
 def timeline_of(midi: str | Path | pretty_midi.PrettyMIDI) -> pretty_midi.PrettyMIDI:
@@ -274,10 +318,33 @@ def timeline_of(midi: str | Path | pretty_midi.PrettyMIDI) -> pretty_midi.Pretty
 
 def write_midi(midi: pretty_midi.PrettyMIDI, path: str | Path) -> None:
     """Write a MIDI file, whole or not at all, with the very tempos of the file that it was read
-    from."""
+    from.
+
+    What :func:`lay` laid ends on a bar line, which DAWs take for the clip's length. Other MIDI ends
+    where pretty_midi ends it, a tick after the last event of each chunk.
+
+    Raises:
+        ValueError: `path` ends in .rmi, as RIFF files do.
+    """
+    check_midi_out(path)
     content = read_score(midi).to_bytes()
+    if (end := end_of(midi)) is not None:
+        content = _ended(content, midi.time_to_tick(end))
     with replacing(path) as temporary:
         temporary.write_bytes(content)
+
+
+def _ended(content: bytes, tick: int) -> bytes:
+    """A file whose chunks end at a tick, but for those that have something later."""
+    file = mido.MidiFile(file=io.BytesIO(content), charset="latin1")
+    for chunk in file.tracks:
+        events = [message for message in chunk if message.type != "end_of_track"]
+        left = tick - sum(message.time for message in events)
+        if left >= 0:
+            chunk[:] = [*events, mido.MetaMessage("end_of_track", time=left)]
+    buffer = io.BytesIO()
+    file.save(file=buffer)
+    return buffer.getvalue()
 
 
 def drum_song(song: Song, converter: GrooveConverter) -> tuple[Song, int]:

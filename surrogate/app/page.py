@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import gradio as gr
 
-from musicvae_torch.notes.midi import MidiError
+from musicvae_torch.notes.midi import MIDI_SUFFIXES, MidiError
 from musicvae_torch.notes.score import Score
 from musicvae_torch.notes.trio import PARTS
 from surrogate.app.studio import Bands, Studio, melody_choices, options_of, other_tracks, read_song
@@ -75,7 +75,7 @@ class _Page:
 
     def _build_song(self) -> None:
         self.file = gr.File(
-            label="Song (MIDI)", file_types=[".mid", ".midi", ".kar"], height=130, elem_id="song"
+            label="Song (MIDI)", file_types=list(MIDI_SUFFIXES), height=130, elem_id="song"
         )
         self.example = gr.Dropdown(
             sorted(self.examples),

@@ -41,6 +41,7 @@ class Arranged(NamedTuple):
         new: indices of its new tracks.
         left: indices of the song's own tracks that are in it, wholly or in part, in its order.
         staying: of the song's tracks that new parts take the place of, which notes stay.
+        stay_in: the bars in which those are, by the track's index.
         remarks: what the user should know, a line each.
     """
 
@@ -48,6 +49,7 @@ class Arranged(NamedTuple):
     new: tuple[int, ...]
     left: tuple[int, ...]
     staying: dict[int, np.ndarray]
+    stay_in: dict[int, np.ndarray]
     remarks: tuple[str, ...]
 
 
@@ -109,14 +111,26 @@ class Arranger:
             placed = self._placed(notes, velocities, offsets)
             new.append(NewPart(part, PROGRAMS[part], part == "drums", placed))
         partly = self._staying(new)
-        score, remarks = stitch(self.song.score, self.kept, new, partly)
+        timing = self.song.timing
+        moved = [part._replace(notes=timing.to_source(part.notes)) for part in new]
+        score, remarks = stitch(timing.source, self.kept, moved, partly)
         first = len(score.tracks) - sum(len(part.notes) > 0 for part in new)
         left = tuple(
             track.index
             for track in self.song.score.tracks
             if track.index in self.kept or (track.index in partly and partly[track.index].any())
         )
-        return Arranged(score, tuple(range(first, len(score.tracks))), left, partly, remarks)
+        where = {index: self._bars_of(index, mask) for index, mask in partly.items()}
+        new_tracks = tuple(range(first, len(score.tracks)))
+        return Arranged(score, new_tracks, left, partly, where, remarks)
+
+    def _bars_of(self, index: int, mask: np.ndarray) -> np.ndarray:
+        """The numbers of the song's bars in which some of a track's notes begin."""
+        song = self.song
+        lines = song.song_bars.ticks
+        starts = snapped(song.score.tracks[index].notes, lines, song.score.resolution)["start"]
+        own = np.searchsorted(lines, starts[mask], side="right") - 1
+        return np.unique(own) + song.song_bars.first
 
     def _staying(self, new: Sequence[NewPart]) -> dict[int, np.ndarray]:
         """Of each track whose part is made anew, which of its notes stay, (notes,) bool: those in

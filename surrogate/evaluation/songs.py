@@ -11,10 +11,9 @@ import numpy as np
 from tqdm import tqdm
 
 from musicvae_torch.notes.fast_midi import load_song
-from musicvae_torch.notes.midi import MidiError
+from musicvae_torch.notes.midi import MidiError, is_midi, no_midi_in
 from musicvae_torch.notes.trio import TrioConverter, TrioRules
 from musicvae_torch.notes.vocabulary import MELODY_PROGRAMS, STEPS_PER_BAR
-from surrogate.arguments import MIDI_SUFFIXES
 
 
 class NoSongsError(ValueError):
@@ -54,9 +53,9 @@ def midi_files(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise NoSongsError(f"{folder}: no such folder")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in MIDI_SUFFIXES)
+    paths = sorted(path for path in folder.rglob("*") if is_midi(path))
     if not paths:
-        raise NoSongsError(f"{folder}: no .mid or .midi file at any depth")
+        raise NoSongsError(no_midi_in(folder))
     return paths
 
 

@@ -27,6 +27,7 @@ from surrogate.options import NOBODY, AccompanyOptions
 from surrogate.song.bars import Bars, bars_of, snapped
 from surrogate.song.grid import Grid
 from surrogate.song.metre import is_common
+from surrogate.song.retiming import Retimed, on_beats
 from surrogate.song.roles import roles_of, with_drums
 
 SHORT_REST = 4  # bars of a rest in which the band plays on, if the song's own did
@@ -50,6 +51,7 @@ class Hearing:
         song_bars: as a musician counts them.
         start: tick of the first given note.
         end: tick at which the last one ends.
+        timing: of the score on the beats of its file, or on others.
     """
 
     score: Score
@@ -64,6 +66,7 @@ class Hearing:
     song_bars: Bars
     start: int
     end: int
+    timing: Retimed
 
     @property
     def bars(self) -> int:
@@ -117,7 +120,11 @@ def hear(score: Score, options: AccompanyOptions) -> Hearing:
         MidiError: the song lacks a given part, is too long, is in a metre to refuse, or begins with
             a bar that is shorter than the pickup.
     """
-    score, melody, chosen = find_parts(score, options)
+    source, melody, chosen = find_parts(score, options)
+    timing = on_beats(source, options.beat)
+    score = timing.score
+    if melody is not None and timing.beats is not None:
+        melody = choose_melody(score, melody.tracks)
     roles = roles_of(score, () if melody is None else melody.tracks, **chosen)
     song_bars = bars_of(score, round(options.pickup * score.resolution))
     tidy = partial(snapped, lines=song_bars.ticks, resolution=score.resolution)
@@ -159,6 +166,7 @@ def hear(score: Score, options: AccompanyOptions) -> Hearing:
         song_bars,
         start,
         end,
+        timing,
     )
 
 
@@ -253,7 +261,8 @@ def notes_on(song: Hearing) -> tuple[str, ...]:
         for above, below in sorted(metres)
         if not is_common(above, below)
     )
-    return (*(f"{song.score.name}: {remark}" for remark in song.score.remarks), *mapped)
+    named = (f"{song.score.name}: {remark}" for remark in song.score.remarks)
+    return (*named, *song.timing.remarks, *mapped)
 
 
 def _find_melody(
