@@ -252,10 +252,10 @@ def _groove(subcommands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--drums",
-        type=_numbers,
-        metavar="N,N...",
-        help="the tracks that are the drums, or were tapped, as accompany --list-tracks counts "
-        "them (default: the drum kits)",
+        type=_tracks,
+        metavar="TRACK,...",
+        help="the tracks that are the drums, or were tapped: their numbers, as accompany "
+        "--list-tracks counts them, or names, or channel:2 (default: the drum kits)",
     )
     _add_temperature(parser, 0.5)
     _add_out(parser, "the MIDI file to write", "OUT.mid")
@@ -374,6 +374,11 @@ def _numbers(text: str) -> list[int]:
         return [int(number) for number in text.split(",")]
     except ValueError:
         raise argparse.ArgumentTypeError(f"wanted numbers such as 1,9, not {text!r}") from None
+
+
+def _tracks(text: str) -> list[str]:
+    """Tracks as typed: "3,4" or "Kit"."""
+    return [track.strip() for track in text.split(",") if track.strip()]
 
 
 def _strength(text: str) -> tuple[str, float]:

@@ -110,7 +110,7 @@ def events(content: bytes, names: set[bytes]) -> list[tuple[Event, ...]]:
     return [track.events for track in parse(content).tracks if track.name not in names]
 
 
-@pytest.mark.parametrize("what", MODEL_OF)
+@pytest.mark.parametrize("what", [what for what in MODEL_OF if what != "tap"])
 def test_a_song_without_drums_is_refused(
     what: str, models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -204,7 +204,9 @@ def test_other_messages_of_a_chunk_with_drums_stay(models: Path, tmp_path: Path)
     content = smf(chunk([*rest, *line(beat(), 9)], 9 * BAR), format=0)
     status, out = groove("humanise", content, models, tmp_path)
     assert status == 0
-    wanted = sorted((tick, data) for tick, data in rest)
+    before = parse(content).tracks[0].events
+    wanted = [(e.tick, e.data) for e in before if e.data[0] not in (0x89, 0x99)]
+    assert len(wanted) > len(rest)
     first = parse(out.read_bytes()).tracks[0]
     there = [(event.tick, event.data) for event in first.events]
     assert all(row in there for row in wanted)

@@ -7,7 +7,7 @@ The models are those of Gillick et al., "Learning to Groove with Inverse Sequenc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
@@ -104,7 +104,7 @@ def humanise(
     redraw: bool = False,
     temperature: float = TEMPERATURE,
     seed: int = 0,
-    drums: Collection[int] | None = None,
+    drums: Sequence[str | int] | None = None,
 ) -> Groove:
     """A drum pattern, played as a drummer would: how hard each hit is, and how early or late.
 
@@ -114,8 +114,8 @@ def humanise(
         redraw: the model draws the hits as well, as Magenta does; else they stay as they are.
         temperature: of that.
         seed: of that.
-        drums: indices of the tracks that are its drums, as in ``Score.tracks``; None: its drum
-            kits.
+        drums: the tracks that are its drums: their numbers, as in ``Score.tracks``, or names, or
+            "channel:2"; None: its drum kits.
 
     Raises:
         ConfigError: the model is of another kind.
@@ -135,7 +135,7 @@ def tap_to_drums(
     *,
     temperature: float = TEMPERATURE,
     seed: int = 0,
-    drums: Collection[int] | None = None,
+    drums: Sequence[str | int] | None = None,
 ) -> Groove:
     """A rhythm, tapped on whatever instrument → drums that go with its hits and their timing.
 
@@ -155,7 +155,7 @@ def add_hats(
     redraw: bool = False,
     temperature: float = TEMPERATURE,
     seed: int = 0,
-    drums: Collection[int] | None = None,
+    drums: Sequence[str | int] | None = None,
 ) -> Groove:
     """Drums → the same with closed hi-hats that go with them, in place of any that there are.
 
@@ -183,7 +183,9 @@ def _check(model: MusicVAE, name: str, able: Callable[[GrooveRules], bool]) -> N
         )
 
 
-def _read(model: MusicVAE, midi: Midi, drums: Collection[int] | None, taps: bool = False) -> _Drums:
+def _read(
+    model: MusicVAE, midi: Midi, drums: Sequence[str | int] | None, taps: bool = False
+) -> _Drums:
     """The hits of a song's drums, in windows."""
     score = midi if isinstance(midi, Score) else read_score(midi)
     if score.resolution < _FINE:
@@ -209,23 +211,35 @@ def _read(model: MusicVAE, midi: Midi, drums: Collection[int] | None, taps: bool
     return _Drums(score, tracks, converter, tuple(placed), known, int((~is_known).sum()))
 
 
-def _drum_tracks(score: Score, drums: Collection[int] | None, taps: bool) -> tuple[Track, ...]:
+def _drum_tracks(score: Score, drums: Sequence[str | int] | None, taps: bool) -> tuple[Track, ...]:
     """The tracks whose hits are played."""
     said = "; ".join(map(str, score.tracks)) or "none"
     if drums is not None:
-        unknown = sorted(set(drums) - {track.index for track in score.tracks})
-        if unknown or not drums:
-            raise MidiError(f"{score.name}: there is no track {unknown}; the tracks are: {said}")
-        return tuple(track for track in score.tracks if track.index in drums)
-    found = tuple(track for track in score.tracks if track.is_drum)
-    if not found and taps and len(score.tracks) == 1:
+        found: dict[int, Track] = {}
+        for wanted in drums:
+            own = [track for track in score.tracks if _is_meant(track, str(wanted).strip())]
+            if not own:
+                raise MidiError(f"{score.name}: no track fits {wanted!r}; the tracks are: {said}")
+            found |= {track.index: track for track in own}
+        return tuple(found.values())
+    kits = tuple(track for track in score.tracks if track.is_drum)
+    if not kits and taps and len(score.tracks) == 1:
         return score.tracks
-    if not found:
+    if not kits:
         raise MidiError(
             f"{score.name}: no drums: nothing is on channel 10 or set, named or played as a drum "
-            f"kit; --drums N says which track it is (the tracks are: {said})"
+            f"kit; --drums TRACK says which track it is (the tracks are: {said})"
         )
-    return found
+    return kits
+
+
+def _is_meant(track: Track, wanted: str) -> bool:
+    """Whether a track has a number, or a name, or is on "channel:N", counted from 1."""
+    if wanted.lower().startswith("channel:"):
+        return wanted.partition(":")[2].strip() in {str(channel + 1) for channel in track.channels}
+    if wanted.isdecimal():
+        return track.index == int(wanted)
+    return track.name.strip().casefold() == wanted.casefold()
 
 
 def _song(score: Score, tracks: Collection[Track]) -> Song:

@@ -141,7 +141,14 @@ def _latest(said: list[_Said], chunk: int, place: int, tick: int, grace: int, us
 def read_channels(file: MidiFile) -> Channels:
     """Find what a file says of its channels."""
     found = Channels(max(file.resolution, 1))
-    found.ports = [[] for _ in file.tracks]
+    found.ports = [
+        [
+            (place, message.data[0])
+            for place, message in enumerate(chunk.messages)
+            if message.kind == PORT and message.data
+        ]
+        for chunk in file.tracks
+    ]
     scan = _Scan(found)
     for _, chunk, place, message in _in_time(file.tracks):
         scan.heed(chunk, place, message)
@@ -170,8 +177,6 @@ class _Scan:
 
     def heed(self, chunk: int, place: int, message: Message) -> None:
         if message.status == META:
-            if message.kind == PORT and message.data:
-                self.found.ports[chunk].append((place, message.data[0]))
             return
         port = self.found.port(chunk, place)
         if message.status == SYSEX:

@@ -39,6 +39,8 @@ FRAME_RATES = 4  # that an SMPTE offset has bits for
 MAX_POWER = 7  # of two: the shortest beat of a metre is a 128th
 MAX_SHARPS = 7  # or flats, of a key signature
 
+_END = b"\0\xff\x2f\0"  # an end of track, at once
+
 # Data bytes of system messages, which have no place in a file but stand in some.
 _SYSTEM_LENGTHS = {0xF1: 1, 0xF2: 2, 0xF3: 1}
 
@@ -294,7 +296,7 @@ def _chunks(content: bytes, place: int, remarks: list[str]) -> Iterable[Chunk]:
     while place < len(content):
         kind = content[place : place + 4]
         if len(content) < place + 8 or not _is_kind(kind):
-            following = content.find(TRACK, place)
+            following = content.find(TRACK, place + 1)
             if following < 0:
                 yield Chunk(raw=content[place:], kind=b"")
                 return
@@ -355,6 +357,10 @@ def _track(
             f"track chunk {index} has {_count(end - place, 'byte')} at its end that cannot be "
             "understood; they are kept"
         )
+    elif not messages or messages[-1].kind != END_OF_TRACK:
+        remarks.append(f"track chunk {index} does not say where it ends; that is added")
+        last = meta(messages[-1].tick if messages else 0, END_OF_TRACK)
+        return Chunk((*messages, last), content[start:end] + _END), end
     return Chunk(tuple(messages), content[start:end], content[place:end]), end
 
 

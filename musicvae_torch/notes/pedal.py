@@ -26,23 +26,19 @@ class Change(NamedTuple):
 
 
 def pedal_changes(score: Score, track: Track) -> dict[int, list[Change]]:
-    """What is done to the pedal of each of a track's channels: in its own chunk or, where that
-    says nothing, in others."""
-    own: dict[int, list[Change]] = {channel: [] for channel in track.channels}
-    others: dict[int, list[Change]] = {channel: [] for channel in track.channels}
+    """What is done to the pedal of each of a track's channels, in whatever chunk."""
+    found: dict[int, list[Change]] = {channel: [] for channel in track.channels}
     for index, chunk in enumerate(score.file.tracks):
         for place, message in enumerate(chunk.messages):
-            if message.command != CONTROL_CHANGE or message.channel not in own:
+            if message.command != CONTROL_CHANGE or message.channel not in found:
                 continue
             number, amount = message.data
             if number not in (SUSTAIN, RESET_CONTROLLERS):
                 continue
-            if score.channels.port(index, place) != track.port:
-                continue
-            changes = own if index == track.chunk else others
-            change = Change(message.tick, number == SUSTAIN and amount >= PEDAL_DOWN)
-            changes[message.channel].append(change)
-    return {channel: own[channel] or sorted(others[channel]) for channel in own}
+            if score.channels.port(index, place) == track.port:
+                down = number == SUSTAIN and amount >= PEDAL_DOWN
+                found[message.channel].append(Change(message.tick, down))
+    return {channel: sorted(changes, key=lambda c: c.tick) for channel, changes in found.items()}
 
 
 def released(ends: np.ndarray, changes: Iterable[Change]) -> np.ndarray:

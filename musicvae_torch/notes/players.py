@@ -19,6 +19,7 @@ from musicvae_torch.notes.midi_file import (
     value,
 )
 
+HIGHEST_PITCH = 127
 STRINGS = 3  # channels, at least, of a guitar synthesizer that says nothing of itself
 TURNS = 1.3  # channels that sound at a time, on average, at most
 
@@ -68,6 +69,8 @@ def players_of(chunk: Chunk, index: int, channels: Channels) -> list[Player]:
         command = message.command
         if command > CONTROL_CHANGE or len(message.data) != 2:
             continue
+        if command != CONTROL_CHANGE and message.data[0] > HIGHEST_PITCH:
+            continue  # no pitch, and no sound
         number, amount = map(value, message.data)
         channel = message.channel
         if command == NOTE_ON and amount:

@@ -26,6 +26,7 @@ from musicvae_torch.notes.midi_file import (
     TRACK_NAME,
     Chunk,
     MidiFile,
+    is_sound_meta,
     read_file,
 )
 from musicvae_torch.notes.players import Player, players_of
@@ -33,7 +34,6 @@ from musicvae_torch.notes.text import decode_texts
 from musicvae_torch.notes.vocabulary import STEPS_PER_QUARTER
 
 DEFAULT_TEMPO = 500_000  # microseconds a quarter note: 120 a minute
-MAX_DENOMINATOR = 128  # of a metre; a damaged file may have any power of two up to 2**255
 COARSE = 96  # ticks a quarter below which a sixteenth that falls between ticks would be heard
 
 TICK_NOTE = np.dtype(
@@ -225,12 +225,12 @@ def _changes(file: MidiFile) -> tuple[dict[int, int], dict[int, tuple[int, int]]
     # Of changes at the same tick the last counts: the first chunk's, where they belong.
     for chunk in reversed(file.tracks):
         for message in chunk.messages:
-            if message.kind == SET_TEMPO and len(message.data) >= 3:
-                tempos[message.tick] = int.from_bytes(message.data[:3]) or DEFAULT_TEMPO
-            elif message.kind == TIME_SIGNATURE and len(message.data) >= 2:
-                above, power = message.data[:2]
-                if above and 1 << power <= MAX_DENOMINATOR:
-                    metres[message.tick] = (above, 1 << power)
+            if message.kind not in (SET_TEMPO, TIME_SIGNATURE) or not is_sound_meta(message):
+                continue
+            if message.kind == SET_TEMPO:
+                tempos[message.tick] = int.from_bytes(message.data)
+            else:
+                metres[message.tick] = (message.data[0], 1 << message.data[1])
     return tempos, metres
 
 

@@ -88,9 +88,9 @@ def stitch(
         seat = seats.take(part)
         if seat.port != seats.port:
             remarks.append(
-                f"all 16 MIDI channels are taken{seats.mpe()}: the new {part.name} are on channel "
-                f"{seat.channel + 1} of a second port; players that know but one port mix them up "
-                "with the song's own (--keep given leaves other tracks out)"
+                f"all 16 MIDI channels are taken{seats.mpe()}, so new {part.name} went to channel "
+                f"{seat.channel + 1} of a second MIDI port; players that know one port only will "
+                "mix the two up"
             )
         chunk, track = _chunk(part, seat, sum(own is not None for own in chunks) + len(new))
         new.append(chunk)
@@ -282,9 +282,8 @@ class _Seats:
     def _pitched_seat(self, part: NewPart) -> Seat:
         found = self._free()
         if found is None:
-            port = max((port for port, _ in self.noted), default=0) + 1
-            channel = next(c for c in range(CHANNELS) if c != DRUM_CHANNEL
-                           and (port, c) not in self.noted)  # fmt: skip
+            able = [channel for channel in range(CHANNELS) if channel != DRUM_CHANNEL]
+            port, channel = self._further(able)
             return Seat(port, channel, (_program(part, channel),))
         channel, is_set_up = found
         tick = _first(part) if is_set_up else 0
@@ -305,8 +304,14 @@ class _Seats:
             tick = min(self.channels.last_reset, _first(part))
             if messages := kit_messages(self.channels.standard, found[0], tick):
                 return Seat(self.port, found[0], tuple(messages))
-        ports = {port for port, _ in self.noted} | {self.port}
-        return Seat(max(ports) + 1, DRUM_CHANNEL, (_program(part, DRUM_CHANNEL),))
+        seat = self._further([DRUM_CHANNEL])
+        return Seat(*seat, (_program(part, DRUM_CHANNEL),))
+
+    def _further(self, able: list[int]) -> tuple[int, int]:
+        """The first of some channels that nothing sounds on, on a port after the song's."""
+        ports = range(self.port + 1, self.port + 1 + len(self.noted) + 1)
+        keys = [(port, channel) for port in ports for channel in able]
+        return next(key for key in keys if key not in self.noted)
 
 
 def _first(part: NewPart) -> int:

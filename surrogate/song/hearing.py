@@ -129,7 +129,7 @@ def hear(score: Score, options: AccompanyOptions) -> Hearing:
     song_bars = bars_of(score, round(options.pickup * score.resolution))
     tidy = partial(snapped, lines=song_bars.ticks, resolution=score.resolution)
     sounding = {
-        part: tidy(_given_notes(part, score, roles, int(song_bars.ticks[-1])))
+        part: tidy(_given_notes(part, score, roles, max(int(song_bars.ticks[-1]), score.end)))
         for part in options.given
     }
     everything = np.concatenate(list(sounding.values()))
