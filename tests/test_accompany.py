@@ -10,10 +10,11 @@ import mido
 import numpy as np
 import pytest
 import torch
+from small_scores import score_of
 from test_pipeline import RestingVAE, listening_vae, small_surrogate, small_vae
 
 from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.notes.score import Score, score_of
+from musicvae_torch.notes.score import Score
 from surrogate import Accompanist, AccompanyOptions, SurrogateConfig, SurrogateEncoder
 from surrogate.arrangement.fill import fill_silent_bars, only_live
 from surrogate.arrangement.harmony import ChordError

@@ -14,8 +14,9 @@ from typing import Any
 import mido
 import numpy as np
 import pytest
+from small_scores import score_of
 
-from musicvae_torch.notes.score import Score, read_score, score_of
+from musicvae_torch.notes.score import Score, read_score
 from surrogate.present import audio
 from surrogate.present.page import notebook_html, page_html, write_page
 from surrogate.present.page_data import facts

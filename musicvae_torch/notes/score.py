@@ -226,7 +226,8 @@ def _changes(file: MidiFile) -> tuple[dict[int, int], dict[int, tuple[int, int]]
     for chunk in reversed(file.tracks):
         for message in chunk.messages:
             if message.kind == SET_TEMPO and len(message.data) >= 3:
-                tempos[message.tick] = int.from_bytes(message.data[:3]) or DEFAULT_TEMPO
+                if tempo := int.from_bytes(message.data[:3]):
+                    tempos[message.tick] = tempo
             elif message.kind == TIME_SIGNATURE and len(message.data) >= 2:
                 above, power = message.data[:2]
                 if above and 1 << power <= MAX_DENOMINATOR:
