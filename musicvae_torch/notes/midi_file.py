@@ -294,7 +294,7 @@ def _chunks(content: bytes, place: int, remarks: list[str]) -> Iterable[Chunk]:
     while place < len(content):
         kind = content[place : place + 4]
         if len(content) < place + 8 or not _is_kind(kind):
-            following = content.find(TRACK, place)
+            following = content.find(TRACK, place + 1)
             if following < 0:
                 yield Chunk(raw=content[place:], kind=b"")
                 return
