@@ -267,8 +267,9 @@ def test_a_file_cut_anywhere(tmp_path: Path) -> None:
         found = assert_same(path)
         if size < 14 + 8:
             assert isinstance(found, str)
-        elif isinstance(found, Song):
-            # A note, until its end, and what is the next event's at least a byte of its own.
+        else:
+            # A note is there once its note-off is, which four bytes of the end of track follow.
+            assert isinstance(found, Song)
             assert len(found.notes) == (size >= 14 + len(first) - 4) + (size >= len(whole) - 4)
 
 
