@@ -150,7 +150,7 @@ def test_the_users_wish(wanted: str | int, track: int) -> None:
     assert chosen(BAND, wanted) == (track,)
 
 
-@pytest.mark.parametrize("wanted", ["2,3", "3, 2", ["violin", "solo"], [3, "channel:6"]])
+@pytest.mark.parametrize("wanted", ["2,3", "3, 2", ["violin", "flute solo"], [3, "channel:6"]])
 def test_tracks_that_share_the_melody(wanted: str | list[str | int]) -> None:
     melody = choose_melody(BAND, wanted)
     assert melody.tracks == (2, 3)
