@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
+from dataclasses import replace
 
 import mido
 import numpy as np
 
-from musicvae_torch.notes.score import Score, score_of
+from musicvae_torch.notes import score as scores
+from musicvae_torch.notes.midi_file import read_file
+from musicvae_torch.notes.score import Score
 
 QUARTER = 480
 
 # (start, end, pitch) in quarter notes, which at the tempo of no tempo are half a second.
 Notes = Sequence[tuple[float, float, int]]
+
+
+def midi_bytes(file: mido.MidiFile) -> bytes:
+    """What mido writes of a file."""
+    buffer = io.BytesIO()
+    file.save(file=buffer)
+    return buffer.getvalue()
+
+
+def score_of(file: mido.MidiFile | bytes, name: str = "MIDI") -> Score:
+    """The score of a file, as if it had been read from the bytes that mido makes of it."""
+    content = file if isinstance(file, bytes) else midi_bytes(file)
+    read, remarks = read_file(content, name)
+    return replace(scores.score_of(read, name), remarks=remarks)
 
 
 def chunk(

@@ -102,7 +102,6 @@ READ = {
     "a tempo again": [[(9, TEMPO + b"\x01\x02\x03"), (9, TEMPO + b"\x01\x02\x03"), *NOTE]],
     "tempos of other tracks": [NOTE, [(9, TEMPO + b"\x01\x02\x03"), (9, METRE + b"\3\2\1\1")]],
     "metres": [[(0, METRE + b"\x03\x02\x18\x08"), (9, METRE + b"\x06\x03\x18\x08"), *NOTE]],
-    "a metre of no beats elsewhere": [NOTE, [(0, METRE + b"\0\2\1\1")]],
     "keys": [[(0, KEY + b"\xf9\x00"), (0, KEY + b"\x07\x01"), *NOTE]],
     "rests of other metas": [[(9, b"\xff\x20\x01\x05"), (9, b"\xff\x7f\x02\x80\x01"), *NOTE]],
     "a pedal": [[on(), pedal(), off(9), pedal(5, 63), *NOTE, pedal(6, 64), END]],
@@ -140,6 +139,7 @@ ODD = {
     "a channel prefix of none": file(track([(0, b"\xff\x20\x00"), *NOTE])),
     "half a metre": file(track([(0, b"\xff\x58\x02\1\1"), *NOTE])),
     "a metre of no beats": file(track([(0, METRE + b"\0\2\1\1"), *NOTE])),
+    "a metre of no beats on another track": file(track(NOTE), track([(0, METRE + b"\0\2\1\1")])),
     "a metre of endless beats": file(track([(0, METRE + b"\4\xff\1\1"), *NOTE])),
     "a metre that mido's logarithm misses": file(track([(0, METRE + b"\4\x1d\1\1"), *NOTE])),
     "no such key": file(track(NOTE), track([(0, KEY + b"\x08\x00")])),
@@ -258,16 +258,24 @@ def test_thousands_of_notes_in_a_bar(tmp_path: Path) -> None:
 
 
 def test_a_file_cut_anywhere(tmp_path: Path) -> None:
+    """What came before the cut is read."""
     path = tmp_path / "song.mid"
-    whole = file(track([(0, METRE + b"\3\2\1\1"), *NOTE]), track(NOTE))
-    for size in range(len(whole)):
+    first = track([(0, METRE + b"\3\2\1\1"), *NOTE])
+    whole = file(first, track(NOTE))
+    for size in range(len(whole) + 1):
         path.write_bytes(whole[:size])
-        assert isinstance(assert_same(path), str)
+        found = assert_same(path)
+        if size < 14 + 8:
+            assert isinstance(found, str)
+        else:
+            # A note is there once its note-off is, which four bytes of the end of track follow.
+            assert isinstance(found, Song)
+            assert len(found.notes) == (size >= 14 + len(first) - 4) + (size >= len(whole) - 4)
 
 
 def test_missing_files_and_folders(tmp_path: Path) -> None:
     assert assert_same(tmp_path / "song.mid") == f"{tmp_path / 'song.mid'}: no such file"
-    assert "IsADirectoryError" in str(assert_same(tmp_path))
+    assert assert_same(tmp_path) == f"{tmp_path}: is a folder, not a MIDI file"
 
 
 deltas = st.sampled_from([0, 0, 0, 1, 2, 96, 130, 5000])

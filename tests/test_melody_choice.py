@@ -85,14 +85,35 @@ def test_a_program_change_does_not_split_the_line() -> None:
     assert [track.program for track in song.tracks] == [0, 73, 40]
     assert melody.tracks == (1, 2)
     assert melody.notes["pitch"].tolist() == [72, 74, 76, 77, 79, 77, 76, 74]
-    assert chosen(song, 2) == (1, 2)
+    assert chosen(song, "solo") == (1, 2)
+    assert chosen(song, "instrument:violin") == (1, 2)
+    assert chosen(song, 2) == (2,)  # a number is that track and no other
 
 
 def test_tracks_of_one_name_belong_together_if_they_take_turns() -> None:
-    first, then = part(UP, 73, 0, "Sax"), part(UP, 65, 1, "Sax", start=4)
-    assert chosen(score(first, then)) == (0, 1)
-    assert chosen(score(first, part(UP, 65, 1, "Sax", start=2)), 0) == (0,)
-    assert chosen(score(part(UP, 73, 0), part(UP, 65, 1, start=4)), 0) == (0,)  # no name
+    """And if they have a channel or a family of instruments in common."""
+
+    def with_others(*saxes: mido.MidiTrack) -> tuple[int, ...]:
+        return chosen(score(*saxes, CHORDS, BASS, DRUMS), "sax")
+
+    alto = part(UP, 65, 4, "Sax")
+    assert with_others(alto, part(UP, 66, 5, "Sax", start=4)) == (0, 1)
+    assert with_others(alto, part(UP, 40, 4, "Sax", start=4)) == (0, 1)
+    for other in (
+        part(UP, 66, 5, "Sax", start=2),  # not in turn
+        part(UP, 40, 5, "Sax", start=4),  # another player
+    ):
+        with pytest.raises(MidiError, match="'sax' fits several tracks"):
+            with_others(alto, other)
+    nameless = part(UP, 65, 4), part(UP, 66, 5, start=4)
+    with pytest.raises(MidiError, match="fits several tracks"):
+        with_others(*nameless)
+
+
+def test_a_name_that_most_chunks_share_is_the_songs() -> None:
+    first, then = part(UP, 65, 4, "My song"), part(UP, 66, 5, "My song", start=4)
+    chords = part([[48, 52, 55]] * 4, 0, 1, "My song")
+    assert chosen(score(first, then, chords)) in [(0,), (1,)]
 
 
 BAND = score(
@@ -129,11 +150,20 @@ def test_the_users_wish(wanted: str | int, track: int) -> None:
     assert chosen(BAND, wanted) == (track,)
 
 
+@pytest.mark.parametrize("wanted", ["2,3", "3, 2", ["violin", "flute solo"], [3, "channel:6"]])
+def test_tracks_that_share_the_melody(wanted: str | list[str | int]) -> None:
+    melody = choose_melody(BAND, wanted)
+    assert melody.tracks == (2, 3)
+    assert melody.how.startswith("track 2: 'Flute solo' Flute, 4 notes and track 3: 'violin' ")
+
+
 @pytest.mark.parametrize(
     ("wanted", "says"),
     [
         ("9", "no track fits '9'; the tracks are: track 0: drums, 4 notes; track 1: '2nd' Flute"),
         (-1, "no track fits '-1'"),
+        ("2,9", "no track fits '2,9'"),
+        ("2,0", r"track 0: drums, 4 notes holds no melody \(drums\)"),
         ("oboe", "no track fits 'oboe'"),
         ("name:Trumpet", "no track fits 'name:Trumpet'"),
         ("flute", "'flute' fits several tracks, say which by its number: track 2: 'Flute solo'"),
@@ -144,7 +174,7 @@ def test_the_users_wish(wanted: str | int, track: int) -> None:
         ("channel:0", "'0' is no channel: they go from 1 to 16"),
         ("channel:x", "'x' is no channel"),
         ("program:128", "'128' is no program: they go from 0 to 127"),
-        ("program:", r"names no melody; say 2 \(a track's number\), channel:5"),
+        ("program:", r"names no melody; say 2 \(a track's number\), 0,3 \(several\), channel"),
         ("", "names no melody"),
     ],
 )
@@ -174,7 +204,7 @@ def test_of_two_tracks_for_two_hands_the_right_one(right: str, left: str) -> Non
 
 def test_nothing_to_choose_from() -> None:
     with pytest.raises(MidiError, match=r"song.mid: no melody: .*no track has a note"):
-        choose_melody(score())
+        choose_melody(score(chunk([])))
     with pytest.raises(MidiError, match="no track has a pitched note from 21 to 108"):
         choose_melody(score(part([[5], [120]]), DRUMS))
 
@@ -217,4 +247,4 @@ def test_the_table() -> None:
     assert (
         len({row.index(sound) for row, sound in zip(rows, ("Flu", "Aco", "dru"), strict=True)}) == 1
     )
-    assert tracks_table(score()) == "no track has a note"
+    assert tracks_table(score(chunk([]))) == "no track has a note"

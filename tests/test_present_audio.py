@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.notes.score import Score, score_of
+from musicvae_torch.notes.score import Score
 from surrogate.present.view import View, view_of
 
 pytest.importorskip("tinysoundfont", reason="tinysoundfont is not installed: no sound")
+
+from small_scores import score_of
 
 from surrogate.present.audio import mix, peak, render, render_stems, to_channels, write_wav
 from surrogate.present.synth import TAIL_SECONDS

@@ -9,8 +9,9 @@ from typing import Any
 
 import mido
 import pytest
+from small_scores import score_of
 
-from musicvae_torch.notes.score import Score, score_of
+from musicvae_torch.notes.score import Score
 from surrogate.present.page import notebook_html, write_page
 from surrogate.present.view import View
 

@@ -9,9 +9,10 @@ import mido
 import numpy as np
 import pretty_midi
 import pytest
+from small_scores import score_of
 
 from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.notes.score import Score, read_score, score_of
+from musicvae_torch.notes.score import Score, read_score
 from surrogate.present.piano_roll import draw_piano_roll, draw_view
 from surrogate.present.view import COLOURS, View, view_of
 from surrogate.song.bars import bars_of
@@ -103,9 +104,12 @@ def test_an_empty_song(tmp_path: Path) -> None:
 
 
 def test_bars_are_the_songs_own() -> None:
-    bars = bars_of(song([(0, 4, 4)], 2 * 1920 + 1))
+    bars = bars_of(song([(0, 4, 4)], 2 * 1920 + 60))  # half a sixteenth
     assert bars.ticks.tolist() == [0, 1920, 3840, 5760] and bars.first == 1
     assert bars.beats(480)[:4].tolist() == [480, 960, 1440, 1920 + 480]
+
+    late = bars_of(song([(0, 4, 4)], 2 * 1920 + 59))
+    assert late.ticks.tolist() == [0, 1920, 3840]
 
     waltz = bars_of(song([(0, 3, 4), (2880, 6, 8)], 4320))
     assert waltz.ticks.tolist() == [0, 1440, 2880, 4320] and waltz.first == 1
