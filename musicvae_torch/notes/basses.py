@@ -20,6 +20,7 @@ ALONE = 0.9  # share of its time in which a bass sounds one note
 APART = 5  # semitones below the next part
 FEWEST = 16  # notes
 
+PERCUSSIVE = 112  # programs from there on are drums and noises
 _VOICES = frozenset([52, 53, 54, 85, 91])
 _NAME = re.compile(
     r"\b(sub|synth|slap|fretless|acid|e|kontra|contra|double|upright|moog)?[ -]?"
@@ -30,7 +31,7 @@ _NAME = re.compile(
 )
 _NO_BASS = re.compile(
     r"bass(o|e)? ?(drum|kick|clar|flute|fl[öo]te|sax|tromb|pos|trump|oboe|recorder|voice|singer|"
-    r"vocal|continuo)|drum ?(and|&|n|'n'?) ?bass|bass ?(\+|and|&) ?lead|bass ?boost|bassoon|"
+    r"vocal|continuo)|drum ?(and|n) ?bass|bass ?boost|bassoon|"
     r"\b(bas|basso|basse) ?(clar|continu)",
     re.IGNORECASE,
 )
@@ -73,10 +74,10 @@ def bass_reasons(tracks: Sequence[Track], melody: Collection[int] = ()) -> dict[
 
 def _is_named(name: str, track: Track, is_choir: bool) -> bool:
     """Whether a name says bass, and neither a voice nor another bass instrument."""
-    name = re.sub(r"[_\W]+", " ", name.replace("+", " + ").replace("&", " & "))
+    name = re.sub(r"[_\W]+", " ", name.replace("&", " and "))
     if not _NAME.search(name) or _NO_BASS.search(name):
         return False
-    if is_choir or track.program in _VOICES:
+    if is_choir or track.program in _VOICES or track.program >= PERCUSSIVE:
         return False
     return float(np.median(track.notes["pitch"])) < HIGHEST
 
