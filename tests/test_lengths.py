@@ -14,7 +14,7 @@ from made_up import made_up
 from magenta_models import MODELS, load_golden
 
 from musicvae_torch.config import get_config
-from musicvae_torch.latent import encode_song, humanise, reconstruct
+from musicvae_torch.latent import encode_song, reconstruct
 from musicvae_torch.latent_cli import main
 from musicvae_torch.notes.converter import get_converter
 from musicvae_torch.notes.timeline import in_a_row, lay, write_midi
@@ -198,9 +198,8 @@ def test_functions_of_the_latent(tmp_path: Path) -> None:
     drums._tick_scales, drums.key_signature_changes = drums._tick_scales[:1], []
     drums.time_signature_changes = drums.time_signature_changes[:1]
     model = load_golden(MODELS / "groovae_2bar_humanize").model
-    for number, midi in enumerate((humanise(model, drums).midi, reconstruct(model, drums).midi)):
-        write_midi(midi, tmp_path / f"{number}.mid")
-        assert set(ends_of(tmp_path / f"{number}.mid")) == {4 * BAR}
+    write_midi(reconstruct(model, drums).midi, tmp_path / "again.mid")
+    assert set(ends_of(tmp_path / "again.mid")) == {4 * BAR}
 
 
 def test_the_command(tmp_path: Path) -> None:

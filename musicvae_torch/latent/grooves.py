@@ -43,7 +43,7 @@ from musicvae_torch.window_tensors import window_controls
 Midi: TypeAlias = str | Path | pretty_midi.PrettyMIDI | Score
 
 _TAPPED = DRUM_CLASSES[1][0]  # the snare, which all kits know
-_FINE, _FINEST = 192, 480  # ticks a quarter: fewer cannot tell a drummer's timing; then so many
+_FINE = 480  # ticks a quarter that tell a drummer's timing
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +189,7 @@ def _read(
     """The hits of a song's drums, in windows."""
     score = midi if isinstance(midi, Score) else read_score(midi)
     if score.resolution < _FINE:
-        file = score.file.stretched(ceil(_FINEST / score.resolution))
+        file = score.file.stretched(ceil(_FINE / score.resolution))
         score = score_of(file, score.name)
     tracks = _drum_tracks(score, drums, taps)
     converter = song_converter(model)

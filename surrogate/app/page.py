@@ -13,7 +13,7 @@ from musicvae_torch.notes.midi import MIDI_SUFFIXES, MidiError
 from musicvae_torch.notes.score import Score
 from musicvae_torch.notes.trio import PARTS
 from surrogate.app.studio import Bands, Studio, melody_choices, options_of, other_tracks, read_song
-from surrogate.options import HARMONIES, KEEPS, METHODS, METRES, AccompanyOptions
+from surrogate.options import HARMONIES, KEEPS, METHODS, METRES, OUTSIDES, AccompanyOptions
 from surrogate.present.page_data import facts
 
 Updates: TypeAlias = dict[Any, Any]
@@ -125,6 +125,20 @@ class _Page:
         put["keep"] = gr.Dropdown(
             _named(KEEPS, "all but the parts made anew", "the given parts alone", "every one"),
             value=USUAL.keep, label="Keep", info="tracks of the song that stay",
+        )  # fmt: skip
+        put["outside"] = gr.Dropdown(
+            _named(OUTSIDES, "the song's own stay", "the band plays on", "nobody plays"),
+            value=USUAL.outside, label="Outside the melody",
+            info="bass and drums in bars in which the melody rests for long",
+        )  # fmt: skip
+        for part in ("bass", "drums"):
+            put[part] = gr.Textbox(
+                label=f"The song's own {part}", placeholder="as found",
+                info="a track's number or name, several as 3,4, or none",
+            )  # fmt: skip
+        put["beat"] = gr.Textbox(
+            label="Beat", placeholder="file",
+            info="as the file says, auto (as the notes have it), or so many a minute, as in 87.3",
         )  # fmt: skip
         put["variety"] = _slider(
             "Variety", "how far each band's style is from the likeliest; 1: as real ones",

@@ -17,7 +17,7 @@ from typing import Any
 from musicvae_torch.files import replacing
 from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import Score, read_score
-from surrogate.arguments import bar_ranges
+from surrogate.arguments import bar_ranges, beat
 from surrogate.melody.choice import TrackSummary, summarize_tracks
 from surrogate.melody.wish import instrument, refusal
 from surrogate.options import AccompanyOptions
@@ -191,6 +191,8 @@ def options_of(settings: Mapping[str, Any]) -> AccompanyOptions:
     for name in ("seed", "candidates"):
         if name in chosen:
             chosen[name] = int(chosen[name])
+    if "beat" in chosen:
+        chosen["beat"] = beat(str(chosen["beat"]))
     if "skip" in chosen:
         try:
             chosen["skip"] = bar_ranges(chosen["skip"])
