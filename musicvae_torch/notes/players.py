@@ -12,6 +12,7 @@ from typing import NamedTuple
 from musicvae_torch.notes.channels import (
     ALL_NOTES_OFF,
     ALL_SOUND_OFF,
+    CHANNELS,
     DRUM_CHANNEL,
     Channels,
     Zone,
@@ -190,10 +191,10 @@ def _with_strings(
 
 def _one_of_all(players: list[Player], group: list[Player], channels: Channels) -> list[Player]:
     """The player on channel 10, where that is one of a chunk's many channels that take turns (MPE
-    has no drum channel): nobody has made it a kit, it has no more notes than the others, and none
-    above or below theirs."""
+    has no drum channel, and a master channel without notes): nobody has made it a kit, it has no
+    more notes than the others, and none above or below theirs."""
     others = {player.notes[0][4] for player in group}
-    if len(others) < MANY or not min(others) < DRUM_CHANNEL < max(others):
+    if not MANY <= len(others) < CHANNELS - 1 or not min(others) < DRUM_CHANNEL < max(others):
         return []
     pitches = [note[2] for player in group for note in player.notes]
     most = max(len(player.notes) for player in group) + 1
