@@ -198,7 +198,7 @@ def test_functions_of_the_latent(tmp_path: Path) -> None:
     drums._tick_scales, drums.key_signature_changes = drums._tick_scales[:1], []
     drums.time_signature_changes = drums.time_signature_changes[:1]
     model = load_golden(MODELS / "groovae_2bar_humanize").model
-    for number, midi in enumerate((humanise(model, drums), reconstruct(model, drums).midi)):
+    for number, midi in enumerate((humanise(model, drums).midi, reconstruct(model, drums).midi)):
         write_midi(midi, tmp_path / f"{number}.mid")
         assert set(ends_of(tmp_path / f"{number}.mid")) == {4 * BAR}
 

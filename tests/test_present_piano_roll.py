@@ -31,17 +31,17 @@ def trio() -> pretty_midi.PrettyMIDI:
 
 def song(changes: list[tuple[int, int, int]], end: int, resolution: int = 480) -> Score:
     """One held note under metre changes given as (tick, numerator, denominator)."""
+    events = [
+        (tick, mido.MetaMessage("time_signature", numerator=numerator, denominator=denominator))
+        for tick, numerator, denominator in changes
+    ]
+    events += [(0, mido.Message("note_on", note=60, velocity=80))]
+    events += [(end, mido.Message("note_off", note=60))]
     chunk = mido.MidiTrack()
     now = 0
-    for tick, numerator, denominator in changes:
-        chunk.append(
-            mido.MetaMessage(
-                "time_signature", numerator=numerator, denominator=denominator, time=tick - now
-            )
-        )
+    for tick, message in sorted(events, key=lambda event: event[0]):
+        chunk.append(message.copy(time=tick - now))
         now = tick
-    chunk.insert(0, mido.Message("note_on", note=60, velocity=80))
-    chunk.append(mido.Message("note_off", note=60, time=end - now))
     file = mido.MidiFile(ticks_per_beat=resolution)
     file.tracks.append(chunk)
     return score_of(file)

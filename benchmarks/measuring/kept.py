@@ -38,17 +38,36 @@ class Pair:
 
 
 def matched(song: RawFile, band: RawFile, factor: int) -> tuple[list[Pair], list[Chunk]]:
-    """The chunks of a song with those of its result, in order, and those that are new."""
-    rest, pairs = list(band.tracks), []
-    for chunk in song.tracks:
-        gone = [False] * len(chunk.events)
-        stays, foreign = _kept(chunk, rest[0], factor) if rest else (gone, [])
-        # A chunk may be left out; the next one is another if it is mostly made of other messages.
-        if not rest or 2 * len(foreign) > len(rest[0].events):
-            pairs.append(Pair(chunk, None, gone, []))
-        else:
-            pairs.append(Pair(chunk, rest.pop(0), stays, foreign))
-    return pairs, rest
+    """The chunks of a song with those of its result, in order, and those that are new.
+
+    A chunk may be left out, and what is left of one may look like another: of all ways to pair
+    them in order, the one counts in which most messages are there.
+    """
+    before, after = song.tracks, band.tracks
+    rows = range(len(before), -1, -1)
+    best: dict[tuple[int, int], tuple[int, Pair | None]] = {}
+
+    def total(row: int, column: int) -> int:
+        return best[row, column][0] if row < len(before) else 0
+
+    for row in rows[1:]:
+        for column in range(min(row, len(after)), -1, -1):
+            own = before[row]
+            left_out = total(row + 1, column), Pair(own, None, [False] * len(own.events), [])
+            choices: list[tuple[int, Pair | None]] = [left_out]
+            if column < len(after):
+                stays, foreign = _kept(own, after[column], factor)
+                pair = Pair(own, after[column], stays, foreign)
+                gain = sum(stays) - 2 * len(foreign)
+                choices.append((gain + total(row + 1, column + 1), pair))
+            best[row, column] = max(choices, key=lambda choice: choice[0])
+    pairs, column = [], 0
+    for row in range(len(before)):
+        chosen = best[row, column][1]
+        assert chosen is not None
+        pairs.append(chosen)
+        column += chosen.after is not None
+    return pairs, list(after[column:])
 
 
 def _kept(before: Chunk, after: Chunk, factor: int) -> tuple[list[bool], list[Event]]:

@@ -410,21 +410,11 @@ def _messages(
                 place += 1
             if status < SYSEX:
                 running = status
-                size = 1 if 0xC0 <= status < 0xE0 else 2
-                message = Message(tick + delta, status, content[place : place + size])
-                place += size
-            elif status in (SYSEX, ESCAPE, META):
-                kind = -1
-                if status == META:
-                    kind = content[place]
-                    place += 1
-                size, place = _length(content, place)
-                message = Message(tick + delta, status, content[place : place + size], kind)
-                place += size
+                kind, size = -1, 1 if 0xC0 <= status < 0xE0 else 2
             else:
-                size = _SYSTEM_LENGTHS.get(status, 0)
-                message = Message(tick + delta, status, content[place : place + size])
-                place += size
+                kind, size, place = _other_event(content, place, status)
+            message = Message(tick + delta, status, content[place : place + size], kind)
+            place += size
             if place > end:
                 return found, begin, False
             tick += delta
@@ -434,6 +424,17 @@ def _messages(
     except IndexError:
         return found, begin, False
     return found, place, place == end
+
+
+def _other_event(content: bytes, place: int, status: int) -> tuple[int, int, int]:
+    """Of an event that is for no channel: type, bytes of its content, and the place of those."""
+    if status not in (SYSEX, ESCAPE, META):
+        return -1, _SYSTEM_LENGTHS.get(status, 0), place
+    kind = -1
+    if status == META:
+        kind = content[place]
+        place += 1
+    return kind, *_length(content, place)
 
 
 def _length(content: bytes, place: int) -> tuple[int, int]:

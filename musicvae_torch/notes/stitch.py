@@ -117,11 +117,13 @@ def exchange_notes(
     for number, chunk in enumerate(score.file.tracks):
         own = [track for track in score.tracks if track.chunk == number]
         dropped = _dropped_notes(chunk, own, stays)
+        if not dropped and (number != home.chunk or not len(notes)):
+            chunks.append(chunk)
+            continue
         messages = [m for place, m in enumerate(chunk.messages) if place not in dropped]
         if number == home.chunk:
             messages = _merged(messages, notes, home.channel)
-        same = len(messages) == len(chunk.messages)
-        chunks.append(chunk if same else replace(chunk, messages=tuple(messages), raw=None))
+        chunks.append(replace(chunk, messages=tuple(messages), raw=None))
     file = score.file.with_tracks(chunks)
     return replace(score_of(file, score.name), remarks=score.remarks)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -120,17 +121,13 @@ class Arranger:
             for track in self.song.score.tracks
             if track.index in self.kept or (track.index in partly and partly[track.index].any())
         )
-        where = {index: self._bars_of(index, mask) for index, mask in partly.items()}
+        first_bar, tracks = self.song.song_bars.first, self.song.score.tracks
+        where = {
+            index: np.unique(self._bars(tracks[index].notes)[mask]) + first_bar
+            for index, mask in partly.items()
+        }
         new_tracks = tuple(range(first, len(score.tracks)))
         return Arranged(score, new_tracks, left, partly, where, remarks)
-
-    def _bars_of(self, index: int, mask: np.ndarray) -> np.ndarray:
-        """The numbers of the song's bars in which some of a track's notes begin."""
-        song = self.song
-        lines = song.song_bars.ticks
-        starts = snapped(song.score.tracks[index].notes, lines, song.score.resolution)["start"]
-        own = np.searchsorted(lines, starts[mask], side="right") - 1
-        return np.unique(own) + song.song_bars.first
 
     def _staying(self, new: Sequence[NewPart]) -> dict[int, np.ndarray]:
         """Of each track whose part is made anew, which of its notes stay, (notes,) bool: those in
@@ -138,34 +135,16 @@ class Arranger:
         song, options = self.song, self.options
         if options.keep == "given" or options.outside == "none":
             return {}
-        lines = song.song_bars.ticks
         staying = {}
         for part in new:
-            covered = self._covered(part.notes)
+            covered = np.zeros(len(song.song_bars), bool)
+            if len(part.notes):
+                covered = self._played & ~self._skipped
+                covered[self._bars(part.notes)] = True
             for track, role in zip(song.score.tracks, song.roles, strict=True):
                 if role == part.name and track.index not in self.kept:
-                    starts = snapped(track.notes, lines, song.score.resolution)["start"]
-                    bars = np.searchsorted(lines, starts, side="right") - 1
-                    staying[track.index] = ~covered[np.clip(bars, 0, len(covered) - 1)]
+                    staying[track.index] = ~covered[self._bars(track.notes)]
         return staying
-
-    def _covered(self, notes: np.ndarray) -> np.ndarray:
-        """(bars,) bool: in which of the song's bars a new part of these notes, of TICK_NOTE, plays:
-        where a note of its begins, and where the given parts play and it may rest."""
-        song = self.song
-        lines = song.song_bars.ticks
-        covered = np.zeros(len(song.song_bars), bool)
-        if not len(notes):
-            return covered
-        own = snapped(notes, lines, song.score.resolution)["start"]
-        covered[np.clip(np.searchsorted(lines, own, side="right") - 1, 0, len(covered) - 1)] = True
-        firsts = np.searchsorted(lines, song.sounding["start"], side="right") - 1
-        lasts = np.searchsorted(lines, song.sounding["end"], side="left")
-        for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
-            covered[max(first, 0) : max(last, first + 1)] = True
-        for first, last in self.options.skip:
-            covered[max(first - song.song_bars.first, 0) : last + 1 - song.song_bars.first] = False
-        return covered
 
     def _shaped(self, part: str, notes: list[StepNote]) -> list[StepNote]:
         """A part's notes where they should be, at the pitches that they should have."""
@@ -208,20 +187,61 @@ class Arranger:
             shift = np.rint(offsets * lengths).astype(np.int64)[there]
             placed["start"] = np.maximum(placed["start"] + shift, 0)
             placed["end"] = np.maximum(placed["end"] + shift, placed["start"] + 1)
-        placed = self._without_skipped(placed)
+        placed = self._without(placed, self._skipped | self._owned)
         placed["end"] = np.minimum(placed["end"], song.end)
         return placed[placed["start"] < placed["end"]]
 
-    def _without_skipped(self, notes: np.ndarray) -> np.ndarray:
+    @cached_property
+    def _played(self) -> np.ndarray:
+        """(bars,) bool: the song's bars in which the given parts play, or the band in their
+        rests."""
+        lines = self.song.song_bars.ticks
+        played = np.zeros(len(self.song.song_bars), bool)
+        firsts = np.searchsorted(lines, self.song.sounding["start"], side="right") - 1
+        lasts = np.searchsorted(lines, self.song.sounding["end"], side="left")
+        for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
+            played[max(first, 0) : max(last, first + 1)] = True
+        return played
+
+    @cached_property
+    def _skipped(self) -> np.ndarray:
+        """(bars,) bool: the song's bars that the user wants without the new parts."""
         bars = self.song.song_bars
+        skipped = np.zeros(len(bars), bool)
         for first, last in self.options.skip:
-            begins, ends = (
-                bars.ticks[np.clip(number - bars.first, 0, len(bars))]
-                for number in (first, last + 1)
-            )
-            held = (notes["start"] < begins) & (notes["end"] > begins)
-            notes["end"][held] = begins
-            notes = notes[(notes["start"] < begins) | (notes["start"] >= ends)]
+            skipped[max(first - bars.first, 0) : max(last + 1 - bars.first, 0)] = True
+        return skipped
+
+    @cached_property
+    def _owned(self) -> np.ndarray:
+        """(bars,) bool: the song's bars in which its own bass and drums stay."""
+        song = self.song
+        owned = np.zeros(len(song.song_bars), bool)
+        if self.options.outside != "own" or self.options.keep != "others":
+            return owned
+        for track, role in zip(song.score.tracks, song.roles, strict=True):
+            if role in self.options.made and role != "melody":
+                owned[self._bars(track.notes)] = True
+        return owned & ~self._played
+
+    def _bars(self, notes: np.ndarray) -> np.ndarray:
+        """(notes,) index of the song's bar in which each begins."""
+        bars = self.song.song_bars
+        starts = snapped(notes, bars.ticks, self.song.score.resolution)["start"]
+        found = np.searchsorted(bars.ticks, starts, side="right") - 1
+        return np.clip(found, 0, len(bars) - 1)
+
+    def _without(self, notes: np.ndarray, silent: np.ndarray) -> np.ndarray:
+        """Notes of TICK_NOTE without those that begin in silent bars (bars,) of the song's; none
+        goes on into one."""
+        if not len(notes) or not silent.any():
+            return notes
+        lines = self.song.song_bars.ticks
+        begins = np.flatnonzero(silent & ~np.append(False, silent[:-1]))
+        notes = notes[~silent[self._bars(notes)]].copy()
+        after = np.searchsorted(lines[begins], notes["start"], side="right")
+        stops = np.append(lines[begins], np.iinfo(np.int64).max)[after]
+        notes["end"] = np.minimum(notes["end"], stops)
         return notes
 
 
