@@ -132,10 +132,14 @@ class AccompanyOptions:
             raise ValueError("melody, bass and drums are all given: there is nothing to make")
         for part in PARTS:
             wanted = getattr(self, part)
-            if isinstance(wanted, list):  # hashable, and not to be changed
-                object.__setattr__(self, part, tuple(wanted))
+            if isinstance(wanted, list | set | frozenset):  # hashable, and not to be changed
+                ordered = wanted if isinstance(wanted, list) else sorted(wanted, key=str)
+                object.__setattr__(self, part, tuple(ordered))
             if wanted == NOBODY and part in self.given:
-                raise ValueError(f"{part} are given, but no track is to play them")
+                raise ValueError(
+                    f"{part}: given, but no track is to play that part; take it out of the given "
+                    f"parts, or name its track in place of {NOBODY!r}"
+                )
         _check_beat(self.beat)
         if not 1 <= self.candidates <= MAX_CANDIDATES:
             raise ValueError(f"candidates must be 1 to {MAX_CANDIDATES}, not {self.candidates}")

@@ -251,3 +251,47 @@ def test_a_note_that_reaches_into_the_new_band_began_outside(
     score = read(tmp_path, part("Tune", 0, tune(8, 8), FLUTE), part("", 1, rows, FINGERED_BASS))
     result = accompanist.accompany(score)
     assert left(result, 1) == len(rows)
+
+
+_IN_PACKETS = gs_part_mode(1, 1)[2:]  # F0 and its length come before
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [sysex(_IN_PACKETS[:4]), sysex(_IN_PACKETS[4:], 0xF7)],
+        [sysex(_IN_PACKETS[:2]), sysex(_IN_PACKETS[2:7], 0xF7), sysex(_IN_PACKETS[7:], 0xF7)],
+        [sysex(b"\xf0" + _IN_PACKETS, 0xF7)],
+    ],
+    ids=["two packets", "three packets", "escape"],
+)
+def test_a_sysex_in_packets_makes_drums(
+    accompanist: Accompanist, tmp_path: Path, messages: list[bytes]
+) -> None:
+    said = conductor(*((0, message) for message in messages))
+    low = [(start, end, 60 + pitch % 5) for start, end, pitch in beat()]
+    score = read(tmp_path, said, part("Tune", 0, tune(), FLUTE), part("x", 1, low, STRINGS))
+    assert roles(score) == {"Tune": "melody", "x": "drums"}
+    score = read(tmp_path, said, part("Tune", 0, tune(), FLUTE))
+    assert 1 not in new_channels(accompanist.accompany(score), "bass")
+
+
+def test_packets_that_belong_to_another_sysex(tmp_path: Path) -> None:
+    """An escape that is none of a sysex, and a packet after a whole one, say nothing."""
+    odd = [sysex(b"\x43\xf7"), sysex(_IN_PACKETS, 0xF7)]
+    said = conductor(*((0, message) for message in odd))
+    score = read(tmp_path, said, part("Tune", 0, tune(), FLUTE), part("x", 1, chords(), STRINGS))
+    assert roles(score)["x"] == "other"
+
+
+def test_pretty_midi_has_the_drums_for_drums(accompanist: Accompanist, tmp_path: Path) -> None:
+    """It knows channel 10 alone, and no program of another chunk."""
+    setup = conductor((0, gs_part_mode(9, 0)), (0, gs_part_mode(10, 1)), (0, program(9, FLUTE)))
+    score = read(tmp_path, setup, part("Tune", 9, tune()), part("Kit", 10, beat()))
+    made = accompanist.accompany(score, AccompanyOptions(given=("melody", "drums")))
+    found = {
+        one.name: (one.is_drum, one.program, len(one.notes))
+        for one in made.score.to_pretty_midi().instruments
+    }
+    assert found["Tune"] == (False, FLUTE, len(tune()))
+    assert found["Kit"] == (True, 0, HITS) and not found["bass"][0]

@@ -33,6 +33,7 @@ from raw_midi import (
     line,
     mpe,
     named,
+    note,
     notes,
     parse,
     part,
@@ -385,3 +386,37 @@ def test_options_may_be_given_more_than_once(
     assert accompany_command([song, "-o", str(out), "--bass", "none", "--drums", "none"]) == 0
     assert accompany_command([song, "-o", str(out), "--drums", "Sousaphone"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("rows", [tune(), chords()], ids=["a line", "chords"])
+@pytest.mark.parametrize("message", [b"\xe0\x00\x40", b"\xd0\x40", b"\xb0\x4a\x40"], ids=bytes.hex)
+def test_mpe_that_does_not_say_so(
+    accompanist: Accompanist, tmp_path: Path, rows: list[tuple[int, int, int]], message: bytes
+) -> None:
+    """Channel 10 is one of its channels, and new drums go elsewhere."""
+    events: list[Timed] = [(0, named("Seaboard"))]
+    for index, row in enumerate(rows):
+        channel = 1 + index % 15
+        events += [(row[0], bytes([message[0] | channel]) + message[1:]), *note(channel, *row)]
+    score = read(tmp_path, conductor(), chunk(events))
+    assert counts(score) == [(tuple(range(1, 16)), len(rows))]
+    result = accompanist.accompany(score, AccompanyOptions(melody=0))
+    own, *_, drums = [track for track in parse(result.score.to_bytes()).tracks if notes(track)]
+    assert len(notes(own)) == len(rows)
+    assert drums.name == b"drums" and b"\xff\x21\x01" in [event.data for event in drums.events]
+
+
+def test_parts_that_sound_together_are_no_mpe(tmp_path: Path) -> None:
+    events = [event for channel in range(4) for event in line(chords_voice(channel), channel)]
+    assert len(counts(read(tmp_path, conductor(), chunk(events)))) == 4
+
+
+def chords_voice(index: int) -> list[tuple[int, int, int]]:
+    return [(start, end, pitch + 7 * index) for start, end, pitch in tune()]
+
+
+def test_drums_among_many_parts_of_one_chunk_are_drums(tmp_path: Path) -> None:
+    parts = [line(tune(2, channel * 2), channel) for channel in range(16) if channel != 9]
+    events = [*(event for own in parts for event in own), *line(beat(), 9)]
+    score = read(tmp_path, chunk(events), format=0)
+    assert [track.channels for track in score.tracks if track.is_drum] == [(9,)]

@@ -21,6 +21,7 @@ from raw_midi import (
     line,
     metre,
     note,
+    notes,
     off,
     on,
     parse,
@@ -391,3 +392,17 @@ def test_karaoke_and_riff_files_are_songs(
     assert "4 songs" in said.out + said.err
     assert accompany_command([str(folder), "-o", str(tmp_path / "bands")]) == 0
     assert len(list((tmp_path / "bands").iterdir())) == 4
+
+
+@pytest.mark.parametrize("length", [0, 1, 30])
+def test_nothing_is_cut_to_the_length_of_a_last_hit(
+    accompanist: Accompanist, tmp_path: Path, length: int
+) -> None:
+    """Beside given drums, however short their hits are, a last new note is no blip."""
+    last = [(8 * BAR, 8 * BAR + length, 49)]
+    score = read_bytes(tmp_path, smf(conductor(), part("Kit", 9, beat(8, length=length) + last)))
+    result = accompanist.accompany(score, AccompanyOptions(given=("drums",)))
+    played = [one for track in parse(result.score.to_bytes()).tracks for one in notes(track)]
+    ends = [one.end - one.start for one in played if one.channel != 9 and one.start >= 8 * BAR]
+    assert all(length >= SIXTEENTH for length in ends)
+    assert max(one.end for one in played if one.channel != 9) <= 8 * BAR + SIXTEENTH

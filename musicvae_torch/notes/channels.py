@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from musicvae_torch.notes.midi_file import (
     CONTROL_CHANGE,
+    ESCAPE,
     META,
     NOTE_ON,
     PORT,
@@ -174,13 +175,15 @@ class _Scan:
         self.found = found
         self.banks: dict[Key, int] = {}
         self.parameters: dict[Key, list[int]] = defaultdict(lambda: [127, 127])
+        self.packets: dict[int, bytes] = {}  # of each chunk, a sysex that goes on
 
     def heed(self, chunk: int, place: int, message: Message) -> None:
         if message.status == META:
             return
         port = self.found.port(chunk, place)
-        if message.status == SYSEX:
-            self._sysex(port, _Said(message.tick, chunk, place, 0), message.data)
+        if message.status in (SYSEX, ESCAPE):
+            content = self._whole(chunk, message)
+            self._sysex(port, _Said(message.tick, chunk, place, 0), content)
         elif message.command in (CONTROL_CHANGE, PROGRAM_CHANGE) and message.data:
             key = port, message.channel
             said = _Said(message.tick, chunk, place, value(message.data[0]))
@@ -188,6 +191,20 @@ class _Scan:
                 self._program(key, said)
             elif len(message.data) == 2:
                 self._control(key, said, value(message.data[1]))
+
+    def _whole(self, chunk: int, message: Message) -> bytes:
+        """The content of a sysex as far as it has come: with the packets before, and out of an
+        escape; nothing, of other escapes."""
+        content = message.data
+        if message.status == ESCAPE:
+            begun = self.packets.pop(chunk, b"")
+            if not begun and content[:1] != bytes([SYSEX]):
+                return b""
+            content = begun + content if begun else content[1:]
+        self.packets.pop(chunk, None)
+        if not content.endswith(b"\xf7"):
+            self.packets[chunk] = content
+        return content
 
     def _program(self, key: Key, said: _Said) -> None:
         self.found.programs[key].append(said)

@@ -4,16 +4,27 @@ together."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
-from musicvae_torch.notes.channels import ALL_NOTES_OFF, ALL_SOUND_OFF, Channels, Zone
+from musicvae_torch.notes.channels import (
+    ALL_NOTES_OFF,
+    ALL_SOUND_OFF,
+    CHANNELS,
+    DRUM_CHANNEL,
+    Channels,
+    Zone,
+    is_note_on,
+)
 from musicvae_torch.notes.midi_file import (
+    CHANNEL_PRESSURE,
     CONTROL_CHANGE,
     NOTE_OFF,
     NOTE_ON,
+    PITCH_BEND,
+    SYSEX,
     Chunk,
     Message,
     value,
@@ -21,6 +32,9 @@ from musicvae_torch.notes.midi_file import (
 
 HIGHEST_PITCH = 127
 STRINGS = 3  # channels, at least, of a guitar synthesizer that says nothing of itself
+MANY = 8  # channels beside channel 10, at least, of an MPE controller that says nothing of itself
+EACH = 0.9  # share of its notes, at least, that such a controller bends each by itself
+TIMBRE = bytes([74])
 TURNS = 1.3  # channels that sound at a time, on average, at most
 
 
@@ -91,7 +105,8 @@ def players_of(chunk: Chunk, index: int, channels: Channels) -> list[Player]:
         if len(player.instant) > len(player.notes):
             player.notes += player.instant
             player.instant = []
-    return _with_strings([player for player in players.values() if player.notes], channels, index)
+    sound = [player for player in players.values() if player.notes]
+    return _with_strings(sound, channels, index, chunk)
 
 
 def _player(
@@ -138,14 +153,18 @@ def _end(
     sounding[key] = now
 
 
-def _with_strings(players: list[Player], channels: Channels, index: int) -> list[Player]:
-    """The players of a chunk, those as one that play one line on neighbouring channels with one
-    program, each one note at a time: the strings of a guitar synthesizer."""
+def _with_strings(
+    players: list[Player], channels: Channels, index: int, chunk: Chunk
+) -> list[Player]:
+    """The players of a chunk, those as one that play one line, or bend each note by itself, on
+    neighbouring channels with one program, each one note at a time: the strings of a guitar
+    synthesizer, or MPE of which the file does not say that it is."""
     groups: dict[tuple[int, int], list[Player]] = defaultdict(list)
     for player in players:
         if not player.is_drum and len({note[4] for note in player.notes}) == 1:
             groups[player.port, player.program].append(player)
-    for (port, program), group in groups.items():
+    for (port, program), own in groups.items():
+        group = own + _one_of_all(players, own, channels)
         strings = {player.notes[0][4] for player in group}
         strings |= {
             channel
@@ -155,7 +174,9 @@ def _with_strings(players: list[Player], channels: Channels, index: int) -> list
         if len(group) < 2 or len(strings) < STRINGS:
             continue
         first, last = min(strings), max(strings)
-        if last - first >= len(strings) or _together(group) > TURNS:
+        if last - first >= len(strings):
+            continue
+        if _together(group) > TURNS and not _bends_each(chunk, strings):
             continue
         if not all(map(_one_at_a_time, group)):
             continue
@@ -166,6 +187,47 @@ def _with_strings(players: list[Player], channels: Channels, index: int) -> list
             one.instant += other.instant
         players = [player for player in players if player not in group[1:]]
     return players
+
+
+def _one_of_all(players: list[Player], group: list[Player], channels: Channels) -> list[Player]:
+    """The player on channel 10, where that is one of a chunk's many channels that take turns (MPE
+    has no drum channel, and a master channel without notes): nobody has made it a kit, it has no
+    more notes than the others, and none above or below theirs."""
+    others = {player.notes[0][4] for player in group}
+    if not MANY <= len(others) < CHANNELS - 1 or not min(others) < DRUM_CHANNEL < max(others):
+        return []
+    pitches = [note[2] for player in group for note in player.notes]
+    most = max(len(player.notes) for player in group) + 1
+    return [
+        player
+        for player in players
+        if player.is_drum
+        and player.port == group[0].port
+        and player.program in (0, group[0].program)
+        and {note[4] for note in player.notes} == {DRUM_CHANNEL}
+        and (player.port, DRUM_CHANNEL) not in channels.kits
+        and len(player.notes) <= most
+        and all(min(pitches) <= note[2] <= max(pitches) for note in player.notes)
+    ]
+
+
+def _bends_each(chunk: Chunk, channels: Collection[int]) -> bool:
+    """Whether nearly every note on some channels has a bend, a pressure or a timbre (controller
+    74) of its own, sent before it begins."""
+    shaped: set[int] = set()
+    own, notes = 0, 0
+    for message in chunk.messages:
+        if message.status >= SYSEX or message.channel not in channels:
+            continue
+        if message.command in (CHANNEL_PRESSURE, PITCH_BEND) or (
+            message.command == CONTROL_CHANGE and message.data[:1] == TIMBRE
+        ):
+            shaped.add(message.channel)
+        elif is_note_on(message):
+            notes += 1
+            own += message.channel in shaped
+            shaped.discard(message.channel)
+    return own >= EACH * notes
 
 
 def _one_at_a_time(player: Player) -> bool:

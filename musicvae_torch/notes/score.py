@@ -17,14 +17,16 @@ from pathlib import Path
 import numpy as np
 import pretty_midi
 
-from musicvae_torch.notes.channels import DRUM_CHANNEL, Channels, read_channels
+from musicvae_torch.notes.channels import CHANNELS, DRUM_CHANNEL, Channels, read_channels
 from musicvae_torch.notes.kits import kit_reason
 from musicvae_torch.notes.midi import MidiError, read_bytes
 from musicvae_torch.notes.midi_file import (
+    PROGRAM_CHANGE,
     SET_TEMPO,
     TIME_SIGNATURE,
     TRACK_NAME,
     Chunk,
+    Message,
     MidiFile,
     is_sound_meta,
     read_file,
@@ -159,7 +161,8 @@ class Score:
 
     def to_pretty_midi(self) -> pretty_midi.PrettyMIDI:
         """The same as pretty_midi has it, in seconds, without markers and text."""
-        return pretty_midi.PrettyMIDI(io.BytesIO(self.file.plain_bytes()))
+        plain = self.file.with_tracks([_as_told(self, n) for n in range(len(self.file.tracks))])
+        return pretty_midi.PrettyMIDI(io.BytesIO(plain.plain_bytes()))
 
 
 def read_score(midi: str | Path | pretty_midi.PrettyMIDI) -> Score:
@@ -257,6 +260,40 @@ def _written(midi: pretty_midi.PrettyMIDI) -> bytes:
     buffer = io.BytesIO()
     exact.write(buffer)
     return buffer.getvalue()
+
+
+def _as_told(score: Score, number: int) -> Chunk:
+    """A chunk for readers that take channel 10 for drums and no other, and heed no program of
+    another chunk: what differs from that is written so."""
+    chunk = score.file.tracks[number]
+    own = [track for track in score.tracks if track.chunk == number]
+    used = {message.channel for message in chunk.messages if message.is_channel}
+    said = {m.channel for m in chunk.messages if m.command == PROGRAM_CHANGE}
+    free = [channel for channel in range(CHANNELS) if channel not in used | {DRUM_CHANNEL}]
+    kinds = {(channel, track.is_drum) for track in own for channel in track.channels}
+    places: dict[int, int] = {}
+    programs = []
+    for track in own:
+        for channel in track.channels:
+            if (channel, not track.is_drum) in kinds:
+                continue  # both in turn: that cannot be said
+            if track.is_drum:
+                places[channel] = DRUM_CHANNEL
+            elif channel == DRUM_CHANNEL and free:
+                places[channel] = free[0]
+            if track.program and channel not in said:
+                at = PROGRAM_CHANGE | places.get(channel, channel)
+                programs.append(Message(0, at, bytes([track.program])))
+                said.add(channel)
+    if not programs and all(channel == place for channel, place in places.items()):
+        return chunk
+    messages = (
+        message._replace(status=message.command | places.get(message.channel, message.channel))
+        if message.is_channel
+        else message
+        for message in chunk.messages
+    )
+    return Chunk((*programs, *messages))
 
 
 def _texts(file: MidiFile) -> list[dict[int, str]]:

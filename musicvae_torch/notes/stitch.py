@@ -251,6 +251,12 @@ class _Seats:
             if members & self.noted:
                 self.noted |= members
         self.kits = score.channels.kit_channels()
+        self.pitched = {
+            (track.port, channel)
+            for track in score.tracks
+            if not track.is_drum and stays[track.index].any()
+            for channel in track.channels
+        }
 
     def mpe(self) -> str:
         zones = [zone.why for zone in self.channels.zones if zone.why.startswith("MPE")]
@@ -296,7 +302,8 @@ class _Seats:
         own = self.port, DRUM_CHANNEL
         kits = sorted(key for key in self.kits if key[0] == self.port)
         in_zone = any(own[0] == z.port and own[1] in z.channels for z in self.channels.zones)
-        for key in ([own] if not (in_zone and own in self.noted) else []) + kits:
+        is_taken = own in self.pitched or (in_zone and own in self.noted)
+        for key in ([] if is_taken else [own]) + kits:
             if self.channels.is_kit_throughout(key):
                 # On a kit that sounds already, a program would change what its tracks play.
                 is_new = key == own and key not in self.named and own not in self.channels.kits

@@ -132,6 +132,8 @@ def hear(score: Score, options: AccompanyOptions) -> Hearing:
         part: tidy(_given_notes(part, score, roles, max(int(song_bars.ticks[-1]), score.end)))
         for part in options.given
     }
+    if "drums" in sounding:
+        _let_ring(sounding["drums"], song_bars.ticks, score.resolution // STEPS_PER_QUARTER)
     everything = np.concatenate(list(sounding.values()))
     old = tidy(_old_notes(score, roles, options))
     everything = _with_old(everything, old, song_bars.ticks, options.outside == "band")
@@ -304,6 +306,14 @@ def _given_notes(part: str, score: Score, roles: tuple[str, ...], last: int) -> 
             f"there is, and --{part} TRACK says which it is"
         )
     return np.sort(np.concatenate(own), order=("start", "pitch"))
+
+
+def _let_ring(hits: np.ndarray, lines: np.ndarray, sixteenth: int) -> None:
+    """Lengthen drum hits of TICK_NOTE to a sixteenth or the end of their bar: however short they
+    are in the file, nothing that is played beside them is to end with them at once."""
+    following = np.searchsorted(lines, hits["start"], side="right")
+    ends = np.append(lines, np.iinfo(np.int64).max)[following]
+    hits["end"] = np.maximum(hits["end"], np.minimum(hits["start"] + sixteenth, ends))
 
 
 def part_tokens(part: str, notes: np.ndarray, grid: Grid, first_bar: int, bars: int) -> np.ndarray:
