@@ -349,7 +349,7 @@ def test_refused_files(tmp_path: Path) -> None:
     metre = whole.index(b"\xff\x58\x04\x04\x02") + 4
     path = tmp_path / "song.mid"
     path.write_bytes(whole[:metre] + bytes([31]) + whole[metre + 1 :])  # x/2147483648
-    with pytest.raises(MidiError, match=r"song\.mid: not readable as a MIDI file"):
-        converter.to_tensors(path)
+    # mido and Magenta refuse the metre; it is passed over, and 4/4 holds.
+    assert len(converter.to_tensors(path)) == len(converter.to_tensors(GOLDEN / "plain.mid")) > 0
     path.write_bytes(whole[:metre] + bytes([30]) + whole[metre + 1 :])
     assert converter.to_tensors(path) == []

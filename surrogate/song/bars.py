@@ -58,9 +58,8 @@ def last_tick(score: Score) -> int:
 
 
 def slack(resolution: int) -> int:
-    """Ticks by which a note may miss a bar line and count as if it did not: less than half a
-    sixteenth."""
-    return max((resolution - 1) // (2 * STEPS_PER_QUARTER), 0)
+    """Ticks by which a note may miss a bar line and count as if it did not: half a sixteenth."""
+    return resolution // (2 * STEPS_PER_QUARTER)
 
 
 def _last_start(score: Score) -> int:
