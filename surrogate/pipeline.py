@@ -314,7 +314,7 @@ class Accompanist:
             plan.mean.cpu().numpy(),
             starts,
             options,
-            (*notes_on(song), *remarks),
+            (*notes_on(song, options.skip), *remarks),
         )
 
     def _log_likelihoods(

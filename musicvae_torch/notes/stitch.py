@@ -87,11 +87,7 @@ def stitch(
     for part in parts:
         seat = seats.take(part)
         if seat.port != seats.port:
-            remarks.append(
-                f"all 16 MIDI channels are taken{seats.mpe()}, so new {part.name} went to channel "
-                f"{seat.channel + 1} of a second MIDI port; players that know one port only will "
-                "mix the two up"
-            )
+            remarks.append(seats.remark(part, seat))
         chunk, track = _chunk(part, seat, sum(own is not None for own in chunks) + len(new))
         new.append(chunk)
         tracks += [track] * (len(part.notes) > 0)
@@ -261,6 +257,16 @@ class _Seats:
     def mpe(self) -> str:
         zones = [zone.why for zone in self.channels.zones if zone.why.startswith("MPE")]
         return f" ({zones[0]})" if zones else ""
+
+    def remark(self, part: NewPart, seat: Seat) -> str:
+        """What the user should know of a part that found no channel on the song's own port."""
+        taken = f"all 16 MIDI channels are taken{self.mpe()}"
+        if part.is_drum and self._free() is not None:
+            taken = "channel 10 is taken by other notes"
+        return (
+            f"{taken}, so new {part.name} went to channel {seat.channel + 1} of a second MIDI "
+            "port; players that know one port only will mix the two up"
+        )
 
     def take(self, part: NewPart) -> Seat:
         """A seat for a part; nobody else takes it."""

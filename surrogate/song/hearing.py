@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import pairwise
@@ -253,8 +253,19 @@ def _legato(notes: np.ndarray, sounding: np.ndarray) -> np.ndarray:
     return longer
 
 
-def notes_on(song: Hearing) -> tuple[str, ...]:
-    """What the user should know of how a song was heard, a line each."""
+def notes_on(song: Hearing, skip: Iterable[tuple[int, int]] = ()) -> tuple[str, ...]:
+    """What the user should know of how a song was heard, a line each.
+
+    Args:
+        song: what was heard of it.
+        skip: ranges of its bars in which the band is to be silent.
+    """
+    last = song.song_bars.first + len(song.song_bars) - 1
+    beyond = (
+        f"bars {first}-{end} are to be skipped, but the song ends with bar {last}"
+        for first, end in skip
+        if first > last
+    )
     metres = {
         (above, below) for tick, above, below in song.score.metres.tolist() if tick < song.end
     }
@@ -264,7 +275,7 @@ def notes_on(song: Hearing) -> tuple[str, ...]:
         if not is_common(above, below)
     )
     named = (f"{song.score.name}: {remark}" for remark in song.score.remarks)
-    return (*named, *song.timing.remarks, *mapped)
+    return (*named, *song.timing.remarks, *mapped, *beyond)
 
 
 def _find_melody(
