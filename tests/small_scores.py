@@ -54,7 +54,7 @@ def chunk(
 
 def score(*chunks: mido.MidiTrack) -> Score:
     """A song of chunks."""
-    file = mido.MidiFile(type=1, ticks_per_beat=QUARTER, charset="latin1")
+    file = mido.MidiFile(type=1, ticks_per_beat=QUARTER, charset="utf-8")
     file.tracks = list(chunks)
     return score_of(file, "song.mid")
 

@@ -25,7 +25,7 @@ _VOICES = frozenset([52, 53, 54, 85, 91])
 _NAME = re.compile(
     r"\b(sub|synth|slap|fretless|acid|e|kontra|contra|double|upright|moog)?[ -]?"
     r"bass(es|line|s|o|e|i)?\b|bass ?(gitarre|guitar|gitarr)|bassgitarr|basgitaar|\bbas\b|"
-    r"contreba(ss|s)|contrabba|contrabaj|contrabaix|\bbajo\b|\bbaixo\b|basový|basowa|"
+    r"contreba(ss|s)|contrabba|contrabaj|contrabaix|\bbajo\b|\bbaixo\b|basov[áý]|basowa|"
     r"\bбас(ы|гитара|-гитара)?\b|контрабас|ベース|低音|贝斯|베이스",
     re.IGNORECASE,
 )

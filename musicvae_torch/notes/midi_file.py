@@ -335,18 +335,19 @@ def _track(
 ) -> tuple[Chunk, int]:
     """A track chunk, and the place after it. A size that is wrong is that up to the end of the
     track."""
-    sized = end <= len(content) and _is_chunk(content, end)
-    messages, place, whole = _messages(content, start, end if sized else len(content))
+    messages, place, whole = _messages(content, start, min(end, len(content)))
     at_end = bool(messages) and messages[-1].kind == END_OF_TRACK
+    if end < len(content) and not _is_chunk(content, end) and not (at_end and place == end):
+        # What follows is no chunk: the track may go on, and if it then ends, it does.
+        longer, after, _ = _messages(content, start, len(content))
+        if longer and longer[-1].kind == END_OF_TRACK and _is_chunk(content, after):
+            messages, place, at_end = longer, after, True
     if at_end and place != end and _is_chunk(content, place):
         remarks.append(
             f"track chunk {index} says that it is {_count(end - start, 'byte')} long; "
             f"it is {place - start}"
         )
         return Chunk(tuple(messages), content[start:place]), place
-    if not sized and end <= len(content):
-        # What follows is no chunk, and the track does not end: the size may be right.
-        messages, place, whole = _messages(content, start, end)
     end = min(end, len(content))
     if place < end and not whole and _ends_within(content, place, end):
         remarks.append(f"track chunk {index} ends in the middle of an event, which is left out")
