@@ -104,11 +104,11 @@ def test_an_empty_song(tmp_path: Path) -> None:
 
 
 def test_bars_are_the_songs_own() -> None:
-    bars = bars_of(song([(0, 4, 4)], 2 * 1920 + 60))  # half a sixteenth
+    bars = bars_of(song([(0, 4, 4)], 2 * 1920 + 61))  # over half a sixteenth
     assert bars.ticks.tolist() == [0, 1920, 3840, 5760] and bars.first == 1
     assert bars.beats(480)[:4].tolist() == [480, 960, 1440, 1920 + 480]
 
-    late = bars_of(song([(0, 4, 4)], 2 * 1920 + 59))
+    late = bars_of(song([(0, 4, 4)], 2 * 1920 + 60))
     assert late.ticks.tolist() == [0, 1920, 3840]
 
     waltz = bars_of(song([(0, 3, 4), (2880, 6, 8)], 4320))

@@ -10,7 +10,7 @@ from small_scores import score_of
 
 from musicvae_torch.notes.midi_file import PROGRAM_CHANGE, Chunk
 from musicvae_torch.notes.score import TICK_NOTE, Score
-from musicvae_torch.notes.stitch import NewPart, stitch
+from musicvae_torch.notes.stitch import NewPart, exchange_notes, stitch
 
 
 def message(type: str, time: int = 0, **values: int) -> mido.Message:
@@ -182,3 +182,20 @@ def test_new_drums_leave_the_drum_kit_of_others_alone() -> None:
     assert after.tracks[-1].notes.tolist() == [(0, 3, 38, 99)] and rows(after) == reread(after)
     alone = stitch(before, set(), [new]).score
     assert programs(alone.file.tracks[-1:]) == [0]
+
+
+def test_notes_are_exchanged_for_as_many_others() -> None:
+    before = song()
+    new = np.array([(3, 9, 38, 20)], TICK_NOTE)
+    after = exchange_notes(before, {2: np.zeros(1, bool)}, 2, new)
+    assert rows(after) == reread(after)
+    drums = next(track for track in after.tracks if track.is_drum)
+    assert drums.notes.tolist() == [(3, 9, 38, 20)]
+    assert after.file.tracks[:2] == before.file.tracks[:2]
+    assert [row for row in rows(after) if not row[3]] == [r for r in rows(before) if not r[3]]
+
+
+def test_where_no_note_is_exchanged_nothing_changes() -> None:
+    before = song()
+    after = exchange_notes(before, {}, 2, np.zeros(0, TICK_NOTE))
+    assert after.to_bytes() == before.to_bytes()
