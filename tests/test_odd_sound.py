@@ -406,3 +406,12 @@ def test_nothing_is_cut_to_the_length_of_a_last_hit(
     ends = [one.end - one.start for one in played if one.channel != 9 and one.start >= 8 * BAR]
     assert all(length >= SIXTEENTH for length in ends)
     assert max(one.end for one in played if one.channel != 9) <= 8 * BAR + SIXTEENTH
+
+
+def test_a_last_short_note_before_a_bar_line_adds_no_bar(
+    accompanist: Accompanist, tmp_path: Path
+) -> None:
+    """It begins half a sixteenth before the line, and is over before it."""
+    events = [*line(tune()), *note(0, 8 * BAR - 60, 8 * BAR - 2, 72)]
+    starts = new_starts(accompanist.accompany(read(tmp_path, chunk(events, 8 * BAR))))
+    assert max(starts) < 8 * BAR

@@ -78,6 +78,8 @@ def snapped(notes: np.ndarray, lines: np.ndarray, resolution: int) -> np.ndarray
     most = slack(resolution)
     following = lines[np.minimum(np.searchsorted(lines, notes["start"]), len(lines) - 1)]
     early = (following > notes["start"]) & (following - notes["start"] <= most)
+    # A last short note before a line has no part in the bar after it.
+    early &= (notes["end"] > following) | (following <= notes["start"].max(initial=0))
     notes["start"][early] = following[early]
     before = lines[np.maximum(np.searchsorted(lines, notes["end"], side="right") - 1, 0)]
     late = (before > notes["start"]) & (notes["end"] - before <= most)
