@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pretty_midi
 
+from musicvae_torch.notes.channels import DRUM_CHANNEL
 from musicvae_torch.notes.midi import (
     NOTE_DTYPE,
     PEDAL_DTYPE,
@@ -25,7 +26,6 @@ from musicvae_torch.notes.midi import (
 )
 from musicvae_torch.notes.midi_events import Events, IrregularError, read_events
 
-_DRUM_CHANNEL = 9
 _NOTE_OFF, _NOTE_ON, _CONTROL, _PROGRAM_CHANGE, _BEND = 0x80, 0x90, 0xB0, 0xC0, 0xE0
 
 
@@ -203,7 +203,7 @@ def _notes(
     notes["pitch"] = events.first[begins]
     notes["velocity"] = events.second[begins]
     notes["program"] = instruments.keys[instruments.of_notes] % 128
-    notes["is_drum"] = events.channels[begins] % 16 == _DRUM_CHANNEL
+    notes["is_drum"] = events.channels[begins] % 16 == DRUM_CHANNEL
     notes["instrument"] = instruments.of_notes
     # Indexing with [] would do the same to records, twenty times as slowly.
     return notes.take(np.argsort(instruments.of_notes, kind="stable"))

@@ -80,8 +80,9 @@ def stitch(
     """
     stays = {track.index: np.full(len(track.notes), track.index in kept) for track in score.tracks}
     stays |= {index: mask for index, mask in (partly or {}).items() if index not in kept}
-    chunks, tracks = _kept_chunks(score, stays)
-    seats = _Seats(score, stays)
+    silent = _silent_channels(score, stays)
+    chunks, tracks = _kept_chunks(score, stays, silent)
+    seats = _Seats(score, stays, silent)
     new: list[Chunk] = []
     remarks: list[str] = []
     for part in parts:
@@ -141,12 +142,11 @@ def _merged(messages: list[Message], notes: np.ndarray, channel: int) -> list[Me
 
 
 def _kept_chunks(
-    score: Score, stays: Mapping[int, np.ndarray]
+    score: Score, stays: Mapping[int, np.ndarray], silent: set[tuple[int, int]]
 ) -> tuple[list[Chunk | None], list[Track]]:
     """The chunks without the notes of tracks that are left out, and without any message to a
     channel that no kept track plays on; None for those of which nothing but a name is left. And
     the tracks that are left."""
-    silent = _silent_channels(score, stays)
     chunks: list[Chunk | None] = []
     tracks: list[Track] = []
     left = 0
@@ -228,10 +228,10 @@ def _dropped_notes(
 class _Seats:
     """Channels for new parts: those that nothing in the song uses first."""
 
-    def __init__(self, score: Score, stays: Mapping[int, np.ndarray]) -> None:
-        self.score = score
+    def __init__(
+        self, score: Score, stays: Mapping[int, np.ndarray], silent: set[tuple[int, int]]
+    ) -> None:
         self.channels = score.channels
-        silent = _silent_channels(score, stays)
         self.port = min((track.port for track in score.tracks), default=0)
         self.named, self.noted = set(), set()
         for number, chunk in enumerate(score.file.tracks):

@@ -203,11 +203,7 @@ def tracks_table(
                 f"{track.polyphony:.1f}",
                 f"{track.score:.1f}" if track.score is not None else "-",
                 f"{track.chance:.0%}" if able else "-",
-                "<- melody"
-                if track.index in taken
-                else _part_said(roles[track.index]) or refusal(score.tracks[track.index])
-                if roles
-                else refusal(score.tracks[track.index]),
+                _verdict(score.tracks[track.index], taken, roles),
             )
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -231,6 +227,14 @@ def _channels_said(channels: tuple[int, ...]) -> str:
     """Channels as musicians count them: "5", or "2-16"."""
     first, last = channels[0] + 1, channels[-1] + 1
     return str(first) if first == last else f"{first}-{last}"
+
+
+def _verdict(track: Track, taken: Collection[int], roles: Sequence[tuple[str, str]]) -> str:
+    """What a track is taken for, or why it cannot be the melody."""
+    if track.index in taken:
+        return "<- melody"
+    said = _part_said(roles[track.index]) if roles else ""
+    return said or refusal(track)
 
 
 def _part_said(role: tuple[str, str]) -> str:
