@@ -31,6 +31,8 @@ def song(parts: int) -> Score:
             chunk.append(mido.Message("note_on", velocity=100, **note))
             chunk.append(mido.Message("note_off", time=480, **note))
         file.tracks.append(chunk)
+    if not parts:
+        file.tracks.append(mido.MidiTrack())
     return score_of(file, "eight bars")
 
 

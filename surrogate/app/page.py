@@ -137,7 +137,7 @@ class _Page:
                 info="a track's number or name, several as 3,4, or none",
             )  # fmt: skip
         put["beat"] = gr.Textbox(
-            label="Beat", placeholder="file",
+            label="Beat", placeholder="as in the file",
             info="as the file says, auto (as the notes have it), or so many a minute, as in 87.3",
         )  # fmt: skip
         put["variety"] = _slider(
