@@ -14,7 +14,7 @@ from musicvae_torch.command_line import Idle, command, read_arguments
 if TYPE_CHECKING:
     import torch
 
-    from surrogate.evaluation.evaluate import Networks
+    from surrogate.evaluation.ways import Networks
 
 EXAMPLES = """examples:
   evaluate-accompaniment midi --max-songs 50
@@ -81,6 +81,21 @@ def parser() -> argparse.ArgumentParser:
         help="another surrogate of the trio, for the row of the seed's surrogate (default: "
         "shipped, with the shipped trio)",
     )
+    parser.add_argument(
+        "--without-latent",
+        type=Path,
+        metavar="FOLDER",
+        help="the trio, trained on without its latent, for the row of that name (default: shipped, "
+        "with the shipped trio)",
+    )
+    parser.add_argument(
+        "--seeds",
+        type=_number,
+        default=3,
+        metavar="N",
+        help="bands that are sampled for each melody as accompany does, from --seed on; 0: none "
+        "(default: %(default)s)",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     return parser
 
@@ -102,9 +117,13 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _number(text: str) -> int:
+    return 0 if text == "0" else _count(text)
+
+
 _IDLE = (
     Idle(
-        "--given --max-songs --max-windows --melody-programs --baseline",
+        "--given --max-songs --max-windows --melody-programs --baseline --without-latent",
         lambda own: own.against is not None,
         "--against compares whole files by their melody; leave it out",
     ),
@@ -133,8 +152,9 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _songs(arguments: argparse.Namespace, device: torch.device) -> Any:
-    from surrogate.evaluation.evaluate import EvaluateOptions, evaluate
+    from surrogate.evaluation.evaluate import evaluate
     from surrogate.evaluation.songs import read_windows
+    from surrogate.evaluation.ways import EvaluateOptions
 
     networks = _networks(arguments, device)
     windows = read_windows(
@@ -146,27 +166,36 @@ def _songs(arguments: argparse.Namespace, device: torch.device) -> Any:
         arguments.seed,
         progress=True,
     )
-    options = EvaluateOptions(arguments.given, arguments.seed, progress=True)
+    options = EvaluateOptions(arguments.given, arguments.seed, arguments.seeds, progress=True)
     return evaluate(networks, windows, options)
 
 
 def _networks(arguments: argparse.Namespace, device: torch.device) -> Networks:
     from musicvae_torch.model import MusicVAE
     from musicvae_torch.pretrained import shipped_checkpoint
-    from surrogate.evaluation.evaluate import Networks
+    from surrogate.evaluation.ways import Networks
     from surrogate.networks.model import load_surrogate
-    from surrogate.networks.pair import DEFAULT_BASELINE, DEFAULT_MUSICVAE, DEFAULT_SURROGATE
+    from surrogate.networks.pair import (
+        DEFAULT_BASELINE,
+        DEFAULT_MUSICVAE,
+        DEFAULT_SURROGATE,
+        DEFAULT_WITHOUT_LATENT,
+        load_attributes,
+    )
 
-    surrogate, baseline = arguments.surrogate, arguments.baseline
-    if arguments.musicvae is None:
+    musicvae, surrogate = arguments.musicvae, arguments.surrogate
+    baseline, without_latent = arguments.baseline, arguments.without_latent
+    if musicvae is None:
+        musicvae = shipped_checkpoint(DEFAULT_MUSICVAE)
         surrogate = surrogate or shipped_checkpoint(DEFAULT_SURROGATE)
         baseline = baseline or shipped_checkpoint(DEFAULT_BASELINE)
+        without_latent = without_latent or shipped_checkpoint(DEFAULT_WITHOUT_LATENT)
     return Networks(
-        MusicVAE.from_pretrained(
-            arguments.musicvae or shipped_checkpoint(DEFAULT_MUSICVAE), device
-        ),
+        MusicVAE.from_pretrained(musicvae, device),
         surrogate and load_surrogate(surrogate, device),
         baseline and load_surrogate(baseline, device),
+        without_latent and MusicVAE.from_pretrained(without_latent, device),
+        load_attributes(musicvae),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,20 +24,19 @@ from surrogate import (
 )
 from surrogate.evaluate_cli import main
 from surrogate.evaluation.against import compare, score_band
-from surrogate.evaluation.evaluate import (
+from surrogate.evaluation.evaluate import HIDDEN_NATS, NO_LATENT, TRUE_PARTS, evaluate, mean_where
+from surrogate.evaluation.sampled import accompany_windows
+from surrogate.evaluation.songs import NoSongsError, read_windows
+from surrogate.evaluation.tables import DASH, Estimate, paired_differences, per_song
+from surrogate.evaluation.ways import (
     ENCODER,
-    HIDDEN_NATS,
     OURS,
     OURS_REFINED,
     REFINED,
-    TRUE_PARTS,
     EvaluateOptions,
     Networks,
-    evaluate,
     other_songs,
 )
-from surrogate.evaluation.songs import NoSongsError, read_windows
-from surrogate.evaluation.tables import DASH, Estimate, paired_differences, per_song
 from surrogate.networks.refine import RefineOptions
 from surrogate.song.hearing import hear
 
@@ -81,7 +81,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-BRIEF = EvaluateOptions(refine=RefineOptions(steps=2))
+BRIEF = EvaluateOptions(seeds=2, refine=RefineOptions(steps=2))
+VELOCITY_OVERLAPS = {"bass velocity overlap", "drums velocity overlap"}
 
 
 def test_windows_of_songs(folder: Path) -> None:
@@ -99,18 +100,33 @@ def test_windows_of_songs(folder: Path) -> None:
 
 def test_every_row_and_column(folder: Path) -> None:
     baseline = PointSurrogate(SurrogateConfig(z_size=4, rnn_size=(4, 4))).eval()
-    networks = Networks(small_vae(), small_surrogate(), baseline)
+    networks = Networks(small_vae(), small_surrogate(), baseline, small_vae())
     result = evaluate(networks, read_windows(folder), BRIEF)
-    assert len(result.rows) == 11 and not result.notes and result.reference == OURS
-    assert {len(scores) for name, scores in result.rows.items() if name != TRUE_PARTS} == {15}
+    assert len(result.rows) == 13 and not result.notes and result.reference == OURS
+    # Columns: of latents, of likelihoods, of notes, and of velocities, which decoders have none of.
+    sampled = "`accompany` as it ships, 2 seeds"
+    assert set(result.rows[ENCODER]) == set(result.columns) - VELOCITY_OVERLAPS
+    assert set(result.rows[NO_LATENT]) == set(result.rows[ENCODER]) - set(result.columns[:2])
+    assert set(result.rows[sampled]) == set(result.rows[TRUE_PARTS]) == set(result.columns[5:])
     assert not result.rows[ENCODER]["latent RMSE"].any()
     for row in result.rows.values():
         if HIDDEN_NATS in row:
             np.testing.assert_allclose(row[HIDDEN_NATS], row["nats bass"] + row["nats drums"])
     truth = result.rows[TRUE_PARTS]
-    assert set(truth) == set(result.columns[5:])
     # By hand: nothing of the truth differs from itself, and its bass is one note on the scale.
-    for column, wanted in {"bass right": 1, "drum hits F1": 1, "drums groove error": 0}.items():
+    for column, wanted in {
+        "bass right": 1,
+        "drum hits F1": 1,
+        "drums groove error": 0,
+        "bars with toms": 0,
+        "distinct drum bars in 16": 1 / 16,
+        "bass pitch overlap": 1,
+        "drums velocity overlap": 1,
+        "bass pitch-class entropy": 0,
+        "bass scale consistency": 1,
+        # Kicks are on the second and fourth beats, the bass on the others.
+        "bass on kick beyond chance": 0,
+    }.items():
         assert truth[column].tolist() == [wanted] * 3
     again = evaluate(networks, read_windows(folder), BRIEF)
     assert str(result) == str(again) and result.as_json() == again.as_json()
@@ -128,16 +144,67 @@ def test_likelihood_is_of_the_latents_of_the_row(folder: Path) -> None:
     np.testing.assert_allclose(result.rows[ENCODER][HIDDEN_NATS], by_song.numpy(), rtol=1e-5)
 
 
+def test_without_a_latent(folder: Path) -> None:
+    """The row is of the other model, decoded from zeros; the verdict weighs all rows against it."""
+    windows, tokens = read_windows(folder), torch.from_numpy(read_windows(folder).tokens)
+    other = small_vae()
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(0.5)
+        losses = other.losses_of(torch.zeros(len(tokens), 4), tokens, [1, 2]).mean(1).sum(1)
+    options = EvaluateOptions(seeds=0, refine=BRIEF.refine)
+    result = evaluate(Networks(small_vae(), without_latent=other), windows, options)
+    by_song = -losses.view(3, 2).mean(1)
+    np.testing.assert_allclose(result.rows[NO_LATENT][HIDDEN_NATS], by_song.numpy(), rtol=1e-5)
+    gain = (result.rows[ENCODER][HIDDEN_NATS] - result.rows[NO_LATENT][HIDDEN_NATS]).mean()
+    side = "Better: " if gain > 0 else "Worse: "
+    assert f"{ENCODER} {gain:+.2f}" in result.verdict().split(side)[1]
+    assert result.verdict() in str(result) and result.as_json()["verdict"] == result.verdict()
+    assert "none was given" in str(evaluate(Networks(small_vae()), windows, options))
+
+
+def test_mean_over_seeds() -> None:
+    nan = np.nan
+    means = mean_where(np.array([[1.0, nan, nan], [2.0, 5.0, nan]]))
+    np.testing.assert_array_equal(means, [1.5, 5.0, nan])
+
+
+def test_velocities_of_windows(folder: Path) -> None:
+    windows = read_windows(folder)
+    # Melody on every beat, bass on every other, drums on every beat, all at 80.
+    assert windows.velocities.shape == windows.tokens.shape
+    for part, every in enumerate((4, 8, 4)):
+        own = windows.velocities[0, :, part]
+        assert np.flatnonzero(own).tolist() == list(range(0, 256, every)) and own.max() == 80
+
+
+def test_sampled_bands_of_windows(folder: Path) -> None:
+    """They hear nothing but the given parts, and are those that accompany makes."""
+    windows = read_windows(folder, max_songs=1)
+    accompanist = Accompanist(small_vae(), small_surrogate())
+    options = AccompanyOptions(seed=5)
+    tokens, velocities = accompany_windows(accompanist, windows, options)
+    np.testing.assert_array_equal(tokens[..., 0], windows.tokens[..., 0])
+    assert not velocities[..., 0].any() and (tokens[..., 1:].any((0, 1))).all()
+    hidden = windows.tokens.copy()
+    hidden[..., 1:] = 0
+    deaf = accompany_windows(accompanist, replace(windows, tokens=hidden), options)
+    np.testing.assert_array_equal(deaf[0], tokens)
+    # Each note has a velocity, and nothing else.
+    np.testing.assert_array_equal(velocities[..., 1] > 0, tokens[..., 1] >= 2)
+    np.testing.assert_array_equal(velocities[..., 2] > 0, tokens[..., 2] > 0)
+
+
 def test_what_cannot_be_is_left_out_and_said(folder: Path) -> None:
     windows = read_windows(folder, max_songs=1)
     networks = Networks(small_vae(), small_surrogate())
-    options = EvaluateOptions(("drums",), refine=RefineOptions(steps=1))
+    options = EvaluateOptions(("drums",), seeds=0, refine=RefineOptions(steps=1))
     result = evaluate(networks, windows, options)
     assert OURS not in result.rows and result.reference == REFINED
     text = str(result)
     assert "it hears melody only" in text and "one song only" in text
     assert "nats melody" in result.columns and "drum hits F1" not in result.columns
-    partly = evaluate(networks, windows, EvaluateOptions(("melody", "drums"), refine=BRIEF.refine))
+    partly = evaluate(networks, windows, replace(BRIEF, given=("melody", "drums")))
     assert OURS_REFINED in partly.rows and "hears melody only" in str(partly)
     with pytest.raises(ValueError, match="leaves nothing to generate"):
         EvaluateOptions(("melody", "bass", "drums"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,10 @@ from tqdm import tqdm
 
 from musicvae_torch.notes.fast_midi import load_song
 from musicvae_torch.notes.midi import MidiError, is_midi, no_midi_in
+from musicvae_torch.notes.quantize import Section, sections
 from musicvae_torch.notes.trio import TrioConverter, TrioRules
 from musicvae_torch.notes.vocabulary import MELODY_PROGRAMS, STEPS_PER_BAR
+from musicvae_torch.notes.windows import Window
 
 
 class NoSongsError(ValueError):
@@ -26,12 +28,15 @@ class SongWindows:
 
     Attributes:
         tokens: (windows, steps, 3) int64 classes of melody, bass and drums.
+        velocities: (windows, steps, 3) int64, of the loudest note that starts at a step; 0 where
+            none does.
         song: (windows,) index in `songs`, ascending.
         songs: paths relative to the folder.
         skipped: how many files gave no window, by why.
     """
 
     tokens: np.ndarray
+    velocities: np.ndarray
     song: np.ndarray
     songs: list[str]
     skipped: dict[str, int]
@@ -88,7 +93,7 @@ def read_windows(
     if max_songs is not None:
         paths = [paths[index] for index in rng.permutation(len(paths))]
     converter = TrioConverter(TrioRules(steps // STEPS_PER_BAR, frozenset(melody_programs)), steps)
-    found: dict[str, np.ndarray] = {}
+    found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     skipped: Counter[str] = Counter()
     for path in tqdm(paths, unit="file", disable=None if progress else True):
         if max_songs is not None and len(found) >= max_songs:
@@ -97,30 +102,49 @@ def read_windows(
         if isinstance(windows, str):
             skipped[windows] += 1
             continue
-        if max_windows is not None and len(windows) > max_windows:
-            windows = windows[np.sort(rng.choice(len(windows), max_windows, replace=False))]
-        found[path.relative_to(folder).as_posix()] = windows
+        tokens, velocities = windows
+        if max_windows is not None and len(tokens) > max_windows:
+            drawn = np.sort(rng.choice(len(tokens), max_windows, replace=False))
+            tokens, velocities = tokens[drawn], velocities[drawn]
+        found[path.relative_to(folder).as_posix()] = tokens, velocities
     if not found:
         reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.items())
         raise NoSongsError(f"{folder}: no file has a window of {steps} steps ({reasons})")
     songs = sorted(found)
-    lengths = [len(found[name]) for name in songs]
+    tokens, velocities = (np.concatenate([found[name][k] for name in songs]) for k in (0, 1))
+    lengths = [len(found[name][0]) for name in songs]
     return SongWindows(
-        np.concatenate([found[name] for name in songs]),
+        tokens,
+        velocities,
         np.repeat(np.arange(len(songs)), lengths),
         songs,
         dict(skipped.most_common()),
     )
 
 
-def _windows(path: Path, converter: TrioConverter) -> np.ndarray | str:
-    """(windows, steps, 3), or why there are none."""
+def _windows(path: Path, converter: TrioConverter) -> tuple[np.ndarray, np.ndarray] | str:
+    """Classes and velocities, (windows, steps, 3) each, of the distinct windows; or why there are
+    none."""
     try:
         song = load_song(path)
-        tokens = [window.tokens for window in converter.to_tensors(song)]
+        windows = converter.to_tensors(song)
     except MidiError:
         return "unreadable"
-    if not tokens:
+    if not windows:
         return converter.why_none(song)
-    distinct = {window.tobytes(): window for window in tokens}
-    return np.stack(list(distinct.values())).astype(np.int64)
+    distinct = list({window.tokens.tobytes(): window for window in windows}.values())
+    of_song = sections(song)
+    velocities = [_velocities(window, of_song) for window in distinct]
+    return np.stack([window.tokens for window in distinct]).astype(np.int64), np.stack(velocities)
+
+
+def _velocities(window: Window, of_song: Sequence[Section]) -> np.ndarray:
+    """(steps, 3) velocity of the loudest note that starts at each step of each part."""
+    section = next(one for one in reversed(of_song) if one.start <= window.start)
+    loudest = np.zeros(window.tokens.shape, np.int64)
+    steps = section.start_steps - window.bar * STEPS_PER_BAR
+    inside = (steps >= 0) & (steps < len(loudest))
+    for part, track in enumerate(window.instruments):
+        own = inside & (section.notes["instrument"] == track)
+        np.maximum.at(loudest[:, part], steps[own], section.notes["velocity"][own])
+    return loudest

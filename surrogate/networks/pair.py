@@ -18,6 +18,7 @@ from surrogate.networks.model import Surrogate, load_surrogate, part_depths
 DEFAULT_MUSICVAE = "trio_16bar_small"
 DEFAULT_SURROGATE = "trio_16bar_small_surrogate"
 DEFAULT_BASELINE = "trio_16bar_small_point"  # of accompany-music-vae's kind, to compare with
+DEFAULT_WITHOUT_LATENT = "trio_16bar_small_no_latent"  # the trio, trained on without its latent
 
 
 def load_pair(

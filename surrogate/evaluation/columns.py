@@ -1,0 +1,185 @@
+"""The columns of evaluate-accompaniment that notes have: each a number for one band of one song.
+
+What they mean is in docs/evaluation.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+
+from musicvae_torch.notes.melody import melody_notes
+from musicvae_torch.notes.trio import PARTS
+from surrogate.evaluation.distributions import (
+    note_features,
+    overlapping_area,
+    pitch_class_entropy,
+    scale_consistency,
+    velocity_bins,
+)
+from surrogate.evaluation.metrics import (
+    accuracy,
+    chords_of,
+    estimate_key,
+    groove_consistency,
+    notes_per_bar,
+    onset_f1,
+    pitch_histogram,
+    share_in_chords,
+    share_in_key,
+)
+from surrogate.evaluation.structure import (
+    bars_with_toms,
+    bass_on_kick,
+    distinct_bars,
+    repeats,
+    share_at_phrase_end,
+)
+
+Tokens = Mapping[str, np.ndarray]  # part → (steps,) classes
+Velocities = Mapping[str, np.ndarray]  # part → (notes,) velocities, 1 to 127
+
+STRUCTURE = (
+    "bass on kick beyond chance",
+    "bars with toms",
+    "tom bars that end 4",
+    "tom bars that end 8",
+    "distinct drum bars in 16",
+    "bass repeats",
+    "bass repeats beyond any bars",
+    "drums repeats",
+    "drums repeats beyond any bars",
+)
+DISTRIBUTIONS = (
+    "bass pitch overlap",
+    "bass duration overlap",
+    "bass onset interval overlap",
+    "bass velocity overlap",
+    "drums pitch overlap",
+    "drums onset interval overlap",
+    "drums velocity overlap",
+    "bass pitch-class entropy",
+    "bass scale consistency",
+    "pitch-class entropy",
+    "scale consistency",
+)
+
+
+class Truth:
+    """The real parts of a window, and what others are compared with.
+
+    Args:
+        tokens: (steps, 3) classes.
+        hidden: the parts that are to be compared.
+        velocities: of the hidden parts; None: unknown.
+    """
+
+    def __init__(
+        self, tokens: np.ndarray, hidden: Collection[str], velocities: Velocities | None = None
+    ) -> None:
+        self.parts = dict(zip(PARTS, tokens.T, strict=True))
+        self.hidden = [part for part in PARTS if part in hidden]
+        self.velocities = velocities or {}
+        pitched = self.parts["melody"], self.parts["bass"]
+        self.key = estimate_key(pitch_histogram(*pitched))
+        self.chords = chords_of(*pitched)
+        self.density = {part: notes_per_bar(self.parts[part], part) for part in self.hidden}
+        self.groove = {part: groove_consistency(self.parts[part], part) for part in self.hidden}
+        self.features = {part: note_features(self.parts[part], part) for part in self.hidden}
+
+    def compare(self, tokens: np.ndarray, velocities: Velocities | None = None) -> dict[str, float]:
+        """All columns of generated (steps, 3) classes."""
+        parts = dict(zip(PARTS, tokens.T, strict=True))
+        return (
+            self._agreement(parts)
+            | structure(parts, self.hidden)
+            | overlaps(self.features, self.velocities, parts, velocities or {})
+            | tonality(parts, self.hidden)
+        )
+
+    def _agreement(self, parts: Tokens) -> dict[str, float]:
+        hidden = self.hidden
+        scores = {f"{part} right": accuracy(parts[part], self.parts[part]) for part in hidden}
+        if "drums" in hidden:
+            hits, steps = onset_f1(parts["drums"], self.parts["drums"])
+            scores |= {"drum hits F1": hits, "drum steps F1": steps}
+        if "bass" in hidden:
+            scores["bass in key"] = share_in_key(parts["bass"], self.key)
+            scores["bass in harmony"] = share_in_chords(parts["bass"], self.chords)
+        for part in hidden:
+            error = notes_per_bar(parts[part], part) - self.density[part]
+            scores[f"{part} density error"] = abs(error)
+        for part in hidden:
+            error = groove_consistency(parts[part], part) - self.groove[part]
+            scores[f"{part} groove error"] = abs(error)
+        return scores
+
+
+def structure(parts: Tokens, made: Collection[str]) -> dict[str, float]:
+    """How a band holds together, of the columns STRUCTURE those that say something of the parts
+    that were made.
+
+    Args:
+        parts: the melody, the bass and the drums.
+        made: which of them are judged.
+    """
+    bass, drums = parts["bass"], parts["drums"]
+    scores: dict[str, float] = {}
+    if "bass" in made or "drums" in made:
+        together, chance = bass_on_kick(bass, drums)
+        scores["bass on kick beyond chance"] = together - chance
+    if "drums" in made:
+        fills = bars_with_toms(drums)
+        scores["bars with toms"] = float(fills.mean())
+        for phrase in (4, 8):
+            scores[f"tom bars that end {phrase}"] = share_at_phrase_end(fills, phrase)
+        scores["distinct drum bars in 16"] = distinct_bars(drums)
+    for part in ("bass", "drums"):
+        if part in made:
+            same, every = repeats(parts[part], part, parts["melody"])
+            scores[f"{part} repeats"] = same
+            scores[f"{part} repeats beyond any bars"] = same - every
+    return scores
+
+
+def overlaps(
+    real: Mapping[str, Mapping[str, np.ndarray]],
+    real_velocities: Velocities,
+    parts: Tokens,
+    velocities: Velocities,
+) -> dict[str, float]:
+    """Overlapping areas with the real distributions.
+
+    Args:
+        real: part → its :func:`note_features`, of the parts to compare.
+        real_velocities: of the same parts; those that are missing have no such column.
+        parts: what to compare with them.
+        velocities: of these.
+    """
+    scores = {}
+    for part, own in real.items():
+        features = note_features(parts[part], part)
+        for name, values in own.items():
+            scores[f"{part} {name} overlap"] = overlapping_area(values, features[name])
+        if part in real_velocities and part in velocities:
+            bins = (velocity_bins(of[part]) for of in (real_velocities, velocities))
+            scores[f"{part} velocity overlap"] = overlapping_area(*bins)
+    return scores
+
+
+def tonality(parts: Tokens, made: Collection[str]) -> dict[str, float]:
+    """Pitch-class entropy and scale consistency of the bass, if it was made, and of melody and bass
+    together."""
+    pitches = {
+        part: np.array([pitch for _, _, pitch in melody_notes(parts[part])], np.int64)
+        for part in ("melody", "bass")
+    }
+    scores = {}
+    if "bass" in made:
+        scores["bass pitch-class entropy"] = pitch_class_entropy(pitches["bass"])
+        scores["bass scale consistency"] = scale_consistency(pitches["bass"])
+    both = np.concatenate(list(pitches.values()))
+    scores["pitch-class entropy"] = pitch_class_entropy(both)
+    scores["scale consistency"] = scale_consistency(both)
+    return scores

@@ -1,0 +1,96 @@
+"""Bands as `accompany` makes them, of windows of real songs: sampled, filled up and arranged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pretty_midi
+from tqdm import tqdm
+
+from musicvae_torch.notes.drums import drum_tokens
+from musicvae_torch.notes.melody import melody_tokens
+from musicvae_torch.notes.midi import MidiError
+from musicvae_torch.notes.quantize import DEFAULT_QPM
+from musicvae_torch.notes.score import Score, Track
+from musicvae_torch.notes.trio import PARTS, part_notes
+from musicvae_torch.notes.vocabulary import BASS_PROGRAMS, STEPS_PER_QUARTER
+from surrogate.evaluation.songs import SongWindows
+from surrogate.options import AccompanyOptions
+from surrogate.pipeline import Accompanist
+
+PROGRAMS = (0, 33, 0)  # of melody, bass and drums
+_STEP = 60 / DEFAULT_QPM / STEPS_PER_QUARTER  # seconds
+
+
+def accompany_windows(
+    accompanist: Accompanist,
+    windows: SongWindows,
+    options: AccompanyOptions,
+    progress: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Accompany the given parts of each window, as if it were a song of its own.
+
+    Args:
+        accompanist: that makes the bands.
+        windows: of which it hears the given parts alone, with their velocities.
+        options: of the bands; the first candidate counts.
+        progress: show a progress bar.
+
+    Returns:
+        tokens: (windows, steps, 3) classes; the given parts as they were.
+        velocities: (windows, steps, 3) of the loudest new note that starts at a step; else 0.
+    """
+    tokens, velocities = windows.tokens.copy(), np.zeros_like(windows.tokens)
+    made = [PARTS.index(part) for part in options.made]
+    tokens[..., made] = 0
+    results = accompanist.accompany_many(_songs(windows, options.given), options)
+    bar = tqdm(results, total=len(tokens), unit="window", leave=False, disable=not progress)
+    for row, result in enumerate(bar):
+        if isinstance(result, MidiError):
+            continue  # a window in which the given parts rest: no band
+        for track in result.best.tracks:
+            _write(track, result.score, tokens[row], velocities[row])
+    return tokens, velocities
+
+
+def _songs(windows: SongWindows, given: Sequence[str]) -> Iterator[pretty_midi.PrettyMIDI]:
+    """Each window's given parts as MIDI."""
+    for tokens, velocities in zip(windows.tokens, windows.velocities, strict=True):
+        midi = pretty_midi.PrettyMIDI(initial_tempo=DEFAULT_QPM)
+        for part, notes in enumerate(part_notes(tokens)):
+            if PARTS[part] not in given:
+                continue
+            track = pretty_midi.Instrument(PROGRAMS[part], PARTS[part] == "drums", PARTS[part])
+            track.notes = [
+                pretty_midi.Note(
+                    int(velocities[start, part]) or 80, pitch, start * _STEP, end * _STEP
+                )
+                for start, end, pitch in notes
+            ]
+            midi.instruments.append(track)
+        yield midi
+
+
+def _write(track: Track, score: Score, tokens: np.ndarray, velocities: np.ndarray) -> None:
+    """Write a new track to (steps, 3) classes and velocities; what is past their end is left
+    out."""
+    part = _part(track)
+    starts, ends = (
+        np.rint(track.notes[name] * STEPS_PER_QUARTER / score.resolution).astype(np.int64)
+        for name in ("start", "end")
+    )
+    kept = starts < len(tokens)
+    starts, ends, notes = starts[kept], ends[kept], track.notes[kept]
+    if PARTS[part] == "drums":
+        tokens[:, part] = drum_tokens(starts, notes["pitch"], len(tokens))[:, 0]
+    else:
+        ends = np.maximum(ends, starts + 1)
+        tokens[:, part] = melody_tokens(starts, ends, notes["pitch"], len(tokens))
+    np.maximum.at(velocities[:, part], starts, notes["velocity"])
+
+
+def _part(track: Track) -> int:
+    if track.is_drum:
+        return PARTS.index("drums")
+    return PARTS.index("bass" if track.program in BASS_PROGRAMS else "melody")

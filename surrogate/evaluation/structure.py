@@ -1,0 +1,120 @@
+"""How a band holds together: kick and bass, fills, new bars and bars that return.
+
+All functions take the classes of parts (steps,) as ``musicvae_torch.notes.vocabulary`` has them, in
+whole bars of sixteen steps, and give NaN where there is nothing to measure.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from musicvae_torch.notes.drums import unpack_rolls
+from musicvae_torch.notes.vocabulary import DRUM_CLASSES, FIRST_NOTE, NO_EVENT, STEPS_PER_BAR
+
+KICK = 0
+TOMS = (4, 5, 6)  # low, mid and high
+BLOCK = 16  # bars among which distinct ones are counted
+FAR = 4  # bars from one to another that may return it
+
+NAN = float("nan")
+
+
+def bass_on_kick(bass: np.ndarray, drums: np.ndarray) -> tuple[float, float]:
+    """How often the bass starts a note together with the kick drum.
+
+    Args:
+        bass, drums: (steps,) classes.
+
+    Returns:
+        The share of the bass's onsets with a kick at the same step, and the share that chance
+        would give: the same of each bar's bass against the kicks of all other bars, so that what
+        any two bars of the song share by its metre does not count as listening. Both are NaN of a
+        bass that never starts, of drums that never play, and of a single bar.
+    """
+    starts = (bass >= FIRST_NOTE).reshape(-1, STEPS_PER_BAR).astype(np.int64)
+    hits = unpack_rolls(drums[:, None], len(DRUM_CLASSES))
+    kicks = hits[:, KICK].reshape(-1, STEPS_PER_BAR).astype(np.int64)
+    onsets, bars = int(starts.sum()), len(starts)
+    if not onsets or not hits.any() or bars < 2:
+        return NAN, NAN
+    together = starts @ kicks.T  # (bars of the bass, bars of the drums)
+    own = int(np.trace(together))
+    return own / onsets, (int(together.sum()) - own) / (onsets * (bars - 1))
+
+
+def bars_with_toms(drums: np.ndarray) -> np.ndarray:
+    """(bars,) bool, whether a tom is struck: the nearest that nine drums come to a fill."""
+    hits = unpack_rolls(drums[:, None], len(DRUM_CLASSES))
+    return np.asarray(hits[:, TOMS].reshape(-1, STEPS_PER_BAR * len(TOMS)).any(1))
+
+
+def share_at_phrase_end(fills: np.ndarray, phrase: int) -> float:
+    """Share of the bars with a fill that end a phrase.
+
+    Args:
+        fills: (bars,) bool; the first bar begins a phrase.
+        phrase: bars of one. Fills that fall anywhere give 1 / phrase.
+    """
+    (at,) = np.nonzero(fills)
+    return float((at % phrase == phrase - 1).mean()) if len(at) else NAN
+
+
+def distinct_bars(tokens: np.ndarray) -> float:
+    """How many different bars a part plays in sixteen, as a share of them.
+
+    Args:
+        tokens: (steps,) classes of a part.
+
+    Returns:
+        1 / 16 to 1, the mean over the whole blocks of sixteen bars from the first on. Of fewer
+        bars than sixteen, the share of those.
+    """
+    bars = tokens.reshape(-1, STEPS_PER_BAR)
+    if not len(bars):
+        return NAN
+    blocks = np.split(bars, range(BLOCK, len(bars), BLOCK))
+    whole = [block for block in blocks if len(block) == BLOCK] or blocks
+    return float(np.mean([len(np.unique(block, axis=0)) / len(block) for block in whole]))
+
+
+def repeats(tokens: np.ndarray, part: str, melody: np.ndarray) -> tuple[float, float]:
+    """Whether a bar whose melody returns is accompanied alike.
+
+    Two bars are as alike as the Jaccard similarity of what starts in them: pairs of a step of the
+    bar and a pitch, of drums pairs of a step and the set of drums that are struck together. Pairs
+    of bars in which nothing starts are left out.
+
+    Args:
+        tokens: (steps,) classes of the bass or the drums.
+        part: which of them it is.
+        melody: (steps,) classes of the melody.
+
+    Returns:
+        The mean over the pairs of bars at least four bars apart in which the melody plays and is
+        the same, and the mean over all pairs of bars.
+    """
+    alike, union = _shared(tokens, part)
+    tunes = melody.reshape(-1, STEPS_PER_BAR)
+    _, tune = np.unique(tunes, axis=0, return_inverse=True)
+    first, later = np.triu_indices(len(tunes), 1)
+    plays = np.any(tunes >= FIRST_NOTE, axis=1)
+    returns = (later - first >= FAR) & (tune[first] == tune[later]) & plays[first]
+    alike, union = alike[first, later], union[first, later]
+    return _mean(alike, union, returns), _mean(alike, union, np.ones_like(returns))
+
+
+def _shared(tokens: np.ndarray, part: str) -> tuple[np.ndarray, np.ndarray]:
+    """(bars, bars) events that two bars share, and events in either."""
+    starts = tokens > NO_EVENT if part == "drums" else tokens >= FIRST_NOTE
+    kinds, kind = np.unique(tokens, return_inverse=True)
+    rows = np.zeros((len(tokens), len(kinds)), np.float32)
+    rows[starts, kind.reshape(-1)[starts]] = 1
+    bars = rows.reshape(-1, STEPS_PER_BAR * len(kinds))
+    alike, sizes = bars @ bars.T, bars.sum(1)
+    return alike, sizes[:, None] + sizes - alike
+
+
+def _mean(alike: np.ndarray, union: np.ndarray, pairs: np.ndarray) -> float:
+    """Mean Jaccard similarity of some pairs of bars."""
+    kept = pairs & (union > 0)
+    return float((alike[kept] / union[kept]).mean()) if kept.any() else NAN
