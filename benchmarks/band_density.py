@@ -18,14 +18,16 @@ from tqdm import tqdm
 
 from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import Score, divisible, read_score
-from surrogate.evaluation.against import COLUMNS, band_of, melody_of, score_band
+from surrogate.evaluation.against import melody_of
+from surrogate.evaluation.finished import DENSITY, read_band, score_band, stacked
 from surrogate.evaluation.songs import midi_files
-from surrogate.evaluation.tables import Scores, scores_table
+from surrogate.evaluation.tables import scores_table
 from surrogate.options import BAND_DENSITY, AccompanyOptions
 from surrogate.pipeline import Accompanist
 from surrogate.song.hearing import Hearing, hear
 
 MOST_BARS = 150
+COLUMNS = ("bass in key", "bass in harmony", *DENSITY[:4])
 LEAST_PLAYED = 0.8  # of the melody's bars, in which a real band must play to be compared with
 
 
@@ -44,7 +46,7 @@ def main() -> None:
     assert accompanist.surrogate is not None
     own = accompanist.surrogate.config.lift
     songs = draw_songs(arguments.folder, arguments.songs, arguments.seed)
-    rows = {"real": _columns([scores for _, _, scores in songs])}
+    rows = {"real": stacked([scores for _, _, scores in songs])}
     settings = [
         (lift, temperature, variety)
         for lift in arguments.lifts
@@ -63,10 +65,10 @@ def main() -> None:
                 attributes={BAND_DENSITY: lift - own},
             )
             result = accompanist.accompany(score, options)
-            scored.append(score_band(song, *band_of(result.score)))
-        rows[f"lift {lift:g}, temperature {temperature:g}, variety {variety:g}"] = _columns(scored)
+            scored.append(score_band(song, read_band(result.score, song)))
+        rows[f"lift {lift:g}, temperature {temperature:g}, variety {variety:g}"] = stacked(scored)
     print(f"{len(songs)} songs of {arguments.folder}")
-    print(scores_table(rows, COLUMNS[:6], arguments.seed))
+    print(scores_table(rows, COLUMNS, arguments.seed))
 
 
 def draw_songs(
@@ -87,14 +89,10 @@ def draw_songs(
             continue
         if not 16 <= song.bars <= MOST_BARS:
             continue
-        scores = score_band(song, *band_of(score))
+        scores = score_band(song, read_band(score, song))
         if min(scores["bars with bass"], scores["bars with drums"]) >= LEAST_PLAYED:
             songs.append((score, song, scores))
     return songs
-
-
-def _columns(scored: list[dict[str, float]]) -> Scores:
-    return {column: np.array([row[column] for row in scored]) for column in COLUMNS}
 
 
 def _numbers(text: str) -> list[float]:

@@ -39,7 +39,8 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FOLDER",
         help="instead: MIDI files with a melody, a bass and drums, to be stripped to the melody, "
-        "accompanied anew and compared",
+        "accompanied anew and compared; or folders, each with a lead_sheet.mid (a melody on one "
+        "track, its chords on another) and what other systems made of it",
     )
     parser.add_argument(
         "--given",
@@ -209,7 +210,7 @@ def _against(arguments: argparse.Namespace, device: torch.device) -> Any:
         arguments.musicvae, arguments.surrogate, str(device), method
     )
     options = AccompanyOptions(seed=arguments.seed, method=method)
-    return compare(accompanist, arguments.against, options, progress=True)
+    return compare(accompanist, arguments.against, options, max(arguments.seeds, 1), progress=True)
 
 
 def _write_json(path: Path, numbers: dict[str, Any]) -> None:

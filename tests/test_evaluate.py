@@ -23,11 +23,12 @@ from surrogate import (
     SurrogateEncoder,
 )
 from surrogate.evaluate_cli import main
-from surrogate.evaluation.against import compare, score_band
-from surrogate.evaluation.evaluate import HIDDEN_NATS, NO_LATENT, TRUE_PARTS, evaluate, mean_where
+from surrogate.evaluation.against import compare
+from surrogate.evaluation.evaluate import HIDDEN_NATS, NO_LATENT, TRUE_PARTS, evaluate
+from surrogate.evaluation.finished import read_band, score_band
 from surrogate.evaluation.sampled import accompany_windows
 from surrogate.evaluation.songs import NoSongsError, read_windows
-from surrogate.evaluation.tables import DASH, Estimate, paired_differences, per_song
+from surrogate.evaluation.tables import DASH, Estimate, mean_where, paired_differences, per_song
 from surrogate.evaluation.ways import (
     ENCODER,
     OURS,
@@ -274,7 +275,7 @@ def test_a_band_is_scored_where_the_melody_plays() -> None:
         midi.instruments[-1].notes = notes
     score = read_score(midi)
     heard = hear(score, AccompanyOptions(melody=0))
-    scores = score_band(heard, *(track.notes for track in score.tracks[1:]))
+    scores = score_band(heard, read_band(score, heard))
     assert scores["bass in key"] == scores["bass in harmony"] == 0.5
     assert (scores["bass notes a bar"], scores["drum hits a bar"]) == (1.0, 0.5)
     assert (scores["bars with bass"], scores["bars with drums"]) == (0.5, 0.5)

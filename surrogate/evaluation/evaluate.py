@@ -24,6 +24,7 @@ from surrogate.evaluation.tables import (
     Estimate,
     Scores,
     differences_table,
+    mean_where,
     paired_differences,
     per_song,
     scores_table,
@@ -205,13 +206,6 @@ def _sampled(
         bands = accompany_windows(accompanist, windows, how, options.progress)
         of_seeds.append(_note_scores(truth, *bands, options.hidden))
     return {name: mean_where(np.stack([one[name] for one in of_seeds])) for name in of_seeds[0]}
-
-
-def mean_where(values: np.ndarray) -> np.ndarray:
-    """(n,) means of (m, n) values, NaN left out; NaN where there is nothing else."""
-    real = ~np.isnan(values)
-    sums, counts = np.where(real, values, 0.0).sum(0), real.sum(0)
-    return np.divide(sums, counts, out=np.full(values.shape[1], np.nan), where=counts > 0)
 
 
 # Scores, each (windows,)

@@ -106,5 +106,12 @@ def per_song(values: np.ndarray, song: np.ndarray, songs: int) -> np.ndarray:
     return np.divide(sums, counts, out=np.full(songs, np.nan), where=counts > 0)
 
 
+def mean_where(values: np.ndarray) -> np.ndarray:
+    """(n,) means of (m, n) values, NaN left out; NaN where there is nothing else."""
+    real = ~np.isnan(values)
+    sums, counts = np.where(real, values, 0.0).sum(0), real.sum(0)
+    return np.divide(sums, counts, out=np.full(values.shape[1], np.nan), where=counts > 0)
+
+
 def _digits(column: str) -> int:
     return 3 if column.startswith(("nats", "latent")) or "groove" in column else 2

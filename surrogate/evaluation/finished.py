@@ -1,0 +1,292 @@
+"""Finished accompaniments: their scores on what needs no truth, and tables of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from musicvae_torch.notes.score import TICK_NOTE, Score
+from musicvae_torch.notes.trio import PARTS
+from musicvae_torch.notes.vocabulary import NO_EVENT
+from surrogate.arrangement.fill import StepNote, bar_lines, sounding_bars
+from surrogate.evaluation.columns import DISTRIBUTIONS, STRUCTURE, overlaps, structure, tonality
+from surrogate.evaluation.distributions import note_features
+from surrogate.evaluation.lead_sheets import LeadSheet, share_of_chord_tones, share_of_roots
+from surrogate.evaluation.metrics import (
+    chords_of,
+    estimate_key,
+    groove_consistency,
+    notes_per_bar,
+    pitch_histogram,
+    share_in_chords,
+    share_in_key,
+)
+from surrogate.evaluation.tables import Estimate, Scores, markdown, scores_table
+from surrogate.song.hearing import Hearing, part_tokens
+from surrogate.song.roles import roles_of
+
+MADE = ("bass", "drums")
+HARMONY = ("chord tones", "roots on the downbeat", "bass in key", "bass in harmony")
+DENSITY = (
+    "bass notes a bar",
+    "drum hits a bar",
+    "bass groove consistency",
+    "drum groove consistency",
+    "bars with bass",
+    "bars with drums",
+)
+TABLES = {
+    "Harmony and density:": (*HARMONY, *DENSITY),
+    "How the bands hold together:": STRUCTURE,
+    "How their notes are distributed:": DISTRIBUTIONS,
+}
+DIFFERENCES = (
+    *HARMONY,
+    "bass notes a bar",
+    "drum hits a bar",
+    "bass on kick beyond chance",
+    "bars with toms",
+    "bass repeats",
+    "drums repeats",
+)
+
+
+@dataclass(frozen=True)
+class Band:
+    """The bass and the drums of a finished song.
+
+    Attributes:
+        tokens: part → (steps,) classes from the melody's first bar to its last; no entry for a part
+            that no track of the file plays.
+        notes: part → the same as notes of TICK_NOTE, as they are in the file.
+    """
+
+    tokens: dict[str, np.ndarray]
+    notes: dict[str, np.ndarray]
+
+    @property
+    def velocities(self) -> dict[str, np.ndarray]:
+        """Part → (notes,)."""
+        return {part: notes["velocity"].astype(np.int64) for part, notes in self.notes.items()}
+
+
+def read_band(score: Score, song: Hearing) -> Band:
+    """The band of a finished song whose melody is `song`; the two may count different ticks a
+    quarter."""
+    tokens, notes = {}, {}
+    for part, own in _notes(score).items():
+        scaled = own.copy()
+        for name in ("start", "end"):
+            scaled[name] = np.rint(own[name] * (song.score.resolution / score.resolution))
+        tokens[part] = part_tokens(part, scaled, song.grid, song.first_bar, song.bars)
+        notes[part] = scaled
+    return Band(tokens, notes)
+
+
+def _notes(score: Score) -> dict[str, np.ndarray]:
+    """Part → the notes of all tracks that play it, of TICK_NOTE; no entry where none does."""
+    found: dict[str, list[np.ndarray]] = {}
+    for track, role in zip(score.tracks, roles_of(score, ()), strict=True):
+        if role in MADE:
+            found.setdefault(role, []).append(track.notes)
+    return {part: np.concatenate(own).astype(TICK_NOTE) for part, own in found.items()}
+
+
+def score_band(
+    song: Hearing, band: Band, sheet: LeadSheet | None = None, real: Band | None = None
+) -> dict[str, float]:
+    """All columns of one accompaniment, from the melody's first bar to its last; those of a part
+    that it lacks are left out.
+
+    Args:
+        song: of which the melody is given.
+        band: to score.
+        sheet: the chords of the song, where they are known.
+        real: another band, whose distributions to compare with.
+    """
+    silence = np.full(len(song.tokens), NO_EVENT, np.int64)
+    parts = {"melody": song.tokens[:, PARTS.index("melody")]}
+    parts |= {part: band.tokens.get(part, silence) for part in MADE}
+    made = [part for part in MADE if part in band.tokens]
+    scores: dict[str, float] = {}
+    if "bass" in made:
+        scores |= _harmony(parts, sheet) | _bass_density(song, band, parts["bass"])
+    if "drums" in made:
+        scores |= _drum_density(song, parts["drums"])
+    held = structure(parts, made)
+    if len(made) < len(MADE):
+        held.pop("bass on kick beyond chance", None)
+    scores |= held | tonality(parts, made)
+    if real is not None:
+        both = [part for part in made if part in real.tokens]
+        features = {part: note_features(real.tokens[part], part) for part in both}
+        scores |= overlaps(features, real.velocities, band.tokens, band.velocities)
+    return scores
+
+
+def _harmony(parts: Mapping[str, np.ndarray], sheet: LeadSheet | None) -> dict[str, float]:
+    bass, melody = parts["bass"], parts["melody"]
+    scores = {
+        "bass in key": share_in_key(bass, estimate_key(pitch_histogram(melody))),
+        "bass in harmony": share_in_chords(bass, chords_of(melody)),
+    }
+    if sheet is not None:
+        scores["chord tones"] = share_of_chord_tones(bass, sheet.tones)
+        scores["roots on the downbeat"] = share_of_roots(bass, sheet.roots)
+    return scores
+
+
+def _bass_density(song: Hearing, band: Band, bass: np.ndarray) -> dict[str, float]:
+    sounding = sounding_bars(_within(song, band.notes["bass"]), bar_lines(song.bars))
+    return {
+        "bass notes a bar": notes_per_bar(bass, "bass"),
+        "bass groove consistency": groove_consistency(bass, "bass"),
+        "bars with bass": float(sounding[song.plays].mean()),
+    }
+
+
+def _drum_density(song: Hearing, drums: np.ndarray) -> dict[str, float]:
+    hits: list[StepNote] = [(step, step + 1, 0) for step in np.flatnonzero(drums).tolist()]
+    sounding = sounding_bars(hits, bar_lines(song.bars))
+    return {
+        "drum hits a bar": notes_per_bar(drums, "drums"),
+        "drum groove consistency": groove_consistency(drums, "drums"),
+        "bars with drums": float(sounding[song.plays].mean()),
+    }
+
+
+def _within(song: Hearing, notes: np.ndarray) -> list[StepNote]:
+    """Notes as steps from the song's first bar, cut to its bars; pitches do not count."""
+    starts, ends = (
+        np.clip(steps - song.first_step, 0, len(song.tokens)).tolist()
+        for steps in song.grid.to_steps(notes)
+    )
+    return [(start, end, 0) for start, end in zip(starts, ends, strict=True) if start < end]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Scores of finished accompaniments and of ours.
+
+    Attributes:
+        files: names of those that were compared.
+        rows: each column (files,), by who made them; theirs first, then ours.
+        ours: the names of our rows.
+        skipped: a line for each file that was left out.
+        seed: of the bootstrap, and the first of ours.
+        seeds: how many bands of ours each score is the mean of.
+        decoded: (files,) bool, where the melody is not the song's own; means leave them out.
+        by_file: whether the text has a line for each file.
+    """
+
+    files: list[str]
+    rows: dict[str, Scores]
+    ours: tuple[str, ...]
+    skipped: list[str]
+    seed: int
+    seeds: int
+    decoded: np.ndarray
+    by_file: bool = True
+    columns: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        order = [column for columns in TABLES.values() for column in columns]
+        known = {column for scores in self.rows.values() for column in scores}
+        object.__setattr__(self, "columns", [column for column in order if column in known])
+
+    def __str__(self) -> str:
+        """Markdown: means over files, differences, and perhaps a line for each file."""
+        kept = self._kept()
+        marked = int(self.decoded.sum())
+        text = (
+            f"Files: {len(self.files) - marked}; means over them, with 95 % bootstrap intervals; "
+            f"ours of {self.seeds} seed{'s' * (self.seeds > 1)} each."
+        )
+        if marked:
+            text += f" Left out of the means, marked *, for a decoded melody: {marked}."
+        blocks = [text, *self._made()]
+        for title, columns in TABLES.items():
+            blocks += [title, scores_table(kept, self._known(columns), self.seed)]
+        differences = scores_table(self._differences(kept), self._known(DIFFERENCES), self.seed)
+        blocks += ["Ours less theirs, file by file:", differences]
+        if self.by_file:
+            blocks += ["File by file, theirs / ours:", self._by_file()]
+        return "\n\n".join([*blocks, *(f"Left out: {line}" for line in self.skipped)])
+
+    def _known(self, columns: Iterable[str]) -> list[str]:
+        return [column for column in columns if column in self.columns]
+
+    def _made(self) -> list[str]:
+        """What only some of the files have."""
+        lines = []
+        for name, scores in self.rows.items():
+            counts = {
+                part: int((~np.isnan(scores.get(f"bars with {part}", np.array([np.nan])))).sum())
+                for part in MADE
+            }
+            if any(count < len(self.files) for count in counts.values()):
+                has = " and ".join(f"{part} in {count}" for part, count in counts.items())
+                lines.append(
+                    f"{name} has {has} of {len(self.files)} files; its means are of those."
+                )
+        return lines
+
+    def _kept(self) -> dict[str, Scores]:
+        return {
+            name: {column: values[~self.decoded] for column, values in scores.items()}
+            for name, scores in self.rows.items()
+        }
+
+    def _differences(self, kept: dict[str, Scores]) -> dict[str, Scores]:
+        """Ours less theirs, file by file, where a column is of both."""
+        theirs = [name for name in self.rows if name not in self.ours]
+        return {
+            f"{own} less {other}": {
+                column: kept[own][column] - kept[other][column]
+                for column in kept[own]
+                if column in kept[other]
+            }
+            for own in self.ours
+            for other in theirs
+        }
+
+    def _by_file(self) -> str:
+        """Each file's scores of harmony and density."""
+        columns = self._known((*HARMONY, *DENSITY))
+        body = []
+        for index, name in enumerate(self.files):
+            cells = [
+                " / ".join(f"{self.rows[row][column][index]:.2f}" for row in self.rows)
+                for column in columns
+            ]
+            body.append([name + " *" * bool(self.decoded[index]), *cells])
+        return markdown(columns, body)
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as plain JSON data; NaN becomes null."""
+        kept = self._kept()
+        rows = {
+            name: {
+                column: Estimate.of(kept[name][column], self.seed).as_json()
+                | {"of_files": [None if np.isnan(value) else value for value in values.tolist()]}
+                for column, values in scores.items()
+            }
+            for name, scores in self.rows.items()
+        }
+        return {
+            "files": self.files,
+            "decoded_melody": self.decoded.tolist(),
+            "seed": self.seed,
+            "seeds": self.seeds,
+            "rows": rows,
+            "skipped": self.skipped,
+        }
+
+
+def stacked(scores: list[dict[str, float]]) -> Scores:
+    """Files' scores as columns (files,); NaN where a file lacks one."""
+    names = dict.fromkeys(name for one in scores for name in one)
+    return {name: np.array([one.get(name, np.nan) for one in scores]) for name in names}
