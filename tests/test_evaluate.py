@@ -24,6 +24,7 @@ from surrogate import (
 )
 from surrogate.evaluate_cli import main
 from surrogate.evaluation.against import compare
+from surrogate.evaluation.columns import Truth
 from surrogate.evaluation.evaluate import HIDDEN_NATS, NO_LATENT, TRUE_PARTS, evaluate
 from surrogate.evaluation.finished import read_band, score_band
 from surrogate.evaluation.sampled import accompany_windows
@@ -162,6 +163,18 @@ def test_without_a_latent(folder: Path) -> None:
     assert f"{ENCODER} {gain:+.2f}" in result.verdict().split(side)[1]
     assert result.verdict() in str(result) and result.as_json()["verdict"] == result.verdict()
     assert "none was given" in str(evaluate(Networks(small_vae()), windows, options))
+
+
+def test_given_parts_are_the_real_ones(folder: Path) -> None:
+    """Whatever melody a latent decodes to, a band is judged beside the song's own."""
+    window = read_windows(folder).tokens[0]
+    other = window.copy()
+    other[:, 0] = 0
+    truth = Truth(window, ("bass", "drums"))
+    scores, wanted = truth.compare(other), truth.compare(window)
+    np.testing.assert_array_equal(list(scores.values()), list(wanted.values()))
+    assert scores.keys() == wanted.keys()
+    assert not np.isnan(scores["pitch-class entropy"])
 
 
 def test_mean_over_seeds() -> None:

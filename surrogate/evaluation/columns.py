@@ -89,8 +89,9 @@ class Truth:
         self.features = {part: note_features(self.parts[part], part) for part in self.hidden}
 
     def compare(self, tokens: np.ndarray, velocities: Velocities | None = None) -> dict[str, float]:
-        """All columns of generated (steps, 3) classes."""
-        parts = dict(zip(PARTS, tokens.T, strict=True))
+        """All columns of generated (steps, 3) classes, beside the real parts that were given."""
+        made = dict(zip(PARTS, tokens.T, strict=True))
+        parts = self.parts | {part: made[part] for part in self.hidden}
         return (
             self._agreement(parts)
             | structure(parts, self.hidden)

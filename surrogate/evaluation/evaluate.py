@@ -103,10 +103,10 @@ class Evaluation:
 
     def verdict(self) -> str:
         """Which ways to a latent say more of the hidden parts than no latent at all does."""
-        found: dict[str, list[str]] = {"Better": [], "Worse": [], "Neither, for all we know": []}
+        found: dict[str, list[str]] = {"Better": [], "Worse": [], "Not told apart": []}
         against = paired_differences(self.rows, NO_LATENT, HIDDEN_NATS, self.options.seed)
         for name, it in against.items():
-            side = "Better" if it.low > 0 else "Worse" if it.high < 0 else list(found)[-1]
+            side = "Better" if it.low > 0 else "Worse" if it.high < 0 else "Not told apart"
             found[side].append(f"{name} {it.mean:+.2f}")
         sides = (f"{side}: {', '.join(names)}." for side, names in found.items() if names)
         return (
@@ -158,7 +158,7 @@ def evaluate(
     ways = ways_to_a_latent(networks, tokens, posterior, windows.song, options, notes)
     truth = _truth(windows, options.hidden)
     rows: dict[str, Scores] = {}
-    for name, find in tqdm(ways.items(), unit="row", disable=not options.progress):
+    for name, find in tqdm(ways.items(), unit="row", disable=None if options.progress else True):
         z = find()
         scores = _latent_scores(z, posterior) | _decoded(vae, z, tokens, truth, options.hidden)
         rows[name] = _by_song(scores, windows)

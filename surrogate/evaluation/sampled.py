@@ -45,8 +45,14 @@ def accompany_windows(
     made = [PARTS.index(part) for part in options.made]
     tokens[..., made] = 0
     results = accompanist.accompany_many(_songs(windows, options.given), options)
-    bar = tqdm(results, total=len(tokens), unit="window", leave=False, disable=not progress)
-    for row, result in enumerate(bar):
+    shown = tqdm(
+        results,
+        total=len(tokens),
+        unit="window",
+        leave=False,
+        disable=None if progress else True,
+    )
+    for row, result in enumerate(shown):
         if isinstance(result, MidiError):
             continue  # a window in which the given parts rest: no band
         for track in result.best.tracks:
