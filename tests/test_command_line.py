@@ -162,6 +162,8 @@ def refusals() -> list[tuple[str, str]]:
         ("evaluate-musicvae my_trio midi", "--split all"),
         ("evaluate-accompaniment --against midi", "--given melody"),
         ("evaluate-accompaniment --against midi", "--max-windows 8"),
+        ("listening-test --votes votes.json", "--out test.html"),
+        ("listening-test --votes votes.json", "--pairs 8"),
         ("learn-attributes data.h5 --musicvae my_trio", "--measure-windows 100"),
         ("learn-attributes data.h5 --musicvae my_trio", "--temperature 0.5"),
         ("convert-weights --download list", "--out o"),

@@ -27,6 +27,7 @@ COMMANDS = {
     "evaluate-musicvae",
     "train-surrogate",
     "evaluate-accompaniment",
+    "listening-test",
     "export-onnx",
     "learn-attributes",
     "musicvae",
@@ -150,6 +151,8 @@ def test_demo_as_make_runs_it(tmp_path: Path) -> None:
             "evaluate-accompaniment: empty: no MIDI file (.mid, .midi, .kar, .rmi, .smf)",
         ),
         ("evaluate-accompaniment --against x", "evaluate-accompaniment: x: no such folder"),
+        ("listening-test . empty -o o.html", "listening-test: empty: no MIDI file (.mid, .midi, "),
+        ("listening-test --votes text.mid", "listening-test: text.mid: not a file of votes; name "),
         (
             "build-dataset empty -o o.h5",
             "build-dataset: empty: no MIDI file (.mid, .midi, ",

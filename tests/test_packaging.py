@@ -33,7 +33,10 @@ def test_contents(unpacked: Path) -> None:
     packed = {path.name for path in home.iterdir() if path.is_dir()}
     assert shipped == packed != set()
     parts = {path.name for path in (unpacked / "surrogate/present").glob("page*.[hcj]*")}
-    assert parts == {"page.html", "page.css", "page.js", "page_roll.js", "page_sound.js"}
+    scripts = {"page.js", "page_elements.js", "page_roll.js", "page_sound.js"}
+    assert parts == {"page.html", "page.css", *scripts}
+    parts = {path.name for path in (unpacked / "surrogate/listening").glob("*.[hcj]*")}
+    assert parts == {"test.html", "test.css", "session.js", "screens.js"}
 
 
 def test_an_installed_wheel_plays(unpacked: Path, tmp_path: Path) -> None:

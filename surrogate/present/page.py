@@ -1,7 +1,8 @@
 """A song and what was made of it as one HTML file that needs no network: notes, players, settings.
 
 Its parts are beside this file: `page.html` is the frame, `page.css` the looks, and of the program
-`page_sound.js` plays, `page_roll.js` draws, `page.js` does the rest.
+`page_sound.js` plays, `page_elements.js` makes what others show, `page_roll.js` draws, `page.js`
+does the rest.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from musicvae_torch.files import replacing
 from surrogate.present.page_data import page_data
 from surrogate.present.view import View
 
-SCRIPTS = ("page_sound.js", "page_roll.js", "page.js")
+SCRIPTS = ("page_sound.js", "page_elements.js", "page_roll.js", "page.js")
 FRAME_HEIGHT = 760  # pixels, of a page within a notebook: one row of players and the settings
 # In JSON these only stand in strings; written so, no text can end the element that holds it.
 UNSAFE = {ord(character): f"\\u{ord(character):04x}" for character in "<>&"}
@@ -68,8 +70,25 @@ def page_html(
         raise ValueError("a page needs at least one song to show")
     title = title or Path(views[0].score.name).stem or "Song"
     data = page_data(title, views, settings or {}, soundfont, sound)
-    style = _resource("page.css")
-    script = '"use strict";\n' + "\n".join(_resource(name) for name in SCRIPTS)
+    scripts = [resource(__package__, name) for name in SCRIPTS]
+    style = resource(__package__, "page.css")
+    return fill_frame(resource(__package__, "page.html"), title, style, scripts, data)
+
+
+def fill_frame(
+    frame: str, title: str, style: str, scripts: Sequence[str], data: Mapping[str, Any]
+) -> str:
+    """A whole HTML file, which loads nothing: its policy lets in its own script and style alone.
+
+    Args:
+        frame: HTML with places for `{{title}}`, `{{policy}}`, `{{style}}`, `{{data}}` and
+            `{{script}}`.
+        title: as text.
+        style: CSS.
+        scripts: JavaScript, one after the other.
+        data: what the scripts read as JSON.
+    """
+    script = '"use strict";\n' + "\n".join(scripts)
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
         "base-uri 'none'; form-action 'none'"
@@ -82,7 +101,12 @@ def page_html(
         "data": json.dumps(data, separators=(",", ":"), allow_nan=False).translate(UNSAFE),
     }
     # In one pass, so that nothing within a piece is taken for a place to fill.
-    return re.sub(r"\{\{(\w+)\}\}", lambda place: pieces[place[1]], _resource("page.html"))
+    return re.sub(r"\{\{(\w+)\}\}", lambda place: pieces[place[1]], frame)
+
+
+def resource(package: str, name: str) -> str:
+    """The text of a file that lies in a package."""
+    return files(package).joinpath(name).read_text(encoding="utf-8")
 
 
 def notebook_html(
@@ -101,10 +125,6 @@ def notebook_html(
         f'<iframe title="Players" srcdoc="{page}" width="100%" height="{FRAME_HEIGHT}" '
         'style="border: 0" allow="autoplay"></iframe>'
     )
-
-
-def _resource(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def _hash(text: str) -> str:

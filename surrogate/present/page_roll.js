@@ -10,13 +10,6 @@ const BLACK = new Set([1, 3, 6, 8, 10]);
 
 const style = () => getComputedStyle(document.documentElement);
 
-function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
-
 // Straight lines between points (x, y), by x; beyond the last it goes on as before it.
 function follow(points, from, to, x) {
   let low = 0, high = points.length - 2;
