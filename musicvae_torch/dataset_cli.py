@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from musicvae_torch.cli import programs, run_command
 from musicvae_torch.command_line import Idle, command, read_arguments
+
+if TYPE_CHECKING:
+    from musicvae_torch.dataset.held_out import HeldOutSplit
 
 _BUILD_IDLE = (
     Idle(
@@ -17,7 +21,7 @@ _BUILD_IDLE = (
     ),
     Idle(
         "--duplicate-share",
-        lambda own: own.keep_duplicates,
+        lambda own: own.keep_duplicates and len(own.folders) == 1 and not own.held_out,
         "--keep-duplicates leaves no such song out; leave one of the two out",
     ),
     Idle(
@@ -32,13 +36,15 @@ _BUILD_IDLE = (
 def build_main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="build-dataset",
-        description="Read every MIDI file in a folder and keep its windows in one HDF5 file, for "
-        "train-musicvae and train-surrogate, with some songs set aside to validate on. Stop it "
-        "whenever you like: the same command goes on. What was left out, and why, is listed in "
-        "DATA.report.csv.",
+        description="Read every MIDI file in one or several folders and keep its windows in one "
+        "HDF5 file, for train-musicvae and train-surrogate, with some songs set aside to validate "
+        "on. Stop it whenever you like: the same command goes on. What was left out, and why, is "
+        "listed in DATA.report.csv.",
         epilog="example: build-dataset midi -o data.h5 --hop 4 --max-windows 24",
     )
-    parser.add_argument("folder", type=Path, metavar="MIDI_FOLDER", help="searched at any depth")
+    parser.add_argument(
+        "folders", type=Path, nargs="+", metavar="MIDI_FOLDER", help="searched at any depth"
+    )
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DATA.h5")
     parser.add_argument(
         "--config",
@@ -61,7 +67,20 @@ def build_main(argv: Sequence[str] | None = None) -> int:
         help="a song of which so much is in a larger one, in whatever key and tempo, is left out "
         "(default: 0.5)",
     )
-    parser.add_argument("--keep-duplicates", action="store_true", help="leave no such song out")
+    parser.add_argument(
+        "--keep-duplicates",
+        action="store_true",
+        help="leave no such song out, but for those that --held-out forbids",
+    )
+    parser.add_argument(
+        "--held-out",
+        type=Path,
+        nargs="+",
+        action="extend",
+        metavar="SPLIT",
+        help="other splits, each a folder of MIDI files or a data set of build-dataset: songs that "
+        "have a tune in common with one of theirs, in whatever key and tempo, are left out",
+    )
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: all cores)")
     parser.add_argument(
         "--timeout",
@@ -148,19 +167,32 @@ def _build(arguments: argparse.Namespace) -> None:
         validation=arguments.validation,
         duplicate_share=arguments.duplicate_share,
         keep_duplicates=arguments.keep_duplicates,
+        held_out=tuple(arguments.held_out or ()),
         workers=arguments.workers,
         seconds=arguments.timeout,
     )
-    built = build_dataset(arguments.folder, arguments.out, options)
+    built = build_dataset(arguments.folders, arguments.out, options)
     aside = f", {built.validation} of them to validate on" if arguments.validation else ""
     there = "" if built.report else " (as before: nothing has changed)"
     print(f"{arguments.out}: {built.windows} windows of {built.songs} songs{aside}{there}")
     for reason, files in summary(built.skipped):
         print(f"left out: {files} files: {reason}")
+    for split in built.held_out:
+        print(_held_out(split))
     if built.skipped:
         print(f"{built.report}: which files, and more on why")
     if arguments.musicvae:
         _encode(arguments)
+
+
+def _held_out(split: HeldOutSplit) -> str:
+    text = (
+        f"held out: {split.label}: {split.songs} songs; {split.near_duplicates} files left out as "
+        "near-duplicates of them"
+    )
+    missed = [(split.unread, "unreadable"), (split.plain, "too short or plain to compare")]
+    told = ", ".join(f"{count} {why}" for count, why in missed if count)
+    return f"{text} ({told})" if told else text
 
 
 @command

@@ -93,6 +93,7 @@ def run_inspect(arguments: argparse.Namespace) -> None:
     import matplotlib  # noqa: F401  # it had better be missing now than after minutes
 
     from musicvae_torch.attributes.learning import draw_windows
+    from musicvae_torch.dataset.batches import source_of
     from musicvae_torch.dataset.format import take_windows
     from musicvae_torch.dataset.reading import read_windows
 
@@ -105,7 +106,7 @@ def run_inspect(arguments: argparse.Namespace) -> None:
     drawn = take_windows(windows, rows)
     posterior = encode_tokens(model, drawn.tokens, drawn.length)
     names = [drawn.songs[song] for song in drawn.song.tolist()]
-    sources = [name.split("/")[0] if "/" in name else "songs" for name in names]
+    sources = [source_of(name) or "songs" for name in names]
     means = posterior.mean.cpu().numpy()
     found = inspect_latents(
         means, posterior.stddev.cpu().numpy(), sources, drawn.song.tolist(), arguments.seed

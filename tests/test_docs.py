@@ -59,6 +59,8 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_songs(folder / "midi", 8)
     for name in ("finished", "test"):
         write_songs(folder / name, 1, seed=7)
+    for seed, name in enumerate(("archives", "lakh", "lakh_validation"), 8):
+        write_songs(folder / name, 2, seed=seed)
     shutil.copy(folder / "midi/song_0.mid", folder / "song.mid")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

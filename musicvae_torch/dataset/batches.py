@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from musicvae_torch.dataset.augment import Transpose, transpose
+from musicvae_torch.dataset.folders import FOLDER_MARK
 from musicvae_torch.dataset.format import Windows
 
 DRAWS = ("songs", "windows", "sources")
@@ -129,8 +130,14 @@ def draw_batches(
 
 
 def source_of(song: str) -> str:
-    """The top-level folder of a song's path; "" for a song that lies in none."""
-    return song.partition("/")[0] if "/" in song else ""
+    """The top-level folder of a song's path; "" for a song that lies in none.
+
+    Where a data set is of several folders, their names and what lies in them tell sources apart:
+    "archive//jazz/song.mid" is of "archive/jazz", and "archive//song.mid" of "archive".
+    """
+    folder, mark, path = song.rpartition(FOLDER_MARK)
+    top = path.partition("/")[0] if "/" in path else ""
+    return "/".join(filter(None, (folder, top))) if mark else top
 
 
 def _song_chances(songs: list[str], playable: np.ndarray, temper: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A folder of MIDI files → a data set.
+"""Folders of MIDI files → a data set.
 
 Files are read by many processes; what comes of them is stored in parts, from which the data set
 is put together in order of the files' paths, so that it depends neither on the number of
@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,14 @@ import h5py
 from tqdm import tqdm
 
 from musicvae_torch import __version__
+from musicvae_torch.dataset.folders import SongFiles, check_apart, distinct_labels, find_songs
 from musicvae_torch.dataset.format import FORMAT_VERSION, DatasetError, open_dataset
-from musicvae_torch.dataset.merge import Merge
+from musicvae_torch.dataset.held_out import HeldOut, HeldOutSplit, held_out_key, read_held_out
+from musicvae_torch.dataset.merge import NEAR_HELD_OUT, Choice, Merge
 from musicvae_torch.dataset.parts import PART_FILES, Outcome, PartStore
+from musicvae_torch.dataset.phrases import VERSION as phrases_version
 from musicvae_torch.dataset.report import SkippedFile, report_path, summary, write_report
 from musicvae_torch.dataset.songs import Skipped, WindowOptions, read_windows
-from musicvae_torch.notes.midi import is_midi, no_midi_in
 from musicvae_torch.processes import Failure, map_guarded
 
 WORKER_MEMORY = 2 * 2**30
@@ -44,6 +47,8 @@ class BuildOptions:
         workers: processes; None: one a core.
         seconds: that reading one file may last.
         progress: whether to show a progress bar.
+        held_out: other splits: folders of MIDI files, or data sets of windows of the same kind. No
+            near-duplicate of a song of theirs is kept, whatever `keep_duplicates` is.
     """
 
     windows: WindowOptions
@@ -53,6 +58,7 @@ class BuildOptions:
     workers: int | None = None
     seconds: float = 60.0
     progress: bool = True
+    held_out: tuple[str | Path, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.validation < 1:
@@ -68,7 +74,7 @@ class BuildOptions:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What became of a folder.
+    """What became of the folders.
 
     Attributes:
         windows: how many the data set has.
@@ -76,6 +82,8 @@ class BuildResult:
         validation: how many of those are set aside.
         skipped: files that were left out.
         report: where they are listed; None where the data set was there already.
+        held_out: how many were left out for each split that was held out; none where the data set
+            was there already.
     """
 
     windows: int
@@ -83,53 +91,54 @@ class BuildResult:
     validation: int
     skipped: list[SkippedFile] = field(default_factory=list)
     report: Path | None = None
+    held_out: list[HeldOutSplit] = field(default_factory=list)
 
 
-def build_dataset(folder: str | Path, out: str | Path, options: BuildOptions) -> BuildResult:
-    """Read every MIDI file under `folder` and write its distinct windows to `out`.
+def build_dataset(
+    folders: str | Path | Sequence[str | Path], out: str | Path, options: BuildOptions
+) -> BuildResult:
+    """Read every MIDI file under some folders and write its distinct windows to `out`.
 
     What is finished is kept in the folder `out` with ".parts" added, from where the same call
     goes on; that folder is removed in the end. Beside `out` a report lists what was left out.
 
     Args:
-        folder: searched for MIDI files (of MIDI_SUFFIXES) at any depth; links to folders are not
-            followed.
+        folders: one or several, searched for MIDI files (of MIDI_SUFFIXES) at any depth; links to
+            folders are not followed. Of several, a song is called by the folder's name too, as in
+            "archive//jazz/song.mid", and the same file in two of them counts once.
         out: the HDF5 file; replaced as a whole, at the end; left as it is if it is of this very
             build.
         options: what to keep, and how to go about it.
 
     Raises:
-        DatasetError: the folder holds no MIDI file, or none of them a window; or a stopped build
+        DatasetError: a folder holds no MIDI file, or none of them a window; two lie in one another
+            or are the same; what is held out is missing or of another config; or a stopped build
             of other options or files is in the way.
     """
-    folder, out = Path(folder), Path(out)
-    names, closed = _midi_files(folder)
-    if not names:
-        raise DatasetError(no_midi_in(folder))
-    plan = _plan(folder, names, options.windows)
-    key = _build_key(plan, options)
+    given = [folders] if isinstance(folders, str | Path) else folders
+    sources = Sources.find([Path(folder) for folder in given], options)
+    out = Path(out)
+    if out.resolve() in [path.resolve() for path in sources.held_out]:
+        raise DatasetError(f"{out}: is held out, and cannot be written; choose another name")
+    plan = _plan(sources, options.windows)
+    key = _build_key(plan, sources, options)
     parts = out.with_name(f"{out.name}.parts")
     if (built := _already_built(out, key)) is not None:
         with suppress(DatasetError):  # of another build, which has nothing to do with this one
             PartStore(parts, plan).remove()
         return built
+    held_out = sources.read_held_out(options)
     store = PartStore(parts, plan)
-    _read_files(folder, names, store, options)
-    merge = Merge(
-        store,
-        names,
-        options.windows,
-        validation=options.validation,
-        duplicate_share=options.duplicate_share,
-        keep_duplicates=options.keep_duplicates,
-    )
-    unread = [SkippedFile(name, "unreadable", why) for name, why in closed]
+    _read_files(sources, store, options)
+    merge = Merge(store, sources.files, options.windows, sources.choice(options), held_out)
+    unread = [SkippedFile(name, "unreadable", why) for name, why in sources.files.closed]
     skipped = sorted(merge.skipped() + unread)
     if not merge.windows:
         store.remove()
         raise DatasetError(
-            f"{folder}: {len(names)} MIDI files, but no window of {options.windows.config.name} "
-            f"in any ({', '.join(f'{count} {reason}' for reason, count in summary(skipped))})"
+            f"{sources}: {len(sources.files.names)} MIDI files, but no window of "
+            f"{options.windows.config.name} in any "
+            f"({', '.join(f'{count} {reason}' for reason, count in summary(skipped))})"
         )
     # In the parts' folder, so that nothing else is left where this is cut short.
     with h5py.File(store.folder / "merged.h5", "w") as file:
@@ -139,45 +148,94 @@ def build_dataset(folder: str | Path, out: str | Path, options: BuildOptions) ->
     (store.folder / "merged.h5").replace(out)
     store.remove()
     validation = 0 if merge.validation is None else int(merge.validation.sum())
-    return BuildResult(merge.windows, merge.songs, validation, skipped, report_path(out))
+    splits = [] if held_out is None else _with_near_duplicates(held_out.splits, skipped)
+    return BuildResult(merge.windows, merge.songs, validation, skipped, report_path(out), splits)
 
 
-def _midi_files(folder: Path) -> tuple[list[str], list[tuple[str, str]]]:
-    """Paths of MIDI files relative to `folder`, in order; and folders that cannot be read."""
-    closed: list[tuple[str, str]] = []
+@dataclass(frozen=True)
+class Sources:
+    """What a data set is made of.
 
-    def note(error: OSError) -> None:
-        closed.append((os.path.relpath(error.filename, folder), error.strerror or str(error)))
+    Attributes:
+        folders: that are read.
+        labels: (folders,) what they are called.
+        held_out: folders and data sets of other splits.
+        held_out_labels: (held_out,) what they are called.
+        files: of the folders.
+    """
 
-    names = [
-        Path(parent, name).relative_to(folder).as_posix()
-        for parent, _, files in os.walk(folder, onerror=note)
-        for name in files
-        if is_midi(name)
+    folders: list[Path]
+    labels: list[str]
+    held_out: list[Path]
+    held_out_labels: list[str]
+    files: SongFiles
+
+    @classmethod
+    def find(cls, folders: list[Path], options: BuildOptions) -> Sources:
+        held_out = [Path(path) for path in options.held_out]
+        if not folders:
+            raise ValueError("no folder of MIDI files was named")
+        check_apart(folders, held_out)
+        labels = distinct_labels([*folders, *held_out])
+        own, others = labels[: len(folders)], labels[len(folders) :]
+        # The names of a single folder's songs need no more.
+        files = find_songs(folders, own if len(folders) > 1 else [""])
+        return cls(folders, own, held_out, others, files)
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.folders))
+
+    @property
+    def compared(self) -> bool:
+        """Whether songs are compared by their phrases. Those of a single folder with nothing held
+        out are not, so that a data set stays what it was."""
+        return len(self.folders) > 1 or bool(self.held_out)
+
+    def choice(self, options: BuildOptions) -> Choice:
+        record: dict[str, Any] = {}
+        if len(self.folders) > 1:
+            record["folders"] = self.labels
+        if self.held_out:
+            record["held_out"] = self.held_out_labels
+        return Choice(
+            validation=options.validation,
+            duplicate_share=options.duplicate_share,
+            keep_duplicates=options.keep_duplicates,
+            compare=self.compared,
+            record=record,
+        )
+
+    def read_held_out(self, options: BuildOptions) -> HeldOut | None:
+        if not self.held_out:
+            return None
+        guard = _guard(options, options.workers or os.cpu_count() or 1)
+        return read_held_out(self.held_out, self.held_out_labels, options.windows, guard)
+
+
+def _with_near_duplicates(
+    splits: list[HeldOutSplit], skipped: list[SkippedFile]
+) -> list[HeldOutSplit]:
+    found = Counter(file.reason for file in skipped)
+    return [
+        replace(split, near_duplicates=found[f"{NEAR_HELD_OUT}{split.label}"]) for split in splits
     ]
-    return sorted(names), closed
 
 
-def _plan(folder: Path, names: list[str], options: WindowOptions) -> dict[str, Any]:
+def _plan(sources: Sources, options: WindowOptions) -> dict[str, Any]:
     """What decides the parts, as JSON data; each entry is called as in messages."""
-    files = hashlib.sha256()
-    for name in names:
-        try:
-            status = (folder / name).stat()
-            seen = f"{status.st_size} {status.st_mtime_ns} {stat.S_ISREG(status.st_mode)}"
-        except OSError as error:
-            seen = str(error.errno)
-        files.update(os.fsencode(name) + b"\0" + seen.encode() + b"\0")
+    phrases = {"phrases": phrases_version} if sources.compared else {}
     return {
         "version": f"{__version__}, format {FORMAT_VERSION}",
         "config": json.loads(json.dumps(options.config.to_dict())),
-        "options": options.to_dict() | {"part_files": PART_FILES},
-        "files": files.hexdigest(),
+        "options": options.to_dict() | {"part_files": PART_FILES} | phrases,
+        "files": sources.files.hash(),
     }
 
 
-def _build_key(plan: dict[str, Any], options: BuildOptions) -> str:
+def _build_key(plan: dict[str, Any], sources: Sources, options: BuildOptions) -> str:
     chosen = [plan, options.validation, options.duplicate_share, options.keep_duplicates]
+    pairs = zip(sources.held_out, sources.held_out_labels, strict=True)
+    chosen += sorted(held_out_key(path, label) for path, label in pairs)
     return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
 
 
@@ -193,25 +251,32 @@ def _already_built(out: Path, key: str) -> BuildResult | None:
         return None
 
 
-def _read_files(folder: Path, names: list[str], store: PartStore, options: BuildOptions) -> None:
+def _guard(options: BuildOptions, most: int) -> dict[str, Any]:
+    """How files are read: no more than `most` at a time."""
+    return {
+        "workers": min(options.workers or os.cpu_count() or 1, most),
+        "seconds": options.seconds,
+        "memory": WORKER_MEMORY,
+    }
+
+
+def _read_files(sources: Sources, store: PartStore, options: BuildOptions) -> None:
     """Write the parts that are missing."""
-    starts = range(0, len(names), PART_FILES)
+    paths = sources.files.paths
+    starts = range(0, len(paths), PART_FILES)
     missing = [part for part in range(len(starts)) if not store.path(part).is_file()]
-    runs = {part: range(len(names))[starts[part] : starts[part] + PART_FILES] for part in missing}
+    runs = {part: range(len(paths))[starts[part] : starts[part] + PART_FILES] for part in missing}
     left = sum(map(len, runs.values()))
     numbers = (number for run in runs.values() for number in run)
-    tasks = ((number, folder / names[number]) for number in numbers)
+    tasks = ((number, paths[number]) for number in numbers)
     found: dict[int, dict[int, Outcome]] = {part: {} for part in missing}
-    answers = map_guarded(
-        partial(_read_file, options=options.windows),
-        tasks,
-        workers=min(options.workers or os.cpu_count() or 1, left or 1),
-        seconds=options.seconds,
-        memory=WORKER_MEMORY,
-    )
+    reader = partial(_read_file, options=options.windows)
+    if sources.compared:
+        reader = partial(reader, phrases=True)
+    answers = map_guarded(reader, tasks, **_guard(options, left or 1))
     progress = tqdm(
-        total=len(names),
-        initial=len(names) - left,
+        total=len(paths),
+        initial=len(paths) - left,
         unit="file",
         disable=None if options.progress else True,
     )
@@ -224,8 +289,8 @@ def _read_files(folder: Path, names: list[str], store: PartStore, options: Build
             progress.update()
 
 
-def _read_file(task: tuple[int, Path], options: WindowOptions) -> Outcome:
-    return read_windows(task[1], options)
+def _read_file(task: tuple[int, Path], options: WindowOptions, phrases: bool = False) -> Outcome:
+    return read_windows(task[1], options, phrases=phrases)
 
 
 def _failed(failure: Failure) -> Skipped:

@@ -6,7 +6,8 @@ Of each window: ``tokens`` (windows, steps, parts), as the config's converter ha
 ``transposition`` in semitones; ``length``, where windows differ in it; and where codes were
 added, ``code_mean`` and ``code_stddev`` (windows, z_size), the encoder's posterior.
 
-Of each song: ``songs``, its path; ``digest`` (16,), a hash of its bytes; ``validation``, whether
+Of each song: ``songs``, its path, after its folder's name and two slashes where there were several
+folders (see ``folders.py``); ``digest`` (16,), a hash of its bytes; ``validation``, whether
 it is set aside to validate on.
 
 Attributes: ``format_version``, ``library_version``, ``config`` and ``options`` as JSON, ``build``
@@ -48,7 +49,8 @@ class Windows:
     Attributes:
         tokens: (windows, steps, parts) classes; floats for grooves.
         song: (windows,) row in `songs`.
-        songs: path of each song, relative to the folder that was read.
+        songs: path of each song, relative to the folder that was read, as in "jazz/song.mid"; of
+            several folders, after its folder's name, as in "archive//jazz/song.mid".
         code_mean, code_stddev: (windows, z_size) posterior, if it was asked for and is there.
         length: (windows, segments) steps that are in use, where windows differ in it.
     """

@@ -4,23 +4,64 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
 import h5py
 import numpy as np
 from tqdm import tqdm
 
 from musicvae_torch.dataset.fingerprints import find_copies
+from musicvae_torch.dataset.folders import SongFiles
 from musicvae_torch.dataset.format import DatasetWriter
+from musicvae_torch.dataset.held_out import HeldOut
 from musicvae_torch.dataset.parts import PART_FILES, Part, PartStore, widened
+from musicvae_torch.dataset.phrases import PhraseIndex
 from musicvae_torch.dataset.report import SkippedFile
 from musicvae_torch.dataset.songs import WindowOptions
 
 _SONG_ARRAYS = ("files", "digests", "counts", "samples", "sample_counts", "sizes", "wholes")
+NEAR_HELD_OUT = "near-duplicate of held-out "
+NEAR_VALIDATION = "near-duplicate of a validation song"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which songs are kept, and which of them validate.
+
+    Attributes:
+        validation, duplicate_share, keep_duplicates: as in ``build.BuildOptions``.
+        compare: whether the parts hold phrases, by which no song to train on may be a
+            near-duplicate of one to validate on.
+        record: what else the data set says of how it was made.
+    """
+
+    validation: float
+    duplicate_share: float
+    keep_duplicates: bool
+    compare: bool = False
+    record: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON data."""
+        own = {
+            "validation": self.validation,
+            "duplicate_share": self.duplicate_share,
+            "keep_duplicates": self.keep_duplicates,
+        }
+        return own | self.record
 
 
 class Merge:
     """All parts of a build, without their windows until these are written.
+
+    Args:
+        store: the parts.
+        files: that they are of.
+        options: of their windows.
+        choice: of songs.
+        held_out: songs of other splits, whose near-duplicates are left out.
 
     Attributes:
         windows, songs: how many are kept.
@@ -30,73 +71,126 @@ class Merge:
     def __init__(
         self,
         store: PartStore,
-        names: list[str],
+        files: SongFiles,
         options: WindowOptions,
-        *,
-        validation: float,
-        duplicate_share: float,
-        keep_duplicates: bool,
+        choice: Choice,
+        held_out: HeldOut | None = None,
     ) -> None:
         self._store = store
-        self._names = names
-        self._record = {
-            "validation": validation,
-            "duplicate_share": duplicate_share,
-            "keep_duplicates": keep_duplicates,
-        }
+        self._names = files.names
         self._options = options
+        self._choice = choice
         self._converter = options.converter()
-        self._parts = range(-(-len(names) // PART_FILES))
-        gathered: dict[str, list[np.ndarray]] = {}
-        self._skipped: list[tuple[int, str, str]] = []
+        self._parts = range(-(-len(files.names) // PART_FILES))
+        self._skipped: list[SkippedFile] = []
         self._widths: dict[str, int] = {}
-        for part in self._read():
-            for name in _SONG_ARRAYS:
-                gathered.setdefault(name, []).append(getattr(part, name))
-            self._skipped += part.skipped
-            for name, column in part.columns.items():
-                if column.ndim == 2:
-                    self._widths[name] = max(self._widths.get(name, 0), column.shape[1])
-        every = {name: np.concatenate(arrays) for name, arrays in gathered.items()}
+        every = self._gather()
         self._files = every["files"]
-        self._originals = find_copies(
-            every["samples"],
-            np.cumsum(every["sample_counts"]),
-            every["sizes"],
-            every["wholes"],
-            duplicate_share,
-        )
-        self._kept = keep_duplicates | (self._originals == np.arange(len(self._files)))
+        self._kept = np.ones(len(self._files), bool)
+        if held_out is not None:
+            self._leave_out(self._held_out(held_out))
+        self._leave_out_copies(every, np.array(files.folders)[self._files])
+        self.validation = None
+        if choice.validation:
+            aside = (digest_shares(every["digests"]) < choice.validation)[self._originals]
+            if choice.compare:
+                self._leave_out(self._near_those(aside))
+            self.validation = aside[self._kept]
         self.songs = int(self._kept.sum())
         self.windows = int(every["counts"][self._kept].sum())
         self._digests = every["digests"][self._kept]
-        self.validation = None
-        if validation:
-            aside = digest_shares(every["digests"]) < validation
-            self.validation = aside[self._originals][self._kept]
+
+    def _gather(self) -> dict[str, np.ndarray]:
+        """What decides which songs are kept, of all parts."""
+        gathered: dict[str, list[np.ndarray]] = {}
+        for part in self._read():
+            for name in _SONG_ARRAYS:
+                gathered.setdefault(name, []).append(getattr(part, name))
+            self._skipped += [
+                SkippedFile(self._names[number], why, detail)
+                for number, why, detail in part.skipped
+            ]
+            for name, column in part.columns.items():
+                if column.ndim == 2:
+                    self._widths[name] = max(self._widths.get(name, 0), column.shape[1])
+        return {name: np.concatenate(arrays) for name, arrays in gathered.items()}
 
     def _read(self) -> Iterator[Part]:
         for number in self._parts:
             yield self._store.read(number)
 
+    def _leave_out(self, songs: Iterable[tuple[int, str, str]]) -> None:
+        """Leave songs out, each with the reason and its detail."""
+        for song, why, detail in songs:
+            self._kept[song] = False
+            self._skipped.append(SkippedFile(self._names[self._files[song]], why, detail))
+
+    def _held_out(self, held_out: HeldOut) -> Iterator[tuple[int, str, str]]:
+        """Near-duplicates of songs of other splits."""
+        song = 0
+        for part in self._read():
+            for digest, phrases in zip(part.digests, part.song_phrases(), strict=True):
+                found = held_out.find(digest.tobytes(), phrases, self._choice.duplicate_share)
+                if found is not None:
+                    yield song, f"{NEAR_HELD_OUT}{found[0]}", f"of {found[1]}"
+                song += 1
+
+    def _leave_out_copies(self, every: dict[str, np.ndarray], folders: np.ndarray) -> None:
+        """Find which of the songs left are copies of which, and leave them out, or, if they are to
+        be kept, those alone that are the same file in another folder."""
+        left = np.flatnonzero(self._kept)
+        chosen = np.repeat(self._kept, every["sample_counts"])
+        originals = find_copies(
+            every["samples"][chosen],
+            np.cumsum(every["sample_counts"][left]),
+            every["sizes"][left],
+            every["wholes"][left],
+            self._choice.duplicate_share,
+        )
+        self._originals = np.arange(len(self._files))
+        self._originals[left] = left[originals]
+        of = self._originals
+        if self._choice.keep_duplicates:
+            _, first, group = np.unique(
+                every["digests"], axis=0, return_index=True, return_inverse=True
+            )
+            of = first[group.reshape(-1)]
+            of = np.where(folders[of] != folders, of, np.arange(len(of)))
+        self._leave_out(
+            (song, "duplicate", f"of {self._names[self._files[of[song]]]}")
+            for song in np.flatnonzero(self._kept & (of != np.arange(len(of)))).tolist()
+        )
+
+    def _near_those(self, aside: np.ndarray) -> Iterator[tuple[int, str, str]]:
+        """Other songs that are near-duplicates of those set aside."""
+        rows = np.flatnonzero(self._kept & aside)
+        others = self._kept & ~aside
+        index = PhraseIndex(self._phrases(self._kept & aside))
+        songs = np.flatnonzero(others).tolist()
+        for song, phrases in zip(songs, self._phrases(others), strict=True):
+            found = index.near_duplicate(phrases, self._choice.duplicate_share)
+            if found is not None:
+                name = self._names[self._files[rows[found.song]]]
+                yield song, NEAR_VALIDATION, f"of {name} ({found})"
+
+    def _phrases(self, wanted: np.ndarray) -> Iterator[np.ndarray]:
+        """Those of the songs that are wanted, (songs,) bool."""
+        first = 0
+        for part in self._read():
+            own = wanted[first : first + len(part.files)]
+            first += len(own)
+            yield from (of for of, use in zip(part.song_phrases(), own, strict=True) if use)
+
     def skipped(self) -> list[SkippedFile]:
         """What was left out."""
-        found = [SkippedFile(self._names[n], why, detail) for n, why, detail in self._skipped]
-        copies = np.flatnonzero(~self._kept)
-        found += [
-            SkippedFile(self._names[song], "duplicate", f"of {self._names[original]}")
-            for song, original in zip(
-                self._files[copies], self._files[self._originals[copies]], strict=True
-            )
-        ]
-        return found
+        return self._skipped
 
     def write(self, file: h5py.File, attributes: dict[str, str], progress: bool) -> None:
         """Fill an empty file; `attributes` are added to those that say how it was made."""
         options = self._options
         made = {
             "config": json.dumps(options.config.to_dict()),
-            "options": json.dumps(options.to_dict() | self._record),
+            "options": json.dumps(options.to_dict() | self._choice.to_dict()),
         }
         writer = DatasetWriter(file, self.windows, attributes | made)
         row, first = 0, 0
@@ -107,7 +201,7 @@ class Merge:
             if kept.any():
                 writer.add(**self._part_columns(part, kept, row))
                 row += int(kept.sum())
-        names = [self._names[number] for number in self._files[self._kept]]
+        names = [self._names[number] for number in self._files[self._kept].tolist()]
         writer.add_songs(names, self._digests, self.validation)
 
     def _part_columns(self, part: Part, kept: np.ndarray, row: int) -> dict[str, np.ndarray]:

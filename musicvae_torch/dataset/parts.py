@@ -10,7 +10,7 @@ import json
 import shutil
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,8 @@ class Part:
         token_bytes: (songs,).
         columns: (windows, ...) by name.
         skipped: number, reason and detail of each other file.
+        phrases: uint64, those of all songs one after the other; none where nobody asked for them.
+        phrase_counts: (songs,).
     """
 
     files: np.ndarray
@@ -53,6 +55,15 @@ class Part:
     token_bytes: np.ndarray
     columns: dict[str, np.ndarray]
     skipped: list[tuple[int, str, str]]
+    phrases: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
+    phrase_counts: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
+
+    def song_phrases(self) -> list[np.ndarray]:
+        """(songs,) the phrases of each."""
+        ends = np.cumsum(self.phrase_counts)
+        return [
+            self.phrases[end - n : end] for end, n in zip(ends, self.phrase_counts, strict=True)
+        ]
 
 
 class PartStore:
@@ -131,6 +142,7 @@ def _arrays(songs: dict[int, SongWindows]) -> dict[str, np.ndarray]:
         for song in found
     ]
     samples = [np.empty(0, np.uint32) if p is None else p.sample for p in prints]
+    phrases = [np.empty(0, np.uint64) if s.phrases is None else s.phrases for s in found]
     return {
         "files": np.array(list(songs), np.int32),
         "digests": np.array([song.digest for song in found], np.uint8).reshape(-1, DIGEST_BYTES),
@@ -141,6 +153,8 @@ def _arrays(songs: dict[int, SongWindows]) -> dict[str, np.ndarray]:
         "wholes": np.array(wholes, np.uint64),
         "tokens": np.concatenate([np.empty(0, np.uint8), *packed]),
         "token_bytes": np.array([len(blob) for blob in packed], np.int64),
+        "phrases": np.concatenate([np.empty(0, np.uint64), *phrases]),
+        "phrase_counts": np.array([len(own) for own in phrases], np.int32),
         **_joined_columns(found),
     }
 

@@ -15,7 +15,7 @@ from musicvae_torch.dataset.format import (
     open_dataset,
     read_dataset,
 )
-from musicvae_torch.dataset.songs import WindowOptions, default_hop
+from musicvae_torch.dataset.songs import WindowOptions, default_hop, same_windows
 from musicvae_torch.notes.converter import get_converter
 from musicvae_torch.window_tensors import has_converter, token_width
 
@@ -92,9 +92,7 @@ def check_tokens(path: str | Path, config: MusicVAEConfig) -> None:
         stored = dataset_config(file)
     if stored == config or not (has_converter(stored) and has_converter(config)):
         return
-    ours, theirs = get_converter(config), get_converter(stored)
-    classes = [getattr(getattr(one, "rules", None), "classes", None) for one in (ours, theirs)]
-    if type(ours) is not type(theirs) or classes[0] != classes[1]:
+    if not same_windows(config, stored):
         raise DatasetError(
             f"{path}: holds windows of {stored.name}, which {config.name} does not take; build "
             f"one with build-dataset --config {config.base}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.dataset.fingerprints import Fingerprint, fingerprint
+from musicvae_torch.dataset.phrases import song_phrases
 from musicvae_torch.notes.converter import get_converter
 from musicvae_torch.notes.drums import DrumsConverter
 from musicvae_torch.notes.fast_midi import read_song
@@ -67,10 +68,10 @@ class WindowOptions:
                 f"{self.transpositions} transpositions of a window are more than the "
                 f"{2 * self.max_shift} that there are within {self.max_shift} semitones"
             )
-        has_drums_alone = isinstance(self.converter(), DrumsConverter | GrooveConverter)
-        if self.drums_only and not has_drums_alone:
+        drums = has_drums_alone(self.converter())
+        if self.drums_only and not drums:
             raise ValueError(f"config {self.config.name!r} has more than drums: no drums_only")
-        if self.transpositions and has_drums_alone:
+        if self.transpositions and drums:
             raise ValueError(f"config {self.config.name!r} has drums alone: nothing to transpose")
 
     def converter(self, seed: int | None = None) -> Converter:
@@ -96,6 +97,18 @@ class WindowOptions:
         return options
 
 
+def has_drums_alone(converter: Converter) -> bool:
+    """Whether its windows hold nothing but drums."""
+    return isinstance(converter, DrumsConverter | GrooveConverter)
+
+
+def same_windows(config: MusicVAEConfig, other: MusicVAEConfig) -> bool:
+    """Whether the tokens of two configs, which have a converter, mean the same."""
+    ours, theirs = get_converter(config), get_converter(other)
+    classes = [getattr(getattr(one, "rules", None), "classes", None) for one in (ours, theirs)]
+    return type(ours) is type(theirs) and classes[0] == classes[1]
+
+
 def default_hop(config: MusicVAEConfig) -> int | None:
     """Bars of a trio's window, so that windows do not overlap; None for other configs."""
     return config.max_seq_len // STEPS_PER_BAR if config.base in TRIO_RULES else None
@@ -110,12 +123,15 @@ class SongWindows:
         print: what near-duplicates are known by; None where the song is too short for that.
         tokens: (windows, steps, parts).
         columns: what else is kept of each window: arrays (windows, ...) by name.
+        phrases: what other arrangements of the song are known by, (n,) uint64; None where that is
+            not asked for.
     """
 
     digest: np.ndarray
     print: Fingerprint | None
     tokens: np.ndarray
     columns: dict[str, np.ndarray]
+    phrases: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -126,19 +142,30 @@ class Skipped:
     detail: str = ""
 
 
-def read_windows(path: Path, options: WindowOptions) -> SongWindows | Skipped:
-    """A song's distinct windows, or why it has none."""
+def file_digest(path: Path) -> bytes:
+    """The hash of a file's bytes."""
+    return hashlib.blake2b(path.read_bytes(), digest_size=DIGEST_BYTES).digest()
+
+
+def read_windows(
+    path: Path, options: WindowOptions, *, phrases: bool = False
+) -> SongWindows | Skipped:
+    """A song's distinct windows, with its phrases if asked for, or why it has none."""
     try:
         if path.exists() and not path.is_file():  # a pipe, say, which would never end
             return Skipped("unreadable", "not a regular file")
-        digest = hashlib.blake2b(path.read_bytes(), digest_size=DIGEST_BYTES).digest()
+        digest = file_digest(path)
         song = read_song(path)
     except OSError as error:
         return Skipped("unreadable", error.strerror or str(error))
     except MidiError as error:
         return Skipped("unreadable", str(error).removeprefix(f"{path}: "))
     try:
-        return song_windows(song, digest, options)
+        found = song_windows(song, digest, options)
+        if phrases and isinstance(found, SongWindows):
+            drums = has_drums_alone(options.converter())
+            found = replace(found, phrases=song_phrases(song, drums))
+        return found
     except NotDrumsError as error:
         return Skipped(NOT_DRUMS, str(error))
     except MidiError as error:

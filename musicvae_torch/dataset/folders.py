@@ -1,0 +1,147 @@
+"""Folders of MIDI files: what is in them, and what their songs are called.
+
+A song's name is its path in its folder. Where several folders are read, the folder's own name and
+two slashes come before it, as in ``archive//jazz/song.mid``, so that names stay distinct and both
+the folder and the folders in it can be told apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+from musicvae_torch.dataset.format import DatasetError
+from musicvae_torch.notes.midi import is_midi, no_midi_in
+
+FOLDER_MARK = "//"
+
+
+@dataclass(frozen=True)
+class SongFiles:
+    """The MIDI files of some folders.
+
+    Attributes:
+        names: of the songs, in order.
+        paths: (songs,) of the files.
+        folders: (songs,) row of the folder that each lies in.
+        closed: folders that could not be read, and why.
+    """
+
+    names: list[str]
+    paths: list[Path]
+    folders: list[int]
+    closed: list[tuple[str, str]]
+
+    def hash(self) -> str:
+        """A hash of the names, and of what the file system says of the files."""
+        files = hashlib.sha256()
+        for name, path in zip(self.names, self.paths, strict=True):
+            files.update(os.fsencode(name) + b"\0" + file_state(path).encode() + b"\0")
+        return files.hexdigest()
+
+
+def file_state(path: Path) -> str:
+    """What the file system says of a file, by which a change is known."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        return str(error.errno)
+    return f"{status.st_size} {status.st_mtime_ns} {stat.S_ISREG(status.st_mode)}"
+
+
+def find_songs(folders: Sequence[Path], labels: Sequence[str]) -> SongFiles:
+    """The MIDI files at any depth, links to folders not followed.
+
+    Args:
+        folders: where to look.
+        labels: (folders,) what comes before the names of their songs.
+
+    Raises:
+        DatasetError: a folder is missing, or holds no MIDI file.
+    """
+    found: list[tuple[str, Path, int]] = []
+    closed: list[tuple[str, str]] = []
+    for row, (folder, label) in enumerate(zip(folders, labels, strict=True)):
+        names, unread = _midi_files(folder)
+        if not names:
+            raise DatasetError(_nothing_in(folder))
+        before = f"{label}{FOLDER_MARK}" if label else ""
+        found += [(before + name, folder / name, row) for name in names]
+        closed += [(before + name, why) for name, why in unread]
+    found.sort(key=lambda song: song[0])
+    return SongFiles(
+        [name for name, _, _ in found],
+        [path for _, path, _ in found],
+        [row for _, _, row in found],
+        closed,
+    )
+
+
+def _nothing_in(folder: Path) -> str:
+    if not folder.exists():
+        return f"{folder}: no such folder; name one that holds MIDI files"
+    if not folder.is_dir():
+        return f"{folder}: is no folder; name the one that holds the MIDI files"
+    return no_midi_in(folder)
+
+
+def _midi_files(folder: Path) -> tuple[list[str], list[tuple[str, str]]]:
+    """Paths of MIDI files relative to `folder`, in order; and folders that cannot be read."""
+    closed: list[tuple[str, str]] = []
+
+    def note(error: OSError) -> None:
+        closed.append((os.path.relpath(error.filename, folder), error.strerror or str(error)))
+
+    names = [
+        Path(parent, name).relative_to(folder).as_posix()
+        for parent, _, files in os.walk(folder, onerror=note)
+        for name in files
+        if is_midi(name)
+    ]
+    return sorted(names), closed
+
+
+def distinct_labels(paths: Iterable[Path]) -> list[str]:
+    """What each path is called: its name, with as many of the folders above as it takes to tell it
+    from the others."""
+    parts = [path.resolve().parts for path in paths]
+    return [_label(own, [other for other in parts if other != own]) for own in parts]
+
+
+def _label(own: tuple[str, ...], others: list[tuple[str, ...]]) -> str:
+    for depth in range(1, len(own)):
+        if all(other[-depth:] != own[-depth:] for other in others):
+            return "/".join(own[-depth:])
+    return Path(*own).as_posix()
+
+
+def check_apart(folders: Sequence[Path], held_out: Sequence[Path]) -> None:
+    """Make sure that no file is read twice, and none that is held out is trained on.
+
+    Args:
+        folders: whose songs a data set is made of.
+        held_out: folders and data sets of other splits.
+
+    Raises:
+        DatasetError: one is named twice, or lies in another.
+    """
+    named = [(path, path.resolve(), False) for path in folders]
+    named += [(path, path.resolve(), True) for path in held_out]
+    for (one, here, one_out), (other, there, other_out) in combinations(named, 2):
+        if here == there and one_out != other_out:
+            raise DatasetError(
+                f"{other}: is both to be trained on and held out; name it on one side alone"
+            )
+        if here == there:
+            raise DatasetError(f"{other}: is named twice; name it once")
+        inner, outer = (one, other) if there in here.parents else (other, one)
+        if outer.resolve() in inner.resolve().parents:
+            raise DatasetError(
+                f"{inner}: lies in {outer}, which is named too, and its songs would be read twice; "
+                "name folders that lie beside each other"
+            )
