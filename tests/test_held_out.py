@@ -216,14 +216,16 @@ def test_the_same_file_in_two_folders_counts_once(tmp_path: Path, keep: bool) ->
     assert report(tmp_path / "out.h5") == found
 
 
-def test_no_song_to_train_on_is_near_one_to_validate_on(tmp_path: Path) -> None:
-    """Two arrangements of a tune, each in a folder of its own, in which a third of the phrases are
-    alike: no copies."""
-    one, other = tmp_path / "one", tmp_path / "other"
+@pytest.mark.parametrize("folders", [["all/one", "all/other"], ["all"]])
+def test_no_song_to_train_on_is_near_one_to_validate_on(tmp_path: Path, folders: list[str]) -> None:
+    """Two arrangements of a tune, in one folder or two, in which a third of the phrases are alike:
+    no copies."""
+    one, other = tmp_path / "all/one", tmp_path / "all/other"
+    named = [tmp_path / folder for folder in folders]
     for seed in range(12):
         write(one / f"{seed}.mid", np.concatenate([trio(seed, 16), trio(seed + 100)]))
         write(other / f"{seed}.mid", np.concatenate([trio(seed + 200), moved(trio(seed, 16), 3)]))
-    result = build(tmp_path / "out.h5", one, other, validation=0.3)
+    result = build(tmp_path / "out.h5", *named, validation=0.3)
     sides = [read_dataset(tmp_path / "out.h5", split) for split in ("train", "validation")]
     tunes = [{Path(name).stem for name in side.songs} for side in sides]
     assert tunes[0] and tunes[1] and not tunes[0] & tunes[1]
@@ -231,7 +233,7 @@ def test_no_song_to_train_on_is_near_one_to_validate_on(tmp_path: Path) -> None:
     reasons = {reason for reason, _ in report(tmp_path / "out.h5").values()}
     assert reasons == {"near-duplicate of a validation song"}
     # Without a split each stays.
-    assert build(tmp_path / "whole.h5", one, other).songs == 24
+    assert build(tmp_path / "whole.h5", *named).songs == 24
 
 
 def test_a_stopped_build_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,6 +162,8 @@ class Sources:
         held_out: folders and data sets of other splits.
         held_out_labels: (held_out,) what they are called.
         files: of the folders.
+        compared: whether songs are compared by their phrases, which those are that have another
+            split to be kept apart from.
     """
 
     folders: list[Path]
@@ -169,6 +171,7 @@ class Sources:
     held_out: list[Path]
     held_out_labels: list[str]
     files: SongFiles
+    compared: bool
 
     @classmethod
     def find(cls, folders: list[Path], options: BuildOptions) -> Sources:
@@ -180,16 +183,11 @@ class Sources:
         own, others = labels[: len(folders)], labels[len(folders) :]
         # The names of a single folder's songs need no more.
         files = find_songs(folders, own if len(folders) > 1 else [""])
-        return cls(folders, own, held_out, others, files)
+        compared = bool(held_out) or options.validation > 0
+        return cls(folders, own, held_out, others, files, compared)
 
     def __str__(self) -> str:
         return ", ".join(map(str, self.folders))
-
-    @property
-    def compared(self) -> bool:
-        """Whether songs are compared by their phrases. Those of a single folder with nothing held
-        out are not, so that a data set stays what it was."""
-        return len(self.folders) > 1 or bool(self.held_out)
 
     def choice(self, options: BuildOptions) -> Choice:
         record: dict[str, Any] = {}
