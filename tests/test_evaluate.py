@@ -271,7 +271,7 @@ def test_finished_accompaniments(tmp_path: Path) -> None:
 def test_a_band_is_scored_where_the_melody_plays() -> None:
     midi = pretty_midi.PrettyMIDI(initial_tempo=120)
     bar = STEPS_PER_BAR * STEP
-    # C, E, G in bars 2 and 3; the bass before them does not count.
+    # C, E, G in bars 2 and 3; the bass before and after them does not count.
     pitches = [60, 64, 67, 60]
     melody = [
         pretty_midi.Note(80, p, (2 + i / 2) * bar, (2.5 + i / 2) * bar)
@@ -279,10 +279,11 @@ def test_a_band_is_scored_where_the_melody_plays() -> None:
     ]
     bass = [
         pretty_midi.Note(80, 37, 0.0, bar),
+        pretty_midi.Note(80, 37, 4 * bar, 5 * bar),
         pretty_midi.Note(80, 36, 2 * bar, 2.5 * bar),  # C: in key and chord
         pretty_midi.Note(80, 42, 2.5 * bar, 3 * bar),  # F sharp: in neither
     ]
-    drums = [pretty_midi.Note(80, 36, 3 * bar, 3 * bar + STEP)]
+    drums = [pretty_midi.Note(80, 36, at * bar, at * bar + STEP) for at in (1, 3, 4)]
     for program, notes in ((0, melody), (33, bass), (0, drums)):
         midi.instruments.append(pretty_midi.Instrument(program, is_drum=notes is drums))
         midi.instruments[-1].notes = notes

@@ -61,7 +61,7 @@ class Band:
     Attributes:
         tokens: part → (steps,) classes from the melody's first bar to its last; no entry for a part
             that no track of the file plays.
-        notes: part → the same as notes of TICK_NOTE, as they are in the file.
+        notes: part → the same as notes of TICK_NOTE, in the song's ticks.
     """
 
     tokens: dict[str, np.ndarray]
@@ -75,12 +75,17 @@ class Band:
 
 def read_band(score: Score, song: Hearing) -> Band:
     """The band of a finished song whose melody is `song`; the two may count different ticks a
-    quarter."""
+    quarter. Notes that do not sound in the melody's bars are left out, and those nearest to a step
+    after them."""
+    ticks = song.grid.step_ticks
+    first, end = song.first_step, song.first_step + len(song.tokens)
+    finish = (ticks[end - 1] + ticks[end] + 1) // 2
     tokens, notes = {}, {}
     for part, own in _notes(score).items():
         scaled = own.copy()
         for name in ("start", "end"):
             scaled[name] = np.rint(own[name] * (song.score.resolution / score.resolution))
+        scaled = scaled[(scaled["end"] > ticks[first]) & (scaled["start"] < finish)]
         tokens[part] = part_tokens(part, scaled, song.grid, song.first_bar, song.bars)
         notes[part] = scaled
     return Band(tokens, notes)
