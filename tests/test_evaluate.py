@@ -296,6 +296,19 @@ def test_a_band_is_scored_where_the_melody_plays() -> None:
     assert scores["bass groove consistency"] == 1 - 2 / 16
 
 
+def test_pitches_out_of_range_keep_their_class() -> None:
+    """Tokens know pitches 21 to 108; a bass below counts in the octave above."""
+    midi = song(0, bars=2)
+    midi.instruments[1].notes = [
+        pretty_midi.Note(80, pitch, index * STEP, (index + 1) * STEP)
+        for index, pitch in enumerate([14, 20, 21, 108, 109, 127, 2])
+    ]
+    score = read_score(midi)
+    heard = hear(score, AccompanyOptions(melody=0))
+    tokens = read_band(score, heard).tokens["bass"][:7]
+    assert (tokens + 21 - 2).tolist() == [26, 32, 21, 108, 97, 103, 26]
+
+
 def test_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small_vae().save_pretrained(tmp_path / "vae")
     small_surrogate().save_pretrained(tmp_path / "surrogate")

@@ -10,7 +10,7 @@ import numpy as np
 
 from musicvae_torch.notes.score import TICK_NOTE, Score
 from musicvae_torch.notes.trio import PARTS
-from musicvae_torch.notes.vocabulary import NO_EVENT
+from musicvae_torch.notes.vocabulary import MAX_PITCH, MIN_PITCH, NO_EVENT
 from surrogate.arrangement.fill import StepNote, bar_lines, sounding_bars
 from surrogate.evaluation.columns import DISTRIBUTIONS, STRUCTURE, overlaps, structure, tonality
 from surrogate.evaluation.distributions import note_features
@@ -76,7 +76,7 @@ class Band:
 def read_band(score: Score, song: Hearing) -> Band:
     """The band of a finished song whose melody is `song`; the two may count different ticks a
     quarter. Notes that do not sound in the melody's bars are left out, and those nearest to a step
-    after them."""
+    after them; pitches that tokens do not have count in the nearest octave."""
     ticks = song.grid.step_ticks
     first, end = song.first_step, song.first_step + len(song.tokens)
     finish = (ticks[end - 1] + ticks[end] + 1) // 2
@@ -85,10 +85,19 @@ def read_band(score: Score, song: Hearing) -> Band:
         scaled = own.copy()
         for name in ("start", "end"):
             scaled[name] = np.rint(own[name] * (song.score.resolution / score.resolution))
+        if part == "bass":
+            scaled["pitch"] = _within_range(own["pitch"])
         scaled = scaled[(scaled["end"] > ticks[first]) & (scaled["start"] < finish)]
         tokens[part] = part_tokens(part, scaled, song.grid, song.first_bar, song.bars)
         notes[part] = scaled
     return Band(tokens, notes)
+
+
+def _within_range(pitches: np.ndarray) -> np.ndarray:
+    """The same pitch classes in the octaves that tokens have."""
+    up = np.maximum(-((pitches - MIN_PITCH) // 12), 0)
+    down = np.maximum(-((MAX_PITCH - pitches) // 12), 0)
+    return np.asarray(pitches + 12 * (up - down))
 
 
 def _notes(score: Score) -> dict[str, np.ndarray]:
