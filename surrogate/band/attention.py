@@ -1,4 +1,4 @@
-"""Attention with rotary positions and a learned bias by distance, in whole and step by step.
+"""Transformer blocks: attention with rotary positions and a learned bias by distance.
 
 Rotary positions: Su et al. 2021, "RoFormer". The bias is one number for each head and each
 distance in steps, as in Raffel et al. 2020 ("T5") but with no buckets, so that a head can learn to
@@ -6,8 +6,6 @@ look exactly one bar back, or two, or eight.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -31,32 +29,11 @@ class Rotation:
         angles = positions.double()[:, None] * speeds
         self.cos, self.sin = angles.cos().float(), angles.sin().float()
 
-    def at(self, step: int) -> Rotation:
-        """That of one step alone."""
-        one = object.__new__(Rotation)
-        one.cos, one.sin = self.cos[step], self.sin[step]
-        return one
-
     def __call__(self, x: Tensor) -> Tensor:
         """Turn queries or keys (..., steps, head width)."""
         cos, sin = self.cos.to(x.dtype), self.sin.to(x.dtype)
         one, other = x.chunk(2, -1)
         return torch.cat([one * cos - other * sin, other * cos + one * sin], -1)
-
-
-@dataclass
-class Cache:
-    """Keys and values of the last `context` steps that an attention has seen, in a ring.
-
-    Attributes:
-        keys, values: (batch, heads, context, head width); step t lies at t modulo the context.
-        bias: (heads, 1, 2 * context), the bias by distance laid out so that a slice of it fits the
-            ring at any step.
-    """
-
-    keys: Tensor
-    values: Tensor
-    bias: Tensor
 
 
 class Attention(nn.Module):
@@ -105,29 +82,6 @@ class Attention(nn.Module):
         line = functional.pad(self.bias.flip(-1), pads, value=float("-inf"))
         return line.unfold(-1, len(keys), 1).flip(-2)
 
-    def new_cache(self, batch: int) -> Cache:
-        """An empty cache for a causal attention."""
-        heads, width = self.heads, self.qkv.in_features
-        ring = self.bias.new_empty(2, batch, heads, self.context, width // heads)
-        # At step t slot s is (t - s) modulo the context away: entry s - t of a line that repeats.
-        line = self.bias.detach().flip(-1).roll(1, -1)
-        return Cache(ring[0], ring[1], line.repeat(1, 2)[:, None])
-
-    def step(self, x: Tensor, rotation: Rotation, cache: Cache, step: int) -> Tensor:
-        """One step more, (batch, width) → the same shape; its key and value go into the cache."""
-        q, k, v = self.qkv(x).view(len(x), 3, self.heads, 1, -1).unbind(1)
-        slot, seen = step % self.context, min(step + 1, self.context)
-        cache.keys[:, :, slot : slot + 1] = rotation(k)
-        cache.values[:, :, slot : slot + 1] = v
-        first = (-step) % self.context
-        attended = functional.scaled_dot_product_attention(
-            rotation(q),
-            cache.keys[:, :, :seen],
-            cache.values[:, :, :seen],
-            cache.bias[:, :, first : first + seen],
-        )
-        return self.out(attended.reshape(x.shape))
-
     def _heads(self, x: Tensor) -> tuple[Tensor, ...]:
         """Queries, keys and values, each (batch, heads, steps, head width)."""
         batch, steps, _ = x.shape
@@ -150,11 +104,6 @@ class Block(nn.Module):
     def forward(self, x: Tensor, rotation: Rotation) -> Tensor:
         """(batch, steps, width) → the same shape."""
         x = x + self.attention(self.attention_norm(x), rotation)
-        return x + self.feed(x)
-
-    def step(self, x: Tensor, rotation: Rotation, cache: Cache, step: int) -> Tensor:
-        """One step more, (batch, width) → the same shape."""
-        x = x + self.attention.step(self.attention_norm(x), rotation, cache, step)
         return x + self.feed(x)
 
     def feed(self, x: Tensor) -> Tensor:

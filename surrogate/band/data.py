@@ -61,6 +61,10 @@ class BandDataModule(lightning.LightningDataModule):
         lessons: what to draw.
         style_size: of the codes.
         validation_windows: how many to validate on, at most.
+
+    Raises:
+        DatasetError: no song is long enough, with drums enough, for any of the lessons' lengths;
+            those that fit nowhere are left out.
     """
 
     def __init__(
@@ -78,6 +82,14 @@ class BandDataModule(lightning.LightningDataModule):
         self.style_size = style_size
         self.validation_windows = validation_windows
         self._draws = {bars: Draws(training, bars, options, lessons) for bars in lessons.bars}
+        self._weights = np.array(
+            [weight * self._draws[bars].fits for bars, weight in lessons.bars.items()]
+        )
+        if not self._weights.any():
+            raise DatasetError(
+                f"no window of {', '.join(map(str, lessons.bars))} bars fits into any of the "
+                f"{len(training.songs)} songs to train on"
+            )
         self._chords: dict[int, np.ndarray] = {}
 
     @classmethod
@@ -92,12 +104,18 @@ class BandDataModule(lightning.LightningDataModule):
         """Data sets of build-dataset; without `validation`, the songs they have set aside.
 
         Raises:
-            DatasetError: a file cannot be read, or holds no such windows.
+            DatasetError: a file cannot be read, or holds no such windows, or codes of another size.
         """
         if validation is None:
             sides = read_runs(data, "train"), read_runs(data, "validation")
         else:
             sides = read_runs(data), read_runs([validation])
+        codes = sides[0].code_mean
+        if codes is not None and codes.shape[1] != style_size:
+            raise DatasetError(
+                f"{data[0]}: holds codes of {codes.shape[1]} dimensions, and the band's style has "
+                f"{style_size}"
+            )
         return cls(*sides, options, lessons, style_size)
 
     def train_dataloader(self) -> DataLoader:
@@ -118,7 +136,8 @@ class BandDataModule(lightning.LightningDataModule):
     def batch(self, number: int, rank: int = 0) -> Lesson:
         """A training batch."""
         rng = np.random.default_rng([self.options.seed, number, 0, rank])
-        bars = self.lessons.draw_bars(rng)
+        chances = self._weights / self._weights.sum()
+        bars = int(rng.choice(list(self._draws), p=chances))
         count = max(self.options.batch_size * WINDOW_BARS // bars, 1)
         starts = self._draws[bars].draw(count, rng)
         columns = zip(*(self._lesson(int(start), bars, rng) for start in starts), strict=True)
@@ -207,8 +226,8 @@ class Draws:
         options: `draw` and `temper` are heeded.
         lessons: `thin_drums` is.
 
-    Raises:
-        DatasetError: no such window fits anywhere.
+    Attributes:
+        fits: whether such a window fits anywhere.
     """
 
     def __init__(self, runs: Runs, bars: int, options: TrainingOptions, lessons: Lessons) -> None:
@@ -216,10 +235,7 @@ class Draws:
         if not lessons.thin_drums:
             fits &= runs.drums_used >= _THIN
         starts = np.flatnonzero(fits)
-        if not len(starts):
-            raise DatasetError(
-                f"no window of {bars} bars fits into any of the {len(runs.songs)} songs to train on"
-            )
+        self.fits = bool(len(starts))
         song = runs.song[runs.bar_run[starts]]
         order = np.argsort(song, kind="stable")
         self._starts = starts[order]
@@ -227,7 +243,7 @@ class Draws:
         self._firsts = np.cumsum(self._sizes) - self._sizes
         self._by_window = options.draw == "windows"
         self._chances: np.ndarray | None = None
-        if options.draw == "sources":
+        if options.draw == "sources" and self.fits:
             self._chances = song_chances([runs.sources[n] for n in self._songs], options.temper)
 
     def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:

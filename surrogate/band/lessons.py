@@ -68,11 +68,6 @@ class Lessons:
                     f"given: unknown choice {name!r}; write it as in melody, bass+drums or none"
                 )
 
-    def draw_bars(self, rng: np.random.Generator) -> int:
-        """How long a batch's windows are."""
-        lengths, weights = list(self.bars), np.array(list(self.bars.values()))
-        return int(rng.choice(lengths, p=weights / weights.sum()))
-
     def draw_given(self, steps: int, rng: np.random.Generator) -> tuple[np.ndarray, bool]:
         """What is given of a window.
 

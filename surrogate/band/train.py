@@ -11,7 +11,6 @@ import lightning
 import torch
 
 from musicvae_torch.dataset.codes import weights_sha256
-from musicvae_torch.dataset.format import DatasetError
 from musicvae_torch.hyperparameters import HYPERPARAMETER_NAMES
 from musicvae_torch.training import Hardware, TrainingOptions, fit, load_best
 from surrogate.band.data import BandDataModule
@@ -79,12 +78,6 @@ def train_band(
         lessons,
         config.style_size,
     )
-    codes = windows.training.code_mean
-    if codes is not None and codes.shape[1] != config.style_size:
-        raise DatasetError(
-            f"{data[0]}: holds codes of {codes.shape[1]} dimensions, and the band's style has "
-            f"{config.style_size}"
-        )
     lightning.seed_everything(options.seed, verbose=False)
     module = BandTraining(config, options, band, predictor)
     best = fit(module, windows, options, work or f"{out}.training", device)

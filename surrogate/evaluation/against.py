@@ -13,8 +13,8 @@ from musicvae_torch.notes.midi import MidiError
 from musicvae_torch.notes.score import TICK_NOTE, Score, divisible, read_score
 from musicvae_torch.notes.trio import PARTS
 from surrogate.arrangement.fill import StepNote, bar_lines, sounding_bars
+from surrogate.band.controls import chords_of
 from surrogate.evaluation.metrics import (
-    chords_of,
     estimate_key,
     groove_consistency,
     notes_per_bar,

@@ -19,9 +19,9 @@ from tqdm import tqdm
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.trio import PARTS, to_tokens
 from musicvae_torch.notes.vocabulary import NO_EVENT
+from surrogate.band.controls import chords_of
 from surrogate.evaluation.metrics import (
     accuracy,
-    chords_of,
     estimate_key,
     groove_consistency,
     notes_per_bar,
