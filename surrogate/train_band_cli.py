@@ -35,7 +35,7 @@ _DEFAULTS = {
     "optimizer": "muon",
     "learning_rate": 2e-3,
     "muon_learning_rate": 0.01,
-    "schedule": "cosine",
+    "schedule": "linear",
     "warmup": 100,
     "adam_beta2": 0.99,
     "draw": "sources",
