@@ -9,9 +9,10 @@ import torch
 from bands import full_controls, hide, random_tokens, small_band
 
 from musicvae_torch.config import ConfigError
+from musicvae_torch.notes.chords import chord_class
 from musicvae_torch.notes.trio import DEPTHS, PARTS
 from surrogate.band.attention import Attention
-from surrogate.band.model import HIDDEN, Band, BandConfig, Controls
+from surrogate.band.model import HIDDEN, Band, BandConfig, Controls, traits_of
 from surrogate.band.stepping import Stepper
 
 
@@ -130,13 +131,13 @@ def test_biases_are_by_distance() -> None:
     mask = attention.mask(range(20, 40), range(0, 40))
     for row, query in enumerate(range(20, 40)):
         for key in range(40):
-            expected = attention.bias[:, query - key] if key <= query else float("-inf")
+            expected = attention.biases()[:, query - key] if key <= query else float("-inf")
             assert (mask[:, row, key] == expected).all()
     listener = small_attention(causal=False)
     mask = listener.mask(range(3, 5), range(0, 9))
     for row, query in enumerate(range(3, 5)):
         for key in range(9):
-            assert (mask[:, row, key] == listener.bias[:, query - key + 1023]).all()
+            assert (mask[:, row, key] == listener.biases()[:, query - key + 1023]).all()
 
 
 def test_checkpoint(tmp_path: Path) -> None:
@@ -156,3 +157,17 @@ def test_checkpoint(tmp_path: Path) -> None:
 def test_sizes_that_do_not_go(sizes: dict[str, int], told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         BandConfig(**sizes)
+
+
+def test_traits_by_hand() -> None:
+    """A note has its pitch class, a set of drums its members, a chord its root and its kind."""
+    like = torch.zeros(())
+    pitches = traits_of("pitches", 90, like)
+    assert not pitches[:2].any()  # no event, note off
+    assert pitches[2 + 60 - 21].tolist() == [1.0] + [0.0] * 11  # middle C
+    assert pitches[2 + 59 - 21].tolist() == [0.0] * 11 + [1.0]
+    assert traits_of("drums", 512, like)[0b101].tolist() == [1, 0, 1, 0, 0, 0, 0, 0, 0]
+    triads = traits_of("triads", 49, like)
+    assert not triads[0].any()
+    assert triads[chord_class("Dm")].nonzero()[:, 0].tolist() == [2, 12 + 1]
+    assert triads[chord_class("B")].nonzero()[:, 0].tolist() == [11, 12]

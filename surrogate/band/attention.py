@@ -14,6 +14,9 @@ from torch.nn import functional
 ROTARY_BASE = 10_000.0
 # Queries at a time: what lies beyond the reach of all of them is never computed.
 _BLOCK = 256
+# Adam moves an entry by about its rate a step: biases, which must become as large as scores are to
+# single out a distance, are learnt this much faster.
+_BIAS = 8.0
 
 
 class Rotation:
@@ -52,7 +55,8 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
         nn.init.zeros_(self.out.weight)
-        # By distance: of a bidirectional attention from `context` - 1 steps ahead to as far back.
+        # In units of _BIAS, by distance: of a bidirectional attention from `context` - 1 steps
+        # ahead to as far back.
         self.bias = nn.Parameter(torch.zeros(heads, context if causal else 2 * context - 1))
 
     def forward(self, x: Tensor, rotation: Rotation) -> Tensor:
@@ -70,6 +74,10 @@ class Attention(nn.Module):
         attended = blocks[0] if len(blocks) == 1 else torch.cat(blocks, 2)
         return self.out(attended.transpose(1, 2).flatten(2))
 
+    def biases(self) -> Tensor:
+        """What each head adds to the scores by distance: (heads, distances)."""
+        return _BIAS * self.bias
+
     def mask(self, queries: range, keys: range) -> Tensor:
         """What is added to the scores of those steps: (heads, queries, keys), minus infinity where
         a query does not attend."""
@@ -79,7 +87,7 @@ class Attention(nn.Module):
         nearest = queries.start - (keys.stop - 1)
         least = 0 if self.causal else 1 - self.context
         pads = farthest - (self.context - 1), least - nearest  # which crops where it is negative
-        line = functional.pad(self.bias.flip(-1), pads, value=float("-inf"))
+        line = functional.pad(self.biases().flip(-1), pads, value=float("-inf"))
         return line.unfold(-1, len(keys), 1).flip(-2)
 
     def _heads(self, x: Tensor) -> tuple[Tensor, ...]:

@@ -19,9 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from musicvae_torch.config import ConfigError
-from musicvae_torch.notes.chords import CHORD_DEPTH
+from musicvae_torch.notes import chords
+from musicvae_torch.notes.chords import CHORD_DEPTH, ROOTS
 from musicvae_torch.notes.trio import DEPTHS, PARTS
-from musicvae_torch.notes.vocabulary import DRUM_CLASSES, STEPS_PER_BAR
+from musicvae_torch.notes.vocabulary import DRUM_CLASSES, FIRST_NOTE, MIN_PITCH, STEPS_PER_BAR
 from musicvae_torch.pretrained import PretrainedNetwork
 from surrogate.band.attention import Block, Rotation
 from surrogate.band.controls import DENSITY_DEPTH
@@ -72,16 +73,38 @@ class BandConfig:
         return cls(**data)
 
 
-class Embedding(nn.Module):
-    """A vector for each class, and one for HIDDEN."""
+PITCHES, DRUMS, TRIADS = "pitches", "drums", "triads"
+TRAITS = {PITCHES: 12, DRUMS: len(DRUM_CLASSES), TRIADS: len(ROOTS) + len(chords.TRIADS)}
+"""How many traits classes have: notes their pitch classes, sets of drums their members, chords
+their roots and kinds."""
+PART_TRAITS = dict(zip(PARTS, (PITCHES, PITCHES, DRUMS), strict=True))
 
-    def __init__(self, depth: int, width: int) -> None:
+
+class Embedding(nn.Module):
+    """A vector for each class, and one for HIDDEN.
+
+    Classes that have something in common share what is learnt of it: to a class's own vector one
+    is added for each of its traits.
+
+    Args:
+        depth: classes.
+        width: of vectors.
+        traits: as for :func:`traits_of`; None: classes have nothing in common.
+    """
+
+    def __init__(self, depth: int, width: int, traits: str | None = None) -> None:
         super().__init__()
+        self.kind = traits
         self.table = nn.Parameter(torch.randn(depth + 1, width) * width**-0.5)
+        if traits is not None:
+            self.traits = nn.Parameter(torch.randn(TRAITS[traits], width) * width**-0.5)
 
     def vectors(self) -> Tensor:
         """(depth + 1, width), HIDDEN last, so that -1 finds it by itself."""
-        return self.table
+        if self.kind is None:
+            return self.table
+        shared = traits_of(self.kind, len(self.table) - 1, self.traits) @ self.traits
+        return self.table + nn.functional.pad(shared, (0, 0, 0, 1))
 
     def forward(self, classes: Tensor) -> Tensor:
         """(...) classes → (..., width)."""
@@ -89,33 +112,25 @@ class Embedding(nn.Module):
         return nn.functional.embedding(classes % len(vectors), vectors)
 
 
-class DrumEmbedding(Embedding):
-    """Drum classes are sets of drums: a vector for each set, plus one for each drum in it."""
-
-    def __init__(self, depth: int, width: int) -> None:
-        super().__init__(depth, width)
-        self.drums = nn.Parameter(torch.randn(len(DRUM_CLASSES), width) * width**-0.5)
-
-    def vectors(self) -> Tensor:
-        sets = drum_sets(len(self.table) - 1, self.drums)
-        return self.table + nn.functional.pad(sets @ self.drums, (0, 0, 0, 1))
-
-
-def drum_sets(depth: int, like: Tensor) -> Tensor:
-    """(depth, drums): which drums are in each class, 1 or 0, as floats like those of a tensor."""
+def traits_of(kind: str, depth: int, like: Tensor) -> Tensor:
+    """(depth, traits): 1 where a class has a trait, else 0, as floats like those of a tensor."""
     classes = torch.arange(depth, device=like.device)[:, None]
-    drums = torch.arange(len(DRUM_CLASSES), device=like.device)
-    return (classes >> drums & 1).to(like.dtype)
+    traits = torch.arange(TRAITS[kind], device=like.device)
+    if kind == DRUMS:
+        has = classes >> traits & 1 > 0
+    elif kind == PITCHES:
+        has = (classes >= FIRST_NOTE) & ((classes - FIRST_NOTE + MIN_PITCH) % 12 == traits)
+    else:
+        roots, kinds = (classes - 1) % len(ROOTS), (classes - 1) // len(ROOTS)
+        has = (classes > 0) & ((roots == traits) | (kinds + len(ROOTS) == traits))
+    return has.to(like.dtype)
 
 
 def part_embeddings(parts: Sequence[str], width: int) -> nn.ModuleDict:
     """An embedding for each part."""
     depths = dict(zip(PARTS, DEPTHS, strict=True))
     return nn.ModuleDict(
-        {
-            part: (DrumEmbedding if part == "drums" else Embedding)(depths[part], width)
-            for part in parts
-        }
+        {part: Embedding(depths[part], width, PART_TRAITS[part]) for part in parts}
     )
 
 
@@ -141,11 +156,11 @@ class Head(nn.Module):
         self.down = nn.Linear(2 * width, width, bias=False)
         self.last_norm = nn.LayerNorm(width, bias=False)
         self.out = nn.Linear(width, DEPTHS[index])
-        # What a set of drums has by its members, as in DrumEmbedding.
-        self.drums = nn.Linear(width, len(DRUM_CLASSES), bias=False) if part == "drums" else None
-        for layer in (self.down, self.out, self.drums):
-            if layer is not None:
-                nn.init.zeros_(layer.weight)
+        # What classes have by their traits, as in Embedding.
+        self.kind = PART_TRAITS[part]
+        self.traits = nn.Linear(width, TRAITS[self.kind], bias=False)
+        for layer in (self.down, self.out, self.traits):
+            nn.init.zeros_(layer.weight)
         nn.init.zeros_(self.out.bias)
 
     def forward(self, hidden: Tensor, tokens: Tensor) -> Tensor:
@@ -162,11 +177,12 @@ class Head(nn.Module):
             hidden = hidden + embedding(tokens[..., index])
         hidden = hidden + self.down(nn.functional.relu(self.up(self.norm(hidden))).square())
         hidden = self.last_norm(hidden)
-        logits = self.out(hidden)
-        if self.drums is not None:
-            drums = self.drums(hidden)
-            logits = logits + drums @ drum_sets(logits.shape[-1], drums).T
-        return logits
+        return nn.functional.linear(hidden, self.out_weight(), self.out.bias)
+
+    def out_weight(self) -> Tensor:
+        """(depth, width), what makes logits."""
+        own = self.out.weight
+        return own + traits_of(self.kind, len(own), own) @ self.traits.weight
 
 
 @dataclass(frozen=True)
@@ -192,7 +208,7 @@ class Listener(nn.Module):
         width = config.width
         self.parts = part_embeddings(PARTS, width)
         self.place = nn.Embedding(STEPS_PER_BAR, width)
-        self.chords = Embedding(CHORD_DEPTH, width)
+        self.chords = Embedding(CHORD_DEPTH, width, TRIADS)
         self.density = nn.ModuleDict({part: Embedding(DENSITY_DEPTH, width) for part in PARTS})
         self.style = nn.Linear(config.style_size, width, bias=False)
         nn.init.zeros_(self.style.weight)

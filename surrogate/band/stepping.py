@@ -9,7 +9,7 @@ from torch.nn import functional
 from musicvae_torch.notes.trio import PARTS
 from musicvae_torch.products import FLOAT32, prepare
 from surrogate.band.attention import Block, Rotation
-from surrogate.band.model import Band, Controls, Head, all_vectors, drum_sets
+from surrogate.band.model import Band, Controls, Head, all_vectors
 
 
 class Stepper:
@@ -86,7 +86,7 @@ class _BlockSteps:
         rows = batch * self._heads
         self._keys, self._values = attention.bias.new_empty(2, rows, slots, width)
         # At step t slot s is (t - s) modulo the context away: entry s - t of a line that repeats.
-        line = attention.bias.detach().flip(-1).roll(1, -1)
+        line = attention.biases().detach().flip(-1).roll(1, -1)
         self._bias = line.repeat(batch, 2)[:, None]
 
     def __call__(self, x: Tensor, step: int) -> Tensor:
@@ -120,7 +120,7 @@ def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 class _HeadSteps:
-    """A head whose sums over drums are made beforehand."""
+    """A head whose sums over traits are made beforehand."""
 
     def __init__(self, head: Head, dtype: str) -> None:
         self._head = head
@@ -128,10 +128,7 @@ class _HeadSteps:
         self._up, self._down = (
             prepare(layer.weight, dtype=dtype) for layer in (head.up, head.down)
         )
-        weight = head.out.weight
-        if head.drums is not None:
-            weight = weight + drum_sets(len(weight), weight) @ head.drums.weight
-        self._out = prepare(weight, head.out.bias, dtype)
+        self._out = prepare(head.out_weight(), head.out.bias, dtype)
 
     def __call__(self, hidden: Tensor, tokens: Tensor) -> Tensor:
         for index, vectors in enumerate(self._vectors):
