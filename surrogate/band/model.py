@@ -207,7 +207,7 @@ class Listener(nn.Module):
         super().__init__()
         width = config.width
         self.parts = part_embeddings(PARTS, width)
-        self.place = nn.Embedding(STEPS_PER_BAR, width)
+        self.place = Embedding(STEPS_PER_BAR, width)
         self.chords = Embedding(CHORD_DEPTH, width, TRIADS)
         self.density = nn.ModuleDict({part: Embedding(DENSITY_DEPTH, width) for part in PARTS})
         self.style = nn.Linear(config.style_size, width, bias=False)
@@ -243,7 +243,7 @@ class Player(nn.Module):
         width = config.width
         self.parts = part_embeddings(PARTS, width)
         self.start = nn.Parameter(torch.zeros(width))
-        self.place = nn.Embedding(STEPS_PER_BAR, width)
+        self.place = Embedding(STEPS_PER_BAR, width)
         self.heard = nn.Linear(width, width, bias=False)
         self.style = nn.Linear(config.style_size, width, bias=False)
         nn.init.zeros_(self.style.weight)
