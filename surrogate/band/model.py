@@ -86,6 +86,9 @@ class Embedding(nn.Module):
     Classes that have something in common share what is learnt of it: to a class's own vector one
     is added for each of its traits.
 
+    Vectors start long: short ones are soon drowned out by what blocks add, whose matrices Muon
+    moves far, and the band then learns later to look back at what was played.
+
     Args:
         depth: classes.
         width: of vectors.
@@ -95,9 +98,9 @@ class Embedding(nn.Module):
     def __init__(self, depth: int, width: int, traits: str | None = None) -> None:
         super().__init__()
         self.kind = traits
-        self.table = nn.Parameter(torch.randn(depth + 1, width) * width**-0.5)
+        self.table = nn.Parameter(torch.randn(depth + 1, width))
         if traits is not None:
-            self.traits = nn.Parameter(torch.randn(TRAITS[traits], width) * width**-0.5)
+            self.traits = nn.Parameter(torch.randn(TRAITS[traits], width))
 
     def vectors(self) -> Tensor:
         """(depth + 1, width), HIDDEN last, so that -1 finds it by itself."""
