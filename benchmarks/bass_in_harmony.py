@@ -32,9 +32,9 @@ from musicvae_torch.notes.vocabulary import MELODY_PROGRAMS, STEPS_PER_BAR
 from surrogate.arrangement.bass_line import HOW, keep_bass_in_harmony
 from surrogate.arrangement.fill import StepNote
 from surrogate.arrangement.harmony import Harmony, infer
+from surrogate.band.controls import chords_of
 from surrogate.evaluation.metrics import (
     bootstrap_interval,
-    chords_of,
     estimate_key,
     notes_per_bar,
     pitch_histogram,

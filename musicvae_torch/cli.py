@@ -140,9 +140,9 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--schedule",
         default="exponential",
-        choices=["exponential", "cosine"],
-        help="of the learning rate: that decay, or down to 0 over all steps along a cosine "
-        "(default: exponential)",
+        choices=["exponential", "cosine", "linear"],
+        help="of the learning rate: that decay; down to 0 over all steps along a cosine; or over "
+        "the last quarter of them in a straight line (default: exponential)",
     )
     parser.add_argument(
         "--warmup", type=int, default=0, metavar="STEPS", help="over which it rises (default: 0)"

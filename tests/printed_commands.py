@@ -39,6 +39,7 @@ SMALL = "--musicvae my_trio --surrogate my_surrogate"
 BRIEF = {
     "train-musicvae": "--steps 2 --batch-size 2 --device cpu",
     "train-surrogate": "--steps 2 --batch-size 2 --units 4 --device cpu",
+    "train-band": "--steps 2 --batch-size 2 --width 16 --heads 2 --device cpu",
     "evaluate-accompaniment": "--max-songs 2 --max-windows 1 --device cpu",
     "evaluate-accompaniment --against": "--device cpu",
     "learn-attributes": "--max-windows 40 --device cpu",

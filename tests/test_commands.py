@@ -26,6 +26,7 @@ COMMANDS = {
     "train-musicvae",
     "evaluate-musicvae",
     "train-surrogate",
+    "train-band",
     "evaluate-accompaniment",
     "listening-test",
     "export-onnx",
@@ -36,6 +37,7 @@ COMMANDS = {
 BRIEF = {
     "train-musicvae": "--steps 2 --batch-size 2 --encoder 4 --decoder 4 --latent 2 --device cpu",
     "train-surrogate": "--steps 2 --batch-size 2 --units 4 --device cpu",
+    "train-band": "--steps 2 --batch-size 2 --width 16 --heads 2 --device cpu",
 }
 FINE_TUNING = "--steps 2 --batch-size 2 --device cpu"  # sizes are those of --init
 
@@ -171,6 +173,7 @@ def test_demo_as_make_runs_it(tmp_path: Path) -> None:
             "train-surrogate t.h5 --validation t.h5 --musicvae nowhere -o o",
             "train-surrogate: nowhere: no checkpoint here",
         ),
+        ("train-band text.mid --validation text.mid -o o", "train-band: text.mid: not a data set"),
         ("train-musicvae t.h5 --validation t.h5 -o o --config x", "train-musicvae: unknown config"),
     ],
 )

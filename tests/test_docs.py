@@ -24,6 +24,8 @@ from printed_commands import (
     run_page,
     shortened,
 )
+from test_lead_sheets import CHORDS, MELODY
+from test_lead_sheets import write as write_lead_sheet
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 CARDS = sorted([*ROOT.glob("checkpoints/*/README.md"), ROOT / "examples/README.md"])
@@ -61,6 +63,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_songs(folder / name, 1, seed=7)
     for seed, name in enumerate(("archives", "lakh", "lakh_validation"), 8):
         write_songs(folder / name, 2, seed=seed)
+    write_lead_sheet(folder / "lead_sheets/001/lead_sheet.mid", (80, MELODY), (0, CHORDS))
     shutil.copy(folder / "midi/song_0.mid", folder / "song.mid")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from musicvae_torch.notes.chords import chord_class
+from surrogate.band.controls import chords_of
 from surrogate.evaluation.metrics import (
     accuracy,
     bootstrap_interval,
-    chords_of,
     estimate_key,
     groove_consistency,
     notes_per_bar,

@@ -103,6 +103,13 @@ def test_cosine_schedule_and_warmup() -> None:
     assert options.learning_rate_at(90) == pytest.approx(0, abs=1e-9)
 
 
+def test_linear_schedule() -> None:
+    """The full rate, and over the last quarter of the steps evenly down to 0."""
+    options = TrainingOptions(learning_rate=0.1, schedule="linear", steps=80, warmup=4)
+    rates = [options.learning_rate_at(step) for step in (0, 3, 30, 60, 65, 70, 80, 90)]
+    assert rates == pytest.approx([0.025, 0.1, 0.1, 0.1, 0.075, 0.05, 0, 0])
+
+
 def test_adam_alone_is_the_default() -> None:
     module = MusicVAETraining(CONFIG, TrainingOptions())
     assert type(module.configure_optimizers()) is TensorFlowAdam

@@ -60,7 +60,7 @@ def transpose_melody(tokens: np.ndarray, semitones: int) -> np.ndarray:
     shifted = tokens[:, 0].astype(np.int64) + semitones * notes
     if (shifted[notes] < FIRST_NOTE).any() or (shifted[notes] >= MELODY_DEPTH).any():
         return tokens
-    chords = _shift_chords(tokens[:, 1:], semitones)
+    chords = shift_chords(tokens[:, 1:], semitones)
     return np.concatenate([shifted[:, None].astype(tokens.dtype), chords], axis=1)
 
 
@@ -74,10 +74,10 @@ def transpose_bar(tokens: np.ndarray, semitones: int) -> np.ndarray:
     if ((pitches < 0) | (pitches >= performance.NOTE_OFF))[pitched].any():
         return tokens
     shifted = (tracks + semitones * pitched).reshape(-1, 1).astype(tokens.dtype)
-    return np.concatenate([shifted, _shift_chords(tokens[:, 1:], semitones)], axis=1)
+    return np.concatenate([shifted, shift_chords(tokens[:, 1:], semitones)], axis=1)
 
 
-def _shift_chords(classes: np.ndarray, semitones: int) -> np.ndarray:
+def shift_chords(classes: np.ndarray, semitones: int) -> np.ndarray:
     """Chord classes (twelve roots of each kind after "no chord") on other roots."""
     roots, kinds = (classes - 1) % len(ROOTS), (classes - 1) // len(ROOTS)
     shifted = 1 + kinds * len(ROOTS) + (roots + semitones) % len(ROOTS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -115,7 +115,8 @@ def draw_batches(
     sizes = np.bincount(windows.song, minlength=len(windows.songs))
     firsts = np.cumsum(sizes) - sizes
     playable = np.flatnonzero(sizes)
-    chances = _song_chances(windows.songs, playable, temper) if draw == "sources" else None
+    sources = [source_of(windows.songs[song]) for song in playable]
+    chances = song_chances(sources, temper) if draw == "sources" else None
     number = start
     while True:
         # Zeros at the end of a seed change nothing: a lone process draws as it always did.
@@ -140,8 +141,13 @@ def source_of(song: str) -> str:
     return "/".join(filter(None, (folder, top))) if mark else top
 
 
-def _song_chances(songs: list[str], playable: np.ndarray, temper: float) -> np.ndarray:
-    sources = [source_of(songs[song]) for song in playable]
+def song_chances(sources: Sequence[str], temper: float) -> np.ndarray:
+    """How likely each song is to be drawn, (songs,), which sum to 1.
+
+    Args:
+        sources: the folder, or whatever else, that each song is from.
+        temper: as for :func:`draw_batches`.
+    """
     _, source, counts = np.unique(sources, return_inverse=True, return_counts=True)
     chances = (counts**temper / counts)[source]
     return chances / chances.sum()

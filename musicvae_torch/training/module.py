@@ -39,11 +39,16 @@ class ScheduledTraining(lightning.LightningModule):
             name: float(value) for name, value in scores.items() if name.startswith("val/")
         }
 
+    def matrices(self) -> list[Tensor] | None:
+        """What the optimiser muon trains by Muon; None: the weights of LSTMs."""
+        return None
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         betas = (0.9, self.options.adam_beta2)
         rate = self.options.learning_rate
         if self.options.optimizer == "muon":
-            return MuonWithAdam(self, rate, self.options.muon_learning_rate, betas)
+            muon_rate = self.options.muon_learning_rate
+            return MuonWithAdam(self, rate, muon_rate, betas, self.matrices())
         return TensorFlowAdam(self.parameters(), rate, betas)
 
     def configure_gradient_clipping(

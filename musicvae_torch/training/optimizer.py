@@ -46,7 +46,7 @@ class TensorFlowAdam(torch.optim.Adam):
 
 
 class MuonWithAdam(torch.optim.Optimizer):
-    """Muon for the weight matrices of LSTMs and :class:`TensorFlowAdam` for all else.
+    """Muon for weight matrices and :class:`TensorFlowAdam` for all else.
 
     Muon (Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks") moves a
     matrix along the nearest orthogonal one to its momentum.
@@ -56,23 +56,30 @@ class MuonWithAdam(torch.optim.Optimizer):
         lr: Adam's rate.
         muon_lr: Muon's, as a root mean square of the step comparable to Adam's.
         betas: Adam's.
+        matrices: those for Muon; None: the weights of LSTMs.
 
     Raises:
         ValueError: this PyTorch has no Muon.
     """
 
     def __init__(
-        self, module: nn.Module, lr: float, muon_lr: float, betas: tuple[float, float]
+        self,
+        module: nn.Module,
+        lr: float,
+        muon_lr: float,
+        betas: tuple[float, float],
+        matrices: Sequence[Tensor] | None = None,
     ) -> None:
         if not hasattr(torch.optim, "Muon"):
             raise ValueError(f"optimizer muon needs PyTorch 2.9 or newer, not {torch.__version__}")
-        matrices = [
-            weight
-            for part in module.modules()
-            if isinstance(part, LSTMWeights)
-            for weight in (part.weight_ih, part.weight_hh)
-            if weight.requires_grad
-        ]
+        if matrices is None:
+            matrices = [
+                weight
+                for part in module.modules()
+                if isinstance(part, LSTMWeights)
+                for weight in (part.weight_ih, part.weight_hh)
+                if weight.requires_grad
+            ]
         taken = {id(weight) for weight in matrices}
         others = [p for p in module.parameters() if p.requires_grad and id(p) not in taken]
         self.both = (

@@ -19,7 +19,7 @@ from musicvae_torch.hyperparameters import (
 
 CHOICES = {
     "draw": DRAWS,
-    "schedule": ("exponential", "cosine"),
+    "schedule": ("exponential", "cosine", "linear"),
     "optimizer": ("adam", "muon"),
     "start": ("magenta", "glorot"),
 }
@@ -37,8 +37,9 @@ class TrainingOptions:
             MusicVAE's objective; see :class:`Hyperparameters`.
         learning_rate, decay_rate, min_learning_rate: the rate at step t is
             (learning_rate - min) * decay_rate**t + min.
-        schedule: "exponential", that rate; or "cosine", from learning_rate to 0 along half a
-            cosine over all steps.
+        schedule: "exponential", that rate; "cosine", from learning_rate to 0 along half a cosine
+            over all steps; or "linear", learning_rate and over the last quarter of all steps in a
+            straight line to 0, so that a training that has not come so far may be made longer.
         warmup: steps over which the rate rises to that, in even steps.
         optimizer: "adam", TensorFlow's; or "muon", with Adam for all but the LSTMs' matrices.
         muon_learning_rate: Muon's rate where Adam's is learning_rate; it goes the same way.
@@ -114,6 +115,8 @@ class TrainingOptions:
     def _scheduled_rate(self, step: int) -> float:
         if self.schedule == "cosine":
             return self.learning_rate * (1 + math.cos(math.pi * min(step / self.steps, 1.0))) / 2
+        if self.schedule == "linear":
+            return self.learning_rate * min(max(4 * (1 - step / self.steps), 0.0), 1.0)
         span = np.float32(self.learning_rate - self.min_learning_rate)
         decayed = np.float32(self.decay_rate) ** np.float32(step)
         return float(span * decayed + np.float32(self.min_learning_rate))

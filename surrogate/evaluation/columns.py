@@ -11,6 +11,7 @@ import numpy as np
 
 from musicvae_torch.notes.melody import melody_notes
 from musicvae_torch.notes.trio import PARTS
+from surrogate.band.controls import chords_of
 from surrogate.evaluation.distributions import (
     note_features,
     overlapping_area,
@@ -20,7 +21,6 @@ from surrogate.evaluation.distributions import (
 )
 from surrogate.evaluation.metrics import (
     accuracy,
-    chords_of,
     estimate_key,
     groove_consistency,
     notes_per_bar,

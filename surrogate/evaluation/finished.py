@@ -12,11 +12,11 @@ from musicvae_torch.notes.score import TICK_NOTE, Score
 from musicvae_torch.notes.trio import PARTS
 from musicvae_torch.notes.vocabulary import MAX_PITCH, MIN_PITCH, NO_EVENT
 from surrogate.arrangement.fill import StepNote, bar_lines, sounding_bars
+from surrogate.band.controls import chords_of
 from surrogate.evaluation.columns import DISTRIBUTIONS, STRUCTURE, overlaps, structure, tonality
 from surrogate.evaluation.distributions import note_features
 from surrogate.evaluation.lead_sheets import LeadSheet, share_of_chord_tones, share_of_roots
 from surrogate.evaluation.metrics import (
-    chords_of,
     estimate_key,
     groove_consistency,
     notes_per_bar,

@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from musicvae_torch.notes.chords import ROOTS, chord_class, infer_chords
+from musicvae_torch.notes.chords import ROOTS
 from musicvae_torch.notes.drums import unpack_rolls
 from musicvae_torch.notes.melody import melody_notes
-from musicvae_torch.notes.midi import NOTE_DTYPE
-from musicvae_torch.notes.quantize import DEFAULT_QPM
 from musicvae_torch.notes.vocabulary import (
     DRUM_CLASSES,
     FIRST_NOTE,
     MIN_PITCH,
     STEPS_PER_BAR,
-    STEPS_PER_QUARTER,
 )
 
 # How well each degree of the chromatic scale fitted a key, as listeners rated it, from the tonic
@@ -30,7 +27,6 @@ _MINOR_PROFILE = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.
 _MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
 _MINOR_SCALE = (0, 2, 3, 5, 7, 8, 10, 11)  # natural, and the leading note
 _TRIADS = ((0, 4, 7), (0, 3, 7), (0, 4, 8), (0, 3, 6))  # in the order of chords.TRIADS
-_SECONDS_PER_STEP = 60 / DEFAULT_QPM / STEPS_PER_QUARTER
 
 
 def accuracy(tokens: np.ndarray, truth: np.ndarray) -> float:
@@ -122,26 +118,10 @@ def share_in_key(bass: np.ndarray, key: tuple[int, str] | None) -> float:
     return float(np.isin((pitches - tonic) % 12, scale).mean())
 
 
-def chords_of(*parts: np.ndarray) -> np.ndarray:
-    """(steps,) class of the triad (``chords.chord_class``) that is heard in parts of (steps,)
-    melody or bass classes, half a bar each; 0 where none is."""
-    steps = len(parts[0])
-    rows = [
-        (start * _SECONDS_PER_STEP, end * _SECONDS_PER_STEP, pitch, 80, 0, False, part)
-        for part, tokens in enumerate(parts)
-        for start, end, pitch in melody_notes(tokens)
-    ]
-    notes = np.array(sorted(rows), NOTE_DTYPE)
-    heard = infer_chords(notes, steps * _SECONDS_PER_STEP, DEFAULT_QPM, (4.0, 4.0))
-    if heard is None or not rows:
-        return np.zeros(steps, np.int64)
-    names = heard.at_steps(steps, DEFAULT_QPM)
-    return np.array([chord_class(str(name)) for name in names], np.int64)
-
-
 def share_in_chords(bass: np.ndarray, chords: np.ndarray) -> float:
     """Share of the notes in (steps,) bass classes that start on a tone of their step's triad
-    (steps,), as :func:`chords_of` gives them; notes where there is no chord do not count."""
+    (steps,), as :func:`surrogate.band.controls.chords_of` gives them; notes where there is no
+    chord do not count."""
     starts = np.flatnonzero((bass >= FIRST_NOTE) & (chords > 0))
     if not len(starts):
         return float("nan")

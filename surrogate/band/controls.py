@@ -1,0 +1,77 @@
+"""What is said of how a band plays: chords, and how many notes a bar each part has."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from musicvae_torch.notes.chords import chord_class, infer_chords
+from musicvae_torch.notes.melody import melody_notes
+from musicvae_torch.notes.midi import NOTE_DTYPE
+from musicvae_torch.notes.quantize import DEFAULT_QPM
+from musicvae_torch.notes.trio import PARTS
+from musicvae_torch.notes.vocabulary import (
+    DRUM_CLASSES,
+    FIRST_NOTE,
+    STEPS_PER_BAR,
+    STEPS_PER_QUARTER,
+)
+
+# Notes, or drum hits, a bar from which each class but the first, silence, begins: about the
+# eighths of 3,000 windows.
+DENSITIES = {
+    "melody": (2.0, 3.0, 4.0, 5.0, 6.5, 9.0),
+    "bass": (3.0, 4.0, 5.5, 7.0, 8.5, 11.0),
+    "drums": (5.0, 8.0, 11.0, 14.0, 18.0, 24.0),
+}
+DENSITY_DEPTH = 8
+_SECONDS_PER_STEP = 60 / DEFAULT_QPM / STEPS_PER_QUARTER
+
+
+def onset_counts(tokens: np.ndarray) -> np.ndarray:
+    """(steps, 3) classes → (steps, 3) notes, or drum hits, that start at each step."""
+    drums = tokens[:, 2].astype(np.int64)
+    hits = (drums[:, None] >> np.arange(len(DRUM_CLASSES)) & 1).sum(1)
+    return np.stack([tokens[:, 0] >= FIRST_NOTE, tokens[:, 1] >= FIRST_NOTE, hits], axis=1)
+
+
+def density_class(part: str, notes_per_bar: float) -> int:
+    """The class of a part that has so many notes, or drum hits, a bar; 0 of none."""
+    return int(notes_per_bar > 0) + int(np.searchsorted(DENSITIES[part], notes_per_bar, "right"))
+
+
+def densities_of(tokens: np.ndarray, span_bars: int) -> np.ndarray:
+    """How busy each part is, span by span.
+
+    Args:
+        tokens: (steps, 3) classes.
+        span_bars: bars of a span, over which notes are counted; the last may be shorter.
+
+    Returns:
+        (steps, 3) density classes.
+    """
+    counts, span = onset_counts(tokens), span_bars * STEPS_PER_BAR
+    classes = np.zeros(tokens.shape, np.int64)
+    for first in range(0, len(tokens), span):
+        own = counts[first : first + span]
+        classes[first : first + span] = [
+            density_class(part, float(total) * STEPS_PER_BAR / len(own))
+            for part, total in zip(PARTS, own.sum(0), strict=True)
+        ]
+    return classes
+
+
+def chords_of(*parts: np.ndarray) -> np.ndarray:
+    """(steps,) class of the triad (``chords.chord_class``) that is heard in parts of (steps,)
+    melody or bass classes, half a bar each; 0 where none is."""
+    steps = len(parts[0])
+    rows = [
+        (start * _SECONDS_PER_STEP, end * _SECONDS_PER_STEP, pitch, 80, 0, False, part)
+        for part, tokens in enumerate(parts)
+        for start, end, pitch in melody_notes(tokens)
+    ]
+    notes = np.array(sorted(rows), NOTE_DTYPE)
+    heard = infer_chords(notes, steps * _SECONDS_PER_STEP, DEFAULT_QPM, (4.0, 4.0))
+    if heard is None or not rows:
+        return np.zeros(steps, np.int64)
+    names = heard.at_steps(steps, DEFAULT_QPM)
+    return np.array([chord_class(str(name)) for name in names], np.int64)

@@ -1,0 +1,343 @@
+"""The band's network: what a song's other parts may be, given some of them.
+
+Two transformers over sixteenths. The *listener* hears all that is given, before and behind, with
+chords, densities and style where they are said. The *player* goes forward: at each step it knows
+the steps before and what the listener made of this one, and its heads say what melody, bass and
+drums may do, in that order, each knowing what those before it do on this very step.
+
+Tokens are (batch, steps, 3) int64 classes of melody, bass and drums, as in ``notes.trio``, and
+HIDDEN where a part is not to be heard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from musicvae_torch.config import ConfigError
+from musicvae_torch.notes import chords
+from musicvae_torch.notes.chords import CHORD_DEPTH, ROOTS
+from musicvae_torch.notes.trio import DEPTHS, PARTS
+from musicvae_torch.notes.vocabulary import DRUM_CLASSES, FIRST_NOTE, MIN_PITCH, STEPS_PER_BAR
+from musicvae_torch.pretrained import PretrainedNetwork
+from surrogate.band.attention import Block, Rotation
+from surrogate.band.controls import DENSITY_DEPTH
+
+HIDDEN = -1
+"""In place of a token, a chord class or a density class: nothing is said of it."""
+
+
+@dataclass(frozen=True)
+class BandConfig:
+    """Sizes of a :class:`Band`.
+
+    Attributes:
+        width: of both transformers.
+        heads: of attention; they share out the width.
+        listener_layers, player_layers: blocks of each.
+        context: steps that either looks back, and the listener ahead.
+        style_size: dimensions of a style, as of the latent of the MusicVAE it comes from.
+    """
+
+    width: int = 256
+    heads: int = 8
+    listener_layers: int = 2
+    player_layers: int = 4
+    context: int = 1024
+    style_size: int = 512
+
+    def __post_init__(self) -> None:
+        for name, size in asdict(self).items():
+            if type(size) is not int or size < 1:
+                raise ConfigError(f"band: {name} must be a whole number of at least 1: {size!r}")
+        if self.width % (2 * self.heads):
+            raise ConfigError(
+                f"band: width {self.width} is no multiple of twice its {self.heads} heads"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The sizes as plain JSON data."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> BandConfig:
+        """Inverse of :meth:`to_dict`.
+
+        Raises:
+            TypeError: a key is unknown.
+        """
+        return cls(**data)
+
+
+PITCHES, DRUMS, TRIADS = "pitches", "drums", "triads"
+TRAITS = {PITCHES: 12, DRUMS: len(DRUM_CLASSES), TRIADS: len(ROOTS) + len(chords.TRIADS)}
+"""How many traits classes have: notes their pitch classes, sets of drums their members, chords
+their roots and kinds."""
+PART_TRAITS = dict(zip(PARTS, (PITCHES, PITCHES, DRUMS), strict=True))
+
+
+class Embedding(nn.Module):
+    """A vector for each class, and one for HIDDEN.
+
+    Classes that have something in common share what is learnt of it: to a class's own vector one
+    is added for each of its traits.
+
+    Vectors start long: short ones are soon drowned out by what blocks add, whose matrices Muon
+    moves far, and the band then learns later to look back at what was played.
+
+    Args:
+        depth: classes.
+        width: of vectors.
+        traits: as for :func:`traits_of`; None: classes have nothing in common.
+    """
+
+    def __init__(self, depth: int, width: int, traits: str | None = None) -> None:
+        super().__init__()
+        self.kind = traits
+        self.table = nn.Parameter(torch.randn(depth + 1, width))
+        if traits is not None:
+            self.traits = nn.Parameter(torch.randn(TRAITS[traits], width))
+
+    def vectors(self) -> Tensor:
+        """(depth + 1, width), HIDDEN last, so that -1 finds it by itself."""
+        if self.kind is None:
+            return self.table
+        shared = traits_of(self.kind, len(self.table) - 1, self.traits) @ self.traits
+        return self.table + nn.functional.pad(shared, (0, 0, 0, 1))
+
+    def forward(self, classes: Tensor) -> Tensor:
+        """(...) classes → (..., width)."""
+        vectors = self.vectors()
+        return nn.functional.embedding(classes % len(vectors), vectors)
+
+
+def traits_of(kind: str, depth: int, like: Tensor) -> Tensor:
+    """(depth, traits): 1 where a class has a trait, else 0, as floats like those of a tensor."""
+    classes = torch.arange(depth, device=like.device)[:, None]
+    traits = torch.arange(TRAITS[kind], device=like.device)
+    if kind == DRUMS:
+        has = classes >> traits & 1 > 0
+    elif kind == PITCHES:
+        has = (classes >= FIRST_NOTE) & ((classes - FIRST_NOTE + MIN_PITCH) % 12 == traits)
+    else:
+        roots, kinds = (classes - 1) % len(ROOTS), (classes - 1) // len(ROOTS)
+        has = (classes > 0) & ((roots == traits) | (kinds + len(ROOTS) == traits))
+    return has.to(like.dtype)
+
+
+def part_embeddings(parts: Sequence[str], width: int) -> nn.ModuleDict:
+    """An embedding for each part."""
+    depths = dict(zip(PARTS, DEPTHS, strict=True))
+    return nn.ModuleDict(
+        {part: Embedding(depths[part], width, PART_TRAITS[part]) for part in parts}
+    )
+
+
+def all_vectors(embeddings: nn.ModuleDict) -> list[Tensor]:
+    """The vectors of each of :func:`part_embeddings`."""
+    return [one.vectors() for one in embeddings.values() if isinstance(one, Embedding)]
+
+
+class Head(nn.Module):
+    """Logits of a part, from the player's output and the parts that come before it in a step.
+
+    Args:
+        width: of the player's output.
+        part: whose head it is.
+    """
+
+    def __init__(self, width: int, part: str) -> None:
+        super().__init__()
+        index = PARTS.index(part)
+        self.hears = part_embeddings(PARTS[:index], width)
+        self.norm = nn.LayerNorm(width, bias=False)
+        self.up = nn.Linear(width, 2 * width, bias=False)
+        self.down = nn.Linear(2 * width, width, bias=False)
+        self.last_norm = nn.LayerNorm(width, bias=False)
+        self.out = nn.Linear(width, DEPTHS[index])
+        # What classes have by their traits, as in Embedding.
+        self.kind = PART_TRAITS[part]
+        self.traits = nn.Linear(width, TRAITS[self.kind], bias=False)
+        for layer in (self.down, self.out, self.traits):
+            nn.init.zeros_(layer.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, hidden: Tensor, tokens: Tensor) -> Tensor:
+        """The logits.
+
+        Args:
+            hidden: (..., width) outputs of the player.
+            tokens: (..., 3) of the same steps; only those before the part are looked at.
+
+        Returns:
+            (..., depth).
+        """
+        for index, embedding in enumerate(self.hears.values()):
+            hidden = hidden + embedding(tokens[..., index])
+        hidden = hidden + self.down(nn.functional.relu(self.up(self.norm(hidden))).square())
+        hidden = self.last_norm(hidden)
+        return nn.functional.linear(hidden, self.out_weight(), self.out.bias)
+
+    def out_weight(self) -> Tensor:
+        """(depth, width), what makes logits."""
+        own = self.out.weight
+        return own + traits_of(self.kind, len(own), own) @ self.traits.weight
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What may be said of how to play; None, and HIDDEN at single steps: nothing.
+
+    Attributes:
+        chords: (batch, steps) chord classes of ``notes.chords``.
+        density: (batch, steps, 3) density classes of ``band.controls``, for each part.
+        style: (batch, 1 or steps, style_size) latents, zeros for none.
+    """
+
+    chords: Tensor | None = None
+    density: Tensor | None = None
+    style: Tensor | None = None
+
+
+class Listener(nn.Module):
+    """A bidirectional transformer over what is given."""
+
+    def __init__(self, config: BandConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.parts = part_embeddings(PARTS, width)
+        self.place = Embedding(STEPS_PER_BAR, width)
+        self.chords = Embedding(CHORD_DEPTH, width, TRIADS)
+        self.density = nn.ModuleDict({part: Embedding(DENSITY_DEPTH, width) for part in PARTS})
+        self.style = nn.Linear(config.style_size, width, bias=False)
+        nn.init.zeros_(self.style.weight)
+        self.blocks = nn.ModuleList(
+            Block(width, config.heads, config.context, causal=False)
+            for _ in range(config.listener_layers)
+        )
+        self.norm = nn.LayerNorm(width, bias=False)
+
+    def forward(self, given: Tensor, controls: Controls, rotation: Rotation) -> Tensor:
+        """(batch, steps, 3) tokens → (batch, steps, width)."""
+        batch, steps, _ = given.shape
+        nothing = given.new_full((batch, steps), HIDDEN)
+        x = self.place(torch.arange(steps, device=given.device) % STEPS_PER_BAR)
+        for index, part in enumerate(PARTS):
+            x = x + self.parts[part](given[..., index])
+            density = nothing if controls.density is None else controls.density[..., index]
+            x = x + self.density[part](density)
+        x = x + self.chords(nothing if controls.chords is None else controls.chords)
+        if controls.style is not None:
+            x = x + self.style(controls.style)
+        for block in self.blocks:
+            x = block(x, rotation)
+        return self.norm(x)
+
+
+class Player(nn.Module):
+    """A causal transformer over what was played, and what the listener hears now."""
+
+    def __init__(self, config: BandConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.parts = part_embeddings(PARTS, width)
+        self.start = nn.Parameter(torch.zeros(width))
+        self.place = Embedding(STEPS_PER_BAR, width)
+        self.heard = nn.Linear(width, width, bias=False)
+        self.style = nn.Linear(config.style_size, width, bias=False)
+        nn.init.zeros_(self.style.weight)
+        self.blocks = nn.ModuleList(
+            Block(width, config.heads, config.context, causal=True)
+            for _ in range(config.player_layers)
+        )
+
+    def now(self, heard: Tensor, style: Tensor | None) -> Tensor:
+        """What a step knows but for the past: (batch, steps, width), like `heard`."""
+        steps = torch.arange(heard.shape[1], device=heard.device)
+        x = self.heard(heard) + self.place(steps % STEPS_PER_BAR)
+        return x if style is None else x + self.style(style)
+
+    def forward(
+        self, heard: Tensor, past: Tensor, style: Tensor | None, rotation: Rotation
+    ) -> Tensor:
+        """Outputs for the heads.
+
+        Args:
+            heard: (batch, steps, width) of the listener.
+            past: (batch, steps, 3) tokens of the same steps; each step looks at those before it.
+            style: (batch, 1 or steps, style_size), or None.
+            rotation: of all steps.
+
+        Returns:
+            (batch, steps, width).
+        """
+        played = sum(self.parts[part](past[:, :-1, index]) for index, part in enumerate(PARTS))
+        start = self.start.expand(len(past), 1, -1)
+        x = self.now(heard, style) + torch.cat([start, played], 1)
+        for block in self.blocks:
+            x = block(x, rotation)
+        return x
+
+
+class Band(PretrainedNetwork):
+    """p(hidden parts | given parts, chords, densities, style), one step after another.
+
+    Args:
+        config: sizes.
+    """
+
+    kind = "band"
+    config_class = BandConfig
+    config: BandConfig
+
+    def __init__(self, config: BandConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.listener = Listener(config)
+        self.player = Player(config)
+        self.heads = nn.ModuleDict({part: Head(config.width, part) for part in PARTS})
+
+    def forward(
+        self, given: Tensor, tokens: Tensor, controls: Controls, past: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What all parts may do at each step, teacher-forced.
+
+        Args:
+            given: (batch, steps, 3) tokens that are known beforehand, HIDDEN elsewhere.
+            tokens: (batch, steps, 3) of all parts; HIDDEN for a part that does not play at all.
+            controls: what else is said.
+            past: what the player remembers of `tokens`, HIDDEN for what it does not; None: all.
+
+        Returns:
+            Logits of melody, bass and drums, (batch, steps, depth) each. Those of a step depend on
+            `tokens` of earlier steps, and on those of the parts before it on the same step.
+        """
+        hidden = self.hidden(given, tokens if past is None else past, controls)
+        melody, bass, drums = (self.heads[part](hidden, tokens) for part in PARTS)
+        return melody, bass, drums
+
+    def hidden(self, given: Tensor, past: Tensor, controls: Controls) -> Tensor:
+        """What the heads start from: (batch, steps, width); arguments as for :meth:`forward`."""
+        rotation = self.rotation(given.shape[1], given.device)
+        heard = self.listener(given, controls, rotation)
+        return self.player(heard, past, controls.style, rotation)
+
+    def rotation(self, steps: int, device: torch.device) -> Rotation:
+        """Rotary positions of steps 0 to `steps`."""
+        positions = torch.arange(steps, device=device)
+        return Rotation(positions, self.config.width // self.config.heads)
+
+    def matrices(self) -> list[Tensor]:
+        """The weight matrices inside the blocks and heads, which Muon trains: not embeddings, and
+        not what makes logits or reads styles."""
+        layers = [self.player.heard]
+        for module in self.modules():
+            if isinstance(module, Block):
+                layers += [module.attention.qkv, module.attention.out, module.up, module.down]
+            elif isinstance(module, Head):
+                layers += [module.up, module.down]
+        return [layer.weight for layer in layers]

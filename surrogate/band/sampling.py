@@ -1,0 +1,170 @@
+"""A band plays: the hidden tokens of a song, drawn step after step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from musicvae_torch.notes.trio import DEPTHS, PARTS
+from musicvae_torch.products import FLOAT32
+from surrogate.band.model import HIDDEN, Band, Controls
+from surrogate.band.stepping import Stepper
+
+_MELODY = PARTS.index("melody")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are drawn.
+
+    Attributes:
+        temperature: what logits are divided by.
+        top_p: each token is drawn from the likeliest classes that have at least this share of the
+            probability together (Holtzman et al. 2020, "nucleus sampling").
+        guidance: how much more the given parts count than they do to the band: log probabilities
+            are moved by this factor away from those of a band that hears none of them (Ho and
+            Salimans 2022, "Classifier-free diffusion guidance"). 1: not at all; others take twice
+            the time.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 0.98
+    guidance: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < float("inf"):
+            raise ValueError(f"temperature must be above 0, not {self.temperature}")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must be above 0 and at most 1, not {self.top_p}")
+        if not 0 <= self.guidance < float("inf"):
+            raise ValueError(f"guidance must be 0 or more, not {self.guidance}")
+
+
+class Played(NamedTuple):
+    """What a band played.
+
+    Attributes:
+        tokens: (candidates, steps, 3) int64, the given ones as they were; HIDDEN all along for
+            parts that are absent.
+        nats: (candidates, 3), what the drawn tokens of each part cost in all, as the band judges
+            them, whatever they were drawn with.
+    """
+
+    tokens: Tensor
+    nats: Tensor
+
+
+@torch.no_grad()
+def play(
+    band: Band,
+    given: Tensor,
+    controls: Controls | None = None,
+    *,
+    absent: Sequence[str] = (),
+    candidates: int = 1,
+    seed: int = 0,
+    sampling: Sampling | None = None,
+    dtype: str = FLOAT32,
+) -> Played:
+    """Draw what is hidden.
+
+    Args:
+        band: in evaluation mode.
+        given: (steps, 3) int64 tokens, HIDDEN where the band is to play.
+        controls: what else is said, of one song or of each candidate.
+        absent: parts that neither are given nor are to be played. (Bands are trained to do without
+            a melody.)
+        candidates: how many to draw, each with draws of its own.
+        seed: of the draws; the same gives the same tokens.
+        sampling: how to draw; None: the defaults.
+        dtype: precision of products, "float32" or "bfloat16".
+
+    Raises:
+        ValueError: the tokens have another shape, or classes that a part lacks; an absent part is
+            unknown, or given.
+    """
+    sampling = sampling or Sampling()
+    asked = _asked(given, absent)
+    controls = controls or Controls()
+    tokens = given.to(band.player.start.device).expand(candidates, -1, -1).clone()
+    stepper = Stepper(band, tokens[:1], controls, candidates, dtype)
+    deaf = None
+    if sampling.guidance != 1:
+        silence = torch.full_like(tokens[:1], HIDDEN)
+        deaf = Stepper(band, silence, controls, candidates, dtype)
+    uniform = _uniform(seed, tokens.shape).to(tokens.device)
+    nats = torch.zeros(candidates, len(PARTS), device=tokens.device)
+    for step, parts in enumerate(asked):
+        past = tokens[:, step - 1] if step else None
+        now = tokens[:, step]
+        stepper.step(past)
+        if deaf is not None:
+            deaf.step(None if past is None else _without_melody(past))
+        for part in parts:
+            logs = stepper.logits(part, now).log_softmax(-1)
+            weighed = logs
+            if deaf is not None:
+                others = deaf.logits(part, _without_melody(now)).log_softmax(-1)
+                weighed = others + sampling.guidance * (logs - others)
+            drawn = draw(weighed, uniform[:, step, part, None], sampling)
+            now[:, part] = drawn[:, 0]
+            nats[:, part] -= logs.gather(-1, drawn)[:, 0]
+    return Played(tokens, nats)
+
+
+def draw(logits: Tensor, uniform: Tensor, sampling: Sampling) -> Tensor:
+    """Draw a class each.
+
+    Args:
+        logits: (batch, depth).
+        uniform: (batch, 1) numbers from 0 to 1 that decide, likely classes being low.
+        sampling: temperature and top_p.
+
+    Returns:
+        (batch, 1) int64.
+    """
+    chances, order = (logits / sampling.temperature).softmax(-1).sort(-1, descending=True)
+    total = chances.cumsum(-1)
+    last = (total - chances < sampling.top_p).sum(-1, keepdim=True) - 1
+    rank = (total <= uniform * total.gather(-1, last)).sum(-1, keepdim=True)
+    return order.gather(-1, torch.minimum(rank, last))
+
+
+def _asked(given: Tensor, absent: Sequence[str]) -> list[list[int]]:
+    """The parts that are to be played, step by step; for the errors see :func:`play`."""
+    if given.dim() != 2 or given.shape[1] != len(PARTS) or given.dtype != torch.int64:
+        raise ValueError(
+            f"given is {given.dtype} of shape {tuple(given.shape)}, wanted int64 classes "
+            f"(steps, {len(PARTS)})"
+        )
+    if not len(given):
+        raise ValueError("given has no steps")
+    if not set(absent) <= set(PARTS):
+        raise ValueError(f"absent is {absent!r}; choose among: {', '.join(PARTS)}")
+    hidden = given == HIDDEN
+    for index, (part, depth) in enumerate(zip(PARTS, DEPTHS, strict=True)):
+        if bool(((given[:, index] < HIDDEN) | (given[:, index] >= depth)).any()):
+            raise ValueError(f"{part} tokens must lie between {HIDDEN} and {depth - 1}")
+        if part in absent:
+            if not bool(hidden[:, index].all()):
+                raise ValueError(f"{part} is given, so it cannot be absent")
+            hidden[:, index] = False
+    return [[part for part, asked in enumerate(row) if asked] for row in hidden.tolist()]
+
+
+def _uniform(seed: int, shape: torch.Size) -> Tensor:
+    """(candidates, steps, 3) numbers from 0 to 1, those of a candidate its own."""
+    candidates, *rest = shape
+    rows = [np.random.default_rng([seed, one]).random(rest) for one in range(candidates)]
+    return torch.from_numpy(np.stack(rows)).float()
+
+
+def _without_melody(tokens: Tensor) -> Tensor:
+    deaf = tokens.clone()
+    deaf[:, _MELODY] = HIDDEN
+    return deaf

@@ -1,0 +1,116 @@
+"""A band plays: draws, clamped tokens, seeds."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from bands import full_controls, hide, random_tokens, small_band
+
+from musicvae_torch.notes.trio import DEPTHS, PARTS
+from surrogate.band.model import HIDDEN, Controls
+from surrogate.band.sampling import Sampling, draw, play
+
+WARM = Sampling(temperature=2.0, top_p=1.0)
+
+
+def test_given_tokens_stay() -> None:
+    tokens = random_tokens(48)[0]
+    given = hide(tokens, "bass")
+    given[16:32, PARTS.index("drums")] = HIDDEN
+    played = play(small_band(), given, candidates=2, sampling=WARM).tokens
+    assert played.shape == (2, 48, 3)
+    kept = given != HIDDEN
+    assert (played[:, kept] == given[kept]).all()
+    for part, depth in enumerate(DEPTHS):
+        assert ((played[..., part] >= 0) & (played[..., part] < depth)).all()
+
+
+def test_the_seed_decides() -> None:
+    band, given = small_band(), hide(random_tokens(48)[0], "bass", "drums")
+    one, again = (play(band, given, candidates=3, seed=4, sampling=WARM) for _ in range(2))
+    assert (one.tokens == again.tokens).all()
+    assert (one.nats == again.nats).all()
+    another = play(band, given, candidates=3, seed=5, sampling=WARM)
+    assert (one.tokens != another.tokens).any()
+    assert (one.tokens[0] != one.tokens[1]).any()  # each candidate has draws of its own
+
+
+def test_nats_are_those_of_the_whole() -> None:
+    """Of what was drawn, at temperature 1, whatever it was drawn with."""
+    band, given = small_band(), hide(random_tokens(48)[0], "bass", "drums")
+    controls = full_controls(48)
+    played = play(band, given, controls, candidates=2, sampling=Sampling(0.5, 0.9))
+    both = given.expand(2, -1, -1)
+    with torch.no_grad():
+        logits = band(both, played.tokens, controls)
+    for part in (1, 2):
+        logs = logits[part].log_softmax(-1).gather(-1, played.tokens[..., part : part + 1])
+        torch.testing.assert_close(played.nats[:, part], -logs.sum((1, 2)), rtol=1e-3, atol=1e-3)
+    assert not played.nats[:, 0].any()
+
+
+def test_guidance_of_one_is_none_and_others_count() -> None:
+    band, given = small_band(), hide(random_tokens(48)[0], "bass", "drums")
+    plain = play(band, given).tokens
+    assert (plain == play(band, given, sampling=Sampling(guidance=1.0)).tokens).all()
+    assert (plain != play(band, given, sampling=Sampling(guidance=3.0)).tokens).any()
+
+
+def test_without_guidance_by_the_melody_its_notes_do_not_matter() -> None:
+    """Guidance 0 is the band that hears no melody at all."""
+    band = small_band()
+    one, other = (hide(random_tokens(32, seed=seed)[0], "bass", "drums") for seed in (1, 2))
+    first, second = (
+        play(band, given, sampling=Sampling(guidance=0)).tokens for given in (one, other)
+    )
+    assert (first[:, :, 1:] == second[:, :, 1:]).all()
+
+
+def test_absent_parts_are_not_played() -> None:
+    given = torch.full((32, 3), HIDDEN)
+    played = play(small_band(), given, absent=["melody"]).tokens
+    assert (played[..., 0] == HIDDEN).all()
+    assert (played[..., 1:] >= 0).all()
+
+
+def test_top_p_by_hand() -> None:
+    """Of .5, .3, .15 and .05 the nucleus of .9 is the first three, which share 0 to 1 out."""
+    logits = torch.tensor([0.15, 0.5, 0.05, 0.3]).log().expand(6, -1)
+    uniform = torch.tensor([[0.0], [0.52], [0.53], [0.84], [0.85], [1.0]])
+    drawn = draw(logits, uniform, Sampling(top_p=0.9))[:, 0].tolist()
+    # .5 / .95 = .526 and .8 / .95 = .842
+    assert drawn == [1, 1, 3, 3 if 0.84 < 0.8 / 0.95 else 0, 0, 0]
+    assert draw(logits, uniform, Sampling(top_p=0.4))[:, 0].tolist() == [1] * 6
+    everything = draw(logits, torch.tensor([[0.96]] * 6), Sampling(top_p=1.0))
+    assert everything[:, 0].tolist() == [2] * 6
+
+
+def test_temperature_by_hand() -> None:
+    """At temperature .5 chances are squared: of .6 and .4, .36 and .16, which is .69 and .31."""
+    logits = torch.tensor([[0.6, 0.4]] * 2).log()
+    uniform = torch.tensor([[0.68], [0.70]])
+    assert draw(logits, uniform, Sampling(0.5, 1.0))[:, 0].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"given": torch.zeros(4, 2, dtype=torch.int64)}, "wanted int64 classes"),
+        ({"given": torch.full((4, 3), 90)}, "melody tokens must lie between -1 and 89"),
+        ({"given": torch.zeros(0, 3, dtype=torch.int64)}, "no steps"),
+        ({"absent": ["flute"]}, "choose among"),
+        ({"absent": ["bass"]}, "bass is given"),
+    ],
+)
+def test_bad_calls(change: dict, told: str) -> None:
+    arguments = {"given": torch.zeros(4, 3, dtype=torch.int64)} | change
+    with pytest.raises(ValueError, match=told):
+        play(small_band(), arguments.pop("given"), Controls(), **arguments)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"temperature": 0}, {"top_p": 0}, {"top_p": 1.1}, {"guidance": -1}]
+)
+def test_bad_sampling(wrong: dict) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Sampling(**wrong)
