@@ -1,0 +1,195 @@
+"""Missing parts from a MusicVAE of trios: a latent is found for each window, and decoded.
+
+Given parts → overlapping windows → surrogate, refinement or both → latents → one embedding a bar →
+decoder → new parts
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from musicvae_torch.attributes import AttributeVectors
+from musicvae_torch.model import MusicVAE
+from musicvae_torch.notes.trio import PARTS
+from musicvae_torch.notes.vocabulary import STEPS_PER_BAR
+from surrogate.generators.protocol import Generated
+from surrogate.networks.candidates import chance, style
+from surrogate.networks.latents import Latents, find_latents
+from surrogate.networks.model import Surrogate
+from surrogate.networks.windows import crossfade, cut_window, window_starts
+from surrogate.options import BAND_DENSITY, AccompanyOptions
+from surrogate.song.hearing import Hearing
+
+BATCH = 64  # bands decoded at a time
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """A song between its latents and its bands.
+
+    Attributes:
+        hearing: what was heard of it.
+        starts: (windows,) segments at which they begin.
+        mean: (windows, z_size), the likeliest latents.
+        embeddings: (candidates, segments, size) for the decoder.
+        likeliest: (1, segments, size), of the mean.
+        covered: (segments,) bool, where a window has an embedding.
+    """
+
+    hearing: Hearing
+    starts: list[int]
+    mean: Tensor
+    embeddings: Tensor
+    likeliest: Tensor
+    covered: np.ndarray
+
+
+class TrioGenerator:
+    """Decodes latents; see :class:`surrogate.generators.protocol.PartGenerator`.
+
+    Args:
+        musicvae: of trios.
+        surrogate: of it; None: there is none, and only the method "refine-only" will do.
+        attributes: directions in its latent space; None: there are none.
+    """
+
+    def __init__(
+        self,
+        musicvae: MusicVAE,
+        surrogate: Surrogate | None = None,
+        attributes: AttributeVectors | None = None,
+    ) -> None:
+        self.musicvae = musicvae
+        self.surrogate = surrogate
+        self.attributes = attributes
+
+    @torch.no_grad()
+    def generate(self, songs: Sequence[Hearing], options: AccompanyOptions) -> Iterator[Generated]:
+        """Candidates of each song."""
+        for plan, tokens in self._bands(self._plans(songs, options), options):
+            starts = np.array(plan.starts) * self._segment_steps // STEPS_PER_BAR
+            silent = np.repeat(~plan.covered, self._segment_steps)[: tokens.shape[1]]
+            likelihood = self._log_likelihoods(plan, tokens, options)
+            yield Generated(tokens, likelihood, silent, plan.mean.cpu().numpy(), starts)
+
+    def _plans(self, songs: Sequence[Hearing], options: AccompanyOptions) -> list[_Plan]:
+        """The latents of all windows of some songs, found together, and what becomes of them."""
+        size = self.musicvae.config.max_seq_len
+        starts = [self._window_starts(song) for song in songs]
+        windows = [
+            cut_window(song.tokens, start * self._segment_steps, size)
+            for song, own in zip(songs, starts, strict=True)
+            for start in own
+        ]
+        if not windows:
+            return []
+        found = find_latents(self.musicvae, self.surrogate, np.stack(windows), options)
+        counts = [len(own) for own in starts]
+        latents = map(Latents, *(values.split(counts) for values in found))
+        return [self._plan(*song, options) for song in zip(songs, starts, latents, strict=True)]
+
+    def _window_starts(self, song: Hearing) -> list[int]:
+        """Segments at which windows begin; those in which nothing is given are left out."""
+        segments = self.musicvae.decoder.segments
+        starts = window_starts(self._segments(song), segments, max(segments // 2, 1))
+        plays = np.repeat(song.plays, STEPS_PER_BAR)
+        size = self._segment_steps
+        return [s for s in starts if plays[s * size : (s + segments) * size].any()]
+
+    def _segments(self, song: Hearing) -> int:
+        return -(-len(song.tokens) // self._segment_steps)
+
+    @property
+    def _segment_steps(self) -> int:
+        """Steps that have an embedding in common: a bar of a hierarchical decoder, a window of a
+        flat one."""
+        return self.musicvae.config.max_seq_len // self.musicvae.decoder.segments
+
+    def _plan(
+        self,
+        song: Hearing,
+        starts: list[int],
+        latents: Latents,
+        options: AccompanyOptions,
+    ) -> _Plan:
+        mean, stddev = latents
+        if self.attributes is not None:
+            mean = self.attributes.move(mean, self._moves(options))
+        styles = np.stack(
+            [style(options.seed, n, mean.shape[1]) for n in range(options.candidates)]
+        )
+        deviation = options.variety * torch.from_numpy(styles).to(mean)[:, None] * stddev
+        z = torch.cat([mean[None], mean + deviation])  # (1 + candidates, windows, z_size)
+        embeddings = self.musicvae.embed(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+        faded = [crossfade(window, starts, self._segments(song)) for window in embeddings]
+        rows = torch.stack([row for row, _ in faded])
+        covered = faded[0][1].cpu().numpy()
+        return _Plan(song, starts, mean, rows[1:], rows[:1], covered)
+
+    def _moves(self, options: AccompanyOptions) -> dict[str, float]:
+        """How far to move latents along attribute vectors."""
+        moves = dict(options.moves)
+        if self.surrogate is not None and self.surrogate.config.lift:
+            moves[BAND_DENSITY] = moves.get(BAND_DENSITY, 0.0) + self.surrogate.config.lift
+        return moves
+
+    def _bands(
+        self, plans: Sequence[_Plan], options: AccompanyOptions
+    ) -> Iterator[tuple[_Plan, np.ndarray]]:
+        """Each song with the tokens (candidates, steps, parts) that are played for it."""
+        made = [PARTS.index(part) for part in options.made]
+        per_batch = max(BATCH // options.candidates, 1)
+        # Songs are as long as the longest of their batch: what is past the end does not count.
+        by_length = sorted(range(len(plans)), key=lambda index: plans[index].embeddings.shape[1])
+        played: dict[int, np.ndarray] = {}
+        for first in range(0, len(plans), per_batch):
+            batch = by_length[first : first + per_batch]
+            bands = self._perform([plans[index] for index in batch], options, made)
+            for index, band in zip(batch, bands, strict=True):
+                heard = plans[index].hearing.tokens
+                tokens = np.repeat(heard[None], options.candidates, axis=0)
+                tokens[..., made] = band[:, : tokens.shape[1]]
+                played[index] = tokens
+        for index, plan in enumerate(plans):
+            yield plan, played.pop(index)
+
+    def _perform(
+        self, plans: Sequence[_Plan], options: AccompanyOptions, made: list[int]
+    ) -> np.ndarray:
+        """(songs, candidates, steps of the longest song, made parts) classes."""
+        longest = max(plan.embeddings.shape[1] for plan in plans)
+        steps = longest * self._segment_steps
+        embeddings = torch.cat([_lengthen(plan.embeddings, longest) for plan in plans])
+        places = np.stack([chance(options.seed, n, steps) for n in range(options.candidates)])
+        every = torch.from_numpy(np.concatenate([places] * len(plans))).to(embeddings.device)
+        played = self.musicvae.perform(embeddings, options.temperatures, every, made)
+        return played.cpu().numpy().reshape(len(plans), options.candidates, steps, len(made))
+
+    def _log_likelihoods(
+        self, plan: _Plan, tokens: np.ndarray, options: AccompanyOptions
+    ) -> np.ndarray:
+        """(candidates, bars) of the made parts, in nats, under the likeliest latents."""
+        made = [PARTS.index(part) for part in options.made]
+        length = plan.likeliest.shape[1] * self._segment_steps
+        unplayed = length - tokens.shape[1]
+        classes = np.pad(tokens, ((0, 0), (0, unplayed), (0, 0)), constant_values=-1)
+        # One by one: a step's logits are many.
+        losses = torch.cat(
+            [
+                self.musicvae.performance_losses(plan.likeliest, own[None], made)
+                for own in torch.from_numpy(classes).to(plan.likeliest.device)
+            ]
+        )
+        nats = -losses.sum(-1)[:, : tokens.shape[1]].unflatten(1, (-1, STEPS_PER_BAR)).sum(-1)
+        heard = np.repeat(plan.covered, self._segment_steps)[: tokens.shape[1]]
+        return nats.cpu().numpy() * heard[::STEPS_PER_BAR]
+
+
+def _lengthen(embeddings: Tensor, length: int) -> Tensor:
+    """(candidates, segments, size) → (candidates, length, size), with zeros at the end."""
+    return torch.nn.functional.pad(embeddings, (0, 0, 0, length - embeddings.shape[1]))
