@@ -481,7 +481,11 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 def test_interrupted(site: Site, tmp_path: Path) -> None:
     site.cuts, site.holds = [1000], True
-    script = "import sys; from convert_weights.download import download; download(*sys.argv[1:])"
+    # A process that was begun in the background has Ctrl-C switched off.
+    script = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from convert_weights.download import download; download(*sys.argv[1:])"
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", script, NAME, str(tmp_path), site.base],
         cwd=Path(__file__).parents[1],
