@@ -15,11 +15,16 @@ from surrogate.band.model import HIDDEN, Band, BandConfig, Controls
 STEPS = 256
 
 
-def small_band(context: int = 1024, seed: int = 0) -> Band:
+def small_band(context: int = 1024, seed: int = 0, style_size: int = 5) -> Band:
     """One in which everything reacts to everything; as drawn, nothing would."""
     band = Band(
         BandConfig(
-            width=32, heads=4, listener_layers=1, player_layers=2, context=context, style_size=5
+            width=32,
+            heads=4,
+            listener_layers=1,
+            player_layers=2,
+            context=context,
+            style_size=style_size,
         )
     )
     generator = torch.Generator().manual_seed(seed)

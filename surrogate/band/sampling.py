@@ -51,8 +51,8 @@ class Played(NamedTuple):
     Attributes:
         tokens: (candidates, steps, 3) int64, the given ones as they were; HIDDEN all along for
             parts that are absent.
-        nats: (candidates, 3), what the drawn tokens of each part cost in all, as the band judges
-            them, whatever they were drawn with.
+        nats: (candidates, steps, 3), what each drawn token cost, as the band judges them, whatever
+            they were drawn with; 0 where none was drawn.
     """
 
     tokens: Tensor
@@ -98,7 +98,7 @@ def play(
         silence = torch.full_like(tokens[:1], HIDDEN)
         deaf = Stepper(band, silence, controls, candidates, dtype)
     uniform = _uniform(seed, tokens.shape).to(tokens.device)
-    nats = torch.zeros(candidates, len(PARTS), device=tokens.device)
+    nats = torch.zeros(tokens.shape, device=tokens.device)
     for step, parts in enumerate(asked):
         past = tokens[:, step - 1] if step else None
         now = tokens[:, step]
@@ -113,7 +113,7 @@ def play(
                 weighed = others + sampling.guidance * (logs - others)
             drawn = draw(weighed, uniform[:, step, part, None], sampling)
             now[:, part] = drawn[:, 0]
-            nats[:, part] -= logs.gather(-1, drawn)[:, 0]
+            nats[:, step, part] = -logs.gather(-1, drawn)[:, 0]
     return Played(tokens, nats)
 
 
@@ -160,7 +160,7 @@ def _asked(given: Tensor, absent: Sequence[str]) -> list[list[int]]:
 def _uniform(seed: int, shape: torch.Size) -> Tensor:
     """(candidates, steps, 3) numbers from 0 to 1, those of a candidate its own."""
     candidates, *rest = shape
-    rows = [np.random.default_rng([seed, one]).random(rest) for one in range(candidates)]
+    rows = [np.random.default_rng([seed % 2**64, one]).random(rest) for one in range(candidates)]
     return torch.from_numpy(np.stack(rows)).float()
 
 

@@ -77,8 +77,12 @@ class TrioGenerator:
             likelihood = self._log_likelihoods(plan, tokens, options)
             yield Generated(tokens, likelihood, silent, plan.mean.cpu().numpy(), starts)
 
-    def _plans(self, songs: Sequence[Hearing], options: AccompanyOptions) -> list[_Plan]:
-        """The latents of all windows of some songs, found together, and what becomes of them."""
+    @torch.no_grad()
+    def latents(
+        self, songs: Sequence[Hearing], options: AccompanyOptions
+    ) -> list[tuple[list[int], Latents]]:
+        """What is known of the latents of each song's windows, all found together, before they are
+        moved; and the segments at which the windows begin."""
         size = self.musicvae.config.max_seq_len
         starts = [self._window_starts(song) for song in songs]
         windows = [
@@ -91,7 +95,11 @@ class TrioGenerator:
         found = find_latents(self.musicvae, self.surrogate, np.stack(windows), options)
         counts = [len(own) for own in starts]
         latents = map(Latents, *(values.split(counts) for values in found))
-        return [self._plan(*song, options) for song in zip(songs, starts, latents, strict=True)]
+        return list(zip(starts, latents, strict=True))
+
+    def _plans(self, songs: Sequence[Hearing], options: AccompanyOptions) -> list[_Plan]:
+        found = self.latents(songs, options)
+        return [self._plan(song, *own, options) for song, own in zip(songs, found, strict=True)]
 
     def _window_starts(self, song: Hearing) -> list[int]:
         """Segments at which windows begin; those in which nothing is given are left out."""
