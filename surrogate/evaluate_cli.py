@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="RANGES",
         help="of the songs' melodies (default: 0-31, as Magenta's)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of everything drawn (default: 0)")
+    parser.add_argument("--seed", type=_number, default=0, help="of everything drawn (default: 0)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers")
     parser.add_argument(
         "--musicvae", type=Path, metavar="FOLDER", help="trio checkpoint (default: shipped)"
@@ -119,7 +119,9 @@ def _count(text: str) -> int:
 
 
 def _number(text: str) -> int:
-    return 0 if text == "0" else _count(text)
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"wanted a number of at least 0, not {text!r}")
+    return int(text)
 
 
 _IDLE = (
@@ -137,6 +139,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = read_arguments(parser(), argv)
     if (arguments.folder is None) == (arguments.against is None):
         parser().error("name a folder of songs, or one to compare with: --against FOLDER")
+    if arguments.against is not None and not arguments.seeds:
+        parser().error("--seeds 0 leaves nothing of ours to compare; say 1 or more")
     return run_command("evaluate-accompaniment", _run, arguments, _IDLE)
 
 
@@ -145,6 +149,8 @@ def _run(arguments: argparse.Namespace) -> None:
 
     if arguments.json and arguments.json.is_dir():
         raise IsADirectoryError(f"{arguments.json}: is a folder; name the file to write")
+    if arguments.json and arguments.json.parent.is_file():
+        raise NotADirectoryError(f"{arguments.json.parent}: is a file; name a folder to write into")
     device = pick_device(arguments.device)
     result = (_against if arguments.against else _songs)(arguments, device)
     print(result)
@@ -210,7 +216,7 @@ def _against(arguments: argparse.Namespace, device: torch.device) -> Any:
         arguments.musicvae, arguments.surrogate, str(device), method
     )
     options = AccompanyOptions(seed=arguments.seed, method=method)
-    return compare(accompanist, arguments.against, options, max(arguments.seeds, 1), progress=True)
+    return compare(accompanist, arguments.against, options, arguments.seeds, progress=True)
 
 
 def _write_json(path: Path, numbers: dict[str, Any]) -> None:

@@ -19,6 +19,12 @@ EXAMPLES = """examples:
 PAGES = (".html", ".htm")
 
 
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"wanted a number of at least 0, not {text!r}")
+    return int(text)
+
+
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="listening-test",
@@ -63,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
         "--soundfont", type=Path, metavar="SF2", help="instruments for the sound (.sf2, .sf3)"
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of the order of sounds in the page (default: 0)"
+        "--seed", type=_seed, default=0, help="of the order of sounds in the page (default: 0)"
     )
     parser.add_argument(
         "--votes",

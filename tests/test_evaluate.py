@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,8 +40,9 @@ from surrogate.evaluation.ways import (
     Networks,
     other_songs,
 )
+from surrogate.generators.protocol import Generated
 from surrogate.networks.refine import RefineOptions
-from surrogate.song.hearing import hear
+from surrogate.song.hearing import Hearing, hear
 
 STEP = 0.125  # seconds, at 120 quarters a minute
 
@@ -268,6 +270,53 @@ def test_finished_accompaniments(tmp_path: Path) -> None:
         compare(Accompanist(small_vae(), small_surrogate()), tmp_path / "only")
 
 
+class Recorder:
+    """A generator that remembers what was asked, and plays one low C a bar and a kick on beats."""
+
+    def __init__(self) -> None:
+        self.asked: list[AccompanyOptions] = []
+
+    def generate(self, songs: Sequence[Hearing], options: AccompanyOptions) -> Iterator[Generated]:
+        for known in songs:
+            self.asked.append(options)
+            tokens = known.tokens[None].copy()
+            tokens[:, ::STEPS_PER_BAR, 1] = 36 - 21 + 2
+            tokens[:, ::4, 2] = 1
+            silent = np.zeros(len(known.tokens), bool)
+            nats, nothing = np.zeros((1, known.bars)), np.zeros((0, 0))
+            yield Generated(tokens, nats, silent, nothing, np.zeros(0, np.int64))
+
+
+def test_differences_are_ours_less_theirs_and_seeds_differ(tmp_path: Path) -> None:
+    song(0, bars=20).write(str(tmp_path / "one.mid"))
+    accompanist = Accompanist(small_vae(), small_surrogate())
+    accompanist.generator = recorder = Recorder()
+    result = compare(accompanist, tmp_path, AccompanyOptions(seed=4, harmony="off"), seeds=3)
+    assert [options.seed for options in recorder.asked] == [4, 5, 6]
+    # Theirs has two bass notes a bar, ours one; both have four hits.
+    table = str(result).split("Ours less theirs, file by file:")[1]
+    names, _, values = table.strip().splitlines()[:3]
+    cells = dict(zip(names.split(" | "), values.split(" | "), strict=True))
+    assert cells["bass notes a bar"].startswith("-1.00")
+    assert cells["drum hits a bar"].startswith("0.00")
+    # Of their pitches ours has all (36), and of their onset intervals (8 steps) none (16).
+    assert result.rows["ours"]["bass pitch overlap"].tolist() == [1.0]
+    assert result.rows["ours"]["bass onset interval overlap"].tolist() == [0.0]
+
+
+def test_a_verdict_needs_an_interval_without_zero(folder: Path) -> None:
+    windows = read_windows(folder)
+    result = evaluate(Networks(small_vae(), without_latent=small_vae()), windows, BRIEF)
+    rows = {
+        NO_LATENT: {HIDDEN_NATS: np.array([-2.0, -2.0, -2.0])},
+        "better": {HIDDEN_NATS: np.array([-1.9, -1.8, -1.9])},
+        "mixed": {HIDDEN_NATS: np.array([-1.0, -2.5, -2.2])},
+        "worse": {HIDDEN_NATS: np.array([-2.1, -2.2, -2.1])},
+    }
+    verdict = replace(result, rows=rows).verdict()
+    assert "Better: better +0.13. Worse: worse -0.13. Not told apart: mixed +0.10." in verdict
+
+
 def test_a_band_is_scored_where_the_melody_plays() -> None:
     midi = pretty_midi.PrettyMIDI(initial_tempo=120)
     bar = STEPS_PER_BAR * STEP
@@ -323,7 +372,18 @@ def test_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "theirs" in capsys.readouterr().out
     assert main([str(tmp_path / "vae"), *brief]) == 2
     assert "no MIDI file (.mid, .midi, .kar, .rmi, .smf)" in capsys.readouterr().err
-    for wrong in ([], [str(folder), "--against", str(folder)], [str(folder), "--given", "kazoo"]):
+    for wrong, reason in (
+        ([], "name a folder of songs"),
+        ([str(folder), "--against", str(folder)], "name a folder of songs"),
+        ([str(folder), "--given", "kazoo"], "not 'kazoo'"),
+        (["--against", str(folder), "--seeds", "0"], "--seeds 0 leaves nothing"),
+        ([str(folder), "--seed", "-1"], "--seed: wanted a number of at least 0"),
+        ([str(folder), "--seed", "x"], "wanted a number of at least 0, not 'x'"),
+    ):
         with pytest.raises(SystemExit) as stop:
             main(wrong)
         assert stop.value.code == 2
+        assert reason in capsys.readouterr().err
+    (tmp_path / "file").write_text("not a folder")
+    assert main([str(folder), "--json", str(tmp_path / "file/scores.json")]) == 2
+    assert "file: is a file; name a folder to write into" in capsys.readouterr().err

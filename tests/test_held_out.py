@@ -311,6 +311,8 @@ def test_bad_input_is_told_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixtu
     songs(tmp_path / "b", range(2, 3))
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.h5").write_text("la la la\n")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad/one.mid").write_bytes(b"la la la")
     windows = WindowOptions(get_config("cat-mel_2bar_small"))
     build(tmp_path / "melodies.h5", tmp_path / "b", windows=windows)
     for words, expected in [
@@ -324,6 +326,11 @@ def test_bad_input_is_told_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixtu
         ("DIR/a --held-out DIR/b DIR/b", "DIR/b: is named twice; name it once"),
         ("DIR/a --held-out DIR/none", "DIR/none: no such folder or data set; hold out a folder "),
         ("DIR/a --held-out DIR/empty", "DIR/empty: no MIDI file (.mid, .midi, .kar, .rmi, .smf) "),
+        ("DIR/a --held-out DIR/bad", "DIR/bad: none of its 1 MIDI files can be read, so nothing "),
+        (
+            "DIR/a --held-out DIR/bad/one.mid",
+            "DIR/bad/one.mid: is one MIDI file; hold out the fold",
+        ),
         ("DIR/a --held-out DIR/text.h5", "DIR/text.h5: not a data set of build-dataset ("),
         (
             "DIR/a --held-out DIR/melodies.h5",

@@ -9,7 +9,7 @@ from pathlib import Path
 import mido
 import numpy as np
 import pytest
-from test_evaluate import small_surrogate, small_vae
+from test_evaluate import Recorder, small_surrogate, small_vae
 
 from musicvae_torch.notes.midi import MidiError
 from surrogate import Accompanist, AccompanyOptions
@@ -147,6 +147,39 @@ def test_systems_side_by_side(tmp_path: Path) -> None:
     assert "Low has bass in 2 and drums in 0 of 2 files" in text
     assert "Full.mid: not readable" in text and f"| {ALONE} less Full |" in text
     json.dumps(result.as_json(), allow_nan=False)
+
+
+def test_ours_is_asked_in_three_ways(tmp_path: Path) -> None:
+    write(tmp_path / "001/lead_sheet.mid", (33, MELODY), (0, CHORDS))
+    write(tmp_path / "001/X.mid", (33, MELODY), (34, [(0, 4, 36)]), (0, [(0, 1, 36)]), drums=True)
+    write(tmp_path / f"001/{ALONE}.mid", (80, MELODY), (33, [(0, 4, 36)]))
+    write(tmp_path / "other/Y.mid", (80, MELODY))
+    accompanist = Accompanist(small_vae(), small_surrogate())
+    accompanist.generator = recorder = Recorder()
+    result = compare(accompanist, tmp_path)
+    asked = [(options.chords, options.harmony) for options in recorder.asked]
+    assert asked == [("C | C Am | G7 | C", "strong"), (None, "strong"), (None, "off")]
+    # A melody on a bass program is no bass.
+    assert result.rows["X"]["bass notes a bar"].tolist() == [1 / 4]
+    assert result.rows[ALONE]["bass notes a bar"].tolist() == [1.0]
+    assert len(result.skipped) == 2
+    assert "no lead_sheet lies beside it" in result.skipped[0]
+    assert "its name is taken by another row" in result.skipped[1]
+
+
+def test_the_fullest_track_has_the_chords_and_a_bass_is_no_melody(tmp_path: Path) -> None:
+    thirds = MELODY + [(start, end, pitch + 4) for start, end, pitch in MELODY]
+    low: Notes = [(beat, beat + 1, 40) for beat in range(16)]
+    write(tmp_path / "thirds.mid", (80, thirds), (0, CHORDS))
+    assert read_lead_sheet(tmp_path / "thirds.mid").chords == "C | C Am | G7 | C"
+    write(tmp_path / "bass.mid", (0, CHORDS), (33, low), (80, MELODY))
+    assert read_lead_sheet(tmp_path / "bass.mid").melody.tracks[0].program == 80
+
+
+def test_lead_sheets_alone(tmp_path: Path) -> None:
+    write(tmp_path / "001/lead_sheet.mid", (80, MELODY), (0, CHORDS))
+    result = compare(Accompanist(small_vae(), small_surrogate()), tmp_path)
+    assert "nothing of others to compare with" in str(result)
 
 
 def test_folders_without_lead_sheets_that_can_be_read(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from surrogate.evaluation.columns import structure, tonality
 from surrogate.evaluation.structure import (
     bars_with_toms,
     bass_on_kick,
@@ -97,3 +98,50 @@ def test_near_bars_and_rests_return_nothing() -> None:
     assert np.isnan(repeats(bass, "bass", melody)[0])  # none is four bars away
     resting = repeats(bars(*[{0: B}] * 8), "bass", bars(*[{}] * 8))
     assert np.isnan(resting[0]) and resting[1] == 1.0
+
+
+def test_columns_of_a_band() -> None:
+    """Each column is of what its name says: a case in which no two of them agree."""
+    tune, answer = {0: A, 4: B}, {0: B}
+    melody = bars(
+        tune, answer, *[{0: A + 1}, {0: A + 2}], tune, *[{0: A + 3 + n} for n in range(3)]
+    )
+    bass = bars({0: A, 8: A}, {4: A}, {0: A}, {}, {0: A, 8: B}, {}, {}, {})
+    groove = {0: KICK, 8: SNARE}
+    drums = bars(
+        groove, groove, groove, {0: LOW_TOM}, groove, {2: LOW_TOM}, {}, {0: KICK | LOW_TOM}
+    )
+    parts = {"melody": melody, "bass": bass, "drums": drums}
+    scores = structure(parts, ("bass", "drums"))
+    # Three of six bass onsets have a kick, all on step 0, where four of seven other bars kick.
+    assert scores["bass on kick beyond chance"] == pytest.approx(3 / 6 - 3 * 4 / 42)
+    assert scores["bars with toms"] == 3 / 8
+    assert scores["tom bars that end 4"] == pytest.approx(2 / 3)
+    assert scores["tom bars that end 8"] == pytest.approx(1 / 3)
+    assert scores["distinct drum bars in 16"] == 5 / 8
+    # Bars 1 and 5: one event of three. Of the 28 pairs 22 have any: 1-5 a third, 1-3 and 3-5 half.
+    assert scores["bass repeats"] == pytest.approx(1 / 3)
+    every = (1 / 3 + 1 / 2 + 1 / 2) / 22
+    assert scores["bass repeats beyond any bars"] == pytest.approx(1 / 3 - every)
+    assert scores["drums repeats"] == 1.0
+    # The four grooves are alike in six pairs; nothing else shares an event.
+    assert scores["drums repeats beyond any bars"] == pytest.approx(1 - 6 / 28)
+    assert "bass repeats" not in structure(parts, ("drums",))
+
+
+def test_silent_drums_have_no_columns_of_drums() -> None:
+    silent = np.zeros(64, np.int64)
+    scores = structure({"melody": silent, "bass": silent, "drums": silent}, ("bass", "drums"))
+    assert np.isnan(list(scores.values())).all()
+
+
+def test_tonality_is_of_the_bass_and_of_both() -> None:
+    c, g, f_sharp = (pitch - 21 + 2 for pitch in (60, 67, 66))
+    parts = {"melody": bars({0: c, 4: g, 8: c, 12: g}), "bass": bars({0: c, 4: f_sharp})}
+    scores = tonality(parts, ("bass",))
+    assert scores["bass pitch-class entropy"] == 1.0
+    assert scores["bass scale consistency"] == 1.0  # G major has both
+    # Of six notes three are C, two G, one F sharp.
+    shares = np.array([3, 2, 1]) / 6
+    assert scores["pitch-class entropy"] == pytest.approx(-(shares * np.log2(shares)).sum())
+    assert scores["scale consistency"] == 1.0  # G major has all three

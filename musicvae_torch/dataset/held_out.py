@@ -18,7 +18,7 @@ from musicvae_torch.dataset.phrases import FEWEST, PhraseIndex, song_phrases, wi
 from musicvae_torch.dataset.songs import WindowOptions, file_digest, has_drums_alone, same_windows
 from musicvae_torch.notes.converter import get_converter
 from musicvae_torch.notes.fast_midi import read_song
-from musicvae_torch.notes.midi import MidiError
+from musicvae_torch.notes.midi import MidiError, is_midi
 from musicvae_torch.processes import Failure, map_guarded
 
 
@@ -112,6 +112,8 @@ def held_out_key(path: Path, label: str) -> list[str]:
             f"{path}: no such folder or data set; hold out a folder of MIDI files, or a file of "
             "build-dataset"
         )
+    if is_midi(path):
+        raise DatasetError(f"{path}: is one MIDI file; hold out the folder that it is in")
     with open_dataset(path) as file:
         return [label, str(file.attrs.get("build", file_state(path)))]
 
@@ -147,6 +149,11 @@ def _read_folder(folder: Path, drums: bool, guard: dict[str, Any]) -> tuple[list
         for _, answer in map_guarded(partial(_read_file, drums=drums), iter(tasks), **guard)
         if answer is not None and not isinstance(answer, Failure)
     ]
+    if not songs:
+        raise DatasetError(
+            f"{folder}: none of its {len(tasks)} MIDI files can be read, so nothing of it can be "
+            "held out"
+        )
     return sorted(songs, key=lambda song: song.name), len(tasks) - len(songs)
 
 

@@ -24,6 +24,7 @@ THEIRS, OURS = "theirs", "ours"
 WITH_CHORDS = "accompany, chords given"
 ALONE = "accompany, melody alone"
 WITHOUT_HARMONY = "accompany, melody alone, harmony off"
+OUR_ROWS = (WITH_CHORDS, ALONE, WITHOUT_HARMONY)
 LEAD_SHEET = "lead_sheet"  # name, without its suffix, of the file that others accompany
 # In names of files whose melody is the decoder's own, not the song's.
 DECODED_MELODY = "unstitched"
@@ -52,11 +53,15 @@ def compare(
     """
     options = options or AccompanyOptions()
     paths = midi_files(folder)
-    sheets = [path for path in paths if path.stem == LEAD_SHEET]
-    if sheets:
-        return _compare_lead_sheets(accompanist, sheets, options, seeds, progress)
-    files: list[str] = []
+    sheets = {path.parent: path for path in reversed(paths) if path.stem == LEAD_SHEET}
     skipped: list[str] = []
+    if sheets:
+        for path in paths:
+            if path.parent not in sheets:
+                skipped.append(f"{path}: no {LEAD_SHEET} lies beside it")
+        first_to_last = list(reversed(sheets.values()))
+        return _compare_lead_sheets(accompanist, first_to_last, options, seeds, progress, skipped)
+    files: list[str] = []
     rows: dict[str, list[dict[str, float]]] = {THEIRS: [], OURS: []}
     for path in tqdm(paths, unit="file", disable=None if progress else True):
         try:
@@ -84,11 +89,11 @@ def _compare_lead_sheets(
     options: AccompanyOptions,
     seeds: int,
     progress: bool,
+    skipped: list[str],
 ) -> Comparison:
     """What others made of lead sheets beside ours, with the chords, without, and with the harmony
     off."""
     files: list[str] = []
-    skipped: list[str] = []
     rows: dict[str, list[dict[str, float]]] = {}
     for path in tqdm(paths, unit="song", disable=None if progress else True):
         try:
@@ -107,18 +112,22 @@ def _compare_lead_sheets(
         files.append(path.parent.name)
     if not files:
         raise NoSongsError(f"nothing to compare with: {'; '.join(skipped)}")
-    ours = (WITH_CHORDS, ALONE, WITHOUT_HARMONY)
-    order = [*sorted(name for name in rows if name not in ours), *ours]
+    order = [*sorted(name for name in rows if name not in OUR_ROWS), *OUR_ROWS]
     columns = {name: stacked(rows[name]) for name in order}
     decoded = np.zeros(len(files), bool)
-    return Comparison(files, columns, ours, skipped, options.seed, seeds, decoded, by_file=False)
+    return Comparison(
+        files, columns, OUR_ROWS, skipped, options.seed, seeds, decoded, by_file=False
+    )
 
 
 def _theirs(path: Path, sheet: LeadSheet, skipped: list[str]) -> dict[str, dict[str, float]]:
     """Scores of the files beside a lead sheet, by their names."""
-    scored = {}
+    scored: dict[str, dict[str, float]] = {}
     for other in sorted(path.parent.iterdir()):
         if other == path or not is_midi(other):
+            continue
+        if other.stem in (LEAD_SHEET, *OUR_ROWS) or other.stem in scored:
+            skipped.append(f"{other}: its name is taken by another row; call it otherwise")
             continue
         try:
             band = read_band(divisible(read_score(other)), sheet.song)

@@ -30,6 +30,7 @@ from surrogate.evaluation.metrics import (
     share_in_key,
 )
 from surrogate.evaluation.structure import (
+    NAN,
     bars_with_toms,
     bass_on_kick,
     distinct_bars,
@@ -131,11 +132,11 @@ def structure(parts: Tokens, made: Collection[str]) -> dict[str, float]:
         together, chance = bass_on_kick(bass, drums)
         scores["bass on kick beyond chance"] = together - chance
     if "drums" in made:
-        fills = bars_with_toms(drums)
-        scores["bars with toms"] = float(fills.mean())
+        fills, plays = bars_with_toms(drums), bool(drums.any())
+        scores["bars with toms"] = float(fills.mean()) if plays else NAN
         for phrase in (4, 8):
             scores[f"tom bars that end {phrase}"] = share_at_phrase_end(fills, phrase)
-        scores["distinct drum bars in 16"] = distinct_bars(drums)
+        scores["distinct drum bars in 16"] = distinct_bars(drums) if plays else NAN
     for part in ("bass", "drums"):
         if part in made:
             same, every = repeats(parts[part], part, parts["melody"])

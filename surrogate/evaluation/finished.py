@@ -10,7 +10,7 @@ import numpy as np
 
 from musicvae_torch.notes.score import TICK_NOTE, Score
 from musicvae_torch.notes.trio import PARTS
-from musicvae_torch.notes.vocabulary import MAX_PITCH, MIN_PITCH, NO_EVENT
+from musicvae_torch.notes.vocabulary import FIRST_NOTE, MAX_PITCH, MIN_PITCH, NO_EVENT
 from surrogate.arrangement.fill import StepNote, bar_lines, sounding_bars
 from surrogate.band.controls import chords_of
 from surrogate.evaluation.columns import DISTRIBUTIONS, STRUCTURE, overlaps, structure, tonality
@@ -24,11 +24,12 @@ from surrogate.evaluation.metrics import (
     share_in_chords,
     share_in_key,
 )
-from surrogate.evaluation.tables import Estimate, Scores, markdown, scores_table
+from surrogate.evaluation.tables import DASH, Estimate, Scores, markdown, scores_table
 from surrogate.song.hearing import Hearing, part_tokens
 from surrogate.song.roles import roles_of
 
 MADE = ("bass", "drums")
+SAME_MELODY = 0.8  # of the notes of either, from which two tracks are one melody
 HARMONY = ("chord tones", "roots on the downbeat", "bass in key", "bass in harmony")
 DENSITY = (
     "bass notes a bar",
@@ -75,13 +76,23 @@ class Band:
 
 def read_band(score: Score, song: Hearing) -> Band:
     """The band of a finished song whose melody is `song`; the two may count different ticks a
-    quarter. Notes that do not sound in the melody's bars are left out, and those nearest to a step
-    after them; pitches that tokens do not have count in the nearest octave."""
+    quarter.
+
+    A track that plays the melody is no bass, whatever its program. Notes that do not sound in the
+    melody's bars are left out, and those nearest to a step after them. Of several bass notes that
+    start on one step the highest counts; pitches that tokens do not have count in the nearest
+    octave that has them.
+    """
     ticks = song.grid.step_ticks
     first, end = song.first_step, song.first_step + len(song.tokens)
     finish = (ticks[end - 1] + ticks[end] + 1) // 2
     tokens, notes = {}, {}
-    for part, own in _notes(score).items():
+    lead = song.tokens[:, PARTS.index("melody")]
+    for part, tracks in _notes(score).items():
+        others = [one for one in tracks if part != "bass" or not _plays(one, lead, score, song)]
+        if not others:
+            continue
+        own = np.concatenate(others)
         scaled = own.copy()
         for name in ("start", "end"):
             scaled[name] = np.rint(own[name] * (song.score.resolution / score.resolution))
@@ -100,13 +111,25 @@ def _within_range(pitches: np.ndarray) -> np.ndarray:
     return np.asarray(pitches + 12 * (up - down))
 
 
-def _notes(score: Score) -> dict[str, np.ndarray]:
-    """Part → the notes of all tracks that play it, of TICK_NOTE; no entry where none does."""
+def _plays(notes: np.ndarray, lead: np.ndarray, score: Score, song: Hearing) -> bool:
+    """Whether a track's notes are those of the melody (steps,), or nearly."""
+    starts = np.flatnonzero(lead >= FIRST_NOTE)
+    wanted = set(
+        zip(starts.tolist(), (lead[starts] - FIRST_NOTE + MIN_PITCH).tolist(), strict=True)
+    )
+    ticks = np.rint(notes["start"] * (song.score.resolution / score.resolution)).astype(np.int64)
+    steps = song.grid.steps(ticks) - song.first_step
+    found = set(zip(steps.tolist(), notes["pitch"].tolist(), strict=True))
+    return len(wanted & found) >= SAME_MELODY * len(wanted | found)
+
+
+def _notes(score: Score) -> dict[str, list[np.ndarray]]:
+    """Part → the notes of each track that plays it, of TICK_NOTE; no entry where none does."""
     found: dict[str, list[np.ndarray]] = {}
     for track, role in zip(score.tracks, roles_of(score, ()), strict=True):
         if role in MADE:
-            found.setdefault(role, []).append(track.notes)
-    return {part: np.concatenate(own).astype(TICK_NOTE) for part, own in found.items()}
+            found.setdefault(role, []).append(track.notes.astype(TICK_NOTE))
+    return found
 
 
 def score_band(
@@ -224,8 +247,12 @@ class Comparison:
         blocks = [text, *self._made()]
         for title, columns in TABLES.items():
             blocks += [title, scores_table(kept, self._known(columns), self.seed)]
-        differences = scores_table(self._differences(kept), self._known(DIFFERENCES), self.seed)
-        blocks += ["Ours less theirs, file by file:", differences]
+        differences = self._differences(kept)
+        if differences:
+            table = scores_table(differences, self._known(DIFFERENCES), self.seed)
+            blocks += ["Ours less theirs, file by file:", table]
+        else:
+            blocks.append("There is nothing of others to compare with: ours alone are shown.")
         if self.by_file:
             blocks += ["File by file, theirs / ours:", self._by_file()]
         return "\n\n".join([*blocks, *(f"Left out: {line}" for line in self.skipped)])
@@ -273,7 +300,7 @@ class Comparison:
         body = []
         for index, name in enumerate(self.files):
             cells = [
-                " / ".join(f"{self.rows[row][column][index]:.2f}" for row in self.rows)
+                " / ".join(_cell(self.rows[row][column][index]) for row in self.rows)
                 for column in columns
             ]
             body.append([name + " *" * bool(self.decoded[index]), *cells])
@@ -298,6 +325,10 @@ class Comparison:
             "rows": rows,
             "skipped": self.skipped,
         }
+
+
+def _cell(value: float) -> str:
+    return DASH if np.isnan(value) else f"{value:.2f}"
 
 
 def stacked(scores: list[dict[str, float]]) -> Scores:

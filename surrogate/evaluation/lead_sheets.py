@@ -21,6 +21,7 @@ from musicvae_torch.notes.vocabulary import FIRST_NOTE, MIN_PITCH, STEPS_PER_BAR
 from surrogate.arrangement.harmony import from_markers
 from surrogate.options import AccompanyOptions
 from surrogate.song.hearing import Hearing, hear
+from surrogate.song.roles import roles_of
 
 MANY_AT_ONCE = 1.5  # notes an onset, on the average, from which a track is one of chords
 PARTS_OF_A_BAR = (1, 2, 4, 8, 16)
@@ -64,7 +65,7 @@ def read_lead_sheet(path: Path) -> LeadSheet:
         if marked is None:
             raise MidiError(
                 f"{score.name}: holds no chords; wanted a lead sheet: a melody on one track, and "
-                "chords on another or as texts"
+                "chords on another, or as at least four texts that are not all single letters"
             )
         names = marked.names_at(steps).tolist()
         tones = [chord_tones(name).pitches for name in names]
@@ -113,10 +114,15 @@ def _pitch_classes(classes: np.ndarray) -> np.ndarray:
 
 
 def _tracks(score: Score) -> tuple[Track, Track | None]:
-    """The melody, and the chords if they are on a track."""
+    """The melody, and the chords if they are on a track: that with the most notes at once. The
+    melody is the first other track, of those that are no bass if there are any."""
     pitched = [track for track in score.tracks if not track.is_drum]
-    chords = next((track for track in pitched if _at_once(track) >= MANY_AT_ONCE), None)
-    melody = next((track for track in pitched if track is not chords), None)
+    fullest = max(pitched, key=_at_once, default=None)
+    chords = fullest if fullest is not None and _at_once(fullest) >= MANY_AT_ONCE else None
+    others = [track for track in pitched if track is not chords]
+    roles = roles_of(score, ())
+    melody = next((track for track in others if roles[track.index] == "other"), None)
+    melody = melody or next(iter(others), None)
     if melody is None:
         raise MidiError(f"{score.name}: holds no melody; wanted one on a track beside the chords")
     return melody, chords
