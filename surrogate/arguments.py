@@ -1,9 +1,10 @@
-"""What is typed after an option of `accompany`."""
+"""What is typed after options of the commands."""
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
-from collections.abc import Sequence
+from argparse import ArgumentTypeError, Namespace
+from collections.abc import Callable, Sequence
+from typing import Any
 
 WISHES = (
     "2 (a track's number), 0,3 (several), channel:5 (1 to 16), program:73 (0 to 127), name:TEXT, "
@@ -24,6 +25,23 @@ def formats(text: str) -> tuple[str, ...]:
     if unknown or not wanted:
         raise ArgumentTypeError(f"wanted some of {','.join(FORMATS)}, not {text!r}")
     return wanted
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """Whole numbers, as in "8", from `least` on."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise ArgumentTypeError(f"wanted a number of at least {least}, not {text!r}")
+        return int(text)
+
+    return parse
+
+
+def given(arguments: Namespace, *names: str) -> dict[str, Any]:
+    """Those of the arguments that were given, of such as are None otherwise."""
+    values = {name: getattr(arguments, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def temperature(text: str) -> float | dict[str, float]:

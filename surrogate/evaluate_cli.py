@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from musicvae_torch.cli import programs, run_command
 from musicvae_torch.command_line import Idle, command, read_arguments
+from surrogate.arguments import at_least
 
 if TYPE_CHECKING:
     import torch
@@ -49,10 +50,10 @@ def parser() -> argparse.ArgumentParser:
         metavar="PARTS",
         help="what is heard, such as drums or melody,drums; the rest is hidden (default: melody)",
     )
-    parser.add_argument("--max-songs", type=_count, metavar="N", help="drawn at random")
+    parser.add_argument("--max-songs", type=at_least(1), metavar="N", help="drawn at random")
     parser.add_argument(
         "--max-windows",
-        type=_count,
+        type=at_least(1),
         default=8,
         metavar="N",
         help="most windows of a song, drawn at random (default: %(default)s)",
@@ -64,7 +65,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="RANGES",
         help="of the songs' melodies (default: 0-31, as Magenta's)",
     )
-    parser.add_argument("--seed", type=_number, default=0, help="of everything drawn (default: 0)")
+    parser.add_argument(
+        "--seed", type=at_least(0), default=0, help="of everything drawn (default: 0)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers")
     parser.add_argument(
         "--musicvae", type=Path, metavar="FOLDER", help="trio checkpoint (default: shipped)"
@@ -91,7 +94,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--seeds",
-        type=_number,
+        type=at_least(0),
         default=3,
         metavar="N",
         help="bands that are sampled for each melody as accompany does, from --seed on; 0: none "
@@ -110,18 +113,6 @@ def _parts(text: str) -> tuple[str, ...]:
             f"wanted one or two of melody, bass and drums, such as melody,drums, not {text!r}"
         )
     return tuple(part for part in parts if part in named)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"wanted a number of at least 1, not {text!r}")
-    return int(text)
-
-
-def _number(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"wanted a number of at least 0, not {text!r}")
-    return int(text)
 
 
 _IDLE = (

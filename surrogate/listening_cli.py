@@ -10,6 +10,7 @@ from pathlib import Path
 
 from musicvae_torch.cli import run_command
 from musicvae_torch.command_line import Idle, command, read_arguments
+from surrogate.arguments import at_least
 
 EXAMPLES = """examples:
   listening-test plain busier -o test.html
@@ -17,12 +18,6 @@ EXAMPLES = """examples:
   listening-test --votes votes-*.json
 """
 PAGES = (".html", ".htm")
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"wanted a number of at least 0, not {text!r}")
-    return int(text)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -60,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--pairs",
-        type=_count,
+        type=at_least(1),
         metavar="N",
         help="most pairs for each listener, drawn anew for each (default: all)",
     )
@@ -69,7 +64,10 @@ def parser() -> argparse.ArgumentParser:
         "--soundfont", type=Path, metavar="SF2", help="instruments for the sound (.sf2, .sf3)"
     )
     parser.add_argument(
-        "--seed", type=_seed, default=0, help="of the order of sounds in the page (default: 0)"
+        "--seed",
+        type=at_least(0),
+        default=0,
+        help="of the order of sounds in the page (default: 0)",
     )
     parser.add_argument(
         "--votes",
@@ -97,12 +95,6 @@ def _bars(text: str) -> tuple[int, int]:
     if not 1 <= first <= last:
         raise argparse.ArgumentTypeError(f"wanted bars such as 1-16, not {text!r}")
     return first, last
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"wanted a number of at least 1, not {text!r}")
-    return int(text)
 
 
 _IDLE = (

@@ -6,7 +6,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from musicvae_torch.cli import (
     TRAINING_IDLE,
@@ -17,6 +16,7 @@ from musicvae_torch.cli import (
     training_options,
 )
 from musicvae_torch.command_line import Idle, command, read_arguments
+from surrogate.arguments import given
 
 EXAMPLES = """examples:
   build-dataset midi -o data.h5 --hop 8
@@ -155,14 +155,14 @@ def _train(arguments: argparse.Namespace) -> None:
     from surrogate.band.model import BandConfig
     from surrogate.band.train import train_band
 
-    sizes = _given(arguments, *_SIZES)
+    sizes = given(arguments, *_SIZES)
     folder = train_band(
         arguments.data,
         arguments.validation,
         arguments.out,
         BandConfig(**sizes) if sizes else None,
         TrainingOptions(**training_options(arguments)),
-        lessons=Lessons(**_given(arguments, "bars", "without_melody", "forgetful", "thin_drums")),
+        lessons=Lessons(**given(arguments, "bars", "without_melody", "forgetful", "thin_drums")),
         init=arguments.init,
         surrogate=arguments.surrogate,
         work=arguments.work,
@@ -170,12 +170,6 @@ def _train(arguments: argparse.Namespace) -> None:
         store=arguments.store,
     )
     print(f"{folder}: trained")
-
-
-def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
-    """Those of the arguments that were given."""
-    values = {name: getattr(arguments, name) for name in names}
-    return {name: value for name, value in values.items() if value is not None}
 
 
 if __name__ == "__main__":

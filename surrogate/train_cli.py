@@ -18,6 +18,7 @@ from musicvae_torch.cli import (
     training_options,
 )
 from musicvae_torch.command_line import Idle, command, read_arguments
+from surrogate.arguments import given
 
 EXAMPLES = """examples:
   train-surrogate data.h5 --musicvae my_trio -o my_surrogate
@@ -172,8 +173,8 @@ def _train(arguments: argparse.Namespace) -> None:
     }
     common["device"] = hardware(arguments)
     common["rnn_size"] = arguments.units
-    objective = _given(arguments, "masks", "decoder_weight", "decode_from")
-    network = _given(arguments, "hears", "pooling")
+    objective = given(arguments, "masks", "decoder_weight", "decode_from")
+    network = given(arguments, "hears", "pooling")
     where = arguments.data, arguments.validation, arguments.musicvae, arguments.out, options
     if arguments.model == "point":
         if objective or network:
@@ -186,12 +187,6 @@ def _train(arguments: argparse.Namespace) -> None:
         network["objective"] = SurrogateObjective(**objective)
         folder = train_surrogate(*where, **(network | common))
     print(f"{folder}: trained")
-
-
-def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
-    """Those of the arguments that were given."""
-    values = {name: getattr(arguments, name) for name in names}
-    return {name: value for name, value in values.items() if value is not None}
 
 
 if __name__ == "__main__":
