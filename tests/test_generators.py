@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pretty_midi
 import pytest
 from bands import small_band
-from test_evaluate import small_surrogate, small_vae, song
+from test_evaluate import Recorder, small_surrogate, small_vae, song
 
 from musicvae_torch.notes.score import divisible, read_score
 from musicvae_torch.notes.vocabulary import STEPS_PER_BAR
 from surrogate import Accompanist, AccompanyOptions
 from surrogate.band.sampling import Sampling
 from surrogate.generators.band import BandGenerator
-from surrogate.generators.protocol import Generated
 from surrogate.generators.trio import TrioGenerator
 from surrogate.song.hearing import Hearing, hear
 
@@ -83,22 +81,9 @@ def test_cold_bands_are_likelier(band: BandGenerator) -> None:
     assert likely.log_likelihood.sum() > warm.log_likelihood.sum()
 
 
-class Metronome:
-    """A generator of a few lines: kicks on all beats, one bass note a bar."""
-
-    def generate(self, songs: Sequence[Hearing], options: AccompanyOptions) -> Iterator[Generated]:
-        for known in songs:
-            tokens = known.tokens[None].copy()
-            tokens[:, ::STEPS_PER_BAR, 1] = 36 - 21 + 2
-            tokens[:, ::4, 2] = 1
-            nats = np.zeros((1, known.bars))
-            silent = np.zeros(len(known.tokens), bool)
-            yield Generated(tokens, nats, silent, np.zeros((0, 0)), np.zeros(0, np.int64))
-
-
 def test_the_pipeline_takes_any_generator() -> None:
     accompanist = Accompanist(small_vae(), small_surrogate())
-    accompanist.generator = Metronome()
+    accompanist.generator = Recorder()
     midi = song(0, bars=4)
     midi.instruments = midi.instruments[:1]
     result = accompanist.accompany(midi, AccompanyOptions(harmony="off"))

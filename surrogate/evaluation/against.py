@@ -53,14 +53,17 @@ def compare(
     """
     options = options or AccompanyOptions()
     paths = midi_files(folder)
-    sheets = {path.parent: path for path in reversed(paths) if path.stem == LEAD_SHEET}
+    sheets: dict[Path, Path] = {}  # by the song's folder
+    for path in paths:
+        if path.stem == LEAD_SHEET:
+            sheets.setdefault(path.parent, path)
     skipped: list[str] = []
     if sheets:
         for path in paths:
             if path.parent not in sheets:
                 skipped.append(f"{path}: no {LEAD_SHEET} lies beside it")
-        first_to_last = list(reversed(sheets.values()))
-        return _compare_lead_sheets(accompanist, first_to_last, options, seeds, progress, skipped)
+        found = list(sheets.values())
+        return _compare_lead_sheets(accompanist, found, options, seeds, progress, skipped)
     files: list[str] = []
     rows: dict[str, list[dict[str, float]]] = {THEIRS: [], OURS: []}
     for path in tqdm(paths, unit="file", disable=None if progress else True):

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from musicvae_torch.notes.melody import melody_notes
 from musicvae_torch.notes.score import TICK_NOTE, Score
 from musicvae_torch.notes.trio import PARTS
-from musicvae_torch.notes.vocabulary import FIRST_NOTE, MAX_PITCH, MIN_PITCH, NO_EVENT
+from musicvae_torch.notes.vocabulary import MAX_PITCH, MIN_PITCH, NO_EVENT
 from surrogate.arrangement.fill import StepNote, bar_lines, sounding_bars
 from surrogate.band.controls import chords_of
 from surrogate.evaluation.columns import DISTRIBUTIONS, STRUCTURE, overlaps, structure, tonality
@@ -88,19 +89,16 @@ def read_band(score: Score, song: Hearing) -> Band:
     finish = (ticks[end - 1] + ticks[end] + 1) // 2
     tokens, notes = {}, {}
     lead = song.tokens[:, PARTS.index("melody")]
-    for part, tracks in _notes(score).items():
-        others = [one for one in tracks if part != "bass" or not _plays(one, lead, score, song)]
+    for part, tracks in _notes(score, song.score.resolution).items():
+        others = [own for own in tracks if part != "bass" or not _plays(own, lead, song)]
         if not others:
             continue
         own = np.concatenate(others)
-        scaled = own.copy()
-        for name in ("start", "end"):
-            scaled[name] = np.rint(own[name] * (song.score.resolution / score.resolution))
         if part == "bass":
-            scaled["pitch"] = _within_range(own["pitch"])
-        scaled = scaled[(scaled["end"] > ticks[first]) & (scaled["start"] < finish)]
-        tokens[part] = part_tokens(part, scaled, song.grid, song.first_bar, song.bars)
-        notes[part] = scaled
+            own["pitch"] = _within_range(own["pitch"])
+        own = own[(own["end"] > ticks[first]) & (own["start"] < finish)]
+        tokens[part] = part_tokens(part, own, song.grid, song.first_bar, song.bars)
+        notes[part] = own
     return Band(tokens, notes)
 
 
@@ -111,24 +109,24 @@ def _within_range(pitches: np.ndarray) -> np.ndarray:
     return np.asarray(pitches + 12 * (up - down))
 
 
-def _plays(notes: np.ndarray, lead: np.ndarray, score: Score, song: Hearing) -> bool:
-    """Whether a track's notes are those of the melody (steps,), or nearly."""
-    starts = np.flatnonzero(lead >= FIRST_NOTE)
-    wanted = set(
-        zip(starts.tolist(), (lead[starts] - FIRST_NOTE + MIN_PITCH).tolist(), strict=True)
-    )
-    ticks = np.rint(notes["start"] * (song.score.resolution / score.resolution)).astype(np.int64)
-    steps = song.grid.steps(ticks) - song.first_step
+def _plays(notes: np.ndarray, lead: np.ndarray, song: Hearing) -> bool:
+    """Whether a track's notes, in the song's ticks, are those of the melody (steps,), or nearly."""
+    wanted = {(start, pitch) for start, _, pitch in melody_notes(lead)}
+    steps = song.grid.steps(notes["start"]) - song.first_step
     found = set(zip(steps.tolist(), notes["pitch"].tolist(), strict=True))
     return len(wanted & found) >= SAME_MELODY * len(wanted | found)
 
 
-def _notes(score: Score) -> dict[str, list[np.ndarray]]:
-    """Part → the notes of each track that plays it, of TICK_NOTE; no entry where none does."""
+def _notes(score: Score, resolution: int) -> dict[str, list[np.ndarray]]:
+    """Part → the notes of each track that plays it, of TICK_NOTE, in so many ticks a quarter; no
+    entry where none does."""
     found: dict[str, list[np.ndarray]] = {}
     for track, role in zip(score.tracks, roles_of(score, ()), strict=True):
         if role in MADE:
-            found.setdefault(role, []).append(track.notes.astype(TICK_NOTE))
+            own = track.notes.astype(TICK_NOTE)
+            for name in ("start", "end"):
+                own[name] = np.rint(own[name] * (resolution / score.resolution))
+            found.setdefault(role, []).append(own)
     return found
 
 
