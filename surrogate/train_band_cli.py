@@ -65,6 +65,12 @@ def parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--init", type=Path, metavar="FOLDER", help="band to go on from; its sizes hold"
     )
+    group.add_argument(
+        "--freeze-biases",
+        action="store_true",
+        help="with --init, leave attention's biases by distance as they are: a step takes little "
+        "more than half the time",
+    )
     for name, text in _SIZES.items():
         group.add_argument(f"--{name.replace('_', '-')}", type=int, metavar="N", help=text)
     _add_lesson_arguments(parser)
@@ -138,6 +144,11 @@ def _weights(text: str) -> dict[int, float]:
 
 
 _IDLE = (
+    Idle(
+        "--freeze-biases",
+        lambda own: own.init is None,
+        "applies to a trained band; name it with --init, or leave the option out",
+    ),
     Idle("--fuse", lambda own: True, "applies to LSTMs, and a band has none; leave it out"),
     *TRAINING_IDLE[:-1],
 )
@@ -164,6 +175,7 @@ def _train(arguments: argparse.Namespace) -> None:
         TrainingOptions(**training_options(arguments)),
         lessons=Lessons(**given(arguments, "bars", "without_melody", "forgetful", "thin_drums")),
         init=arguments.init,
+        freeze_biases=arguments.freeze_biases,
         surrogate=arguments.surrogate,
         work=arguments.work,
         device=hardware(arguments),

@@ -68,7 +68,9 @@ class Attention(nn.Module):
         for first in range(0, steps, _BLOCK):
             last = min(first + _BLOCK, steps)
             start, stop = max(0, first - self.context + 1), min(last + ahead, steps)
-            mask = self.mask(range(first, last), range(start, stop)).to(q.dtype)
+            # With a batch dimension, as scaled_dot_product_attention takes its fast path for four
+            # dimensions alone.
+            mask = self.mask(range(first, last), range(start, stop)).to(q.dtype)[None]
             seen = k[:, :, start:stop], v[:, :, start:stop]
             blocks.append(functional.scaled_dot_product_attention(q[:, :, first:last], *seen, mask))
         attended = blocks[0] if len(blocks) == 1 else torch.cat(blocks, 2)

@@ -24,7 +24,7 @@ from musicvae_torch.notes.chords import CHORD_DEPTH, ROOTS
 from musicvae_torch.notes.trio import DEPTHS, PARTS
 from musicvae_torch.notes.vocabulary import DRUM_CLASSES, FIRST_NOTE, MIN_PITCH, STEPS_PER_BAR
 from musicvae_torch.pretrained import PretrainedNetwork
-from surrogate.band.attention import Block, Rotation
+from surrogate.band.attention import Attention, Block, Rotation
 from surrogate.band.controls import DENSITY_DEPTH
 
 HIDDEN = -1
@@ -330,6 +330,13 @@ class Band(PretrainedNetwork):
         """Rotary positions of steps 0 to `steps`."""
         positions = torch.arange(steps, device=device)
         return Rotation(positions, self.config.width // self.config.heads)
+
+    def freeze_biases(self) -> None:
+        """Train the biases of attention by distance no longer. Without their gradient attention
+        never stores its scores, which nearly halves the time of a training step on a CPU."""
+        for module in self.modules():
+            if isinstance(module, Attention):
+                module.bias.requires_grad_(False)
 
     def matrices(self) -> list[Tensor]:
         """The weight matrices inside the blocks and heads, which Muon trains: not embeddings, and

@@ -29,6 +29,7 @@ def train_band(
     *,
     lessons: Lessons | None = None,
     init: str | Path | None = None,
+    freeze_biases: bool = False,
     surrogate: str | Path | None = None,
     work: str | Path | None = None,
     device: str | Hardware = "auto",
@@ -45,6 +46,8 @@ def train_band(
         options: how to train.
         lessons: what to learn; None: the defaults.
         init: checkpoint folder of a band to go on from.
+        freeze_biases: leave its attention's biases by distance as they are, which is faster; a
+            band must have learnt them before.
         surrogate: checkpoint folder of a surrogate of the MusicVAE whose codes `data` holds; it
             predicts styles from melodies.
         work, device, store: as for ``musicvae_torch.training.train_musicvae``.
@@ -55,7 +58,7 @@ def train_band(
     Raises:
         DatasetError, CheckpointError: a data set or a checkpoint cannot be read, or their styles
             are of other sizes.
-        ValueError: `init` is of other sizes than `config`.
+        ValueError: `init` is of other sizes than `config`, or there is none to freeze.
         KeyboardInterrupt: stopped; the same call goes on.
     """
     band = None if init is None else Band.from_pretrained(init)
@@ -63,6 +66,10 @@ def train_band(
         if config not in (None, band.config):
             raise ValueError(f"{init}: a checkpoint's sizes hold, so leave them out")
         config = band.config
+        if freeze_biases:
+            band.freeze_biases()
+    elif freeze_biases:
+        raise ValueError("biases can be frozen of a trained band alone; name it as init")
     config = config or BandConfig()
     lessons = lessons or Lessons()
     predictor = None if surrogate is None else SurrogateEncoder.from_pretrained(surrogate)
@@ -85,6 +92,7 @@ def train_band(
     record = training_record(windows, options, scores)
     if init is not None:
         record["initialised_from"] = {"band": Path(init).name, "sha256": weights_sha256(init)}
+        record["biases_frozen"] = freeze_biases
     if surrogate is not None:
         record["surrogate"] = Path(surrogate).name
     module.band.save_pretrained(out, dtype=getattr(torch, store), records={"training": record})
