@@ -59,8 +59,13 @@ IDLE = (
     ),
     Idle(
         "--variety",
-        lambda own: own.method != "surrogate",
-        "only --method surrogate knows how far styles may differ; choose that, or leave it out",
+        lambda own: _method(own) not in ("band", "surrogate"),
+        "refined latents do not tell how far styles may differ; leave one of the two out",
+    ),
+    Idle(
+        "--band --top-p --guidance --style",
+        lambda own: _method(own) != "band",
+        "applies to --method band; choose that, or leave it out",
     ),
     Idle(
         "--surrogate",
@@ -68,13 +73,18 @@ IDLE = (
         "--method refine-only does without a surrogate; leave one of the two out",
     ),
     Idle(
-        "--chords --harmony",
+        "--harmony",
         lambda own: "bass" in own.given,
         "applies to a new bass, and the bass is given; leave it out",
     ),
     Idle(
         "--chords",
-        lambda own: own.harmony == "off",
+        lambda own: "bass" in own.given and (_method(own) != "band" or "melody" in own.given),
+        "applies to a new bass, and the bass is given; leave it out",
+    ),
+    Idle(
+        "--chords",
+        lambda own: own.harmony == "off" and _method(own) != "band",
         "--harmony off moves no note into the harmony; leave one of the two out",
     ),
     Idle(
@@ -93,6 +103,13 @@ IDLE = (
         "applies to parts that are made; leave those that are given out",
     ),
 )
+
+
+def _method(arguments: argparse.Namespace) -> str:
+    """What makes the bands."""
+    from surrogate.options import default_method
+
+    return arguments.method or default_method(arguments.musicvae, arguments.band)
 
 
 def _has_sound(arguments: argparse.Namespace) -> bool:
@@ -210,7 +227,29 @@ def _add_what_is_made(parser: argparse.ArgumentParser) -> None:
         type=temperature,
         default=None,
         metavar="T",
-        help="0 plays safe, 1 takes risks; one for each part: bass=0.5,drums=0.8 (default: 0.4)",
+        help="0 plays safe, 1 takes risks; one for each part: bass=0.5,drums=0.8 (default: "
+        "TEMPERATURE; 0.4, where it is not the band network that plays)",
+    )
+    group.add_argument(
+        "--top-p",
+        type=float,
+        default=None,
+        metavar="P",
+        help="play the likeliest alone, of which this share of the chances is (default: TOP_P)",
+    )
+    group.add_argument(
+        "--guidance",
+        type=float,
+        default=None,
+        metavar="G",
+        help="above 1, follow the melody more closely than real bands do, at twice the time "
+        "(default: GUIDANCE)",
+    )
+    group.add_argument(
+        "--style",
+        metavar="SONG",
+        help="play like the bass and drums of another MIDI file, or in no style: none (default: "
+        "the style that goes with such a melody)",
     )
     group.add_argument(
         "--variety",
@@ -251,7 +290,8 @@ def _add_what_is_made(parser: argparse.ArgumentParser) -> None:
         "--harmony",
         choices=["strong", "all", "off"],
         default=None,
-        help="bass notes that are moved into the harmony: on strong beats, all, or none",
+        help="bass notes that are moved into the harmony: on strong beats, all, or none (default: "
+        "off; strong, where it is not the band network that plays)",
     )
     group.add_argument(
         "--skip",
@@ -293,17 +333,22 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the networks")
     group.add_argument(
         "--method",
-        choices=["surrogate", "refine", "refine-only"],
-        default="surrogate",
-        help="how the latent is found: by the surrogate encoder, by that and then gradient ascent "
-        "until the latent explains the given parts better, or by gradient ascent alone, which "
-        "needs no surrogate (default: %(default)s)",
+        choices=["band", "surrogate", "refine", "refine-only"],
+        default=None,
+        help="band: the band network plays, in the style that the surrogate encoder predicts. The "
+        "others decode a latent with the MusicVAE: the surrogate encoder's; that one after "
+        "gradient ascent until it explains the given parts better; or one of gradient ascent "
+        "alone, which needs no surrogate (default: band; surrogate, if you name a --musicvae and "
+        "no --band)",
     )
     group.add_argument(
         "--musicvae", type=Path, metavar="FOLDER", help="trio checkpoint (default: shipped)"
     )
     group.add_argument(
         "--surrogate", type=Path, metavar="FOLDER", help="its surrogate encoder (default: shipped)"
+    )
+    group.add_argument(
+        "--band", type=Path, metavar="FOLDER", help="a band network (default: shipped)"
     )
     group.add_argument(
         "--groove",
@@ -406,7 +451,7 @@ def _options(arguments: argparse.Namespace) -> AccompanyOptions:
     }
     for part in ("melody", "bass", "drums"):
         chosen[part] = track_wishes(getattr(arguments, part))
-    for name in ("temperature", "variety", "harmony"):
+    for name in ("temperature", "top_p", "guidance", "style", "variety", "harmony"):
         if getattr(arguments, name) is not None:
             chosen[name] = getattr(arguments, name)
     return AccompanyOptions(fill=not arguments.rests, **chosen)
@@ -422,6 +467,7 @@ def _load(arguments: argparse.Namespace) -> Any:
         arguments.method,
         arguments.groove,
         arguments.dtype,
+        arguments.band,
     )
 
 

@@ -93,6 +93,12 @@ def parser() -> argparse.ArgumentParser:
         "with the shipped trio)",
     )
     parser.add_argument(
+        "--band",
+        type=Path,
+        metavar="FOLDER",
+        help="a band network (default: shipped, with the shipped trio)",
+    )
+    parser.add_argument(
         "--seeds",
         type=at_least(0),
         default=3,
@@ -179,8 +185,12 @@ def _networks(arguments: argparse.Namespace, device: torch.device) -> Networks:
         DEFAULT_SURROGATE,
         DEFAULT_WITHOUT_LATENT,
         load_attributes,
+        load_band,
     )
 
+    place, band, styled = arguments.musicvae, None, True
+    if place is None or arguments.band is not None:
+        band, styled = load_band(arguments.band, place, device)
     musicvae, surrogate = arguments.musicvae, arguments.surrogate
     baseline, without_latent = arguments.baseline, arguments.without_latent
     if musicvae is None:
@@ -194,17 +204,21 @@ def _networks(arguments: argparse.Namespace, device: torch.device) -> Networks:
         baseline and load_surrogate(baseline, device),
         without_latent and MusicVAE.from_pretrained(without_latent, device),
         load_attributes(musicvae),
+        band,
+        styled,
     )
 
 
 def _against(arguments: argparse.Namespace, device: torch.device) -> Any:
     from surrogate.evaluation.against import compare
-    from surrogate.pipeline import Accompanist, AccompanyOptions
+    from surrogate.options import BAND, AccompanyOptions, default_method
+    from surrogate.pipeline import Accompanist
 
-    alone = arguments.musicvae is not None and arguments.surrogate is None
-    method = "refine-only" if alone else "surrogate"
+    method = default_method(arguments.musicvae, arguments.band)
+    if method != BAND and arguments.surrogate is None:
+        method = "refine-only"
     accompanist = Accompanist.from_pretrained(
-        arguments.musicvae, arguments.surrogate, str(device), method
+        arguments.musicvae, arguments.surrogate, str(device), method, band=arguments.band
     )
     options = AccompanyOptions(seed=arguments.seed, method=method)
     return compare(accompanist, arguments.against, options, arguments.seeds, progress=True)

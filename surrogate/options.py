@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn, TypeAlias
 
 from musicvae_torch.notes.trio import PARTS
 
-METHODS = ("surrogate", "refine", "refine-only")  # ways to a latent
+METHODS = ("band", "surrogate", "refine", "refine-only")
+BAND = METHODS[0]
+NO_STYLE = "none"
+OF_BAND = ("top_p", "guidance", "style")  # options that no other method understands
 KEEPS = ("others", "given", "all")
 OUTSIDES = ("own", "band", "none")
 BEATS = ("file", "auto")
@@ -18,12 +21,28 @@ SLOWEST, FASTEST = 20, 400  # quarter notes a minute
 METRES = ("fit", "refuse")
 HARMONIES = ("strong", "all", "off")
 MAX_CANDIDATES = 64
+MAX_GUIDANCE = 10
 MAX_MOVE = 10  # along an attribute vector, either way
 BAND_DENSITY = "band_density"  # name of an attribute vector
 DENSITY = 0.5  # of the vector's length; a predicted latent follows it more than an encoded one
 
 # Which tracks: an index, a name, "channel:5", ..., or several of them.
 Tracks: TypeAlias = str | int | tuple[str | int, ...]
+
+
+_OF_BANDS = {"temperature": 1.0, "top_p": 0.98, "guidance": 1.0, "harmony": "off"}
+_OF_DECODERS = {"temperature": 0.4, "harmony": "strong"}
+
+
+def default_method(musicvae: object, band: object) -> str:
+    """Of networks that were named or not (None): bands are the band network's, unless a MusicVAE is
+    named alone, so that it is that one which plays."""
+    return METHODS[musicvae is not None and band is None]
+
+
+def usual(method: str) -> Mapping[str, Any]:
+    """By name, the values of options that differ between methods, where nothing else is said."""
+    return _OF_BANDS if method == BAND else _OF_DECODERS
 
 
 class FrozenDict(dict[str, float]):
@@ -62,14 +81,22 @@ class AccompanyOptions:
         beat: where the beats are: as the "file" says, "auto" where the notes seem to have them,
             or so many quarter notes a minute.
         seed: another number, another band; the same one, the same band.
-        temperature: of the decoder; 0 always takes the likeliest token, 1 samples freely. A
-            number, or one for each part, such as {"bass": 0.4, "drums": 0.8}.
+        temperature: 0 always takes the likeliest token, 1 samples freely. A number, or one for each
+            part, such as {"bass": 0.4, "drums": 0.8}; None: what suits the method (:func:`usual`).
+        top_p: of the method "band": each token is drawn from the likeliest that have this share of
+            the probability together (nucleus sampling); None: what is usual.
+        guidance: of the method "band": how much more the given parts count than they do to the
+            band, 1 being as much (classifier-free guidance); None: what is usual.
+        style: of the method "band": a MIDI file of another song with melody, bass and drums, as
+            whose band this one is to play, or "none"; None: what the surrogate predicts.
         variety: how far the latents of all candidates but the first are from what is likeliest, in
             standard deviations of what the surrogate predicts.
         candidates: bands to make, from which the best comes first.
-        method: how the latent is found, one of METHODS: "surrogate" takes the surrogate's, "refine"
-            refines that until it explains the given parts better, "refine-only" refines from zero,
-            which needs no surrogate.
+        method: one of METHODS. "band": a band network plays, in the style of the latent that the
+            surrogate predicts. The others decode a latent with the MusicVAE: "surrogate" takes the
+            surrogate's, "refine" refines that until it explains the given parts better,
+            "refine-only" refines from zero, which needs no surrogate. None: "band", where there is
+            a band network, else "surrogate".
         density: how busy the band is: 0 as real ones on the average, 1 and 2 more, -1 and -2 less.
         swing: how much the song's and the band's off-beats come late: 0 as the model would, 1 and
             2 more, -1 and -2 less.
@@ -77,7 +104,9 @@ class AccompanyOptions:
             by name, in standard deviations of the attribute in real music.
         dynamics: how much velocities follow the song and its metre; 0: one fixed velocity, 1: as
             played, up to 2: exaggerated.
-        harmony: which bass notes must fit the harmony: those on "strong" beats, "all", or "off".
+        harmony: which bass notes are moved into the harmony: those on "strong" beats, "all", or
+            "off"; None: what suits the method: a band network is told the chords, and plays them
+            by itself.
         chords: the harmony, such as "C | Am F | G7 | C"; None: of the file's chord symbols or, if
             it has none, inferred from its notes.
         fill: play in every bar in which the given parts do, though the model may rest.
@@ -99,15 +128,18 @@ class AccompanyOptions:
     outside: str = OUTSIDES[0]
     beat: str | float = BEATS[0]
     seed: int = 0
-    temperature: float | Mapping[str, float] = 0.4
+    temperature: float | Mapping[str, float] | None = None
+    top_p: float | None = None
+    guidance: float | None = None
+    style: str | None = None
     variety: float = 0.7
     candidates: int = 1
-    method: str = METHODS[0]
+    method: str | None = None
     density: float = 0.0
     swing: float = 0.0
     attributes: Mapping[str, float] = field(default_factory=dict)
     dynamics: float = 1.0
-    harmony: str = HARMONIES[0]
+    harmony: str | None = None
     chords: str | None = None
     fill: bool = True
     skip: tuple[tuple[int, int], ...] = ()
@@ -116,6 +148,7 @@ class AccompanyOptions:
 
     def __post_init__(self) -> None:
         _one_of("method", self.method, METHODS)
+        self._check_of_band()
         _one_of("keep", self.keep, KEEPS)
         _one_of("outside", self.outside, OUTSIDES)
         _one_of("metre", self.metre, METRES)
@@ -174,20 +207,40 @@ class AccompanyOptions:
         return moves
 
     @property
+    def of_band(self) -> bool:
+        """Whether something is said that only the method "band" understands."""
+        return any(getattr(self, name) is not None for name in OF_BAND)
+
+    def _check_of_band(self) -> None:
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must be above 0 and at most 1, not {self.top_p}")
+        if self.guidance is not None:
+            _within("guidance", self.guidance, 0, MAX_GUIDANCE)
+        if self.method in (None, BAND):
+            return
+        for name in OF_BAND:
+            if getattr(self, name) is not None:
+                raise ValueError(f"{name} is of the method {BAND!r} alone, not of {self.method!r}")
+
+    def by(self, method: str) -> AccompanyOptions:
+        """The same with that method, and with what suits it wherever nothing else is said."""
+        unsaid = {n: value for n, value in usual(method).items() if getattr(self, n) is None}
+        return replace(self, method=method, **unsaid)
+
+    @property
     def temperatures(self) -> tuple[float, ...]:
         """One for each of PARTS.
 
         Raises:
             ValueError: one is of no part.
         """
+        suited = usual(self.method or BAND)["temperature"]
         if not isinstance(self.temperature, Mapping):
-            return (self.temperature,) * len(PARTS)
+            return (suited if self.temperature is None else self.temperature,) * len(PARTS)
         unknown = sorted(set(self.temperature) - set(PARTS))
         if unknown:
             raise ValueError(f"temperature: no part {unknown[0]!r}; parts: {', '.join(PARTS)}")
-        usual = type(self).temperature
-        assert isinstance(usual, float)
-        return tuple(self.temperature.get(part, usual) for part in PARTS)
+        return tuple(self.temperature.get(part, suited) for part in PARTS)
 
 
 def _check_beat(beat: str | float) -> None:
@@ -198,8 +251,8 @@ def _check_beat(beat: str | float) -> None:
         _within("beat", beat, SLOWEST, FASTEST)
 
 
-def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
+def _one_of(name: str, value: str | None, choices: tuple[str, ...]) -> None:
+    if value is not None and value not in choices:
         raise ValueError(f"unknown {name} {value!r}; choose one of: {', '.join(choices)}")
 
 

@@ -22,13 +22,22 @@ from musicvae_torch.notes.vocabulary import NO_EVENT, NOTE_OFF
 from musicvae_torch.products import FLOAT32
 from surrogate.arrangement.arrange import Arranger
 from surrogate.arrangement.harmony import read
+from surrogate.band.model import Band
+from surrogate.generators.band import BandGenerator
 from surrogate.generators.protocol import Generated, PartGenerator
 from surrogate.generators.trio import TrioGenerator
 from surrogate.networks.candidates import rank
 from surrogate.networks.latents import check_method
 from surrogate.networks.model import Surrogate
-from surrogate.networks.pair import check_pair, check_trio, load_attributes, load_groove, load_pair
-from surrogate.options import METHODS, AccompanyOptions
+from surrogate.networks.pair import (
+    check_pair,
+    check_trio,
+    load_attributes,
+    load_band,
+    load_groove,
+    load_pair,
+)
+from surrogate.options import BAND, METHODS, NO_STYLE, AccompanyOptions, default_method
 from surrogate.result import Accompaniment, Candidate
 from surrogate.song.hearing import Hearing, hear, notes_on
 
@@ -38,16 +47,19 @@ Midi: TypeAlias = str | Path | pretty_midi.PrettyMIDI | Score
 
 
 class Accompanist:
-    """A MusicVAE with its surrogate encoder, to be used on any number of songs.
+    """A MusicVAE with its surrogate encoder and a band network, to be used on any number of songs.
 
     Attributes:
-        generator: makes the missing parts; another one may take its place.
+        generator: makes the missing parts, whatever the method; None: the method's own.
 
     Args:
         musicvae: of trios.
-        surrogate: of it; None: there is none, and only the method "refine-only" will do.
+        surrogate: of it; None: there is none.
         attributes: directions in its latent space, for the option of that name.
         groove: a GrooVAE that plays the drums' hits; None: they are played by a profile.
+        band: a band network; None: there is none, and bands are decoded by the MusicVAE.
+        styled: whether the band network was trained on styles of this MusicVAE; else it plays
+            without.
 
     Raises:
         CheckpointError: the two do not belong together, or the MusicVAE plays no trios.
@@ -59,6 +71,8 @@ class Accompanist:
         surrogate: Surrogate | None = None,
         attributes: AttributeVectors | None = None,
         groove: MusicVAE | None = None,
+        band: Band | None = None,
+        styled: bool = True,
     ) -> None:
         check_trio(musicvae)
         if surrogate is not None:
@@ -67,7 +81,10 @@ class Accompanist:
         self.surrogate = surrogate
         self.attributes = attributes
         self.groove = groove
-        self.generator: PartGenerator = TrioGenerator(musicvae, surrogate, attributes)
+        self.band = band
+        self.generator: PartGenerator | None = None
+        self._trio = TrioGenerator(musicvae, surrogate, attributes)
+        self._band = None if band is None else BandGenerator(band, self._trio if styled else None)
 
     @classmethod
     def from_pretrained(
@@ -75,29 +92,39 @@ class Accompanist:
         musicvae: str | Path | None = None,
         surrogate: str | Path | None = None,
         device: str = "auto",
-        method: str = METHODS[0],
+        method: str | None = None,
         groove: str | Path | None = None,
         dtype: str = FLOAT32,
+        band: str | Path | None = None,
     ) -> Accompanist:
-        """Load checkpoint folders; None stands for the pair that ships with the package. Attribute
+        """Load checkpoint folders; None stands for those that ship with the package. Attribute
         vectors are loaded too, if they are beside the MusicVAE.
 
         Args:
             musicvae, surrogate: of the pair.
             device: "auto" is CUDA where there is one.
-            method: with "refine-only" no surrogate is loaded.
+            method: what is to be used, of ``options.METHODS``: a band network is loaded for "band"
+                alone, and no surrogate for "refine-only". None: "band", unless a MusicVAE is named
+                and no band network, so that it is that MusicVAE which plays.
             groove: of a GrooVAE; None: none.
-            dtype: precision of the pair's products; see :meth:`MusicVAE.multiply_in`.
+            dtype: precision of products; see :meth:`MusicVAE.multiply_in`.
+            band: of a band network. It plays without a style, unless it was trained on styles of
+                this MusicVAE.
 
         Raises:
             CheckpointError: a folder cannot be read, or the two do not belong together.
             ValueError: there is no such device or method, or no such precision there.
         """
         AccompanyOptions(method=method)
+        method = method or default_method(musicvae, band)
         place = pick_device(device)
         pair = load_pair(musicvae, surrogate, place, alone=method == "refine-only", dtype=dtype)
         drummer = None if groove is None else load_groove(groove, place)
-        return cls(*pair, load_attributes(musicvae), drummer)
+        attributes = load_attributes(musicvae)
+        if method != BAND:
+            return cls(*pair, attributes, drummer)
+        player, styled = load_band(band, musicvae, place)
+        return cls(*pair, attributes, drummer, player.multiply_in(dtype), styled)
 
     def accompany(self, midi: Midi, options: AccompanyOptions | None = None) -> Accompaniment:
         """Make the missing parts of a song.
@@ -130,13 +157,14 @@ class Accompanist:
         Raises:
             ValueError: an option does not go with this model.
         """
-        options = options or AccompanyOptions()
-        check_method(self.surrogate, options)
+        options = self.complete(options or AccompanyOptions())
         if options.moves and self.attributes is None:
             raise ValueError(
                 f"{', '.join(options.moves)}: there are no attribute vectors beside this MusicVAE; "
                 "learn them with learn-attributes"
             )
+        if options.style not in (None, NO_STYLE) and self._band is not None:
+            self._band.style_of(options.style)
         if options.chords is not None:
             read(options.chords, bars=1)  # whether they are any, before the work
         batch: list[Hearing | MidiError] = []
@@ -151,11 +179,28 @@ class Accompanist:
                 batch = []
         yield from self._play(batch, options)
 
+    def complete(self, options: AccompanyOptions) -> AccompanyOptions:
+        """The options with a method, if they have none yet, and with all that goes with it.
+
+        Raises:
+            ValueError: the method needs a network that there is not, or that hears other parts.
+        """
+        own = METHODS[self.band is None and not options.of_band]
+        options = options.by(options.method or own)
+        if options.method != BAND:
+            check_method(self.surrogate, options)
+        elif self.band is None:
+            raise ValueError("method 'band' needs a band network, and none was loaded")
+        return options
+
     def _play(
         self, songs: Sequence[Hearing | MidiError], options: AccompanyOptions
     ) -> Iterator[Accompaniment | MidiError]:
         heard = [song for song in songs if isinstance(song, Hearing)]
-        generated = iter(self.generator.generate(heard, options))
+        own = self._band if options.method == BAND else self._trio
+        generator = self.generator or own
+        assert generator is not None
+        generated = iter(generator.generate(heard, options))
         for song in songs:
             if isinstance(song, MidiError):
                 yield song
@@ -206,6 +251,7 @@ def accompany(
     *,
     musicvae: str | Path | None = None,
     surrogate: str | Path | None = None,
+    band: str | Path | None = None,
     device: str = "auto",
     dtype: str = FLOAT32,
     **options: Any,
@@ -214,7 +260,7 @@ def accompany(
 
     Args:
         midi: a path, or MIDI in memory (which stays as it is).
-        musicvae, surrogate: checkpoint folders; None: the pair that ships with the package.
+        musicvae, surrogate, band: checkpoint folders; None: those that ship with the package.
         device: of the networks; "auto" is CUDA where there is one.
         dtype: precision of their products: "float32", "bfloat16" or "int8".
         options: the fields of :class:`AccompanyOptions`, such as seed=3 or melody="Flute".
@@ -229,8 +275,10 @@ def accompany(
         ValueError, TypeError: an option is out of range, or unknown.
     """
     chosen = AccompanyOptions(**options)
-    pair = Accompanist.from_pretrained(musicvae, surrogate, device, chosen.method, dtype=dtype)
-    return pair.accompany(midi, chosen).midi
+    accompanist = Accompanist.from_pretrained(
+        musicvae, surrogate, device, chosen.method, dtype=dtype, band=band
+    )
+    return accompanist.accompany(midi, chosen).midi
 
 
 def _silenced(tokens: np.ndarray, silent: np.ndarray, options: AccompanyOptions) -> np.ndarray:

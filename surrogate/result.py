@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -162,6 +162,8 @@ class Accompaniment:
     def settings(self) -> dict[str, str]:
         """What made it, in words: the settings that are not the usual ones, and the seed."""
         usual = AccompanyOptions()
+        if self.options.method is not None:
+            usual = replace(usual.by(self.options.method), method=None)
         chosen = {"seed": str(self.options.seed)}
         for item in fields(self.options):
             value = getattr(self.options, item.name)

@@ -68,8 +68,8 @@ def parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--freeze-biases",
         action="store_true",
-        help="with --init, leave attention's biases by distance as they are: a step takes little "
-        "more than half the time",
+        help="with --init, leave the biases of the player's attention by distance as they are: a "
+        "step takes a third less time",
     )
     for name, text in _SIZES.items():
         group.add_argument(f"--{name.replace('_', '-')}", type=int, metavar="N", help=text)

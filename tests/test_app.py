@@ -194,7 +194,7 @@ def test_the_page_makes_bands(page: Any, bands: Bands) -> None:
     assert not bands.folder.exists()  # those before
     assert told[page.player].startswith("<iframe") and told[page.band].visible
     made = told[page.bands].result
-    assert made.options == AccompanyOptions(candidates=2)
+    assert made.options == AccompanyOptions(candidates=2).by("surrogate")
     assert "the only one that can be a melody" in made.melody.how
     waiting, picked = page._pick(told[page.bands], 2)
     assert not waiting[page.midi].interactive and picked[page.midi].interactive

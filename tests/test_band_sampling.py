@@ -77,11 +77,11 @@ def test_top_p_by_hand() -> None:
     """Of .5, .3, .15 and .05 the nucleus of .9 is the first three, which share 0 to 1 out."""
     logits = torch.tensor([0.15, 0.5, 0.05, 0.3]).log().expand(6, -1)
     uniform = torch.tensor([[0.0], [0.52], [0.53], [0.84], [0.85], [1.0]])
-    drawn = draw(logits, uniform, Sampling(top_p=0.9))[:, 0].tolist()
+    drawn = draw(logits, uniform, 1.0, 0.9)[:, 0].tolist()
     # .5 / .95 = .526 and .8 / .95 = .842
     assert drawn == [1, 1, 3, 3 if 0.84 < 0.8 / 0.95 else 0, 0, 0]
-    assert draw(logits, uniform, Sampling(top_p=0.4))[:, 0].tolist() == [1] * 6
-    everything = draw(logits, torch.tensor([[0.96]] * 6), Sampling(top_p=1.0))
+    assert draw(logits, uniform, 1.0, 0.4)[:, 0].tolist() == [1] * 6
+    everything = draw(logits, torch.tensor([[0.96]] * 6), 1.0, 1.0)
     assert everything[:, 0].tolist() == [2] * 6
 
 
@@ -89,7 +89,8 @@ def test_temperature_by_hand() -> None:
     """At temperature .5 chances are squared: of .6 and .4, .36 and .16, which is .69 and .31."""
     logits = torch.tensor([[0.6, 0.4]] * 2).log()
     uniform = torch.tensor([[0.68], [0.70]])
-    assert draw(logits, uniform, Sampling(0.5, 1.0))[:, 0].tolist() == [0, 1]
+    assert draw(logits, uniform, 0.5, 1.0)[:, 0].tolist() == [0, 1]
+    assert draw(logits, uniform, 0.0, 1.0)[:, 0].tolist() == [0, 0]  # the likeliest
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,14 @@ def test_bad_calls(change: dict, told: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"temperature": 0}, {"top_p": 0}, {"top_p": 1.1}, {"guidance": -1}]
+    "wrong",
+    [
+        {"temperature": -1},
+        {"temperature": (1.0, -1.0, 1.0)},
+        {"top_p": 0},
+        {"top_p": 1.1},
+        {"guidance": -1},
+    ],
 )
 def test_bad_sampling(wrong: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):

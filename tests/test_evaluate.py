@@ -11,6 +11,7 @@ import numpy as np
 import pretty_midi
 import pytest
 import torch
+from bands import hide, small_band
 
 from musicvae_torch.config import get_config
 from musicvae_torch.model import MusicVAE
@@ -23,8 +24,11 @@ from surrogate import (
     SurrogateConfig,
     SurrogateEncoder,
 )
+from surrogate.band.model import Controls
+from surrogate.band.scoring import nats_of
 from surrogate.evaluate_cli import main
 from surrogate.evaluation.against import compare
+from surrogate.evaluation.bands import BAND, DEAF, NO_STYLE, OWN_STYLE
 from surrogate.evaluation.columns import Truth
 from surrogate.evaluation.evaluate import HIDDEN_NATS, NO_LATENT, TRUE_PARTS, evaluate
 from surrogate.evaluation.finished import read_band, score_band
@@ -104,11 +108,13 @@ def test_windows_of_songs(folder: Path) -> None:
 
 def test_every_row_and_column(folder: Path) -> None:
     baseline = PointSurrogate(SurrogateConfig(z_size=4, rnn_size=(4, 4))).eval()
-    networks = Networks(small_vae(), small_surrogate(), baseline, small_vae())
+    networks = Networks(
+        small_vae(), small_surrogate(), baseline, small_vae(), band=small_band(style_size=4)
+    )
     result = evaluate(networks, read_windows(folder), BRIEF)
-    assert len(result.rows) == 13 and not result.notes and result.reference == OURS
+    assert len(result.rows) == 19 and not result.notes and result.reference == OURS
     # Columns: of latents, of likelihoods, of notes, and of velocities, which decoders have none of.
-    sampled = "`accompany` as it ships, 2 seeds"
+    sampled = "`accompany`, 2 seeds"
     assert set(result.rows[ENCODER]) == set(result.columns) - VELOCITY_OVERLAPS
     assert set(result.rows[NO_LATENT]) == set(result.rows[ENCODER]) - set(result.columns[:2])
     assert set(result.rows[sampled]) == set(result.rows[TRUE_PARTS]) == set(result.columns[5:])
@@ -165,6 +171,36 @@ def test_without_a_latent(folder: Path) -> None:
     assert f"{ENCODER} {gain:+.2f}" in result.verdict().split(side)[1]
     assert result.verdict() in str(result) and result.as_json()["verdict"] == result.verdict()
     assert "none was given" in str(evaluate(Networks(small_vae()), windows, options))
+
+
+def test_a_band_network_by_its_styles(folder: Path) -> None:
+    """Rows are of the styles that they name; and without the melody, of any melody."""
+    windows, band, surrogate = read_windows(folder), small_band(style_size=4), small_surrogate()
+    networks = Networks(small_vae(), surrogate, band=band)
+    options = EvaluateOptions(seeds=0, refine=BRIEF.refine)
+    rows = evaluate(networks, windows, options).rows
+    tokens = torch.from_numpy(windows.tokens)
+    given = hide(tokens, "bass", "drums")
+    with torch.no_grad():
+        mean = networks.musicvae.encode(tokens).mean
+        predicted = surrogate.posterior(tokens, ("melody",)).mean
+    # Each song has two windows.
+    styles = {BAND: predicted, NO_STYLE: None, OWN_STYLE: mean.view(3, 2, 4).flip(1).flatten(0, 1)}
+    for name, style in styles.items():
+        controls = Controls(style=None if style is None else style[:, None])
+        nats = nats_of(band, given, tokens, controls)[..., 1:].sum(-1).mean(1)
+        np.testing.assert_allclose(
+            rows[name][HIDDEN_NATS], -nats.view(3, 2).mean(1).numpy(), rtol=1e-5
+        )
+    other = windows.tokens.copy()
+    other[..., 0] = 0
+    silent = evaluate(networks, replace(windows, tokens=other), options).rows
+    np.testing.assert_allclose(silent[DEAF][HIDDEN_NATS], rows[DEAF][HIDDEN_NATS])
+    assert (silent[NO_STYLE][HIDDEN_NATS] != rows[NO_STYLE][HIDDEN_NATS]).all()
+    strange = evaluate(replace(networks, styled=False), windows, options)
+    assert BAND not in strange.rows and "it has no style" in str(strange)
+    one = evaluate(networks, read_windows(folder, max_windows=1), options).rows[OWN_STYLE]
+    assert np.isnan(one[HIDDEN_NATS]).all()  # there is no other window
 
 
 def test_given_parts_are_the_real_ones(folder: Path) -> None:

@@ -13,7 +13,6 @@ from test_evaluate import Recorder, small_surrogate, small_vae, song
 from musicvae_torch.notes.score import divisible, read_score
 from musicvae_torch.notes.vocabulary import STEPS_PER_BAR
 from surrogate import Accompanist, AccompanyOptions
-from surrogate.band.sampling import Sampling
 from surrogate.generators.band import BandGenerator
 from surrogate.generators.trio import TrioGenerator
 from surrogate.song.hearing import Hearing, hear
@@ -76,9 +75,21 @@ def test_cold_bands_are_likelier(band: BandGenerator) -> None:
     options = AccompanyOptions()
     known = heard(options)
     (warm,) = band.generate([known], options)
-    cold = BandGenerator(band.band, band.styles, Sampling(temperature=0.2))
-    (likely,) = cold.generate([known], options)
-    assert likely.log_likelihood.sum() > warm.log_likelihood.sum()
+    for colder in (AccompanyOptions(temperature=0.2), AccompanyOptions(top_p=0.2)):
+        (likely,) = band.generate([known], colder)
+        assert likely.log_likelihood.sum() > warm.log_likelihood.sum()
+
+
+def test_temperatures_are_for_each_part(band: BandGenerator) -> None:
+    options = AccompanyOptions()
+    known = heard(options)
+    (plain,) = band.generate([known], options)
+    (cold,) = band.generate([known], replace(options, temperature={"drums": 0.0}))
+    # The bass of the first step is drawn before any drums.
+    assert plain.tokens[0, 0, 1] == cold.tokens[0, 0, 1]
+    assert (plain.tokens[..., 2] != cold.tokens[..., 2]).any()
+    (again,) = band.generate([known], replace(options, temperature={"drums": 0.0}, seed=1))
+    assert cold.tokens[0, 0, 2] == again.tokens[0, 0, 2]
 
 
 def test_the_pipeline_takes_any_generator() -> None:

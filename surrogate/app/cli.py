@@ -32,10 +32,17 @@ EXAMPLES = """examples:
 """
 
 
-NO_SURROGATE = Idle(
-    "--surrogate",
-    lambda own: own.method == "refine-only",
-    "--method refine-only does without a surrogate; leave one of the two out",
+IDLE = (
+    Idle(
+        "--surrogate",
+        lambda own: own.method == "refine-only",
+        "--method refine-only does without a surrogate; leave one of the two out",
+    ),
+    Idle(
+        "--band",
+        lambda own: own.method not in (None, "band"),
+        "applies to --method band; choose that, or leave it out",
+    ),
 )
 
 
@@ -67,9 +74,13 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--method",
-        choices=["surrogate", "refine-only"],
-        default="surrogate",
-        help="refine-only does without a surrogate encoder (default: %(default)s)",
+        choices=["band", "surrogate", "refine-only"],
+        default=None,
+        help="band loads all networks, surrogate none for the band, and refine-only no surrogate "
+        "encoder either (default: band; surrogate, if you name a --musicvae and no --band)",
+    )
+    parser.add_argument(
+        "--band", type=Path, metavar="FOLDER", help="a band network (default: shipped)"
     )
     parser.add_argument(
         "--groove",
@@ -89,7 +100,7 @@ def parser() -> argparse.ArgumentParser:
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status: 0, or 2 for what the user can mend."""
-    return run_command("accompany-app", _run, read_arguments(parser(), argv), [NO_SURROGATE])
+    return run_command("accompany-app", _run, read_arguments(parser(), argv), IDLE)
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -138,6 +149,7 @@ def _studio(arguments: argparse.Namespace, folder: Path) -> Studio:
         arguments.device,
         arguments.method,
         arguments.groove,
+        band=arguments.band,
     )
     use_few_threads(accompanist.musicvae)
     studio = Studio(accompanist, folder, arguments.soundfont)

@@ -13,12 +13,20 @@ from musicvae_torch.notes.midi import MIDI_SUFFIXES, MidiError
 from musicvae_torch.notes.score import Score
 from musicvae_torch.notes.trio import PARTS
 from surrogate.app.studio import Bands, Studio, melody_choices, options_of, other_tracks, read_song
-from surrogate.options import HARMONIES, KEEPS, METHODS, METRES, OUTSIDES, AccompanyOptions
+from surrogate.options import (
+    BAND,
+    HARMONIES,
+    KEEPS,
+    METHODS,
+    METRES,
+    OUTSIDES,
+    AccompanyOptions,
+    usual,
+)
 from surrogate.present.page_data import facts
 
 Updates: TypeAlias = dict[Any, Any]
 
-USUAL = AccompanyOptions()
 BANDS = 3  # so that there is something to choose from
 KEPT = (3600, 86_400)  # seconds: how often Gradio's copies of files are looked at, and kept
 EMPTY = '<div class="empty"><p>The song and its bands will be here, to be seen and heard.</p></div>'
@@ -47,6 +55,7 @@ class _Page:
         self.studio = studio
         self.examples = examples
         self.settings: dict[str, Any] = {}
+        self.usual = studio.accompanist.complete(AccompanyOptions())
         with gr.Blocks(
             title="Accompany", analytics_enabled=False, fill_width=True, delete_cache=KEPT
         ) as self.blocks:
@@ -99,7 +108,7 @@ class _Page:
         with gr.Row(elem_classes="pair"):
             put["candidates"] = _slider("Bands", "the best is first", 1, 6, BANDS, 1)
             put["temperature"] = _slider(
-                "Temperature", "0 safe, 1 daring", 0, 1.5, USUAL.temperature, 0.05
+                "Temperature", "0 safe, 1 daring", 0, 1.5, self.usual.temperature, 0.05
             )
         able = self.studio.directions
         with gr.Row(visible=bool(able), elem_classes="pair"):
@@ -116,19 +125,19 @@ class _Page:
     def _build_more(self) -> None:
         put = self.settings
         put["seed"] = gr.Number(
-            USUAL.seed, precision=0, label="Seed", info="another number, other bands"
+            self.usual.seed, precision=0, label="Seed", info="another number, other bands"
         )
         put["given"] = gr.CheckboxGroup(
-            list(PARTS), value=list(USUAL.given), label="Given",
+            list(PARTS), value=list(self.usual.given), label="Given",
             info="parts to take from the song; the others are made anew",
         )  # fmt: skip
         put["keep"] = gr.Dropdown(
             _named(KEEPS, "all but the parts made anew", "the given parts alone", "every one"),
-            value=USUAL.keep, label="Keep", info="tracks of the song that stay",
+            value=self.usual.keep, label="Keep", info="tracks of the song that stay",
         )  # fmt: skip
         put["outside"] = gr.Dropdown(
             _named(OUTSIDES, "the song's own stay", "the band plays on", "nobody plays"),
-            value=USUAL.outside, label="Outside the melody",
+            value=self.usual.outside, label="Outside the melody",
             info="bass and drums in bars in which the melody rests for long",
         )  # fmt: skip
         for part in ("bass", "drums"):
@@ -142,36 +151,51 @@ class _Page:
         )  # fmt: skip
         put["variety"] = _slider(
             "Variety", "how far each band's style is from the likeliest; 1: as real ones",
-            0, 2, USUAL.variety, 0.1,
+            0, 2, self.usual.variety, 0.1,
         )  # fmt: skip
         put["dynamics"] = _slider(
             "Dynamics", "loudness: 0 all alike, 1 as real bands follow a song, 2 exaggerated",
-            0, 2, USUAL.dynamics, 0.1,
+            0, 2, self.usual.dynamics, 0.1,
         )  # fmt: skip
         put["harmony"] = gr.Dropdown(
             _named(HARMONIES, "those on strong beats", "all", "none"),
-            value=USUAL.harmony, label="Harmony", info="bass notes that are moved into the chords",
+            value=self.usual.harmony, label="Harmony",
+            info="bass notes that are moved into the chords",
+        )  # fmt: skip
+        bands = self.usual.method == BAND
+        with gr.Row(elem_classes="pair", visible=bands) as self.of_band:
+            put["top_p"] = _slider(
+                "Top-p", "play the likeliest alone, with this share of the chances",
+                0.5, 1, usual(BAND)["top_p"], 0.01,
+            )  # fmt: skip
+            put["guidance"] = _slider(
+                "Guidance", "above 1: closer to the melody", 0, 4, usual(BAND)["guidance"], 0.25
+            )
+        put["style"] = gr.File(
+            label="Play like another song (MIDI)", file_types=list(MIDI_SUFFIXES), height=100,
+            visible=bands, elem_id="style",
         )  # fmt: skip
         put["skip"] = gr.Textbox(
             label="Skip", info="bars without the band, from 1", placeholder="1-4,17"
         )
         put["fill"] = gr.Checkbox(
-            USUAL.fill, label="Play throughout", info="repeat a bar where the model would rest"
+            self.usual.fill, label="Play throughout", info="repeat a bar where the model would rest"
         )
         put["metre"] = gr.Dropdown(
             _named(METRES, "fit the model's 4/4 to it", "refuse it"),
-            value=USUAL.metre, label="Metre", info="where the song has another than 4/4",
+            value=self.usual.metre, label="Metre", info="where the song has another than 4/4",
         )  # fmt: skip
         put["pickup"] = gr.Number(
-            USUAL.pickup, minimum=0, label="Pickup",
+            self.usual.pickup, minimum=0, label="Pickup",
             info="quarter notes before the first full bar, where the file does not say",
         )  # fmt: skip
-        methods = _named(METHODS, METHODS[0], *(f"{name} (slow)" for name in METHODS[1:]))
-        if self.studio.accompanist.surrogate is None:
-            methods = methods[-1:]
+        words = ("band network", "surrogate's latent", "refined latent (slow)",
+                 "refinement alone (slow)")  # fmt: skip
+        able = self.studio.methods
+        methods = [choice for choice in _named(METHODS, *words) if choice[1] in able]
         put["method"] = gr.Dropdown(
-            methods, value=methods[0][1], label="Method", visible=len(methods) > 1,
-            info="how the band's style is found",
+            methods, value=self.usual.method, label="Method", visible=len(methods) > 1,
+            info="what plays: the band network, or the MusicVAE's decoder from a latent",
         )  # fmt: skip
 
     def _build_results(self) -> None:
@@ -197,11 +221,20 @@ class _Page:
         _on(self.go.click, self._make, inputs, outputs, scroll_to_output=True)
         more = self.again.click(lambda seed: int(seed or 0) + 1, seed, seed)
         _on(more.then, self._make, inputs, outputs, scroll_to_output=True)
+        suited = [self.settings[name] for name in ("temperature", "harmony", "style")]
+        suited.append(self.of_band)
+        _on(self.settings["method"].input, self._suit, [self.settings["method"]], suited)
         _on(self.band.input, self._pick, [self.bands, self.band], [self.midi, self.wav])
 
     @property
     def _song_outputs(self) -> list[Any]:
         return [self.example, self.song, self.facts, self.melody, self.go, self.again, self.problem]
+
+    def _suit(self, method: str) -> tuple[Any, ...]:
+        """Another method was chosen: what goes with it."""
+        own = usual(method)
+        bands = method == BAND
+        return own["temperature"], own["harmony"], gr.File(visible=bands), gr.Row(visible=bands)
 
     def _take_example(self, title: str | None) -> str | None:
         return str(self.examples[title]) if title in self.examples else None

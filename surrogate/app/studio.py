@@ -20,7 +20,7 @@ from musicvae_torch.notes.score import Score, read_score
 from surrogate.arguments import bar_ranges, beat
 from surrogate.melody.choice import TrackSummary, summarize_tracks
 from surrogate.melody.wish import instrument, refusal
-from surrogate.options import AccompanyOptions
+from surrogate.options import BAND, METHODS, OF_BAND, AccompanyOptions
 from surrogate.pipeline import Accompanist
 from surrogate.present.page import page_html
 from surrogate.result import Accompaniment
@@ -57,6 +57,13 @@ class Studio:
         }
         return tuple(name for name, moves in moved.items() if known.issuperset(moves))
 
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Those of METHODS that there are networks for."""
+        able = self.accompanist
+        first = () if able.band is None else METHODS[:1]
+        return (*first, *(METHODS[3:] if able.surrogate is None else METHODS[1:]))
+
     def make(self, song: Score, options: AccompanyOptions) -> Bands:
         """Make bands; one song at a time.
 
@@ -65,7 +72,13 @@ class Studio:
             ValueError: an option does not go with the networks or the song.
         """
         with self._busy:
-            result = self.accompanist.accompany(song, options)
+            try:
+                result = self.accompanist.accompany(song, options)
+            except MidiError as error:
+                if options.style is None:
+                    raise
+                name = plain_name(options.style)
+                raise MidiError(str(error).replace(options.style, name)) from None
         folder = Path(tempfile.mkdtemp(prefix="bands-", dir=self.folder))
         return Bands(result, Path(song.name).stem, folder, self.soundfont)
 
@@ -182,12 +195,15 @@ def options_of(settings: Mapping[str, Any]) -> AccompanyOptions:
 
     Args:
         settings: fields of AccompanyOptions, by name; `skip` is text such as "1-4,17". None and
-            empty text stand for the usual.
+            empty text stand for the usual. What only a band network understands does not count
+            with other methods.
 
     Raises:
         ValueError: one is out of range, or not to be understood.
     """
     chosen = {name: value for name, value in settings.items() if value not in (None, "")}
+    if chosen.get("method", BAND) != BAND:
+        chosen = {name: value for name, value in chosen.items() if name not in OF_BAND}
     for name in ("seed", "candidates"):
         if name in chosen:
             chosen[name] = int(chosen[name])

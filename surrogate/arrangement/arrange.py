@@ -165,6 +165,7 @@ class Arranger:
     def _in_harmony(self, part: str, notes: list[StepNote]) -> list[StepNote]:
         if part != "bass" or self.harmony is None:
             return notes
+        assert self.options.harmony is not None
         return keep_bass_in_harmony(notes, self.harmony, self.options.harmony)
 
     def _placed(

@@ -117,4 +117,4 @@ class Block(nn.Module):
         return x + self.feed(x)
 
     def feed(self, x: Tensor) -> Tensor:
-        return self.down(functional.relu(self.up(self.norm(x))).square())
+        return self.down(functional.gelu(self.up(self.norm(x))))

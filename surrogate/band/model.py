@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ from musicvae_torch.notes.chords import CHORD_DEPTH, ROOTS
 from musicvae_torch.notes.trio import DEPTHS, PARTS
 from musicvae_torch.notes.vocabulary import DRUM_CLASSES, FIRST_NOTE, MIN_PITCH, STEPS_PER_BAR
 from musicvae_torch.pretrained import PretrainedNetwork
+from musicvae_torch.products import FLOAT32
 from surrogate.band.attention import Attention, Block, Rotation
 from surrogate.band.controls import DENSITY_DEPTH
 
@@ -178,7 +179,7 @@ class Head(nn.Module):
         """
         for index, embedding in enumerate(self.hears.values()):
             hidden = hidden + embedding(tokens[..., index])
-        hidden = hidden + self.down(nn.functional.relu(self.up(self.norm(hidden))).square())
+        hidden = hidden + self.down(nn.functional.gelu(self.up(self.norm(hidden))))
         hidden = self.last_norm(hidden)
         return nn.functional.linear(hidden, self.out_weight(), self.out.bias)
 
@@ -300,6 +301,14 @@ class Band(PretrainedNetwork):
         self.listener = Listener(config)
         self.player = Player(config)
         self.heads = nn.ModuleDict({part: Head(config.width, part) for part in PARTS})
+        self.weight_dtype = FLOAT32
+
+    def multiply_in(self, dtype: str) -> Self:
+        """Choose the precision in which weights are multiplied while the band plays; see
+        :meth:`musicvae_torch.pretrained.PretrainedNetwork.multiply_in`."""
+        super().multiply_in(dtype)
+        self.weight_dtype = dtype
+        return self
 
     def forward(
         self, given: Tensor, tokens: Tensor, controls: Controls, past: Tensor | None = None
@@ -332,9 +341,9 @@ class Band(PretrainedNetwork):
         return Rotation(positions, self.config.width // self.config.heads)
 
     def freeze_biases(self) -> None:
-        """Train the biases of attention by distance no longer. Without their gradient attention
-        never stores its scores, which nearly halves the time of a training step on a CPU."""
-        for module in self.modules():
+        """Train the biases of the player's attention by distance no longer. Without their gradient
+        attention never stores its scores, and a training step takes much less time on a CPU."""
+        for module in self.player.modules():
             if isinstance(module, Attention):
                 module.bias.requires_grad_(False)
 

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from musicvae_torch.notes.trio import DEPTHS, PARTS
-from musicvae_torch.products import FLOAT32
 from surrogate.band.model import HIDDEN, Band, Controls
 from surrogate.band.stepping import Stepper
 
@@ -23,7 +22,8 @@ class Sampling:
     """How tokens are drawn.
 
     Attributes:
-        temperature: what logits are divided by.
+        temperature: what logits are divided by, a number or one for each of PARTS; 0 takes the
+            likeliest class.
         top_p: each token is drawn from the likeliest classes that have at least this share of the
             probability together (Holtzman et al. 2020, "nucleus sampling").
         guidance: how much more the given parts count than they do to the band: log probabilities
@@ -32,17 +32,23 @@ class Sampling:
             the time.
     """
 
-    temperature: float = 1.0
+    temperature: float | tuple[float, ...] = 1.0
     top_p: float = 0.98
     guidance: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.temperature < float("inf"):
-            raise ValueError(f"temperature must be above 0, not {self.temperature}")
+        if not all(0 <= value < float("inf") for value in self.temperatures):
+            raise ValueError(f"temperature must be 0 or more, not {self.temperature}")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p must be above 0 and at most 1, not {self.top_p}")
         if not 0 <= self.guidance < float("inf"):
             raise ValueError(f"guidance must be 0 or more, not {self.guidance}")
+
+    @property
+    def temperatures(self) -> tuple[float, ...]:
+        """One for each of PARTS."""
+        own = self.temperature
+        return own if isinstance(own, tuple) else (own,) * len(PARTS)
 
 
 class Played(NamedTuple):
@@ -69,7 +75,6 @@ def play(
     candidates: int = 1,
     seed: int = 0,
     sampling: Sampling | None = None,
-    dtype: str = FLOAT32,
 ) -> Played:
     """Draw what is hidden.
 
@@ -82,7 +87,6 @@ def play(
         candidates: how many to draw, each with draws of its own.
         seed: of the draws; the same gives the same tokens.
         sampling: how to draw; None: the defaults.
-        dtype: precision of products, "float32" or "bfloat16".
 
     Raises:
         ValueError: the tokens have another shape, or classes that a part lacks; an absent part is
@@ -92,11 +96,11 @@ def play(
     asked = _asked(given, absent)
     controls = controls or Controls()
     tokens = given.to(band.player.start.device).expand(candidates, -1, -1).clone()
-    stepper = Stepper(band, tokens[:1], controls, candidates, dtype)
+    stepper = Stepper(band, tokens[:1], controls, candidates)
     deaf = None
     if sampling.guidance != 1:
         silence = torch.full_like(tokens[:1], HIDDEN)
-        deaf = Stepper(band, silence, controls, candidates, dtype)
+        deaf = Stepper(band, silence, controls, candidates)
     uniform = _uniform(seed, tokens.shape).to(tokens.device)
     nats = torch.zeros(tokens.shape, device=tokens.device)
     for step, parts in enumerate(asked):
@@ -111,26 +115,29 @@ def play(
             if deaf is not None:
                 others = deaf.logits(part, _without_melody(now)).log_softmax(-1)
                 weighed = others + sampling.guidance * (logs - others)
-            drawn = draw(weighed, uniform[:, step, part, None], sampling)
+            heat = sampling.temperatures[part]
+            drawn = draw(weighed, uniform[:, step, part, None], heat, sampling.top_p)
             now[:, part] = drawn[:, 0]
             nats[:, step, part] = -logs.gather(-1, drawn)[:, 0]
     return Played(tokens, nats)
 
 
-def draw(logits: Tensor, uniform: Tensor, sampling: Sampling) -> Tensor:
+def draw(logits: Tensor, uniform: Tensor, temperature: float, top_p: float) -> Tensor:
     """Draw a class each.
 
     Args:
         logits: (batch, depth).
         uniform: (batch, 1) numbers from 0 to 1 that decide, likely classes being low.
-        sampling: temperature and top_p.
+        temperature, top_p: see :class:`Sampling`.
 
     Returns:
         (batch, 1) int64.
     """
-    chances, order = (logits / sampling.temperature).softmax(-1).sort(-1, descending=True)
+    if not temperature:
+        return logits.argmax(-1, keepdim=True)
+    chances, order = (logits / temperature).softmax(-1).sort(-1, descending=True)
     total = chances.cumsum(-1)
-    last = (total - chances < sampling.top_p).sum(-1, keepdim=True) - 1
+    last = (total - chances < top_p).sum(-1, keepdim=True) - 1
     rank = (total <= uniform * total.gather(-1, last)).sum(-1, keepdim=True)
     return order.gather(-1, torch.minimum(rank, last))
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from musicvae_torch.notes.trio import PARTS
-from musicvae_torch.products import FLOAT32, prepare
+from musicvae_torch.products import prepare
 from surrogate.band.attention import Block, Rotation
 from surrogate.band.model import Band, Controls, Head, all_vectors
 
@@ -20,22 +20,20 @@ class Stepper:
         given: (batch or 1, steps, 3) tokens that are known beforehand, HIDDEN elsewhere.
         controls: what else is said, of as many.
         batch: how many to play at a time.
-        dtype: precision of products, "float32" or "bfloat16".
     """
 
-    def __init__(
-        self, band: Band, given: Tensor, controls: Controls, batch: int, dtype: str = FLOAT32
-    ) -> None:
+    def __init__(self, band: Band, given: Tensor, controls: Controls, batch: int) -> None:
         player, rotation = band.player, band.rotation(given.shape[1], given.device)
         heard = band.listener(given, controls, rotation)
         self._now = player.now(heard, controls.style).expand(batch, -1, -1)
         self._start = player.start
         self._past = all_vectors(player.parts)
         self._blocks = [
-            _BlockSteps(block, rotation, batch, dtype)
+            _BlockSteps(block, rotation, batch, band.weight_dtype)
             for block in player.blocks
             if isinstance(block, Block)
         ]
+        dtype = band.weight_dtype
         self._heads = [_HeadSteps(band.heads[part], dtype) for part in PARTS]  # type: ignore[arg-type]
         self._step = 0
         self._hidden = self._now[:, 0]
@@ -93,7 +91,7 @@ class _BlockSteps:
         """(batch, width) → the same shape."""
         block = self._block
         x = self._out(self._attend(self._qkv(block.attention_norm(x)), step), x)
-        return self._down(functional.relu(self._up(block.norm(x))).square_(), x)
+        return self._down(functional.gelu(self._up(block.norm(x))), x)
 
     def _attend(self, qkv: Tensor, step: int) -> Tensor:
         batch = len(qkv)
@@ -134,5 +132,5 @@ class _HeadSteps:
         for index, vectors in enumerate(self._vectors):
             hidden = hidden + vectors[tokens[:, index]]
         head = self._head
-        hidden = self._down(functional.relu(self._up(head.norm(hidden))).square_(), hidden)
+        hidden = self._down(functional.gelu(self._up(head.norm(hidden))), hidden)
         return self._out(head.last_norm(hidden))

@@ -11,6 +11,7 @@ import lightning
 import torch
 
 from musicvae_torch.dataset.codes import weights_sha256
+from musicvae_torch.dataset.format import codes_model, open_dataset
 from musicvae_torch.hyperparameters import HYPERPARAMETER_NAMES
 from musicvae_torch.training import Hardware, TrainingOptions, fit, load_best
 from surrogate.band.data import BandDataModule
@@ -46,8 +47,8 @@ def train_band(
         options: how to train.
         lessons: what to learn; None: the defaults.
         init: checkpoint folder of a band to go on from.
-        freeze_biases: leave its attention's biases by distance as they are, which is faster; a
-            band must have learnt them before.
+        freeze_biases: leave the biases by distance of its player's attention as they are, which is
+            faster; a band must have learnt them before.
         surrogate: checkpoint folder of a surrogate of the MusicVAE whose codes `data` holds; it
             predicts styles from melodies.
         work, device, store: as for ``musicvae_torch.training.train_musicvae``.
@@ -93,6 +94,8 @@ def train_band(
     if init is not None:
         record["initialised_from"] = {"band": Path(init).name, "sha256": weights_sha256(init)}
         record["biases_frozen"] = freeze_biases
+    with open_dataset(data[0]) as file:
+        record["styles"] = codes_model(file)
     if surrogate is not None:
         record["surrogate"] = Path(surrogate).name
     module.band.save_pretrained(out, dtype=getattr(torch, store), records={"training": record})
@@ -113,7 +116,6 @@ def training_record(
         used.pop(name)
     return {
         "data": sizes,
-        "styles": data.training.code_mean is not None,
         "options": used,
         "lessons": asdict(data.lessons),
         "best": scores,

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.trio import PARTS, to_tokens
+from surrogate.evaluation.bands import band_nats
 from surrogate.evaluation.columns import DISTRIBUTIONS, STRUCTURE, Truth
 from surrogate.evaluation.sampled import accompany_windows
 from surrogate.evaluation.songs import SongWindows
@@ -41,7 +42,7 @@ from surrogate.evaluation.ways import (
     ways_to_a_latent,
 )
 from surrogate.networks.refine import part_indices
-from surrogate.options import AccompanyOptions
+from surrogate.options import BAND, AccompanyOptions
 from surrogate.pipeline import Accompanist
 
 NO_LATENT = "decoder without a latent"
@@ -168,12 +169,10 @@ def evaluate(
         zeros = torch.zeros_like(posterior.mean)
         own = _decoded(networks.without_latent, zeros, tokens, truth, options.hidden)
         rows[NO_LATENT] = _by_song(own, windows)
-    heard = networks.surrogate.hears if networks.surrogate is not None else ()
-    if options.seeds and set(options.given) <= set(heard):
-        name = f"`accompany` as it ships, {options.seeds} seed{'s' * (options.seeds > 1)}"
-        rows[name] = _by_song(_sampled(networks, windows, truth, options), windows)
-    elif options.seeds:
-        notes.append("No row of `accompany`: no surrogate hears all that is given.")
+    for name, nats in band_nats(networks, tokens, posterior, windows.song, options, notes):
+        rows[name] = _by_song(_named(-nats, options.hidden), windows)
+    if options.seeds:
+        rows |= _accompanied(networks, windows, truth, options, notes)
     rows[TRUE_PARTS] = _by_song(
         _note_scores(truth, windows.tokens, windows.velocities, options.hidden), windows
     )
@@ -195,14 +194,44 @@ def _by_song(scores: Scores, windows: SongWindows) -> Scores:
     }
 
 
+def _accompanied(
+    networks: Networks,
+    windows: SongWindows,
+    truth: list[Truth],
+    options: EvaluateOptions,
+    notes: list[str],
+) -> dict[str, Scores]:
+    """Rows of bands as `accompany` makes them, by each method that there are networks for."""
+    seeds = f"{options.seeds} seed{'s' * (options.seeds > 1)}"
+    rows = {}
+    if networks.band is not None:
+        rows[f"`accompany`, {seeds}"] = _sampled(networks, windows, truth, options, BAND)
+    if networks.surrogate is not None and set(options.given) <= set(networks.surrogate.hears):
+        name = f"`accompany --method surrogate`, {seeds}"
+        rows[name] = _sampled(networks, windows, truth, options, "surrogate")
+    else:
+        notes.append("No row of `accompany`'s surrogate: none hears all that is given.")
+    return {name: _by_song(scores, windows) for name, scores in rows.items()}
+
+
 def _sampled(
-    networks: Networks, windows: SongWindows, truth: list[Truth], options: EvaluateOptions
+    networks: Networks,
+    windows: SongWindows,
+    truth: list[Truth],
+    options: EvaluateOptions,
+    method: str,
 ) -> Scores:
-    """The mean over seeds of each window's score, of bands as `accompany` makes them."""
-    accompanist = Accompanist(networks.musicvae, networks.surrogate, networks.attributes)
+    """The mean over seeds of each window's score."""
+    accompanist = Accompanist(
+        networks.musicvae,
+        networks.surrogate,
+        networks.attributes,
+        band=networks.band,
+        styled=networks.styled,
+    )
     of_seeds = []
     for seed in range(options.seed, options.seed + options.seeds):
-        how = AccompanyOptions(given=options.given, seed=seed)
+        how = AccompanyOptions(given=options.given, seed=seed, method=method)
         bands = accompany_windows(accompanist, windows, how, options.progress)
         of_seeds.append(_note_scores(truth, *bands, options.hidden))
     return {name: mean_where(np.stack([one[name] for one in of_seeds])) for name in of_seeds[0]}
@@ -235,10 +264,13 @@ def _likelihoods(musicvae: MusicVAE, z: Tensor, tokens: Tensor, hidden: Collecti
     """Log-likelihood of the true hidden parts, in nats a step."""
     parts = part_indices(hidden)
     losses = [musicvae.losses_of(own, real, parts).mean(1) for own, real in batches(z, tokens)]
-    nats = -torch.cat(losses)
-    values = nats.double().cpu().numpy()  # (windows, hidden parts)
-    names = [f"nats {PARTS[part]}" for part in parts]
-    return dict(zip(names, values.T, strict=True)) | {HIDDEN_NATS: values.sum(1)}
+    return _named(-torch.cat(losses).double().cpu().numpy(), hidden)
+
+
+def _named(nats: np.ndarray, hidden: Collection[str]) -> Scores:
+    """Columns of (windows, hidden parts)."""
+    names = [f"nats {part}" for part in PARTS if part in hidden]
+    return dict(zip(names, nats.T, strict=True)) | {HIDDEN_NATS: nats.sum(1)}
 
 
 def _decode(musicvae: MusicVAE, z: Tensor) -> np.ndarray:

@@ -15,6 +15,7 @@ from musicvae_torch.attributes import AttributeVectors
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.trio import PARTS
 from musicvae_torch.notes.vocabulary import NO_EVENT
+from surrogate.band.model import Band
 from surrogate.networks.model import Surrogate
 from surrogate.networks.refine import (
     UNKNOWN,
@@ -43,6 +44,8 @@ class Networks:
         baseline: another surrogate of it, as that of accompany-music-vae; None: left out.
         without_latent: the same MusicVAE, trained on until its latent said nothing; None: left out.
         attributes: directions of the latent, for the bands of `accompany`; None: there are none.
+        band: a band network; None: its rows are left out.
+        styled: whether it was trained on latents of the MusicVAE.
     """
 
     musicvae: MusicVAE
@@ -50,6 +53,8 @@ class Networks:
     baseline: Surrogate | None = None
     without_latent: MusicVAE | None = None
     attributes: AttributeVectors | None = None
+    band: Band | None = None
+    styled: bool = True
 
 
 @dataclass(frozen=True)

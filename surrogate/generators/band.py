@@ -2,8 +2,8 @@
 
 Given parts, chords, densities and a style → the listener → the player, step by step → new parts
 
-The style is a latent of the MusicVAE: what the surrogate predicts of the whole song, and for each
-candidate but the first a sample of that.
+The style is a latent of the MusicVAE: what the surrogate predicts of the whole song, or another
+song's; and for each candidate but the first a sample of that.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from musicvae_torch.latent.songs import encode_song
 from musicvae_torch.notes.chords import ChordError, chord_class
 from musicvae_torch.notes.trio import PARTS
 from musicvae_torch.notes.vocabulary import STEPS_PER_BAR
-from musicvae_torch.products import FLOAT32
 from surrogate.arrangement.arrange import kept_tracks
 from surrogate.arrangement.harmony import from_markers
 from surrogate.arrangement.song_harmony import song_harmony
@@ -27,7 +27,7 @@ from surrogate.generators.protocol import Generated
 from surrogate.generators.trio import TrioGenerator
 from surrogate.networks.candidates import style
 from surrogate.networks.latents import Latents
-from surrogate.options import AccompanyOptions
+from surrogate.options import BAND, NO_STYLE, AccompanyOptions
 from surrogate.song.hearing import Hearing
 
 
@@ -36,56 +36,78 @@ class BandGenerator:
 
     Args:
         band: in evaluation mode.
-        styles: finds latents of songs; None: bands play without a style.
-        sampling: how tokens are drawn.
-        dtype: precision of products, "float32" or "bfloat16".
+        styles: finds latents of songs, of the MusicVAE on whose latents the band was trained; None:
+            bands play without a style.
     """
 
-    def __init__(
-        self,
-        band: Band,
-        styles: TrioGenerator | None = None,
-        sampling: Sampling | None = None,
-        dtype: str = FLOAT32,
-    ) -> None:
-        self.band, self.styles, self.dtype = band, styles, dtype
-        self.sampling = sampling or Sampling()
+    def __init__(self, band: Band, styles: TrioGenerator | None = None) -> None:
+        self.band, self.styles = band, styles
 
     @torch.no_grad()
     def generate(self, songs: Sequence[Hearing], options: AccompanyOptions) -> Iterator[Generated]:
         """Candidates of each song."""
-        found = [None] * len(songs) if self.styles is None else self.styles.latents(songs, options)
-        for song, known in zip(songs, found, strict=True):
-            starts, latents = known or ([], None)
-            device = self.band.player.start.device
-            given = torch.from_numpy(song.tokens.copy()).to(device)
-            made = [PARTS.index(part) for part in options.made]
+        options = options.by(BAND)
+        assert options.top_p is not None and options.guidance is not None
+        sampling = Sampling(options.temperatures, options.top_p, options.guidance)
+        made = [PARTS.index(part) for part in options.made]
+        for song, (starts, latents) in zip(songs, self.latents(songs, options), strict=True):
+            given = torch.from_numpy(song.tokens.copy()).to(self.band.player.start.device)
             given[:, made] = HIDDEN
-            controls = Controls(
-                chords=self._chords(song, options),
-                style=None if latents is None else self._style(latents, options),
-            )
             played = play(
                 self.band,
                 given,
-                controls,
+                Controls(self._chords(song, options), style=self._style(latents, options)),
                 candidates=options.candidates,
                 seed=options.seed,
-                sampling=self.sampling,
-                dtype=self.dtype,
+                sampling=sampling,
             )
             nats = played.nats.sum(-1).unflatten(1, (-1, STEPS_PER_BAR)).sum(-1)
-            mean = np.zeros((0, 0)) if latents is None else latents.mean.cpu().numpy()
             yield Generated(
                 played.tokens.cpu().numpy(),
                 -nats.cpu().numpy(),
                 np.zeros(len(song.tokens), bool),
-                mean,
+                latents.mean.cpu().numpy(),
                 np.array(starts, np.int64),
             )
 
-    def _style(self, latents: Latents, options: AccompanyOptions) -> Tensor:
+    def latents(
+        self, songs: Sequence[Hearing], options: AccompanyOptions
+    ) -> list[tuple[list[int], Latents]]:
+        """What is known of each song's style: the bars at which windows begin, and their latents.
+        No windows, where there is no style.
+
+        Raises:
+            MidiError: the file that is to give the style is none, or has no windows of trios.
+            ValueError: a style is wanted of a band that knows none.
+        """
+        styles, other = self.styles, options.style
+        if other not in (None, NO_STYLE):
+            latents = self.style_of(other)
+            return [([], latents)] * len(songs)
+        heard = () if styles is None or styles.surrogate is None else styles.surrogate.hears
+        if styles is None or other == NO_STYLE or not set(options.given) <= set(heard):
+            nothing = torch.zeros(0, self.band.config.style_size)
+            return [([], Latents(nothing, nothing))] * len(songs)
+        bars = styles.segment_steps // STEPS_PER_BAR
+        found = styles.latents(songs, options)
+        return [([start * bars for start in starts], latents) for starts, latents in found]
+
+    @torch.no_grad()
+    def style_of(self, path: str) -> Latents:
+        """How another song's band plays: the latents of its windows; for the errors see
+        :meth:`latents`."""
+        if self.styles is None:
+            raise ValueError(
+                f"style {path}: the band network was not trained on this MusicVAE's latents, so it "
+                "knows no styles"
+            )
+        posterior = encode_song(self.styles.musicvae, path).posterior
+        return Latents(posterior.mean, posterior.stddev)
+
+    def _style(self, latents: Latents, options: AccompanyOptions) -> Tensor | None:
         """(candidates, 1, style_size): one style for the song, moved along attribute vectors."""
+        if not len(latents.mean):
+            return None
         mean, stddev = (values.mean(0) for values in latents)
         if self.styles is not None and self.styles.attributes is not None and options.moves:
             mean = self.styles.attributes.move(mean[None], options.moves)[0]

@@ -72,8 +72,8 @@ class TrioGenerator:
     def generate(self, songs: Sequence[Hearing], options: AccompanyOptions) -> Iterator[Generated]:
         """Candidates of each song."""
         for plan, tokens in self._bands(self._plans(songs, options), options):
-            starts = np.array(plan.starts) * self._segment_steps // STEPS_PER_BAR
-            silent = np.repeat(~plan.covered, self._segment_steps)[: tokens.shape[1]]
+            starts = np.array(plan.starts) * self.segment_steps // STEPS_PER_BAR
+            silent = np.repeat(~plan.covered, self.segment_steps)[: tokens.shape[1]]
             likelihood = self._log_likelihoods(plan, tokens, options)
             yield Generated(tokens, likelihood, silent, plan.mean.cpu().numpy(), starts)
 
@@ -86,7 +86,7 @@ class TrioGenerator:
         size = self.musicvae.config.max_seq_len
         starts = [self._window_starts(song) for song in songs]
         windows = [
-            cut_window(song.tokens, start * self._segment_steps, size)
+            cut_window(song.tokens, start * self.segment_steps, size)
             for song, own in zip(songs, starts, strict=True)
             for start in own
         ]
@@ -106,14 +106,14 @@ class TrioGenerator:
         segments = self.musicvae.decoder.segments
         starts = window_starts(self._segments(song), segments, max(segments // 2, 1))
         plays = np.repeat(song.plays, STEPS_PER_BAR)
-        size = self._segment_steps
+        size = self.segment_steps
         return [s for s in starts if plays[s * size : (s + segments) * size].any()]
 
     def _segments(self, song: Hearing) -> int:
-        return -(-len(song.tokens) // self._segment_steps)
+        return -(-len(song.tokens) // self.segment_steps)
 
     @property
-    def _segment_steps(self) -> int:
+    def segment_steps(self) -> int:
         """Steps that have an embedding in common: a bar of a hierarchical decoder, a window of a
         flat one."""
         return self.musicvae.config.max_seq_len // self.musicvae.decoder.segments
@@ -171,7 +171,7 @@ class TrioGenerator:
     ) -> np.ndarray:
         """(songs, candidates, steps of the longest song, made parts) classes."""
         longest = max(plan.embeddings.shape[1] for plan in plans)
-        steps = longest * self._segment_steps
+        steps = longest * self.segment_steps
         embeddings = torch.cat([_lengthen(plan.embeddings, longest) for plan in plans])
         places = np.stack([chance(options.seed, n, steps) for n in range(options.candidates)])
         every = torch.from_numpy(np.concatenate([places] * len(plans))).to(embeddings.device)
@@ -183,7 +183,7 @@ class TrioGenerator:
     ) -> np.ndarray:
         """(candidates, bars) of the made parts, in nats, under the likeliest latents."""
         made = [PARTS.index(part) for part in options.made]
-        length = plan.likeliest.shape[1] * self._segment_steps
+        length = plan.likeliest.shape[1] * self.segment_steps
         unplayed = length - tokens.shape[1]
         classes = np.pad(tokens, ((0, 0), (0, unplayed), (0, 0)), constant_values=-1)
         # One by one: a step's logits are many.
@@ -194,7 +194,7 @@ class TrioGenerator:
             ]
         )
         nats = -losses.sum(-1)[:, : tokens.shape[1]].unflatten(1, (-1, STEPS_PER_BAR)).sum(-1)
-        heard = np.repeat(plan.covered, self._segment_steps)[: tokens.shape[1]]
+        heard = np.repeat(plan.covered, self.segment_steps)[: tokens.shape[1]]
         return nats.cpu().numpy() * heard[::STEPS_PER_BAR]
 
 
