@@ -82,6 +82,7 @@ class Accompanist:
         self.attributes = attributes
         self.groove = groove
         self.band = band
+        self.styled = styled
         self.generator: PartGenerator | None = None
         self._trio = TrioGenerator(musicvae, surrogate, attributes)
         self._band = None if band is None else BandGenerator(band, self._trio if styled else None)
@@ -210,6 +211,13 @@ class Accompanist:
             except MidiError as error:
                 yield error
 
+    def _notes(self, options: AccompanyOptions) -> Iterator[str]:
+        if options.method == BAND and options.style is None and not self.styled:
+            yield (
+                "the band plays without a style, as its network was not trained on this "
+                "MusicVAE's latents"
+            )
+
     def _result(
         self, song: Hearing, generated: Generated, options: AccompanyOptions
     ) -> Accompaniment:
@@ -242,7 +250,7 @@ class Accompanist:
             generated.latents,
             generated.starts,
             options,
-            (*notes_on(song, options.skip), *remarks),
+            (*self._notes(options), *notes_on(song, options.skip), *remarks),
         )
 
 

@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -226,9 +227,33 @@ def test_a_style_is_learnt_later(files: Path, tmp_path: Path) -> None:
     assert Band.from_pretrained(second).player.style.weight.any()
 
 
+def test_frozen_biases_stay_and_all_else_learns(files: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert command(files, f"@data.h5 --validation @other.h5 -o {first} {TINY}") == 0
+    line = f"@data.h5 --validation @other.h5 -o {second} --init {first} --freeze-biases"
+    assert command(files, f"{line} --steps 4 --batch-size 2") == 0
+    before, after = (
+        dict(Band.from_pretrained(path).named_parameters()) for path in (first, second)
+    )
+    unlike = {name for name in before if not torch.equal(before[name], after[name])}
+    assert "player.blocks.0.attention.bias" not in unlike
+    assert {"player.blocks.0.attention.qkv.weight", "listener.blocks.0.attention.bias"} <= unlike
+    assert json.loads((second / "config.json").read_text())["training"]["biases_frozen"]
+
+
+def test_the_record_names_the_musicvae_of_styles(files: Path, tmp_path: Path) -> None:
+    with h5py.File(files / "coded.h5", "a") as file:
+        file.attrs["codes"] = json.dumps({"sha256": "abc"})
+    line = f"@coded.h5 --validation @other.h5 -o {tmp_path / 'band'} {TINY} --style-size 7"
+    assert command(files, line) == 0
+    record = json.loads((tmp_path / "band/config.json").read_text())["training"]
+    assert record["styles"] == {"sha256": "abc"}
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
+        ("@data.h5 --validation @other.h5 -o x --freeze-biases", "--freeze-biases: applies to a"),
         ("@text.h5 -o x", "text.h5: not a data set of build-dataset"),
         ("@missing.h5 -o x", "missing.h5: "),
         ("@melodies.h5 -o x --validation @other.h5", "melodies.h5: tokens have shape (1, 32, 1)"),

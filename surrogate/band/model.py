@@ -100,6 +100,8 @@ class Embedding(nn.Module):
         super().__init__()
         self.kind = traits
         self.table = nn.Parameter(torch.randn(depth + 1, width))
+        with torch.no_grad():
+            self.table[HIDDEN] = 0  # or all that is not said would drown out what is
         if traits is not None:
             self.traits = nn.Parameter(torch.randn(TRAITS[traits], width))
 

@@ -23,8 +23,8 @@ from surrogate.song.roles import roles_of
 THEIRS, OURS = "theirs", "ours"
 WITH_CHORDS = "accompany, chords given"
 ALONE = "accompany, melody alone"
-WITHOUT_HARMONY = "accompany, melody alone, harmony off"
-OUR_ROWS = (WITH_CHORDS, ALONE, WITHOUT_HARMONY)
+WITHOUT_HARMONY, IN_HARMONY = f"{ALONE}, harmony off", f"{ALONE}, harmony strong"
+OUR_ROWS = (WITH_CHORDS, ALONE, WITHOUT_HARMONY, IN_HARMONY)
 LEAD_SHEET = "lead_sheet"  # name, without its suffix, of the file that others accompany
 # In names of files whose melody is the decoder's own, not the song's.
 DECODED_MELODY = "unstitched"
@@ -95,14 +95,14 @@ def _compare_lead_sheets(
     skipped: list[str],
 ) -> Comparison:
     """What others made of lead sheets beside ours, with the chords, without, and with the harmony
-    off."""
+    off, or strong, whichever is not the default."""
     files: list[str] = []
     rows: dict[str, list[dict[str, float]]] = {}
     for path in tqdm(paths, unit="song", disable=None if progress else True):
         try:
             sheet = read_lead_sheet(path)
             scored = _theirs(path, sheet, skipped)
-            for name, chosen in _ours(sheet, options).items():
+            for name, chosen in _ours(sheet, accompanist.complete(options)).items():
                 scored[name] = _scores(
                     accompanist, sheet.melody, chosen, seeds, sheet.song, sheet=sheet
                 )
@@ -115,12 +115,11 @@ def _compare_lead_sheets(
         files.append(path.parent.name)
     if not files:
         raise NoSongsError(f"nothing to compare with: {'; '.join(skipped)}")
-    order = [*sorted(name for name in rows if name not in OUR_ROWS), *OUR_ROWS]
+    ours = tuple(name for name in OUR_ROWS if name in rows)
+    order = [*sorted(name for name in rows if name not in ours), *ours]
     columns = {name: stacked(rows[name]) for name in order}
     decoded = np.zeros(len(files), bool)
-    return Comparison(
-        files, columns, OUR_ROWS, skipped, options.seed, seeds, decoded, by_file=False
-    )
+    return Comparison(files, columns, ours, skipped, options.seed, seeds, decoded, by_file=False)
 
 
 def _theirs(path: Path, sheet: LeadSheet, skipped: list[str]) -> dict[str, dict[str, float]]:
@@ -143,11 +142,10 @@ def _theirs(path: Path, sheet: LeadSheet, skipped: list[str]) -> dict[str, dict[
 
 def _ours(sheet: LeadSheet, options: AccompanyOptions) -> Mapping[str, AccompanyOptions]:
     alone = replace(options, melody=0, given=("melody",), keep="given")
-    return {
-        WITH_CHORDS: replace(alone, chords=sheet.chords),
-        ALONE: alone,
-        WITHOUT_HARMONY: replace(alone, harmony="off"),
-    }
+    ours = {WITH_CHORDS: replace(alone, chords=sheet.chords), ALONE: alone}
+    if options.harmony == "off":
+        return ours | {IN_HARMONY: replace(alone, harmony="strong")}
+    return ours | {WITHOUT_HARMONY: replace(alone, harmony="off")}
 
 
 def _scores(
