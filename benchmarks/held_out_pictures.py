@@ -5,8 +5,7 @@
 
 Draws songs of FOLDER at random among those that have a window of sixteen bars, before anything is
 decoded, and of each its first window. A picture has three rows: the trio as it was written; what
-the MusicVAE gives back of it from its latent; and what the pair makes of its melody alone (the
-melody is as written there). Both are decoded freely, the likeliest token at every step.
+`accompany` makes of its melody alone, at the defaults; and what it makes by --method surrogate.
 """
 
 from __future__ import annotations
@@ -44,23 +43,26 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the choice of songs")
     parser.add_argument("--musicvae", type=Path, metavar="FOLDER", help="(default: shipped)")
     parser.add_argument("--surrogate", type=Path, metavar="FOLDER", help="(default: shipped)")
+    parser.add_argument("--band", type=Path, metavar="FOLDER", help="(default: shipped)")
     arguments = parser.parse_args()
 
-    import torch
-
-    from musicvae_torch.notes.trio import to_midi, to_tokens
-    from surrogate import Accompanist
+    from musicvae_torch.notes.trio import to_midi
+    from surrogate import Accompanist, AccompanyOptions
+    from surrogate.evaluation.sampled import accompany_windows
+    from surrogate.evaluation.songs import SongWindows
     from surrogate.present.piano_roll import draw_piano_roll
 
     songs = first_windows(arguments.folder, arguments.songs, arguments.seed)
-    pair = Accompanist.from_pretrained(arguments.musicvae, arguments.surrogate)
-    truth = np.stack([tokens for _, tokens in songs])
-    heard = torch.from_numpy(truth.astype(np.int64)).to(pair.musicvae.device)
-    assert pair.surrogate is not None
-    with torch.no_grad():
-        latents = pair.musicvae.encode(heard).mean, pair.surrogate.posterior_mean(heard)
-        played = [to_tokens(pair.musicvae.decode(z, temperature=0).cpu().numpy()) for z in latents]
-    played[1][..., 0] = truth[..., 0]
+    networks = Accompanist.from_pretrained(
+        arguments.musicvae, arguments.surrogate, band=arguments.band
+    )
+    truth = np.stack([tokens for _, tokens in songs]).astype(np.int64)
+    names = [path.name for path, _ in songs]
+    windows = SongWindows(truth, np.full_like(truth, 80), np.arange(len(songs)), names, {})
+    played = [
+        accompany_windows(networks, windows, AccompanyOptions(method=method))[0]
+        for method in (None, "surrogate")
+    ]
     arguments.out.mkdir(parents=True, exist_ok=True)
     for number, (path, tokens) in enumerate(songs, 1):
         rows = np.concatenate([tokens, *(way[number - 1] for way in played)])

@@ -264,15 +264,12 @@ class Player(nn.Module):
         x = self.heard(heard) + self.place(steps % STEPS_PER_BAR)
         return x if style is None else x + self.style(style)
 
-    def forward(
-        self, heard: Tensor, past: Tensor, style: Tensor | None, rotation: Rotation
-    ) -> Tensor:
+    def forward(self, now: Tensor, past: Tensor, rotation: Rotation) -> Tensor:
         """Outputs for the heads.
 
         Args:
-            heard: (batch, steps, width) of the listener.
+            now: (batch, steps, width), of :meth:`now`.
             past: (batch, steps, 3) tokens of the same steps; each step looks at those before it.
-            style: (batch, 1 or steps, style_size), or None.
             rotation: of all steps.
 
         Returns:
@@ -280,7 +277,7 @@ class Player(nn.Module):
         """
         played = sum(self.parts[part](past[:, :-1, index]) for index, part in enumerate(PARTS))
         start = self.start.expand(len(past), 1, -1)
-        x = self.now(heard, style) + torch.cat([start, played], 1)
+        x = now + torch.cat([start, played], 1)
         for block in self.blocks:
             x = block(x, rotation)
         return x
@@ -333,9 +330,15 @@ class Band(PretrainedNetwork):
 
     def hidden(self, given: Tensor, past: Tensor, controls: Controls) -> Tensor:
         """What the heads start from: (batch, steps, width); arguments as for :meth:`forward`."""
+        return self.heard_and_hidden(given, past, controls)[1]
+
+    def heard_and_hidden(
+        self, given: Tensor, past: Tensor, controls: Controls
+    ) -> tuple[Tensor, Tensor]:
+        """What each step knows without the past, and with it: (batch, steps, width) each."""
         rotation = self.rotation(given.shape[1], given.device)
-        heard = self.listener(given, controls, rotation)
-        return self.player(heard, past, controls.style, rotation)
+        now = self.player.now(self.listener(given, controls, rotation), controls.style)
+        return now, self.player(now, past, rotation)
 
     def rotation(self, steps: int, device: torch.device) -> Rotation:
         """Rotary positions of steps 0 to `steps`."""

@@ -28,6 +28,7 @@ from surrogate.band.model import HIDDEN, Band, BandConfig, Controls
 from surrogate.networks.model import SurrogateEncoder
 
 _BAND = ("bass", "drums")
+LISTENER_SHARE = 0.3
 _NOISE = 3  # a kind of draws, beside those of batches
 
 
@@ -38,7 +39,12 @@ def token_losses(band: Band, lesson: Lesson, style: Tensor | None) -> list[tuple
         Which steps they are, (tokens,), with the batch flattened; and their nats, (tokens,).
     """
     controls = Controls(lesson.chords, lesson.density, style)
-    hidden = band.hidden(lesson.given, lesson.past, controls).flatten(0, 1)
+    return losses_from(band, band.hidden(lesson.given, lesson.past, controls), lesson)
+
+
+def losses_from(band: Band, hidden: Tensor, lesson: Lesson) -> list[tuple[Tensor, Tensor]]:
+    """The same, from what the heads start from, (batch, steps, width)."""
+    hidden = hidden.flatten(0, 1)
     tokens = lesson.tokens.flatten(0, 1)
     asked = ((lesson.given == HIDDEN) & (lesson.tokens != HIDDEN)).flatten(0, 1)
     losses = []
@@ -54,8 +60,10 @@ def token_losses(band: Band, lesson: Lesson, style: Tensor | None) -> list[tuple
 class BandTraining(ScheduledTraining):
     """Brings a band to play the hidden parts as they are.
 
-    The loss is the nats of all hidden tokens, by the steps of the batch. Batches are those of
-    :class:`surrogate.band.data.BandDataModule`.
+    The loss is the nats of all hidden tokens, by the steps of the batch; and, so that the listener
+    learns to hear, LISTENER_SHARE of what they cost by what it alone makes of each step, before the
+    player. (Else it hears next to nothing: what was played tells more, and is learnt sooner.)
+    Batches are those of :class:`surrogate.band.data.BandDataModule`.
 
     Args:
         config: sizes of the band.
@@ -103,11 +111,12 @@ class BandTraining(ScheduledTraining):
         return style[:, None]
 
     def training_step(self, lesson: Lesson, index: int) -> Tensor:
-        losses = token_losses(self.band, lesson, self.styles(lesson, index))
-        steps = lesson.tokens.shape[0] * lesson.tokens.shape[1]
-        total = torch.stack([nats.sum() for _rows, nats in losses]).sum() / steps
+        controls = Controls(lesson.chords, lesson.density, self.styles(lesson, index))
+        both = self.band.heard_and_hidden(lesson.given, lesson.past, controls)
+        heard, total = (_total(losses_from(self.band, one, lesson), lesson) for one in both)
         self.log("train/nats", total, prog_bar=True, batch_size=len(lesson.tokens))
-        return total
+        self.log("train/nats_listener", heard, batch_size=len(lesson.tokens))
+        return total + LISTENER_SHARE * heard
 
     def validation_step(self, batch: list[Tensor], _index: int) -> None:
         (tokens,) = batch
@@ -126,6 +135,12 @@ class BandTraining(ScheduledTraining):
     def record(self) -> dict[str, Any]:
         """What is not in the options, as plain JSON data."""
         return {"styles_from_melodies": bool(self._frozen)}
+
+
+def _total(losses: list[tuple[Tensor, Tensor]], lesson: Lesson) -> Tensor:
+    """Nats of all tokens, by the steps of the batch: ()."""
+    steps = lesson.tokens.shape[0] * lesson.tokens.shape[1]
+    return torch.stack([nats.sum() for _rows, nats in losses]).sum() / steps
 
 
 def melody_lesson(tokens: Tensor) -> Lesson:
