@@ -7,12 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pretty_midi
 import pytest
+import torch
 from bands import small_band
 from test_evaluate import Recorder, small_surrogate, small_vae, song
 
 from musicvae_torch.notes.score import divisible, read_score
 from musicvae_torch.notes.vocabulary import STEPS_PER_BAR
 from surrogate import Accompanist, AccompanyOptions
+from surrogate.arrangement.song_harmony import song_harmony
 from surrogate.generators.band import BandGenerator
 from surrogate.generators.trio import TrioGenerator
 from surrogate.song.hearing import Hearing, hear
@@ -26,7 +28,10 @@ def heard(options: AccompanyOptions, seed: int = 0) -> Hearing:
 
 @pytest.fixture
 def band() -> BandGenerator:
-    return BandGenerator(small_band(style_size=4), TrioGenerator(small_vae(), small_surrogate()))
+    network = small_band(style_size=4)
+    with torch.no_grad():
+        network.player.style.weight.mul_(20)  # or little latents would change little
+    return BandGenerator(network, TrioGenerator(small_vae(), small_surrogate()))
 
 
 def test_given_parts_stay_and_others_are_played(band: BandGenerator) -> None:
@@ -56,6 +61,11 @@ def test_chords_that_are_said_are_heard(band: BandGenerator) -> None:
     (plain,) = band.generate([known], options)
     (said,) = band.generate([known], replace(options, chords="C | Csus | F#m | N.C."))
     assert (plain.tokens != said.tokens).any()
+    # What nobody says is what the melody suggests.
+    names = song_harmony(known, [0], None).names_at(np.arange(0, BARS * 16, 8)).tolist()
+    pairs = zip(names[::2], names[1::2], strict=True)
+    (suggested,) = band.generate([known], replace(options, chords=" | ".join(map(" ".join, pairs))))
+    np.testing.assert_array_equal(plain.tokens, suggested.tokens)
 
 
 def test_the_style_is_heard_and_moves(band: BandGenerator) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -26,10 +26,10 @@ class Sampling:
             likeliest class.
         top_p: each token is drawn from the likeliest classes that have at least this share of the
             probability together (Holtzman et al. 2020, "nucleus sampling").
-        guidance: how much more the given parts count than they do to the band: log probabilities
-            are moved by this factor away from those of a band that hears none of them (Ho and
-            Salimans 2022, "Classifier-free diffusion guidance"). 1: not at all; others take twice
-            the time.
+        guidance: how much more the given parts and the chords count than they do to the band: log
+            probabilities are moved by this factor away from those of a band that hears none of them
+            (Ho and Salimans 2022, "Classifier-free diffusion guidance"). 1: not at all; others take
+            twice the time.
     """
 
     temperature: float | tuple[float, ...] = 1.0
@@ -100,7 +100,7 @@ def play(
     deaf = None
     if sampling.guidance != 1:
         silence = torch.full_like(tokens[:1], HIDDEN)
-        deaf = Stepper(band, silence, controls, candidates)
+        deaf = Stepper(band, silence, replace(controls, chords=None), candidates)
     uniform = _uniform(seed, tokens.shape).to(tokens.device)
     nats = torch.zeros(tokens.shape, device=tokens.device)
     for step, parts in enumerate(asked):

@@ -19,7 +19,6 @@ from musicvae_torch.notes.chords import ChordError, chord_class
 from musicvae_torch.notes.trio import PARTS
 from musicvae_torch.notes.vocabulary import STEPS_PER_BAR
 from surrogate.arrangement.arrange import kept_tracks
-from surrogate.arrangement.harmony import from_markers
 from surrogate.arrangement.song_harmony import song_harmony
 from surrogate.band.model import HIDDEN, Band, Controls
 from surrogate.band.sampling import Sampling, play
@@ -114,15 +113,10 @@ class BandGenerator:
         noise = np.stack([style(options.seed, n, len(mean)) for n in range(options.candidates)])
         return (mean + options.variety * torch.from_numpy(noise).to(mean) * stddev)[:, None]
 
-    def _chords(self, song: Hearing, options: AccompanyOptions) -> Tensor | None:
-        """(1, steps) chord classes: those that the user or the file says, or that other tracks
-        than the given parts suggest; None where nothing but a melody would."""
-        kept = kept_tracks(song.roles, options)
-        others = any(song.roles[index] not in options.given for index in kept)
-        said = options.chords is not None or from_markers(song.score, song.grid) is not None
-        if not said and not others and "bass" in options.made:
-            return None
-        harmony = song_harmony(song, kept, options.chords)
+    def _chords(self, song: Hearing, options: AccompanyOptions) -> Tensor:
+        """(1, steps) chord classes: those that the user or the file says, or that the tracks that
+        stay suggest."""
+        harmony = song_harmony(song, kept_tracks(song.roles, options), options.chords)
         names = harmony.names_at(np.arange(len(song.tokens)))
         classes = {name: _class(name) for name in set(names.tolist())}
         return torch.tensor([[classes[name] for name in names.tolist()]])
