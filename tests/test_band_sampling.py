@@ -8,7 +8,7 @@ from bands import full_controls, hide, random_tokens, small_band
 
 from musicvae_torch.notes.trio import DEPTHS, PARTS
 from surrogate.band.model import HIDDEN, Controls
-from surrogate.band.sampling import Sampling, draw, play
+from surrogate.band.sampling import Sampling, draw, play, play_rows
 
 WARM = Sampling(temperature=2.0, top_p=1.0)
 
@@ -73,6 +73,23 @@ def test_absent_parts_are_not_played() -> None:
     assert (played[..., 1:] >= 0).all()
 
 
+@pytest.mark.parametrize("guidance", [1.0, 1.5])
+def test_rows_are_as_if_alone(guidance: float) -> None:
+    """Songs of which other parts, and other bars, are given play together as one by one."""
+    band, sampling = small_band(), Sampling(guidance=guidance)
+    songs = random_tokens(48, batch=3)
+    songs[0] = hide(songs[0], "bass", "drums")
+    songs[1] = hide(songs[1], "melody")
+    songs[2, 16:32] = HIDDEN
+    controls = full_controls(48, batch=3)
+    together = play_rows(band, songs, controls, numbers=[4, 0, 4], sampling=sampling)
+    for row, number in enumerate((4, 0, 4)):
+        own = Controls(*(one[row : row + 1] for one in vars(controls).values()))
+        alone = play(band, songs[row], own, candidates=number + 1, sampling=sampling)
+        assert torch.equal(together.tokens[row], alone.tokens[number])
+        torch.testing.assert_close(together.nats[row], alone.nats[number])
+
+
 def test_top_p_by_hand() -> None:
     """Of .5, .3, .15 and .05 the nucleus of .9 is the first three, which share 0 to 1 out."""
     logits = torch.tensor([0.15, 0.5, 0.05, 0.3]).log().expand(6, -1)
@@ -98,6 +115,7 @@ def test_temperature_by_hand() -> None:
     [
         ({"given": torch.zeros(4, 2, dtype=torch.int64)}, "wanted int64 classes"),
         ({"given": torch.full((4, 3), 90)}, "melody tokens must lie between -1 and 89"),
+        ({"given": torch.zeros(2, 4, 3, dtype=torch.int64)}, "wanted int64 classes"),
         ({"given": torch.zeros(0, 3, dtype=torch.int64)}, "no steps"),
         ({"absent": ["flute"]}, "choose among"),
         ({"absent": ["bass"]}, "bass is given"),

@@ -55,17 +55,16 @@ class Played(NamedTuple):
     """What a band played.
 
     Attributes:
-        tokens: (candidates, steps, 3) int64, the given ones as they were; HIDDEN all along for
-            parts that are absent.
-        nats: (candidates, steps, 3), what each drawn token cost, as the band judges them, whatever
-            they were drawn with; 0 where none was drawn.
+        tokens: (rows, steps, 3) int64, the given ones as they were; HIDDEN all along for parts that
+            are absent.
+        nats: (rows, steps, 3), what each drawn token cost, as the band judges them, whatever they
+            were drawn with; 0 where none was drawn.
     """
 
     tokens: Tensor
     nats: Tensor
 
 
-@torch.no_grad()
 def play(
     band: Band,
     given: Tensor,
@@ -76,7 +75,7 @@ def play(
     seed: int = 0,
     sampling: Sampling | None = None,
 ) -> Played:
-    """Draw what is hidden.
+    """Draw what is hidden of a song.
 
     Args:
         band: in evaluation mode.
@@ -84,7 +83,7 @@ def play(
         controls: what else is said, of one song or of each candidate.
         absent: parts that neither are given nor are to be played. (Bands are trained to do without
             a melody.)
-        candidates: how many to draw, each with draws of its own.
+        candidates: how many to draw, each with draws of its own; rows of what is returned.
         seed: of the draws; the same gives the same tokens.
         sampling: how to draw; None: the defaults.
 
@@ -92,24 +91,56 @@ def play(
         ValueError: the tokens have another shape, or classes that a part lacks; an absent part is
             unknown, or given.
     """
+    return play_rows(
+        band,
+        given.expand(candidates, *given.shape),
+        controls,
+        absent=absent,
+        seed=seed,
+        numbers=range(candidates),
+        sampling=sampling,
+    )
+
+
+@torch.no_grad()
+def play_rows(
+    band: Band,
+    given: Tensor,
+    controls: Controls | None = None,
+    *,
+    absent: Sequence[str] = (),
+    seed: int = 0,
+    numbers: Sequence[int],
+    sampling: Sampling | None = None,
+) -> Played:
+    """Draw what is hidden of several songs of one length, or of candidates for them.
+
+    Args:
+        given: (rows, steps, 3), as for :func:`play`.
+        controls: what else is said, of all rows or of each.
+        numbers: (rows,) which candidate each is: of one number, all have the same draws.
+        band, absent, seed, sampling: as for :func:`play`; for the errors too.
+    """
     sampling = sampling or Sampling()
-    asked = _asked(given, absent)
+    hidden = _hidden(given, absent)
     controls = controls or Controls()
-    tokens = given.to(band.player.start.device).expand(candidates, -1, -1).clone()
-    stepper = Stepper(band, tokens[:1], controls, candidates)
+    tokens = given.to(band.player.start.device).clone()
+    stepper = Stepper(band, tokens, controls, len(tokens))
     deaf = None
     if sampling.guidance != 1:
         silence = torch.full_like(tokens[:1], HIDDEN)
-        deaf = Stepper(band, silence, replace(controls, chords=None), candidates)
-    uniform = _uniform(seed, tokens.shape).to(tokens.device)
+        deaf = Stepper(band, silence, replace(controls, chords=None), len(tokens))
+    uniform = _uniform(seed, numbers, tokens.shape[1]).to(tokens.device)
     nats = torch.zeros(tokens.shape, device=tokens.device)
+    every, asked = hidden.all(0).tolist(), hidden.any(0).tolist()
+    hidden = hidden.to(tokens.device)
     for step, parts in enumerate(asked):
         past = tokens[:, step - 1] if step else None
         now = tokens[:, step]
         stepper.step(past)
         if deaf is not None:
             deaf.step(None if past is None else _without_melody(past))
-        for part in parts:
+        for part in (part for part, is_asked in enumerate(parts) if is_asked):
             logs = stepper.logits(part, now).log_softmax(-1)
             weighed = logs
             if deaf is not None:
@@ -117,8 +148,13 @@ def play(
                 weighed = others + sampling.guidance * (logs - others)
             heat = sampling.temperatures[part]
             drawn = draw(weighed, uniform[:, step, part, None], heat, sampling.top_p)
-            now[:, part] = drawn[:, 0]
-            nats[:, step, part] = -logs.gather(-1, drawn)[:, 0]
+            cost = -logs.gather(-1, drawn)[:, 0]
+            if every[step][part]:
+                now[:, part], nats[:, step, part] = drawn[:, 0], cost
+            else:
+                own = hidden[:, step, part]
+                now[:, part] = torch.where(own, drawn[:, 0], now[:, part])
+                nats[:, step, part] = torch.where(own, cost, 0)
     return Played(tokens, nats)
 
 
@@ -142,33 +178,36 @@ def draw(logits: Tensor, uniform: Tensor, temperature: float, top_p: float) -> T
     return order.gather(-1, torch.minimum(rank, last))
 
 
-def _asked(given: Tensor, absent: Sequence[str]) -> list[list[int]]:
-    """The parts that are to be played, step by step; for the errors see :func:`play`."""
-    if given.dim() != 2 or given.shape[1] != len(PARTS) or given.dtype != torch.int64:
+def _hidden(given: Tensor, absent: Sequence[str]) -> Tensor:
+    """(rows, steps, 3) bool, what is to be played; for the errors see :func:`play`."""
+    if given.dim() != 3 or given.shape[2] != len(PARTS) or given.dtype != torch.int64:
         raise ValueError(
             f"given is {given.dtype} of shape {tuple(given.shape)}, wanted int64 classes "
             f"(steps, {len(PARTS)})"
         )
-    if not len(given):
+    if not given.shape[1]:
         raise ValueError("given has no steps")
     if not set(absent) <= set(PARTS):
         raise ValueError(f"absent is {absent!r}; choose among: {', '.join(PARTS)}")
     hidden = given == HIDDEN
     for index, (part, depth) in enumerate(zip(PARTS, DEPTHS, strict=True)):
-        if bool(((given[:, index] < HIDDEN) | (given[:, index] >= depth)).any()):
+        own = given[..., index]
+        if bool(((own < HIDDEN) | (own >= depth)).any()):
             raise ValueError(f"{part} tokens must lie between {HIDDEN} and {depth - 1}")
         if part in absent:
-            if not bool(hidden[:, index].all()):
+            if not bool(hidden[..., index].all()):
                 raise ValueError(f"{part} is given, so it cannot be absent")
-            hidden[:, index] = False
-    return [[part for part, asked in enumerate(row) if asked] for row in hidden.tolist()]
+            hidden[..., index] = False
+    return hidden
 
 
-def _uniform(seed: int, shape: torch.Size) -> Tensor:
-    """(candidates, steps, 3) numbers from 0 to 1, those of a candidate its own."""
-    candidates, *rest = shape
-    rows = [np.random.default_rng([seed % 2**64, one]).random(rest) for one in range(candidates)]
-    return torch.from_numpy(np.stack(rows)).float()
+def _uniform(seed: int, numbers: Sequence[int], steps: int) -> Tensor:
+    """(rows, steps, 3) numbers from 0 to 1, those of a candidate its own."""
+    drawn = {
+        number: np.random.default_rng([seed % 2**64, number]).random((steps, len(PARTS)))
+        for number in set(numbers)
+    }
+    return torch.from_numpy(np.stack([drawn[number] for number in numbers])).float()
 
 
 def _without_melody(tokens: Tensor) -> Tensor:

@@ -21,13 +21,15 @@ from musicvae_torch.notes.vocabulary import STEPS_PER_BAR
 from surrogate.arrangement.arrange import kept_tracks
 from surrogate.arrangement.song_harmony import song_harmony
 from surrogate.band.model import HIDDEN, Band, Controls
-from surrogate.band.sampling import Sampling, play
+from surrogate.band.sampling import Played, Sampling, play_rows
 from surrogate.generators.protocol import Generated
 from surrogate.generators.trio import TrioGenerator
 from surrogate.networks.candidates import style
 from surrogate.networks.latents import Latents
 from surrogate.options import BAND, NO_STYLE, AccompanyOptions
 from surrogate.song.hearing import Hearing
+
+STEPS = 8192  # of all that is played at a time; what is kept of each takes 16 kB
 
 
 class BandGenerator:
@@ -44,30 +46,46 @@ class BandGenerator:
 
     @torch.no_grad()
     def generate(self, songs: Sequence[Hearing], options: AccompanyOptions) -> Iterator[Generated]:
-        """Candidates of each song."""
+        """Candidates of each song. Songs of one length are played together."""
         options = options.by(BAND)
-        assert options.top_p is not None and options.guidance is not None
-        sampling = Sampling(options.temperatures, options.top_p, options.guidance)
-        made = [PARTS.index(part) for part in options.made]
-        for song, (starts, latents) in zip(songs, self.latents(songs, options), strict=True):
-            given = torch.from_numpy(song.tokens.copy()).to(self.band.player.start.device)
-            given[:, made] = HIDDEN
-            played = play(
-                self.band,
-                given,
-                Controls(self._chords(song, options), style=self._style(latents, options)),
-                candidates=options.candidates,
-                seed=options.seed,
-                sampling=sampling,
-            )
-            nats = played.nats.sum(-1).unflatten(1, (-1, STEPS_PER_BAR)).sum(-1)
+        found = self.latents(songs, options)
+        played: dict[int, Played] = {}
+        for group in _of_one_length(songs, options.candidates):
+            latents = [found[index][1] for index in group]
+            together = self._play([songs[index] for index in group], latents, options)
+            for row, index in enumerate(group):
+                rows = slice(row * options.candidates, (row + 1) * options.candidates)
+                played[index] = Played(*(values[rows].cpu() for values in together))
+        for index, (starts, own) in enumerate(found):
+            tokens, costs = played.pop(index)
+            nats = costs.sum(-1).unflatten(1, (-1, STEPS_PER_BAR)).sum(-1)
             yield Generated(
-                played.tokens.cpu().numpy(),
-                -nats.cpu().numpy(),
-                np.zeros(len(song.tokens), bool),
-                latents.mean.cpu().numpy(),
+                tokens.numpy(),
+                -nats.numpy(),
+                np.zeros(tokens.shape[1], bool),
+                own.mean.cpu().numpy(),
                 np.array(starts, np.int64),
             )
+
+    def _play(
+        self, songs: Sequence[Hearing], latents: Sequence[Latents], options: AccompanyOptions
+    ) -> Played:
+        """Candidate after candidate of each song, all of one length."""
+        assert options.top_p is not None and options.guidance is not None
+        device, count = self.band.player.start.device, options.candidates
+        given = torch.from_numpy(np.stack([song.tokens for song in songs]))
+        given[..., [PARTS.index(part) for part in options.made]] = HIDDEN
+        chords = torch.stack([self._chords(song, options) for song in songs])
+        # A song in which the surrogate has nothing to hear has no style, which is zeros.
+        styles = torch.cat([self._style(own, options) for own in latents])
+        return play_rows(
+            self.band,
+            given.repeat_interleave(count, 0).to(device),
+            Controls(chords.repeat_interleave(count, 0).to(device), style=styles.to(device)),
+            seed=options.seed,
+            numbers=list(range(count)) * len(songs),
+            sampling=Sampling(options.temperatures, options.top_p, options.guidance),
+        )
 
     def latents(
         self, songs: Sequence[Hearing], options: AccompanyOptions
@@ -103,10 +121,11 @@ class BandGenerator:
         posterior = encode_song(self.styles.musicvae, path).posterior
         return Latents(posterior.mean, posterior.stddev)
 
-    def _style(self, latents: Latents, options: AccompanyOptions) -> Tensor | None:
-        """(candidates, 1, style_size): one style for the song, moved along attribute vectors."""
+    def _style(self, latents: Latents, options: AccompanyOptions) -> Tensor:
+        """(candidates, 1, style_size): one style for the song, moved along attribute vectors; zeros
+        where there is none."""
         if not len(latents.mean):
-            return None
+            return torch.zeros(options.candidates, 1, self.band.config.style_size)
         mean, stddev = (values.mean(0) for values in latents)
         if self.styles is not None and self.styles.attributes is not None and options.moves:
             mean = self.styles.attributes.move(mean[None], options.moves)[0]
@@ -114,12 +133,23 @@ class BandGenerator:
         return (mean + options.variety * torch.from_numpy(noise).to(mean) * stddev)[:, None]
 
     def _chords(self, song: Hearing, options: AccompanyOptions) -> Tensor:
-        """(1, steps) chord classes: those that the user or the file says, or that the tracks that
+        """(steps,) chord classes: those that the user or the file says, or that the tracks that
         stay suggest."""
         harmony = song_harmony(song, kept_tracks(song.roles, options), options.chords)
         names = harmony.names_at(np.arange(len(song.tokens)))
         classes = {name: _class(name) for name in set(names.tolist())}
-        return torch.tensor([[classes[name] for name in names.tolist()]])
+        return torch.tensor([classes[name] for name in names.tolist()])
+
+
+def _of_one_length(songs: Sequence[Hearing], candidates: int) -> Iterator[list[int]]:
+    """Indices of songs that are as long, as many as are played at a time."""
+    by_length: dict[int, list[int]] = {}
+    for index, song in enumerate(songs):
+        by_length.setdefault(len(song.tokens), []).append(index)
+    for steps, indices in by_length.items():
+        most = max(STEPS // (steps * candidates), 1)
+        for first in range(0, len(indices), most):
+            yield indices[first : first + most]
 
 
 def _class(name: str) -> int:
