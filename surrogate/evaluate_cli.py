@@ -178,6 +178,7 @@ def _networks(arguments: argparse.Namespace, device: torch.device) -> Networks:
     from musicvae_torch.model import MusicVAE
     from musicvae_torch.pretrained import shipped_checkpoint
     from surrogate.evaluation.ways import Networks
+    from surrogate.generators.band import load_band
     from surrogate.networks.model import load_surrogate
     from surrogate.networks.pair import (
         DEFAULT_BASELINE,
@@ -185,7 +186,6 @@ def _networks(arguments: argparse.Namespace, device: torch.device) -> Networks:
         DEFAULT_SURROGATE,
         DEFAULT_WITHOUT_LATENT,
         load_attributes,
-        load_band,
     )
 
     place, band, styled = arguments.musicvae, None, True

@@ -23,7 +23,7 @@ from musicvae_torch.products import FLOAT32
 from surrogate.arrangement.arrange import Arranger
 from surrogate.arrangement.harmony import read
 from surrogate.band.model import Band
-from surrogate.generators.band import BandGenerator
+from surrogate.generators.band import BandGenerator, load_band
 from surrogate.generators.protocol import Generated, PartGenerator
 from surrogate.generators.trio import TrioGenerator
 from surrogate.networks.candidates import rank
@@ -33,7 +33,6 @@ from surrogate.networks.pair import (
     check_pair,
     check_trio,
     load_attributes,
-    load_band,
     load_groove,
     load_pair,
 )

@@ -22,6 +22,7 @@ EXAMPLES = """examples:
   build-dataset midi -o data.h5 --hop 8
   train-band data.h5 -o my_band
   train-band data.h5 more.h5 --validation other.h5 -o my_band --precision bf16-mixed
+  train-band data.h5 -o my_band --musicvae my_trio --surrogate my_surrogate
   train-band data.h5 -o my_wider_band --width 512 --heads 8 --device cuda
 
 Watch it with: tensorboard --logdir OUT.training
@@ -101,11 +102,17 @@ def _change_defaults(parser: argparse.ArgumentParser) -> None:
 def _add_lesson_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what it learns")
     group.add_argument(
+        "--musicvae",
+        type=Path,
+        metavar="FOLDER",
+        help="a trio whose latents are to be the styles; its codes are added to DATA.h5 where "
+        "they are not there yet (default: the codes that are there)",
+    )
+    group.add_argument(
         "--surrogate",
         type=Path,
         metavar="FOLDER",
-        help="a surrogate, which predicts styles from melodies; DATA.h5 holds codes of the same "
-        "MusicVAE (encode-dataset)",
+        help="a surrogate of the same trio, which predicts styles from melodies",
     )
     group.add_argument(
         "--bars",
@@ -151,6 +158,11 @@ _IDLE = (
         "applies to a trained band; name it with --init, or leave the option out",
     ),
     Idle("--fuse", lambda own: True, "applies to LSTMs, and a band has none; leave it out"),
+    Idle(
+        "--style-size",
+        lambda own: own.musicvae is not None,
+        "follows from --musicvae; leave one of the two out",
+    ),
     *TRAINING_IDLE[:-1],
 )
 
@@ -176,6 +188,7 @@ def _train(arguments: argparse.Namespace) -> None:
         TrainingOptions(**training_options(arguments)),
         lessons=Lessons(**given(arguments, "bars", "without_melody", "forgetful", "thin_drums")),
         init=arguments.init,
+        musicvae=arguments.musicvae,
         freeze_biases=arguments.freeze_biases,
         surrogate=arguments.surrogate,
         work=arguments.work,

@@ -14,11 +14,14 @@ import torch
 from bands import groove_song, hide, random_tokens, small_band, song_windows, write_windows
 from torch.nn import functional
 
+from musicvae_torch.config import get_config
+from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.trio import PARTS
+from musicvae_torch.pretrained import weights_sha256
 from musicvae_torch.training import TrainingOptions, fit, load_best
 from surrogate.band.data import BandDataModule, Lesson
 from surrogate.band.lessons import Lessons
-from surrogate.band.model import HIDDEN, Band, BandConfig, Controls
+from surrogate.band.model import HIDDEN, Band, BandConfig, Controls, styles_of
 from surrogate.band.module import BandTraining, melody_lesson, token_losses
 from surrogate.band.songs import read_runs
 from surrogate.networks.model import SurrogateConfig, SurrogateEncoder
@@ -239,6 +242,31 @@ def test_frozen_biases_stay_and_all_else_learns(files: Path, tmp_path: Path) -> 
     assert "player.blocks.0.attention.bias" not in unlike
     assert {"player.blocks.0.attention.qkv.weight", "listener.blocks.0.attention.bias"} <= unlike
     assert json.loads((second / "config.json").read_text())["training"]["biases_frozen"]
+
+
+def test_styles_of_a_musicvae_that_is_named(files: Path, tmp_path: Path) -> None:
+    """Its codes are added, the style has their size, and what another one's said is forgotten."""
+    model = get_config("hier-trio_16bar", enc_rnn_size=(6,), dec_rnn_size=(8,), z_size=4)
+    torch.manual_seed(0)
+    MusicVAE(model).save_pretrained(tmp_path / "vae")
+    data = songs(tmp_path / "own.h5")
+    with h5py.File(data, "a") as file:
+        file.attrs["config"] = json.dumps(model.to_dict())
+    first, second = tmp_path / "first", tmp_path / "second"
+    line = f"{data} --validation @other.h5 --musicvae {tmp_path / 'vae'} --batch-size 2"
+    assert command(files, f"{line} -o {first} {TINY} --steps 4") == 0
+    with h5py.File(data) as file:
+        assert file["code_mean"].shape == (9, 4)
+    band = Band.from_pretrained(first)
+    assert band.config.style_size == 4 and band.player.style.weight.any()
+    assert styles_of(first)["sha256"] == weights_sha256(tmp_path / "vae")
+    # The same one's are kept, another one's not.
+    MusicVAE(replace(model, z_size=5)).save_pretrained(tmp_path / "other")
+    assert command(files, f"{line} -o {second} --init {first} --steps 1") == 0
+    assert Band.from_pretrained(second).config.style_size == 4
+    line = line.replace(str(tmp_path / "vae"), str(tmp_path / "other"))
+    assert command(files, f"{line} -o {tmp_path / 'third'} --init {first} --steps 1") == 0
+    assert Band.from_pretrained(tmp_path / "third").config.style_size == 5
 
 
 def test_the_record_names_the_musicvae_of_styles(files: Path, tmp_path: Path) -> None:

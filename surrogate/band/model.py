@@ -12,7 +12,8 @@ HIDDEN where a part is not to be heard.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -23,7 +24,7 @@ from musicvae_torch.notes import chords
 from musicvae_torch.notes.chords import CHORD_DEPTH, ROOTS
 from musicvae_torch.notes.trio import DEPTHS, PARTS
 from musicvae_torch.notes.vocabulary import DRUM_CLASSES, FIRST_NOTE, MIN_PITCH, STEPS_PER_BAR
-from musicvae_torch.pretrained import PretrainedNetwork
+from musicvae_torch.pretrained import PretrainedNetwork, read_config
 from musicvae_torch.products import FLOAT32
 from surrogate.band.attention import Attention, Block, Rotation
 from surrogate.band.controls import DENSITY_DEPTH
@@ -191,6 +192,13 @@ class Head(nn.Module):
         return own + traits_of(self.kind, len(own), own) @ self.traits.weight
 
 
+def style_reader(config: BandConfig) -> nn.Linear:
+    """What makes (batch, steps, width) of styles; at first, nothing."""
+    layer = nn.Linear(config.style_size, config.width, bias=False)
+    nn.init.zeros_(layer.weight)
+    return layer
+
+
 @dataclass(frozen=True)
 class Controls:
     """What may be said of how to play; None, and HIDDEN at single steps: nothing.
@@ -216,8 +224,7 @@ class Listener(nn.Module):
         self.place = Embedding(STEPS_PER_BAR, width)
         self.chords = Embedding(CHORD_DEPTH, width, TRIADS)
         self.density = nn.ModuleDict({part: Embedding(DENSITY_DEPTH, width) for part in PARTS})
-        self.style = nn.Linear(config.style_size, width, bias=False)
-        nn.init.zeros_(self.style.weight)
+        self.style = style_reader(config)
         self.blocks = nn.ModuleList(
             Block(width, config.heads, config.context, causal=False)
             for _ in range(config.listener_layers)
@@ -251,8 +258,7 @@ class Player(nn.Module):
         self.start = nn.Parameter(torch.zeros(width))
         self.place = Embedding(STEPS_PER_BAR, width)
         self.heard = nn.Linear(width, width, bias=False)
-        self.style = nn.Linear(config.style_size, width, bias=False)
-        nn.init.zeros_(self.style.weight)
+        self.style = style_reader(config)
         self.blocks = nn.ModuleList(
             Block(width, config.heads, config.context, causal=True)
             for _ in range(config.player_layers)
@@ -345,6 +351,12 @@ class Band(PretrainedNetwork):
         positions = torch.arange(steps, device=device)
         return Rotation(positions, self.config.width // self.config.heads)
 
+    def forget_styles(self, style_size: int) -> None:
+        """Know no style any more, and take those of so many dimensions."""
+        self.config = replace(self.config, style_size=style_size)
+        self.listener.style = style_reader(self.config)
+        self.player.style = style_reader(self.config)
+
     def freeze_biases(self) -> None:
         """Train the biases of the player's attention by distance no longer. Without their gradient
         attention never stores its scores, and a training step takes much less time on a CPU."""
@@ -362,3 +374,10 @@ class Band(PretrainedNetwork):
             elif isinstance(module, Head):
                 layers += [module.up, module.down]
         return [layer.weight for layer in layers]
+
+
+def styles_of(folder: str | Path) -> dict[str, Any]:
+    """What a band's checkpoint folder says of the MusicVAE on whose latents it was trained: its
+    name as "musicvae", and the "sha256" of its weights; nothing where it knows no styles."""
+    styles = read_config(folder).get("training", {}).get("styles")
+    return styles if isinstance(styles, dict) else {}

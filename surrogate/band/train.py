@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 
-from musicvae_torch.dataset.codes import weights_sha256
+from musicvae_torch.dataset.codes import add_codes
 from musicvae_torch.dataset.format import codes_model, open_dataset
 from musicvae_torch.hyperparameters import HYPERPARAMETER_NAMES
+from musicvae_torch.model import MusicVAE
+from musicvae_torch.pretrained import weights_sha256
 from musicvae_torch.training import Hardware, TrainingOptions, fit, load_best
 from surrogate.band.data import BandDataModule
 from surrogate.band.lessons import Lessons
-from surrogate.band.model import Band, BandConfig
+from surrogate.band.model import Band, BandConfig, styles_of
 from surrogate.band.module import BandTraining
 from surrogate.networks.model import SurrogateEncoder
 
@@ -30,6 +32,7 @@ def train_band(
     *,
     lessons: Lessons | None = None,
     init: str | Path | None = None,
+    musicvae: str | Path | None = None,
     freeze_biases: bool = False,
     surrogate: str | Path | None = None,
     work: str | Path | None = None,
@@ -47,6 +50,9 @@ def train_band(
         options: how to train.
         lessons: what to learn; None: the defaults.
         init: checkpoint folder of a band to go on from.
+        musicvae: checkpoint folder of a trio, whose latents are to be the styles: its codes are
+            added to `data`, where they are not there yet. A band of `init` that knows another one's
+            latents forgets them.
         freeze_biases: leave the biases by distance of its player's attention as they are, which is
             faster; a band must have learnt them before.
         surrogate: checkpoint folder of a surrogate of the MusicVAE whose codes `data` holds; it
@@ -63,15 +69,23 @@ def train_band(
         KeyboardInterrupt: stopped; the same call goes on.
     """
     band = None if init is None else Band.from_pretrained(init)
-    if band is not None:
-        if config not in (None, band.config):
-            raise ValueError(f"{init}: a checkpoint's sizes hold, so leave them out")
-        config = band.config
-        if freeze_biases:
-            band.freeze_biases()
-    elif freeze_biases:
-        raise ValueError("biases can be frozen of a trained band alone; name it as init")
-    config = config or BandConfig()
+    if band is not None and config not in (None, band.config):
+        raise ValueError(f"{init}: a checkpoint's sizes hold, so leave them out")
+    if freeze_biases:
+        if band is None:
+            raise ValueError("biases can be frozen of a trained band alone; name it as init")
+        band.freeze_biases()
+    config = config or (BandConfig() if band is None else band.config)
+    if musicvae is not None:
+        for path in data:
+            add_codes(path, musicvae)
+        config = replace(config, style_size=MusicVAE.from_pretrained(musicvae).config.z_size)
+        if (
+            init is not None
+            and band is not None
+            and styles_of(init).get("sha256") != weights_sha256(musicvae)
+        ):
+            band.forget_styles(config.style_size)
     lessons = lessons or Lessons()
     predictor = None if surrogate is None else SurrogateEncoder.from_pretrained(surrogate)
     if predictor is not None and predictor.config.z_size != config.style_size:

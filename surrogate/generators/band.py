@@ -9,26 +9,31 @@ song's; and for each candidate but the first a sample of that.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from musicvae_torch.hub import local_folder
 from musicvae_torch.latent.songs import encode_song
 from musicvae_torch.notes.chords import ChordError, chord_class
 from musicvae_torch.notes.trio import PARTS
 from musicvae_torch.notes.vocabulary import STEPS_PER_BAR
+from musicvae_torch.pretrained import shipped_checkpoint, weights_sha256
 from surrogate.arrangement.arrange import kept_tracks
 from surrogate.arrangement.song_harmony import song_harmony
-from surrogate.band.model import HIDDEN, Band, Controls
+from surrogate.band.model import HIDDEN, Band, Controls, styles_of
 from surrogate.band.sampling import Played, Sampling, play_rows
 from surrogate.generators.protocol import Generated
 from surrogate.generators.trio import TrioGenerator
 from surrogate.networks.candidates import style
 from surrogate.networks.latents import Latents
+from surrogate.networks.pair import DEFAULT_MUSICVAE
 from surrogate.options import BAND, NO_STYLE, AccompanyOptions
 from surrogate.song.hearing import Hearing
 
+DEFAULT_BAND = "trio_16bar_small_band"
 STEPS = 8192  # of all that is played at a time; what is kept of each takes 16 kB
 
 
@@ -158,3 +163,23 @@ def _class(name: str) -> int:
         return chord_class(name)
     except ChordError:
         return HIDDEN
+
+
+def load_band(
+    folder: str | Path | None, musicvae: str | Path | None, device: torch.device
+) -> tuple[Band, bool]:
+    """Load a band network; None stands for the one that ships.
+
+    Args:
+        musicvae: folder of the MusicVAE that is to tell it styles; None: the one that ships.
+
+    Returns:
+        The network, and whether it was trained on styles of that MusicVAE.
+
+    Raises:
+        CheckpointError: a folder cannot be read.
+    """
+    home = local_folder(folder or shipped_checkpoint(DEFAULT_BAND))
+    band = Band.from_pretrained(home, device)
+    trio = local_folder(musicvae or shipped_checkpoint(DEFAULT_MUSICVAE))
+    return band, styles_of(home).get("sha256") == weights_sha256(trio)

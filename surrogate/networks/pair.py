@@ -11,19 +11,12 @@ from musicvae_torch.hub import local_folder
 from musicvae_torch.model import MusicVAE
 from musicvae_torch.notes.groove import GROOVE_RULES
 from musicvae_torch.notes.trio import DEPTHS
-from musicvae_torch.pretrained import (
-    CheckpointError,
-    read_config,
-    shipped_checkpoint,
-    weights_sha256,
-)
+from musicvae_torch.pretrained import CheckpointError, shipped_checkpoint
 from musicvae_torch.products import FLOAT32
-from surrogate.band.model import Band
 from surrogate.networks.model import Surrogate, load_surrogate, part_depths
 
 DEFAULT_MUSICVAE = "trio_16bar_small"
 DEFAULT_SURROGATE = "trio_16bar_small_surrogate"
-DEFAULT_BAND = "trio_16bar_small_band"
 DEFAULT_BASELINE = "trio_16bar_small_point"  # of accompany-music-vae's kind, to compare with
 DEFAULT_WITHOUT_LATENT = "trio_16bar_small_no_latent"  # the trio, trained on without its latent
 
@@ -62,27 +55,6 @@ def load_pair(
             "--surrogate, or do without one: --method refine-only"
         ) from None
     return trio, network.multiply_in(dtype)
-
-
-def load_band(
-    folder: str | Path | None, musicvae: str | Path | None, device: torch.device
-) -> tuple[Band, bool]:
-    """Load a band network; None stands for the one that ships.
-
-    Args:
-        musicvae: folder of the MusicVAE that is to tell it styles; None: the one that ships.
-
-    Returns:
-        The network, and whether it was trained on styles of that MusicVAE.
-
-    Raises:
-        CheckpointError: a folder cannot be read.
-    """
-    home = local_folder(folder or shipped_checkpoint(DEFAULT_BAND))
-    band = Band.from_pretrained(home, device)
-    styles = read_config(home).get("training", {}).get("styles") or {}
-    trio = local_folder(musicvae or shipped_checkpoint(DEFAULT_MUSICVAE))
-    return band, styles.get("sha256") == weights_sha256(trio)
 
 
 def load_groove(folder: str | Path, device: torch.device) -> MusicVAE:
