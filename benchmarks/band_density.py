@@ -42,7 +42,9 @@ def main() -> None:
     parser.add_argument("--surrogate", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    accompanist = Accompanist.from_pretrained(arguments.musicvae, arguments.surrogate)
+    accompanist = Accompanist.from_pretrained(
+        arguments.musicvae, arguments.surrogate, method="surrogate"
+    )
     assert accompanist.surrogate is not None
     own = accompanist.surrogate.config.lift
     songs = draw_songs(arguments.folder, arguments.songs, arguments.seed)

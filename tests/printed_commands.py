@@ -45,6 +45,7 @@ BRIEF = {
     "learn-attributes": "--max-windows 40 --device cpu",
     "learn-attributes --measure": "--max-windows 40 --measure-windows 4 --device cpu",
     "benchmarks/attribute_matrix.py": f"--windows 4 {SMALL}",
+    "benchmarks/band_ablations.py": "--max-songs 2 --max-windows 2",
     "benchmarks/band_density.py": "--songs 1",
     "benchmarks/bass_in_harmony.py": "--songs 1",
     "benchmarks/convert_midi.py": "--files 2 --rounds 1",

@@ -69,7 +69,7 @@ def test_mappings_are_as_dicts_that_do_not_change() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"method": "wish"}, "unknown method 'wish'; choose one of: surrogate"),
+        ({"method": "wish"}, "unknown method 'wish'; choose one of: band"),
         ({"keep": "some"}, "unknown keep 'some'"),
         ({"metre": "3/4"}, "unknown metre"),
         ({"harmony": "weak"}, "unknown harmony"),
