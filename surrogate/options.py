@@ -201,7 +201,8 @@ class AccompanyOptions:
         """How far the latent is moved along each attribute vector, beside the surrogate's
         lift."""
         moves = dict(self.attributes)
-        for name, strength in ((BAND_DENSITY, self.density * DENSITY), ("swing", self.swing)):
+        density = 0.0 if self.method == BAND else self.density * DENSITY  # it has another way
+        for name, strength in ((BAND_DENSITY, density), ("swing", self.swing)):
             if strength:
                 moves[name] = moves.get(name, 0.0) + strength
         return moves

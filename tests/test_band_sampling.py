@@ -7,8 +7,9 @@ import torch
 from bands import full_controls, hide, random_tokens, small_band
 
 from musicvae_torch.notes.trio import DEPTHS, PARTS
+from musicvae_torch.notes.vocabulary import FIRST_NOTE
 from surrogate.band.model import HIDDEN, Controls
-from surrogate.band.sampling import Sampling, draw, play, play_rows
+from surrogate.band.sampling import Sampling, draw, is_onset, play, play_rows
 
 WARM = Sampling(temperature=2.0, top_p=1.0)
 
@@ -64,6 +65,33 @@ def test_without_guidance_by_the_melody_its_notes_do_not_matter() -> None:
         play(band, given, sampling=Sampling(guidance=0)).tokens for given in (one, other)
     )
     assert (first[:, :, 1:] == second[:, :, 1:]).all()
+
+
+def test_guided_drums_hear_the_bass() -> None:
+    """Of guidance 0 the drums do not react to what the bass does on their step, else they do."""
+    one = hide(random_tokens(16)[0], "drums")
+    one[-1, 1], other = 40, one.clone()
+    other[-1, 1] = 60
+    for guidance, alike in ((0.0, True), (1.0, False), (3.0, False)):
+        drums = [
+            play(small_band(), given, candidates=9, sampling=Sampling(guidance=guidance)).tokens
+            for given in (one, other)
+        ]
+        assert torch.equal(drums[0][:, :-1, 2], drums[1][:, :-1, 2]) or guidance
+        assert torch.equal(drums[0][:, -1, 2], drums[1][:, -1, 2]) == alike
+
+
+def test_density_by_hand() -> None:
+    """Log-odds of notes: those that begin get likelier, by as much for each part."""
+    assert is_onset("bass").tolist() == [0.0] * FIRST_NOTE + [1.0] * (DEPTHS[1] - FIRST_NOTE)
+    assert is_onset("drums").tolist() == [0.0] + [1.0] * (DEPTHS[2] - 1)
+    band, given = small_band(), hide(random_tokens(32)[0], "bass", "drums")
+
+    def count(bass: float, drums: float) -> tuple[int, int]:
+        tokens = play(band, given, sampling=Sampling(density=(0.0, bass, drums))).tokens[0]
+        return int((tokens[:, 1] >= FIRST_NOTE).sum()), int((tokens[:, 2] > 0).sum())
+
+    assert count(-30, 30) == (0, 32) and count(30, -30) == (32, 0)
 
 
 def test_absent_parts_are_not_played() -> None:
@@ -135,6 +163,7 @@ def test_bad_calls(change: dict, told: str) -> None:
         {"top_p": 0},
         {"top_p": 1.1},
         {"guidance": -1},
+        {"density": (1.0,)},
     ],
 )
 def test_bad_sampling(wrong: dict) -> None:

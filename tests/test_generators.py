@@ -90,6 +90,16 @@ def test_cold_bands_are_likelier(band: BandGenerator) -> None:
         assert likely.log_likelihood.sum() > warm.log_likelihood.sum()
 
 
+def test_density_needs_no_latent(band: BandGenerator) -> None:
+    known = heard(AccompanyOptions())
+    hits = []
+    for density in (-10, 0):
+        options = AccompanyOptions(density=density)
+        (made,) = BandGenerator(band.band).generate([known], options)
+        hits.append(int((made.tokens[0, :, 2] > 0).sum()))
+    assert hits[0] < hits[1]
+
+
 def test_temperatures_are_for_each_part(band: BandGenerator) -> None:
     options = AccompanyOptions()
     known = heard(options)

@@ -48,12 +48,14 @@ class Studio:
 
     @property
     def directions(self) -> tuple[str, ...]:
-        """Those of density and swing that the networks have attribute vectors for."""
+        """Those of density and swing that the networks know: a band network the first, others
+        what they have attribute vectors for."""
         vectors = self.accompanist.attributes
         known = set() if vectors is None else set(vectors.names)
+        method = self.accompanist.complete(AccompanyOptions()).method
         moved = {
-            "density": AccompanyOptions(density=1).moves,
-            "swing": AccompanyOptions(swing=1).moves,
+            "density": AccompanyOptions(density=1, method=method).moves,
+            "swing": AccompanyOptions(swing=1, method=method).moves,
         }
         return tuple(name for name, moves in moved.items() if known.issuperset(moves))
 

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from musicvae_torch.notes.trio import DEPTHS, PARTS
+from musicvae_torch.notes.vocabulary import FIRST_NOTE, NO_EVENT
 from surrogate.band.model import HIDDEN, Band, Controls
 from surrogate.band.stepping import Stepper
 
-_MELODY = PARTS.index("melody")
+_MELODY, _BASS, _DRUMS = range(len(PARTS))
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,17 @@ class Sampling:
         top_p: each token is drawn from the likeliest classes that have at least this share of the
             probability together (Holtzman et al. 2020, "nucleus sampling").
         guidance: how much more the given parts and the chords count than they do to the band: log
-            probabilities are moved by this factor away from those of a band that hears none of them
-            (Ho and Salimans 2022, "Classifier-free diffusion guidance"). 1: not at all; others take
-            twice the time.
+            probabilities are moved by this factor away from those of a band that hears none of
+            them, and whose drums do not hear what the bass does on the same step (Ho and Salimans
+            2022, "Classifier-free diffusion guidance"). 1: not at all; others take twice the time.
+        density: what is added to the log-odds of notes that begin, and of drum hits, at each step,
+            for each of PARTS.
     """
 
     temperature: float | tuple[float, ...] = 1.0
     top_p: float = 0.98
     guidance: float = 1.0
+    density: tuple[float, ...] = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
         if not all(0 <= value < float("inf") for value in self.temperatures):
@@ -43,6 +47,8 @@ class Sampling:
             raise ValueError(f"top_p must be above 0 and at most 1, not {self.top_p}")
         if not 0 <= self.guidance < float("inf"):
             raise ValueError(f"guidance must be 0 or more, not {self.guidance}")
+        if len(self.density) != len(PARTS) or not np.isfinite(self.density).all():
+            raise ValueError(f"density must be a number for each part, not {self.density}")
 
     @property
     def temperatures(self) -> tuple[float, ...]:
@@ -132,6 +138,7 @@ def play_rows(
         deaf = Stepper(band, silence, replace(controls, chords=None), len(tokens))
     uniform = _uniform(seed, numbers, tokens.shape[1]).to(tokens.device)
     nats = torch.zeros(tokens.shape, device=tokens.device)
+    onsets = [is_onset(part).to(tokens.device) for part in PARTS]
     every, asked = hidden.all(0).tolist(), hidden.any(0).tolist()
     hidden = hidden.to(tokens.device)
     for step, parts in enumerate(asked):
@@ -139,13 +146,15 @@ def play_rows(
         now = tokens[:, step]
         stepper.step(past)
         if deaf is not None:
-            deaf.step(None if past is None else _without_melody(past))
+            deaf.step(None if past is None else _unheard(past))
         for part in (part for part, is_asked in enumerate(parts) if is_asked):
             logs = stepper.logits(part, now).log_softmax(-1)
             weighed = logs
             if deaf is not None:
-                others = deaf.logits(part, _without_melody(now)).log_softmax(-1)
+                others = deaf.logits(part, _unheard(now, part)).log_softmax(-1)
                 weighed = others + sampling.guidance * (logs - others)
+            if sampling.density[part]:
+                weighed = weighed + sampling.density[part] * onsets[part]
             heat = sampling.temperatures[part]
             drawn = draw(weighed, uniform[:, step, part, None], heat, sampling.top_p)
             cost = -logs.gather(-1, drawn)[:, 0]
@@ -210,7 +219,17 @@ def _uniform(seed: int, numbers: Sequence[int], steps: int) -> Tensor:
     return torch.from_numpy(np.stack([drawn[number] for number in numbers])).float()
 
 
-def _without_melody(tokens: Tensor) -> Tensor:
-    deaf = tokens.clone()
-    deaf[:, _MELODY] = HIDDEN
-    return deaf
+def is_onset(part: str) -> Tensor:
+    """(depth,) 1 for the part's classes that begin a note, or strike a drum; else 0."""
+    first = 1 if part == "drums" else FIRST_NOTE
+    return (torch.arange(DEPTHS[PARTS.index(part)]) >= first).float()
+
+
+def _unheard(tokens: Tensor, part: int | None = None) -> Tensor:
+    """The tokens (rows, 3) of a step as a band knows them that hears no melody, and whose drums
+    (where it is for them) hear no bass begin a note."""
+    tokens = tokens.clone()
+    tokens[:, _MELODY] = HIDDEN
+    if part == _DRUMS:
+        tokens[:, _BASS] = NO_EVENT
+    return tokens
