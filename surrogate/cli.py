@@ -228,22 +228,22 @@ def _add_what_is_made(parser: argparse.ArgumentParser) -> None:
         default=None,
         metavar="T",
         help="0 plays safe, 1 takes risks; one for each part: bass=0.5,drums=0.8 (default: "
-        "TEMPERATURE; 0.4, where it is not the band network that plays)",
+        "bass=0.75,drums=0.92; 0.4, where it is not the band network that plays)",
     )
     group.add_argument(
         "--top-p",
         type=float,
         default=None,
         metavar="P",
-        help="play the likeliest alone, of which this share of the chances is (default: TOP_P)",
+        help="play the likeliest alone, of which this share of the chances is (default: 0.999)",
     )
     group.add_argument(
         "--guidance",
         type=float,
         default=None,
         metavar="G",
-        help="above 1, follow the melody more closely than real bands do, at twice the time "
-        "(default: GUIDANCE)",
+        help="above 1, follow the melody more closely than the network would, at twice the time "
+        "of 1 (default: 1.6)",
     )
     group.add_argument(
         "--style",

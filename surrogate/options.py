@@ -30,7 +30,13 @@ DENSITY = 0.5  # of the vector's length; a predicted latent follows it more than
 Tracks: TypeAlias = str | int | tuple[str | int, ...]
 
 
-_OF_BANDS = {"temperature": 1.0, "top_p": 0.98, "guidance": 1.0, "harmony": "off"}
+# Chosen on validation songs, as those with which bands are most like real ones (docs/band.md).
+_OF_BANDS = {
+    "temperature": {"melody": 0.92, "bass": 0.75, "drums": 0.92},
+    "top_p": 0.999,
+    "guidance": 1.6,
+    "harmony": "off",
+}
 _OF_DECODERS = {"temperature": 0.4, "harmony": "strong"}
 
 
@@ -236,12 +242,16 @@ class AccompanyOptions:
             ValueError: one is of no part.
         """
         suited = usual(self.method or BAND)["temperature"]
-        if not isinstance(self.temperature, Mapping):
-            return (suited if self.temperature is None else self.temperature,) * len(PARTS)
-        unknown = sorted(set(self.temperature) - set(PARTS))
+        chosen: dict[str, float] = {}
+        for value in (suited, self.temperature):
+            if isinstance(value, Mapping):
+                chosen |= value
+            elif value is not None:
+                chosen |= dict.fromkeys(PARTS, value)
+        unknown = sorted(set(chosen) - set(PARTS))
         if unknown:
             raise ValueError(f"temperature: no part {unknown[0]!r}; parts: {', '.join(PARTS)}")
-        return tuple(self.temperature.get(part, suited) for part in PARTS)
+        return tuple(chosen[part] for part in PARTS)
 
 
 def _check_beat(beat: str | float) -> None:

@@ -82,16 +82,17 @@ def test_what_is_usual_depends_on_the_method() -> None:
         assert (chosen.temperature, chosen.harmony) == (0.7, "all")
     one = AccompanyOptions(temperature={"bass": 0.1})
     for method in ("band", "surrogate"):
-        heat = usual(method)["temperature"]
-        assert one.by(method).temperatures == (heat, 0.1, heat)
+        melody, _, drums = AccompanyOptions().by(method).temperatures
+        assert one.by(method).temperatures == (melody, 0.1, drums)
 
 
 def test_the_command_says_what_is_usual() -> None:
     text = " ".join(parser().format_help().split())
     own = usual("band")
-    assert f"(default: {own['temperature']:g}; 0.4, where it is not the band network" in text
+    heat = own["temperature"]
+    assert f"(default: bass={heat['bass']:g},drums={heat['drums']:g}; 0.4, where it is" in text
     assert f"of which this share of the chances is (default: {own['top_p']:g})" in text
-    assert f"at twice the time (default: {own['guidance']:g})" in text
+    assert f"at twice the time of 1 (default: {own['guidance']:g})" in text
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ def test_parts() -> None:
 
 def test_temperatures() -> None:
     assert AccompanyOptions(temperature=0.5).temperatures == (0.5,) * 3
-    usual = AccompanyOptions().temperatures[0]
-    assert AccompanyOptions(temperature={"bass": 0}).temperatures == (usual, 0, usual)
+    melody, _, drums = AccompanyOptions().temperatures
+    assert AccompanyOptions(temperature={"bass": 0}).temperatures == (melody, 0, drums)
 
 
 def test_options_can_be_hashed() -> None:

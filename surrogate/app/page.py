@@ -108,7 +108,7 @@ class _Page:
         with gr.Row(elem_classes="pair"):
             put["candidates"] = _slider("Bands", "the best is first", 1, 6, BANDS, 1)
             put["temperature"] = _slider(
-                "Temperature", "0 safe, 1 daring", 0, 1.5, self.usual.temperature, 0.05
+                "Temperature", "0 safe, 1 daring", 0, 1.5, warmest(self.usual.method), 0.01
             )
         able = self.studio.directions
         with gr.Row(visible=bool(able), elem_classes="pair"):
@@ -234,7 +234,7 @@ class _Page:
         """Another method was chosen: what goes with it."""
         own = usual(method)
         bands = method == BAND
-        return own["temperature"], own["harmony"], gr.File(visible=bands), gr.Row(visible=bands)
+        return warmest(method), own["harmony"], gr.File(visible=bands), gr.Row(visible=bands)
 
     def _take_example(self, title: str | None) -> str | None:
         return str(self.examples[title]) if title in self.examples else None
@@ -280,6 +280,8 @@ class _Page:
             choices = melody_choices(song)
             if choices and settings["melody"] == choices[0][1]:
                 settings["melody"] = None  # so that it is told why it is the likeliest
+            if settings["temperature"] == warmest(settings["method"]):
+                settings["temperature"] = None  # each part has its own
             bands = self.studio.make(song, options_of(settings))
             page = bands.page(sound=False)
             midi = bands.midi(1)
@@ -331,6 +333,11 @@ class _Page:
             button: gr.DownloadButton(value=write(number), interactive=True)
             for button, write in files.items()
         }
+
+
+def warmest(method: str | None) -> float:
+    """The highest of the parts' usual temperatures."""
+    return max(AccompanyOptions(method=method if method in METHODS else None).temperatures)
 
 
 def _on(
