@@ -132,7 +132,9 @@ def rows_of(windows: Windows) -> dict[str, Callable[[], Tensor]]:
     heard = torch.from_numpy(np.stack([melody_chords(t[:, 0]) for t in tokens]))
     density = torch.from_numpy(np.stack([densities_of(t, 16) for t in tokens]))
     density[..., MELODY] = HIDDEN
-    other = windows.latent[torch.from_numpy(another_window(windows.song))]
+    others = another_window(windows.song)
+    other = windows.latent[torch.from_numpy(others)]
+    other[torch.from_numpy(others == np.arange(len(others)))] = torch.nan  # a song's only window
     return {
         "trio, from the encoder that hears all": lambda: windows.nats_of_decoder(windows.latent),
         "trio, from the surrogate": lambda: windows.nats_of_decoder(style),
@@ -161,7 +163,8 @@ def draw(curves: dict[str, np.ndarray], path: Path) -> None:
 
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     for name, curve in curves.items():
-        axes.plot(np.arange(1, len(curve) + 1), curve, label=name)
+        if not np.isnan(curve).any():
+            axes.plot(np.arange(1, len(curve) + 1), curve, label=name)
     axes.set(xlabel="bar of the window", ylabel="nats a step, bass and drums", ylim=(0, None))
     axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     figure.savefig(path, dpi=110)
@@ -192,7 +195,8 @@ def main() -> None:
     curves, whole = {}, {}
     for name, find in tqdm(rows_of(windows).items(), unit="row"):
         nats = find().double().numpy()
-        curves[name] = nats.mean(0)
+        kept = nats[~np.isnan(nats).any(1)]
+        curves[name] = kept.mean(0) if len(kept) else np.full(nats.shape[1], np.nan)
         whole[name] = per_song(nats.mean(1), windows.song, windows.songs)
     reference = whole["trio, from the encoder that hears all"]
     lines = [
