@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -131,11 +131,12 @@ def play_rows(
     hidden = _hidden(given, absent)
     controls = controls or Controls()
     tokens = given.to(band.player.start.device).clone()
-    stepper = Stepper(band, tokens, controls, len(tokens))
-    deaf = None
-    if sampling.guidance != 1:
-        silence = torch.full_like(tokens[:1], HIDDEN)
-        deaf = Stepper(band, silence, replace(controls, chords=None), len(tokens))
+    rows, guided = len(tokens), sampling.guidance != 1
+    if guided:  # the band that hears nothing plays along, in rows of its own
+        known = torch.cat([tokens, torch.full_like(tokens, HIDDEN)])
+        stepper = Stepper(band, known, _with_deaf(controls, rows), 2 * rows)
+    else:
+        stepper = Stepper(band, tokens, controls, rows)
     uniform = _uniform(seed, numbers, tokens.shape[1]).to(tokens.device)
     nats = torch.zeros(tokens.shape, device=tokens.device)
     onsets = [is_onset(part).to(tokens.device) for part in PARTS]
@@ -144,14 +145,15 @@ def play_rows(
     for step, parts in enumerate(asked):
         past = tokens[:, step - 1] if step else None
         now = tokens[:, step]
+        if past is not None and guided:
+            past = torch.cat([past, _unheard(past)])
         stepper.step(past)
-        if deaf is not None:
-            deaf.step(None if past is None else _unheard(past))
         for part in (part for part, is_asked in enumerate(parts) if is_asked):
-            logs = stepper.logits(part, now).log_softmax(-1)
-            weighed = logs
-            if deaf is not None:
-                others = deaf.logits(part, _unheard(now, part)).log_softmax(-1)
+            heard = torch.cat([now, _unheard(now, part)]) if guided else now
+            every_logs = stepper.logits(part, heard).log_softmax(-1)
+            logs = weighed = every_logs[:rows]
+            if guided:
+                others = every_logs[rows:]
                 weighed = others + sampling.guidance * (logs - others)
             if sampling.density[part]:
                 weighed = weighed + sampling.density[part] * onsets[part]
@@ -217,6 +219,18 @@ def _uniform(seed: int, numbers: Sequence[int], steps: int) -> Tensor:
         for number in set(numbers)
     }
     return torch.from_numpy(np.stack([drawn[number] for number in numbers])).float()
+
+
+def _with_deaf(controls: Controls, rows: int) -> Controls:
+    """What is said of each row, and then of as many that hear no chords."""
+
+    def twice(said: Tensor | None) -> Tensor | None:
+        return None if said is None else torch.cat([said.expand(rows, *said.shape[1:])] * 2)
+
+    chords = twice(controls.chords)
+    if chords is not None:
+        chords[rows:] = HIDDEN
+    return Controls(chords, twice(controls.density), twice(controls.style))
 
 
 def is_onset(part: str) -> Tensor:
