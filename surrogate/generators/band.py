@@ -19,7 +19,7 @@ from musicvae_torch.hub import local_folder
 from musicvae_torch.latent.songs import encode_song
 from musicvae_torch.notes.chords import ChordError, chord_class
 from musicvae_torch.notes.trio import PARTS
-from musicvae_torch.notes.vocabulary import STEPS_PER_BAR
+from musicvae_torch.notes.vocabulary import BASS_PROGRAMS, STEPS_PER_BAR
 from musicvae_torch.pretrained import shipped_checkpoint, weights_sha256
 from surrogate.arrangement.arrange import kept_tracks
 from surrogate.arrangement.song_harmony import song_harmony
@@ -126,7 +126,8 @@ class BandGenerator:
                 f"style {path}: the band network was not trained on this MusicVAE's latents, so it "
                 "knows no styles"
             )
-        posterior = encode_song(self.styles.musicvae, path).posterior
+        lead = frozenset(range(128)) - BASS_PROGRAMS  # on whatever instrument
+        posterior = encode_song(self.styles.musicvae, path, melody_programs=lead).posterior
         return Latents(posterior.mean, posterior.stddev)
 
     def _style(self, latents: Latents, options: AccompanyOptions) -> Tensor:
