@@ -28,10 +28,11 @@ from surrogate.arrangement.harmony import infer
 from surrogate.band.controls import chords_of, densities_of
 from surrogate.band.model import HIDDEN, Controls
 from surrogate.band.scoring import nats_of
-from surrogate.evaluation.bands import another_window, hide, predicted
+from surrogate.evaluation.bands import another_window
 from surrogate.evaluation.songs import SongWindows, read_windows
 from surrogate.evaluation.tables import Estimate, markdown, per_song
-from surrogate.evaluation.ways import encode_all
+from surrogate.evaluation.ways import encode_all, predict
+from surrogate.networks.refine import hide
 from surrogate.pipeline import Accompanist
 
 BATCH = 32
@@ -53,15 +54,15 @@ class Windows:
         self.accompanist, self.band = accompanist, accompanist.band
         self.song, self.songs = windows.song, len(windows.songs)
         self.tokens = torch.from_numpy(windows.tokens)
-        self.given = hide(self.tokens, ("bass", "drums"))
+        self.given = hide(self.tokens, ("melody",), HIDDEN)
         self.latent = encode_all(accompanist.musicvae, self.tokens).mean
-        self.predicted = predicted(accompanist.surrogate, self.tokens, ("melody",))
+        self.predicted = predict(accompanist.surrogate, self.tokens, ("melody",))
 
     def nats(self, controls: Controls, given: Tensor | None = None) -> Tensor:
         """(windows, bars), of bass and drums together."""
         given = self.given if given is None else given
         missing = bool((given[..., MELODY] == HIDDEN).all())
-        tokens = hide(self.tokens, ("melody",)) if missing else self.tokens
+        tokens = hide(self.tokens, ("bass", "drums"), HIDDEN) if missing else self.tokens
         rows = [
             by_bar(nats_of(self.band, given[at], tokens[at], part(controls, at)))
             for at in batches(len(tokens))

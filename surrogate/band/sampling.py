@@ -140,7 +140,7 @@ def play_rows(
     uniform = _uniform(seed, numbers, tokens.shape[1]).to(tokens.device)
     nats = torch.zeros(tokens.shape, device=tokens.device)
     onsets = [is_onset(part).to(tokens.device) for part in PARTS]
-    every, asked = hidden.all(0).tolist(), hidden.any(0).tolist()
+    asked = hidden.any(0).tolist()
     hidden = hidden.to(tokens.device)
     for step, parts in enumerate(asked):
         past = tokens[:, step - 1] if step else None
@@ -160,12 +160,9 @@ def play_rows(
             heat = sampling.temperatures[part]
             drawn = draw(weighed, uniform[:, step, part, None], heat, sampling.top_p)
             cost = -logs.gather(-1, drawn)[:, 0]
-            if every[step][part]:
-                now[:, part], nats[:, step, part] = drawn[:, 0], cost
-            else:
-                own = hidden[:, step, part]
-                now[:, part] = torch.where(own, drawn[:, 0], now[:, part])
-                nats[:, step, part] = torch.where(own, cost, 0)
+            own = hidden[:, step, part]
+            now[:, part] = torch.where(own, drawn[:, 0], now[:, part])
+            nats[:, step, part] = torch.where(own, cost, 0)
     return Played(tokens, nats)
 
 

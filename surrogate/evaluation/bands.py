@@ -12,8 +12,8 @@ from torch.distributions import Normal
 from musicvae_torch.notes.trio import PARTS
 from surrogate.band.model import HIDDEN, Band, Controls
 from surrogate.band.scoring import nats_of
-from surrogate.evaluation.ways import BATCH, EvaluateOptions, Networks, other_songs
-from surrogate.networks.model import Surrogate
+from surrogate.evaluation.ways import BATCH, EvaluateOptions, Networks, other_songs, predict
+from surrogate.networks.refine import hide
 
 BAND = "band network"
 NO_STYLE = f"{BAND}, without a style"
@@ -45,19 +45,12 @@ def band_nats(
     if band is None:
         notes.append(f"No rows of a {BAND}: none was given.")
         return
-    given = hide(tokens, options.hidden)
+    given = hide(tokens, options.given, HIDDEN)
     styles = dict(_styles(networks, tokens, posterior.mean, song, options, notes))
     for name, style in styles.items():
         yield name, _nats(band, given, tokens, style, options)
-    missing = hide(tokens, options.given)  # those parts are neither heard nor played
+    missing = hide(tokens, options.hidden, HIDDEN)  # those parts are neither heard nor played
     yield DEAF, _nats(band, torch.full_like(tokens, HIDDEN), missing, None, options)
-
-
-def hide(tokens: Tensor, parts: tuple[str, ...]) -> Tensor:
-    """The tokens without those parts."""
-    hidden = tokens.clone()
-    hidden[..., [PARTS.index(part) for part in parts]] = HIDDEN
-    return hidden
 
 
 def _styles(
@@ -76,7 +69,7 @@ def _styles(
     elif surrogate is None or not set(options.given) <= set(heard):
         notes.append(f"No row of the {BAND} in the surrogate's style: none hears all that is given")
     else:
-        yield BAND, predicted(surrogate, tokens, options.given)
+        yield BAND, predict(surrogate, tokens, options.given)
     yield NO_STYLE, None
     if not networks.styled:
         return
@@ -86,12 +79,6 @@ def _styles(
     yield OWN_STYLE, style
     if song[0] != song[-1]:
         yield OTHER_STYLE, mean[torch.from_numpy(other_songs(song, options.seed)).to(mean.device)]
-
-
-@torch.no_grad()
-def predicted(surrogate: Surrogate, tokens: Tensor, given: tuple[str, ...]) -> Tensor:
-    """(windows, z_size), what a surrogate predicts."""
-    return torch.cat([surrogate.posterior_mean(own, given) for own in tokens.split(BATCH)])
 
 
 def another_window(song: np.ndarray) -> np.ndarray:

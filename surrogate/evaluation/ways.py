@@ -107,7 +107,7 @@ def ways_to_a_latent(
             continue
         if heard != options.given:
             notes.append(f"Of what is given, {name} hears {' and '.join(heard)} only.")
-        sources[name] = partial(_predict, surrogate, tokens, heard)
+        sources[name] = partial(predict, surrogate, tokens, heard)
         if name == OURS:
             sources[OURS_REFINED] = partial(climb, surrogate)
             sources[REFINED] = climb
@@ -154,7 +154,9 @@ def _encoded_mean(musicvae: MusicVAE, tokens: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _predict(surrogate: Surrogate, tokens: Tensor, given: tuple[str, ...]) -> Tensor:
+def predict(surrogate: Surrogate, tokens: Tensor, given: tuple[str, ...]) -> Tensor:
+    """(windows, z_size), the means that a surrogate predicts from given parts of tokens (windows,
+    steps, 3)."""
     return torch.cat([surrogate.posterior_mean(batch, given) for (batch,) in batches(tokens)])
 
 
