@@ -90,18 +90,28 @@ def test_a_new_band_knows_nothing() -> None:
 
 
 @pytest.mark.parametrize(("steps", "context"), [(40, 1024), (300, 1024), (70, 16), (600, 300)])
-def test_steps_are_the_whole(steps: int, context: int) -> None:
-    """Also where the context slides, and where a pass is made of several blocks."""
+@pytest.mark.parametrize("most", [1, 5])
+def test_steps_are_the_whole(steps: int, context: int, most: int) -> None:
+    """Also where the context slides, where a pass is made of several blocks, and where steps that
+    were looked at are forgotten again."""
     band, tokens = small_band(context), random_tokens(steps, batch=2)
     given, controls = hide(tokens, "bass", "drums"), full_controls(steps, 2)
     with torch.no_grad():
         whole = band(given, tokens, controls)
-        stepper = Stepper(band, given, controls, 2)
-        for step in range(steps):
-            stepper.step(tokens[:, step - 1] if step else None)
+        stepper = Stepper(band, given, controls, most)
+        past, wrong = tokens.roll(1, 1), random_tokens(steps, batch=2, seed=5)
+        first = 0
+        while first < steps:
+            kept = first % most + 1
+            looked = torch.cat([past[:, first : first + kept], wrong[:, first + kept :]], 1)
+            stepper.look(looked[:, :most])
+            last = min(first + kept, steps)
             for part in range(3):
-                logits = stepper.logits(part, tokens[:, step])
-                torch.testing.assert_close(logits, whole[part][:, step], rtol=1e-4, atol=1e-4)
+                guesses = torch.cat([tokens[:, first:last], wrong[:, last:]], 1)[:, :most]
+                logits = stepper.logits(part, guesses)[:, : last - first]
+                torch.testing.assert_close(logits, whole[part][:, first:last], rtol=1e-4, atol=1e-4)
+            stepper.keep(last - first)
+            first = last
 
 
 @pytest.mark.parametrize("context", [8, 20])

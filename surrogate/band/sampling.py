@@ -12,10 +12,14 @@ from torch import Tensor
 
 from musicvae_torch.notes.trio import DEPTHS, PARTS
 from musicvae_torch.notes.vocabulary import FIRST_NOTE, NO_EVENT
+from surrogate.band.drafts import as_drafted, draft
 from surrogate.band.model import HIDDEN, Band, Controls
 from surrogate.band.stepping import Stepper
 
 _MELODY, _BASS, _DRUMS = range(len(PARTS))
+# Steps that are worked out together: of a row, and of all rows. More would cost more than they win,
+# as they hold only up to the first that any row plays otherwise than it was drafted.
+DRAFTED, _OF_ALL_ROWS = 4, 8
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,7 @@ def play_rows(
     seed: int = 0,
     numbers: Sequence[int],
     sampling: Sampling | None = None,
+    drafted: int = DRAFTED,
 ) -> Played:
     """Draw what is hidden of several songs of one length, or of candidates for them.
 
@@ -125,57 +130,79 @@ def play_rows(
         given: (rows, steps, 3), as for :func:`play`.
         controls: what else is said, of all rows or of each.
         numbers: (rows,) which candidate each is: of one number, all have the same draws.
+        drafted: how many steps to work out together, by drafts of them, for a few rows; 1: play
+            step after step, which is slower and gives the same.
         band, absent, seed, sampling: as for :func:`play`; for the errors too.
     """
     sampling = sampling or Sampling()
-    hidden = _hidden(given, absent)
-    controls = controls or Controls()
-    tokens = given.to(band.player.start.device).clone()
-    rows, guided = len(tokens), sampling.guidance != 1
+    hidden = _hidden(given, absent).to(band.player.start.device)
+    tokens = given.to(hidden.device).clone()
+    (rows, steps, _), guided = tokens.shape, sampling.guidance != 1
+    most = max(min(_OF_ALL_ROWS // rows, drafted, steps), 1)
+    known, controls = tokens, controls or Controls()
     if guided:  # the band that hears nothing plays along, in rows of its own
         known = torch.cat([tokens, torch.full_like(tokens, HIDDEN)])
-        stepper = Stepper(band, known, _with_deaf(controls, rows), 2 * rows)
-    else:
-        stepper = Stepper(band, tokens, controls, rows)
-    uniform = _uniform(seed, numbers, tokens.shape[1]).to(tokens.device)
+        controls = _with_deaf(controls, rows)
+    stepper = Stepper(band, known, controls, most)
+    uniform = _uniform(seed, numbers, steps).to(tokens.device)
     nats = torch.zeros(tokens.shape, device=tokens.device)
-    onsets = [is_onset(part).to(tokens.device) for part in PARTS]
-    asked = hidden.any(0).tolist()
-    hidden = hidden.to(tokens.device)
-    for step, parts in enumerate(asked):
-        past = tokens[:, step - 1] if step else None
-        now = tokens[:, step]
-        if past is not None and guided:
-            past = torch.cat([past, _unheard(past)])
-        stepper.step(past)
-        for part in (part for part, is_asked in enumerate(parts) if is_asked):
-            heard = torch.cat([now, _unheard(now, part)]) if guided else now
-            every_logs = stepper.logits(part, heard).log_softmax(-1)
-            logs = weighed = every_logs[:rows]
-            if guided:
-                others = every_logs[rows:]
-                weighed = others + sampling.guidance * (logs - others)
-            if sampling.density[part]:
-                weighed = weighed + sampling.density[part] * onsets[part]
-            heat = sampling.temperatures[part]
-            drawn = draw(weighed, uniform[:, step, part, None], heat, sampling.top_p)
-            cost = -logs.gather(-1, drawn)[:, 0]
-            own = hidden[:, step, part]
-            now[:, part] = torch.where(own, drawn[:, 0], now[:, part])
-            nats[:, step, part] = torch.where(own, cost, 0)
+    first = 0
+    while first < steps:
+        now = slice(first, min(first + most, steps))
+        own = hidden[:, now]
+        drafts = torch.where(own, draft(tokens, range(first, now.stop)), tokens[:, now])
+        past = torch.cat([tokens[:, max(first - 1, 0), None], drafts[:, :-1]], 1)
+        stepper.look(torch.cat([past, _unheard(past)]) if guided else past)
+        drawn, costs = _draw_parts(stepper, drafts, own, uniform[:, now], sampling)
+        kept = as_drafted(drawn, drafts)
+        tokens[:, now][:, :kept] = drawn[:, :kept]
+        nats[:, now][:, :kept] = costs[:, :kept]
+        stepper.keep(kept)
+        first += kept
     return Played(tokens, nats)
+
+
+def _draw_parts(
+    stepper: Stepper, drafts: Tensor, own: Tensor, uniform: Tensor, sampling: Sampling
+) -> tuple[Tensor, Tensor]:
+    """What is played at the steps that the stepper looks at, part after part, and what it costs.
+
+    Args:
+        drafts: (rows, n, 3), of which what is given stays.
+        own: (rows, n, 3) bool, what is to be drawn.
+        uniform: (rows, n, 3), as for :func:`draw`.
+    """
+    drawn, costs = drafts.clone(), torch.zeros(drafts.shape, device=drafts.device)
+    guided, rows = sampling.guidance != 1, len(drafts)
+    for part, name in enumerate(PARTS):
+        if not bool(own[..., part].any()):
+            continue
+        heard = torch.cat([drawn, _unheard(drawn, part)]) if guided else drawn
+        every_logs = stepper.logits(part, heard).log_softmax(-1)
+        logs = weighed = every_logs[:rows]
+        if guided:
+            others = every_logs[rows:]
+            weighed = others + sampling.guidance * (logs - others)
+        if sampling.density[part]:
+            weighed = weighed + sampling.density[part] * is_onset(name).to(logs.device)
+        heat = sampling.temperatures[part]
+        classes = draw(weighed, uniform[..., part, None], heat, sampling.top_p)
+        cost = -logs.gather(-1, classes)[..., 0]
+        drawn[..., part] = torch.where(own[..., part], classes[..., 0], drawn[..., part])
+        costs[..., part] = torch.where(own[..., part], cost, 0)
+    return drawn, costs
 
 
 def draw(logits: Tensor, uniform: Tensor, temperature: float, top_p: float) -> Tensor:
     """Draw a class each.
 
     Args:
-        logits: (batch, depth).
-        uniform: (batch, 1) numbers from 0 to 1 that decide, likely classes being low.
+        logits: (..., depth).
+        uniform: (..., 1) numbers from 0 to 1 that decide, likely classes being low.
         temperature, top_p: see :class:`Sampling`.
 
     Returns:
-        (batch, 1) int64.
+        (..., 1) int64.
     """
     if not temperature:
         return logits.argmax(-1, keepdim=True)
@@ -237,10 +264,10 @@ def is_onset(part: str) -> Tensor:
 
 
 def _unheard(tokens: Tensor, part: int | None = None) -> Tensor:
-    """The tokens (rows, 3) of a step as a band knows them that hears no melody, and whose drums
+    """The tokens (rows, n, 3) of steps as a band knows them that hears no melody, and whose drums
     (where it is for them) hear no bass begin a note."""
     tokens = tokens.clone()
-    tokens[:, _MELODY] = HIDDEN
+    tokens[..., _MELODY] = HIDDEN
     if part == _DRUMS:
-        tokens[:, _BASS] = NO_EVENT
+        tokens[..., _BASS] = NO_EVENT
     return tokens

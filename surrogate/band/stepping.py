@@ -1,6 +1,13 @@
-"""A band's player, one step at a time: what it saw is kept, and weights are laid out for speed."""
+"""A band's player, a few steps at a time: what it saw is kept, and weights are laid out for speed.
+
+What it works out for a few steps together costs hardly more than for one, as the weights are read
+once. So a band guesses the next few, works out what it would do at each, and keeps those up to the
+first at which it does something else.
+"""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -8,113 +15,152 @@ from torch.nn import functional
 
 from musicvae_torch.notes.trio import PARTS
 from musicvae_torch.products import prepare
-from surrogate.band.attention import Block, Rotation
+from surrogate.band.attention import Block
 from surrogate.band.model import Band, Controls, Head, all_vectors
 
 
 class Stepper:
-    """A band at play: the logits of :class:`Band`, step after step, at the same cost each.
+    """A band at play: the logits of :class:`Band`, some steps at a time.
 
     Args:
         band: whose weights; no gradient flows.
-        given: (batch or 1, steps, 3) tokens that are known beforehand, HIDDEN elsewhere.
-        controls: what else is said, of as many.
-        batch: how many to play at a time.
+        given: (batch, steps, 3) tokens that are known beforehand, HIDDEN elsewhere.
+        controls: what else is said, of as many, or of one for all.
+        most: steps to work out together, at most.
     """
 
-    def __init__(self, band: Band, given: Tensor, controls: Controls, batch: int) -> None:
-        player, rotation = band.player, band.rotation(given.shape[1], given.device)
+    def __init__(self, band: Band, given: Tensor, controls: Controls, most: int = 1) -> None:
+        player, (batch, steps, _) = band.player, given.shape
+        rotation, dtype = band.rotation(steps, given.device), band.weight_dtype
         heard = band.listener(given, controls, rotation)
-        self._now = player.now(heard, controls.style).expand(batch, -1, -1)
+        self._now = player.now(heard, controls.style)
         self._start = player.start
         self._past = all_vectors(player.parts)
+        self._turns = torch.complex(rotation.cos, rotation.sin)[:, None]
+        self._ring = _Ring(steps, band.config.context, most)
         self._blocks = [
-            _BlockSteps(block, rotation, batch, band.weight_dtype)
+            _BlockSteps(block, self._ring, batch, dtype)
             for block in player.blocks
             if isinstance(block, Block)
         ]
-        dtype = band.weight_dtype
         self._heads = [_HeadSteps(band.heads[part], dtype) for part in PARTS]  # type: ignore[arg-type]
         self._step = 0
-        self._hidden = self._now[:, 0]
+        self._hidden = self._now[:, :1]
 
-    def step(self, past: Tensor | None) -> None:
-        """Go on to the next step, the first being 0.
+    def look(self, past: Tensor) -> None:
+        """Work out the next steps.
 
         Args:
-            past: (batch, 3) tokens of the step before, HIDDEN for what is forgotten; None at the
-                first.
+            past: (batch, n, 3) tokens of the step before each of them, HIDDEN for what is
+                forgotten. Before the first of all there is none: what stands there does not matter.
         """
-        x = self._now[:, self._step]
-        if past is None:
-            x = x + self._start
-        else:
-            for part, vectors in enumerate(self._past):
-                x = x + vectors[past[:, part]]
+        first, last = self._step, self._step + past.shape[1]
+        x = self._past[0][past[..., 0]]
+        for part in range(1, len(PARTS)):
+            x += self._past[part][past[..., part]]
+        if not first:
+            x[:, 0] = self._start
+        x = (x + self._now[:, first:last]).flatten(0, 1)
+        view = self._ring.view(first, last, past.device)
         for block in self._blocks:
-            x = block(x, self._step)
-        self._hidden = x
-        self._step += 1
+            x = block(x, self._turns[first:last], view)
+        self._hidden = x.unflatten(0, past.shape[:2])
 
     def logits(self, part: int, tokens: Tensor) -> Tensor:
-        """What a part may do at this step: (batch, depth).
+        """What a part may do at these steps: (batch, n, depth).
 
         Args:
             part: 0 to 2, of PARTS.
-            tokens: (batch, 3) of this step; only those of the parts before are looked at.
+            tokens: (batch, n, 3) of the same steps; only those of the parts before are looked at.
         """
-        return self._heads[part](self._hidden, tokens)
+        hidden = self._heads[part](self._hidden.flatten(0, 1), tokens.flatten(0, 1))
+        return hidden.unflatten(0, tokens.shape[:2])
+
+    def keep(self, count: int) -> None:
+        """Go on behind the first `count` of these steps, and forget the others."""
+        self._step += count
+
+
+class _View(NamedTuple):
+    """What some steps see of a ring.
+
+    Attributes:
+        own: (n,) slots in which their own keys and values go.
+        first: the first slot with a step that there was.
+        distances: how many steps away that slot is from the first of them.
+    """
+
+    own: Tensor
+    first: int
+    distances: int
+
+
+class _Ring:
+    """Slots for the keys and values of the last `context` steps, and of `most` that are looked at.
+
+    Step t lies t + 1 slots before the end, modulo the ring's length, so that from slot to slot the
+    distance rises. Where a song is shorter than the ring, there is only its end.
+    """
+
+    def __init__(self, steps: int, context: int, most: int) -> None:
+        self.length = context + most
+        self.slots = min(self.length, steps)
+
+    def view(self, first: int, last: int, device: torch.device) -> _View:
+        """What steps `first` to `last` see."""
+        own = self.slots - 1 - torch.arange(first, last, device=device) % self.length
+        seen = max(self.slots - last, 0)
+        slot = seen + self.length - self.slots
+        return _View(own, seen, (first + 1 + slot) % self.length)
+
+    def biases(self, by_distance: Tensor) -> Tensor:
+        """What is added to scores, (heads, distances): of each distance, over and over; minus
+        infinity beyond the context, where also the steps to come are."""
+        more = self.length - by_distance.shape[1]
+        return functional.pad(by_distance, (0, more), value=float("-inf")).repeat(1, 3)
 
 
 class _BlockSteps:
-    """A causal block. Keys and values of the last `context` steps lie in a ring, step t at t modulo
-    the context."""
+    """A causal block, some steps at a time."""
 
-    def __init__(self, block: Block, rotation: Rotation, batch: int, dtype: str) -> None:
+    def __init__(self, block: Block, ring: _Ring, batch: int, dtype: str) -> None:
         attention = block.attention
-        self._block, self._rotation = block, rotation
-        self._context, self._heads = attention.context, attention.heads
-        layers = attention.qkv, attention.out, block.up, block.down
-        self._qkv, self._out, self._up, self._down = (
-            prepare(layer.weight, dtype=dtype) for layer in layers
+        self._block, self._batch, self._heads = block, batch, attention.heads
+        self._qkv = prepare(_interleaved(attention.qkv.weight, self._heads), dtype=dtype)
+        self._out, self._up, self._down = (
+            prepare(layer.weight, dtype=dtype) for layer in (attention.out, block.up, block.down)
         )
-        width = attention.qkv.in_features // self._heads
-        self._scale = width**-0.5
-        slots = min(self._context, len(rotation.cos))
-        rows = batch * self._heads
-        self._keys, self._values = attention.bias.new_empty(2, rows, slots, width)
-        # At step t slot s is (t - s) modulo the context away: entry s - t of a line that repeats.
-        line = attention.biases().detach().flip(-1).roll(1, -1)
-        self._bias = line.repeat(batch, 2)[:, None]
+        self._width = attention.qkv.in_features // self._heads
+        size = 2, batch, self._heads, ring.slots, self._width
+        self._kept = attention.bias.new_empty(size)
+        self._keys, self._values = self._kept.flatten(1, 2)
+        self._biases = ring.biases(attention.biases().detach()).repeat(batch, 1)
 
-    def __call__(self, x: Tensor, step: int) -> Tensor:
-        """(batch, width) → the same shape."""
+    def __call__(self, x: Tensor, turns: Tensor, view: _View) -> Tensor:
+        """(batch * n, width) → the same shape."""
         block = self._block
-        x = self._out(self._attend(self._qkv(block.attention_norm(x)), step), x)
+        x = self._out(self._attend(self._qkv(block.attention_norm(x)), turns, view), x)
         return self._down(functional.gelu(self._up(block.norm(x))), x)
 
-    def _attend(self, qkv: Tensor, step: int) -> Tensor:
-        batch = len(qkv)
-        q, k, v = qkv.view(batch, 3, self._heads, -1).unbind(1)
-        cos, sin = self._rotation.cos[step], self._rotation.sin[step]
-        slot, seen = step % self._context, min(step + 1, self._context)
-        rows = len(self._keys)
-        self._keys[:, slot] = _turn(k, cos, sin).view(rows, -1)
-        self._values[:, slot] = v.reshape(rows, -1)
-        first = (-step) % self._context
-        scores = torch.baddbmm(
-            self._bias[:, :, first : first + seen],
-            _turn(q, cos, sin).view(rows, 1, -1),
-            self._keys[:, :seen].transpose(1, 2),
-            alpha=self._scale,
-        )
-        return torch.bmm(scores.softmax(-1), self._values[:, :seen]).view(batch, -1)
+    def _attend(self, qkv: Tensor, turns: Tensor, view: _View) -> Tensor:
+        heads = qkv.view(self._batch, len(turns), 3, self._heads, self._width)
+        pairs = heads[:, :, :2].flatten(2, 3).unflatten(-1, (-1, 2))
+        torch.view_as_complex(pairs).mul_(turns)
+        self._kept[:, :, :, view.own] = heads[:, :, 1:].permute(2, 0, 3, 1, 4)
+        keys, values = self._keys[:, view.first :], self._values[:, view.first :]
+        biases = self._biases[:, view.distances :].unfold(-1, keys.shape[1], 1)[:, : len(turns)]
+        queries = heads[:, :, 0].transpose(1, 2).reshape(len(keys), len(turns), self._width)
+        scores = torch.baddbmm(biases, queries, keys.mT, alpha=self._width**-0.5)
+        attended = torch.bmm(scores.softmax(-1), values)
+        return attended.unflatten(0, (self._batch, -1)).transpose(1, 2).reshape(len(qkv), -1)
 
 
-def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """As :class:`Rotation` does it, of one step."""
-    one, other = x.chunk(2, -1)
-    return torch.cat([one * cos - other * sin, other * cos + one * sin], -1)
+def _interleaved(weight: Tensor, heads: int) -> Tensor:
+    """The weight of queries, keys and values, its rows in such an order that the two numbers of
+    queries and keys that :class:`Rotation` turns together lie side by side, as a complex number."""
+    pairs = weight.detach().view(3, heads, 2, -1, weight.shape[1])
+    turned = pairs[:2].transpose(2, 3).reshape(-1, weight.shape[1])
+    return torch.cat([turned, pairs[2].reshape(-1, weight.shape[1])])
 
 
 class _HeadSteps:
