@@ -18,6 +18,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from musicvae_torch.checkpoint_folder import CONFIG_FILE, WEIGHTS_FILE, CheckpointError
 from musicvae_torch.files import replacing
@@ -99,7 +100,7 @@ def load_checkpoint(
         raise CheckpointError(f"{path}: has no sizes under 'model'")
     try:
         # Without memory, so that sizes out of all proportion fail on their weights, not on it.
-        with torch.device("meta"):
+        with torch.device("meta"), _NoInit():
             network = build(sizes)
     except (IndexError, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: {_first_line(error)}") from None
@@ -121,6 +122,21 @@ def load_checkpoint(
         if isinstance(module, LSTMWeights):
             module.set_constants()
     return network.to(device).eval()
+
+
+class _NoInit(TorchFunctionMode):
+    """Within it, what ``torch.nn.init`` is to fill is left as it is.
+
+    To draw normal numbers without memory, PyTorch would import its compiler, for half a second.
+    """
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(function, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return function(*args, **kwargs)
 
 
 def _first_line(error: Exception) -> str:

@@ -100,11 +100,11 @@ class Embedding(nn.Module):
     def __init__(self, depth: int, width: int, traits: str | None = None) -> None:
         super().__init__()
         self.kind = traits
-        self.table = nn.Parameter(torch.randn(depth + 1, width))
+        self.table = nn.Parameter(nn.init.normal_(torch.empty(depth + 1, width)))
         with torch.no_grad():
-            self.table[HIDDEN] = 0  # or all that is not said would drown out what is
+            self.table[HIDDEN].zero_()  # or all that is not said would drown out what is
         if traits is not None:
-            self.traits = nn.Parameter(torch.randn(TRAITS[traits], width))
+            self.traits = nn.Parameter(nn.init.normal_(torch.empty(TRAITS[traits], width)))
 
     def vectors(self) -> Tensor:
         """(depth + 1, width), HIDDEN last, so that -1 finds it by itself."""
