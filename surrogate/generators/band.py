@@ -8,7 +8,7 @@ song's; and for each candidate but the first a sample of that.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +52,7 @@ class BandGenerator:
 
     def __init__(self, band: Band, styles: TrioGenerator | None = None) -> None:
         self.band, self.styles = band, styles
+        self._style_of: tuple[Hashable, Latents] | None = None  # of the last file, as it was
 
     @torch.no_grad()
     def generate(self, songs: Sequence[Hearing], options: AccompanyOptions) -> Iterator[Generated]:
@@ -126,9 +127,12 @@ class BandGenerator:
                 f"style {path}: the band network was not trained on this MusicVAE's latents, so it "
                 "knows no styles"
             )
-        lead = frozenset(range(128)) - BASS_PROGRAMS  # on whatever instrument
-        posterior = encode_song(self.styles.musicvae, path, melody_programs=lead).posterior
-        return Latents(posterior.mean, posterior.stddev)
+        file = path, Path(path).stat().st_mtime_ns if Path(path).exists() else None
+        if self._style_of is None or self._style_of[0] != file:
+            lead = frozenset(range(128)) - BASS_PROGRAMS  # on whatever instrument
+            found = encode_song(self.styles.musicvae, path, melody_programs=lead).posterior
+            self._style_of = file, Latents(found.mean, found.stddev)
+        return self._style_of[1]
 
     def _style(self, latents: Latents, options: AccompanyOptions) -> Tensor:
         """(candidates, 1, style_size): one style for the song, moved along attribute vectors; zeros
