@@ -21,13 +21,13 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from musicvae_torch.attributes import AttributeVectors, Effects
+    from musicvae_torch.attribute_vectors import AttributeVectors, Effects
     from surrogate import Accompanist
 
 
 def latents_of(pair: Accompanist, arguments: argparse.Namespace) -> dict[str, Tensor]:
     """(windows, z_size) of the same windows, by kind."""
-    from musicvae_torch.attributes.learning import draw_windows, encode_windows
+    from musicvae_torch.attribute_vectors.learning import draw_windows, encode_windows
     from musicvae_torch.dataset.format import take_windows
     from musicvae_torch.dataset.reading import read_windows
 
@@ -45,8 +45,8 @@ def latents_of(pair: Accompanist, arguments: argparse.Namespace) -> dict[str, Te
 
 def learn_all(pair: Accompanist, arguments: argparse.Namespace) -> dict[str, AttributeVectors]:
     """Vectors of each method, of the same draws."""
-    from musicvae_torch.attributes import METHODS, learn_directions
-    from musicvae_torch.attributes.learning import (
+    from musicvae_torch.attribute_vectors import METHODS, learn_directions
+    from musicvae_torch.attribute_vectors.learning import (
         MAX_WINDOWS,
         as_vectors,
         draw_sample,
@@ -91,11 +91,11 @@ def main() -> None:
     parser.add_argument("--surrogate", type=Path, metavar="FOLDER", help="(default: shipped)")
     arguments = parser.parse_args()
 
-    from musicvae_torch.attributes import AttributeVectors, measure_effects
-    from musicvae_torch.attributes.picture import draw_matrix
-    from musicvae_torch.pretrained import shipped_checkpoint
+    from musicvae_torch.attribute_vectors import AttributeVectors, measure_effects
+    from musicvae_torch.attribute_vectors.picture import draw_matrix
+    from musicvae_torch.io.checkpoint import shipped_checkpoint
     from surrogate import Accompanist
-    from surrogate.networks.pair import DEFAULT_MUSICVAE
+    from surrogate.encoder.loading import DEFAULT_MUSICVAE
 
     home = arguments.musicvae or shipped_checkpoint(DEFAULT_MUSICVAE)
     pair = Accompanist.from_pretrained(home, arguments.surrogate)

@@ -19,20 +19,20 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from musicvae_torch.cli import programs
-from musicvae_torch.notes.chords import chord_class
-from musicvae_torch.notes.melody import melody_notes
-from musicvae_torch.notes.trio import PARTS
-from musicvae_torch.notes.vocabulary import STEPS_PER_BAR
+from musicvae_torch.chords.symbols import chord_class
+from musicvae_torch.cli.train import programs
+from musicvae_torch.converters.melody import melody_notes
+from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 from surrogate.arrangement.harmony import infer
 from surrogate.band.controls import chords_of, densities_of
 from surrogate.band.model import HIDDEN, Controls
 from surrogate.band.scoring import nats_of
+from surrogate.encoder.refine import hide
 from surrogate.evaluation.bands import another_window
 from surrogate.evaluation.songs import SongWindows, read_windows
 from surrogate.evaluation.tables import Estimate, markdown, per_song
 from surrogate.evaluation.ways import encode_all, predict
-from surrogate.networks.refine import hide
 from surrogate.pipeline import Accompanist
 
 BATCH = 32

@@ -3,7 +3,7 @@
     python benchmarks/band_density.py MIDI_FOLDER --lifts 0,.3,.5 --temperatures .4,.6
 
 Each song's melody alone is accompanied; its own bass and drums are the row "real". The lift that a
-surrogate's config names (see ``surrogate.networks.model.SurrogateConfig``) was chosen on the
+surrogate's config names (see ``surrogate.encoder.model.SurrogateConfig``) was chosen on the
 validation songs with this.
 """
 
@@ -16,15 +16,15 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.notes.score import Score, divisible, read_score
+from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.midi.score import Score, divisible, read_score
 from surrogate.evaluation.against import melody_of
 from surrogate.evaluation.finished import DENSITY, read_band, score_band, stacked
 from surrogate.evaluation.songs import midi_files
 from surrogate.evaluation.tables import scores_table
 from surrogate.options import BAND_DENSITY, AccompanyOptions
 from surrogate.pipeline import Accompanist
-from surrogate.song.hearing import Hearing, hear
+from surrogate.song.context import Hearing, hear
 
 MOST_BARS = 150
 COLUMNS = ("bass in key", "bass in harmony", *DENSITY[:4])

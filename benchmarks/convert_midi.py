@@ -41,9 +41,9 @@ def timed(convert: Callable[[Path], int], refusal: type[Exception]) -> Road:
 
 
 def our_roads() -> dict[str, Road]:
-    from musicvae_torch.notes.fast_midi import read_song
-    from musicvae_torch.notes.midi import MidiError, read_midi, to_song
-    from musicvae_torch.notes.trio import trio_windows
+    from musicvae_torch.converters.trio import trio_windows
+    from musicvae_torch.midi.fast import read_song
+    from musicvae_torch.midi.notes import MidiError, read_midi, to_song
 
     return {
         "read_song + trio_windows": timed(lambda p: len(trio_windows(read_song(p))), MidiError),
@@ -93,7 +93,7 @@ def magenta_road(python: str) -> Road:
 
 
 def main() -> None:
-    from musicvae_torch.notes.midi import is_midi, no_midi_in
+    from musicvae_torch.midi.notes import is_midi, no_midi_in
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path, help="MIDI files, at any depth")

@@ -26,8 +26,8 @@ import numpy as np
 import pretty_midi
 from tqdm import tqdm
 
-from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.notes.score import TICK_NOTE, Score, read_score
+from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.midi.score import TICK_NOTE, Score, read_score
 from surrogate.evaluation.songs import midi_files
 from surrogate.melody.choice import choose_melody
 from surrogate.song.bars import bars_of

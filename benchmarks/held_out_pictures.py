@@ -19,9 +19,9 @@ import numpy as np
 
 def first_windows(folder: Path, songs: int, seed: int) -> list[tuple[Path, np.ndarray]]:
     """Songs drawn at random, and the tokens (256, 3) of their first windows."""
-    from musicvae_torch.notes.fast_midi import read_song
-    from musicvae_torch.notes.midi import MidiError, is_midi
-    from musicvae_torch.notes.trio import WINDOW_BARS, trio_windows
+    from musicvae_torch.converters.trio import WINDOW_BARS, trio_windows
+    from musicvae_torch.midi.fast import read_song
+    from musicvae_torch.midi.notes import MidiError, is_midi
 
     paths = sorted(path for path in folder.rglob("*") if is_midi(path))
     drawn: list[tuple[Path, np.ndarray]] = []
@@ -46,11 +46,11 @@ def main() -> None:
     parser.add_argument("--band", type=Path, metavar="FOLDER", help="(default: shipped)")
     arguments = parser.parse_args()
 
-    from musicvae_torch.notes.trio import to_midi
+    from musicvae_torch.converters.trio import to_midi
     from surrogate import Accompanist, AccompanyOptions
     from surrogate.evaluation.sampled import accompany_windows
     from surrogate.evaluation.songs import SongWindows
-    from surrogate.present.piano_roll import draw_piano_roll
+    from surrogate.render.piano_roll import draw_piano_roll
 
     songs = first_windows(arguments.folder, arguments.songs, arguments.seed)
     networks = Accompanist.from_pretrained(

@@ -107,8 +107,8 @@ _LOADED: list[Any] = []
 
 def judge(job: tuple[Path, Path | None]) -> Verdict:
     """Accompany a song, and look for faults."""
-    from musicvae_torch.notes.midi import MidiError
-    from surrogate.cli import report_lines
+    from musicvae_torch.midi.notes import MidiError
+    from surrogate.cli.accompany import report_lines
 
     path, out = job
     verdict = Verdict(str(path))

@@ -33,7 +33,7 @@ def main() -> None:
 
     from musicvae_torch import MusicVAE
     from musicvae_torch.dataset import read_dataset
-    from musicvae_torch.pretrained import shipped_checkpoint
+    from musicvae_torch.io.checkpoint import shipped_checkpoint
 
     folder = arguments.musicvae or shipped_checkpoint("trio_16bar_small")
     model = MusicVAE.from_pretrained(folder)

@@ -25,15 +25,15 @@ from torch import Tensor
 from torch.distributions import Normal
 from tqdm import tqdm
 
+from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.dataset.format import read_dataset
-from musicvae_torch.devices import pick_device
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.notes.trio import PARTS
-from musicvae_torch.pretrained import shipped_checkpoint
+from musicvae_torch.io.checkpoint import shipped_checkpoint
+from musicvae_torch.io.devices import pick_device
+from musicvae_torch.model.vae import MusicVAE
+from surrogate.encoder.loading import DEFAULT_MUSICVAE, DEFAULT_SURROGATE
+from surrogate.encoder.model import SurrogateEncoder, load_surrogate
+from surrogate.encoder.refine import RefineOptions, refine
 from surrogate.evaluation.metrics import bootstrap_interval
-from surrogate.networks.model import SurrogateEncoder, load_surrogate
-from surrogate.networks.pair import DEFAULT_MUSICVAE, DEFAULT_SURROGATE
-from surrogate.networks.refine import RefineOptions, refine
 
 WEIGHTS = (3.0, 10.0, 30.0)
 RATES = (0.01,)

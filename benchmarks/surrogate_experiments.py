@@ -24,14 +24,14 @@ import lightning
 import numpy as np
 import torch
 
+from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.dataset import Windows, read_dataset
-from musicvae_torch.files import replacing
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.notes.trio import PARTS
+from musicvae_torch.io.files import replacing
+from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import TrainingOptions, WindowsDataModule, fit, load_best
-from surrogate.networks.model import SurrogateConfig, part_depths
-from surrogate.training.module import PointTraining, SurrogateObjective, SurrogateTraining
-from surrogate.training.train import SEED_OPTIONS
+from surrogate.encoder.model import SurrogateConfig, part_depths
+from surrogate.training.encoder.module import PointTraining, SurrogateObjective, SurrogateTraining
+from surrogate.training.encoder.train import SEED_OPTIONS
 
 # What differs from the first row, by fields of SurrogateConfig, SurrogateObjective and
 # TrainingOptions; `share` is how much of the windows a run is given.

@@ -32,7 +32,7 @@ def main() -> None:
     from measuring.work import limit
 
     from musicvae_torch.config import get_config
-    from musicvae_torch.recurrence import compile_recurrence
+    from musicvae_torch.kernels.recurrence import compile_recurrence
     from musicvae_torch.training import MusicVAETraining, TrainingOptions
     from musicvae_torch.training.memory import keep_freed_memory
     from musicvae_torch.training.objective import elbo_loss

@@ -28,13 +28,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from musicvae_torch.files import replacing
-from musicvae_torch.notes.drums import class_of_pitch
-from musicvae_torch.notes.fast_midi import load_song
-from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.notes.quantize import Section, common_time_sections
-from musicvae_torch.notes.trio import PARTS
-from musicvae_torch.notes.vocabulary import (
+from musicvae_torch.converters.drums import class_of_pitch
+from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.io.files import replacing
+from musicvae_torch.midi.fast import load_song
+from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.midi.quantize import Section, common_time_sections
+from musicvae_torch.midi.vocabulary import (
     BASS_PROGRAMS,
     DRUM_CLASSES,
     OUTPUT_VELOCITY,

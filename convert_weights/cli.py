@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from convert_weights.errors import CheckpointError
-from convert_weights.releases import NOTICE, RELEASES, Release, get_release
-from musicvae_torch.command_line import command
+from convert_weights.sources.releases import NOTICE, RELEASES, Release, get_release
+from musicvae_torch.cli.command_line import command
 from musicvae_torch.config import CONFIGS, ConfigError, get_config
 
 _DESCRIPTION = """\
@@ -191,7 +191,7 @@ def _list_releases() -> None:
 
 def _download(arguments: argparse.Namespace) -> Release:
     """Fetches a release and makes it the source."""
-    from convert_weights.download import download
+    from convert_weights.sources.download import download
 
     release = get_release(arguments.download)
     path = download(release.name, arguments.download_folder, arguments.mirror)

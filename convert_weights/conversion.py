@@ -15,20 +15,20 @@ import numpy as np
 from tqdm import tqdm
 
 from convert_weights.errors import CheckpointError
-from convert_weights.file_range import FileRange
-from convert_weights.magenta import Layer, to_parameters
-from convert_weights.magenta_js import read_magenta_js_config
+from convert_weights.formats.atomic_folder import publishing, refuse_own_folder
+from convert_weights.formats.file_range import FileRange
+from convert_weights.formats.safetensors_writer import write_safetensors
+from convert_weights.formats.tensor_bundle import TensorBundle
+from convert_weights.formats.tfjs_weights import TfjsWeights
+from convert_weights.names.magenta import Layer, to_parameters
+from convert_weights.names.magenta_js import read_magenta_js_config
 from convert_weights.plan import Plan, Tensors, make_plan
-from convert_weights.publishing import publishing, refuse_own_folder
-from convert_weights.releases import Release
 from convert_weights.report import ConversionReport, owner_of, provenance
-from convert_weights.safetensors_writer import write_safetensors
-from convert_weights.sources import Source, open_source
-from convert_weights.tensor_bundle import TensorBundle
-from convert_weights.tfjs_weights import TfjsWeights
+from convert_weights.sources.locate import Source, open_source
+from convert_weights.sources.releases import Release
 from musicvae_torch.config import MusicVAEConfig, get_config
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.pretrained import CONFIG_FILE, WEIGHTS_FILE, config_text
+from musicvae_torch.io.checkpoint import CONFIG_FILE, WEIGHTS_FILE, config_text
+from musicvae_torch.model.vae import MusicVAE
 
 _FORMATS = {"tensorflow": "TensorFlow V2 checkpoint", "magenta-js": "magenta.js"}
 
@@ -124,7 +124,7 @@ def convert(
         open_source(source, checkpoint, scratch=result.parent) as found,
     ):
         if found.kind == "keras":
-            from convert_weights.keras import write_surrogate
+            from convert_weights.names.keras import write_surrogate
 
             if config:
                 raise CheckpointError(

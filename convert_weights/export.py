@@ -10,11 +10,11 @@ from typing import cast
 
 import numpy as np
 
-from convert_weights.magenta import match_layers, to_variables
-from convert_weights.magenta_js import write_magenta_js
-from convert_weights.publishing import publishing, refuse_own_folder
-from convert_weights.tensor_bundle import write_tensor_bundle
-from musicvae_torch.model import MusicVAE
+from convert_weights.formats.atomic_folder import publishing, refuse_own_folder
+from convert_weights.formats.tensor_bundle import write_tensor_bundle
+from convert_weights.names.magenta import match_layers, to_variables
+from convert_weights.names.magenta_js import write_magenta_js
+from musicvae_torch.model.vae import MusicVAE
 
 _PREFIX = "model.ckpt"
 # TensorFlow looks here for the newest checkpoint of a folder.
@@ -64,7 +64,7 @@ def export(
         What was written, and how to load it.
 
     Raises:
-        musicvae_torch.pretrained.CheckpointError: there is no MusicVAE in `source`.
+        musicvae_torch.io.checkpoint.CheckpointError: there is no MusicVAE in `source`.
         convert_weights.errors.CheckpointError: magenta.js knows no such architecture.
         FileExistsError: the folder is in use, or for magenta.js `source` itself.
         OSError: files cannot be read or written.

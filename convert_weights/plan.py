@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from convert_weights.errors import CheckpointError
-from convert_weights.magenta import (
+from convert_weights.names.magenta import (
     Layer,
     Shape,
     is_bookkeeping,
@@ -24,7 +24,7 @@ from convert_weights.magenta import (
     resize,
 )
 from musicvae_torch.config import CONFIGS, ConfigError, MusicVAEConfig
-from musicvae_torch.model import MusicVAE
+from musicvae_torch.model.vae import MusicVAE
 
 _MAX_LISTED = 10
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convert_weights.file_range import FileRange
-from convert_weights.releases import NOTICE, Release
+from convert_weights.formats.file_range import FileRange
+from convert_weights.sources.releases import NOTICE, Release
 from musicvae_torch import __version__
-from musicvae_torch.pretrained import FORMAT_VERSION
+from musicvae_torch.io.checkpoint import FORMAT_VERSION
 
 
 @dataclass(frozen=True)

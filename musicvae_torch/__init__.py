@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from musicvae_torch.config import CONFIGS, MusicVAEConfig, get_config
-    from musicvae_torch.model import MusicVAE
-    from musicvae_torch.notes.converter import get_converter
+    from musicvae_torch.converters.registry import get_converter
+    from musicvae_torch.model.vae import MusicVAE
 
 __all__ = ["CONFIGS", "MusicVAE", "MusicVAEConfig", "get_config", "get_converter"]
 __version__ = "0.1.0"
 
 _HOMES = {
     "CONFIGS": "musicvae_torch.config",
-    "MusicVAE": "musicvae_torch.model",
+    "MusicVAE": "musicvae_torch.model.vae",
     "MusicVAEConfig": "musicvae_torch.config",
     "get_config": "musicvae_torch.config",
-    "get_converter": "musicvae_torch.notes.converter",
+    "get_converter": "musicvae_torch.converters.registry",
 }
 
 

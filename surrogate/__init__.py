@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from surrogate.networks.model import (
+    from surrogate.encoder.model import (
         PointSurrogate,
         Surrogate,
         SurrogateConfig,
@@ -37,6 +37,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        home = "pipeline" if name.lower().startswith("accompan") else "networks.model"
+        home = "pipeline" if name.lower().startswith("accompan") else "encoder.model"
         return getattr(import_module(f"surrogate.{home}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

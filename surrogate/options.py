@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn, TypeAlias
 
-from musicvae_torch.notes.trio import PARTS
+from musicvae_torch.converters.trio import PARTS
 
 METHODS = ("band", "surrogate", "refine", "refine-only")
 BAND = METHODS[0]

@@ -12,33 +12,33 @@ from typing import Any, TypeAlias
 import numpy as np
 import pretty_midi
 
-from musicvae_torch.attributes import AttributeVectors
-from musicvae_torch.devices import pick_device
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.notes.score import Score, divisible, read_score
-from musicvae_torch.notes.trio import PARTS, part_notes
-from musicvae_torch.notes.vocabulary import NO_EVENT, NOTE_OFF
-from musicvae_torch.products import FLOAT32
+from musicvae_torch.attribute_vectors import AttributeVectors
+from musicvae_torch.converters.trio import PARTS, part_notes
+from musicvae_torch.io.devices import pick_device
+from musicvae_torch.kernels.gemm import FLOAT32
+from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.midi.score import Score, divisible, read_score
+from musicvae_torch.midi.vocabulary import NO_EVENT, NOTE_OFF
+from musicvae_torch.model.vae import MusicVAE
 from surrogate.arrangement.arrange import Arranger
 from surrogate.arrangement.harmony import read
 from surrogate.band.model import Band
-from surrogate.generators.band import BandGenerator, load_band
-from surrogate.generators.protocol import Generated, PartGenerator
-from surrogate.generators.trio import TrioGenerator
-from surrogate.networks.candidates import rank
-from surrogate.networks.latents import check_method
-from surrogate.networks.model import Surrogate
-from surrogate.networks.pair import (
+from surrogate.encoder.candidates import rank
+from surrogate.encoder.latents import check_method
+from surrogate.encoder.loading import (
     check_pair,
     check_trio,
     load_attributes,
     load_groove,
     load_pair,
 )
+from surrogate.encoder.model import Surrogate
+from surrogate.generators.band import BandGenerator, load_band
+from surrogate.generators.protocol import Generated, PartGenerator
+from surrogate.generators.trio import TrioGenerator
 from surrogate.options import BAND, METHODS, NO_STYLE, AccompanyOptions, default_method
 from surrogate.result import Accompaniment, Candidate
-from surrogate.song.hearing import Hearing, hear, notes_on
+from surrogate.song.context import Hearing, hear, notes_on
 
 SONGS = 16  # read before anything is generated, where there are many
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pretty_midi
 
-from musicvae_torch.files import replacing
-from musicvae_torch.notes.midi import check_midi_out
-from musicvae_torch.notes.score import Score, Track
+from musicvae_torch.io.files import replacing
+from musicvae_torch.midi.notes import check_midi_out
+from musicvae_torch.midi.score import Score, Track
 from surrogate.melody.choice import Melody
 from surrogate.options import AccompanyOptions
-from surrogate.present.view import View
+from surrogate.render.view import View
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +179,7 @@ class Accompaniment:
     def _repr_html_(self) -> str:
         """In a notebook: players and piano rolls, where the packages for them are installed."""
         try:
-            from surrogate.present.page import notebook_html
+            from surrogate.render.page import notebook_html
 
             return notebook_html(self.views(), self.settings())
         except ModuleNotFoundError as error:

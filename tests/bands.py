@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from musicvae_torch.notes.trio import DEPTHS, PARTS
+from musicvae_torch.converters.trio import DEPTHS, PARTS
 from surrogate.band.model import HIDDEN, Band, BandConfig, Controls
 
 STEPS = 256

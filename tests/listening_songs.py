@@ -10,7 +10,7 @@ from typing import Any
 
 from small_scores import chunk, score
 
-from musicvae_torch.notes.score import Score
+from musicvae_torch.midi.score import Score
 
 TUNE = [(float(beat), beat + 0.9, 72 + beat % 5) for beat in range(8)]  # four seconds
 

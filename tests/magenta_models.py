@@ -19,7 +19,7 @@ from torch import Tensor
 
 from convert_weights.conversion import convert
 from musicvae_torch.config import MusicVAEConfig
-from musicvae_torch.model import MusicVAE
+from musicvae_torch.model.vae import MusicVAE
 
 MODELS = Path(__file__).parent / "golden" / "models"
 SHARED = os.environ.get("MUSICVAE_SHARED")

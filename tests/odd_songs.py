@@ -7,7 +7,7 @@ from pathlib import Path
 
 from raw_midi import beat, notes, parse, smf
 
-from musicvae_torch.notes.score import Score, read_score
+from musicvae_torch.midi.score import Score, read_score
 from surrogate.melody.choice import choose_melody
 from surrogate.result import Accompaniment
 from surrogate.song.roles import roles_of

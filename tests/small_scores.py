@@ -9,9 +9,9 @@ from dataclasses import replace
 import mido
 import numpy as np
 
-from musicvae_torch.notes import score as scores
-from musicvae_torch.notes.midi_file import read_file
-from musicvae_torch.notes.score import Score
+from musicvae_torch.midi import score as scores
+from musicvae_torch.midi.messages import read_file
+from musicvae_torch.midi.score import Score
 
 QUARTER = 480
 

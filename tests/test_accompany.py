@@ -12,12 +12,12 @@ import torch
 from small_scores import score_of
 from test_pipeline import RestingVAE, listening_vae, small_surrogate, small_vae
 
-from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.notes.score import Score
+from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.midi.score import Score
 from surrogate import Accompanist, AccompanyOptions, SurrogateConfig, SurrogateEncoder
 from surrogate.arrangement.fill import fill_silent_bars, only_live
 from surrogate.arrangement.harmony import ChordError
-from surrogate.cli import main as accompany_command
+from surrogate.cli.accompany import main as accompany_command
 from surrogate.result import Accompaniment
 
 RESOLUTION = 48

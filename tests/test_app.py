@@ -20,9 +20,8 @@ import mido
 import pytest
 from test_pipeline import small_surrogate, small_vae
 
-from musicvae_torch.notes.midi import MidiError
+from musicvae_torch.midi.notes import MidiError
 from surrogate import Accompanist, AccompanyOptions
-from surrogate.app.cli import main, offline, serve
 from surrogate.app.studio import (
     Bands,
     Studio,
@@ -32,6 +31,7 @@ from surrogate.app.studio import (
     plain_name,
     read_song,
 )
+from surrogate.cli.accompany_app import main, offline, serve
 from surrogate.melody.choice import choose_melody
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -222,7 +222,7 @@ def test_the_page_says_in_a_line_what_is_wrong(page: Any, changes: Any, line: st
 
 def test_help_is_quick() -> None:
     script = (
-        "import sys, surrogate.app.cli as app; app.parser().format_help(); "
+        "import sys, surrogate.cli.accompany_app as app; app.parser().format_help(); "
         "print(sorted({'gradio', 'torch', 'numpy'} & set(sys.modules)))"
     )
     done = subprocess.run(
@@ -236,7 +236,7 @@ def app(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """The command, running, with a folder of its own for what is temporary."""
     environment = {**os.environ, "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
     started = subprocess.Popen(
-        [sys.executable, "-m", "surrogate.app.cli", "--no-browser", "--device", "cpu"],
+        [sys.executable, "-m", "surrogate.cli.accompany_app", "--no-browser", "--device", "cpu"],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from test_pipeline import small_surrogate, small_vae
 
-from musicvae_torch.notes.score import read_score
+from musicvae_torch.midi.score import read_score
 from surrogate import Accompanist
-from surrogate.app.cli import offline, serve
 from surrogate.app.studio import Studio
+from surrogate.cli.accompany_app import offline, serve
 
 pytest.importorskip("gradio", reason="gradio is not installed: there is no app")
 pytest.importorskip("tinysoundfont", reason="tinysoundfont is not installed: no sound to play")

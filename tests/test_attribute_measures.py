@@ -10,9 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import made_up, tiny
 
-from musicvae_torch.config import ConfigError
-from musicvae_torch.dataset import transpose
-from musicvae_torch.notes.attributes import (
+from musicvae_torch.analysis.attributes import (
     ATTRIBUTES,
     WindowParts,
     attribute_names,
@@ -25,7 +23,9 @@ from musicvae_torch.notes.attributes import (
     syncopation,
     window_parts,
 )
-from musicvae_torch.notes.vocabulary import FIRST_NOTE, MIN_PITCH, NOTE_OFF
+from musicvae_torch.config import ConfigError
+from musicvae_torch.dataset import transpose
+from musicvae_torch.midi.vocabulary import FIRST_NOTE, MIN_PITCH, NOTE_OFF
 
 
 def onsets(*bars: str) -> np.ndarray:

@@ -17,7 +17,8 @@ from made_up import made_up, tiny
 from safetensors.torch import load_file, save_file
 from test_training_configs import write
 
-from musicvae_torch.attributes import (
+from musicvae_torch.analysis.attributes import ATTRIBUTES, measure, window_parts
+from musicvae_torch.attribute_vectors import (
     ATTRIBUTES_FILE,
     METHODS,
     AttributeVectors,
@@ -25,14 +26,13 @@ from musicvae_torch.attributes import (
     learn_directions,
     measure_effects,
 )
-from musicvae_torch.attributes.directions import held_still
-from musicvae_torch.attributes.learning import learn_attributes, measure_attributes
-from musicvae_torch.attributes_cli import main
+from musicvae_torch.attribute_vectors.directions import held_still
+from musicvae_torch.attribute_vectors.learning import learn_attributes, measure_attributes
+from musicvae_torch.cli.attributes import main
+from musicvae_torch.converters.trio import to_tokens
 from musicvae_torch.dataset import Windows
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.notes.attributes import ATTRIBUTES, measure, window_parts
-from musicvae_torch.notes.trio import to_tokens
-from musicvae_torch.pretrained import CheckpointError, shipped_checkpoint, weights_sha256
+from musicvae_torch.io.checkpoint import CheckpointError, shipped_checkpoint, weights_sha256
+from musicvae_torch.model.vae import MusicVAE
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 MELODIES = "cat-mel_2bar_small"
@@ -308,7 +308,7 @@ def test_other_configs(tmp_path: Path, name: str) -> None:
 
 def test_help_is_quick() -> None:
     code = (
-        "import sys, contextlib; from musicvae_torch.attributes_cli import main\n"
+        "import sys, contextlib; from musicvae_torch.cli.attributes import main\n"
         "with contextlib.suppress(SystemExit): main(['--help'])\n"
         "assert not {'torch', 'numpy', 'lightning', 'h5py'} & set(sys.modules)"
     )
@@ -318,7 +318,7 @@ def test_help_is_quick() -> None:
 
 def test_using_vectors_needs_no_training_extra() -> None:
     code = (
-        "import sys; import musicvae_torch.attributes\n"
+        "import sys; import musicvae_torch.attribute_vectors\n"
         "assert not {'lightning', 'h5py', 'matplotlib'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

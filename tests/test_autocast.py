@@ -11,8 +11,8 @@ import torch
 from made_up import made_up, tiny
 from torch import Tensor
 
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.products import WEIGHT_DTYPES, prepare
+from musicvae_torch.kernels.gemm import WEIGHT_DTYPES, prepare
+from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import model_batch
 from surrogate import Accompanist, AccompanyOptions
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from bands import full_controls, hide, random_tokens, small_band
 
-from musicvae_torch.notes.trio import DEPTHS, PARTS
-from musicvae_torch.notes.vocabulary import FIRST_NOTE
+from musicvae_torch.converters.trio import DEPTHS, PARTS
+from musicvae_torch.midi.vocabulary import FIRST_NOTE
 from surrogate.band.model import HIDDEN, Controls
 from surrogate.band.sampling import Sampling, draw, is_onset, play, play_rows
 

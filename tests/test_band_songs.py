@@ -10,14 +10,14 @@ import pytest
 import torch
 from bands import groove_song, song_windows, write_windows
 
+from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.dataset import DatasetError
-from musicvae_torch.notes.trio import PARTS
 from musicvae_torch.training import TrainingOptions
 from surrogate.band.controls import chords_of, densities_of, density_class
-from surrogate.band.data import BandDataModule, validation_windows
-from surrogate.band.lessons import Lessons
 from surrogate.band.model import HIDDEN
-from surrogate.band.songs import read_runs
+from surrogate.training.band.data import BandDataModule, validation_windows
+from surrogate.training.band.lessons import Lessons
+from surrogate.training.band.songs import read_runs
 
 PLAIN = Lessons(
     bars={16: 1},

@@ -15,17 +15,17 @@ from bands import groove_song, hide, random_tokens, small_band, song_windows, wr
 from torch.nn import functional
 
 from musicvae_torch.config import get_config
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.notes.trio import PARTS
-from musicvae_torch.pretrained import weights_sha256
+from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.io.checkpoint import weights_sha256
+from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import TrainingOptions, fit, load_best
-from surrogate.band.data import BandDataModule, Lesson
-from surrogate.band.lessons import Lessons
 from surrogate.band.model import HIDDEN, Band, BandConfig, Controls, styles_of
-from surrogate.band.module import BandTraining, melody_lesson, token_losses
-from surrogate.band.songs import read_runs
-from surrogate.networks.model import SurrogateConfig, SurrogateEncoder
-from surrogate.train_band_cli import main
+from surrogate.cli.train_band import main
+from surrogate.encoder.model import SurrogateConfig, SurrogateEncoder
+from surrogate.training.band.data import BandDataModule, Lesson
+from surrogate.training.band.lessons import Lessons
+from surrogate.training.band.module import BandTraining, melody_lesson, token_losses
+from surrogate.training.band.songs import read_runs
 
 pytestmark = [
     pytest.mark.usefixtures("quiet_lightning"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from raw_midi import GM2_ON, GS_RESET, XG_ON, chunk, meta, smf, sysex
 
-from musicvae_torch.notes.channels import Channels, kit_messages, read_channels
-from musicvae_torch.notes.midi_file import CONTROL_CHANGE, PROGRAM_CHANGE, MidiFile, read_file
+from musicvae_torch.midi.channels import Channels, kit_messages, read_channels
+from musicvae_torch.midi.messages import CONTROL_CHANGE, PROGRAM_CHANGE, MidiFile, read_file
 
 Timed = tuple[int, bytes]
 

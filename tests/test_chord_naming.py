@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musicvae_torch.notes.chord_naming import name_chord
-from musicvae_torch.notes.chords import NO_CHORD, ROOTS, chord_tones
+from musicvae_torch.chords.naming import name_chord
+from musicvae_torch.chords.symbols import NO_CHORD, ROOTS, chord_tones
 
 
 @pytest.mark.parametrize(

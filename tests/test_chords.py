@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from musicvae_torch.notes import chords
-from musicvae_torch.notes.chords import (
+from musicvae_torch.chords import symbols as chords
+from musicvae_torch.chords.symbols import (
     CHORD_DEPTH,
     NO_CHORD,
     ChordError,
@@ -18,7 +18,7 @@ from musicvae_torch.notes.chords import (
     chord_name,
     infer_chords,
 )
-from musicvae_torch.notes.midi import NOTE_DTYPE
+from musicvae_torch.midi.notes import NOTE_DTYPE
 
 C, CM, C_AUG, C_DIM = 1, 13, 25, 37
 

@@ -14,15 +14,15 @@ import pytest
 import torch
 
 from musicvae_torch.config import MusicVAEConfig, get_config
+from musicvae_torch.converters.registry import get_converter
 from musicvae_torch.dataset import DatasetError, codes, read_dataset
 from musicvae_torch.dataset.build import BuildOptions, build_dataset
 from musicvae_torch.dataset.codes import add_codes, weights_sha256
 from musicvae_torch.dataset.songs import WindowOptions
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.notes.converter import get_converter
+from musicvae_torch.dataset.tensors import encoder_arguments
+from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import TrainingOptions
-from musicvae_torch.window_tensors import encoder_arguments
-from surrogate.training.train import train_surrogate
+from surrogate.training.encoder.train import train_surrogate
 
 GOLDEN = Path(__file__).parent / "golden"
 SMALL = {"z_size": 4, "enc_rnn_size": (8,), "dec_rnn_size": (8,)}

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from made_up import tiny
 
-from musicvae_torch.command_line import Idle, read_arguments, refuse_idle
-from musicvae_torch.model import MusicVAE
+from musicvae_torch.cli.command_line import Idle, read_arguments, refuse_idle
+from musicvae_torch.model.vae import MusicVAE
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]

@@ -200,7 +200,7 @@ def test_a_missing_extra_is_named(tmp_path: Path) -> None:
     shutil.copy(ROOT / "examples/saints.mid", tmp_path / "tune.mid")
     script = (
         "import sys; sys.modules['matplotlib'] = None; "
-        "from surrogate.cli import main; "
+        "from surrogate.cli.accompany import main; "
         "sys.exit(main(['tune.mid', '-o', 'o.mid', '--plot', 'o.png']))"
     )
     done = run([sys.executable, "-c", script], tmp_path)

@@ -18,14 +18,15 @@ import torch
 from magenta_models import MODELS
 from safetensors.numpy import load_file
 
-from convert_weights import cli, conversion, publishing
+from convert_weights import cli, conversion
 from convert_weights.conversion import convert
 from convert_weights.errors import CheckpointError
-from convert_weights.magenta import match_layers, to_variables
+from convert_weights.formats import atomic_folder as publishing
+from convert_weights.formats.tensor_bundle import TensorBundle, write_tensor_bundle
+from convert_weights.names.magenta import match_layers, to_variables
 from convert_weights.plan import make_plan
-from convert_weights.tensor_bundle import TensorBundle, write_tensor_bundle
 from musicvae_torch.config import ConfigError, MusicVAEConfig, get_config
-from musicvae_torch.model import MusicVAE
+from musicvae_torch.model.vae import MusicVAE
 
 GOLDEN = MODELS / "hierdec-trio_16bar"
 PREFIX = GOLDEN / "hierdec-trio_16bar.ckpt"

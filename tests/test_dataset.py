@@ -21,7 +21,7 @@ from musicvae_torch.dataset import (
     training_batches,
     transpose,
 )
-from musicvae_torch.notes.vocabulary import DRUM_DEPTH, FIRST_NOTE, MELODY_DEPTH
+from musicvae_torch.midi.vocabulary import DRUM_DEPTH, FIRST_NOTE, MELODY_DEPTH
 
 some_tokens = st.tuples(
     st_numpy.arrays(np.uint16, (8, 2), elements=st.integers(0, MELODY_DEPTH - 1)),

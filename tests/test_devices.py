@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from musicvae_torch.config import get_config
-from musicvae_torch.devices import pick_device, use_few_threads
-from musicvae_torch.model import MusicVAE
+from musicvae_torch.io.devices import pick_device, use_few_threads
+from musicvae_torch.model.vae import MusicVAE
 
 
 @pytest.fixture

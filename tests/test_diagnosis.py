@@ -9,8 +9,8 @@ import pretty_midi
 import pytest
 
 from musicvae_torch import get_converter
-from musicvae_torch.notes.diagnosis import why_no_window
-from musicvae_torch.notes.fast_midi import load_song
+from musicvae_torch.analysis.diagnosis import why_no_window
+from musicvae_torch.midi.fast import load_song
 
 BEAT = 0.5  # seconds, at 120
 BAR = 4 * BEAT

@@ -22,10 +22,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convert_weights import fetch as fetching
-from convert_weights.download import cache_folder, download
 from convert_weights.errors import DownloadError
-from convert_weights.releases import RELEASES, SERVER, get_release
+from convert_weights.sources import fetch as fetching
+from convert_weights.sources.download import cache_folder, download
+from convert_weights.sources.releases import RELEASES, SERVER, get_release
 
 NAME = "cat-mel_2bar_big"
 TAR = f"/magentadata/models/music_vae/checkpoints/{NAME}.tar"
@@ -484,7 +484,7 @@ def test_interrupted(site: Site, tmp_path: Path) -> None:
     # A process that was begun in the background has Ctrl-C switched off.
     script = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from convert_weights.download import download; download(*sys.argv[1:])"
+        "from convert_weights.sources.download import download; download(*sys.argv[1:])"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", script, NAME, str(tmp_path), site.base],

@@ -14,9 +14,9 @@ import torch
 from bands import hide, small_band
 
 from musicvae_torch.config import get_config
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.notes.score import read_score
-from musicvae_torch.notes.vocabulary import STEPS_PER_BAR
+from musicvae_torch.midi.score import read_score
+from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
+from musicvae_torch.model.vae import MusicVAE
 from surrogate import (
     Accompanist,
     AccompanyOptions,
@@ -26,14 +26,15 @@ from surrogate import (
 )
 from surrogate.band.model import Controls
 from surrogate.band.scoring import nats_of
-from surrogate.evaluate_cli import main
+from surrogate.cli.evaluate_accompaniment import main
+from surrogate.encoder.refine import RefineOptions
 from surrogate.evaluation.against import compare
 from surrogate.evaluation.bands import BAND, DEAF, NO_STYLE, OWN_STYLE
 from surrogate.evaluation.columns import Truth
 from surrogate.evaluation.evaluate import HIDDEN_NATS, NO_LATENT, TRUE_PARTS, evaluate
 from surrogate.evaluation.finished import read_band, score_band
 from surrogate.evaluation.sampled import accompany_windows
-from surrogate.evaluation.songs import NoSongsError, read_windows
+from surrogate.evaluation.songs import read_windows
 from surrogate.evaluation.tables import DASH, Estimate, mean_where, paired_differences, per_song
 from surrogate.evaluation.ways import (
     ENCODER,
@@ -45,8 +46,8 @@ from surrogate.evaluation.ways import (
     other_songs,
 )
 from surrogate.generators.protocol import Generated
-from surrogate.networks.refine import RefineOptions
-from surrogate.song.hearing import Hearing, hear
+from surrogate.song.context import Hearing, hear
+from surrogate.song.folders import NoSongsError
 
 STEP = 0.125  # seconds, at 120 quarters a minute
 

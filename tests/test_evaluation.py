@@ -11,15 +11,19 @@ import torch
 from made_up import made_up, tiny
 from magenta_models import Golden
 
-from musicvae_torch.cli import evaluate_main
+from musicvae_torch.cli.train import evaluate_main
 from musicvae_torch.config import CONFIGS
+from musicvae_torch.converters.registry import get_converter
+from musicvae_torch.converters.trio import to_tokens
 from musicvae_torch.dataset.build import BuildOptions, build_dataset
 from musicvae_torch.dataset.songs import WindowOptions
-from musicvae_torch.evaluation import accuracy_table, baseline_accuracy, reconstruction_accuracy
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.notes.converter import get_converter
-from musicvae_torch.notes.trio import to_tokens
-from musicvae_torch.window_tensors import model_batch
+from musicvae_torch.dataset.tensors import model_batch
+from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.training.evaluation import (
+    accuracy_table,
+    baseline_accuracy,
+    reconstruction_accuracy,
+)
 
 NADE = ("drums", "drums precision", "drums recall")
 GROOVE = ("hits", "hits precision", "hits recall", "velocity error", "timing error")

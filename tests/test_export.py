@@ -19,9 +19,9 @@ from safetensors.torch import load_file
 
 from convert_weights import cli
 from convert_weights.conversion import convert
-from convert_weights.releases import RELEASES
+from convert_weights.sources.releases import RELEASES
 from musicvae_torch.config import CONFIGS, get_config
-from musicvae_torch.model import MusicVAE
+from musicvae_torch.model.vae import MusicVAE
 
 
 def run(*arguments: object) -> int:

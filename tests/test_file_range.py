@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from convert_weights import file_range
 from convert_weights.errors import CheckpointError
-from convert_weights.file_range import FileRange
+from convert_weights.formats import file_range
+from convert_weights.formats.file_range import FileRange
 
 CONTENT = bytes(range(256)) * 40
 

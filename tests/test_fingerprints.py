@@ -14,7 +14,7 @@ from musicvae_torch.dataset.fingerprints import (
     find_copies,
     fingerprint,
 )
-from musicvae_torch.notes.midi import NOTE_DTYPE
+from musicvae_torch.midi.notes import NOTE_DTYPE
 
 
 def notes(seed: int, count: int = 600, drums: bool = False) -> np.ndarray:

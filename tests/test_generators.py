@@ -11,13 +11,13 @@ import torch
 from bands import small_band
 from test_evaluate import Recorder, small_surrogate, small_vae, song
 
-from musicvae_torch.notes.score import divisible, read_score
-from musicvae_torch.notes.vocabulary import STEPS_PER_BAR
+from musicvae_torch.midi.score import divisible, read_score
+from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 from surrogate import Accompanist, AccompanyOptions
 from surrogate.arrangement.song_harmony import song_harmony
 from surrogate.generators.band import BandGenerator
 from surrogate.generators.trio import TrioGenerator
-from surrogate.song.hearing import Hearing, hear
+from surrogate.song.context import Hearing, hear
 
 BARS = 20
 

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from musicvae_torch import get_config, get_converter
-from musicvae_torch.notes.groove import GROOVE_RULES, MAX_BARS
-from musicvae_torch.notes.midi import MidiError, read_midi, to_song
-from musicvae_torch.notes.vocabulary import DRUM_CLASSES, ROLAND_DRUM_CLASSES
-from musicvae_torch.notes.windows import Converter, Window
+from musicvae_torch.converters.base import Converter, Window
+from musicvae_torch.converters.groove import GROOVE_RULES, MAX_BARS
+from musicvae_torch.midi.notes import MidiError, read_midi, to_song
+from musicvae_torch.midi.vocabulary import DRUM_CLASSES, ROLAND_DRUM_CLASSES
 
 GOLDEN = Path(__file__).parent / "golden" / "groove_converter"
 SONGS = sorted(GOLDEN.glob("*.mid"))

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from convert_weights.errors import CheckpointError
-from convert_weights.guarded import call_guarded
+from convert_weights.formats.subprocess_call import call_guarded
 
 MEMORY = 1 << 30
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_scores import score_of
 
-from musicvae_torch.notes.chords import ChordError, chord_tones
-from musicvae_torch.notes.score import Score
+from musicvae_torch.chords.symbols import ChordError, chord_tones
+from musicvae_torch.midi.score import Score
 from surrogate.arrangement.harmony import Harmony, from_markers, infer, parse, read
 
 

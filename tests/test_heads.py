@@ -11,14 +11,14 @@ from conftest import error
 from torch import Tensor
 
 from musicvae_torch.config import MusicVAEConfig, get_config
-from musicvae_torch.heads import (
+from musicvae_torch.model.heads import (
     CategoricalHead,
     GrooveHead,
     NADEHead,
     sample_bits,
     sample_categorical,
 )
-from musicvae_torch.model import MusicVAE
+from musicvae_torch.model.vae import MusicVAE
 
 BITS, HIDDEN = 4, 3
 

@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 
 from convert_weights.conversion import convert
 from convert_weights.errors import CheckpointError
-from convert_weights.file_range import FileRange
-from convert_weights.sources import open_source
-from convert_weights.sstable import read_table, write_table
-from convert_weights.tensor_bundle import (
+from convert_weights.formats.file_range import FileRange
+from convert_weights.formats.sstable import read_table, write_table
+from convert_weights.formats.tensor_bundle import (
     Entry,
     TensorBundle,
     encode_entry,
     write_tensor_bundle,
 )
-from convert_weights.wire import masked_crc32c, varint_field, write_varint
+from convert_weights.formats.wire import masked_crc32c, varint_field, write_varint
+from convert_weights.sources.locate import open_source
 
 GOLDEN = Path(__file__).parent / "golden" / "models" / "hierdec-trio_16bar"
 TENSORS = {

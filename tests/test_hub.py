@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 import torch
 
-from musicvae_torch import hub
-from musicvae_torch.attributes import AttributeVectors
+from musicvae_torch.attribute_vectors import AttributeVectors
 from musicvae_torch.config import MusicVAEConfig
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.pretrained import CheckpointError, shipped_checkpoint
-from surrogate.networks.model import PointSurrogate, SurrogateConfig, load_surrogate
-from surrogate.networks.pair import load_attributes
+from musicvae_torch.io import hub
+from musicvae_torch.io.checkpoint import CheckpointError, shipped_checkpoint
+from musicvae_torch.model.vae import MusicVAE
+from surrogate.encoder.loading import load_attributes
+from surrogate.encoder.model import PointSurrogate, SurrogateConfig, load_surrogate
 
 SIZES = MusicVAEConfig("tiny", 8, 15, (6, 5, 4), 4, (8,), (8,))
 

@@ -17,8 +17,8 @@ from safetensors.numpy import load_file
 
 from convert_weights.conversion import convert, open_checkpoint
 from convert_weights.errors import CheckpointError
-from convert_weights.keras import write_surrogate
-from convert_weights.publishing import publishing
+from convert_weights.formats.atomic_folder import publishing
+from convert_weights.names.keras import write_surrogate
 from convert_weights.report import ConversionReport
 from surrogate import PointSurrogate, load_surrogate
 

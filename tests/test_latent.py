@@ -15,6 +15,8 @@ from magenta_models import MODELS, load_golden
 
 from convert_weights.conversion import convert
 from musicvae_torch import get_converter
+from musicvae_torch.analysis.timeline import place_windows, timeline_of, write_midi
+from musicvae_torch.cli.latent import main
 from musicvae_torch.latent import (
     add_hats,
     decode_tokens,
@@ -27,10 +29,8 @@ from musicvae_torch.latent import (
     tap_to_drums,
 )
 from musicvae_torch.latent.conditions import chord_bars, chords_of_window
-from musicvae_torch.latent_cli import main
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.notes.timeline import place_windows, timeline_of, write_midi
+from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.model.vae import MusicVAE
 
 ROOT = Path(__file__).resolve().parents[1]
 TRIO = ROOT / "tests/golden/trio_converter/plain.mid"
@@ -515,7 +515,7 @@ def test_one_line_for_what_cannot_be(
 
 
 def test_windows_alike_differ_in_place_alone() -> None:
-    from musicvae_torch.notes.fast_midi import load_song
+    from musicvae_torch.midi.fast import load_song
 
     song = load_song(TRIO)
     every = place_windows(get_converter("cat-drums_2bar_small", complete=True), song)

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from convert_weights.cli import main as convert_weights
+from musicvae_torch.cli.latent import main as musicvae
 from musicvae_torch.latent.inspection import distance_from_normal, inspect_latents
-from musicvae_torch.latent_cli import main as musicvae
-from surrogate.cli import main as accompany
+from surrogate.cli.accompany import main as accompany
 
 ROOT = Path(__file__).resolve().parents[1]
 GUIDE = (ROOT / "docs/latent.md").read_text(encoding="utf-8")
@@ -58,7 +58,7 @@ def test_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_help_needs_no_torch(command: str) -> None:
     script = (
         "import sys; sys.modules['torch'] = None; "
-        f"from musicvae_torch.latent_cli import main; main([*{command.split()!r}, '--help'])"
+        f"from musicvae_torch.cli.latent import main; main([*{command.split()!r}, '--help'])"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False

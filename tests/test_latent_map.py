@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from made_up import tiny
 
+from musicvae_torch.analysis.attributes import ATTRIBUTES
+from musicvae_torch.cli.latent import main as musicvae
+from musicvae_torch.cli.latent_inspect import Measured, write_report
 from musicvae_torch.latent.inspection import inspect_latents
 from musicvae_torch.latent.map_colours import UNDEFINED, Scale, Sources, colour_names
 from musicvae_torch.latent.map_page import scale_colours, source_colours
 from musicvae_torch.latent.pictures import draw_map
-from musicvae_torch.latent.told import r_squared, spread_songs, what_is_told
-from musicvae_torch.latent_cli import main as musicvae
-from musicvae_torch.latent_inspect import Measured, write_report
-from musicvae_torch.notes.attributes import ATTRIBUTES
+from musicvae_torch.latent.probes import r_squared, spread_songs, what_is_told
 
 ROOT = Path(__file__).resolve().parents[1]
 HOSTILE = "x/</script><script>window.bad = 1</script>.mid"

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from made_up import made_up
 from magenta_models import MODELS, load_golden
 
+from musicvae_torch.analysis.timeline import in_a_row, lay, write_midi
+from musicvae_torch.cli.latent import main
 from musicvae_torch.config import get_config
+from musicvae_torch.converters.registry import get_converter
 from musicvae_torch.latent import encode_song, reconstruct
-from musicvae_torch.latent_cli import main
-from musicvae_torch.notes.converter import get_converter
-from musicvae_torch.notes.timeline import in_a_row, lay, write_midi
 
 CONFIGS = sorted(path.name for path in MODELS.iterdir() if path.is_dir())
 TEMPOS = [120.0, 87.0, 133.7, 61.3, 177.77, 240.0, 999.9]

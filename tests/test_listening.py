@@ -16,15 +16,15 @@ import numpy as np
 import pytest
 from listening_songs import data_of, song, write_folders, write_song
 
+from surrogate.cli.listening_test import main
+from surrogate.evaluation.listening.excerpts import Excerpt
+from surrogate.evaluation.listening.key import Key
+from surrogate.evaluation.listening.loudness import loudness
+from surrogate.evaluation.listening.page import QUESTIONS, write_test
+from surrogate.evaluation.listening.tables import crossed_interval, report, sign_test
+from surrogate.evaluation.listening.votes import VotesError, read_votes
 from surrogate.evaluation.metrics import bootstrap_interval
-from surrogate.listening.excerpts import Excerpt
-from surrogate.listening.key import Key
-from surrogate.listening.loudness import loudness
-from surrogate.listening.page import QUESTIONS, write_test
-from surrogate.listening.tables import crossed_interval, report, sign_test
-from surrogate.listening.votes import VotesError, read_votes
-from surrogate.listening_cli import main
-from surrogate.present import audio
+from surrogate.render import audio
 
 RATE = 32_000
 
@@ -308,7 +308,7 @@ class TestPage:
         plain = audio.Compression(
             audio.PLAIN_RATE, lambda samples: audio.wav_bytes(samples.mean(1), audio.PLAIN_RATE)
         )
-        monkeypatch.setattr("surrogate.listening.page.best_compression", lambda: plain)
+        monkeypatch.setattr("surrogate.evaluation.listening.page.best_compression", lambda: plain)
         write_test(tmp_path / "test.html", folders, excerpt=Excerpt(3))
         data = data_of(tmp_path / "test.html")
         sounds = [samples_of(own["data"]) for own in data["audio"]]

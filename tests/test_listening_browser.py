@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from listening_songs import data_of, write_folders
 
-from surrogate.listening.excerpts import Excerpt
-from surrogate.listening.key import Key
-from surrogate.listening.page import write_test
-from surrogate.listening.tables import report
-from surrogate.listening.votes import read_votes
+from surrogate.evaluation.listening.excerpts import Excerpt
+from surrogate.evaluation.listening.key import Key
+from surrogate.evaluation.listening.page import write_test
+from surrogate.evaluation.listening.tables import report
+from surrogate.evaluation.listening.votes import read_votes
 
 pytest.importorskip("tinysoundfont", reason="tinysoundfont is not installed: no sound to play")
 

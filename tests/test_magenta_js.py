@@ -21,13 +21,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convert_weights.errors import CheckpointError
-from convert_weights.file_range import FileRange, files_in
-from convert_weights.magenta import match_layers, to_parameters
-from convert_weights.magenta_js import CONFIG, read_magenta_js_config, to_spec, write_magenta_js
+from convert_weights.formats.file_range import FileRange, files_in
+from convert_weights.formats.tfjs_weights import MANIFEST, TfjsWeights, write_tfjs_weights
+from convert_weights.names.magenta import match_layers, to_parameters
+from convert_weights.names.magenta_js import (
+    CONFIG,
+    read_magenta_js_config,
+    to_spec,
+    write_magenta_js,
+)
 from convert_weights.plan import make_plan, parameter_shapes
-from convert_weights.tfjs_weights import MANIFEST, TfjsWeights, write_tfjs_weights
 from musicvae_torch.config import CONFIGS, MusicVAEConfig, get_config
-from musicvae_torch.model import MusicVAE
+from musicvae_torch.model.vae import MusicVAE
 
 GOLDEN = Path(__file__).parent / "golden" / "magenta_js"
 MODELS = sorted(path.name for path in GOLDEN.iterdir() if path.is_dir())
@@ -169,7 +174,7 @@ def test_written_weights_read_back(
     tensors = {name: np.array([values], np.float32) for name, values in arrays.items()}
     with pytest.MonkeyPatch.context() as patch:
         # Shards that end within numbers.
-        patch.setattr("convert_weights.tfjs_weights._SHARD_BYTES", 7)
+        patch.setattr("convert_weights.formats.tfjs_weights._SHARD_BYTES", 7)
         write_tfjs_weights(folder, tensors, quantization_bytes)
     read = open_and_read(folder)
     assert list(read) == list(tensors)

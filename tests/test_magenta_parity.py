@@ -16,8 +16,8 @@ from torch import Tensor
 
 from convert_weights.conversion import convert
 from convert_weights.errors import CheckpointError
-from convert_weights.magenta import match_layers, to_variables
-from convert_weights.tensor_bundle import TensorBundle
+from convert_weights.formats.tensor_bundle import TensorBundle
+from convert_weights.names.magenta import match_layers, to_variables
 from musicvae_torch.config import CONFIGS
 from musicvae_torch.training import standard_normal_kl
 

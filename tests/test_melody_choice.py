@@ -6,8 +6,8 @@ import mido
 import pytest
 from small_scores import chunk, in_quarters, score
 
-from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.notes.score import Score
+from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.midi.score import Score
 from surrogate.melody.choice import choose_melody, summarize_tracks, tracks_table
 from surrogate.melody.features import FEATURES, features, lines
 

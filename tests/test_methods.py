@@ -14,11 +14,11 @@ import torch
 from bands import small_band
 from test_evaluate import small_surrogate, small_vae, song
 
-from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.pretrained import weights_sha256
+from musicvae_torch.io.checkpoint import weights_sha256
+from musicvae_torch.midi.notes import MidiError
 from surrogate import Accompanist, AccompanyOptions
 from surrogate.band.model import Band
-from surrogate.cli import main, parser
+from surrogate.cli.accompany import main, parser
 from surrogate.options import METHODS, usual
 
 

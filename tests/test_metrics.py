@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from musicvae_torch.notes.chords import chord_class
+from musicvae_torch.chords.symbols import chord_class
 from surrogate.band.controls import chords_of
 from surrogate.evaluation.metrics import (
     accuracy,

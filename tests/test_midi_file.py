@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from musicvae_torch.notes.midi_file import (
+from musicvae_torch.midi.messages import (
     END_OF_TRACK,
     Chunk,
     Message,

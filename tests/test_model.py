@@ -14,11 +14,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from musicvae_torch.config import MusicVAEConfig, get_config
-from musicvae_torch.devices import pick_device
-from musicvae_torch.heads import sample_categorical
-from musicvae_torch.lstm import BidirectionalLSTM, LSTMStack, LSTMWeights
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.terms import OneHot
+from musicvae_torch.io.devices import pick_device
+from musicvae_torch.kernels.terms import OneHot
+from musicvae_torch.model.heads import sample_categorical
+from musicvae_torch.model.lstm import BidirectionalLSTM, LSTMStack, LSTMWeights
+from musicvae_torch.model.vae import MusicVAE
 
 TOLERANCE = 1e-5  # of the largest value in the reference; float32 sums in another order
 FLAT = MusicVAEConfig(

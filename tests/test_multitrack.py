@@ -14,10 +14,9 @@ from hypothesis.extra import numpy as st_numpy
 
 from musicvae_torch import get_config, get_converter
 from musicvae_torch.config import ConfigError
-from musicvae_torch.notes.fast_midi import load_song
-from musicvae_torch.notes.midi import NOTE_DTYPE, PEDAL_DTYPE, Song
-from musicvae_torch.notes.multitrack import MULTITRACK_RULES
-from musicvae_torch.notes.performance import (
+from musicvae_torch.converters.base import Converter, Window
+from musicvae_torch.converters.multitrack import MULTITRACK_RULES
+from musicvae_torch.converters.performance import (
     DRUMS,
     END,
     NOTE_OFF,
@@ -27,9 +26,10 @@ from musicvae_torch.notes.performance import (
     VELOCITY,
     decode_performance,
 )
-from musicvae_torch.notes.quantize import sections
-from musicvae_torch.notes.sustain import sustain
-from musicvae_torch.notes.windows import Converter, Window
+from musicvae_torch.midi.fast import load_song
+from musicvae_torch.midi.notes import NOTE_DTYPE, PEDAL_DTYPE, Song
+from musicvae_torch.midi.quantize import sections
+from musicvae_torch.midi.sustain import sustain
 
 GOLDEN = Path(__file__).parent / "golden" / "multitrack_converter"
 SONGS = sorted(path.stem for path in GOLDEN.glob("*.mid"))

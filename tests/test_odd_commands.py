@@ -10,7 +10,7 @@ import pytest
 from odd_songs import FLUTE
 from raw_midi import BAR, QUARTER, bass_line, beat, parse, part, smf, tune
 
-from musicvae_torch.latent_cli import main
+from musicvae_torch.cli.latent import main
 
 TUNE = smf(part("Tune", 0, tune(), FLUTE))
 
@@ -54,7 +54,7 @@ def test_a_closed_pipe_is_no_error(tmp_path: Path, command: str) -> None:
     song, out = tmp_path / "song.mid", tmp_path / "out.mid"
     song.write_bytes(TUNE)
     options = ["--list-tracks"] if command == "tracks" else ["-o", str(out)]
-    words = [sys.executable, "-m", "surrogate.cli", str(song), *options]
+    words = [sys.executable, "-m", "surrogate.cli.accompany", str(song), *options]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.close()

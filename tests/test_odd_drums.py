@@ -39,10 +39,10 @@ from raw_midi import (
     xg_part_mode,
 )
 
-from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.notes.score import Score
+from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.midi.score import Score
 from surrogate import Accompanist, AccompanyOptions
-from surrogate.cli import main as accompany_command
+from surrogate.cli.accompany import main as accompany_command
 from surrogate.melody.choice import choose_melody
 from surrogate.result import Accompaniment
 

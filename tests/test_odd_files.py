@@ -34,8 +34,8 @@ from raw_midi import (
     tune,
 )
 
-from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.notes.score import read_score
+from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.midi.score import read_score
 
 NOTES = [(0, 400, 72), (480, 880, 74), (960, 1360, 76), (1920, 3840, 77)]
 LATE = 5000  # after all of them

@@ -32,7 +32,7 @@ from raw_midi import (
 )
 
 from convert_weights.conversion import convert
-from musicvae_torch.latent_cli import main
+from musicvae_torch.cli.latent import main
 
 HUMANISE, HATS, TAP = (
     "groovae_2bar_humanize",

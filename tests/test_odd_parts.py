@@ -44,9 +44,9 @@ from raw_midi import (
     tune,
 )
 
-from musicvae_torch.notes.midi import MidiError
+from musicvae_torch.midi.notes import MidiError
 from surrogate import Accompanist, AccompanyOptions
-from surrogate.cli import main as accompany_command
+from surrogate.cli.accompany import main as accompany_command
 from surrogate.melody.choice import choose_melody
 from surrogate.song.roles import roles_of
 

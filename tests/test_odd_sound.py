@@ -32,9 +32,9 @@ from raw_midi import (
     tune,
 )
 
-from musicvae_torch.dataset_cli import build_main
+from musicvae_torch.cli.dataset import build_main
 from surrogate import Accompanist, AccompanyOptions
-from surrogate.cli import main as accompany_command
+from surrogate.cli.accompany import main as accompany_command
 
 HALF = SIXTEENTH // 2
 EARLY_OR_LATE = [1, 5, 20, 50, 59]  # ticks, fewer than HALF

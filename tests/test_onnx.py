@@ -16,20 +16,20 @@ from magenta_models import MODELS, Golden, load_golden
 from torch import Tensor
 
 from musicvae_torch.config import MusicVAEConfig
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.notes.trio import DEPTHS, PARTS
-from musicvae_torch.pretrained import shipped_checkpoint, weights_sha256
-from surrogate.networks.model import PointSurrogate, Surrogate, SurrogateConfig, SurrogateEncoder
-from surrogate.networks.model import load_surrogate as load
-from surrogate.onnx_cli import main
+from musicvae_torch.converters.trio import DEPTHS, PARTS
+from musicvae_torch.io.checkpoint import shipped_checkpoint, weights_sha256
+from musicvae_torch.model.vae import MusicVAE
+from surrogate.cli.export_onnx import main
+from surrogate.encoder.model import PointSurrogate, Surrogate, SurrogateConfig, SurrogateEncoder
+from surrogate.encoder.model import load_surrogate as load
 
 onnx = pytest.importorskip("onnx", reason="needs onnx: pip install 'musicvae-torch[onnx]'")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install 'musicvae-torch[onnx]'")
 
-from musicvae_torch import onnx_runtime  # noqa: E402
-from musicvae_torch.onnx_export import GraphError, export_musicvae, graph  # noqa: E402
-from musicvae_torch.onnx_runtime import OnnxMusicVAE, OnnxSurrogate  # noqa: E402
-from surrogate.networks.onnx_export import export_surrogate  # noqa: E402
+from musicvae_torch.onnx import GraphError, export_musicvae, graph  # noqa: E402
+from musicvae_torch.onnx import runtime as onnx_runtime  # noqa: E402
+from musicvae_torch.onnx.runtime import OnnxMusicVAE, OnnxSurrogate  # noqa: E402
+from surrogate.encoder.onnx import export_surrogate  # noqa: E402
 
 TOLERANCE = 1e-5  # of the largest value
 # A groove feeds real numbers back, whose rounding errors grow from step to step.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from musicvae_torch.config import get_config
-from musicvae_torch.model import MusicVAE
+from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import MusicVAETraining, TrainingOptions
 from musicvae_torch.training.optimizer import MUON_DECAY, MuonWithAdam, TensorFlowAdam
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from musicvae_torch.config import get_config
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.pretrained import CheckpointError
+from musicvae_torch.io.checkpoint import CheckpointError
+from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.model.vae import MusicVAE
 from surrogate import (
     Accompanist,
     AccompanyOptions,

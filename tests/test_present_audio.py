@@ -9,16 +9,16 @@ import mido
 import numpy as np
 import pytest
 
-from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.notes.score import Score
-from surrogate.present.view import View, view_of
+from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.midi.score import Score
+from surrogate.render.view import View, view_of
 
 pytest.importorskip("tinysoundfont", reason="tinysoundfont is not installed: no sound")
 
 from small_scores import score_of
 
-from surrogate.present.audio import mix, peak, render, render_stems, to_channels, write_wav
-from surrogate.present.synth import TAIL_SECONDS
+from surrogate.render.audio import mix, peak, render, render_stems, to_channels, write_wav
+from surrogate.render.synth import TAIL_SECONDS
 
 RATE = 22_050
 SECOND = 960  # ticks at 480 a quarter, 120 a minute

@@ -11,9 +11,9 @@ import mido
 import pytest
 from small_scores import score_of
 
-from musicvae_torch.notes.score import Score
-from surrogate.present.page import notebook_html, write_page
-from surrogate.present.view import View
+from musicvae_torch.midi.score import Score
+from surrogate.render.page import notebook_html, write_page
+from surrogate.render.view import View
 
 pytest.importorskip("tinysoundfont", reason="tinysoundfont is not installed: no sound to play")
 

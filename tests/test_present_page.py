@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from small_scores import score_of
 
-from musicvae_torch.notes.score import Score, read_score
-from surrogate.present import audio
-from surrogate.present.page import notebook_html, page_html, write_page
-from surrogate.present.page_data import facts
-from surrogate.present.view import View, view_of
+from musicvae_torch.midi.score import Score, read_score
+from surrogate.render import audio
+from surrogate.render.page import notebook_html, page_html, write_page
+from surrogate.render.page_data import facts
+from surrogate.render.view import View, view_of
 
 SAINTS = Path(__file__).parents[1] / "examples/saints.mid"
 HOSTILE = "</script><script>window.bad = 1</script><img src=x onerror=bad()>\u2028{{script}}&amp;"

@@ -11,10 +11,10 @@ import pretty_midi
 import pytest
 from small_scores import score_of
 
-from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.notes.score import Score, read_score
-from surrogate.present.piano_roll import draw_piano_roll, draw_view
-from surrogate.present.view import COLOURS, View, view_of
+from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.midi.score import Score, read_score
+from surrogate.render.piano_roll import draw_piano_roll, draw_view
+from surrogate.render.view import COLOURS, View, view_of
 from surrogate.song.bars import bars_of
 from surrogate.song.roles import roles_of
 

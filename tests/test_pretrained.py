@@ -11,12 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from musicvae_torch import pretrained
 from musicvae_torch.config import MusicVAEConfig
-from musicvae_torch.files import replacing
-from musicvae_torch.lstm import FORGET_BIAS, LSTMWeights
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.pretrained import CheckpointError, read_config, shipped_checkpoint
+from musicvae_torch.io import checkpoint as pretrained
+from musicvae_torch.io.checkpoint import CheckpointError, read_config, shipped_checkpoint
+from musicvae_torch.io.files import replacing
+from musicvae_torch.model.lstm import FORGET_BIAS, LSTMWeights
+from musicvae_torch.model.vae import MusicVAE
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 SIZES = MusicVAEConfig(

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from musicvae_torch import processes
-from musicvae_torch.processes import Failure, map_guarded
+from musicvae_torch.io import workers as processes
+from musicvae_torch.io.workers import Failure, map_guarded
 
 
 def dangerous(task: str) -> str:

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from musicvae_torch import products
 from musicvae_torch.config import get_config
-from musicvae_torch.decoder import CoreDecoder
-from musicvae_torch.heads import CategoricalHead, GrooveHead, Head
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.products import WEIGHT_DTYPES, Product, linear, prepare
-from musicvae_torch.stepping import Stepper
+from musicvae_torch.kernels import gemm as products
+from musicvae_torch.kernels.gemm import WEIGHT_DTYPES, Product, linear, prepare
+from musicvae_torch.kernels.stepper import Stepper
+from musicvae_torch.model.decoder import CoreDecoder
+from musicvae_torch.model.heads import CategoricalHead, GrooveHead, Head
+from musicvae_torch.model.vae import MusicVAE
 
 # Of a sum of 80 products of numbers of about 1 and .5.
 ERRORS = {"float32": 2e-5, "bfloat16": 0.15, "int8": 0.3}

@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from musicvae_torch import products, recurrence
-from musicvae_torch.projection import project
-from musicvae_torch.recurrence import compile_recurrence, recur
-from musicvae_torch.terms import OneHot, Term, densify
+from musicvae_torch.kernels import gemm as products
+from musicvae_torch.kernels import recurrence
+from musicvae_torch.kernels.input_gates import project
+from musicvae_torch.kernels.recurrence import compile_recurrence, recur
+from musicvae_torch.kernels.terms import OneHot, Term, densify
 
 STEPS, BATCH, UNITS = 5, 3, 4
 # Products of a step that are large enough to be by weights laid out for the processor.
@@ -172,6 +173,6 @@ def test_fusing_without_a_compiler_is_refused_in_one_line(
 def test_frozen_weights_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     projected = torch.randn(4, 2, 12, requires_grad=True)
     weight, state = torch.randn(12, 3), torch.zeros(2, 3)
-    monkeypatch.setattr("musicvae_torch.recurrence.weight_gradient", None)
+    monkeypatch.setattr("musicvae_torch.kernels.recurrence.weight_gradient", None)
     recur(projected, weight, state, state)[0].sum().backward()
     assert projected.grad is not None

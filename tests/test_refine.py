@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from musicvae_torch.config import get_config
-from musicvae_torch.model import MusicVAE
+from musicvae_torch.model.vae import MusicVAE
 from surrogate import PointSurrogate, SurrogateConfig, SurrogateEncoder
-from surrogate.networks.refine import RefineOptions, hide, refine, refine_prediction
+from surrogate.encoder.refine import RefineOptions, hide, refine, refine_prediction
 
 CONFIGS = ["hier-trio_16bar", "hierdec-trio_16bar", "flat-trio_16bar"]
 

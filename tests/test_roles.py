@@ -6,7 +6,7 @@ import mido
 import pytest
 from small_scores import chunk, score
 
-from musicvae_torch.notes.score import Score
+from musicvae_torch.midi.score import Score
 from surrogate.song.roles import CHOSEN, roles_and_reasons, roles_of, with_drums
 
 TUNE = chunk([(beat, beat + 1, 72 + beat % 5) for beat in range(16)], 73, 0, "tune")

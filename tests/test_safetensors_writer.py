@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
-from convert_weights.magenta import match_layers
-from convert_weights.safetensors_writer import write_safetensors
-from convert_weights.tensor_bundle import write_tensor_bundle
+from convert_weights.formats.safetensors_writer import write_safetensors
+from convert_weights.formats.tensor_bundle import write_tensor_bundle
+from convert_weights.names.magenta import match_layers
 from musicvae_torch.config import get_config
-from musicvae_torch.model import MusicVAE
+from musicvae_torch.model.vae import MusicVAE
 
 
 @settings(

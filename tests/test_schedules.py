@@ -14,14 +14,10 @@ from magenta_models import MODELS
 from torch import Tensor
 
 from musicvae_torch.config import CONFIGS, MusicVAEConfig, get_config
-from musicvae_torch.decoder import CoreDecoder
-from musicvae_torch.hyperparameters import (
-    HYPERPARAMETERS,
-    Hyperparameters,
-    hyperparameters_of,
-)
-from musicvae_torch.lstm import BidirectionalLSTM, LSTMStack, LSTMWeights
-from musicvae_torch.model import MusicVAE
+from musicvae_torch.hyperparameters import HYPERPARAMETERS, Hyperparameters, hyperparameters_of
+from musicvae_torch.model.decoder import CoreDecoder
+from musicvae_torch.model.lstm import BidirectionalLSTM, LSTMStack, LSTMWeights
+from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import MusicVAETraining, TensorFlowAdam, TrainingOptions
 from musicvae_torch.training.optimizer import clip_gradients
 

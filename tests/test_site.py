@@ -21,18 +21,18 @@ ROOT = Path(__file__).resolve().parents[1]
 SHOWN = re.compile(r"^::: (\S+)$", re.MULTILINE)
 OPEN = (  # packages all of whose public names are in the reference
     "musicvae_torch",
-    "musicvae_torch.attributes",
+    "musicvae_torch.attribute_vectors",
     "musicvae_torch.dataset",
     "musicvae_torch.latent",
-    "musicvae_torch.onnx_export",
+    "musicvae_torch.onnx",
     "musicvae_torch.training",
     "surrogate",
 )
 CONVERT_DOORS = {
     "convert_weights.conversion.convert",
-    "convert_weights.download.download",
+    "convert_weights.sources.download.download",
     "convert_weights.export.export",
-    "convert_weights.sources.open_source",
+    "convert_weights.sources.locate.open_source",
 }
 LOADING = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}
 

@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convert_weights import compression
 from convert_weights.conversion import convert
 from convert_weights.errors import CheckpointError
-from convert_weights.file_range import FileRange
-from convert_weights.sources import Source, open_source
-from convert_weights.sstable import read_table, write_table
-from convert_weights.tensor_bundle import TensorBundle, write_tensor_bundle
-from convert_weights.tfjs_weights import MANIFEST
-from convert_weights.wire import varint_field
+from convert_weights.formats import compression
+from convert_weights.formats.file_range import FileRange
+from convert_weights.formats.sstable import read_table, write_table
+from convert_weights.formats.tensor_bundle import TensorBundle, write_tensor_bundle
+from convert_weights.formats.tfjs_weights import MANIFEST
+from convert_weights.formats.wire import varint_field
+from convert_weights.sources.locate import Source, open_source
 
 GOLDEN = Path(__file__).parent / "golden" / "models" / "hierdec-trio_16bar"
 NAME = "hierdec-trio_16bar.ckpt"

@@ -8,9 +8,9 @@ import mido
 import numpy as np
 from small_scores import score_of
 
-from musicvae_torch.notes.midi_file import PROGRAM_CHANGE, Chunk
-from musicvae_torch.notes.score import TICK_NOTE, Score
-from musicvae_torch.notes.stitch import NewPart, exchange_notes, stitch
+from musicvae_torch.midi.messages import PROGRAM_CHANGE, Chunk
+from musicvae_torch.midi.score import TICK_NOTE, Score
+from musicvae_torch.midi.stitch import NewPart, exchange_notes, stitch
 
 
 def message(type: str, time: int = 0, **values: int) -> mido.Message:

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 
 from musicvae_torch.config import ConfigError
-from musicvae_torch.lstm import BidirectionalLSTM
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.notes.trio import DEPTHS, PARTS
-from musicvae_torch.pretrained import CheckpointError, shipped_checkpoint
-from musicvae_torch.terms import OneHot
+from musicvae_torch.converters.trio import DEPTHS, PARTS
+from musicvae_torch.io.checkpoint import CheckpointError, shipped_checkpoint
+from musicvae_torch.kernels.terms import OneHot
+from musicvae_torch.model.lstm import BidirectionalLSTM
+from musicvae_torch.model.vae import MusicVAE
 from surrogate import PointSurrogate, Surrogate, SurrogateConfig, SurrogateEncoder, load_surrogate
-from surrogate.networks.pair import DEFAULT_SURROGATE
-from surrogate.networks.pooling import POOLINGS
-from surrogate.training.masks import MASKS
+from surrogate.encoder.loading import DEFAULT_SURROGATE
+from surrogate.encoder.pooling import POOLINGS
+from surrogate.training.encoder.masks import MASKS
 
 ALL = {"input_depth": sum(DEPTHS), "hears": PARTS}
 

@@ -16,21 +16,21 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from musicvae_torch.config import get_config
+from musicvae_torch.converters.trio import DEPTHS, PARTS
 from musicvae_torch.dataset import Windows
 from musicvae_torch.dataset.exchange import import_dataset
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.notes.trio import DEPTHS, PARTS
+from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import TrainingOptions, WindowsDataModule, fit, load_best
-from surrogate.networks.model import (
+from surrogate.cli.train_surrogate import main
+from surrogate.encoder.model import (
     PointSurrogate,
     SurrogateConfig,
     SurrogateEncoder,
     load_surrogate,
 )
-from surrogate.train_cli import main
-from surrogate.training.masks import MASK_WEIGHTS, MASKS, draw_masks, mask_name
-from surrogate.training.module import PointTraining, SurrogateObjective, SurrogateTraining
-from surrogate.training.train import SEED_OPTIONS
+from surrogate.training.encoder.masks import MASK_WEIGHTS, MASKS, draw_masks, mask_name
+from surrogate.training.encoder.module import PointTraining, SurrogateObjective, SurrogateTraining
+from surrogate.training.encoder.train import SEED_OPTIONS
 
 # What Lightning says to developers of itself, of folders that are in use, and of single steps.
 pytestmark = [

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from convert_weights.errors import CheckpointError
-from convert_weights.file_range import FileRange
-from convert_weights.tar import Members, read_tar
+from convert_weights.formats.file_range import FileRange
+from convert_weights.formats.tar import Members, read_tar
 
 BLOCK = 512
 

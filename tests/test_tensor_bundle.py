@@ -12,17 +12,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from convert_weights import snappy
 from convert_weights.errors import CheckpointError
-from convert_weights.file_range import FileRange
-from convert_weights.sstable import read_table, write_table
-from convert_weights.tensor_bundle import (
+from convert_weights.formats import snappy
+from convert_weights.formats.file_range import FileRange
+from convert_weights.formats.sstable import read_table, write_table
+from convert_weights.formats.tensor_bundle import (
     Entry,
     TensorBundle,
     encode_entry,
     write_tensor_bundle,
 )
-from convert_weights.wire import (
+from convert_weights.formats.wire import (
     bytes_field,
     fixed32_field,
     masked_crc32c,

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from musicvae_torch.config import MusicVAEConfig, get_config
 from musicvae_torch.dataset import Windows
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.pretrained import read_config
+from musicvae_torch.io.checkpoint import read_config
+from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import (
     ModelBatch,
     MusicVAETraining,

@@ -16,12 +16,11 @@ import torch
 from made_up import made_up, tiny
 
 from musicvae_torch.config import CONFIGS
+from musicvae_torch.converters.registry import get_converter
 from musicvae_torch.dataset import Windows, read_sides
 from musicvae_torch.dataset.augment import default_shift, transposer
 from musicvae_torch.dataset.batches import draw_batches
 from musicvae_torch.dataset.format import DatasetError
-from musicvae_torch.notes.converter import get_converter
-from musicvae_torch.scores import reconstruction_counts, to_scores
 from musicvae_torch.training import (
     ModelBatch,
     MusicVAETraining,
@@ -30,6 +29,7 @@ from musicvae_torch.training import (
     fit,
     model_batch,
 )
+from musicvae_torch.training.scores import reconstruction_counts, to_scores
 
 pytestmark = [
     pytest.mark.usefixtures("quiet_lightning"),

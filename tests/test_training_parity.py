@@ -13,9 +13,9 @@ from conftest import error
 from magenta_models import SHARED
 from torch import Tensor
 
-from convert_weights.magenta import match_layers, to_parameters
+from convert_weights.names.magenta import match_layers, to_parameters
 from musicvae_torch.config import get_config
-from musicvae_torch.model import MusicVAE
+from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import ModelBatch, MusicVAETraining, TrainingOptions
 from musicvae_torch.training.optimizer import clip_gradients, global_norm
 

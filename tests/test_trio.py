@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from musicvae_torch.notes.midi import Song, read_midi, to_song
-from musicvae_torch.notes.trio import (
+from musicvae_torch.converters.base import Window
+from musicvae_torch.converters.trio import (
     DEPTHS,
     part_notes,
     to_midi,
@@ -19,7 +19,7 @@ from musicvae_torch.notes.trio import (
     to_tokens,
     trio_windows,
 )
-from musicvae_torch.notes.windows import Window
+from musicvae_torch.midi.notes import Song, read_midi, to_song
 
 GOLDEN = Path(__file__).parent / "golden" / "trio_converter"
 SONGS = sorted(path.stem for path in GOLDEN.glob("*.mid"))

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surrogate.networks.candidates import chance, difference, rank, style
-from surrogate.networks.windows import crossfade, cut_window, window_starts
+from surrogate.encoder.candidates import chance, difference, rank, style
+from surrogate.encoder.windows import crossfade, cut_window, window_starts
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from made_up import tiny
 
-from musicvae_torch.model import MusicVAE
+from musicvae_torch.model.vae import MusicVAE
 
 MIDI = Path(__file__).parent / "golden/trio_converter"
 
@@ -18,10 +18,10 @@ MIDI = Path(__file__).parent / "golden/trio_converter"
 @pytest.mark.parametrize(
     "command",
     [
-        "musicvae_torch.latent_cli:main inspect {midi} --musicvae {model} -o {out} "
+        "musicvae_torch.cli.latent:main inspect {midi} --musicvae {model} -o {out} "
         "--max-windows 40 --device cpu",
-        "musicvae_torch.cli:evaluate_main {model} {midi} --device cpu",
-        "musicvae_torch.attributes_cli:main {midi} --musicvae {model} -o {out} --max-windows 40 "
+        "musicvae_torch.cli.train:evaluate_main {model} {midi} --device cpu",
+        "musicvae_torch.cli.attributes:main {midi} --musicvae {model} -o {out} --max-windows 40 "
         "--device cpu",
     ],
     ids=["inspect", "evaluate", "attributes"],

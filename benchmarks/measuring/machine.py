@@ -9,7 +9,7 @@ from time import perf_counter
 
 import torch
 
-from musicvae_torch.products import prepare
+from musicvae_torch.kernels.gemm import prepare
 
 
 def seconds(call: Callable[[], object], repeats: int = 5, warm_up: int = 1) -> float:

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from musicvae_torch.chords.symbols import ROOTS
 from musicvae_torch.config import MusicVAEConfig
-from musicvae_torch.notes import performance
-from musicvae_torch.notes.chords import ROOTS
-from musicvae_torch.notes.melody import MELODY_RULES
-from musicvae_torch.notes.multitrack import MULTITRACK_RULES, MultitrackRules
-from musicvae_torch.notes.trio import TRIO_RULES
-from musicvae_torch.notes.vocabulary import FIRST_NOTE, MELODY_DEPTH
+from musicvae_torch.converters import performance
+from musicvae_torch.converters.melody import MELODY_RULES
+from musicvae_torch.converters.multitrack import MULTITRACK_RULES, MultitrackRules
+from musicvae_torch.converters.trio import TRIO_RULES
+from musicvae_torch.midi.vocabulary import FIRST_NOTE, MELODY_DEPTH
 
 Transpose = Callable[[np.ndarray, int], np.ndarray]  # (steps, parts) tokens, semitones → tokens
 

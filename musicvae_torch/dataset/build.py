@@ -30,7 +30,7 @@ from musicvae_torch.dataset.parts import PART_FILES, Outcome, PartStore
 from musicvae_torch.dataset.phrases import VERSION as phrases_version
 from musicvae_torch.dataset.report import SkippedFile, report_path, summary, write_report
 from musicvae_torch.dataset.songs import Skipped, WindowOptions, read_windows
-from musicvae_torch.processes import Failure, map_guarded
+from musicvae_torch.io.workers import Failure, map_guarded
 
 WORKER_MEMORY = 2 * 2**30
 

@@ -29,11 +29,11 @@ from musicvae_torch.dataset.format import (
     dataset_config,
     open_dataset,
 )
-from musicvae_torch.devices import pick_device
-from musicvae_torch.files import replacing
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.pretrained import weights_sha256
-from musicvae_torch.window_tensors import Batch, encoder_arguments
+from musicvae_torch.dataset.tensors import Batch, encoder_arguments
+from musicvae_torch.io.checkpoint import weights_sha256
+from musicvae_torch.io.devices import pick_device
+from musicvae_torch.io.files import replacing
+from musicvae_torch.model.vae import MusicVAE
 
 
 def add_codes(

@@ -19,12 +19,12 @@ from tqdm import tqdm
 
 from musicvae_torch import __version__
 from musicvae_torch.config import MusicVAEConfig, get_config
+from musicvae_torch.converters.base import from_one_hot, one_hot
+from musicvae_torch.converters.trio import DEPTHS, PARTS
 from musicvae_torch.dataset.format import DatasetError, DatasetWriter, open_dataset
 from musicvae_torch.dataset.merge import digest_shares
 from musicvae_torch.dataset.songs import DIGEST_BYTES
-from musicvae_torch.files import replacing
-from musicvae_torch.notes.trio import DEPTHS, PARTS
-from musicvae_torch.notes.windows import from_one_hot, one_hot
+from musicvae_torch.io.files import replacing
 
 COLUMNS = (*PARTS, "trio", "code")
 STEPS = 256

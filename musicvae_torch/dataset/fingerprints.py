@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from musicvae_torch.notes.drums import class_of_pitch
-from musicvae_torch.notes.vocabulary import DRUM_CLASSES
+from musicvae_torch.converters.drums import class_of_pitch
+from musicvae_torch.midi.vocabulary import DRUM_CLASSES
 
 RUN = 8  # intervals
 DRUM_RUN = 16  # beats
@@ -46,7 +46,7 @@ def fingerprint(notes: np.ndarray, instruments: set[int]) -> Fingerprint | None:
     """Of what those instruments play: of their melodic lines, or if there are none, their drums.
 
     Args:
-        notes: of ``notes.midi.NOTE_DTYPE``.
+        notes: of ``midi.notes.NOTE_DTYPE``.
         instruments: tracks that count.
 
     Returns:

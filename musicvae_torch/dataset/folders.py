@@ -16,7 +16,7 @@ from itertools import combinations
 from pathlib import Path
 
 from musicvae_torch.dataset.format import DatasetError
-from musicvae_torch.notes.midi import is_midi, no_midi_in
+from musicvae_torch.midi.notes import is_midi, no_midi_in
 
 FOLDER_MARK = "//"
 

@@ -1,7 +1,7 @@
 """The data set's file (HDF5): what it holds, written in runs, read whole or by split.
 
 Of each window: ``tokens`` (windows, steps, parts), as the config's converter has them; ``song``
-(a row of the songs' columns); ``bar`` and ``start`` (in seconds), as in ``notes.windows.Window``;
+(a row of the songs' columns); ``bar`` and ``start`` (in seconds), as in ``converters.base.Window``;
 ``instruments``, the tracks it was made of, -1 where there are fewer than in others;
 ``transposition`` in semitones; ``length``, where windows differ in it; and where codes were
 added, ``code_mean`` and ``code_stddev`` (windows, z_size), the encoder's posterior.

@@ -15,11 +15,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from musicvae_torch.notes.drums import class_of_pitch
-from musicvae_torch.notes.midi import Song, to_song
-from musicvae_torch.notes.quantize import DEFAULT_QPM
-from musicvae_torch.notes.vocabulary import DRUM_CLASSES, STEPS_PER_BAR, STEPS_PER_QUARTER
-from musicvae_torch.notes.windows import Converter
+from musicvae_torch.converters.base import Converter
+from musicvae_torch.converters.drums import class_of_pitch
+from musicvae_torch.midi.notes import Song, to_song
+from musicvae_torch.midi.quantize import DEFAULT_QPM
+from musicvae_torch.midi.vocabulary import DRUM_CLASSES, STEPS_PER_BAR, STEPS_PER_QUARTER
 
 VERSION = 1  # of what follows: other phrases make another data set
 INTERVALS = 14

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.converters.registry import get_converter
 from musicvae_torch.dataset.build import BuildOptions, build_dataset
 from musicvae_torch.dataset.format import (
     DatasetError,
@@ -16,8 +17,7 @@ from musicvae_torch.dataset.format import (
     read_dataset,
 )
 from musicvae_torch.dataset.songs import WindowOptions, default_hop, same_windows
-from musicvae_torch.notes.converter import get_converter
-from musicvae_torch.window_tensors import has_converter, token_width
+from musicvae_torch.dataset.tensors import has_converter, token_width
 
 
 def read_windows(

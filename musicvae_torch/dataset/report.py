@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from musicvae_torch.files import replacing
+from musicvae_torch.io.files import replacing
 
 
 class SkippedFile(NamedTuple):

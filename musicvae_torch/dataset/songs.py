@@ -10,18 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from musicvae_torch.analysis.timeline import drum_song
 from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.converters.base import Converter, Window
+from musicvae_torch.converters.drums import DrumsConverter
+from musicvae_torch.converters.groove import GrooveConverter, NotDrumsError
+from musicvae_torch.converters.registry import get_converter
+from musicvae_torch.converters.trio import TRIO_RULES
 from musicvae_torch.dataset.fingerprints import Fingerprint, fingerprint
 from musicvae_torch.dataset.phrases import song_phrases
-from musicvae_torch.notes.converter import get_converter
-from musicvae_torch.notes.drums import DrumsConverter
-from musicvae_torch.notes.fast_midi import read_song
-from musicvae_torch.notes.groove import GrooveConverter, NotDrumsError
-from musicvae_torch.notes.midi import MidiError, Song, transpose_song
-from musicvae_torch.notes.timeline import drum_song
-from musicvae_torch.notes.trio import TRIO_RULES
-from musicvae_torch.notes.vocabulary import STEPS_PER_BAR
-from musicvae_torch.notes.windows import Converter, Window
+from musicvae_torch.midi.fast import read_song
+from musicvae_torch.midi.notes import MidiError, Song, transpose_song
+from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 
 DIGEST_BYTES = 16
 # Why a song is left out of grooves.

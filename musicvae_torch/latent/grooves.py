@@ -18,14 +18,11 @@ import pretty_midi
 import torch
 from torch import Tensor
 
+from musicvae_torch.analysis.diagnosis import NoWindowError, why_no_window
+from musicvae_torch.analysis.timeline import Placed, cover, lay, pieces_of, place_windows
 from musicvae_torch.config import ConfigError
-from musicvae_torch.files import replacing
-from musicvae_torch.latent.songs import encode_placed, song_converter
-from musicvae_torch.latent.space import BATCH, TEMPERATURE, decode_tokens
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.notes.diagnosis import NoWindowError, why_no_window
-from musicvae_torch.notes.drums import class_of_pitch
-from musicvae_torch.notes.groove import (
+from musicvae_torch.converters.drums import class_of_pitch
+from musicvae_torch.converters.groove import (
     CLOSED_HI_HAT,
     DRUMS,
     GROOVE_RULES,
@@ -33,12 +30,15 @@ from musicvae_torch.notes.groove import (
     GrooveConverter,
     GrooveRules,
 )
-from musicvae_torch.notes.midi import NOTE_DTYPE, MidiError, Song
-from musicvae_torch.notes.score import TICK_NOTE, Score, Track, read_score, score_of
-from musicvae_torch.notes.stitch import NewPart, exchange_notes, stitch
-from musicvae_torch.notes.timeline import Placed, cover, lay, pieces_of, place_windows
-from musicvae_torch.notes.vocabulary import DRUM_CLASSES, STEPS_PER_BAR
-from musicvae_torch.window_tensors import window_controls
+from musicvae_torch.dataset.tensors import window_controls
+from musicvae_torch.io.files import replacing
+from musicvae_torch.latent.songs import encode_placed, song_converter
+from musicvae_torch.latent.space import BATCH, TEMPERATURE, decode_tokens
+from musicvae_torch.midi.notes import NOTE_DTYPE, MidiError, Song
+from musicvae_torch.midi.score import TICK_NOTE, Score, Track, read_score, score_of
+from musicvae_torch.midi.stitch import NewPart, exchange_notes, stitch
+from musicvae_torch.midi.vocabulary import DRUM_CLASSES, STEPS_PER_BAR
+from musicvae_torch.model.vae import MusicVAE
 
 Midi: TypeAlias = str | Path | pretty_midi.PrettyMIDI | Score
 

@@ -11,12 +11,12 @@ import pretty_midi
 import torch
 from torch import Tensor
 
+from musicvae_torch.converters.groove import DRUMS
+from musicvae_torch.converters.trio import PARTS, TrioConverter
+from musicvae_torch.dataset.tensors import target_tensor, window_controls
 from musicvae_torch.latent.songs import EncodedSong, bars_said, encode_song, window_lengths
 from musicvae_torch.latent.space import BATCH, decode_tokens
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.notes.groove import DRUMS
-from musicvae_torch.notes.trio import PARTS, TrioConverter
-from musicvae_torch.window_tensors import target_tensor, window_controls
+from musicvae_torch.model.vae import MusicVAE
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,14 +12,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from musicvae_torch.latent.space import BATCH
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.notes.converter import get_converter
-from musicvae_torch.notes.diagnosis import NoWindowError, why_no_window
-from musicvae_torch.notes.fast_midi import load_song
-from musicvae_torch.notes.groove import GrooveConverter
-from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.notes.timeline import (
+from musicvae_torch.analysis.diagnosis import NoWindowError, why_no_window
+from musicvae_torch.analysis.timeline import (
     Placed,
     cover,
     drum_song,
@@ -28,8 +22,14 @@ from musicvae_torch.notes.timeline import (
     place_windows,
     timeline_of,
 )
-from musicvae_torch.notes.windows import Converter, Window
-from musicvae_torch.window_tensors import encoder_arguments
+from musicvae_torch.converters.base import Converter, Window
+from musicvae_torch.converters.groove import GrooveConverter
+from musicvae_torch.converters.registry import get_converter
+from musicvae_torch.dataset.tensors import encoder_arguments
+from musicvae_torch.latent.space import BATCH
+from musicvae_torch.midi.fast import load_song
+from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.model.vae import MusicVAE
 
 
 @dataclass(frozen=True, eq=False)

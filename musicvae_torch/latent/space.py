@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.notes.converter import get_converter
+from musicvae_torch.converters.registry import get_converter
+from musicvae_torch.model.vae import MusicVAE
 
 BATCH = 32  # windows at a time
 TEMPERATURE = 0.5

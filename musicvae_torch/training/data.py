@@ -13,13 +13,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.converters.registry import get_converter
 from musicvae_torch.dataset import Windows, coded_batches, read_sides, training_batches, transpose
 from musicvae_torch.dataset.augment import transposer
 from musicvae_torch.dataset.batches import draw_batches, shifted_tokens
 from musicvae_torch.dataset.reading import check_tokens
-from musicvae_torch.notes.converter import get_converter
+from musicvae_torch.dataset.tensors import ModelBatch, has_converter, model_batch, token_width
 from musicvae_torch.training.options import TrainingOptions
-from musicvae_torch.window_tensors import ModelBatch, has_converter, model_batch, token_width
 
 Batch = Tensor | list[Tensor] | ModelBatch
 

@@ -21,8 +21,8 @@ from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, TQDMProgres
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.multiprocessing import ProcessExitedException
 
-from musicvae_torch.devices import pick_device
-from musicvae_torch.recurrence import compile_recurrence
+from musicvae_torch.io.devices import pick_device
+from musicvae_torch.kernels.recurrence import compile_recurrence
 from musicvae_torch.training.memory import keep_freed_memory
 from musicvae_torch.training.options import TrainingOptions
 from musicvae_torch.training.resuming import check_resumable

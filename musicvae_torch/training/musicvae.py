@@ -15,8 +15,8 @@ from musicvae_torch.config import ConfigError, MusicVAEConfig, get_config
 from musicvae_torch.dataset.build import BuildOptions, build_dataset
 from musicvae_torch.dataset.codes import weights_sha256
 from musicvae_torch.dataset.songs import WindowOptions, default_hop
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.pretrained import CheckpointError, read_config
+from musicvae_torch.io.checkpoint import CheckpointError, read_config
+from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training.data import WindowsDataModule
 from musicvae_torch.training.fitting import Hardware, fit
 from musicvae_torch.training.module import MusicVAETraining

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from musicvae_torch.lstm import LSTMWeights
+from musicvae_torch.model.lstm import LSTMWeights
 
 EPSILON = 1e-8
 # Of a matrix, times the rate, a step. Without, recurrent matrices grow until the LSTM is chaotic:

@@ -11,11 +11,7 @@ import numpy as np
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.dataset.augment import default_shift
 from musicvae_torch.dataset.batches import DRAWS
-from musicvae_torch.hyperparameters import (
-    HYPERPARAMETER_NAMES,
-    Hyperparameters,
-    hyperparameters_of,
-)
+from musicvae_torch.hyperparameters import HYPERPARAMETER_NAMES, Hyperparameters, hyperparameters_of
 
 CHOICES = {
     "draw": DRAWS,

@@ -9,9 +9,9 @@ from typing import Any, TypeAlias
 
 import gradio as gr
 
-from musicvae_torch.notes.midi import MIDI_SUFFIXES, MidiError
-from musicvae_torch.notes.score import Score
-from musicvae_torch.notes.trio import PARTS
+from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.midi.notes import MIDI_SUFFIXES, MidiError
+from musicvae_torch.midi.score import Score
 from surrogate.app.studio import Bands, Studio, melody_choices, options_of, other_tracks, read_song
 from surrogate.options import (
     BAND,
@@ -23,7 +23,7 @@ from surrogate.options import (
     AccompanyOptions,
     usual,
 )
-from surrogate.present.page_data import facts
+from surrogate.render.page_data import facts
 
 Updates: TypeAlias = dict[Any, Any]
 

@@ -14,15 +14,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from musicvae_torch.files import replacing
-from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.notes.score import Score, read_score
+from musicvae_torch.io.files import replacing
+from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.midi.score import Score, read_score
 from surrogate.arguments import bar_ranges, beat
 from surrogate.melody.choice import TrackSummary, summarize_tracks
-from surrogate.melody.wish import instrument, refusal
+from surrogate.melody.track_query import instrument, refusal
 from surrogate.options import BAND, METHODS, OF_BAND, AccompanyOptions
 from surrogate.pipeline import Accompanist
-from surrogate.present.page import page_html
+from surrogate.render.page import page_html
 from surrogate.result import Accompaniment
 
 LONGEST_NAME = 60  # characters of a file's name, without its ending
@@ -127,7 +127,7 @@ class Bands:
 
     def wav(self, number: int) -> Path:
         """The sound of a band, counted from 1."""
-        from surrogate.present.audio import render, write_wav
+        from surrogate.render.audio import render, write_wav
 
         path = self.folder / f"{self.title}-band-{number}.wav"
         if not path.exists():

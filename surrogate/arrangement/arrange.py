@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.notes.score import TICK_NOTE, Score
-from musicvae_torch.notes.stitch import NewPart, stitch
-from musicvae_torch.notes.trio import PARTS
-from musicvae_torch.notes.vocabulary import ELECTRIC_BASS
+from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.midi.score import TICK_NOTE, Score
+from musicvae_torch.midi.stitch import NewPart, stitch
+from musicvae_torch.midi.vocabulary import ELECTRIC_BASS
+from musicvae_torch.model.vae import MusicVAE
 from surrogate.arrangement.bass_line import keep_bass_in_harmony
 from surrogate.arrangement.dynamics import Loudness, loudness, play
 from surrogate.arrangement.fill import (
@@ -29,7 +29,7 @@ from surrogate.arrangement.harmony import Harmony
 from surrogate.arrangement.song_harmony import song_harmony
 from surrogate.options import AccompanyOptions
 from surrogate.song.bars import snapped
-from surrogate.song.hearing import Hearing
+from surrogate.song.context import Hearing
 
 PROGRAMS = {"melody": 0, "bass": ELECTRIC_BASS, "drums": 0}
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from musicvae_torch.notes.chords import ChordTones
-from musicvae_torch.notes.vocabulary import STEPS_PER_QUARTER
+from musicvae_torch.chords.symbols import ChordTones
+from musicvae_torch.midi.vocabulary import STEPS_PER_QUARTER
 from surrogate.arrangement.fill import LOWEST_BASS, StepNote
 from surrogate.arrangement.harmony import HALF_BAR, Harmony
 

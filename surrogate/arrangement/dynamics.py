@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from musicvae_torch.notes.drums import class_of_pitch
-from musicvae_torch.notes.vocabulary import DRUM_CLASSES, OUTPUT_VELOCITY, STEPS_PER_BAR
+from musicvae_torch.converters.drums import class_of_pitch
+from musicvae_torch.midi.vocabulary import DRUM_CLASSES, OUTPUT_VELOCITY, STEPS_PER_BAR
 from surrogate.arrangement.fill import StepNote
 
 PROFILE_FILE = Path(__file__).with_name("velocity_profile.json")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from musicvae_torch.notes.vocabulary import STEPS_PER_BAR
+from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 
 StepNote = tuple[int, int, int]  # start step, end step, pitch
 

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.notes.drums import class_of_pitch
-from musicvae_torch.notes.groove import DRUMS, MAX_VELOCITY
-from musicvae_torch.notes.vocabulary import DRUM_CLASSES, OUTPUT_VELOCITY
+from musicvae_torch.converters.drums import class_of_pitch
+from musicvae_torch.converters.groove import DRUMS, MAX_VELOCITY
+from musicvae_torch.midi.vocabulary import DRUM_CLASSES, OUTPUT_VELOCITY
+from musicvae_torch.model.vae import MusicVAE
 from surrogate.arrangement.fill import StepNote
-from surrogate.networks.pair import check_groove_model
+from surrogate.encoder.loading import check_groove_model
 
 BATCH = 64  # windows played at a time
 
@@ -46,7 +46,7 @@ def humanize_drums(model: MusicVAE, hits: Sequence[StepNote]) -> Touch:
     mean. Both then go through the window with the hits as they are.
 
     Args:
-        model: see :func:`surrogate.networks.pair.check_groove_model`.
+        model: see :func:`surrogate.encoder.loading.check_groove_model`.
         hits: (start step, end step, pitch), steps from 0, in any order. Pitches of none of the
             nine drums (``vocabulary.DRUM_CLASSES``) are not heard, and come at OUTPUT_VELOCITY,
             on the grid.

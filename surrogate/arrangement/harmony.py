@@ -12,18 +12,18 @@ from typing import Protocol
 
 import numpy as np
 
-from musicvae_torch.notes.chord_text import read_text, symbol, written_bars
-from musicvae_torch.notes.chords import (
+from musicvae_torch.chords.symbols import (
     NO_CHORD,
     ChordError,
     ChordTones,
     chord_tones,
     infer_chords,
 )
-from musicvae_torch.notes.midi import NOTE_DTYPE
-from musicvae_torch.notes.quantize import DEFAULT_QPM
-from musicvae_torch.notes.score import TICK_NOTE, Score
-from musicvae_torch.notes.vocabulary import OUTPUT_VELOCITY, STEPS_PER_BAR, STEPS_PER_QUARTER
+from musicvae_torch.chords.text import read_text, symbol, written_bars
+from musicvae_torch.midi.notes import NOTE_DTYPE
+from musicvae_torch.midi.quantize import DEFAULT_QPM
+from musicvae_torch.midi.score import TICK_NOTE, Score
+from musicvae_torch.midi.vocabulary import OUTPUT_VELOCITY, STEPS_PER_BAR, STEPS_PER_QUARTER
 
 HALF_BAR = STEPS_PER_BAR // 2
 _SECONDS_PER_STEP = 60 / DEFAULT_QPM / STEPS_PER_QUARTER
@@ -78,7 +78,7 @@ class Harmony:
 
 
 def parse(text: str, bars: int) -> Harmony:
-    """Chords by hand, as :func:`musicvae_torch.notes.chord_text.written_bars` reads them; the list
+    """Chords by hand, as :func:`musicvae_torch.chords.text.written_bars` reads them; the list
     begins again until the song ends.
 
     Args:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from musicvae_torch.notes.score import TICK_NOTE
-from musicvae_torch.notes.vocabulary import STEPS_PER_BAR
+from musicvae_torch.midi.score import TICK_NOTE
+from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 from surrogate.arrangement.harmony import Harmony, from_markers, infer, read
-from surrogate.song.hearing import Hearing
+from surrogate.song.context import Hearing
 
 
 def song_harmony(song: Hearing, kept: Sequence[int], chords: str | None = None) -> Harmony:

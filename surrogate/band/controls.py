@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from musicvae_torch.notes.chords import chord_class, infer_chords
-from musicvae_torch.notes.melody import melody_notes
-from musicvae_torch.notes.midi import NOTE_DTYPE
-from musicvae_torch.notes.quantize import DEFAULT_QPM
-from musicvae_torch.notes.trio import PARTS
-from musicvae_torch.notes.vocabulary import (
+from musicvae_torch.chords.symbols import chord_class, infer_chords
+from musicvae_torch.converters.melody import melody_notes
+from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.midi.notes import NOTE_DTYPE
+from musicvae_torch.midi.quantize import DEFAULT_QPM
+from musicvae_torch.midi.vocabulary import (
     DRUM_CLASSES,
     FIRST_NOTE,
     STEPS_PER_BAR,

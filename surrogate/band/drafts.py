@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from musicvae_torch.notes.vocabulary import NO_EVENT, STEPS_PER_BAR
+from musicvae_torch.midi.vocabulary import NO_EVENT, STEPS_PER_BAR
 
 _LAGS = tuple(bars * STEPS_PER_BAR for bars in (1, 2, 4, 8))
 _COMPARED = 2 * STEPS_PER_BAR  # steps by which lags are compared

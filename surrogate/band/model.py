@@ -5,7 +5,7 @@ chords, densities and style where they are said. The *player* goes forward: at e
 the steps before and what the listener made of this one, and its heads say what melody, bass and
 drums may do, in that order, each knowing what those before it do on this very step.
 
-Tokens are (batch, steps, 3) int64 classes of melody, bass and drums, as in ``notes.trio``, and
+Tokens are (batch, steps, 3) int64 classes of melody, bass and drums, as in ``converters.trio``, and
 HIDDEN where a part is not to be heard.
 """
 
@@ -19,13 +19,13 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from musicvae_torch.chords import symbols as chords
+from musicvae_torch.chords.symbols import CHORD_DEPTH, ROOTS
 from musicvae_torch.config import ConfigError
-from musicvae_torch.notes import chords
-from musicvae_torch.notes.chords import CHORD_DEPTH, ROOTS
-from musicvae_torch.notes.trio import DEPTHS, PARTS
-from musicvae_torch.notes.vocabulary import DRUM_CLASSES, FIRST_NOTE, MIN_PITCH, STEPS_PER_BAR
-from musicvae_torch.pretrained import PretrainedNetwork, read_config
-from musicvae_torch.products import FLOAT32
+from musicvae_torch.converters.trio import DEPTHS, PARTS
+from musicvae_torch.io.checkpoint import PretrainedNetwork, read_config
+from musicvae_torch.kernels.gemm import FLOAT32
+from musicvae_torch.midi.vocabulary import DRUM_CLASSES, FIRST_NOTE, MIN_PITCH, STEPS_PER_BAR
 from surrogate.band.attention import Attention, Block, Rotation
 from surrogate.band.controls import DENSITY_DEPTH
 
@@ -204,7 +204,7 @@ class Controls:
     """What may be said of how to play; None, and HIDDEN at single steps: nothing.
 
     Attributes:
-        chords: (batch, steps) chord classes of ``notes.chords``.
+        chords: (batch, steps) chord classes of ``chords.symbols``.
         density: (batch, steps, 3) density classes of ``band.controls``, for each part.
         style: (batch, 1 or steps, style_size) latents, zeros for none.
     """
@@ -310,7 +310,7 @@ class Band(PretrainedNetwork):
 
     def multiply_in(self, dtype: str) -> Self:
         """Choose the precision in which weights are multiplied while the band plays; see
-        :meth:`musicvae_torch.pretrained.PretrainedNetwork.multiply_in`."""
+        :meth:`musicvae_torch.io.checkpoint.PretrainedNetwork.multiply_in`."""
         super().multiply_in(dtype)
         self.weight_dtype = dtype
         return self

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from musicvae_torch.notes.trio import DEPTHS, PARTS
-from musicvae_torch.notes.vocabulary import FIRST_NOTE, NO_EVENT
+from musicvae_torch.converters.trio import DEPTHS, PARTS
+from musicvae_torch.midi.vocabulary import FIRST_NOTE, NO_EVENT
 from surrogate.band.drafts import as_drafted, draft
 from surrogate.band.model import HIDDEN, Band, Controls
 from surrogate.band.stepping import Stepper

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from musicvae_torch.notes.midi import MidiError, is_midi
-from musicvae_torch.notes.score import Score, divisible, read_score
+from musicvae_torch.midi.notes import MidiError, is_midi
+from musicvae_torch.midi.score import Score, divisible, read_score
 from surrogate.evaluation.finished import Band, Comparison, read_band, score_band, stacked
 from surrogate.evaluation.lead_sheets import LeadSheet, read_lead_sheet
-from surrogate.evaluation.songs import NoSongsError, midi_files
 from surrogate.evaluation.tables import mean_where
 from surrogate.options import AccompanyOptions
 from surrogate.pipeline import Accompanist
-from surrogate.song.hearing import Hearing, hear
+from surrogate.song.context import Hearing, hear
+from surrogate.song.folders import NoSongsError, midi_files
 from surrogate.song.roles import roles_of
 
 THEIRS, OURS = "theirs", "ours"

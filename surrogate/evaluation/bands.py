@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from musicvae_torch.notes.trio import PARTS
+from musicvae_torch.converters.trio import PARTS
 from surrogate.band.model import HIDDEN, Band, Controls
 from surrogate.band.scoring import nats_of
+from surrogate.encoder.refine import hide
 from surrogate.evaluation.ways import BATCH, EvaluateOptions, Networks, other_songs, predict
-from surrogate.networks.refine import hide
 
 BAND = "band network"
 NO_STYLE = f"{BAND}, without a style"

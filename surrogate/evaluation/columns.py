@@ -9,8 +9,8 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from musicvae_torch.notes.melody import melody_notes
-from musicvae_torch.notes.trio import PARTS
+from musicvae_torch.converters.melody import melody_notes
+from musicvae_torch.converters.trio import PARTS
 from surrogate.band.controls import chords_of
 from surrogate.evaluation.distributions import (
     note_features,

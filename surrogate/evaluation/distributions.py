@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from musicvae_torch.notes.drums import unpack_rolls
-from musicvae_torch.notes.melody import melody_notes
-from musicvae_torch.notes.vocabulary import DRUM_CLASSES, NO_EVENT
+from musicvae_torch.converters.drums import unpack_rolls
+from musicvae_torch.converters.melody import melody_notes
+from musicvae_torch.midi.vocabulary import DRUM_CLASSES, NO_EVENT
 
 VELOCITIES_PER_BIN = 4  # 32 bins, as in PopMAG
 _SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10))  # major and natural minor

@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.distributions import Normal
 from tqdm import tqdm
 
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.notes.trio import PARTS, to_tokens
+from musicvae_torch.converters.trio import PARTS, to_tokens
+from musicvae_torch.model.vae import MusicVAE
+from surrogate.encoder.refine import part_indices
 from surrogate.evaluation.bands import band_nats
 from surrogate.evaluation.columns import DISTRIBUTIONS, STRUCTURE, Truth
 from surrogate.evaluation.sampled import accompany_windows
@@ -41,7 +42,6 @@ from surrogate.evaluation.ways import (
     encode_all,
     ways_to_a_latent,
 )
-from surrogate.networks.refine import part_indices
 from surrogate.options import BAND, AccompanyOptions
 from surrogate.pipeline import Accompanist
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from musicvae_torch.notes.melody import melody_notes
-from musicvae_torch.notes.score import TICK_NOTE, Score
-from musicvae_torch.notes.trio import PARTS
-from musicvae_torch.notes.vocabulary import MAX_PITCH, MIN_PITCH, NO_EVENT
+from musicvae_torch.converters.melody import melody_notes
+from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.midi.score import TICK_NOTE, Score
+from musicvae_torch.midi.vocabulary import MAX_PITCH, MIN_PITCH, NO_EVENT
 from surrogate.arrangement.fill import StepNote, bar_lines, sounding_bars
 from surrogate.band.controls import chords_of
 from surrogate.evaluation.columns import DISTRIBUTIONS, STRUCTURE, overlaps, structure, tonality
@@ -26,7 +26,7 @@ from surrogate.evaluation.metrics import (
     share_in_key,
 )
 from surrogate.evaluation.tables import DASH, Estimate, Scores, markdown, scores_table
-from surrogate.song.hearing import Hearing, part_tokens
+from surrogate.song.context import Hearing, part_tokens
 from surrogate.song.roles import roles_of
 
 MADE = ("bass", "drums")

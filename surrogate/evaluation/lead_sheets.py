@@ -12,15 +12,15 @@ from pathlib import Path
 import numpy as np
 import pretty_midi
 
-from musicvae_torch.notes.chord_naming import name_chord
-from musicvae_torch.notes.chords import NO_CHORD, chord_tones
-from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.notes.quantize import DEFAULT_QPM
-from musicvae_torch.notes.score import Score, Track, divisible, read_score
-from musicvae_torch.notes.vocabulary import FIRST_NOTE, MIN_PITCH, STEPS_PER_BAR
+from musicvae_torch.chords.naming import name_chord
+from musicvae_torch.chords.symbols import NO_CHORD, chord_tones
+from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.midi.quantize import DEFAULT_QPM
+from musicvae_torch.midi.score import Score, Track, divisible, read_score
+from musicvae_torch.midi.vocabulary import FIRST_NOTE, MIN_PITCH, STEPS_PER_BAR
 from surrogate.arrangement.harmony import from_markers
 from surrogate.options import AccompanyOptions
-from surrogate.song.hearing import Hearing, hear
+from surrogate.song.context import Hearing, hear
 from surrogate.song.roles import roles_of
 
 MANY_AT_ONCE = 1.5  # notes an onset, on the average, from which a track is one of chords

@@ -1,6 +1,6 @@
 """How good an accompaniment is: small functions of tokens and notes, and bootstrap intervals.
 
-Tokens of a part are classes as the networks know them (see ``musicvae_torch.notes.vocabulary``):
+Tokens of a part are classes as the networks know them (see ``musicvae_torch.midi.vocabulary``):
 of melody and bass 0 holds or rests, 1 ends a note, 2 + i starts one; of drums the sum of 2**class
 over what is struck. A share that there is nothing to take of is NaN.
 """
@@ -9,15 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from musicvae_torch.notes.chords import ROOTS
-from musicvae_torch.notes.drums import unpack_rolls
-from musicvae_torch.notes.melody import melody_notes
-from musicvae_torch.notes.vocabulary import (
-    DRUM_CLASSES,
-    FIRST_NOTE,
-    MIN_PITCH,
-    STEPS_PER_BAR,
-)
+from musicvae_torch.chords.symbols import ROOTS
+from musicvae_torch.converters.drums import unpack_rolls
+from musicvae_torch.converters.melody import melody_notes
+from musicvae_torch.midi.vocabulary import DRUM_CLASSES, FIRST_NOTE, MIN_PITCH, STEPS_PER_BAR
 
 # How well each degree of the chromatic scale fitted a key, as listeners rated it, from the tonic
 # upwards: Krumhansl and Kessler 1982, "Tracing the dynamic changes in perceived tonal

@@ -8,13 +8,13 @@ import numpy as np
 import pretty_midi
 from tqdm import tqdm
 
-from musicvae_torch.notes.drums import drum_tokens
-from musicvae_torch.notes.melody import melody_tokens
-from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.notes.quantize import DEFAULT_QPM
-from musicvae_torch.notes.score import Score, Track
-from musicvae_torch.notes.trio import PARTS, part_notes
-from musicvae_torch.notes.vocabulary import BASS_PROGRAMS, STEPS_PER_QUARTER
+from musicvae_torch.converters.drums import drum_tokens
+from musicvae_torch.converters.melody import melody_tokens
+from musicvae_torch.converters.trio import PARTS, part_notes
+from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.midi.quantize import DEFAULT_QPM
+from musicvae_torch.midi.score import Score, Track
+from musicvae_torch.midi.vocabulary import BASS_PROGRAMS, STEPS_PER_QUARTER
 from surrogate.evaluation.songs import SongWindows
 from surrogate.options import AccompanyOptions
 from surrogate.pipeline import Accompanist

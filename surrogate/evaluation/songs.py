@@ -10,16 +10,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from musicvae_torch.notes.fast_midi import load_song
-from musicvae_torch.notes.midi import MidiError, is_midi, no_midi_in
-from musicvae_torch.notes.quantize import Section, sections
-from musicvae_torch.notes.trio import TrioConverter, TrioRules
-from musicvae_torch.notes.vocabulary import MELODY_PROGRAMS, STEPS_PER_BAR
-from musicvae_torch.notes.windows import Window
-
-
-class NoSongsError(ValueError):
-    """A folder that gives nothing to evaluate on; the message names it and says why."""
+from musicvae_torch.converters.base import Window
+from musicvae_torch.converters.trio import TrioConverter, TrioRules
+from musicvae_torch.midi.fast import load_song
+from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.midi.quantize import Section, sections
+from musicvae_torch.midi.vocabulary import MELODY_PROGRAMS, STEPS_PER_BAR
+from surrogate.song.folders import NoSongsError, midi_files
 
 
 @dataclass(frozen=True)
@@ -47,21 +44,6 @@ class SongWindows:
             return text
         reasons = ", ".join(f"{count} {reason}" for reason, count in self.skipped.items())
         return f"{text}; files that gave none: {reasons}"
-
-
-def midi_files(folder: str | Path) -> list[Path]:
-    """MIDI files of a folder at any depth, in order.
-
-    Raises:
-        NoSongsError: there are none, or no such folder.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise NoSongsError(f"{folder}: no such folder")
-    paths = sorted(path for path in folder.rglob("*") if is_midi(path))
-    if not paths:
-        raise NoSongsError(no_midi_in(folder))
-    return paths
 
 
 def read_windows(

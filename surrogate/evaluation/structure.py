@@ -1,6 +1,6 @@
 """How a band holds together: kick and bass, fills, new bars and bars that return.
 
-All functions take the classes of parts (steps,) as ``musicvae_torch.notes.vocabulary`` has them, in
+All functions take the classes of parts (steps,) as ``musicvae_torch.midi.vocabulary`` has them, in
 whole bars of sixteen steps, and give NaN where there is nothing to measure.
 """
 
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from musicvae_torch.notes.drums import unpack_rolls
-from musicvae_torch.notes.vocabulary import DRUM_CLASSES, FIRST_NOTE, NO_EVENT, STEPS_PER_BAR
+from musicvae_torch.converters.drums import unpack_rolls
+from musicvae_torch.midi.vocabulary import DRUM_CLASSES, FIRST_NOTE, NO_EVENT, STEPS_PER_BAR
 
 KICK = 0
 TOMS = (4, 5, 6)  # low, mid and high

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from musicvae_torch.attributes import AttributeVectors
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.notes.trio import PARTS
-from musicvae_torch.notes.vocabulary import NO_EVENT
+from musicvae_torch.attribute_vectors import AttributeVectors
+from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.midi.vocabulary import NO_EVENT
+from musicvae_torch.model.vae import MusicVAE
 from surrogate.band.model import Band
-from surrogate.networks.model import Surrogate
-from surrogate.networks.refine import (
+from surrogate.encoder.model import Surrogate
+from surrogate.encoder.refine import (
     UNKNOWN,
     RefineOptions,
     hide,

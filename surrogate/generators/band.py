@@ -15,23 +15,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from musicvae_torch.hub import local_folder
+from musicvae_torch.chords.symbols import ChordError, chord_class
+from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.io.checkpoint import shipped_checkpoint, weights_sha256
+from musicvae_torch.io.hub import local_folder
 from musicvae_torch.latent.songs import encode_song
-from musicvae_torch.notes.chords import ChordError, chord_class
-from musicvae_torch.notes.trio import PARTS
-from musicvae_torch.notes.vocabulary import BASS_PROGRAMS, STEPS_PER_BAR
-from musicvae_torch.pretrained import shipped_checkpoint, weights_sha256
+from musicvae_torch.midi.vocabulary import BASS_PROGRAMS, STEPS_PER_BAR
 from surrogate.arrangement.arrange import kept_tracks
 from surrogate.arrangement.song_harmony import song_harmony
 from surrogate.band.model import HIDDEN, Band, Controls, styles_of
 from surrogate.band.sampling import Played, Sampling, play_rows
+from surrogate.encoder.candidates import style
+from surrogate.encoder.latents import Latents
+from surrogate.encoder.loading import DEFAULT_MUSICVAE
 from surrogate.generators.protocol import Generated
 from surrogate.generators.trio import TrioGenerator
-from surrogate.networks.candidates import style
-from surrogate.networks.latents import Latents
-from surrogate.networks.pair import DEFAULT_MUSICVAE
 from surrogate.options import BAND, NO_STYLE, AccompanyOptions
-from surrogate.song.hearing import Hearing
+from surrogate.song.context import Hearing
 
 DEFAULT_BAND = "trio_16bar_small_band"
 # Added to those of notes and hits. Chosen on validation songs, as those with which bands are about

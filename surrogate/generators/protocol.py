@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from surrogate.options import AccompanyOptions
-from surrogate.song.hearing import Hearing
+from surrogate.song.context import Hearing
 
 
 @dataclass(frozen=True, eq=False)

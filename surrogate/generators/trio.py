@@ -13,17 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from musicvae_torch.attributes import AttributeVectors
-from musicvae_torch.model import MusicVAE
-from musicvae_torch.notes.trio import PARTS
-from musicvae_torch.notes.vocabulary import STEPS_PER_BAR
+from musicvae_torch.attribute_vectors import AttributeVectors
+from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
+from musicvae_torch.model.vae import MusicVAE
+from surrogate.encoder.candidates import chance, style
+from surrogate.encoder.latents import Latents, find_latents
+from surrogate.encoder.model import Surrogate
+from surrogate.encoder.windows import crossfade, cut_window, window_starts
 from surrogate.generators.protocol import Generated
-from surrogate.networks.candidates import chance, style
-from surrogate.networks.latents import Latents, find_latents
-from surrogate.networks.model import Surrogate
-from surrogate.networks.windows import crossfade, cut_window, window_starts
 from surrogate.options import BAND_DENSITY, AccompanyOptions
-from surrogate.song.hearing import Hearing
+from surrogate.song.context import Hearing
 
 BATCH = 64  # bands decoded at a time
 

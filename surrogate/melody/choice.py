@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import pretty_midi
 
-from musicvae_torch.notes.basses import telling_names
-from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.notes.score import Score, Track
-from musicvae_torch.notes.vocabulary import MAX_PITCH, MIN_PITCH
+from musicvae_torch.midi.basses import telling_names
+from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.midi.score import Score, Track
+from musicvae_torch.midi.vocabulary import MAX_PITCH, MIN_PITCH
 from surrogate.melody.features import FEATURES, features, lines, sounding
 from surrogate.melody.monophony import reduce_to_melody
-from surrogate.melody.wish import find_tracks, instrument, listed, refusal
+from surrogate.melody.track_query import find_tracks, instrument, listed, refusal
 
 # What names are worth, beside the features; for a track that plays throughout.
 NAMED_MELODY = 8.0
@@ -137,7 +137,7 @@ def choose_melody(
 
     Args:
         score: the song.
-        wanted: see :func:`surrogate.melody.wish.find_tracks`; None: the likeliest.
+        wanted: see :func:`surrogate.melody.track_query.find_tracks`; None: the likeliest.
         but: indices of tracks that play other parts.
 
     Raises:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from musicvae_torch.notes.basses import bass_reasons, telling_names
-from musicvae_torch.notes.score import Score, Track
-from musicvae_torch.notes.vocabulary import MAX_PITCH, MIN_PITCH
+from musicvae_torch.midi.basses import bass_reasons, telling_names
+from musicvae_torch.midi.score import Score, Track
+from musicvae_torch.midi.vocabulary import MAX_PITCH, MIN_PITCH
 
 MAX_CELLS = 4096  # of time, in which lines are compared
 FAMILY = 8  # programs of one kind in General MIDI: pianos, basses, reeds

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from musicvae_torch.notes.vocabulary import MAX_PITCH, MIN_PITCH
+from musicvae_torch.midi.vocabulary import MAX_PITCH, MIN_PITCH
 from surrogate.melody.two_hands import right_hand
 
 TOGETHER = 0.06  # seconds; the notes of a chord begin within so much

@@ -8,9 +8,9 @@ from math import ceil
 
 import numpy as np
 
-from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.notes.score import Score
-from musicvae_torch.notes.vocabulary import STEPS_PER_QUARTER
+from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.midi.score import Score
+from musicvae_torch.midi.vocabulary import STEPS_PER_QUARTER
 
 MAX_BARS = 4096  # two hours and more; longer songs are broken files
 QUARTERS_A_WHOLE = 4

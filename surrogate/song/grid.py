@@ -8,19 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.notes.score import Score
-from musicvae_torch.notes.vocabulary import STEPS_PER_BAR, STEPS_PER_QUARTER
+from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.midi.score import Score
+from musicvae_torch.midi.vocabulary import STEPS_PER_BAR, STEPS_PER_QUARTER
 from surrogate.song.bars import bar_length, bar_lines, changes_of_metre
-from surrogate.song.metre import (
-    BEATS,
-    COMPOUND,
-    SIMPLE,
-    bar_beats,
-    beat_groups,
-    is_dotted,
-    places,
-)
+from surrogate.song.metre import BEATS, COMPOUND, SIMPLE, bar_beats, beat_groups, is_dotted, places
 
 MAX_BARS = 2048  # an hour and more; longer songs are broken files
 NOT_THERE = np.iinfo(np.int64).max

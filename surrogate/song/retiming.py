@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from musicvae_torch.notes.midi import MidiError
-from musicvae_torch.notes.midi_file import Chunk
-from musicvae_torch.notes.score import TICK_NOTE, Score
+from musicvae_torch.midi.messages import Chunk
+from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.midi.score import TICK_NOTE, Score
 from surrogate.song.beats import (
     bar_weights,
     beats_at,

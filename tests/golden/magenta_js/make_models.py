@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from test_magenta_js import GOLDEN, ask_magenta_js, compact, read_model, variables_of
 
-from convert_weights.magenta_js import write_magenta_js
+from convert_weights.names.magenta_js import write_magenta_js
 from musicvae_torch.config import get_config
 
 TINY: dict[str, Any] = {"z_size": 4, "enc_rnn_size": (4,), "dec_rnn_size": (4, 4)}

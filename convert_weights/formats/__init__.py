@@ -1,0 +1,1 @@
+"""Bytes on disk: checkpoint, archive and compression formats. Nothing here knows of music."""

@@ -1,0 +1,1 @@
+"""The names of variables in others' checkpoints ↔ ours."""

@@ -1,0 +1,1 @@
+"""Where checkpoints are, on this disk and on the web."""

@@ -1,0 +1,152 @@
+"""Latents and what was measured of their windows → a direction for each attribute.
+
+Three ways, which docs/attributes.md compares. Each gives, at strength 1, a move of the latent by
+one standard deviation of the attribute:
+
+- "difference", of the MusicVAE paper (Roberts et al. 2018, section 5.4): the mean latent of the
+  windows in the attribute's top quartile less that of those in the bottom one. What goes with the
+  attribute in the data, such as other attributes, goes with it here.
+- "regression": the latent as a linear function of the attribute and all that is to stay as it is.
+- "probes": the attributes as linear functions of the latent; then, of all moves that these say
+  change the one attribute and not what is to stay, the likeliest in a normal distribution with
+  the latents' covariance.
+
+What is to stay is said by :func:`held_still`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from musicvae_torch.analysis.attributes import ATTRIBUTES
+
+METHODS = ("probes", "regression", "difference")
+"""Ways to find a direction; docs/attributes.md says how they differ."""
+
+LEAST_WINDOWS = 8  # with a value of an attribute, to learn anything of it
+_QUARTILES = (25, 75)
+_SPREAD = 1e-9  # standard deviations below it are of rounding
+# Ridge, so that few windows or attributes that go together do not give wild directions: of the
+# latent's dimensions, a share of their mean variance; of attributes, of their variance, 1.
+_LATENT_RIDGE = 0.01
+_ATTRIBUTE_RIDGE = 1e-3
+
+
+@dataclass(frozen=True)
+class Directions:
+    """What was learnt; see ``AttributeVectors`` for the fields.
+
+    Attributes:
+        left_out: attributes that do not differ among the windows, or that too few of them have.
+    """
+
+    names: tuple[str, ...]
+    directions: np.ndarray
+    means: np.ndarray
+    stddevs: np.ndarray
+    told: np.ndarray
+    left_out: tuple[str, ...]
+
+
+def learn_directions(
+    latents: np.ndarray, values: Mapping[str, np.ndarray], method: str = METHODS[0]
+) -> Directions:
+    """A direction for each attribute.
+
+    Args:
+        latents: (windows, z_size).
+        values: (windows,) of each attribute; NaN: a window has none, and counts as an average one
+            where the attribute is to stay as it is.
+        method: one of METHODS.
+
+    Raises:
+        ValueError: there is no such method, or no attribute to learn anything of.
+    """
+    if method not in METHODS:
+        raise ValueError(f"unknown method {method!r}; choose one of: {', '.join(METHODS)}")
+    names = tuple(name for name, column in values.items() if _varies(column))
+    if not names:
+        raise ValueError(
+            f"no attribute differs among these {len(latents)} windows; at least {LEAST_WINDOWS} "
+            "are needed, better thousands"
+        )
+    columns = np.stack([values[name] for name in names], axis=1)
+    means, stddevs = np.nanmean(columns, axis=0), np.nanstd(columns, axis=0)
+    scores = (columns - means) / stddevs  # (windows, attributes)
+    centred = latents.astype(np.float64) - latents.mean(0, dtype=np.float64)
+    told, directions = _by_probes(centred, scores, names)
+    if method == "difference":
+        directions = np.stack([_difference(centred, column) for column in scores.T])
+    elif method == "regression":
+        directions = _by_regression(centred, scores, names)
+    left_out = tuple(name for name in values if name not in names)
+    return Directions(names, directions, means, stddevs, told, left_out)
+
+
+def held_still(name: str, names: Sequence[str]) -> list[str]:
+    """Those of the attributes that are to stay as they are when one is moved: all but its kin, and
+    but for sums of others."""
+    kin = ATTRIBUTES[name].kin if name in ATTRIBUTES else ()
+    sums = {one for one in names if one in ATTRIBUTES and set(ATTRIBUTES[one].made_of) & set(names)}
+    return [other for other in names if other != name and other not in {*kin, *sums}]
+
+
+def _varies(column: np.ndarray) -> bool:
+    known = column[~np.isnan(column)]
+    return len(known) >= LEAST_WINDOWS and float(known.std()) > _SPREAD
+
+
+def _rows(name: str, names: Sequence[str]) -> list[int]:
+    """Indices of the attribute and of those that are to stay as they are."""
+    return [names.index(one) for one in (name, *held_still(name, names))]
+
+
+def _difference(latents: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    low, high = np.nanpercentile(scores, _QUARTILES)
+    top, bottom = scores >= high, scores <= low
+    gap = latents[top].mean(0) - latents[bottom].mean(0)
+    # Ties may put a window into both quartiles, but not all: the scores differ.
+    apart = scores[top].mean() - scores[bottom].mean()
+    return gap / max(apart, _SPREAD)
+
+
+def _by_regression(latents: np.ndarray, scores: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    directions = []
+    for name in names:
+        own = _rows(name, names)
+        known = ~np.isnan(scores[:, own[0]])
+        given = np.nan_to_num(scores[known][:, own])
+        given -= given.mean(0)
+        away = latents[known] - latents[known].mean(0)
+        ridge = _ATTRIBUTE_RIDGE * len(given) * np.eye(len(own))
+        directions.append(np.linalg.solve(given.T @ given + ridge, given.T @ away)[0])
+    return np.stack(directions)
+
+
+def _by_probes(
+    latents: np.ndarray, scores: np.ndarray, names: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """How much the probes tell, (attributes,), and directions, (attributes, z_size)."""
+    windows, size = latents.shape
+    given = np.nan_to_num(scores)
+    given -= given.mean(0)
+    covariance = latents.T @ latents / windows
+    ridge = _LATENT_RIDGE * np.trace(covariance) / size * np.eye(size)
+    ridge += _SPREAD * np.eye(size)  # latents that are all alike
+    probes = np.linalg.solve(covariance + ridge, latents.T @ given / windows)
+    left = ((given - latents @ probes) ** 2).mean(0)
+    told = np.clip(1 - left / (given**2).mean(0), 0, 1)
+    along = covariance @ probes  # (z_size, attributes)
+    directions = []
+    for name, share in zip(names, told, strict=True):
+        own = _rows(name, names)
+        read = probes[:, own].T @ along[:, own] + _ATTRIBUTE_RIDGE * np.eye(len(own))
+        # A window with one standard deviation more reads, on average, as `share` of it more: an
+        # attribute that the latent hardly tells is moved little, instead of the latent far.
+        wanted = np.zeros(len(own))
+        wanted[0] = share
+        directions.append(along[:, own] @ np.linalg.solve(read, wanted))
+    return told, np.stack(directions)

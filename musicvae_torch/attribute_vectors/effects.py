@@ -1,0 +1,183 @@
+"""What attribute vectors do to the music: latents are moved, decoded and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from musicvae_torch.analysis.attributes import measure, window_parts
+from musicvae_torch.attribute_vectors.directions import held_still
+from musicvae_torch.attribute_vectors.vectors import AttributeVectors
+from musicvae_torch.converters.registry import get_converter
+from musicvae_torch.model.vae import MusicVAE
+
+STRENGTHS = (-2.0, -1.0, 0.0, 1.0, 2.0)
+TEMPERATURE = 0.5
+_BATCH = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Effects:
+    """Attributes of the music that moved latents decode to.
+
+    Attributes:
+        names: of the attributes, moved and measured alike.
+        units: of each.
+        strengths: ascending, 0 among them.
+        values: (moved, strengths, measured) means over windows, in the attributes' units.
+        shifts: the same, as changes from strength 0 over the windows that have the attribute at
+            both, in standard deviations of the music that the vectors were learnt of.
+        windows: how many.
+        temperature: at which they were decoded.
+    """
+
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    strengths: tuple[float, ...]
+    values: np.ndarray
+    shifts: np.ndarray
+    windows: int
+    temperature: float
+
+    def matrix(self) -> np.ndarray:
+        """(moved, measured): change for each 1 of strength, between the mildest of either sign, in
+        standard deviations."""
+        place = self.strengths.index(0.0)
+        low, high = place - 1, place + 1
+        apart = self.strengths[high] - self.strengths[low]
+        return (self.shifts[:, high] - self.shifts[:, low]) / apart
+
+    def rises(self, name: str) -> bool:
+        """Whether an attribute, moved, is the higher the stronger, at every strength."""
+        index = self.names.index(name)
+        return bool((np.diff(self.shifts[index, :, index]) > 0).all())
+
+    def side_effects(self, name: str) -> dict[str, float]:
+        """Changes of what is to stay while `name` moves, for each 1 of strength, in standard
+        deviations."""
+        row = self.matrix()[self.names.index(name)]
+        return {other: row[self.names.index(other)] for other in held_still(name, self.names)}
+
+    def __str__(self) -> str:
+        """Two Markdown tables."""
+        return f"{self.own_table()}\n\n{self.matrix_table()}"
+
+    def own_table(self) -> str:
+        """Of each attribute, what it is at each strength, and what else moves the most."""
+        heads = ["moved", "unit", *(f"{strength:+g}" for strength in self.strengths)]
+        heads += ["rises throughout", "sd for each 1", "others, rms sd", "most"]
+        rows = []
+        for index, (name, unit) in enumerate(zip(self.names, self.units, strict=True)):
+            sides = self.side_effects(name)
+            rms, most = "", ""
+            if sides:
+                rms = f"{float(np.sqrt(np.nanmean(np.square(list(sides.values()))))):.2f}"
+                worst = max(sides, key=lambda other: abs(np.nan_to_num(sides[other])))
+                most = f"{worst} {sides[worst]:+.2f}"
+            values = [f"{value:.2f}" for value in self.values[index, :, index]]
+            rises = "yes" if self.rises(name) else "no"
+            slope = f"{self.matrix()[index, index]:+.2f}"
+            rows.append([name, unit, *values, rises, slope, rms, most])
+        return _table(heads, rows)
+
+    def matrix_table(self) -> str:
+        """Rows: what is moved; columns: how all else changes, in standard deviations."""
+        rows = [
+            [f"**{name}**", *(f"{change:+.2f}" for change in row)]
+            for name, row in zip(self.names, self.matrix(), strict=True)
+        ]
+        return _table(["moved", *self.names], rows)
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def measure_effects(
+    model: MusicVAE,
+    vectors: AttributeVectors,
+    z: Tensor,
+    *,
+    strengths: Sequence[float] = STRENGTHS,
+    temperature: float = TEMPERATURE,
+    seed: int = 0,
+    controls: Tensor | None = None,
+    progress: bool = False,
+) -> Effects:
+    """Move latents along each direction, decode them and measure what comes out.
+
+    Args:
+        model: whose vectors they are.
+        vectors: to move along, one at a time.
+        z: (windows, z_size), such as posterior means of songs that were not learnt of.
+        strengths: how far; 0, and at least one of either sign, are among them.
+        temperature: of decoding.
+        seed: of sampling; the same for every move, so that what differs is of the move.
+        controls: (windows, steps, control_depth), where the config has them.
+        progress: show a progress bar.
+
+    Raises:
+        ValueError: no windows, strengths that lack 0 or a sign, or a shape that does not fit.
+    """
+    strengths = tuple(sorted(float(strength) for strength in set(strengths)))
+    if 0.0 not in strengths or strengths[0] == 0 or strengths[-1] == 0:
+        raise ValueError(f"strengths must hold 0, one below and one above, not {strengths}")
+    if not len(z):
+        raise ValueError("no windows to measure effects on")
+
+    def measured(latents: Tensor) -> np.ndarray:
+        """(windows, attributes)"""
+        tokens = _decode(model, latents, temperature, seed, controls)
+        values = measure(window_parts(model.config, tokens))
+        return np.stack([values[name] for name in vectors.names], axis=1)
+
+    unmoved = measured(z)
+    stddevs = vectors.stddevs.numpy()
+    count = len(vectors.names)
+    values = np.empty((count, len(strengths), count))
+    shifts = np.zeros_like(values)
+    moves = [(i, j) for i in range(count) for j in range(len(strengths))]
+    for i, j in tqdm(moves, "decoding", unit="move", disable=None if progress else True):
+        if strengths[j] == 0:
+            moved = unmoved
+        else:
+            moved = measured(vectors.move(z, {vectors.names[i]: strengths[j]}))
+        values[i, j] = _mean(moved)
+        shifts[i, j] = _mean(moved - unmoved) / stddevs
+    return Effects(
+        vectors.names, vectors.units, strengths, values, shifts, len(z), float(temperature)
+    )
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Over windows, of those that have a value; NaN where none has."""
+    known = ~np.isnan(values)
+    counts = known.sum(0)
+    total = np.where(known, values, 0).sum(0)
+    return np.divide(total, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+
+
+def _decode(
+    model: MusicVAE, z: Tensor, temperature: float, seed: int, controls: Tensor | None
+) -> np.ndarray:
+    """(windows, steps, parts) tokens."""
+    converter = get_converter(model.config)
+    generator = torch.Generator(model.device).manual_seed(seed)
+    tokens = []
+    for rows in _batches(len(z)):
+        given = None if controls is None else controls[rows].to(model.device)
+        outputs = model.decode(z[rows], None, temperature, given, generator)
+        told = None if given is None else given.cpu().numpy()
+        tokens.append(converter.to_tokens(outputs.cpu().numpy(), told))
+    return np.concatenate(tokens)
+
+
+def _batches(count: int) -> Iterator[slice]:
+    for start in range(0, count, _BATCH):
+        yield slice(start, start + _BATCH)

@@ -1,0 +1,203 @@
+"""A data set, or a folder of MIDI files, and a model → attribute vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from musicvae_torch.analysis.attributes import ATTRIBUTES, measure, window_parts
+from musicvae_torch.attribute_vectors.directions import METHODS, Directions, learn_directions
+from musicvae_torch.attribute_vectors.effects import TEMPERATURE, Effects, measure_effects
+from musicvae_torch.attribute_vectors.vectors import AttributeVectors
+from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.dataset.batches import draw_batches
+from musicvae_torch.dataset.format import Windows, take_windows
+from musicvae_torch.dataset.reading import read_windows
+from musicvae_torch.dataset.tensors import encoder_arguments, token_width, window_controls
+from musicvae_torch.io.checkpoint import weights_sha256
+from musicvae_torch.io.devices import pick_device
+from musicvae_torch.model.vae import MusicVAE
+
+MAX_WINDOWS = 10_000
+# Small batches are quickest on one core, where more does not fit its cache.
+_BATCHES = {"cpu": 32, "cuda": 512}
+
+
+def learn_attributes(
+    data: str | Path,
+    musicvae: str | Path,
+    *,
+    method: str = METHODS[0],
+    max_windows: int = MAX_WINDOWS,
+    seed: int = 0,
+    device: str = "auto",
+    progress: bool = False,
+) -> AttributeVectors:
+    """Learn a direction for each attribute that a model's windows have.
+
+    Windows are drawn as in training with ``--draw sources``: a top-level folder, in proportion to
+    the root of its songs; one of its songs; one of that song's windows. Their latents are the
+    means of the model's posterior, taken from the data set where that holds them. Of a data set
+    with songs set aside to validate on, those are left out.
+
+    Args:
+        data: data set of build-dataset, or a folder of MIDI files.
+        musicvae: checkpoint folder.
+        method: see :mod:`musicvae_torch.attribute_vectors.directions`.
+        max_windows: how many to draw; no more than there are.
+        seed: of the draw.
+        device: "auto", "cpu" or "cuda".
+        progress: show progress bars.
+
+    Raises:
+        CheckpointError: the model cannot be read.
+        ConfigError: attributes are not known of its windows.
+        DatasetError: the data cannot be read, or are not such windows.
+        ValueError: there is no such device or method, or too little to learn of.
+    """
+    if max_windows < 1:
+        raise ValueError(f"max_windows must be at least 1, not {max_windows}")
+    model = MusicVAE.from_pretrained(musicvae, pick_device(device))
+    check_config(model.config)
+    sha256 = weights_sha256(musicvae)
+    windows = read_windows(data, model.config, "train", codes_of=sha256, progress=progress)
+    sample = draw_sample(model, windows, max_windows, seed, progress)
+    learnt = learn_directions(sample.latents, sample.values, method)
+    record = {
+        "method": method,
+        "data": Path(data).name,
+        "windows": sample.windows,
+        "songs": sample.songs,
+        "seed": seed,
+        "left_out": list(learnt.left_out),
+        "musicvae": Path(musicvae).resolve().name,
+        "sha256": sha256,
+    }
+    return as_vectors(learnt, record)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Draws of a data set's windows, among which a window may be several times.
+
+    Attributes:
+        latents: (draws, z_size) float32, the posterior's means.
+        values: (draws,) of each attribute, NaN where undefined.
+        windows, songs: how many different ones there are.
+    """
+
+    latents: np.ndarray
+    values: dict[str, np.ndarray]
+    windows: int
+    songs: int
+
+
+def draw_sample(
+    model: MusicVAE, windows: Windows, max_windows: int, seed: int, progress: bool = False
+) -> Sample:
+    """Draw, encode and measure; for arguments see :func:`learn_attributes`."""
+    rows, counts = draw_windows(windows, max_windows, seed)
+    drawn = take_windows(windows, rows)
+    values = measure(window_parts(model.config, drawn.tokens))
+    latents = encode_windows(model, drawn, progress)
+    return Sample(
+        latents.repeat(counts, axis=0),
+        {name: column.repeat(counts) for name, column in values.items()},
+        len(rows),
+        len(np.unique(drawn.song)),
+    )
+
+
+def as_vectors(learnt: Directions, record: dict[str, Any]) -> AttributeVectors:
+    """What was learnt, to be kept; `record` as of :class:`AttributeVectors`."""
+    names = ("directions", "means", "stddevs", "told")
+    arrays = {name: torch.from_numpy(getattr(learnt, name).astype(np.float32)) for name in names}
+    units = tuple(ATTRIBUTES[name].unit for name in learnt.names)
+    return AttributeVectors(learnt.names, **arrays, units=units, record=record)
+
+
+def measure_attributes(
+    data: str | Path,
+    musicvae: str | Path,
+    vectors: AttributeVectors,
+    *,
+    max_windows: int = 100,
+    temperature: float = TEMPERATURE,
+    seed: int = 0,
+    device: str = "auto",
+    progress: bool = False,
+) -> Effects:
+    """What vectors do to real windows: their posterior means are moved, decoded and measured.
+
+    Args:
+        data: as for :func:`learn_attributes`; of one with songs set aside, those alone are taken.
+            Windows do not overlap, and are drawn in the same way.
+        musicvae: checkpoint folder of the vectors' model.
+        vectors: to measure.
+        max_windows: how many to draw.
+        temperature: of decoding.
+        seed: of the draw and of sampling.
+        device: "auto", "cpu" or "cuda".
+        progress: show progress bars.
+
+    Raises:
+        CheckpointError, ConfigError, DatasetError, ValueError: as :func:`learn_attributes`.
+    """
+    if max_windows < 1:
+        raise ValueError(f"there must be at least 1 window to measure on, not {max_windows}")
+    model = MusicVAE.from_pretrained(musicvae, pick_device(device))
+    check_config(model.config)
+    windows = read_windows(data, model.config, "validation", apart=True, progress=progress)
+    rows, _ = draw_windows(windows, max_windows, seed)
+    drawn = take_windows(windows, rows)
+    return measure_effects(
+        model,
+        vectors,
+        torch.from_numpy(encode_windows(model, drawn, progress)).to(model.device),
+        temperature=temperature,
+        seed=seed,
+        controls=window_controls(model.config, drawn.tokens),
+        progress=progress,
+    )
+
+
+def check_config(config: MusicVAEConfig) -> None:
+    """Make sure, before any work, that a config's windows have attributes.
+
+    Raises:
+        ConfigError: they have not.
+    """
+    window_parts(config, np.zeros((1, config.max_seq_len, token_width(config)), np.int16))
+
+
+def draw_windows(windows: Windows, most: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that were drawn by source, song and window, in order, and how often each was: `most`
+    draws, or as many as there are windows."""
+    count = min(most, len(windows.tokens))
+    picks, _ = next(draw_batches(windows, count, seed, draw="sources"))
+    return np.unique(picks, return_counts=True)
+
+
+@torch.inference_mode()
+def encode_windows(model: MusicVAE, windows: Windows, progress: bool = False) -> np.ndarray:
+    """(windows, z_size) float32, the posterior's mean of each."""
+    if windows.code_mean is not None:
+        return windows.code_mean
+    size = _BATCHES.get(model.device.type, max(_BATCHES.values()))
+    means = []
+    starts = range(0, len(windows.tokens), size)
+    for start in tqdm(starts, "encoding", unit="batch", disable=None if progress else True):
+        rows = slice(start, start + size)
+        lengths = None if windows.length is None else windows.length[rows]
+        arguments = encoder_arguments(model.config, windows.tokens[rows], lengths)
+        inputs, counts, controls = (
+            part if part is None else part.to(model.device) for part in arguments
+        )
+        assert inputs is not None
+        means.append(model.encode(inputs, counts, controls).mean.cpu().numpy())
+    return np.concatenate(means)

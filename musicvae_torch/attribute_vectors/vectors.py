@@ -1,0 +1,197 @@
+"""Attribute vectors, moved along, and kept in a file beside their model's weights."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from musicvae_torch.io.checkpoint import weights_sha256
+from musicvae_torch.io.checkpoint_files import ATTRIBUTES_FILE, WEIGHTS_FILE, CheckpointError
+from musicvae_torch.io.files import replacing
+from musicvae_torch.io.hub import local_folder
+
+FORMAT_VERSION = 1
+_KIND = "attribute-vectors"
+_TENSORS = ("directions", "means", "stddevs", "told")
+
+
+@dataclass(frozen=True, eq=False)
+class AttributeVectors:
+    """A direction of the latent for each of some attributes.
+
+    A step of 1 along a direction is one standard deviation of its attribute over the music that
+    the vectors were learnt of.
+
+    Attributes:
+        names: of the attributes; see ``musicvae_torch.analysis.attributes.ATTRIBUTES``.
+        directions: (attributes, z_size) float32.
+        means, stddevs: (attributes,) float32, of the attributes over that music, in their units.
+        told: (attributes,) float32, share of each attribute's variance that can be read from the
+            latent linearly: near 0, its direction moves nothing to speak of.
+        units: of the attributes.
+        record: JSON data on where the vectors come from: ``method``, ``data``, ``windows``,
+            ``songs``; ``musicvae``, the name of the model, and ``sha256``, of its weights.
+    """
+
+    names: tuple[str, ...]
+    directions: Tensor
+    means: Tensor
+    stddevs: Tensor
+    told: Tensor
+    units: tuple[str, ...]
+    record: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        count = len(self.names)
+        shapes = {name: tuple(getattr(self, name).shape) for name in _TENSORS}
+        one_each = all(shapes[name] == (count,) for name in _TENSORS[1:])
+        right = self.directions.dim() == 2 and len(self.directions) == count and one_each
+        if not right or len(self.units) != count:
+            raise ValueError(f"{count} names and {len(self.units)} units for tensors of {shapes}")
+
+    def __str__(self) -> str:
+        """What was learnt, as a Markdown table."""
+        lines = ["| attribute | unit | mean | sd | told | length |", "| --- |" + " --- |" * 5]
+        lengths = self.directions.norm(dim=1)
+        for index, (name, unit) in enumerate(zip(self.names, self.units, strict=True)):
+            columns = (self.means, self.stddevs, self.told, lengths)
+            numbers = " | ".join(f"{float(column[index]):.2f}" for column in columns)
+            lines.append(f"| {name} | {unit} | {numbers} |")
+        return "\n".join(lines)
+
+    @property
+    def z_size(self) -> int:
+        return self.directions.shape[1]
+
+    def move(self, z: Tensor, strengths: Mapping[str, float]) -> Tensor:
+        """Latents moved along directions.
+
+        Args:
+            z: (..., z_size), on any device.
+            strengths: how far, in standard deviations of the attribute, by its name; -2 to 2 is
+                sensible. Several add up.
+
+        Returns:
+            (..., z_size), new.
+
+        Raises:
+            ValueError: there is no vector for an attribute, a strength is not finite, or z is of
+                another size.
+        """
+        if z.shape[-1:] != (self.z_size,):
+            raise ValueError(f"z has shape {tuple(z.shape)}, wanted (..., {self.z_size})")
+        moved = z.clone()
+        for name, strength in strengths.items():
+            if not math.isfinite(strength):
+                raise ValueError(f"the strength of {name} must be a finite number, not {strength}")
+            moved += strength * self.direction(name).to(z)
+        return moved
+
+    def direction(self, name: str) -> Tensor:
+        """(z_size,) of an attribute.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if name not in self.names:
+            raise ValueError(
+                f"there is no attribute vector for {name!r}; choose among: {', '.join(self.names)}"
+            )
+        return self.directions[self.names.index(name)]
+
+    def save(self, home: str | Path) -> Path:
+        """Write them to a file of their own, whole or not at all.
+
+        Args:
+            home: a folder, such as the checkpoint's, in which to write ATTRIBUTES_FILE; or a path
+                that ends in .safetensors.
+
+        Returns:
+            The file.
+        """
+        path = _file_in(Path(home))
+        about = {"names": self.names, "units": self.units, "record": self.record}
+        metadata = {
+            "kind": _KIND,
+            "format_version": str(FORMAT_VERSION),
+            "attributes": json.dumps(about),
+        }
+        # Clones, as tensors that share memory cannot be written.
+        tensors = {name: getattr(self, name).detach().cpu().clone() for name in _TENSORS}
+        tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata=metadata)
+        return path
+
+    @classmethod
+    def load(cls, home: str | Path, musicvae: str | Path | None = None) -> AttributeVectors:
+        """Read vectors, and make sure that they belong to a model.
+
+        Args:
+            home: a checkpoint folder with ATTRIBUTES_FILE in it, or such a file; or "user/name" on
+                huggingface.co, where there is no such folder.
+            musicvae: the checkpoint folder to use them with; None: the one that the file is in.
+
+        Raises:
+            CheckpointError: there is no such file, it is damaged, or it is of other weights.
+        """
+        path = _file_in(local_folder(home))
+        folder = path.parent if musicvae is None else local_folder(musicvae)
+        if not path.is_file():
+            raise CheckpointError(
+                f"{path}: no attribute vectors here; learn them with: "
+                f"learn-attributes DATA --musicvae {folder}"
+            )
+        vectors = cls(**_read(path))
+        try:
+            found = weights_sha256(folder)
+        except OSError:
+            raise CheckpointError(
+                f"{folder / WEIGHTS_FILE}: not readable, so that nothing says whether {path} "
+                "belongs to it; name the checkpoint folder of these vectors"
+            ) from None
+        if found != vectors.record.get("sha256"):
+            raise CheckpointError(
+                f"{path}: these attribute vectors are of other weights than {folder}; learn its "
+                f"own with: learn-attributes DATA --musicvae {folder}"
+            )
+        return vectors
+
+
+def _file_in(home: Path) -> Path:
+    return home if home.suffix == ".safetensors" else home / ATTRIBUTES_FILE
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The fields of vectors; for the errors see :meth:`AttributeVectors.load`."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{path}: not readable as safetensors: {reason}") from None
+    if metadata.get("kind") != _KIND:
+        raise CheckpointError(f"{path}: holds no attribute vectors")
+    if metadata.get("format_version") != str(FORMAT_VERSION):
+        raise CheckpointError(
+            f"{path}: format_version is {metadata.get('format_version')}, this library reads "
+            f"{FORMAT_VERSION}"
+        )
+    try:
+        about = json.loads(metadata["attributes"])
+        fields = {name: tensors[name] for name in _TENSORS}
+        fields |= {name: tuple(about[name]) for name in ("names", "units")}
+        fields["record"] = dict(about["record"])
+        AttributeVectors(**fields)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: damaged: {' '.join(str(error).split())}") from None
+    return fields

@@ -1,0 +1,1 @@
+"""Chord symbols, their classes, and chords inferred from notes."""

@@ -1,0 +1,363 @@
+"""What the command `musicvae` does: arguments → music in files, and a word on it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from musicvae_torch.analysis.timeline import in_a_row, lay, write_midi
+from musicvae_torch.config import ConfigError
+from musicvae_torch.converters.base import Converter
+from musicvae_torch.converters.multitrack import MultitrackConverter
+from musicvae_torch.converters.registry import get_converter
+from musicvae_torch.dataset.tensors import window_controls
+from musicvae_torch.io.checkpoint import shipped_checkpoint
+from musicvae_torch.io.devices import pick_device, use_few_threads
+from musicvae_torch.latent import (
+    EncodedSong,
+    add_hats,
+    decode_tokens,
+    encode_song,
+    find_windows,
+    humanise,
+    interpolate,
+    reconstruct,
+    sample,
+    song_converter,
+    tap_to_drums,
+)
+from musicvae_torch.latent.conditions import chord_bars, chords_of_window, takes_chords
+from musicvae_torch.latent.songs import bars_said
+from musicvae_torch.midi.notes import check_midi_out, is_midi
+from musicvae_torch.midi.quantize import DEFAULT_QPM
+from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
+from musicvae_torch.model.vae import MusicVAE
+
+_SHIPPED = "trio_16bar_small"
+_MOST_LISTED = 50
+
+
+def load_model(arguments: argparse.Namespace) -> MusicVAE:
+    """The model that is asked for, or the one that ships."""
+    device = pick_device(arguments.device)
+    model = MusicVAE.from_pretrained(arguments.musicvae or shipped_checkpoint(_SHIPPED), device)
+    use_few_threads(model)
+    return model.multiply_in(arguments.dtype)
+
+
+def run_sample(arguments: argparse.Namespace) -> None:
+    check_out(arguments.out)
+    model = load_model(arguments)
+    converter = get_converter(model.config, "infer")
+    chords = None if arguments.chords is None else chord_bars(arguments.chords)
+    if isinstance(converter, MultitrackConverter):
+        tunes = _bars_of_tracks(model, arguments, chords)
+    else:
+        length = steps_of(converter, arguments.length)
+        rows = sample(
+            model,
+            arguments.n,
+            length=length,
+            temperature=arguments.temperature,
+            spread=arguments.spread,
+            controls=_conditions(model, arguments, chords, length or converter.steps),
+            seed=arguments.seed,
+        )
+        tunes = [[one] for one in rows]
+    write_tunes(converter, tunes, arguments, "sample", together=False)
+
+
+def _bars_of_tracks(
+    model: MusicVAE, arguments: argparse.Namespace, chords: list[list[str]] | None
+) -> list[list[np.ndarray]]:
+    """Samples of bars of several tracks: as many bars of each latent as are asked for, or as there
+    are chords."""
+    bars = arguments.length or (len(chords) if chords else 1)
+    if bars < 1:
+        raise ValueError(f"--length must be 1 bar or more, not {bars}")
+    controls = _conditions(model, arguments, chords, model.config.max_seq_len)
+    if controls is not None:
+        controls = controls[torch.arange(bars) % len(controls)].repeat(arguments.n, 1, 1)
+    z = arguments.spread * torch.randn(
+        max(arguments.n, 0),
+        model.config.z_size,
+        generator=torch.Generator().manual_seed(arguments.seed),
+    )
+    if not len(z):
+        raise ValueError(f"n must be at least 1, not {arguments.n}")
+    rows = decode_tokens(
+        model,
+        z.repeat_interleave(bars, 0).to(model.device),
+        temperature=arguments.temperature,
+        controls=controls,
+        seed=arguments.seed,
+    )
+    return [list(rows[first : first + bars]) for first in range(0, len(rows), bars)]
+
+
+def _conditions(
+    model: MusicVAE,
+    arguments: argparse.Namespace,
+    chords: list[list[str]] | None,
+    steps: int,
+) -> Tensor | None:
+    """What a conditioned model is to be told; None: nothing.
+
+    Raises:
+        ConfigError: it is not told what is given, or not given what it must be told.
+    """
+    config = model.config
+    if chords is not None:
+        return chords_of_window(config, chords, steps)
+    if arguments.hits is not None:
+        if not config.control_depth or takes_chords(config):
+            raise ConfigError(f"the model {config.name!r} is not told drum hits")
+        placed, _ = find_windows(song_converter(model), arguments.hits)
+        return window_controls(config, placed[0].window.tokens)
+    if takes_chords(config):
+        raise ConfigError(
+            f"the model {config.name!r} plays to chords: give some, as in --chords 'C | Am | F | G'"
+        )
+    if config.control_depth:
+        raise ConfigError(
+            f"the model {config.name!r} plays given drum hits: name a MIDI file with --hits"
+        )
+    return None
+
+
+def run_reconstruct(arguments: argparse.Namespace) -> None:
+    check_out(arguments.out, [arguments.midi])
+    model = load_model(arguments)
+    song = encode_song(
+        model,
+        arguments.midi,
+        tracks=arguments.tracks,
+        melody_programs=arguments.melody_programs,
+    )
+    say_left_out(song)
+    result = reconstruct(
+        model,
+        song,
+        temperature=arguments.temperature,
+        spread=arguments.spread,
+        seed=arguments.seed,
+    )
+    print(result)
+    if arguments.out:
+        write_midi(result.midi, arguments.out)
+        print(f"\n{arguments.out}: {len(result.z)} windows, decoded")
+
+
+def run_interpolate(arguments: argparse.Namespace) -> None:
+    paths, numbers = _points(arguments)
+    if not arguments.list_windows:
+        if arguments.out is None:
+            raise ValueError("name a .mid file or a folder to write to with -o")
+        check_out(arguments.out, paths)
+    model = load_model(arguments)
+    songs: dict[Path, EncodedSong] = {}
+    for path in dict.fromkeys(paths):
+        songs[path] = encode_song(
+            model,
+            path,
+            every_window=True,
+            tracks=arguments.tracks,
+            melody_programs=arguments.melody_programs,
+        )
+        if arguments.list_windows:
+            _list_windows(songs[path])
+    if arguments.list_windows:
+        return
+    if len(paths) < 2:
+        raise ValueError(
+            "an interpolation wants two files, or one with two windows, as in --window 1,9"
+        )
+    rows = [_window_row(songs[path], number) for path, number in zip(paths, numbers, strict=True)]
+    ends = torch.stack([songs[path].mean[row] for path, row in zip(paths, rows, strict=True)])
+    first = songs[paths[0]]
+    tokens = decode_tokens(
+        model,
+        interpolate(ends, arguments.steps, arguments.loop),
+        length=steps_of(first.converter, arguments.length),
+        temperature=arguments.temperature,
+        controls=window_controls(model.config, first.placed[rows[0]].window.tokens),
+        seed=arguments.seed,
+        same_chance=True,
+    )
+    for path, row in zip(paths, rows, strict=True):
+        print(f"{path}: window {row + 1} of {len(songs[path].placed)}, {_place(songs[path], row)}")
+    arguments.tempo = arguments.tempo or first.placed[rows[0]].qpm
+    write_tunes(first.converter, [[one] for one in tokens], arguments, "step", together=True)
+
+
+def _points(arguments: argparse.Namespace) -> tuple[list[Path], list[int]]:
+    """The file and the number of the window of each point."""
+    paths: list[Path] = arguments.midi
+    numbers: list[int] = arguments.window or [1]
+    if len(paths) == 1 and len(numbers) > 1:
+        paths = paths * len(numbers)
+    if len(numbers) == 1:
+        numbers = numbers * len(paths)
+    if len(numbers) != len(paths):
+        raise ValueError(f"--window has {len(numbers)} numbers for {len(paths)} files")
+    return paths, numbers
+
+
+def _window_row(song: EncodedSong, number: int) -> int:
+    count = len(song.placed)
+    if not 1 <= number <= count:
+        raise ValueError(
+            f"{song.name}: there is no window {number}, only 1 to {count}; --list-windows shows "
+            "them"
+        )
+    return number - 1
+
+
+def _place(song: EncodedSong, row: int) -> str:
+    one = song.placed[row]
+    tracks = ", ".join(map(str, one.window.instruments))
+    return f"bars {bars_said(song.converter, one)} of tracks {tracks}"
+
+
+def _list_windows(song: EncodedSong) -> None:
+    print(f"{song.name}: {len(song.placed)} windows")
+    for row in range(min(len(song.placed), _MOST_LISTED)):
+        print(f"  {row + 1}: {_place(song, row)}")
+    if len(song.placed) > _MOST_LISTED:
+        print(f"  and so on, to {len(song.placed)}: {_place(song, len(song.placed) - 1)}")
+
+
+def run_attribute(arguments: argparse.Namespace) -> None:
+    from musicvae_torch.analysis.attributes import measure, window_parts
+    from musicvae_torch.attribute_vectors import AttributeVectors
+
+    check_out(arguments.out, [arguments.midi])
+    folder = arguments.musicvae or shipped_checkpoint(_SHIPPED)
+    vectors = AttributeVectors.load(arguments.attributes or folder, folder)
+    strengths = dict(arguments.move)
+    for name in strengths:
+        vectors.direction(name)  # before any work, as it may not be there
+    model = load_model(arguments)
+    song = encode_song(
+        model,
+        arguments.midi,
+        tracks=arguments.tracks,
+        melody_programs=arguments.melody_programs,
+    )
+    say_left_out(song)
+    controls = window_controls(model.config, song.tokens)
+    versions = []
+    for z in (song.mean, vectors.move(song.mean, strengths)):
+        versions.append(
+            decode_tokens(
+                model,
+                z,
+                temperature=arguments.temperature,
+                controls=controls,
+                seed=arguments.seed,
+                same_chance=True,
+            )
+        )
+    values = [measure(window_parts(model.config, rows)) for rows in (song.tokens, *versions)]
+    print("| attribute | unit | song | unmoved | moved |\n| --- | --- | --- | --- | --- |")
+    for name, unit in zip(vectors.names, vectors.units, strict=True):
+        means = " | ".join(_mean_said(own[name]) for own in values)
+        print(f"| {f'**{name}**' if name in strengths else name} | {unit} | {means} |")
+    write_midi(song.lay(list(versions[1])), arguments.out)
+    print(f"\n{arguments.out}: {len(song.placed)} windows, moved")
+
+
+def _mean_said(values: np.ndarray) -> str:
+    known = values[~np.isnan(values)]
+    return f"{known.mean():.2f}" if len(known) else "none"
+
+
+def run_groove(arguments: argparse.Namespace) -> None:
+    check_out(arguments.out, [arguments.midi])
+    model = load_model(arguments)
+    chosen = {"temperature": arguments.temperature, "seed": arguments.seed}
+    chosen["drums"] = arguments.drums
+    if arguments.what == "tap":
+        if arguments.redraw:
+            raise ValueError("tap draws all hits as it is: leave --redraw out")
+        groove = tap_to_drums(model, arguments.midi, **chosen)
+    else:
+        play = add_hats if arguments.what == "hats" else humanise
+        groove = play(model, arguments.midi, redraw=arguments.redraw, **chosen)
+    groove.write(arguments.out)
+    for line in (*groove.score.remarks, *groove.remarks):
+        print(f"note: {line}")
+    print(f"{arguments.out}: {groove.hits} drum hits")
+
+
+def steps_of(converter: Converter, bars: int | None) -> int | None:
+    """Steps to decode of so many bars; None: a window's.
+
+    Raises:
+        ValueError: it cannot be so many.
+    """
+    if bars is None:
+        return None
+    if isinstance(converter, MultitrackConverter):
+        if bars != 1:
+            raise ValueError(f"--length: the model's windows are one bar, not {bars}")
+        return None
+    return bars * STEPS_PER_BAR
+
+
+def check_out(out: Path | None, songs: Sequence[Path] = ()) -> None:
+    """Raises:
+    ValueError: what is to be written would take a song's place, or has the name of a RIFF file.
+    """
+    if out is None:
+        return
+    check_midi_out(out)
+    for song in songs:
+        if out.exists() and song.exists() and out.samefile(song):
+            raise ValueError(f"{out}: is the song itself; name another file with -o")
+
+
+def say_left_out(song: EncodedSong) -> None:
+    if song.left_out:
+        print(
+            f"{song.name}: {song.left_out} notes are of drums that the model does not know",
+            file=sys.stderr,
+        )
+
+
+def write_tunes(
+    converter: Converter,
+    tunes: Sequence[Sequence[np.ndarray]],
+    arguments: argparse.Namespace,
+    stem: str,
+    *,
+    together: bool,
+) -> None:
+    """Write music: into a .mid file all of it in a row, into a folder a file for each.
+
+    Args:
+        tunes: windows of each.
+        arguments: with `out` and `tempo`.
+        stem: of the names of files in a folder.
+        together: whether a folder has all of it in a row, too.
+    """
+    out: Path = arguments.out
+    tempo = arguments.tempo or DEFAULT_QPM
+    row = [window for tune in tunes for window in tune]
+    if is_midi(out):
+        write_midi(lay(converter, in_a_row(converter, row, tempo)), out)
+        print(f"{out}: {len(tunes)} in a row")
+        return
+    digits = len(str(len(tunes)))
+    for number, tune in enumerate(tunes, start=1):
+        path = out / f"{stem}_{number:0{digits}d}.mid"
+        write_midi(lay(converter, in_a_row(converter, tune, tempo)), path)
+    if together:
+        write_midi(lay(converter, in_a_row(converter, row, tempo)), out / "all.mid")
+    print(f"{out}: {len(tunes)} files{', and all in a row in all.mid' if together else ''}")

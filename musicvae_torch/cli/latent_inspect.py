@@ -1,0 +1,206 @@
+"""`musicvae inspect`: pictures, a page and numbers of how a data set lies in a latent space."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from musicvae_torch.analysis.attributes import ATTRIBUTES, measure, window_parts
+from musicvae_torch.cli.latent_commands import load_model
+from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.io.files import replacing
+from musicvae_torch.latent.inspection import ACTIVE_VARIANCE, Inspection, inspect_latents
+from musicvae_torch.latent.map_colours import SOURCE, Scale, Sources, check_colour, colour_names
+from musicvae_torch.latent.map_page import map_html
+from musicvae_torch.latent.pictures import axis_words, draw_histograms, draw_kl, draw_map, png
+from musicvae_torch.latent.probes import Told, what_is_told
+from musicvae_torch.latent.songs import encode_tokens
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>{title}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem;
+  margin: 2rem auto; padding: 0 1rem }}
+img {{ max-width: 100% }}
+td, th {{ text-align: left; padding: .1rem 1rem .1rem 0 }}
+</style>
+<h1>{title}</h1>
+{body}
+</html>
+"""
+_WORDS = {
+    "windows": "windows",
+    "dimensions": "dimensions of the latent",
+    "active_units": f"active units (their mean's variance is over {ACTIVE_VARIANCE})",
+    "kl_bits": "KL divergence of a window's posterior from the prior, bits",
+    "distance": "distance of the aggregated posterior from the prior, standard deviations",
+    "distance_of_prior": "the same of as many latents of the prior itself",
+    "mean_norm": "mean length of a latent",
+    "widest_axis_sd": "standard deviation along the widest axis (1 in the prior)",
+}
+_TOLD = (
+    "Share of an attribute's variance that a linear fit on half of the songs tells of the other "
+    "half's (R²; 0 or less: nothing)"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What is measured of the windows; empty of windows that have no attributes.
+
+    Attributes:
+        values: (windows,) of each attribute, NaN where undefined.
+        told: how much of each the latent tells.
+    """
+
+    values: dict[str, np.ndarray] = field(default_factory=dict)
+    told: dict[str, Told] = field(default_factory=dict)
+
+    def summary(self) -> dict[str, dict[str, Any]]:
+        """The numbers, ready for JSON; None: there is none."""
+        return {
+            name: {
+                "unit": ATTRIBUTES[name].unit,
+                "windows": told.windows,
+                "undefined": len(self.values[name]) - told.windows,
+                "map_r2": None if np.isnan(told.map) else told.map,
+                "latent_r2": None if np.isnan(told.latent) else told.latent,
+            }
+            for name, told in self.told.items()
+        }
+
+    def rows(self) -> Sequence[tuple[str, ...]]:
+        """The numbers as words, with a heading."""
+        heading = ("attribute", "windows", "R² of the map's axes", "of the whole latent")
+        return [heading] + [
+            (name, str(told.windows), _two_places(told.map), _two_places(told.latent))
+            for name, told in self.told.items()
+        ]
+
+
+def run_inspect(arguments: argparse.Namespace) -> None:
+    import matplotlib  # noqa: F401  # it had better be missing now than after minutes
+
+    from musicvae_torch.attribute_vectors.learning import draw_windows
+    from musicvae_torch.dataset.batches import source_of
+    from musicvae_torch.dataset.format import take_windows
+    from musicvae_torch.dataset.reading import read_windows
+
+    if arguments.max_windows < 1:
+        raise ValueError(f"--max-windows must be at least 1, not {arguments.max_windows}")
+    model = load_model(arguments)
+    check_colour(arguments.color, model.config)
+    windows = read_windows(arguments.data, model.config, "validation", progress=True)
+    rows, _ = draw_windows(windows, arguments.max_windows, arguments.seed)
+    drawn = take_windows(windows, rows)
+    posterior = encode_tokens(model, drawn.tokens, drawn.length)
+    names = [drawn.songs[song] for song in drawn.song.tolist()]
+    sources = [source_of(name) or "songs" for name in names]
+    means = posterior.mean.cpu().numpy()
+    found = inspect_latents(
+        means, posterior.stddev.cpu().numpy(), sources, drawn.song.tolist(), arguments.seed
+    )
+    values = _attributes(model.config, drawn.tokens)
+    told = what_is_told(means, found.map, values, drawn.song, arguments.seed)
+    measured = Measured(values, told)
+    title = f"{arguments.data} in {model.config.name}"
+    write_report(found, names, arguments.out, title, measured, arguments.color)
+    for name, value in found.summary().items():
+        print(f"{_WORDS[name]}: {value:.6g}")
+    if told:
+        print(f"\n{_TOLD}:\n")
+        lines = [f"| {' | '.join(row)} |" for row in measured.rows()]
+        print("\n".join([lines[0], "|" + " --- |" * 4, *lines[1:]]) + "\n")
+    print(f"{arguments.out / 'index.html'}: the pictures")
+
+
+def write_report(
+    found: Inspection,
+    names: list[str],
+    folder: Path,
+    title: str,
+    measured: Measured | None = None,
+    colour: str = SOURCE,
+) -> None:
+    """Write index.html, kl.png, histograms.png, map.png and inspection.json into a folder.
+
+    Args:
+        found: to be shown.
+        names: of the song of each window.
+        folder: is made, if it is not there.
+        title: of the page.
+        measured: of the windows; None: nothing.
+        colour: what the map is coloured by, and in the page at first: "source" or an attribute
+            that was measured.
+    """
+    measured = measured or Measured()
+    summary: dict[str, Any] = dict(found.summary())
+    if measured.told:
+        summary["attributes"] = measured.summary()
+    cells = [(_WORDS[name], f"{value:.6g}") for name, value in found.summary().items()]
+    body = [
+        _table(cells),
+        "<h2>KL divergence of each dimension, largest first</h2>",
+        _picture(draw_kl(found), folder / "kl.png"),
+        "<h2>Latents along directions, beside the standard normal</h2>",
+        _picture(draw_histograms(found), folder / "histograms.png"),
+        "<h2>Posterior means along their two widest axes</h2>",
+        _map(found, names, measured, colour, folder / "map.png"),
+    ]
+    if measured.told:
+        body += ["<h2>What the latent tells</h2>", f"<p>{escape(_TOLD)}.</p>"]
+        body.append(_table(measured.rows()))
+    pairs = [(names[one], names[other]) for one, other in found.neighbours]
+    body += ["<h2>Windows and their nearest of another song</h2>", _table(pairs)]
+    with replacing(folder / "inspection.json") as path:
+        path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    with replacing(folder / "index.html") as path:
+        page = _PAGE.format(title=escape(title), body="\n".join(body))
+        path.write_text(page, encoding="utf-8")
+
+
+def _attributes(config: MusicVAEConfig, tokens: np.ndarray) -> dict[str, np.ndarray]:
+    if colour_names(config) == (SOURCE,):
+        return {}
+    return measure(window_parts(config, tokens))
+
+
+def _map(found: Inspection, names: list[str], measured: Measured, colour: str, path: Path) -> str:
+    scales = [Scale.span(name, values) for name, values in measured.values.items()]
+    choices: list[Sources | Scale] = [Sources.count(found.sources), *scales]
+    first = [choice.name for choice in choices].index(colour)
+    about = [""] + [
+        f"R² of the two axes {_two_places(measured.told[scale.name].map)}, "
+        f"of the whole latent {_two_places(measured.told[scale.name].latent)}"
+        for scale in scales
+    ]
+    picture = _picture(draw_map(found, choices[first]), path)
+    return map_html(found.map, axis_words(found), names, choices, about, first, picture)
+
+
+def _picture(figure: Figure, path: Path) -> str:
+    """The figure in a file, and as HTML."""
+    content = png(figure)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(content).decode()}">'
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> str:
+    lines = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
+    return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
+
+
+def _two_places(value: float) -> str:
+    return "none" if np.isnan(value) else f"{value:z.2f}"

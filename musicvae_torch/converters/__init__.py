@@ -1,0 +1,1 @@
+"""Notes ↔ tensors: one representation a file, and which one each config uses."""

@@ -1,0 +1,106 @@
+"""The chords of bars: a section's progression ↔ a chord at each event of its tracks.
+
+Facts of note-seq 0.0.5's ``sequences_lib`` and ``chords_lib`` as Magenta 2.1.4's
+``music_vae.data_hierarchical`` uses them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pretty_midi
+
+from musicvae_torch.chords.symbols import Progression, chord_class, chord_name
+from musicvae_torch.converters.performance import (
+    END,
+    PROGRAM,
+    STEPS_PER_BAR,
+    STEPS_PER_QUARTER,
+    Events,
+    lasting_steps,
+)
+from musicvae_torch.midi.quantize import to_steps
+
+# A chord may begin at any step of a bar, or on the line after it: one number for bar and step.
+_PLACES = STEPS_PER_BAR + 1
+
+
+@dataclass(frozen=True)
+class BarChords:
+    """When chords begin in the bars of a section; in each bar one does at its first step.
+
+    Attributes:
+        places: (chords,) bar * _PLACES + step, ascending.
+        classes: (chords,) of ``chords.chord_class``.
+        ends: (bars,) the step at which a bar's last note ends; chords do not go on after that.
+    """
+
+    places: np.ndarray
+    classes: np.ndarray
+    ends: np.ndarray
+
+    @classmethod
+    def of(
+        cls, progression: Progression, bar_lines: np.ndarray, ends: np.ndarray, qpm: float
+    ) -> BarChords:
+        """Cut a progression, in time of the section, at the bar lines (bars + 1,)."""
+        times = progression.times
+        classes = np.array([chord_class(name) for name in progression.names])
+        before = np.searchsorted(times, bar_lines[:-1], side="right") - 1
+        inside = np.flatnonzero(~np.isin(times, bar_lines) & (times < bar_lines[-1]))
+        bars = np.searchsorted(bar_lines, times[inside]) - 1
+        steps = to_steps(times[inside] - bar_lines[bars], qpm, STEPS_PER_QUARTER)
+        first_steps = np.arange(len(bar_lines) - 1) * _PLACES
+        places = np.concatenate([first_steps, bars * _PLACES + steps])
+        order = np.argsort(places, kind="stable")
+        classes = np.concatenate([classes[before], classes[inside]])
+        return cls(places[order], classes[order], ends)
+
+    def clashing_bars(self) -> np.ndarray:
+        """The bars in which two chords fall on one step.
+
+        Magenta refuses them, even if it is but rounding that puts a chord after the bar line.
+        """
+        return np.unique(self.places[1:][np.diff(self.places) == 0] // _PLACES)
+
+    def at_events(self, events: Events, bars: np.ndarray) -> np.ndarray:
+        """(events,) class of the chord at each event; none at programs, and at END that of the
+        event before.
+
+        Args:
+            bars: (events,) in which bar each is.
+        """
+        steps = events.steps - lasting_steps(events.classes)
+        ends = np.flatnonzero(events.classes == END)
+        steps[ends] = steps[ends - 1]
+        places = bars * _PLACES + np.minimum(steps, self.ends[bars] - 1)
+        chords = self.classes[np.searchsorted(self.places, places, side="right") - 1]
+        return np.where((events.classes >= PROGRAM) & (events.classes < END), 0, chords)
+
+
+def chord_texts(
+    classes: np.ndarray, chords: np.ndarray, seconds_per_step: float
+) -> list[pretty_midi.Text]:
+    """The chords of a bar as text events: whenever an event has another than the last one had,
+    those of the same step in order of name.
+
+    Args:
+        classes, chords: (tracks, events) classes of events and of the chord at each.
+    """
+    timed = []
+    for own_classes, own_chords in zip(classes, chords, strict=True):
+        before_end = np.logical_and.accumulate(own_classes != END)
+        kept = before_end & (own_classes < PROGRAM)
+        lasting = lasting_steps(own_classes[kept])
+        steps = np.cumsum(lasting) - lasting
+        names = map(chord_name, own_chords[kept].tolist())
+        timed += [
+            pair for pair in zip(steps.tolist(), names, strict=True) if pair[0] < STEPS_PER_BAR
+        ]
+    timed.sort()
+    return [
+        pretty_midi.Text(name, step * seconds_per_step)
+        for index, (step, name) in enumerate(timed)
+        if index == 0 or name != timed[index - 1][1]
+    ]

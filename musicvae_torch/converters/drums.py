@@ -1,0 +1,176 @@
+"""Drums: hits on steps ↔ tokens, rolls, one-hot rows and MIDI.
+
+A roll says which classes of drums are struck at a step; a token is a roll's bits, at most 15 to
+a number. With nine classes that is one number, Magenta's one-hot class. Facts of Magenta 2.1.4's
+``music_vae.data.DrumsConverter`` and note-seq 0.0.5's ``drums_lib``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pretty_midi
+
+from musicvae_torch.converters.base import Converter, Window, from_one_hot, one_hot
+from musicvae_torch.converters.stretches import (
+    MAX_STEPS,
+    bar_line_after,
+    bar_line_before,
+    slide,
+    stretches,
+)
+from musicvae_torch.midi.notes import Part, Song, parts_to_midi
+from musicvae_torch.midi.quantize import DEFAULT_QPM, Section
+from musicvae_torch.midi.vocabulary import DRUM_CLASSES, FULL_DRUM_CLASSES, STEPS_PER_BAR
+
+_BITS = 1 << np.arange(15)
+
+Classes = Sequence[Sequence[int]]
+
+
+def drum_tokens(
+    start_steps: np.ndarray, pitches: np.ndarray, steps: int, classes: Classes = DRUM_CLASSES
+) -> np.ndarray:
+    """Hits → (steps, words) int16 tokens.
+
+    Args:
+        start_steps, pitches: (hits,). Pitches in no class, or hits after the last step, are
+            left out.
+        steps: length of the result.
+        classes: pitches of each.
+    """
+    struck = class_of_pitch(classes)[pitches]
+    inside = (start_steps >= 0) & (start_steps < steps) & (struck >= 0)
+    words, bits = np.divmod(struck[inside], len(_BITS))
+    tokens = np.zeros((steps, -(-len(classes) // len(_BITS))), np.int16)
+    np.bitwise_or.at(tokens, (start_steps[inside], words), _BITS[bits].astype(np.int16))
+    return tokens
+
+
+def class_of_pitch(classes: Classes) -> np.ndarray:
+    """(128,) index of the class that holds each pitch; -1 for none."""
+    table = np.full(128, -1)
+    for index, pitches in enumerate(classes):
+        table[list(pitches)] = index
+    return table
+
+
+def pack_rolls(rolls: np.ndarray) -> np.ndarray:
+    """(..., classes) bool → (..., words) int16, the first class in the lowest bit."""
+    padding = [(0, 0)] * (rolls.ndim - 1) + [(0, -rolls.shape[-1] % len(_BITS))]
+    words = np.pad(rolls, padding).reshape(*rolls.shape[:-1], -1, len(_BITS))
+    return (words @ _BITS).astype(np.int16)
+
+
+def unpack_rolls(tokens: np.ndarray, classes: int) -> np.ndarray:
+    """(..., words) → (..., classes) bool; inverse of :func:`pack_rolls`."""
+    bits = (tokens[..., None].astype(np.int64) & _BITS) != 0
+    return bits.reshape(*tokens.shape[:-1], -1)[..., :classes]
+
+
+def drum_notes(tokens: np.ndarray, classes: Classes = DRUM_CLASSES) -> list[tuple[int, int, int]]:
+    """(steps, words) tokens → hits as (start step, end step, pitch): each lasts one step, each
+    class sounds as its first pitch."""
+    struck = np.argwhere(unpack_rolls(tokens, len(classes)))
+    return [(step, step + 1, classes[index][0]) for step, index in struck.tolist()]
+
+
+@dataclass(frozen=True)
+class DrumRules:
+    """What a drum config asks of a window.
+
+    Attributes:
+        classes: pitches of each class of drums.
+        roll_output: whether the decoder gives rolls, or one-hot rows.
+    """
+
+    classes: Classes = DRUM_CLASSES
+    roll_output: bool = False
+
+
+DRUM_RULES = {
+    "cat-drums_2bar_small": DrumRules(),
+    "cat-drums_2bar_big": DrumRules(),
+    "nade-drums_2bar_reduced": DrumRules(roll_output=True),
+    "nade-drums_2bar_full": DrumRules(FULL_DRUM_CLASSES, roll_output=True),
+}
+
+
+class DrumsConverter(Converter):
+    """Drums; tokens are (steps, words)."""
+
+    def __init__(
+        self, rules: DrumRules, steps: int, mode: str = "eval", seed: int | None = None
+    ) -> None:
+        super().__init__(steps, mode, seed)
+        self.rules = rules
+        self._class_of_pitch = class_of_pitch(rules.classes)
+
+    def song_windows(self, song: Song) -> list[list[Window]]:
+        """The distinct windows of each section of 4/4, all drum tracks taken together.
+
+        A bar without hits ends a stretch; windows lie within one, a bar apart.
+        """
+        return [self._section_windows(section) for section in self.sections(song)]
+
+    def missing_parts(self, section: Section) -> list[str]:
+        return [] if self._hits(section.notes).any() else ["drums"]
+
+    def stretches(self, section: Section) -> list[tuple[int, int]]:
+        """First bar and bars of all that is struck without a bar of silence."""
+        starts = np.sort(section.start_steps[self._hits(section.notes)], kind="stable")
+        found = []
+        for stretch in stretches(starts, starts + 1):
+            first = bar_line_before(starts[stretch.start])
+            last = bar_line_after(starts[stretch.stop - 1] + 1)
+            found.append((first // STEPS_PER_BAR, (last - first) // STEPS_PER_BAR))
+        return found
+
+    def _hits(self, notes: np.ndarray) -> np.ndarray:
+        """(notes,) bool: of drums that the config knows."""
+        hits = notes["is_drum"] & (notes["velocity"] > 0)
+        return hits & (self._class_of_pitch[notes["pitch"]] >= 0)
+
+    def _section_windows(self, section: Section) -> list[Window]:
+        notes = section.notes
+        hits = self._hits(notes)
+        order = np.argsort(section.start_steps[hits], kind="stable")
+        starts, pitches = section.start_steps[hits][order], notes["pitch"][hits][order]
+        tracks = tuple(np.unique(notes["instrument"][hits]).tolist())
+        found: dict[bytes, Window] = {}
+        for stretch in stretches(starts, starts + 1):
+            first = bar_line_before(starts[stretch.start])
+            steps = bar_line_after(starts[stretch.stop - 1] + 1) - first
+            tokens = drum_tokens(
+                starts[stretch] - first, pitches[stretch], steps, self.rules.classes
+            )
+            windows = slide(tokens[:MAX_STEPS], self.steps)
+            for bar, window in enumerate(windows, first // STEPS_PER_BAR):
+                place = f" {bar}" if self.complete else ""
+                if (key := window.tobytes() + place.encode()) not in found:
+                    seconds = section.seconds(bar * STEPS_PER_BAR)
+                    found[key] = Window(window.copy(), self.steps, seconds, bar, tracks, self)
+        return list(found.values())
+
+    def inputs(self, tokens: np.ndarray) -> np.ndarray:
+        """Rolls, and a last column that is set where nothing is struck."""
+        rolls = unpack_rolls(tokens, len(self.rules.classes))
+        return np.concatenate([rolls, ~rolls.any(-1, keepdims=True)], axis=-1)
+
+    def outputs(self, tokens: np.ndarray) -> np.ndarray:
+        """Rolls or one-hot rows."""
+        classes = len(self.rules.classes)
+        if self.rules.roll_output:
+            return unpack_rolls(tokens, classes)
+        return one_hot(tokens, [2**classes])
+
+    def to_tokens(self, outputs: np.ndarray, controls: np.ndarray | None = None) -> np.ndarray:
+        if self.rules.roll_output:
+            return pack_rolls(outputs != 0)
+        return from_one_hot(outputs, [2 ** len(self.rules.classes)])
+
+    def from_tokens(self, tokens: np.ndarray, qpm: float = DEFAULT_QPM) -> pretty_midi.PrettyMIDI:
+        hits = drum_notes(tokens, self.rules.classes)
+        return parts_to_midi([Part("drums", hits, is_drum=True)], qpm)

@@ -1,0 +1,235 @@
+"""Grooves: drum hits with their loudness and timing ↔ steps of hits, velocities and offsets.
+
+A step is a row of 27: for each of nine drums whether it is hit (0 or 1), how hard (MIDI velocity
+/ 127) and how early (-1 to 1, in halves of a step; 1 is half a step before the step's own time).
+Facts of Magenta 2.1.4's ``music_vae.data.GrooveConverter`` and of its use in ``configs``; the
+models are those of Gillick et al., "Learning to Groove with Inverse Sequence Transformations"
+(2019).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pretty_midi
+
+from musicvae_torch.converters.base import Converter, Window
+from musicvae_torch.midi.fast import load_song
+from musicvae_torch.midi.notes import MidiError, Song
+from musicvae_torch.midi.quantize import DEFAULT_QPM, Section, steady_section
+from musicvae_torch.midi.vocabulary import (
+    DRUM_CLASSES,
+    ROLAND_DRUM_CLASSES,
+    STEPS_PER_BAR,
+    STEPS_PER_QUARTER,
+)
+
+DRUMS = len(DRUM_CLASSES)
+ROW = 3 * DRUMS
+CLOSED_HI_HAT, OPEN_HI_HAT = 2, 3
+MAX_VELOCITY = 127
+MAX_BARS = 2**14  # nine hours at 120; a file beyond it is broken, and would fill the memory
+LEAST_DROPOUT = 0.2  # of the loudest hits, relative to that of the softest
+
+
+class NotDrumsError(MidiError):
+    """A song with a pitch of no drum, at which Magenta too fails."""
+
+
+@dataclass(frozen=True)
+class GrooveRules:
+    """What a config makes of the encoder's inputs; outputs are always the drums as played.
+
+    Attributes:
+        humanize: inputs have hits alone, neither velocities nor offsets.
+        tap: inputs have one hit a step, the loudest, on the open hi-hat.
+        fixed_velocities: inputs have no velocities.
+        missing_drums: not in the inputs, for the model to add.
+        hits_as_controls: the hits are controls, too.
+        max_note_dropout: a song's inputs lack hits at a rate drawn from 0 to this one, soft hits
+            at up to that rate, loud ones at no less than LEAST_DROPOUT of it.
+    """
+
+    humanize: bool = False
+    tap: bool = False
+    fixed_velocities: bool = False
+    missing_drums: tuple[int, ...] = ()
+    hits_as_controls: bool = False
+    max_note_dropout: float = 0.0
+
+
+GROOVE_RULES = {
+    "groovae_4bar": GrooveRules(),
+    "groovae_2bar_humanize": GrooveRules(humanize=True),
+    "groovae_2bar_tap_fixed_velocity": GrooveRules(tap=True, fixed_velocities=True),
+    "groovae_2bar_tap_fixed_velocity_note_dropout": GrooveRules(
+        tap=True, fixed_velocities=True, max_note_dropout=0.8
+    ),
+    "groovae_2bar_add_closed_hh": GrooveRules(missing_drums=(CLOSED_HI_HAT,)),
+    "groovae_2bar_hits_control_tfds": GrooveRules(hits_as_controls=True),
+}
+
+
+class GrooveConverter(Converter):
+    """Grooves; tokens are (steps, 27) float32 rows of what was played.
+
+    With note dropout they are (steps, 36): the last nine say which drums' hits the inputs keep.
+    Magenta drops notes in every mode, and so does this. Draws go on from song to song; they are
+    those that Magenta makes after ``numpy.random.seed(seed)``.
+
+    Modes "train" and "eval" know the 22 pitches of the kit that the Groove MIDI Dataset was
+    played on; "infer" knows the 63 of the drum configs' nine classes.
+    """
+
+    token_dtype = np.float32
+
+    def __init__(
+        self, rules: GrooveRules, steps: int, mode: str = "eval", seed: int | None = None
+    ) -> None:
+        super().__init__(steps, mode, seed)
+        self.rules = rules
+        self.drum_classes = DRUM_CLASSES if mode == "infer" else ROLAND_DRUM_CLASSES
+        self._dropout = np.random.RandomState(seed)
+
+    def to_tensors(
+        self, midi: str | Path | pretty_midi.PrettyMIDI | Song, max_windows: int | None = None
+    ) -> list[Window]:
+        song = load_song(midi)
+        try:
+            return super().to_tensors(song, max_windows)
+        except MidiError as error:
+            name = midi if isinstance(midi, str | Path) else "the song"
+            raise type(error)(f"{name}: {error}") from None
+
+    def song_windows(self, song: Song) -> list[list[Window]]:
+        """Window after window, also those without hits; what is left at the end is no window.
+
+        Notes of all tracks count, whether of drums or not. Of hits of one drum on one step the
+        loudest counts, and of equally loud ones the first. A song has no windows if its tempo
+        changes or if it is not all in 4/4 (or the like of it: 2/2, 8/8).
+
+        Raises:
+            NotDrumsError: a pitch is of no drum.
+            MidiError: the song is absurdly long.
+        """
+        if not (found := self.sections(song)) or not len(song.notes):
+            return []
+        (section,) = found
+        played = _played(section, self._drums_hit(section.notes))
+        tokens = played.reshape(-1, ROW).astype(np.float32)
+        if self.rules.max_note_dropout:
+            kept = self._kept(played[:, 1])
+            tokens = np.concatenate([tokens, kept.astype(np.float32)], axis=1)
+        if self.complete:
+            tokens = np.pad(tokens, [(0, -len(tokens) % self.steps), (0, 0)])
+        tracks = tuple(np.unique(section.notes["instrument"]).tolist())
+        return [
+            [
+                Window(
+                    tokens[first : first + self.steps],
+                    self.steps,
+                    section.seconds(first),
+                    first // STEPS_PER_BAR,
+                    tracks,
+                    self,
+                )
+                for first in range(0, len(tokens) - self.steps + 1, self.steps)
+            ]
+        ]
+
+    def sections(self, song: Song) -> list[Section]:
+        """The song itself, where all of it is of one tempo and of 4/4."""
+        section = steady_section(song)
+        return [section] if section and section.steps_per_bar == STEPS_PER_BAR else []
+
+    def inputs(self, tokens: np.ndarray) -> np.ndarray:
+        rules = self.rules
+        played = self.outputs(tokens).reshape(*tokens.shape[:-1], 3, DRUMS)
+        rows = played.copy()
+        if rules.max_note_dropout:
+            rows *= tokens[..., None, ROW:]
+        if rules.tap:
+            # Magenta looks for the loudest among the kept hits, but takes it from all hits: on a
+            # step that kept none the kick, if any, is back.
+            loudest = rows[..., 1:2, :].argmax(-1, keepdims=True)
+            tapped = np.take_along_axis(played, loudest, axis=-1)
+            rows[:] = 0
+            rows[..., OPEN_HI_HAT] = tapped[..., 0]
+        if rules.humanize:
+            rows[..., 1:, :] = 0
+        if rules.fixed_velocities:
+            rows[..., 1, :] = 0
+        rows[..., list(rules.missing_drums)] = 0
+        return rows.reshape(*tokens.shape[:-1], ROW)
+
+    def outputs(self, tokens: np.ndarray) -> np.ndarray:
+        return tokens[..., :ROW]
+
+    def controls(self, tokens: np.ndarray) -> np.ndarray:
+        return tokens[..., : DRUMS if self.rules.hits_as_controls else 0] > 0
+
+    def to_tokens(self, outputs: np.ndarray, controls: np.ndarray | None = None) -> np.ndarray:
+        rows = np.asarray(outputs, np.float32)
+        if not self.rules.max_note_dropout:
+            return rows
+        return np.concatenate([rows, np.ones((*rows.shape[:-1], DRUMS), np.float32)], axis=-1)
+
+    def from_tokens(self, tokens: np.ndarray, qpm: float = DEFAULT_QPM) -> pretty_midi.PrettyMIDI:
+        """The hits (values over 0.5), each as long as a step.
+
+        A hit that comes before the first step's time starts before 0; writing the MIDI to a file
+        moves it to 0.
+        """
+        # In float64, as Magenta rounds and times them.
+        hits, velocities, offsets = np.split(self.outputs(tokens).astype(np.float64), 3, axis=-1)
+        velocities = np.clip(np.round(velocities * MAX_VELOCITY), 0, MAX_VELOCITY)
+        early = np.clip(offsets / 2, -0.5, 0.5)
+        seconds = 60.0 / qpm / STEPS_PER_QUARTER
+        track = pretty_midi.Instrument(0, is_drum=True, name="drums")
+        for step, drum in np.argwhere(hits > 0.5).tolist():
+            start = (step - early[step, drum].item()) * seconds
+            pitch, velocity = self.drum_classes[drum][0], int(velocities[step, drum])
+            track.notes.append(pretty_midi.Note(velocity, pitch, start, start + seconds))
+        midi = pretty_midi.PrettyMIDI(initial_tempo=qpm)
+        midi.instruments.append(track)
+        return midi
+
+    def _drums_hit(self, notes: np.ndarray) -> np.ndarray:
+        """(notes,) indices of drums."""
+        drum_of_pitch = np.full(128, -1)
+        for drum, pitches in enumerate(self.drum_classes):
+            drum_of_pitch[list(pitches)] = drum
+        drums = drum_of_pitch[notes["pitch"]]
+        if (drums < 0).any():
+            note = notes[drums < 0][0]
+            known = ", ".join(map(str, np.flatnonzero(drum_of_pitch >= 0)))
+            raise NotDrumsError(
+                f"pitch {note['pitch']} (at {note['start']:.2f} s) is of none of the nine drums; "
+                f"give drums alone, with the pitches {known}"
+            )
+        return drums
+
+    def _kept(self, velocities: np.ndarray) -> np.ndarray:
+        """Draw which hits of a song the inputs keep: (steps, 9) of 0 and 1."""
+        rate = self._dropout.uniform(0.0, self.rules.max_note_dropout)
+        return 1 - self._dropout.binomial(1, np.maximum(LEAST_DROPOUT, 1 - velocities) * rate)
+
+
+def _played(section: Section, drums: np.ndarray) -> np.ndarray:
+    """(steps, 3, 9) float64: hits, velocities and offsets until the end of the last hit's bar."""
+    bars = int(section.start_steps.max()) // STEPS_PER_BAR + 1
+    if bars > MAX_BARS:
+        raise MidiError(f"{bars} bars long; grooves have at most {MAX_BARS}")
+    loudest_first = np.argsort(-section.notes["velocity"], kind="stable")
+    cells = section.start_steps[loudest_first] * DRUMS + drums[loudest_first]
+    cells, chosen = np.unique(cells, return_index=True)
+    notes = section.notes[loudest_first][chosen]
+    steps = cells // DRUMS
+    seconds = 60.0 / section.qpm / STEPS_PER_QUARTER
+    early = (seconds * steps - notes["start"]) / seconds
+    rows = np.zeros((bars * STEPS_PER_BAR, 3, DRUMS))
+    values = [np.ones(len(notes)), notes["velocity"] / MAX_VELOCITY, early * 2]
+    rows[steps, :, cells % DRUMS] = np.stack(values, axis=1)
+    return rows

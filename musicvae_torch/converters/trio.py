@@ -1,0 +1,221 @@
+"""Trios: windows of melody, bass and drums ↔ tokens, one-hot rows and MIDI.
+
+Tokens are the compact form: (steps, 3) class indices of melody, bass and drums. Facts of
+Magenta 2.1.4's ``music_vae.data.TrioConverter``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import pretty_midi
+
+from musicvae_torch.converters.base import Converter, Window, from_one_hot, one_hot
+from musicvae_torch.converters.drums import drum_notes, drum_tokens
+from musicvae_torch.converters.melody import melody_notes, melody_tokens
+from musicvae_torch.midi.notes import Part, Song, parts_to_midi
+from musicvae_torch.midi.quantize import DEFAULT_QPM, Section
+from musicvae_torch.midi.vocabulary import (
+    BASS_PROGRAMS,
+    DRUM_DEPTH,
+    ELECTRIC_BASS,
+    MELODY_DEPTH,
+    MELODY_PROGRAMS,
+    STEPS_PER_BAR,
+)
+
+DEPTHS = (MELODY_DEPTH, MELODY_DEPTH, DRUM_DEPTH)
+PARTS = ("melody", "bass", "drums")
+WINDOW_BARS = 16
+GAP_BARS = 2  # bars of silence that still count as playing, on either side of a played bar
+MAX_BARS = 1024
+MAX_INSTRUMENT = 127
+
+
+@dataclass(frozen=True)
+class TrioRules:
+    """What a trio config asks of a window.
+
+    Attributes:
+        hop_bars: bars from one window to the next.
+        melody_programs: programs that may be a melody.
+    """
+
+    hop_bars: int = 1
+    melody_programs: frozenset[int] = MELODY_PROGRAMS
+
+
+TRIO_RULES = {
+    name: TrioRules() for name in ("flat-trio_16bar", "hierdec-trio_16bar", "hier-trio_16bar")
+}
+
+
+class TrioConverter(Converter):
+    """Trios; tokens are (steps, 3) classes of melody, bass and drums."""
+
+    def __init__(
+        self, rules: TrioRules, steps: int, mode: str = "eval", seed: int | None = None
+    ) -> None:
+        super().__init__(steps, mode, seed)
+        self.rules = rules
+
+    def song_windows(self, song: Song) -> list[list[Window]]:
+        """Every window of 4/4 in which a melody, a bass and a drum track all play, in order of
+        tracks (all combinations of the three), then bar."""
+        return [self._section_windows(section) for section in self.sections(song)]
+
+    def missing_parts(self, section: Section) -> list[str]:
+        tracks = _tracks_by_part(section, self.rules.melody_programs)
+        return [part for part, members in zip(PARTS, tracks, strict=True) if not members]
+
+    def playing(self, section: Section) -> list[dict[int, np.ndarray]]:
+        """For each part its tracks, and in which bars each of them counts as playing: (bars,) bool,
+        where it sounds or is but GAP_BARS away."""
+        bars = min(-(-section.steps // STEPS_PER_BAR), MAX_BARS)
+        found = []
+        for members in _tracks_by_part(section, self.rules.melody_programs):
+            own = {track: np.flatnonzero(section.notes["instrument"] == track) for track in members}
+            played = {track: _played_bars(section, notes, bars) for track, notes in own.items()}
+            found.append({track: _bridge_gaps(one) for track, one in played.items()})
+        return found
+
+    def _section_windows(self, section: Section) -> list[Window]:
+        bars = min(-(-section.steps // STEPS_PER_BAR), MAX_BARS)
+        window_bars = self.steps // STEPS_PER_BAR
+        tracks = _tracks_by_part(section, self.rules.melody_programs)
+        if bars < window_bars or not all(tracks):
+            return []
+        tokens: dict[int, np.ndarray] = {}
+        plays: dict[int, np.ndarray] = {}
+        for part, members in enumerate(tracks):
+            for track in members:
+                own = np.flatnonzero(section.notes["instrument"] == track)
+                encoded = _track_tokens(section, own, part, bars * STEPS_PER_BAR)
+                if encoded.any():
+                    tokens[track] = encoded
+                    plays[track] = _bridge_gaps(_played_bars(section, own, bars))
+        windows = []
+        melodies, basses, drums = ([track for track in part if track in tokens] for part in tracks)
+        for trio in product(melodies, basses, drums):
+            coverage = np.stack([plays[track] for track in trio])
+            together = np.all(coverage, axis=0)
+            # At the section's ends one part is enough, so that a cut section encodes like a
+            # whole one.
+            together[:GAP_BARS] = coverage[:, :GAP_BARS].any()
+            together[-GAP_BARS:] = coverage[:, -GAP_BARS:].any()
+            counts = np.convolve(together, np.ones(window_bars, int), "valid")
+            whole = np.flatnonzero(counts[:: self.rules.hop_bars] == window_bars)
+            rows = np.stack([tokens[track] for track in trio], axis=1)
+            for bar in (whole * self.rules.hop_bars).tolist():
+                first = bar * STEPS_PER_BAR
+                window = rows[first : first + self.steps].copy()
+                windows.append(Window(window, self.steps, section.seconds(first), bar, trio, self))
+        return windows
+
+    def inputs(self, tokens: np.ndarray) -> np.ndarray:
+        return one_hot(tokens, DEPTHS)
+
+    def outputs(self, tokens: np.ndarray) -> np.ndarray:
+        return one_hot(tokens, DEPTHS)
+
+    def to_tokens(self, outputs: np.ndarray, controls: np.ndarray | None = None) -> np.ndarray:
+        return from_one_hot(outputs, DEPTHS)
+
+    def from_tokens(self, tokens: np.ndarray, qpm: float = DEFAULT_QPM) -> pretty_midi.PrettyMIDI:
+        return to_midi(tokens, qpm)
+
+
+def trio_windows(
+    song: Song, hop_bars: int = 1, melody_programs: Collection[int] = MELODY_PROGRAMS
+) -> list[Window]:
+    """Every 16-bar window of a song's trios.
+
+    Args:
+        song: whatever was in the file.
+        hop_bars: bars from one window to the next; Magenta takes 1.
+        melody_programs: programs that may be a melody.
+
+    Returns:
+        Windows in order of section, then tracks (all combinations of the three), then bar.
+    """
+    rules = TrioRules(hop_bars, frozenset(melody_programs))
+    return TrioConverter(rules, WINDOW_BARS * STEPS_PER_BAR).to_tensors(song)
+
+
+def _tracks_by_part(section: Section, melody_programs: frozenset[int]) -> list[list[int]]:
+    """Track indices of melodies, basses and drums; a track of two kinds is of none."""
+    notes = section.notes
+    sounds = notes["instrument"].astype(np.int64) * 256 + notes["program"] * 2 + notes["is_drum"]
+    kinds: dict[int, set[int | None]] = {}
+    for sound in np.unique(sounds).tolist():
+        kind = _part_of(sound % 2 == 1, sound % 256 // 2, melody_programs)
+        kinds.setdefault(sound // 256, set()).add(kind)
+    parts: list[list[int]] = [[], [], []]
+    for track, (part, *others) in kinds.items():
+        if track <= MAX_INSTRUMENT and part is not None and not others:
+            parts[part].append(track)
+    return parts
+
+
+def _part_of(is_drum: bool, program: int, melody_programs: frozenset[int]) -> int | None:
+    if is_drum:
+        return 2
+    if program in BASS_PROGRAMS:
+        return 1
+    return 0 if program in melody_programs else None
+
+
+def _track_tokens(section: Section, own: np.ndarray, part: int, steps: int) -> np.ndarray:
+    """(steps,) classes of the notes with the indices `own`."""
+    own = own[section.notes["velocity"][own] > 0]
+    starts, ends = section.start_steps[own], section.end_steps[own]
+    pitches = section.notes["pitch"][own]
+    if part == 2:
+        return drum_tokens(starts, pitches, steps)[:, 0]
+    return melody_tokens(starts, ends, pitches, steps)
+
+
+def _played_bars(section: Section, own: np.ndarray, bars: int) -> np.ndarray:
+    """(bars,) bool: where one of the notes with the indices `own` sounds."""
+    first = np.minimum(section.start_steps[own] // STEPS_PER_BAR, bars)
+    last = np.minimum(-(-section.end_steps[own] // STEPS_PER_BAR), bars)
+    changes = np.bincount(first, minlength=bars + 1) - np.bincount(last, minlength=bars + 1)
+    return np.cumsum(changes)[:bars] > 0
+
+
+def _bridge_gaps(played: np.ndarray) -> np.ndarray:
+    """Count the bars within GAP_BARS of a played one as played too."""
+    bridged = played.copy()
+    for shift in range(1, GAP_BARS + 1):
+        bridged[shift:] |= played[:-shift]
+        bridged[:-shift] |= played[shift:]
+    return bridged
+
+
+def to_one_hot(tokens: np.ndarray) -> np.ndarray:
+    """(..., 3) classes → (..., 692) float32 one-hot rows: melody, bass and drums side by side."""
+    return one_hot(tokens, DEPTHS, np.float32)
+
+
+def to_tokens(rows: np.ndarray) -> np.ndarray:
+    """(..., 692) one-hot rows → (..., 3) int16 classes; inverse of :func:`to_one_hot`."""
+    return from_one_hot(rows, DEPTHS)
+
+
+def part_notes(tokens: np.ndarray) -> list[list[tuple[int, int, int]]]:
+    """(steps, 3) classes → for each part its notes as (start step, end step, pitch)."""
+    return [
+        melody_notes(tokens[:, 0]),
+        melody_notes(tokens[:, 1]),
+        drum_notes(tokens[:, 2:]),
+    ]
+
+
+def to_midi(tokens: np.ndarray, qpm: float = DEFAULT_QPM) -> pretty_midi.PrettyMIDI:
+    """(steps, 3) classes → MIDI with the programs and the velocity that Magenta writes."""
+    programs = (0, ELECTRIC_BASS, 0)
+    parts = zip(PARTS, part_notes(tokens), programs, strict=True)
+    return parts_to_midi([Part(*part, is_drum=part[0] == "drums") for part in parts], qpm)

@@ -1,0 +1,1 @@
+"""Checkpoint folders, huggingface.co, files that are written whole, devices, worker processes."""

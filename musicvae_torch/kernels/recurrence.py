@@ -1,0 +1,256 @@
+"""The LSTM recurrence on CPUs: with its own backward pass, and without one.
+
+PyTorch's CPU LSTM multiplies dense inputs, and in training it saves every intermediate of every
+step. Here the input's share of the gates comes ready made (for one-hot inputs it is a row
+look-up), products are those of :mod:`musicvae_torch.kernels.gemm`, all steps write into one buffer,
+and the recurrent weight's gradient is one product at the end. Under
+``torch.autocast("cpu", torch.bfloat16)`` the products and what is kept for the backward pass are
+in bfloat16, while cells and sums stay in float32. Without a gradient nothing is kept. On CUDA,
+cuDNN's LSTM is better than either.
+
+Gates lie in the order input, forget, cell, output. Shape names: T steps, B batch, H units.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from musicvae_torch.kernels.gemm import BFLOAT16, Product, prepare, weight_gradient
+
+# Input shares of the gates are made for as many steps at once as have so many numbers: enough to
+# multiply well, and few enough to be in the processor's cache when they are read.
+_SHARES = 1 << 21
+
+
+def _tanh_of_half(doubled: Tensor) -> Tensor:
+    """tanh(x) in place of 2x: by the sigmoid, which PyTorch has several times as fast; to 1e-7 or
+    so."""
+    return doubled.sigmoid_().mul_(2).sub_(1)
+
+
+def _advance(
+    sums: Tensor, gates: Tensor, cell: Tensor, squashed: Tensor, hidden: Tensor, kept: Tensor
+) -> None:
+    """One step's gate arithmetic, in place.
+
+    Args:
+        sums: (B, 4H) the gates before their squashing.
+        gates: (B, 4H) to be filled with the gates.
+        cell: (B, H) in the weights' precision; replaced by the new cell.
+        squashed, hidden, kept: (B, H) to be filled with tanh of the new cell, the output, and
+            the new cell.
+    """
+    units = cell.shape[1]
+    sums = sums.to(cell.dtype)
+    doors = torch.sigmoid(sums[:, : 2 * units])
+    new = _tanh_of_half(2 * sums[:, 2 * units : 3 * units])
+    show = torch.sigmoid(sums[:, 3 * units :])
+    take, keep = doors.chunk(2, dim=1)
+    torch.cat((doors, new, show), dim=1, out=gates)
+    cell.mul_(keep).addcmul_(take, new)
+    bounded = _tanh_of_half(2 * cell)
+    kept.copy_(cell)
+    squashed.copy_(bounded)
+    hidden.copy_(bounded.mul_(show))
+
+
+def _retreat(
+    grad_gates: Tensor,
+    grad_hidden: Tensor,
+    dh: Tensor,
+    dc: Tensor,
+    gates: Tensor,
+    cell: Tensor,
+    squashed: Tensor,
+) -> None:
+    """The gradient of :func:`_advance`, in place.
+
+    Args:
+        grad_gates: (B, 4H) to be filled, before the squashing of the gates.
+        grad_hidden: (B, H) of the step's output.
+        dh: (B, H) of the same, from the step after.
+        dc: (B, H) in the weights' precision, of the step's cell; replaced by that of the one
+            before.
+        gates, squashed: what :func:`_advance` made.
+        cell: (B, H) the cell before.
+    """
+    through_sigmoid = torch.ops.aten.sigmoid_backward.default
+    through_tanh = torch.ops.aten.tanh_backward.default
+    wide = dc.dtype
+    take, keep, new, show = gates.to(wide).chunk(4, dim=1)
+    bounded = squashed.to(wide)
+    grad = grad_hidden.to(wide) + dh.to(wide)
+    dc.add_(through_tanh(grad * show, bounded))
+    parts = (
+        through_sigmoid(dc * new, take),
+        through_sigmoid(dc * cell.to(wide), keep),
+        through_tanh(dc * take, new),
+        through_sigmoid(grad * bounded, show),
+    )
+    torch.cat(parts, dim=1, out=grad_gates)
+    dc.mul_(keep)
+
+
+class _Fused:
+    """The gate arithmetic as it runs: plain, or compiled into one pass over memory."""
+
+    advance = staticmethod(_advance)
+    retreat = staticmethod(_retreat)
+
+
+def compile_recurrence() -> None:
+    """Fuse the gate arithmetic by ``torch.compile`` from now on, in this process. The results
+    differ in rounding alone.
+
+    Raises:
+        ValueError: there is no C++ compiler.
+    """
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+    if shutil.which(compiler) is None:
+        raise ValueError(f"fusing wants a C++ compiler, and there is no {compiler}; do without it")
+    from torch._dynamo import config as dynamo
+
+    # One version for each shape that the levels of a model have; beyond the limit they run plain.
+    limit = "recompile_limit" if hasattr(dynamo, "recompile_limit") else "cache_size_limit"
+    setattr(dynamo, limit, 64)
+    _Fused.advance = staticmethod(torch.compile(_advance, dynamic=False))
+    _Fused.retreat = staticmethod(torch.compile(_retreat, dynamic=False))
+
+
+class _Recurrence(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, projected: Tensor, weight: Tensor, h: Tensor, c: Tensor, reverse: bool
+    ) -> tuple[Tensor, Tensor]:
+        steps, batch, width = projected.shape
+        lowers = torch.is_autocast_enabled("cpu") and weight.dtype == torch.float32
+        low = torch.get_autocast_dtype("cpu") if lowers else h.dtype
+        gates = projected.new_empty(steps, batch, width, dtype=low)
+        squashed = projected.new_empty(steps, batch, width // 4, dtype=low)
+        before, hidden = _chain(squashed, h, reverse)
+        cells, kept = _chain(squashed, c, reverse)
+        cell = c.to(weight.dtype, copy=True)
+        product = _product(weight, low)
+        sequences = before, projected, gates, squashed, hidden, kept
+        for past, share, gate, *states in _walk(reverse, *sequences):
+            _Fused.advance(product(past, share), gate, cell, *states)
+        ctx.reverse = reverse
+        ctx.save_for_backward(gates, cells, squashed, before, weight)
+        return hidden, cell
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        gates, cells, squashed, before, weight = ctx.saved_tensors
+        grad_hidden, grad_cell = grads
+        grad_gates = torch.empty_like(gates)
+        dc = grad_cell.to(weight.dtype, copy=True)
+        dh = torch.zeros_like(dc)
+        product = _product(weight.t(), gates.dtype)
+        sequences = grad_gates, grad_hidden, gates, cells, squashed
+        for grad, grad_h, *made in _walk(not ctx.reverse, *sequences):
+            _Fused.retreat(grad, grad_h, dh, dc, *made)
+            dh = product(grad)
+        grad_weight = None
+        if ctx.needs_input_grad[1]:
+            grad_weight = weight_gradient(grad_gates.flatten(0, 1), before.flatten(0, 1))
+            grad_weight = grad_weight.to(weight.dtype)
+        return grad_gates, grad_weight, dh, dc, None
+
+
+def _chain(like: Tensor, start: Tensor, reverse: bool) -> tuple[Tensor, Tensor]:
+    """Room for the states before and after each step, (T, B, H) each as `like`, which share all
+    but one; that before the first step that is run is `start`."""
+    states = like.new_empty(len(like) + 1, *like.shape[1:])
+    states[-1 if reverse else 0] = start
+    return (states[1:], states[:-1]) if reverse else (states[:-1], states[1:])
+
+
+def _walk(reverse: bool, *sequences: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Each step's place in all sequences (T, ...), from the first step or from the last."""
+    steps = list(zip(*(sequence.unbind() for sequence in sequences), strict=True))
+    return reversed(steps) if reverse else iter(steps)
+
+
+def _product(weight: Tensor, low: torch.dtype) -> Product:
+    if low == torch.bfloat16:
+        return prepare(weight, dtype=BFLOAT16)
+    return prepare(weight.to(low))
+
+
+def recur(
+    projected: Tensor, weight: Tensor, h: Tensor, c: Tensor, *, reverse: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Run an LSTM layer whose input projection and biases are already in `projected`.
+
+    Args:
+        projected: (T, B, 4H).
+        weight: (4H, H), recurrent.
+        h, c: (B, H), the start state.
+        reverse: run the last step first.
+
+    Returns:
+        Outputs of all steps, (T, B, H), each at the place of its step, in bfloat16 where autocast
+        asks for it; and the cell after the step that was run last, (B, H).
+    """
+    return _Recurrence.apply(projected, weight, h, c, reverse)
+
+
+def step_gates(gates: Tensor, h: Tensor, c: Tensor) -> None:
+    """One step without a gradient, in place.
+
+    Args:
+        gates: (..., 4H) before their squashing; squashed after.
+        h, c: (..., H) of the step before; replaced.
+    """
+    take, keep, new, show = gates.chunk(4, dim=-1)
+    gates[..., : 2 * c.shape[-1]].sigmoid_()
+    c.mul_(keep).addcmul_(take, _tanh_of_half(new.mul_(2)))
+    _tanh_of_half(torch.mul(c, 2, out=h)).mul_(show.sigmoid_())
+
+
+def unroll(
+    shares: Callable[[int, int, int], Tensor],
+    product: Product,
+    h: Tensor,
+    c: Tensor,
+    counts: Sequence[int],
+    *,
+    reverse: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Run an LSTM layer without a gradient, over sequences of lengths of their own.
+
+    Args:
+        shares: of a step to begin with, one to end before, and a number of rows B': the input's
+            share of the gates there, biases included, (steps, B', 4H). They are overwritten.
+        product: of the recurrent weight.
+        h, c: (B, H), the start state of sequences that are ordered from long to short.
+        counts: for each step the sequences that reach it.
+        reverse: read each sequence from its end.
+
+    Returns:
+        Outputs (T, B, H), each at the place of its step, zeros beyond a sequence's end; and what
+        was put out last, (B, H).
+    """
+    h, c = h.clone(), c.clone()
+    batch, units = h.shape
+    outputs = h.new_zeros(len(counts), batch, units)
+    stride = max(1, _SHARES // max(1, 4 * units * batch))
+    starts = range(0, len(counts), stride)
+    for start in reversed(starts) if reverse else starts:
+        stop = min(start + stride, len(counts))
+        chunk = shares(start, stop, counts[start])
+        for t in range(stop - 1, start - 1, -1) if reverse else range(start, stop):
+            rows = counts[t]
+            gates = product(h[:rows], chunk[t - start, :rows])
+            step_gates(gates, h[:rows], c[:rows])
+            outputs[t, :rows] = h[:rows]
+    return outputs, h

@@ -1,0 +1,1 @@
+"""MIDI files ↔ messages ↔ notes, and which part each of them belongs to."""

@@ -1,0 +1,334 @@
+"""A MIDI file as a score that can be written again: every message, counted in its own ticks.
+
+Where :mod:`musicvae_torch.midi.notes` gives notes in seconds, to be learnt from, this keeps what
+the file says (tempo and metre maps, markers, controllers, order of messages), to be added to.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from math import gcd
+from pathlib import Path
+
+import numpy as np
+import pretty_midi
+
+from musicvae_torch.midi.channels import CHANNELS, DRUM_CHANNEL, Channels, read_channels
+from musicvae_torch.midi.kits import kit_reason
+from musicvae_torch.midi.messages import (
+    PROGRAM_CHANGE,
+    SET_TEMPO,
+    TIME_SIGNATURE,
+    TRACK_NAME,
+    Chunk,
+    Message,
+    MidiFile,
+    is_sound_meta,
+    read_file,
+)
+from musicvae_torch.midi.notes import MidiError, read_bytes
+from musicvae_torch.midi.players import Player, players_of
+from musicvae_torch.midi.text import decode_texts
+from musicvae_torch.midi.vocabulary import STEPS_PER_QUARTER
+
+DEFAULT_TEMPO = 500_000  # microseconds a quarter note: 120 a minute
+COARSE = 96  # ticks a quarter below which a sixteenth that falls between ticks would be heard
+
+TICK_NOTE = np.dtype(
+    [("start", np.int64), ("end", np.int64), ("pitch", np.int16), ("velocity", np.int16)]
+)
+_ORDER = ("start", "pitch", "end")
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """The notes of one player in one chunk (MTrk) of the file: on one channel, or on those that
+    belong together (MPE, a guitar synthesizer's strings), with one program.
+
+    Attributes:
+        index: position in ``Score.tracks``.
+        name: of the chunk; may be empty.
+        chunk: index among the file's track chunks.
+        channel: 0 to 15, the first of its channels.
+        program: General MIDI's, from 0; 0 where the file names none.
+        notes: of TICK_NOTE, by start, then pitch; at least one, each at least a tick long.
+        is_drum: whether it is a drum kit; None: whether it is on channel 10.
+        why: it is a drum kit, or none on channel 10, or on several channels; may be empty.
+        port: of the chunk; 0 where the file names none.
+        note_channels: (notes,) channel of each note.
+        ons: (notes,) index of each note's message in the chunk.
+        silent: indices of the chunk's note-ons that sound for no time at all.
+    """
+
+    index: int
+    name: str
+    chunk: int
+    channel: int
+    program: int
+    notes: np.ndarray
+    is_drum: bool = None  # type: ignore[assignment]
+    why: str = ""
+    port: int = 0
+    note_channels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int8))
+    ons: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    silent: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.is_drum is None:
+            object.__setattr__(self, "is_drum", self.channel == DRUM_CHANNEL)
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """All that its notes are on."""
+        return tuple(np.unique(self.note_channels).tolist()) or (self.channel,)
+
+    @property
+    def sound(self) -> str:
+        """Name of its instrument in General MIDI; "drums" for a kit."""
+        if self.is_drum:
+            return "drums"
+        return str(pretty_midi.program_to_instrument_name(self.program))
+
+    def __str__(self) -> str:
+        name = f" {self.name.strip()!r}" if self.name.strip() else ""
+        count = f"{len(self.notes)} note{'s' * (len(self.notes) != 1)}"
+        return f"track {self.index}:{name} {self.sound}, {count}"
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """A MIDI file, as read.
+
+    Attributes:
+        file: all of it.
+        tracks: in order of chunk, then of first notes.
+        tempos: (changes, 2) int64 of tick and microseconds a quarter, the first at tick 0.
+        metres: (changes, 3) int64 of tick, numerator, denominator, the first at tick 0 (4/4, where
+            the file does not say). Those without beats, or of beats too short to be any, do not
+            count.
+        end: tick of the last message of any chunk.
+        channels: what the file says of its channels.
+        name: of the file, for messages.
+        remarks: what is odd about the file, and what of it was left out, a line each.
+    """
+
+    file: MidiFile
+    tracks: tuple[Track, ...]
+    tempos: np.ndarray
+    metres: np.ndarray
+    end: int
+    channels: Channels
+    name: str = "MIDI"
+    remarks: tuple[str, ...] = ()
+    _clock: np.ndarray = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        ticks, tempos = self.tempos.T
+        passed = np.diff(ticks) * tempos[:-1] / 1e6 / self.resolution
+        object.__setattr__(self, "_clock", np.concatenate([[0.0], np.cumsum(passed)]))
+
+    @property
+    def resolution(self) -> int:
+        """Ticks a quarter note."""
+        return self.file.resolution
+
+    def seconds(self, ticks: np.ndarray | int) -> np.ndarray:
+        """When ticks come, in seconds from the file's start; any shape."""
+        at = np.asarray(ticks)
+        change = np.maximum(np.searchsorted(self.tempos[:, 0], at, side="right") - 1, 0)
+        since = at - self.tempos[change, 0]
+        return self._clock[change] + since * self.tempos[change, 1] / 1e6 / self.resolution
+
+    def ticks(self, seconds: np.ndarray | float) -> np.ndarray:
+        """The nearest tick to each time in seconds, int64; any shape."""
+        at = np.maximum(np.asarray(seconds, np.float64), 0.0)
+        change = np.maximum(np.searchsorted(self._clock, at, side="right") - 1, 0)
+        since = (at - self._clock[change]) * 1e6 * self.resolution / self.tempos[change, 1]
+        return self.tempos[change, 0] + np.rint(since).astype(np.int64)
+
+    @cached_property
+    def texts(self) -> list[dict[int, str]]:
+        """Of each track chunk, the text of its meta events of types 1 to 15, by index."""
+        return _texts(self.file)
+
+    def to_bytes(self) -> bytes:
+        """The file."""
+        return self.file.to_bytes()
+
+    def to_pretty_midi(self) -> pretty_midi.PrettyMIDI:
+        """The same as pretty_midi has it, in seconds, without markers and text."""
+        plain = self.file.with_tracks([_as_told(self, n) for n in range(len(self.file.tracks))])
+        return pretty_midi.PrettyMIDI(io.BytesIO(plain.plain_bytes()))
+
+
+def read_score(midi: str | Path | pretty_midi.PrettyMIDI) -> Score:
+    """Read a MIDI file, or one that pretty_midi would write.
+
+    Whatever players play is read, with remarks on what is odd: see
+    :mod:`musicvae_torch.midi.messages`.
+
+    Raises:
+        MidiError: the file is missing, unreadable, no MIDI file, counts time in video frames, or
+            holds several songs.
+    """
+    if isinstance(midi, pretty_midi.PrettyMIDI):
+        return score_of(read_file(_written(midi)).file, "MIDI in memory")
+    file, remarks = read_file(read_bytes(midi), str(midi))
+    return replace(score_of(file, str(midi)), remarks=remarks)
+
+
+def score_of(file: MidiFile, name: str = "MIDI", known: Sequence[Track] | None = None) -> Score:
+    """What a file in memory says.
+
+    Args:
+        file: all of it.
+        name: for messages.
+        known: its tracks, where they have been found already.
+
+    Raises:
+        MidiError: it counts time in video frames, or holds several songs.
+    """
+    if file.resolution <= 0:
+        raise MidiError(f"{name}: counts time in video frames (SMPTE), not in beats")
+    if file.format == 2 and len(file.tracks) > 1:
+        raise MidiError(f"{name}: holds several songs (MIDI format 2); save them one by one")
+    tempos, metres = _changes(file)
+    channels = read_channels(file)
+    tracks = _find_tracks(file, channels) if known is None else known
+    return Score(
+        file=file,
+        tracks=tuple(replace(track, index=index) for index, track in enumerate(tracks)),
+        tempos=np.array(sorted(tempos.items()), np.int64),
+        metres=np.array([(tick, *metre) for tick, metre in sorted(metres.items())], np.int64),
+        end=max((chunk.end for chunk in file.tracks), default=0),
+        channels=channels,
+        name=name,
+    )
+
+
+def _find_tracks(file: MidiFile, channels: Channels) -> list[Track]:
+    """The players of all chunks."""
+    names = [_name(chunk, texts) for chunk, texts in zip(file.tracks, _texts(file), strict=True)]
+    players = [players_of(chunk, index, channels) for index, chunk in enumerate(file.tracks)]
+    return [
+        _track(name, index, player)
+        for index, (name, own) in enumerate(zip(names, players, strict=True))
+        for player in own
+    ]
+
+
+def _changes(file: MidiFile) -> tuple[dict[int, int], dict[int, tuple[int, int]]]:
+    """Tempos and metres by tick."""
+    tempos: dict[int, int] = {0: DEFAULT_TEMPO}
+    metres: dict[int, tuple[int, int]] = {0: (4, 4)}
+    # Of changes at the same tick the last counts: the first chunk's, where they belong.
+    for chunk in reversed(file.tracks):
+        for message in chunk.messages:
+            if message.kind not in (SET_TEMPO, TIME_SIGNATURE) or not is_sound_meta(message):
+                continue
+            if message.kind == SET_TEMPO:
+                tempos[message.tick] = int.from_bytes(message.data)
+            else:
+                metres[message.tick] = (message.data[0], 1 << message.data[1])
+    return tempos, metres
+
+
+def divisible(score: Score) -> Score:
+    """`score`; if its ticks are coarse, the same with so many a quarter that every sixteenth falls
+    on one. (Where they are fine, sixteenths are rounded to them.)"""
+    factor = STEPS_PER_QUARTER // gcd(score.resolution, STEPS_PER_QUARTER)
+    if factor == 1 or score.resolution >= COARSE:
+        return score
+    return replace(score_of(score.file.stretched(factor), score.name), remarks=score.remarks)
+
+
+def _written(midi: pretty_midi.PrettyMIDI) -> bytes:
+    """The file that pretty_midi makes, with the very tempos of the file that it was read from.
+
+    MIDI counts whole microseconds a quarter, and pretty_midi cuts off fractions: a hundredth of
+    one more keeps rounding errors from taking a whole one away.
+    """
+    exact = copy.copy(midi)
+    exact._tick_scales = [
+        (tick, (round(scale * midi.resolution * 1e6) + 0.01) / 1e6 / midi.resolution)
+        for tick, scale in midi._tick_scales
+    ]
+    buffer = io.BytesIO()
+    exact.write(buffer)
+    return buffer.getvalue()
+
+
+def _as_told(score: Score, number: int) -> Chunk:
+    """A chunk for readers that take channel 10 for drums and no other, and heed no program of
+    another chunk: what differs from that is written so."""
+    chunk = score.file.tracks[number]
+    own = [track for track in score.tracks if track.chunk == number]
+    used = {message.channel for message in chunk.messages if message.is_channel}
+    said = {m.channel for m in chunk.messages if m.command == PROGRAM_CHANGE}
+    free = [channel for channel in range(CHANNELS) if channel not in used | {DRUM_CHANNEL}]
+    kinds = {(channel, track.is_drum) for track in own for channel in track.channels}
+    places: dict[int, int] = {}
+    programs = []
+    for track in own:
+        for channel in track.channels:
+            if (channel, not track.is_drum) in kinds:
+                continue  # both in turn: that cannot be said
+            if track.is_drum:
+                places[channel] = DRUM_CHANNEL
+            elif channel == DRUM_CHANNEL and free:
+                places[channel] = free[0]
+            if track.program and channel not in said:
+                at = PROGRAM_CHANGE | places.get(channel, channel)
+                programs.append(Message(0, at, bytes([track.program])))
+                said.add(channel)
+    if not programs and all(channel == place for channel, place in places.items()):
+        return chunk
+    messages = (
+        message._replace(status=message.command | places.get(message.channel, message.channel))
+        if message.is_channel
+        else message
+        for message in chunk.messages
+    )
+    return Chunk((*programs, *messages))
+
+
+def _texts(file: MidiFile) -> list[dict[int, str]]:
+    """See :attr:`Score.texts`."""
+    places = [
+        (chunk, place, message.data)
+        for chunk, own in enumerate(file.tracks)
+        for place, message in enumerate(own.messages)
+        if 1 <= message.kind <= 15
+    ]
+    texts = decode_texts([data for *_, data in places])
+    found: list[dict[int, str]] = [{} for _ in file.tracks]
+    for (chunk, place, _), text in zip(places, texts, strict=True):
+        found[chunk][place] = text
+    return found
+
+
+def _name(chunk: Chunk, texts: dict[int, str]) -> str:
+    """The first name of a chunk that is not empty."""
+    names = (text for place, text in texts.items() if chunk.messages[place].kind == TRACK_NAME)
+    return next(filter(None, names), "")
+
+
+def _track(name: str, chunk: int, player: Player) -> Track:
+    columns = np.array(player.notes, np.int64)
+    notes = np.zeros(len(columns), TICK_NOTE)
+    notes["start"], notes["end"], notes["pitch"], notes["velocity"] = columns[:, :4].T
+    order = np.argsort(notes, order=_ORDER, kind="stable")
+    notes, channels, ons = notes[order], columns[order, 4], columns[order, 5]
+    channel = int(channels.min())
+    is_drum, why = player.is_drum, player.why
+    if not is_drum and not why:
+        why = kit_reason(name, channel, player.program, notes)
+        is_drum = bool(why)
+    return Track(
+        0, name, chunk, channel, player.program, notes, is_drum, why, player.port,
+        channels.astype(np.int8), ons, tuple(row[5] for row in player.instant),
+    )  # fmt: skip

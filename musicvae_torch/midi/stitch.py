@@ -1,0 +1,368 @@
+"""New parts beside the song's own tracks, or notes in place of some of theirs, in its own file.
+
+Every message of the tracks that stay is written again as it was read: notes, velocities, bends,
+controllers, tempos, metres, keys, markers, lyrics. New parts are chunks of their own at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from musicvae_torch.midi.channels import CHANNELS, DRUM_CHANNEL, is_note_on, kit_messages
+from musicvae_torch.midi.messages import (
+    CHANNEL_PREFIX,
+    DEVICE_NAME,
+    END_OF_TRACK,
+    INSTRUMENT_NAME,
+    NOTE_OFF,
+    NOTE_ON,
+    PORT,
+    PROGRAM_CHANGE,
+    TRACK_NAME,
+    Chunk,
+    Message,
+    control,
+    meta,
+)
+from musicvae_torch.midi.score import Score, Track, score_of
+
+_MERELY_NAMES = {TRACK_NAME, INSTRUMENT_NAME, PORT, CHANNEL_PREFIX, DEVICE_NAME, END_OF_TRACK}
+# What a channel that the file has set up, but plays nothing on, is set back to: bank, volume, pan.
+_FRESH = ((0, 0), (32, 0), (7, 100), (10, 64), (11, 127), (64, 0))
+
+
+class NewPart(NamedTuple):
+    """A part to add; notes are of TICK_NOTE."""
+
+    name: str
+    program: int
+    is_drum: bool
+    notes: np.ndarray
+
+
+class Seat(NamedTuple):
+    """Where a new part sounds.
+
+    Attributes:
+        port, channel: of its messages.
+        setup: messages that come before its notes.
+    """
+
+    port: int
+    channel: int
+    setup: tuple[Message, ...]
+
+
+class Stitched(NamedTuple):
+    """A song's new file, and what the user should know of it, a line each."""
+
+    score: Score
+    remarks: tuple[str, ...]
+
+
+def stitch(
+    score: Score,
+    kept: Collection[int],
+    parts: Iterable[NewPart],
+    partly: Mapping[int, np.ndarray] | None = None,
+) -> Stitched:
+    """`score` without the tracks that are not kept, and with new ones at the end.
+
+    Args:
+        score: stays as it is.
+        kept: indices of tracks.
+        parts: each becomes the last track of the result.
+        partly: of tracks that are neither kept nor left out, which notes stay: (notes,) bool.
+    """
+    stays = {track.index: np.full(len(track.notes), track.index in kept) for track in score.tracks}
+    stays |= {index: mask for index, mask in (partly or {}).items() if index not in kept}
+    silent = _silent_channels(score, stays)
+    chunks, tracks = _kept_chunks(score, stays, silent)
+    seats = _Seats(score, stays, silent)
+    new: list[Chunk] = []
+    remarks: list[str] = []
+    for part in parts:
+        seat = seats.take(part)
+        if seat.port != seats.port:
+            remarks.append(seats.remark(part, seat))
+        chunk, track = _chunk(part, seat, sum(own is not None for own in chunks) + len(new))
+        new.append(chunk)
+        tracks += [track] * (len(part.notes) > 0)
+    file = score.file.with_tracks(chunks, new)
+    return Stitched(score_of(file, score.name, known=tracks), tuple(remarks))
+
+
+def exchange_notes(
+    score: Score, staying: Mapping[int, np.ndarray], into: int, notes: np.ndarray
+) -> Score:
+    """`score` with other notes in some of its tracks, and all else as it is.
+
+    Args:
+        score: stays as it is.
+        staying: of tracks that lose notes, which of them stay, (notes,) bool.
+        into: index of the track that gets new notes, on its first channel.
+        notes: of TICK_NOTE, in any order.
+    """
+    stays = {track.index: np.ones(len(track.notes), bool) for track in score.tracks}
+    stays |= staying
+    home = score.tracks[into]
+    chunks = []
+    for number, chunk in enumerate(score.file.tracks):
+        own = [track for track in score.tracks if track.chunk == number]
+        dropped = _dropped_notes(chunk, own, stays)
+        if not dropped and (number != home.chunk or not len(notes)):
+            chunks.append(chunk)
+            continue
+        messages = [m for place, m in enumerate(chunk.messages) if place not in dropped]
+        if number == home.chunk:
+            messages = _merged(messages, notes, home.channel)
+        chunks.append(replace(chunk, messages=tuple(messages), raw=None))
+    file = score.file.with_tracks(chunks)
+    return replace(score_of(file, score.name), remarks=score.remarks)
+
+
+def _merged(messages: list[Message], notes: np.ndarray, channel: int) -> list[Message]:
+    """The messages of a chunk with new notes among them. The chunk ends when it did, or with the
+    last of the notes that begin after that."""
+    ended = bool(messages) and messages[-1].kind == END_OF_TRACK
+    end = messages[-1].tick if messages else 0
+    rows = [(message.tick, 0, message) for message in (messages[:-1] if ended else messages)]
+    for start, stop, pitch, velocity in notes.tolist():
+        until = max(min(stop, end), start + 1)
+        rows.append((start, 2, Message(start, NOTE_ON | channel, bytes([pitch, velocity]))))
+        rows.append((until, 1, Message(until, NOTE_OFF | channel, bytes([pitch, 0]))))
+    rows.sort(key=lambda row: row[:2])
+    merged = [message for *_, message in rows]
+    last = max(end, merged[-1].tick if merged else 0)
+    return [*merged, meta(last, END_OF_TRACK)]
+
+
+def _kept_chunks(
+    score: Score, stays: Mapping[int, np.ndarray], silent: set[tuple[int, int]]
+) -> tuple[list[Chunk | None], list[Track]]:
+    """The chunks without the notes of tracks that are left out, and without any message to a
+    channel that no kept track plays on; None for those of which nothing but a name is left. And
+    the tracks that are left."""
+    chunks: list[Chunk | None] = []
+    tracks: list[Track] = []
+    left = 0
+    for number, chunk in enumerate(score.file.tracks):
+        own = [track for track in score.tracks if track.chunk == number]
+        dropped = _dropped_notes(chunk, own, stays)
+        places = [
+            place
+            for place, message in enumerate(chunk.messages)
+            if place not in dropped
+            and not (
+                message.is_channel
+                and (score.channels.port(number, place), message.channel) in silent
+            )
+        ]
+        if len(places) == len(chunk.messages):
+            remains = chunk
+        else:
+            remains = replace(chunk, messages=tuple(chunk.messages[p] for p in places), raw=None)
+        says = any(message.kind not in _MERELY_NAMES for message in remains.messages)
+        if remains is not chunk and number and not says:
+            chunks.append(None)
+            continue
+        chunks.append(remains)
+        moved = {place: index for index, place in enumerate(places)}
+        tracks += [_left(track, stays[track.index], left, moved) for track in own
+                   if stays[track.index].any()]  # fmt: skip
+        left += 1
+    return chunks, tracks
+
+
+def _left(track: Track, stays: np.ndarray, chunk: int, moved: Mapping[int, int]) -> Track:
+    """What is left of a track, in a chunk whose messages have moved."""
+    return replace(
+        track,
+        chunk=chunk,
+        notes=track.notes[stays],
+        note_channels=track.note_channels[stays],
+        ons=np.array([moved[place] for place in track.ons[stays].tolist()], np.int64),
+        silent=tuple(moved[place] for place in track.silent if place in moved),
+    )
+
+
+def _silent_channels(score: Score, stays: Mapping[int, np.ndarray]) -> set[tuple[int, int]]:
+    """Ports and channels of which all notes are left out."""
+    heard = set()
+    every = set()
+    for track in score.tracks:
+        every |= {(track.port, channel) for channel in track.channels}
+        left = track.note_channels[stays[track.index]]
+        heard |= {(track.port, channel) for channel in np.unique(left).tolist()}
+    return every - heard
+
+
+def _dropped_notes(
+    chunk: Chunk, tracks: Iterable[Track], stays: Mapping[int, np.ndarray]
+) -> set[int]:
+    """Places of the note-ons that are left out, and of note-offs that then end nothing."""
+    dropped: set[int] = set()
+    for track in tracks:
+        mask = stays[track.index]
+        dropped |= set(track.ons[~mask].tolist())
+        if not mask.any():
+            dropped |= set(track.silent)
+    sounding: dict[tuple[int, int], list[bool]] = {}
+    for place, message in enumerate(chunk.messages):
+        if message.command not in (NOTE_ON, NOTE_OFF) or len(message.data) != 2:
+            continue
+        key = message.channel, message.data[0]
+        if is_note_on(message):
+            sounding.setdefault(key, []).append(place not in dropped)
+        else:
+            ended = sounding.pop(key, [])
+            if ended and not any(ended):
+                dropped.add(place)
+    return dropped
+
+
+class _Seats:
+    """Channels for new parts: those that nothing in the song uses first."""
+
+    def __init__(
+        self, score: Score, stays: Mapping[int, np.ndarray], silent: set[tuple[int, int]]
+    ) -> None:
+        self.channels = score.channels
+        self.port = min((track.port for track in score.tracks), default=0)
+        self.named, self.noted = set(), set()
+        for number, chunk in enumerate(score.file.tracks):
+            for place, message in enumerate(chunk.messages):
+                if message.is_channel:
+                    key = score.channels.port(number, place), message.channel
+                    if key not in silent:
+                        self.named.add(key)
+                        if message.command == NOTE_ON:
+                            self.noted.add(key)
+        for zone in score.channels.zones:
+            members = {(zone.port, channel) for channel in zone.channels}
+            if members & self.noted:
+                self.noted |= members
+        self.kits = score.channels.kit_channels()
+        self.pitched = {
+            (track.port, channel)
+            for track in score.tracks
+            if not track.is_drum and stays[track.index].any()
+            for channel in track.channels
+        }
+
+    def mpe(self) -> str:
+        zones = [zone.why for zone in self.channels.zones if zone.why.startswith("MPE")]
+        return f" ({zones[0]})" if zones else ""
+
+    def remark(self, part: NewPart, seat: Seat) -> str:
+        """What the user should know of a part that found no channel on the song's own port."""
+        taken = f"all 16 MIDI channels are taken{self.mpe()}"
+        if part.is_drum and self._free() is not None:
+            taken = "channel 10 is taken by other notes"
+        return (
+            f"{taken}, so new {part.name} went to channel {seat.channel + 1} of a second MIDI "
+            "port; players that know one port only will mix the two up"
+        )
+
+    def take(self, part: NewPart) -> Seat:
+        """A seat for a part; nobody else takes it."""
+        seat = self._drum_seat(part) if part.is_drum else self._pitched_seat(part)
+        self.named.add((seat.port, seat.channel))
+        self.noted.add((seat.port, seat.channel))
+        return seat
+
+    def _free(self) -> tuple[int, bool] | None:
+        """A channel of the song's port that nothing sounds on, and whether it is set up."""
+        able = [
+            channel
+            for channel in range(CHANNELS)
+            if channel != DRUM_CHANNEL and (self.port, channel) not in self.kits
+        ]
+        for taken, is_set_up in ((self.named | self._elsewhere(), False), (self.named, False),
+                                 (self.noted, True)):  # fmt: skip
+            for channel in able:
+                if (self.port, channel) not in taken:
+                    return channel, is_set_up
+        return None
+
+    def _elsewhere(self) -> set[tuple[int, int]]:
+        """The channels of other ports, as if they were this one's: some players know but one."""
+        return {(self.port, channel) for port, channel in self.named if port != self.port}
+
+    def _pitched_seat(self, part: NewPart) -> Seat:
+        found = self._free()
+        if found is None:
+            able = [channel for channel in range(CHANNELS) if channel != DRUM_CHANNEL]
+            port, channel = self._further(able)
+            return Seat(port, channel, (_program(part, channel),))
+        channel, is_set_up = found
+        tick = _first(part) if is_set_up else 0
+        fresh = [control(tick, channel, *pair) for pair in _FRESH] if is_set_up else []
+        return Seat(self.port, channel, (*fresh, _program(part, channel, tick)))
+
+    def _drum_seat(self, part: NewPart) -> Seat:
+        own = self.port, DRUM_CHANNEL
+        kits = sorted(key for key in self.kits if key[0] == self.port)
+        in_zone = any(own[0] == z.port and own[1] in z.channels for z in self.channels.zones)
+        is_taken = own in self.pitched or (in_zone and own in self.noted)
+        for key in ([] if is_taken else [own]) + kits:
+            if self.channels.is_kit_throughout(key):
+                # On a kit that sounds already, a program would change what its tracks play.
+                is_new = key == own and key not in self.named and own not in self.channels.kits
+                return Seat(*key, (_program(part, key[1]),) if is_new else ())
+        found = self._free()
+        if found is not None:
+            tick = min(self.channels.last_reset, _first(part))
+            if messages := kit_messages(self.channels.standard, found[0], tick):
+                return Seat(self.port, found[0], tuple(messages))
+        seat = self._further([DRUM_CHANNEL])
+        return Seat(*seat, (_program(part, DRUM_CHANNEL),))
+
+    def _further(self, able: list[int]) -> tuple[int, int]:
+        """The first of some channels that nothing sounds on, on a port after the song's."""
+        ports = range(self.port + 1, self.port + 1 + len(self.noted) + 1)
+        keys = [(port, channel) for port in ports for channel in able]
+        return next(key for key in keys if key not in self.noted)
+
+
+def _first(part: NewPart) -> int:
+    return int(part.notes["start"].min()) if len(part.notes) else 0
+
+
+def _program(part: NewPart, channel: int, tick: int = 0) -> Message:
+    return Message(tick, PROGRAM_CHANGE | channel, bytes([part.program]))
+
+
+def _chunk(part: NewPart, seat: Seat, number: int) -> tuple[Chunk, Track]:
+    """A part as messages; at one tick, notes end before others begin. And the track that it is."""
+    channel = seat.channel
+    notes = np.sort(part.notes, order=("start", "pitch", "end"), kind="stable")
+    events: list[tuple[int, int, Message]] = [(message.tick, 0, message) for message in seat.setup]
+    for start, end, pitch, velocity in notes.tolist():
+        on = Message(start, NOTE_ON | channel, bytes([pitch, velocity]))
+        events.append((start, 2, on))
+        events.append((end, 1, Message(end, NOTE_OFF | channel, bytes([pitch, 0]))))
+    events.sort(key=lambda event: event[:2])
+    head = [meta(0, TRACK_NAME, part.name.encode())]
+    if seat.port:
+        head.append(meta(0, PORT, bytes([seat.port])))
+    body = [*head, *(message for *_, message in events)]
+    messages = (*body, meta(body[-1].tick, END_OF_TRACK))
+    ons = [place for place, message in enumerate(messages) if is_note_on(message)]
+    track = Track(
+        index=0,
+        name=part.name,
+        chunk=number,
+        channel=channel,
+        program=part.program,
+        notes=notes,
+        is_drum=part.is_drum,
+        port=seat.port,
+        note_channels=np.full(len(ons), channel, np.int8),
+        ons=np.array(ons, np.int64),
+    )
+    return Chunk(messages), track

@@ -1,0 +1,97 @@
+"""The sustain pedal: notes ring on until it is let go.
+
+Facts of note-seq 0.0.5's ``sequences_lib.apply_sustain_control_changes``.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from math import inf, nan
+
+import numpy as np
+
+from musicvae_torch.midi.quantize import Section
+
+# What happens at the same time happens in this order.
+_PRESS, _RELEASE, _NOTE_ON, _NOTE_OFF = range(4)
+
+
+def sustain(section: Section, pedals: np.ndarray) -> tuple[np.ndarray, float]:
+    """The notes of a section as its pedals make them sound; drums have none.
+
+    A note that is over while the pedal is down lasts until it is let go or the pitch is struck
+    again; that ends every note of the pitch, as long as the pedal is down.
+
+    Args:
+        pedals: the whole song's, of PEDAL_DTYPE.
+
+    Returns:
+        Notes of NOTE_DTYPE and the section's end, in seconds from the section's start. A pedal
+        that is never let go holds its notes until the last change or note of pitch, and there
+        the section ends, even where drums go on.
+    """
+    notes = section.notes.copy()
+    notes["start"], notes["end"] = section.start_times, section.end_times
+    end = float(notes["end"].max(initial=0.0))
+    changes = _changes(section, pedals)
+    if not any(kind == _PRESS for own in changes.values() for _, kind in own):
+        return notes, end
+    pitched = ~notes["is_drum"]
+    last = max(time for own in changes.values() for time, _ in own)
+    last = max(last, float(notes["end"][pitched].max(initial=0.0)))
+    for track, own_changes in changes.items():
+        own = pitched & (notes["instrument"] == track)
+        notes["end"][own] = _play(notes[own], own_changes)
+    notes = notes[~np.isnan(notes["end"])]
+    longest = float(notes["end"].max(initial=0.0))
+    np.minimum(notes["end"], last, out=notes["end"], where=np.isinf(notes["end"]))
+    return notes, last if longest == inf else max(end, longest)
+
+
+def _changes(section: Section, pedals: np.ndarray) -> dict[int, list[tuple[float, int]]]:
+    """Of each track: how its pedal is when the section starts, and what is done to it then, in
+    seconds from the section's start."""
+    changes: dict[int, list[tuple[float, int]]] = {}
+    pedals = pedals[np.argsort(pedals["time"], kind="stable")]
+    for time, track, down in pedals[pedals["time"] < section.end].tolist():
+        kind = _PRESS if down else _RELEASE
+        if time <= section.start:
+            changes[track] = [(0.0, kind)]
+        else:
+            changes.setdefault(track, []).append((time - section.start, kind))
+    return changes
+
+
+def _play(notes: np.ndarray, changes: list[tuple[float, int]]) -> list[float]:
+    """When each of a track's notes ends: infinity where the pedal is never let go, NaN where
+    the note gives way to another that starts with it."""
+    starts, ends, pitches = (notes[name].tolist() for name in ("start", "end", "pitch"))
+    events = [(time, kind, -1) for time, kind in changes]
+    events += [(time, _NOTE_ON, note) for note, time in enumerate(starts)]
+    events += [(time, _NOTE_OFF, note) for note, time in enumerate(ends)]
+    down = False
+    sounding: defaultdict[int, set[int]] = defaultdict(set)  # by pitch
+    for time, kind, note in sorted(events):
+        if kind == _NOTE_ON:
+            same_pitch = sounding[pitches[note]]
+            if down:
+                for other in same_pitch:
+                    ends[other] = time if starts[other] < time else nan
+                same_pitch.clear()
+            same_pitch.add(note)
+        elif kind == _NOTE_OFF:
+            if not down:
+                sounding[pitches[note]].discard(note)
+        elif kind == _PRESS:
+            down = True
+        else:
+            down = False
+            for same_pitch in sounding.values():
+                over = {other for other in same_pitch if ends[other] < time}
+                same_pitch.difference_update(over)
+                for other in over:
+                    ends[other] = time
+    for held in sounding.values():
+        for note in held:
+            ends[note] = inf
+    return ends

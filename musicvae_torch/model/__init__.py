@@ -1,0 +1,1 @@
+"""The model, to be read from top to bottom: vae, encoder, decoder, heads, lstm."""

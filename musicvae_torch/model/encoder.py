@@ -1,0 +1,112 @@
+"""Encoders: a window of steps → the posterior over the latent.
+
+Magenta modules reproduced: ``lstm_models.BidirectionalLstmEncoder`` and
+``HierarchicalLstmEncoder``, and the dense mean and standard deviation of ``base_model``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Normal
+
+from musicvae_torch.kernels.terms import Term, cut, term_shape
+from musicvae_torch.model.lstm import BidirectionalLSTM, draw_normal
+
+
+class Encoder(nn.Module):
+    """Stacked bidirectional LSTMs, flat or one level above another.
+
+    Args:
+        input_depth: width of one step.
+        units: LSTM units per direction of each layer, the same at every level.
+        level_lengths: steps at each level, lowest first; empty for a flat encoder.
+        z_size: dimensions of the latent.
+    """
+
+    def __init__(
+        self, input_depth: int, units: tuple[int, ...], level_lengths: tuple[int, ...], z_size: int
+    ) -> None:
+        super().__init__()
+        self.level_lengths = level_lengths
+        embedding_size = 2 * units[-1]
+        level_inputs = [input_depth] + [embedding_size] * (max(len(level_lengths), 1) - 1)
+        self.levels = nn.ModuleList(BidirectionalLSTM(size, units) for size in level_inputs)
+        self.mean = nn.Linear(embedding_size, z_size)
+        self.stddev = nn.Linear(embedding_size, z_size)
+        for dense in (self.mean, self.stddev):
+            draw_normal(dense.weight, std=0.001)
+            nn.init.zeros_(dense.bias)
+
+    def forward(self, terms: Sequence[Term], lengths: Tensor | None = None) -> Normal:
+        """Encode windows.
+
+        Args:
+            terms: what each step reads, (batch, steps, ...), of input_depth in all.
+            lengths: (batch,) steps that count; a hierarchical encoder takes 0 or all steps
+                there, or (batch, segments) for the length of each lowest segment.
+
+        Returns:
+            The posterior; its mean and stddev are (batch, z_size). The standard deviation is
+            the softplus of a dense layer.
+
+        Raises:
+            ValueError: the lengths' shape or values do not fit the encoder.
+        """
+        embedding = self._embed(terms, lengths)
+        # Under autocast the layers give bfloat16, too coarse for what is summed over the latent.
+        mean = self.mean(embedding).to(self.mean.weight)
+        stddev = nn.functional.softplus(self.stddev(embedding).to(self.mean.weight))
+        return Normal(mean, stddev, validate_args=False)
+
+    def _embed(self, terms: Sequence[Term], lengths: Tensor | None) -> Tensor:
+        batch, steps = term_shape(terms[0])
+        if not self.level_lengths:
+            if lengths is not None:
+                if lengths.shape != (batch,):
+                    raise ValueError(
+                        f"lengths have shape {tuple(lengths.shape)}; a flat encoder wants one "
+                        f"per example: ({batch},)"
+                    )
+                check_lengths(lengths, steps)
+                lengths = None if bool((lengths == steps).all()) else lengths
+            return self._summarize(terms, lengths)
+        lengths = self._segment_lengths(batch, steps, lengths)
+        for level, segment_steps in zip(self.levels[:-1], self.level_lengths[:-1], strict=True):
+            embeddings = level([cut(term, segment_steps) for term in terms], lengths)
+            terms = [embeddings.unflatten(0, (batch, steps // segment_steps))]
+            steps //= segment_steps
+            lengths = None  # upper levels read every segment, the empty ones too
+        return self._summarize(terms, lengths)
+
+    def _summarize(self, terms: Sequence[Term], lengths: Tensor | None) -> Tensor:
+        """What the top level makes of the steps it reads: (batch, embedding size)."""
+        return self.levels[-1](terms, lengths)
+
+    def _segment_lengths(self, batch: int, steps: int, lengths: Tensor | None) -> Tensor | None:
+        """Lengths of the lowest segments, (batch * segments,), or None where all are full."""
+        if lengths is None:
+            return None
+        segments = steps // self.level_lengths[0]
+        if lengths.shape == (batch,):
+            if not bool(torch.isin(lengths, torch.tensor([0, steps], device=lengths.device)).all()):
+                raise ValueError(
+                    f"a hierarchical encoder takes windows of length 0 or {steps}, or one length "
+                    f"per segment; got lengths {lengths.tolist()}"
+                )
+            lengths = (lengths // segments).unsqueeze(1).expand(batch, segments)
+        if lengths.shape != (batch, segments):
+            raise ValueError(
+                f"lengths have shape {tuple(lengths.shape)}, wanted ({batch},) "
+                f"or ({batch}, {segments})"
+            )
+        check_lengths(lengths, self.level_lengths[0])
+        return None if bool((lengths == self.level_lengths[0]).all()) else lengths.reshape(-1)
+
+
+def check_lengths(lengths: Tensor | None, steps: int) -> None:
+    """Raise ValueError unless all lengths lie between 0 and `steps`."""
+    if lengths is not None and not bool(((lengths >= 0) & (lengths <= steps)).all()):
+        raise ValueError(f"lengths must lie between 0 and {steps}, got {lengths.tolist()}")

@@ -1,0 +1,279 @@
+"""Output distributions: what a decoder's logits mean, as a loss and as samples.
+
+Magenta modules reproduced: the decoders' ``_flat_reconstruction_loss`` and ``_sample`` in
+``lstm_models``, and ``contrib.rnn``'s NADE (Larochelle and Murray 2011, "The Neural
+Autoregressive Distribution Estimator").
+
+Shape names: B batch, T steps, N rows in any arrangement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from musicvae_torch.kernels.terms import OneHot, Term, densify
+
+# Floors that Magenta puts under a probability before its logarithm.
+_NADE_FLOOR = 1e-6
+_GROOVE_FLOOR = 1e-7
+# A temperature that no float32 logit survives: dividing by it takes the likeliest choice.
+_COLDEST = 1e-30
+
+
+class Head(nn.Module):
+    """The distribution of one decoder's output rows.
+
+    Attributes:
+        depths: widths of the row's parts, which lie side by side.
+        logit_depth: width of what the output projection has to give.
+        feedback_temperature: at which Magenta samples what scheduled sampling feeds back.
+    """
+
+    depths: tuple[int, ...]
+    logit_depth: int
+    feedback_temperature = 1.0
+
+    def losses(self, logits: Tensor, targets: Sequence[Term]) -> Tensor:
+        """Negative log-likelihood in nats.
+
+        Args:
+            logits: (B, T, logit_depth).
+            targets: the true rows, a term for each part.
+
+        Returns:
+            (B, T, parts)
+        """
+        raise NotImplementedError
+
+    def sample(
+        self, logits: Tensor, temperature: float, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw rows.
+
+        Args:
+            logits: (B, logit_depth).
+            temperature: divides the logits; 0 takes the likeliest.
+            generator: source of randomness, on the logits' device; None: torch's own.
+
+        Returns:
+            (B, sum of depths), floats.
+        """
+        return self.rows(self.draw(logits, temperature, generator)).to(logits)
+
+    def draw(
+        self, logits: Tensor, temperature: float, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """As :meth:`sample`, in the form that :meth:`rows` takes: of one-hot parts their classes,
+        (B, parts) int64, else the rows themselves."""
+        raise NotImplementedError
+
+    def rows(self, drawn: Tensor) -> Tensor:
+        """Rows (..., sum of depths) of what was drawn, (..., parts) or itself."""
+        return drawn
+
+
+class CategoricalHead(Head):
+    """One softmax for each part, whose rows are one-hot."""
+
+    def __init__(self, depths: tuple[int, ...]) -> None:
+        super().__init__()
+        self.depths = depths
+        self.logit_depth = sum(depths)
+
+    def losses(self, logits: Tensor, targets: Sequence[Term]) -> Tensor:
+        parts = zip(logits.split(self.depths, -1), targets, strict=True)
+        return torch.stack([categorical_loss(part, truth) for part, truth in parts], dim=-1)
+
+    def draw(
+        self, logits: Tensor, temperature: float, generator: torch.Generator | None = None
+    ) -> Tensor:
+        classes = [
+            sample_categorical(part, temperature, generator)
+            for part in logits.split(self.depths, -1)
+        ]
+        return torch.stack(classes, dim=-1)
+
+    def place(self, logits: Tensor, temperatures: Sequence[float], places: Tensor) -> Tensor:
+        """Classes at given places of the distribution: chance is the caller's.
+
+        Args:
+            logits: (B, logit_depth).
+            temperatures: one for each part.
+            places: (B, parts); where they are drawn evenly from [0, 1), the classes are samples.
+
+        Returns:
+            (B, parts) int64.
+        """
+        parts = zip(logits.split(self.depths, -1), temperatures, places.unbind(-1), strict=True)
+        return torch.stack([place_categorical(*part) for part in parts], dim=-1)
+
+    def rows(self, drawn: Tensor) -> Tensor:
+        parts = zip(drawn.unbind(-1), self.depths, strict=True)
+        return torch.cat([functional.one_hot(part, depth) for part, depth in parts], dim=-1)
+
+
+class NADEHead(Head):
+    """A row of bits, each bit's probability depending on the bits before it.
+
+    The logits are the biases of the hidden units and those of the bits, in this order.
+    """
+
+    feedback_temperature = 0.0  # the threshold
+
+    def __init__(self, depth: int, hidden: int) -> None:
+        super().__init__()
+        self.depths = (depth,)
+        self.hidden = hidden
+        self.logit_depth = hidden + depth
+        # From a bit to the hidden units, and from the hidden units to a bit's logit.
+        self.w_enc = nn.Parameter(torch.empty(depth, hidden))
+        self.w_dec = nn.Parameter(torch.empty(depth, hidden))
+        for weight in (self.w_enc, self.w_dec):
+            nn.init.trunc_normal_(weight, std=depth**-0.5, a=-2 * depth**-0.5, b=2 * depth**-0.5)
+
+    def losses(self, logits: Tensor, targets: Sequence[Term]) -> Tensor:
+        bits = densify(targets).to(logits)
+        losses = torch.zeros_like(logits[..., 0])
+        for i, p in enumerate(self.probabilities(logits, bits).unbind(-1)):
+            losses = losses + _bernoulli_loss(p, bits[..., i], _NADE_FLOOR)
+        return losses.unsqueeze(-1)
+
+    def probabilities(self, logits: Tensor, bits: Tensor) -> Tensor:
+        """Chance of each bit, given the bits before it.
+
+        Args:
+            logits: (..., logit_depth).
+            bits: (..., depth), the true row.
+
+        Returns:
+            (..., depth)
+        """
+        activation, biases = logits.split((self.hidden, self.depths[0]), -1)
+        chances = []
+        for i, (encode, decode) in enumerate(zip(self.w_enc, self.w_dec, strict=True)):
+            chances.append(torch.sigmoid(biases[..., i] + torch.sigmoid(activation) @ decode))
+            activation = activation + bits[..., i, None] * encode
+        return torch.stack(chances, dim=-1)
+
+    def draw(
+        self, logits: Tensor, temperature: float, generator: torch.Generator | None = None
+    ) -> Tensor:
+        activation, biases = logits.split((self.hidden, self.depths[0]), -1)
+        bits = []
+        for i, (encode, decode) in enumerate(zip(self.w_enc, self.w_dec, strict=True)):
+            bit = sample_bits(
+                biases[:, i] + torch.sigmoid(activation) @ decode, temperature, generator
+            )
+            activation = activation + bit[:, None] * encode
+            bits.append(bit)
+        return torch.stack(bits, dim=-1)
+
+
+class GrooveHead(Head):
+    """Drums of a step: whether each is struck, how hard (0 to 1), how early or late (-1 to 1).
+
+    A third of the row each. Only the hits are drawn: velocities and offsets are the network's
+    own values, which it is trained on by squared error.
+    """
+
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        self.depths = (depth,)
+        self.logit_depth = depth
+
+    def losses(self, logits: Tensor, targets: Sequence[Term]) -> Tensor:
+        hits, velocities, offsets = logits.chunk(3, dim=-1)
+        true_hits, true_velocities, true_offsets = densify(targets).to(logits).chunk(3, dim=-1)
+        losses = _bernoulli_loss(torch.sigmoid(hits), true_hits, _GROOVE_FLOOR)
+        losses = losses + (torch.sigmoid(velocities) - true_velocities) ** 2
+        losses = losses + (torch.tanh(offsets) - true_offsets) ** 2
+        return losses.sum(-1, keepdim=True)
+
+    def draw(
+        self, logits: Tensor, temperature: float, generator: torch.Generator | None = None
+    ) -> Tensor:
+        hits, velocities, offsets = logits.chunk(3, dim=-1)
+        struck = sample_bits(hits, temperature, generator)
+        return torch.cat([struck, torch.sigmoid(velocities), torch.tanh(offsets)], dim=-1)
+
+
+def build_head(output: str, depths: tuple[int, ...], nade_num_hidden: int) -> Head:
+    """The head for a config's `output`, of one core decoder's parts."""
+    if output == "nade":
+        return NADEHead(depths[0], nade_num_hidden)
+    return GrooveHead(depths[0]) if output == "groove" else CategoricalHead(depths)
+
+
+def widen(logits: Tensor) -> Tensor:
+    """Logits in float32 at the least: autocast gives them in bfloat16, too coarse for sums."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def categorical_loss(logits: Tensor, targets: Term) -> Tensor:
+    """Cross entropy of one-hot rows, in nats.
+
+    Args:
+        logits: (B, T, depth).
+        targets: (B, T, depth), one-hot; an all-zero row costs nothing, as in TensorFlow.
+
+    Returns:
+        (B, T)
+    """
+    if isinstance(targets, OneHot):
+        classes = targets.classes
+        losses = functional.cross_entropy(
+            logits.flatten(0, 1), classes.flatten(), reduction="none", ignore_index=-1
+        )
+        return losses.view(classes.shape)
+    return -(targets.to(logits) * functional.log_softmax(logits, dim=-1)).sum(-1)
+
+
+def _bernoulli_loss(probabilities: Tensor, bits: Tensor, floor: float) -> Tensor:
+    misses = (1 - bits) * torch.log(floor + 1 - probabilities)
+    return -(bits * torch.log(floor + probabilities) + misses)
+
+
+def sample_categorical(
+    logits: Tensor, temperature: float, generator: torch.Generator | None = None
+) -> Tensor:
+    """Draw one class per row: (B, depth) logits → (B,) int64; arguments as :meth:`Head.sample`."""
+    if temperature == 0:
+        return logits.argmax(-1)
+    # One number a row, where torch.multinomial draws one a class: most of its time.
+    places = torch.rand(len(logits), generator=generator, device=logits.device)
+    return place_categorical(logits, temperature, places)
+
+
+def place_categorical(logits: Tensor, temperature: float, places: Tensor) -> Tensor:
+    """The class in whose share of the probability each place (B,) lies; else as
+    :func:`sample_categorical`."""
+    if temperature == 0:
+        return logits.argmax(-1)
+    # In half precision, sums would skip classes, and places would round up to beyond the last.
+    logits = widen(logits)
+    reached = _tempered(logits, temperature).cumsum(-1)
+    # Of the sum, which rounding may leave below 1.
+    wanted = places.to(logits)[:, None] * reached[:, -1:]
+    classes = torch.searchsorted(reached, wanted, right=True).squeeze(-1)
+    return classes.clamp_max(logits.shape[-1] - 1)
+
+
+def _tempered(logits: Tensor, temperature: float) -> Tensor:
+    # Shifted first: a tiny temperature then sends the others to minus infinity, not all to it.
+    shifted = logits - logits.amax(-1, keepdim=True)
+    return torch.softmax(shifted / max(temperature, _COLDEST), dim=-1)
+
+
+def sample_bits(
+    logits: Tensor, temperature: float, generator: torch.Generator | None = None
+) -> Tensor:
+    """Draw each bit by itself, 1 where the logit is above 0 the likelier: floats 0 or 1, of the
+    logits' shape; arguments as :meth:`Head.sample`."""
+    if temperature == 0:
+        return (logits >= 0).to(logits)
+    probabilities = torch.sigmoid(logits / max(temperature, _COLDEST))
+    return torch.bernoulli(probabilities, generator=generator)

@@ -1,1 +1,0 @@
-"""MIDI ↔ notes ↔ tokens: one representation a file."""

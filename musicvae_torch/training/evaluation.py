@@ -1,0 +1,153 @@
+"""How well a model of any config gives back what it read, and what needs no model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from musicvae_torch.config import MusicVAEConfig, get_config
+from musicvae_torch.converters.performance import DEPTH as EVENT_DEPTH
+from musicvae_torch.dataset.tensors import ModelBatch, model_batch
+from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
+from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.training.scores import (
+    ROOT,
+    add_counts,
+    reconstruction_counts,
+    row_counts,
+    to_scores,
+)
+
+Scores = dict[str, float]  # by part; see reconstruction_accuracy
+
+_SILENT, _BAR_BEFORE = "always no event", "the bar before"
+_ERRORS = {"velocity": "velocity error", "offset": "timing error"}
+
+
+def reconstruction_accuracy(
+    model: MusicVAE,
+    tokens: np.ndarray,
+    batch_size: int = 64,
+    progress: bool = False,
+    *,
+    lengths: np.ndarray | None = None,
+) -> dict[str, Scores]:
+    """How much comes back right from the posterior's mean.
+
+    Args:
+        model: of any config.
+        tokens: (windows, steps, parts), as the config's converter or a data set has them.
+        batch_size: windows at a time.
+        progress: show a progress bar.
+        lengths: (windows, segments) steps that count, as a data set of bars of several tracks has
+            them; None: there steps whose token is not -1, else all.
+
+    Returns:
+        For "teacher forced" (each step given the true ones before it) and for "decoded freely"
+        (the likeliest tokens, fed back) the scores of the config's parts. A melody, a bass, drums
+        of classes and the events of a bar of several tracks have the share of all steps that
+        count, "no event" included, that are right. Drums of a NADE have the share of steps all of
+        whose drums are right, and "drums precision" and "drums recall" of single hits. Grooves
+        have "hits", the share of drums and steps that are rightly struck or not, "hits precision"
+        and "hits recall", and of the true hits the root mean square "velocity error" (of 0 to 1)
+        and "timing error" (in halves of a step).
+
+    Raises:
+        ValueError: there are no windows, or they are not of the config's shape.
+    """
+    sums: dict[str, dict[str, Tensor]] = {"teacher forced": {}, "decoded freely": {}}
+    for own in _batches(model.config, tokens, lengths, batch_size, progress):
+        batch = own.on(model.device)
+        with torch.no_grad():
+            z = model.encode(batch.inputs, batch.lengths, batch.controls).mean
+            logits = model.teacher_force(z, batch.targets, batch.controls)
+            rows = model.decode(z, temperature=0, controls=batch.controls)
+        add_counts(sums["teacher forced"], reconstruction_counts(model, logits, batch))
+        add_counts(sums["decoded freely"], row_counts(model.config, rows, batch))
+    return {name: _named(own) for name, own in sums.items()}
+
+
+def baseline_accuracy(
+    tokens: np.ndarray, config: MusicVAEConfig | None = None, batch_size: int = 1024
+) -> dict[str, Scores]:
+    """What needs no model: always "no event", and the bar before once more.
+
+    Args:
+        tokens: as for :func:`reconstruction_accuracy`.
+        config: of the tokens; None: trios.
+        batch_size: windows at a time.
+
+    Returns:
+        The scores of both; there are none of bars of several tracks, whose tokens are no steps in
+        time. Where nothing is struck, there are no errors of velocity and timing.
+
+    Raises:
+        ValueError: there are no windows.
+    """
+    config = config or get_config("hier-trio_16bar")
+    if config.output_depths == (EVENT_DEPTH,):
+        return {}
+    sums: dict[str, dict[str, Tensor]] = {_SILENT: {}, _BAR_BEFORE: {}}
+    for batch in _batches(config, tokens, None, batch_size):
+        rows = _target_rows(config, batch.targets)
+        silence = torch.zeros_like(rows)
+        counts = row_counts(config, silence, batch)
+        if config.output == "groove":
+            counts = {name: pair for name, pair in counts.items() if not name.startswith(ROOT)}
+        add_counts(sums[_SILENT], counts)
+        before = torch.cat([silence[:, :STEPS_PER_BAR], rows[:, :-STEPS_PER_BAR]], dim=1)
+        add_counts(sums[_BAR_BEFORE], row_counts(config, before, batch))
+    return {name: _named(own) for name, own in sums.items()}
+
+
+def _batches(
+    config: MusicVAEConfig,
+    tokens: np.ndarray,
+    lengths: np.ndarray | None,
+    size: int,
+    progress: bool = False,
+) -> Iterator[ModelBatch]:
+    if not len(tokens):
+        raise ValueError("there are no windows to score")
+    if lengths is None and config.output_depths == (EVENT_DEPTH,):
+        segments = config.encoder_level_lengths[1]
+        used = tokens[..., 0].reshape(len(tokens), segments, -1) >= 0
+        lengths = used.sum(-1)
+    starts = range(0, len(tokens), size)
+    for start in tqdm(starts, unit="batch", disable=None if progress else True):
+        own = slice(start, start + size)
+        yield model_batch(config, tokens[own], None if lengths is None else lengths[own])
+
+
+def _target_rows(config: MusicVAEConfig, targets: Tensor) -> Tensor:
+    """Targets as rows of numbers, of which no event is zeros."""
+    if config.output != "categorical":
+        return targets
+    parts = zip(targets.unbind(-1), config.output_depths, strict=True)
+    rows = [torch.nn.functional.one_hot(part, depth) for part, depth in parts]
+    # Of zeros alone, the largest is the first, class 0: no event.
+    return torch.cat(rows, dim=-1)
+
+
+def _named(sums: dict[str, Tensor]) -> Scores:
+    """Scores by what they are called in a table."""
+    scores = {}
+    for name, score in to_scores(sums).items():
+        kind, _, part = name.partition("_")
+        column = part if kind == "accuracy" else f"{part} {kind}"
+        scores[_ERRORS.get(part, column)] = float(score)
+    return scores
+
+
+def accuracy_table(rows: dict[str, Scores]) -> str:
+    """Rows of scores as a Markdown table, a column for each part that any of them has."""
+    columns = list(dict.fromkeys(part for scores in rows.values() for part in scores))
+    lines = [f"| | {' | '.join(columns)} |", f"| --- |{' --- |' * len(columns)}"]
+    for name, scores in rows.items():
+        cells = [f"{scores[part]:.3f}" if part in scores else "–" for part in columns]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)

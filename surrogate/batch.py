@@ -1,0 +1,124 @@
+"""A folder of songs: all that can be accompanied, and a summary of the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tqdm import tqdm
+
+from musicvae_torch.midi.notes import MidiError
+from surrogate.options import AccompanyOptions
+from surrogate.outputs import band_path, deliver
+from surrogate.pipeline import Accompanist
+from surrogate.song.folders import NoSongsError, midi_files
+
+
+@dataclass
+class Summary:
+    """What became of a folder of songs.
+
+    Attributes:
+        made: songs that were accompanied.
+        left: songs whose results were there already.
+        failed: for each other song, one line that names it and says why.
+        stopped: whether Ctrl-C came before the end.
+    """
+
+    made: list[Path] = field(default_factory=list)
+    left: list[Path] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    stopped: bool = False
+
+    def __str__(self) -> str:
+        lines = [f"left out: {line}" for line in self.failed]
+        counts = [f"{len(self.made)} accompanied"]
+        if self.left:
+            counts.append(f"{len(self.left)} there already")
+        if self.failed:
+            counts.append(f"{len(self.failed)} left out")
+        return "\n".join([*lines, ", ".join(counts)])
+
+
+def accompany_folder(
+    accompanist: Accompanist,
+    folder: Path,
+    out: Path,
+    options: AccompanyOptions,
+    formats: Sequence[str] = ("mid",),
+    soundfont: Path | None = None,
+    resume: bool = False,
+) -> Summary:
+    """Accompany every MIDI file of a folder, at any depth, into the same places of another.
+
+    A file that cannot be accompanied is left out. Ctrl-C ends it with the files that are written;
+    with `resume` the next call goes on from there.
+
+    Args:
+        accompanist: makes the bands.
+        folder, out: of the songs, and for the results.
+        options: for all songs.
+        formats, soundfont: see :func:`surrogate.outputs.deliver`.
+        resume: leave out songs that have a file of every format already.
+
+    Songs whose results would have one name (``tune.mid`` and ``tune.midi``, or ``tune_2.mid`` and
+    the second band of ``tune.mid``) have their suffix in it.
+
+    Raises:
+        NoSongsError: there is no MIDI file.
+        ValueError: `out` is the folder itself, whose songs the results would replace.
+    """
+    if out.exists() and out.samefile(folder):
+        raise ValueError(f"{out}: is the folder of the songs itself; name another for the results")
+    summary = Summary()
+    songs = []
+    for path, stem in _stems(_songs(folder, out), options.candidates):
+        place = out / path.relative_to(folder).parent
+        if resume and all((place / f"{stem}.{ending}").exists() for ending in formats):
+            summary.left.append(path)
+        else:
+            songs.append((path, place, stem))
+    results = accompanist.accompany_many((path for path, *_ in songs), options)
+    watched = tqdm(zip(songs, results, strict=True), total=len(songs), unit="song", disable=None)
+    try:
+        for (path, place, stem), result in watched:
+            try:
+                if isinstance(result, MidiError):
+                    raise result
+                deliver(result, place, stem, formats, soundfont)
+            except MidiError as error:
+                summary.failed.append(str(error))
+            else:
+                summary.made.append(path)
+    except KeyboardInterrupt:
+        summary.stopped = True
+    return summary
+
+
+def _songs(folder: Path, out: Path) -> list[Path]:
+    """The MIDI files of a folder, without the results that are in it already.
+
+    Raises:
+        NoSongsError: there is none.
+    """
+    results = out.resolve()
+    songs = [path for path in midi_files(folder) if results not in path.resolve().parents]
+    if not songs:
+        raise NoSongsError(f"{folder}: no MIDI file but those in {out}, where the results go")
+    return songs
+
+
+def _stems(songs: Iterable[Path], bands: int) -> Iterator[tuple[Path, str]]:
+    """Each song with the name of its results, without a suffix; no two have one in common."""
+    taken: set[Path] = set()
+    for path in songs:
+        # Some file systems do not tell capitals from small letters.
+        stem = path.stem
+        for stem in (path.stem, path.name):
+            first = path.with_name(f"{stem}.mid")
+            own = {Path(str(band_path(first, n + 1)).casefold()) for n in range(bands)}
+            if own.isdisjoint(taken):
+                break
+        taken |= own
+        yield path, stem

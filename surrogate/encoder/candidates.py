@@ -1,0 +1,59 @@
+"""Several bands for one song: what makes each another, and which comes first."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from musicvae_torch.converters.trio import PARTS
+
+LIKELIHOOD_SHARE = 0.5  # of likelihood beside diversity, in the ranking
+
+
+def chance(seed: int, candidate: int, steps: int) -> np.ndarray:
+    """(steps, parts) float32 of [0, 1): where in its distribution each token of a candidate is.
+
+    The same for any device, any number of candidates, and for the beginning of a longer song.
+    """
+    generator = np.random.default_rng([seed % 2**64, candidate])
+    return generator.random((steps, len(PARTS)), np.float32)
+
+
+def style(seed: int, candidate: int, size: int) -> np.ndarray:
+    """(size,) float32: in which direction a candidate's latents deviate, in all windows alike.
+    Zeros for the first, standard normal for others."""
+    if candidate == 0:
+        return np.zeros(size, np.float32)
+    generator = np.random.default_rng([seed % 2**64, candidate, 1])
+    return generator.standard_normal(size, np.float32)
+
+
+def rank(likelihoods: np.ndarray, tokens: np.ndarray) -> list[int]:
+    """Candidates in the order in which to offer them.
+
+    The likeliest comes first. Each next is the one with the highest mean of its likelihood (from
+    0, the least of all, to 1) and its difference from the most alike of those before it: the share
+    of events (steps at which either of two begins or ends a note) that differ. (Maximal marginal
+    relevance, Carbonell and Goldstein 1998.)
+
+    Args:
+        likelihoods: (candidates,), in any unit.
+        tokens: (candidates, steps, parts) classes; those of given parts are all the same.
+    """
+    spread = float(np.ptp(likelihoods))
+    merit = (likelihoods - likelihoods.min()) / spread if spread else np.zeros(len(likelihoods))
+    order = [int(np.argmax(likelihoods))]
+    nearest = difference(tokens, tokens[order[0]])
+    while len(order) < len(likelihoods):
+        scores = LIKELIHOOD_SHARE * merit + (1 - LIKELIHOOD_SHARE) * nearest
+        scores[order] = -np.inf
+        order.append(int(np.argmax(scores)))
+        nearest = np.minimum(nearest, difference(tokens, tokens[order[-1]]))
+    return order
+
+
+def difference(tokens: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """(candidates,) share, from 0 to 1, of the events of (candidates, steps, parts) and of `other`
+    (steps, parts) that differ."""
+    events = (tokens != 0) | (other != 0)
+    differ = (tokens != other).sum((1, 2))
+    return differ / np.maximum(events.sum((1, 2)), 1)

@@ -1,0 +1,122 @@
+"""The networks of an accompaniment: a MusicVAE of trios, its surrogate encoder, and more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from musicvae_torch.attribute_vectors import ATTRIBUTES_FILE, AttributeVectors
+from musicvae_torch.converters.groove import GROOVE_RULES
+from musicvae_torch.converters.trio import DEPTHS
+from musicvae_torch.io.checkpoint import CheckpointError, shipped_checkpoint
+from musicvae_torch.io.hub import local_folder
+from musicvae_torch.kernels.gemm import FLOAT32
+from musicvae_torch.model.vae import MusicVAE
+from surrogate.encoder.model import Surrogate, load_surrogate, part_depths
+
+DEFAULT_MUSICVAE = "trio_16bar_small"
+DEFAULT_SURROGATE = "trio_16bar_small_surrogate"
+DEFAULT_BASELINE = "trio_16bar_small_point"  # of accompany-music-vae's kind, to compare with
+DEFAULT_WITHOUT_LATENT = "trio_16bar_small_no_latent"  # the trio, trained on without its latent
+
+
+def load_pair(
+    musicvae: str | Path | None,
+    surrogate: str | Path | None,
+    device: torch.device,
+    alone: bool = False,
+    dtype: str = FLOAT32,
+) -> tuple[MusicVAE, Surrogate | None]:
+    """Load a MusicVAE and its surrogate; None stands for those that ship with the package.
+
+    Args:
+        alone: load no surrogate.
+        dtype: precision of products; see ``multiply_in`` of the networks.
+
+    Raises:
+        CheckpointError: a folder cannot be read, or the two do not belong together.
+        ValueError: the device has no such precision.
+    """
+    trio = MusicVAE.from_pretrained(musicvae or shipped_checkpoint(DEFAULT_MUSICVAE), device)
+    check_trio(trio)
+    trio.multiply_in(dtype)
+    if alone:
+        return trio, None
+    home = surrogate or shipped_checkpoint(DEFAULT_SURROGATE)
+    network = load_surrogate(home, device)
+    try:
+        check_pair(trio, network)
+    except CheckpointError as error:
+        if surrogate or not musicvae:
+            raise CheckpointError(f"{home}: {error}") from None
+        raise CheckpointError(
+            f"{musicvae}: the shipped surrogate is of another model ({error}); name its own with "
+            "--surrogate, or do without one: --method refine-only"
+        ) from None
+    return trio, network.multiply_in(dtype)
+
+
+def load_groove(folder: str | Path, device: torch.device) -> MusicVAE:
+    """Load a GrooVAE that plays drum hits.
+
+    Raises:
+        CheckpointError: the folder cannot be read, or holds another kind of model.
+    """
+    model = MusicVAE.from_pretrained(folder, device)
+    try:
+        check_groove_model(model)
+    except CheckpointError as error:
+        raise CheckpointError(f"{folder}: {error}") from None
+    return model
+
+
+def load_attributes(musicvae: str | Path | None) -> AttributeVectors | None:
+    """The attribute vectors beside a MusicVAE (None stands for the one that ships), if there are.
+
+    Raises:
+        CheckpointError: they are damaged or of other weights.
+    """
+    home = local_folder(musicvae or shipped_checkpoint(DEFAULT_MUSICVAE))
+    return AttributeVectors.load(home) if (home / ATTRIBUTES_FILE).exists() else None
+
+
+def check_trio(musicvae: MusicVAE) -> None:
+    """Raises:
+    CheckpointError: the model plays no trios.
+    """
+    vae = musicvae.config
+    if vae.output_depths != DEPTHS or vae.output != "categorical" or vae.control_depth:
+        raise CheckpointError(f"the MusicVAE {vae.name!r} plays no trios of depths {DEPTHS}")
+
+
+def check_groove_model(model: MusicVAE) -> None:
+    """Raises:
+    CheckpointError: the model cannot tell from hits alone how they are played.
+    """
+    config = model.config
+    rules = GROOVE_RULES.get(config.base)
+    if config.output == "groove" and rules and (rules.humanize or rules.hits_as_controls):
+        return
+    able = [name for name, own in GROOVE_RULES.items() if own.humanize or own.hits_as_controls]
+    raise CheckpointError(
+        f"the model {config.name!r} does not play hits that are given; a groove model for that is "
+        f"of the config {' or '.join(able)}"
+    )
+
+
+def check_pair(musicvae: MusicVAE, surrogate: Surrogate) -> None:
+    """Raises:
+    CheckpointError: the two do not belong together, or the surrogate hears no melody.
+    """
+    vae, heard = musicvae.config, surrogate.config
+    if heard.input_depth != sum(part_depths(heard.hears)):
+        raise CheckpointError(
+            f"the surrogate hears {heard.input_depth} classes; {' and '.join(heard.hears)} have "
+            f"{sum(part_depths(heard.hears))}"
+        )
+    if (vae.z_size, vae.max_seq_len) != (heard.z_size, heard.max_seq_len):
+        raise CheckpointError(
+            f"the surrogate predicts {heard.z_size} latent dimensions of "
+            f"{heard.max_seq_len} steps, the MusicVAE wants {vae.z_size} of {vae.max_seq_len}"
+        )

@@ -1,0 +1,61 @@
+"""From what an encoder has read of each bar to one embedding of the window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from musicvae_torch.kernels.terms import Term
+from musicvae_torch.model.encoder import Encoder
+from musicvae_torch.model.lstm import BidirectionalLSTM
+
+POOLINGS = ("last", "mean", "attention")
+HEADS = 4
+
+
+class PooledEncoder(Encoder):
+    """MusicVAE's encoder, whose top level may be summarised otherwise.
+
+    Args:
+        input_depth, units, level_lengths, z_size: as of :class:`Encoder`.
+        pooling: "last": the last state of either direction, as in MusicVAE; "mean": the mean of
+            the outputs of all bars (of all steps, where the encoder is flat); "attention": their
+            weighted mean, in HEADS shares of the width, each weighted by the softmax over the
+            bars of a learned query.
+
+    Raises:
+        ValueError: no such pooling, or a width that HEADS do not divide.
+    """
+
+    def __init__(
+        self,
+        input_depth: int,
+        units: tuple[int, ...],
+        level_lengths: tuple[int, ...],
+        z_size: int,
+        pooling: str = "last",
+    ) -> None:
+        super().__init__(input_depth, units, level_lengths, z_size)
+        width = 2 * units[-1]
+        if pooling not in POOLINGS:
+            raise ValueError(f"unknown pooling {pooling!r}; choose one of: {', '.join(POOLINGS)}")
+        if pooling == "attention" and width % HEADS:
+            raise ValueError(f"{HEADS} heads of attention do not divide {width} outputs")
+        self.pooling = pooling
+        self.query = nn.Linear(width, HEADS) if pooling == "attention" else None
+
+    def _summarize(self, terms: Sequence[Term], lengths: Tensor | None) -> Tensor:
+        if self.pooling == "last":
+            return super()._summarize(terms, lengths)
+        if lengths is not None:
+            raise ValueError("an encoder that pools takes whole windows alone")
+        top = self.levels[-1]
+        assert isinstance(top, BidirectionalLSTM)
+        outputs = top.outputs(terms)  # (batch, bars, width)
+        if self.query is None:
+            return outputs.mean(1)
+        weights = torch.softmax(self.query(outputs), dim=1)  # (batch, bars, heads)
+        shares = outputs.unflatten(-1, (HEADS, -1)) * weights.unsqueeze(-1)
+        return shares.sum(1).flatten(1)

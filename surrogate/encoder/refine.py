@@ -1,0 +1,274 @@
+"""Refinement: the latent that best explains the parts that are given, found by gradient ascent.
+
+It needs a MusicVAE and nothing else: no surrogate encoder, no data set. (Where there is a
+surrogate, its prediction is a better place to begin, and its distribution a better prior.) Of a
+window's latent z it maximises log p(given parts | z), teacher-forced, plus a weighted log prior
+of z, with Adam (Kingma and Ba 2015, arXiv 1412.6980) on z while the network stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Normal
+from tqdm import tqdm
+
+from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.model.vae import MusicVAE
+from surrogate.encoder.model import Surrogate, SurrogateEncoder
+
+UNKNOWN = -1  # class of a row of zeros, which costs nothing
+_FIRST_MOMENT, _SECOND_MOMENT, _TINY = 0.9, 0.999, 1e-8  # Adam's usual constants
+
+
+@dataclass(frozen=True)
+class RefineOptions:
+    """How to look for a latent.
+
+    Attributes:
+        steps: most gradient steps.
+        learning_rate: Adam's, in units of the latent (whose prior has a spread of 1).
+        patience: a window stops after so many steps on end without improvement.
+        tolerance: nats by which the objective must grow to count as improved.
+        prior_weight: of the log prior beside the log-likelihood; 0 leaves the prior out. A
+            latent that explains the given parts to the last note forgets what usually goes with
+            them: few, small steps and a heavy prior serve the hidden parts best
+            (docs/evaluation.md).
+        batch_size: windows at a time.
+    """
+
+    steps: int = 10
+    learning_rate: float = 0.01
+    patience: int = 10
+    tolerance: float = 0.1
+    prior_weight: float = 30.0
+    batch_size: int = 64
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.patience < 1 or self.batch_size < 1:
+            raise ValueError(
+                "refinement: steps must be at least 0, patience and batch_size at least 1, not "
+                f"{self.steps}, {self.patience} and {self.batch_size}"
+            )
+        if not self.learning_rate > 0 or not self.tolerance >= 0 or not self.prior_weight >= 0:
+            raise ValueError(
+                "refinement: learning_rate must be above 0, tolerance and prior_weight at least "
+                f"0, not {self.learning_rate}, {self.tolerance} and {self.prior_weight}"
+            )
+
+
+@dataclass(frozen=True)
+class Refined:
+    """Latents that were found; all on the model's device.
+
+    Attributes:
+        z: (windows, z_size), of each window the best of those that were tried.
+        before, after: (windows,) log-likelihood of the given parts at the start and at `z`, nats.
+        steps: (windows,) gradient steps that were made.
+    """
+
+    z: Tensor
+    before: Tensor
+    after: Tensor
+    steps: Tensor
+
+
+def refine(
+    musicvae: MusicVAE,
+    tokens: Tensor,
+    given: Collection[str] = ("melody",),
+    start: Tensor | None = None,
+    prior: Normal | None = None,
+    options: RefineOptions | None = None,
+    progress: bool = False,
+) -> Refined:
+    """Find latents that explain the given parts.
+
+    Args:
+        musicvae: of trios.
+        tokens: (windows, steps, 3) int64 classes; the parts that are not given are not looked at.
+        given: names of the parts to explain.
+        start: (windows, z_size) latents to begin from, such as a surrogate's; None: zeros, the
+            prior's mean.
+        prior: of each window, with mean and stddev (windows, z_size), such as a surrogate's
+            prediction; None: the standard normal.
+        options: how to look.
+        progress: show a progress bar, of windows.
+
+    Raises:
+        ValueError: an unknown part, none at all, or a shape that does not fit.
+    """
+    options = options or RefineOptions()
+    parts = part_indices(given)
+    device, size = musicvae.device, musicvae.config.z_size
+    tokens = hide(tokens, given).to(device)
+    z = torch.zeros(len(tokens), size, device=device) if start is None else start.to(device)
+    if z.shape != (len(tokens), size):
+        raise ValueError(f"start has shape {tuple(z.shape)}, wanted {(len(tokens), size)}")
+    prior = prior or Normal(torch.zeros_like(z), torch.ones_like(z))
+    mean, stddev = prior.mean.to(device), prior.stddev.to(device)
+    found = []
+    with (
+        _frozen(musicvae),
+        tqdm(total=len(z), unit="window", disable=None if progress else True) as bar,
+    ):
+        for first in range(0, len(z), options.batch_size):
+            own = slice(first, first + options.batch_size)
+            climb = _Climb(musicvae, tokens[own], parts, z[own], (mean[own], stddev[own]), options)
+            found.append(climb.run())
+            bar.update(len(found[-1].z))
+    if not found:
+        nothing = z.new_zeros(0)
+        return Refined(z, nothing, nothing, nothing.long())
+    return Refined(
+        *(torch.cat([getattr(batch, name) for batch in found]) for name in Refined.__annotations__)
+    )
+
+
+def refine_prediction(
+    musicvae: MusicVAE,
+    surrogate: Surrogate,
+    tokens: Tensor,
+    given: Sequence[str] = ("melody",),
+    options: RefineOptions | None = None,
+    progress: bool = False,
+) -> Refined:
+    """Refine what a surrogate predicts of the given parts, from its mean on; where it predicts a
+    distribution, with that as the prior.
+
+    A surrogate that cannot hear all of the given parts predicts from those that it can.
+
+    For arguments and errors, see :func:`refine`.
+    """
+    heard = tuple(part for part in given if part in surrogate.hears)
+    found = []
+    with torch.no_grad():
+        for batch in tokens.to(musicvae.device).split((options or RefineOptions()).batch_size):
+            if isinstance(surrogate, SurrogateEncoder):
+                found.append(surrogate.posterior(batch, heard))
+            else:
+                mean = surrogate.posterior_mean(batch, heard)
+                found.append(Normal(mean, torch.ones_like(mean)))
+    start = torch.cat([batch.mean for batch in found])
+    prior = None
+    if isinstance(surrogate, SurrogateEncoder):
+        prior = Normal(start, torch.cat([batch.stddev for batch in found]))
+    return refine(musicvae, tokens, given, start, prior, options, progress)
+
+
+def part_indices(given: Collection[str]) -> list[int]:
+    """Places of the given parts in a trio, ascending.
+
+    Raises:
+        ValueError: an unknown part, or none at all.
+    """
+    unknown = sorted(set(given) - set(PARTS))
+    if unknown or not given or isinstance(given, str):
+        raise ValueError(f"given parts must be some of {', '.join(PARTS)}, not {given!r}")
+    return [index for index, part in enumerate(PARTS) if part in given]
+
+
+def hide(tokens: Tensor, given: Collection[str], by: int = UNKNOWN) -> Tensor:
+    """(..., 3) classes with those of the parts that are not given replaced by class `by`."""
+    hidden = tokens.clone()
+    hidden[..., [index for index, part in enumerate(PARTS) if part not in given]] = by
+    return hidden
+
+
+@contextmanager
+def _frozen(network: nn.Module) -> Iterator[None]:
+    """No gradients of weights are computed meanwhile."""
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    for weight in weights:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in weights:
+            weight.requires_grad_(True)
+
+
+class _Climb:
+    """Gradient ascent on the latents of a batch; windows that have stopped leave it.
+
+    `rows` are the windows still in it; z, its moments and its prior are kept for those alone.
+    """
+
+    def __init__(
+        self,
+        musicvae: MusicVAE,
+        tokens: Tensor,
+        parts: list[int],
+        z: Tensor,
+        prior: tuple[Tensor, Tensor],
+        options: RefineOptions,
+    ) -> None:
+        self.musicvae, self.parts, self.options = musicvae, parts, options
+        self.tokens, self.z = tokens, z.detach().clone()
+        self.mean, self.stddev = (values.detach() for values in prior)
+        self.moments = torch.zeros_like(self.z), torch.zeros_like(self.z)
+        self.rows = torch.arange(len(z), device=z.device)
+        self.waited = torch.zeros_like(self.rows)
+        self.steps = torch.zeros_like(self.rows)
+        self.best = self.z.clone()
+        self.best_score = z.new_full((len(z),), -torch.inf)
+        self.before = z.new_zeros(len(z))
+        self.after = z.new_zeros(len(z))
+
+    @torch.enable_grad()
+    def run(self) -> Refined:
+        for step in range(self.options.steps + 1):
+            z = self.z.requires_grad_(True)
+            likelihood = -self.musicvae.losses_of(z, self.tokens, self.parts).sum((1, 2))
+            score = likelihood + self.options.prior_weight * self._log_prior(z)
+            if step == 0:
+                self.before = likelihood.detach()
+            self._note(likelihood.detach(), score.detach())
+            if step == self.options.steps:
+                break
+            (gradient,) = torch.autograd.grad(score.sum(), z)
+            self.z = z.detach()
+            going = self.waited < self.options.patience
+            if not bool(going.all()):
+                gradient = gradient[going]
+                self._keep(going)
+            if not len(self.rows):
+                break
+            self._move(gradient, step + 1)
+        return Refined(self.best, self.before, self.after, self.steps)
+
+    def _log_prior(self, z: Tensor) -> Tensor:
+        """(windows,), up to a constant of each window."""
+        return -0.5 * (((z - self.mean) / self.stddev) ** 2).sum(-1)
+
+    def _note(self, likelihood: Tensor, score: Tensor) -> None:
+        """Remember the best latents, and how long each window has waited for a better one."""
+        best = self.best_score[self.rows]
+        better = score > best
+        self.waited = torch.where(score > best + self.options.tolerance, 0, self.waited + 1)
+        self.best_score[self.rows] = torch.where(better, score, best)
+        self.best[self.rows[better]] = self.z.detach()[better]
+        self.after[self.rows[better]] = likelihood[better]
+
+    def _keep(self, going: Tensor) -> None:
+        self.rows, self.waited, self.tokens = (
+            self.rows[going],
+            self.waited[going],
+            self.tokens[going],
+        )
+        self.z, self.mean, self.stddev = self.z[going], self.mean[going], self.stddev[going]
+        self.moments = self.moments[0][going], self.moments[1][going]
+
+    def _move(self, gradient: Tensor, step: int) -> None:
+        """Adam's step, upwards. All windows began together, so that one count serves them all."""
+        first, second = self.moments
+        first.lerp_(gradient, 1 - _FIRST_MOMENT)
+        second.lerp_(gradient**2, 1 - _SECOND_MOMENT)
+        mean = first / (1 - _FIRST_MOMENT**step)
+        spread = (second / (1 - _SECOND_MOMENT**step)).sqrt()
+        self.z = self.z + self.options.learning_rate * mean / (spread + _TINY)
+        self.steps[self.rows] = step

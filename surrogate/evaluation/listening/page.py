@@ -1,0 +1,179 @@
+"""A listening test as one HTML file that needs no network.
+
+Its parts are beside this file: `test.html` is the frame, `test.css` the looks beyond those of
+`surrogate/render/page.css`; `session.js` knows what a listener has voted, `screens.js` shows it.
+What plays is `surrogate/render/page_sound.js`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from musicvae_torch.io.files import replacing
+from surrogate.evaluation.listening.excerpts import MELODY, Excerpt, find_songs, play_songs
+from surrogate.evaluation.listening.key import Key
+from surrogate.render.audio import best_compression
+from surrogate.render.page import fill_frame, resource
+from surrogate.render.synth import Band
+
+TITLE = "Listening test"
+QUESTIONS = {
+    "fit": "Which band fits the melody better?",
+    "like": "Which would you rather hear?",
+}
+LISTENING = 5.0  # seconds for which both must have been heard before one can vote
+JUDGING = 20.0  # seconds that a vote takes beyond listening once to both, as a guess
+_SHARED = ("page_sound.js", "page_elements.js")
+_OWN = ("session.js", "screens.js")
+
+
+@dataclass
+class Made:
+    """What a test has become.
+
+    Attributes:
+        songs: names of those that are in it.
+        left_out: of those that are not, a line that says why.
+        pairs: how many a listener hears.
+        minutes: how long that takes, as a guess.
+    """
+
+    songs: list[str]
+    left_out: list[str]
+    pairs: int
+    minutes: int
+
+
+@dataclass
+class _Sounds:
+    """Sounds in the order of the page, and whose they are."""
+
+    audio: list[bytes] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    owners: list[tuple[int, int]] = field(default_factory=list)
+
+
+def write_test(
+    path: str | Path,
+    systems: Mapping[str, Path],
+    melody: Path | None = None,
+    excerpt: Excerpt | None = None,
+    title: str = TITLE,
+    pairs: int | None = None,
+    seed: int = 0,
+    soundfont: str | Path | None = None,
+    progress: bool = False,
+) -> Made:
+    """Write a page on which listeners compare what systems made of the same songs, pair by pair.
+
+    It names neither systems nor songs. Each listener hears the pairs in an order of their own, and
+    has each system at the left or at the right by chance.
+
+    Args:
+        path: of the .html file.
+        systems: folders of MIDI files by the systems' names, at least two.
+        melody: folder of the melodies alone, which are then to be heard, too.
+        excerpt: which part of each song is heard; the default is the first half minute.
+        title: of the page; listeners see it.
+        pairs: most that one listener hears, drawn for each anew; None: all.
+        seed: of the order in which sounds lie in the page.
+        soundfont: .sf2 or .sf3; the default is pretty_midi's.
+        progress: show a progress bar.
+
+    Raises:
+        ModuleNotFoundError: tinysoundfont is not installed.
+        ValueError: there are fewer than two systems, a folder lacks MIDI files, no song is in all
+            of them, or the SoundFont cannot be read.
+    """
+    if len(systems) < 2:
+        raise ValueError("a listening test compares at least two folders")
+    compression = best_compression()
+    band = Band(soundfont, compression.sample_rate)
+    found = find_songs(systems, melody)
+    names: list[str] = []
+    sounds = _Sounds()
+    played = play_songs(found, excerpt or Excerpt(), band, len(systems))
+    for name, clips in tqdm(
+        played, total=len(found.paths), unit="song", disable=None if progress else True
+    ):
+        for system, samples in clips.items():
+            sounds.audio.append(compression.encode(samples))
+            sounds.seconds.append(round(len(samples) / band.sample_rate, 3))
+            sounds.owners.append((len(names), system))
+        names.append(name)
+    if not names:
+        raise ValueError("no song can be heard: " + "; ".join(found.left_out))
+    rng = np.random.default_rng(seed)
+    sounds = _shuffled(sounds, rng)
+    key = Key(tuple(systems), tuple(names), tuple(sounds.owners), QUESTIONS, _digest(sounds))
+    data = _page_data(key, sounds, _pairs(key, rng), title, pairs)
+    with replacing(path) as temporary:
+        temporary.write_text(_html(title, data), encoding="utf-8")
+    heard = len(data["pairs"]) if pairs is None else min(pairs, len(data["pairs"]))
+    once = 2 * float(np.mean(sounds.seconds)) + JUDGING
+    return Made(names, found.left_out, heard, max(round(heard * once / 60), 1))
+
+
+def _shuffled(sounds: _Sounds, rng: np.random.Generator) -> _Sounds:
+    """So that the place of a sound in the page does not tell whose it is."""
+    order = rng.permutation(len(sounds.audio)).tolist()
+    return _Sounds(
+        [sounds.audio[n] for n in order],
+        [sounds.seconds[n] for n in order],
+        [sounds.owners[n] for n in order],
+    )
+
+
+def _pairs(key: Key, rng: np.random.Generator) -> list[list[int]]:
+    """All pairs of sounds that are of one song, in random order, each with that of the melody (-1:
+    none)."""
+    at = {owner: clip for clip, owner in enumerate(key.clips)}
+    pairs = []
+    for song in range(len(key.songs)):
+        for one, other in combinations(range(len(key.systems)), 2):
+            both = [at[song, one], at[song, other]]
+            pairs.append([*rng.permutation(both).tolist(), at.get((song, MELODY), -1)])
+    return [pairs[n] for n in rng.permutation(len(pairs)).tolist()]
+
+
+def _digest(sounds: _Sounds) -> str:
+    whole = hashlib.sha256()
+    for content in sounds.audio:
+        whole.update(hashlib.sha256(content).digest())
+    return whole.hexdigest()
+
+
+def _page_data(
+    key: Key, sounds: _Sounds, pairs: list[list[int]], title: str, limit: int | None
+) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "key": key.masked(),
+        "title": title,
+        "questions": list(QUESTIONS.items()),
+        "pairs": pairs,
+        "limit": len(pairs) if limit is None else limit,
+        "listening": LISTENING,
+        "seconds": sounds.seconds,
+        "level": 1.0,
+        "audio": [
+            {"data": base64.b64encode(content).decode("ascii"), "gain": 1.0}
+            for content in sounds.audio
+        ],
+    }
+
+
+def _html(title: str, data: Mapping[str, Any]) -> str:
+    own, shared = "surrogate.evaluation.listening", "surrogate.render"
+    style = resource(shared, "page.css") + resource(own, "test.css")
+    scripts = [resource(shared, name) for name in _SHARED] + [resource(own, name) for name in _OWN]
+    return fill_frame(resource(own, "test.html"), title, style, scripts, data)

@@ -1,0 +1,153 @@
+"""The sound of a song and of its parts, and sound files."""
+
+from __future__ import annotations
+
+import io
+import wave
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from musicvae_torch.io.files import replacing
+from musicvae_torch.midi.score import Score
+from surrogate.render.synth import SAMPLE_RATE, Band
+from surrogate.render.view import ROLES, View
+
+MAX_SAMPLE = 32_767  # of 16 bits
+MP3_RATE = 32_000
+MP3_COMPRESSION = 0.8  # of 0 to 1, at a variable bit rate: 40 to 60 kbit a second for a part
+PLAIN_RATE = 22_050
+# Left and right that differ by no more than this, of the peak, differ by the echo of a part that
+# stands in the middle: one channel of it sounds alike, in half of the time and the bytes.
+_ONE_CHANNEL = 0.1
+
+
+def render(
+    song: Score | View, soundfont: str | Path | None = None, sample_rate: int = SAMPLE_RATE
+) -> np.ndarray:
+    """Play a song, from its first tick to a tail after its last note; see :class:`Band`.
+
+    Args:
+        song: a view is played part by part: the sum of what :func:`render_stems` gives.
+        soundfont: .sf2 or .sf3; the default is pretty_midi's.
+        sample_rate: in Hz.
+
+    Returns:
+        (samples, 2) float32, left and right, within -1 and 1: softer as a whole, if it would clip.
+
+    Raises:
+        MidiError: the song is longer than an hour.
+        ModuleNotFoundError: tinysoundfont is not installed.
+        ValueError: the SoundFont cannot be read.
+    """
+    if isinstance(song, View):
+        return mix(render_stems(song, soundfont, sample_rate).values())
+    samples = Band(soundfont, sample_rate).play(song, song.tracks)
+    return samples / max(peak(samples), 1.0)
+
+
+def render_stems(
+    view: View, soundfont: str | Path | None = None, sample_rate: int = SAMPLE_RATE
+) -> dict[str, np.ndarray]:
+    """Play each part of a song by itself, to be mixed at will.
+
+    Arguments and errors are those of :func:`render`.
+
+    Returns:
+        Of each role that the view has, (samples, 2) float32, equally long; their sum stays within
+        -1 and 1.
+    """
+    stems = play_stems(view, Band(soundfont, sample_rate))
+    whole = mix(stems.values())
+    loudest = max(peak(whole), 1.0)
+    return {
+        role: np.pad(stem, ((0, len(whole) - len(stem)), (0, 0))) / loudest
+        for role, stem in stems.items()
+    }
+
+
+def play_stems(view: View, band: Band) -> dict[str, np.ndarray]:
+    """Of each role that a view has, (samples, 2) float32: each with its own end and tail, as loud
+    as the band plays, so that the same part sounds the same in every view."""
+    tracks = {role: view.tracks_of(role) for role in ROLES}
+    return {role: band.play(view.score, own) for role, own in tracks.items() if own}
+
+
+def mix(stems: Collection[np.ndarray]) -> np.ndarray:
+    """The sum of parts that start together: (samples, 2) float32, as long as the longest."""
+    total = np.zeros((max((len(stem) for stem in stems), default=0), 2), np.float32)
+    for stem in stems:
+        total[: len(stem)] += stem
+    return total
+
+
+def peak(samples: np.ndarray) -> float:
+    """The largest absolute sample; 0 of none."""
+    return float(max(samples.max(initial=0), -samples.min(initial=0)))
+
+
+def write_wav(path: str | Path, samples: np.ndarray, sample_rate: int = SAMPLE_RATE) -> None:
+    """Write a WAV file of 16 bits.
+
+    Args:
+        samples: (samples, channels), or (samples,) of one; what is beyond -1 and 1 is cut.
+        sample_rate: in Hz.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(wav_bytes(samples, sample_rate))
+
+
+def wav_bytes(samples: np.ndarray, sample_rate: int = SAMPLE_RATE) -> bytes:
+    """What :func:`write_wav` writes."""
+    whole = np.rint(np.clip(samples, -1, 1) * MAX_SAMPLE).astype("<i2")
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1 if samples.ndim == 1 else samples.shape[1])
+        file.setsampwidth(2)
+        file.setframerate(sample_rate)
+        file.writeframes(whole.tobytes())
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Compression:
+    """How sound is put into a page.
+
+    Attributes:
+        sample_rate: in Hz, of what is encoded.
+        encode: (samples, 2) float within -1 and 1 to the content of a sound file.
+    """
+
+    sample_rate: int
+    encode: Callable[[np.ndarray], bytes]
+
+
+def to_channels(samples: np.ndarray) -> np.ndarray:
+    """(samples, 2) → (samples, 1) where left and right are nearly the same, else as it is."""
+    apart = float(np.abs(samples[:, 0] - samples[:, 1]).max(initial=0))
+    alike = apart <= _ONE_CHANNEL * peak(samples)
+    return samples.mean(axis=1, keepdims=True) if alike else samples
+
+
+def best_compression() -> Compression:
+    """MP3, which every browser plays, if soundfile is installed; else WAV in one channel."""
+    try:
+        import soundfile
+    except (ImportError, OSError):  # it is missing, or its library is
+        return Compression(PLAIN_RATE, lambda samples: wav_bytes(samples.mean(1), PLAIN_RATE))
+
+    def encode(samples: np.ndarray) -> bytes:
+        buffer = io.BytesIO()
+        soundfile.write(
+            buffer,
+            to_channels(samples),
+            MP3_RATE,
+            format="MP3",
+            compression_level=MP3_COMPRESSION,
+            bitrate_mode="VARIABLE",
+        )
+        return buffer.getvalue()
+
+    return Compression(MP3_RATE, encode)

@@ -1,0 +1,133 @@
+"""A song and what was made of it as one HTML file that needs no network: notes, players, settings.
+
+Its parts are beside this file: `page.html` is the frame, `page.css` the looks, and of the program
+`page_sound.js` plays, `page_elements.js` makes what others show, `page_roll.js` draws, `page.js`
+does the rest.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from musicvae_torch.io.files import replacing
+from surrogate.render.page_data import page_data
+from surrogate.render.view import View
+
+SCRIPTS = ("page_sound.js", "page_elements.js", "page_roll.js", "page.js")
+FRAME_HEIGHT = 760  # pixels, of a page within a notebook: one row of players and the settings
+# In JSON these only stand in strings; written so, no text can end the element that holds it.
+UNSAFE = {ord(character): f"\\u{ord(character):04x}" for character in "<>&"}
+
+
+def write_page(
+    path: str | Path,
+    views: Sequence[View],
+    settings: Mapping[str, str] | None = None,
+    title: str | None = None,
+    soundfont: str | Path | None = None,
+    sound: bool = True,
+) -> None:
+    """Write a page that shows and plays songs side by side, in any browser, without a network.
+
+    The sound is compressed to about a megabyte for each minute of a trio, if soundfile is
+    installed; without it, it is several times as large and not as good.
+
+    Args:
+        path: of the .html file.
+        views: the input and what was made of it; the first one's bars and tempo are told.
+        settings: names and values of what made them, shown as a table.
+        title: of the page; the default is the name of the first view's file.
+        soundfont: .sf2 or .sf3; the default is pretty_midi's.
+        sound: without it the page shows notes alone.
+
+    Raises:
+        MidiError: a song is longer than any song.
+        ModuleNotFoundError: tinysoundfont, for the sound, is not installed.
+        ValueError: there are no views, or the SoundFont cannot be read.
+    """
+    content = page_html(views, settings, title, soundfont, sound)
+    with replacing(path) as temporary:
+        temporary.write_text(content, encoding="utf-8")
+
+
+def page_html(
+    views: Sequence[View],
+    settings: Mapping[str, str] | None = None,
+    title: str | None = None,
+    soundfont: str | Path | None = None,
+    sound: bool = True,
+) -> str:
+    """What :func:`write_page` writes."""
+    if not views:
+        raise ValueError("a page needs at least one song to show")
+    title = title or Path(views[0].score.name).stem or "Song"
+    data = page_data(title, views, settings or {}, soundfont, sound)
+    scripts = [resource(__package__, name) for name in SCRIPTS]
+    style = resource(__package__, "page.css")
+    return fill_frame(resource(__package__, "page.html"), title, style, scripts, data)
+
+
+def fill_frame(
+    frame: str, title: str, style: str, scripts: Sequence[str], data: Mapping[str, Any]
+) -> str:
+    """A whole HTML file, which loads nothing: its policy lets in its own script and style alone.
+
+    Args:
+        frame: HTML with places for `{{title}}`, `{{policy}}`, `{{style}}`, `{{data}}` and
+            `{{script}}`.
+        title: as text.
+        style: CSS.
+        scripts: JavaScript, one after the other.
+        data: what the scripts read as JSON.
+    """
+    script = '"use strict";\n' + "\n".join(scripts)
+    policy = (
+        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    pieces = {
+        "title": html.escape(title),
+        "policy": html.escape(policy),
+        "style": style,
+        "script": script,
+        "data": json.dumps(data, separators=(",", ":"), allow_nan=False).translate(UNSAFE),
+    }
+    # In one pass, so that nothing within a piece is taken for a place to fill.
+    return re.sub(r"\{\{(\w+)\}\}", lambda place: pieces[place[1]], frame)
+
+
+def resource(package: str, name: str) -> str:
+    """The text of a file that lies in a package."""
+    return files(package).joinpath(name).read_text(encoding="utf-8")
+
+
+def notebook_html(
+    views: Sequence[View],
+    settings: Mapping[str, str] | None = None,
+    title: str | None = None,
+    soundfont: str | Path | None = None,
+    sound: bool = True,
+) -> str:
+    """The page in a frame of its own, for what a notebook shows (`_repr_html_`).
+
+    Arguments and errors are those of :func:`write_page`.
+    """
+    page = html.escape(page_html(views, settings, title, soundfont, sound))
+    return (
+        f'<iframe title="Players" srcdoc="{page}" width="100%" height="{FRAME_HEIGHT}" '
+        'style="border: 0" allow="autoplay"></iframe>'
+    )
+
+
+def _hash(text: str) -> str:
+    """By which the page's policy knows its own script and style, and lets in no other."""
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"

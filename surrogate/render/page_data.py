@@ -1,0 +1,167 @@
+"""What the HTML page knows of a song, as JSON: notes, bars and time for the eye, sound for the ear.
+
+Positions of notes and bars are in quarters from the song's start; a clock of points (quarter,
+second) leads from one to the other.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from musicvae_torch.midi.score import Score, Track
+from surrogate.render.audio import best_compression, mix, peak, play_stems
+from surrogate.render.drum_lanes import LANES, lanes_of
+from surrogate.render.synth import Band
+from surrogate.render.view import View
+from surrogate.song.bars import bars_of, last_tick
+
+HEADROOM = 0.95  # highest sample; what compression adds still fits
+DIGITS = 4  # of quarters and seconds
+
+Data = dict[str, Any]
+
+
+def page_data(
+    title: str,
+    views: Sequence[View],
+    settings: Mapping[str, str],
+    soundfont: str | Path | None = None,
+    sound: bool = True,
+) -> Data:
+    """All that the page shows and plays; arguments and errors are those of :func:`write_page`.
+
+    Returns:
+        `views`, each with its notes, bars, clock and MIDI file, and of each of its parts the index
+        of its sound; `audio`, those sounds, each but once; `level`, a gain for all of them at which
+        no view clips; `facts`, `settings`, `lanes` and `title` to be shown.
+    """
+    names = _file_names(title, views)
+    data: Data = {
+        "title": title,
+        "facts": facts(views[0].score),
+        "settings": [[str(name), str(value)] for name, value in settings.items()],
+        "lanes": list(LANES),
+        "views": [_view_data(view, name) for view, name in zip(views, names, strict=True)],
+        "audio": [],
+        "level": 1.0,
+    }
+    if sound:
+        _add_sound(data, views, soundfont)
+    return data
+
+
+def facts(score: Score) -> str:
+    """A line that tells a musician what to expect: bars, metres, tempo, length."""
+    bars = bars_of(score)
+    counted = bars.metres[1 - bars.first :].tolist()
+    metres = dict.fromkeys(f"{metre[0]}/{metre[1]}" for metre in counted)
+    end = last_tick(score)
+    tempos = [60e6 / tempo for tick, tempo in score.tempos.tolist() if tick < max(end, 1)]
+    slow, fast = round(min(tempos)), round(max(tempos))
+    tempo = f"{slow}" if slow == fast else f"{slow} to {fast}"
+    minutes, seconds = divmod(round(float(score.seconds(end))), 60)
+    length = f"{minutes}:{seconds:02d}"
+    bars_text = "1 bar" if len(counted) == 1 else f"{len(counted)} bars"
+    return " · ".join([bars_text, ", ".join(metres), f"{tempo} beats a minute", length])
+
+
+def _view_data(view: View, file_name: str) -> Data:
+    score = view.score
+    bars = bars_of(score)
+    # The song may end within its last bar; all of that is drawn.
+    seconds = float(score.seconds(last_tick(score)))
+    return {
+        "title": view.title,
+        "file": file_name,
+        "midi": base64.b64encode(score.to_bytes()).decode("ascii"),
+        "seconds": round(seconds, DIGITS),
+        "clock": _clock(score, int(bars.ticks[-1])),
+        "bars": _rounded(bars.ticks / score.resolution),
+        "first": bars.first,
+        "metres": bars.metres.tolist(),
+        "tracks": [
+            {
+                "role": role,
+                "new": track.index in view.new,
+                "drum": track.is_drum,
+                "notes": _note_data(track, score.resolution),
+            }
+            for track, role in zip(score.tracks, view.roles, strict=True)
+        ],
+        "stems": {},
+    }
+
+
+def _note_data(track: Track, resolution: int) -> list[list[float]]:
+    """Of each note [start, length, MIDI pitch or drum lane, velocity]."""
+    notes = track.notes
+    heights = lanes_of(notes["pitch"]) if track.is_drum else notes["pitch"]
+    starts = _rounded(notes["start"] / resolution)
+    lengths = _rounded((notes["end"] - notes["start"]) / resolution)
+    columns = starts, lengths, heights.tolist(), notes["velocity"].tolist()
+    return [list(note) for note in zip(*columns, strict=True)]
+
+
+def _clock(score: Score, end: int) -> list[list[float]]:
+    """Points [quarter, second] between which the tempo stays, from the start to a tick and on."""
+    changes = score.tempos[:, 0]
+    ticks = np.unique([0, *changes[changes < end], end, end + score.resolution])
+    return [
+        list(point)
+        for point in zip(
+            _rounded(ticks / score.resolution), _rounded(score.seconds(ticks)), strict=True
+        )
+    ]
+
+
+def _add_sound(data: Data, views: Sequence[View], soundfont: str | Path | None) -> None:
+    """Play the parts of all views. One that sounds the same in several is kept but once."""
+    compression = best_compression()
+    band = Band(soundfont, compression.sample_rate)
+    known: dict[bytes, int] = {}
+    loudest = HEADROOM
+    # Compression takes the most of it, and leaves Python free.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        pressed: list[tuple[float, Future[bytes]]] = []
+        for view, own in zip(views, data["views"], strict=True):
+            stems = play_stems(view, band)
+            whole = mix(stems.values())
+            loudest = max(loudest, peak(whole))
+            own["seconds"] = round(max(len(whole) / band.sample_rate, own["seconds"]), DIGITS)
+            for role, stem in stems.items():
+                digest = sha256(stem.tobytes()).digest()
+                if digest not in known:
+                    known[digest] = len(known)
+                    gain = max(peak(stem) / HEADROOM, 1.0)
+                    pressed.append((gain, pool.submit(compression.encode, stem / gain)))
+                own["stems"][role] = known[digest]
+        for gain, content in pressed:
+            text = base64.b64encode(content.result()).decode("ascii")
+            data["audio"].append({"data": text, "gain": gain})
+    data["level"] = HEADROOM / loudest
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    return np.round(values, DIGITS).tolist()
+
+
+def _file_names(title: str, views: Iterable[View]) -> list[str]:
+    """Names for the MIDI files to be saved under, each but once."""
+    names: list[str] = []
+    for view in views:
+        stem = re.sub(r"[^a-z0-9]+", "-", f"{title} {view.title}".lower()).strip("-")[:80] or "song"
+        name = f"{stem}.mid"
+        while name in names:
+            stem += "-again"
+            name = f"{stem}.mid"
+        names.append(name)
+    return names

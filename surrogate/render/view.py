@@ -1,0 +1,59 @@
+"""A song as it is shown: which track plays which part, and which tracks are new."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from musicvae_torch.midi.score import Score, Track
+from surrogate.song.roles import ROLES, roles_of
+
+COLOURS = {"melody": "#d62728", "bass": "#1f77b4", "drums": "#8c564b", "other": "#b4b4b8"}
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A song with what a listener wants to know of its tracks.
+
+    Attributes:
+        title: what it is called beside others: "Input", "Result 1".
+        score: the song.
+        roles: of ROLES, one a track of `score`.
+        new: indices of the tracks that were made for the song; the others were given.
+
+    Raises:
+        ValueError: the roles or indices are not those of the score's tracks.
+    """
+
+    title: str
+    score: Score
+    roles: tuple[str, ...]
+    new: frozenset[int] = frozenset()
+
+    def __post_init__(self) -> None:
+        tracks = len(self.score.tracks)
+        if len(self.roles) != tracks:
+            raise ValueError(f"{self.title}: {tracks} tracks, but {len(self.roles)} roles")
+        if unknown := set(self.roles) - set(ROLES):
+            raise ValueError(f"no roles: {', '.join(sorted(unknown))}; wanted {', '.join(ROLES)}")
+        if not self.new <= set(range(tracks)):
+            raise ValueError(f"{self.title}: new tracks {sorted(self.new)} of {tracks} tracks")
+
+    def tracks_of(self, role: str) -> list[Track]:
+        """The tracks that play a part."""
+        return [
+            track for track, own in zip(self.score.tracks, self.roles, strict=True) if own == role
+        ]
+
+
+def view_of(
+    score: Score, melody: Collection[int] = (), new: Iterable[int] = (), title: str = ""
+) -> View:
+    """A view of a score of which only the melody's tracks are known.
+
+    Args:
+        melody: indices of its tracks, whatever they are played on.
+        new: indices of the tracks that were made.
+        title: of the view; the default is the score's name.
+    """
+    return View(title or score.name, score, roles_of(score, melody), frozenset(new))

@@ -1,0 +1,340 @@
+"""What the networks hear of a song: its given parts as tokens on the model's grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import pairwise
+
+import numpy as np
+
+from musicvae_torch.converters.drums import drum_tokens
+from musicvae_torch.converters.melody import melody_tokens
+from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.midi.pedal import sounding_ends
+from musicvae_torch.midi.score import TICK_NOTE, Score
+from musicvae_torch.midi.vocabulary import MAX_PITCH, MIN_PITCH, STEPS_PER_BAR, STEPS_PER_QUARTER
+from surrogate.melody.choice import Melody, choose_melody
+from surrogate.melody.track_query import find_tracks
+from surrogate.options import NOBODY, AccompanyOptions
+from surrogate.song.bars import Bars, bars_of, snapped
+from surrogate.song.grid import Grid
+from surrogate.song.metre import is_common
+from surrogate.song.retiming import Retimed, on_beats
+from surrogate.song.roles import roles_of, with_drums
+
+SHORT_REST = 4  # bars of a rest in which the band plays on, if the song's own did
+
+
+@dataclass(frozen=True, eq=False)
+class Hearing:
+    """A song as the networks hear it, from the first bar of the given parts to their last.
+
+    Attributes:
+        score: the song, in ticks that sixteenths fall on.
+        melody: its melody; None: it has none, and none is given.
+        roles: of each track of the score, one of PARTS or "other".
+        grid: of the whole song, up to the end of the given parts.
+        first_bar: of the grid, where the given parts begin.
+        tokens: (bars * 16, 3) int64 classes; parts that are not given rest.
+        plays: (bars,) bool, where a given note sounds, whether or not it is in `tokens`.
+        pitches: MIDI pitches of the given melody and bass notes that the model knows.
+        sounding: the notes in whose bars the band plays, of TICK_NOTE: the given ones, heard or
+            not, and of the song's own bass and drums those that it is to stand in for.
+        song_bars: as a musician counts them.
+        start: tick of the first given note.
+        end: tick at which the last one ends.
+        timing: of the score on the beats of its file, or on others.
+    """
+
+    score: Score
+    melody: Melody | None
+    roles: tuple[str, ...]
+    grid: Grid
+    first_bar: int
+    tokens: np.ndarray
+    plays: np.ndarray
+    pitches: np.ndarray
+    sounding: np.ndarray
+    song_bars: Bars
+    start: int
+    end: int
+    timing: Retimed
+
+    @property
+    def bars(self) -> int:
+        """Of the given parts, in the model's bars."""
+        return len(self.plays)
+
+    @cached_property
+    def live(self) -> np.ndarray:
+        """(bars * 16,) bool, steps at which the new parts may be heard: those that last any time,
+        from the song's own bar in which the given parts begin to the end of their last note."""
+        lines = self.song_bars.ticks
+        begin = lines[np.searchsorted(lines, self.start, side="right") - 1]
+        own = self.grid.step_ticks[self.first_step : self.first_step + len(self.tokens) + 1]
+        return (np.diff(own) > 0) & (own[:-1] >= begin) & (own[:-1] < self.end)
+
+    @cached_property
+    def lines(self) -> np.ndarray:
+        """(n + 1,) steps of `tokens` at which bars begin, the model's or the song's own, and the
+        last one ends."""
+        model = np.arange(self.bars + 1) * STEPS_PER_BAR
+        own = self.grid.steps(self.song_bars.ticks) - self.first_step
+        return np.union1d(model, own[(own > 0) & (own < model[-1])])
+
+    @cached_property
+    def plays_between_lines(self) -> np.ndarray:
+        """(n,) bool: between which of `lines` a given note sounds that lasts there for at least
+        half a sixteenth."""
+        ticks = self.grid.step_ticks[self.first_step + self.lines]
+        least = self.score.resolution // (2 * STEPS_PER_QUARTER)
+        firsts = np.searchsorted(ticks, self.sounding["start"] + least, side="right") - 1
+        lasts = np.searchsorted(ticks, self.sounding["end"] - least, side="left")
+        plays = np.zeros(len(ticks) - 1, bool)
+        for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
+            plays[max(first, 0) : max(last, first + 1)] = True
+        return plays
+
+    @property
+    def first_step(self) -> int:
+        """Of the grid, where `tokens` begin."""
+        return self.first_bar * STEPS_PER_BAR
+
+
+def hear(score: Score, options: AccompanyOptions) -> Hearing:
+    """Find the given parts of a song, and lay them on the model's grid.
+
+    Args:
+        score: in ticks that sixteenths fall on, or nearly so.
+        options: melody, bass, drums, given, outside, metre and pickup count.
+
+    Raises:
+        MidiError: the song lacks a given part, is too long, is in a metre to refuse, or begins with
+            a bar that is shorter than the pickup.
+    """
+    source, melody, chosen = find_parts(score, options)
+    timing = on_beats(source, options.beat)
+    score = timing.score
+    if melody is not None and timing.beats is not None:
+        melody = choose_melody(score, melody.tracks)
+    roles = roles_of(score, () if melody is None else melody.tracks, **chosen)
+    song_bars = bars_of(score, round(options.pickup * score.resolution))
+    tidy = partial(snapped, lines=song_bars.ticks, resolution=score.resolution)
+    sounding = {
+        part: tidy(_given_notes(part, score, roles, max(int(song_bars.ticks[-1]), score.end)))
+        for part in options.given
+    }
+    if "drums" in sounding:
+        _let_ring(sounding["drums"], song_bars.ticks, score.resolution // STEPS_PER_QUARTER)
+    everything = np.concatenate(list(sounding.values()))
+    old = tidy(_old_notes(score, roles, options))
+    everything = _with_old(everything, old, song_bars.ticks, options.outside == "band")
+    start, end = int(everything["start"].min()), int(everything["end"].max())
+    if options.metre == "refuse":
+        _refuse_metres(score, end)
+    grid = Grid(score, end, options.pickup)
+    firsts, lasts = grid.to_bars(everything)
+    first, bars = int(firsts.min()), int(lasts.max() - firsts.min())
+    plays = np.zeros(bars, bool)
+    for begin, after in zip(firsts - first, lasts - first, strict=True):
+        plays[begin:after] = True
+    tokens = np.zeros((bars * STEPS_PER_BAR, len(PARTS)), np.int64)
+    for part, own in sounding.items():
+        voice = own
+        if part == "melody" and melody is not None:
+            voice = tidy(_legato(melody.notes, own))
+        tokens[:, PARTS.index(part)] = part_tokens(part, voice, grid, first, bars)
+    pitched = [own["pitch"] for part, own in sounding.items() if part != "drums"]
+    pitches = np.concatenate(pitched) if pitched else np.zeros(0, np.int16)
+    known = pitches[(pitches >= MIN_PITCH) & (pitches <= MAX_PITCH)]
+    return Hearing(
+        score,
+        melody,
+        roles,
+        grid,
+        first,
+        tokens,
+        plays,
+        known,
+        everything,
+        song_bars,
+        start,
+        end,
+        timing,
+    )
+
+
+def find_parts(
+    score: Score, options: AccompanyOptions, required: bool = True
+) -> tuple[Score, Melody | None, dict[str, tuple[int, ...] | None]]:
+    """The song with its drum kits as they were chosen, its melody, and the tracks that were chosen
+    for its bass and drums, as :func:`surrogate.song.roles.roles_of` takes them.
+
+    Args:
+        required: a song without a melody is an error, if that is given.
+
+    Raises:
+        MidiError: what is chosen is not there, or a track has two parts.
+    """
+    chosen = {part: _chosen(score, part, options) for part in ("bass", "drums")}
+    if chosen["drums"]:
+        score = with_drums(score, chosen["drums"])
+    melody = _find_melody(score, options, chosen, required)
+    tracks = () if melody is None else melody.tracks
+    everyone = [*tracks, *(chosen["bass"] or ()), *(chosen["drums"] or ())]
+    twice = next((track for track in everyone if everyone.count(track) > 1), None)
+    if twice is not None:
+        raise MidiError(f"{score.name}: {score.tracks[twice]} is to play two parts; choose one")
+    return score, melody, chosen
+
+
+def _chosen(score: Score, part: str, options: AccompanyOptions) -> tuple[int, ...] | None:
+    """Indices of the tracks that the user wants for a part; None: any that are found."""
+    wanted = getattr(options, part)
+    if wanted is None:
+        return None
+    if wanted == NOBODY:
+        return ()
+    return tuple(track.index for track in find_tracks(score, wanted, part))
+
+
+def _old_notes(score: Score, roles: tuple[str, ...], options: AccompanyOptions) -> np.ndarray:
+    """The notes of the song's own bass and drums that new ones are to replace."""
+    old = [
+        track.notes
+        for track, role in zip(score.tracks, roles, strict=True)
+        if role in options.made and role != "melody" and options.keep != "all"
+    ]
+    return np.concatenate([np.zeros(0, TICK_NOTE), *old])
+
+
+def _with_old(
+    given: np.ndarray, old: np.ndarray, lines: np.ndarray, everywhere: bool
+) -> np.ndarray:
+    """The notes in whose bars the band plays: the given ones, and of the song's old bass and drums
+    all, or those in short rests of the given parts, in which nobody wants another band."""
+    if everywhere or not len(old):
+        return np.concatenate([given, old])
+    plays = np.zeros(len(lines) - 1, bool)
+    firsts = np.searchsorted(lines, given["start"], side="right") - 1
+    lasts = np.searchsorted(lines, given["end"], side="left")
+    for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
+        plays[max(first, 0) : max(last, first + 1)] = True
+    own = np.clip(np.searchsorted(lines, old["start"], side="right") - 1, 0, len(plays) - 1)
+    played = np.flatnonzero(plays)
+    for before, after in pairwise(played.tolist()):
+        if 1 < after - before <= SHORT_REST + 1:
+            rest = old[(own > before) & (own < after)]
+            rest["end"] = np.minimum(rest["end"], lines[after])
+            given = np.concatenate([given, rest])
+    return given
+
+
+def _legato(notes: np.ndarray, sounding: np.ndarray) -> np.ndarray:
+    """Notes of a melody, of TICK_NOTE, as long as the pedal holds them, or until the next.
+
+    Args:
+        notes: as their keys are held.
+        sounding: the same among others, as they sound.
+    """
+    ends = {(start, pitch): end for start, end, pitch, _ in np.sort(sounding, order="end").tolist()}
+    longer = notes.copy()
+    nexts = np.append(notes["start"][1:], np.iinfo(np.int64).max)
+    for row, (start, end, pitch, _) in enumerate(notes.tolist()):
+        longer["end"][row] = max(end, min(ends.get((start, pitch), end), nexts[row]))
+    return longer
+
+
+def notes_on(song: Hearing, skip: Iterable[tuple[int, int]] = ()) -> tuple[str, ...]:
+    """What the user should know of how a song was heard, a line each.
+
+    Args:
+        song: what was heard of it.
+        skip: ranges of its bars in which the band is to be silent.
+    """
+    last = song.song_bars.first + len(song.song_bars) - 1
+    beyond = (
+        f"bars {first}-{end} are to be skipped, but the song ends with bar {last}"
+        for first, end in skip
+        if first > last
+    )
+    metres = {
+        (above, below) for tick, above, below in song.score.metres.tolist() if tick < song.end
+    }
+    mapped = (
+        f"the song has {above}/{below}; the band's 4/4 was laid on it"
+        for above, below in sorted(metres)
+        if not is_common(above, below)
+    )
+    named = (f"{song.score.name}: {remark}" for remark in song.score.remarks)
+    return (*named, *song.timing.remarks, *mapped, *beyond)
+
+
+def _find_melody(
+    score: Score,
+    options: AccompanyOptions,
+    chosen: Mapping[str, tuple[int, ...] | None],
+    required: bool = True,
+) -> Melody | None:
+    """The melody; where it is not given, one that is sure to be named is enough."""
+    if options.melody is not None:
+        return None if options.melody == NOBODY else choose_melody(score, options.melody)
+    taken = {track for own in chosen.values() for track in own or ()}
+    if "melody" in options.given and required:
+        return choose_melody(score, but=taken)
+    try:
+        melody = choose_melody(score, but=taken)
+    except MidiError:
+        return None
+    roles = roles_of(score, (), chosen["bass"], chosen["drums"])
+    # A given bass is the likeliest melody of a file that has no other, but it is no melody.
+    return None if any(roles[track] in options.given for track in melody.tracks) else melody
+
+
+def _given_notes(part: str, score: Score, roles: tuple[str, ...], last: int) -> np.ndarray:
+    """All notes of a part's tracks, of TICK_NOTE, as long as they sound, up to the tick `last`; of
+    a melody, those too that are not heard."""
+    own = []
+    for track, role in zip(score.tracks, roles, strict=True):
+        if role == part:
+            notes = track.notes.copy()
+            longest = np.maximum(notes["end"], last)
+            notes["end"] = np.minimum(sounding_ends(score, track), longest)
+            own.append(notes)
+    if not own:
+        verb = "are" if part == "drums" else "is"
+        kind = "a drum kit" if part == "drums" else f"a {part}"
+        raise MidiError(
+            f"{score.name}: {part} {verb} given, but no track is {kind}; --list-tracks shows what "
+            f"there is, and --{part} TRACK says which it is"
+        )
+    return np.sort(np.concatenate(own), order=("start", "pitch"))
+
+
+def _let_ring(hits: np.ndarray, lines: np.ndarray, sixteenth: int) -> None:
+    """Lengthen drum hits of TICK_NOTE to a sixteenth or the end of their bar: however short they
+    are in the file, nothing that is played beside them is to end with them at once."""
+    following = np.searchsorted(lines, hits["start"], side="right")
+    ends = np.append(lines, np.iinfo(np.int64).max)[following]
+    hits["end"] = np.maximum(hits["end"], np.minimum(hits["start"] + sixteenth, ends))
+
+
+def part_tokens(part: str, notes: np.ndarray, grid: Grid, first_bar: int, bars: int) -> np.ndarray:
+    """(bars * 16,) classes of one part's notes, of TICK_NOTE, from a bar of the grid on."""
+    starts, ends = (steps - first_bar * STEPS_PER_BAR for steps in grid.to_steps(notes))
+    steps = bars * STEPS_PER_BAR
+    if part == "drums":
+        return drum_tokens(starts, notes["pitch"], steps)[:, 0]
+    return melody_tokens(starts, ends, notes["pitch"], steps)
+
+
+def _refuse_metres(score: Score, end: int) -> None:
+    for tick, above, below in score.metres.tolist():
+        if tick < end and not is_common(above, below):
+            raise MidiError(
+                f"{score.name}: is in {above}/{below} from tick {tick} on; the model only knows "
+                "4/4 (--metre fit lays its bars on others)"
+            )

@@ -1,0 +1,1 @@
+"""Training the band network on songs of trios."""

@@ -1,0 +1,290 @@
+"""A band's lessons as a Lightning data module: endless batches, and windows to validate on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+
+from musicvae_torch.converters.trio import PARTS, WINDOW_BARS
+from musicvae_torch.dataset.augment import shift_chords, transpose
+from musicvae_torch.dataset.batches import song_chances
+from musicvae_torch.dataset.format import DatasetError
+from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
+from musicvae_torch.training import TrainingOptions
+from surrogate.band.controls import chords_of, densities_of
+from surrogate.band.model import HIDDEN
+from surrogate.training.band.lessons import MELODY, Lessons
+from surrogate.training.band.songs import Runs, read_runs
+
+STYLES = ("nothing", "another window", "the melody")
+_SPANS = (4, 8, 16)  # bars, over which densities are counted; or over the whole window
+_THIN = 2  # drums that are struck in a window of clean data, at least
+_WINDOWS_A_SONG = 8  # to validate on, at most
+
+
+class Lesson(NamedTuple):
+    """A batch of windows and what is given of them; see :class:`surrogate.band.model.Band`.
+
+    Attributes:
+        tokens: (batch, steps, 3) int64, all of them; HIDDEN for a part that is not there.
+        given, past: (batch, steps, 3) int64 tokens, HIDDEN where they are not given, or forgotten.
+        chords: (batch, steps) int64.
+        density: (batch, steps, 3) int64.
+        style: (batch, style_size) code of another window of the song; zeros for none.
+        wants_melody_style: (batch,) bool, whether the style is to be predicted from the melody.
+    """
+
+    tokens: Tensor
+    given: Tensor
+    past: Tensor
+    chords: Tensor
+    density: Tensor
+    style: Tensor
+    wants_melody_style: Tensor
+
+
+class BandDataModule(lightning.LightningDataModule):
+    """Lessons drawn at random, each batch by the seed, its number and the process's rank alone;
+    and 16-bar windows to validate on.
+
+    Args:
+        training, validation: songs.
+        options: of batches and draws. A batch has as many steps as `batch_size` windows of 16
+            bars, whatever the length of its windows.
+        lessons: what to draw.
+        style_size: of the codes.
+        validation_windows: how many to validate on, at most.
+
+    Raises:
+        DatasetError: no song is long enough, with drums enough, for any of the lessons' lengths;
+            those that fit nowhere are left out.
+    """
+
+    def __init__(
+        self,
+        training: Runs,
+        validation: Runs,
+        options: TrainingOptions,
+        lessons: Lessons,
+        style_size: int,
+        validation_windows: int = 600,
+    ) -> None:
+        super().__init__()
+        self.training, self.validation = training, validation
+        self.options, self.lessons = options, lessons
+        self.style_size = style_size
+        self.validation_windows = validation_windows
+        self._draws = {bars: Draws(training, bars, options, lessons) for bars in lessons.bars}
+        self._weights = np.array(
+            [weight * self._draws[bars].fits for bars, weight in lessons.bars.items()]
+        )
+        if not self._weights.any():
+            raise DatasetError(
+                f"no window of {', '.join(map(str, lessons.bars))} bars fits into any of the "
+                f"{len(training.songs)} songs to train on"
+            )
+        self._chords: dict[int, np.ndarray] = {}
+
+    @classmethod
+    def read(
+        cls,
+        data: list[Path],
+        validation: Path | None,
+        options: TrainingOptions,
+        lessons: Lessons,
+        style_size: int,
+    ) -> BandDataModule:
+        """Data sets of build-dataset; without `validation`, the songs they have set aside.
+
+        Raises:
+            DatasetError: a file cannot be read, or holds no such windows, or codes of another size.
+        """
+        if validation is None:
+            sides = read_runs(data, "train"), read_runs(data, "validation")
+        else:
+            sides = read_runs(data), read_runs([validation])
+        codes = sides[0].code_mean
+        if codes is not None and codes.shape[1] != style_size:
+            raise DatasetError(
+                f"{data[0]}: holds codes of {codes.shape[1]} dimensions, and the band's style has "
+                f"{style_size}"
+            )
+        return cls(*sides, options, lessons, style_size)
+
+    def train_dataloader(self) -> DataLoader:
+        return DataLoader(_Stream(self), batch_size=None)
+
+    def val_dataloader(self) -> DataLoader:
+        tokens = validation_windows(self.validation, self.validation_windows)
+        rank, ranks = 0, 1
+        if self.trainer:
+            rank, ranks = self.trainer.global_rank, self.trainer.world_size
+        if len(tokens) < ranks:
+            raise ValueError(
+                f"{len(tokens)} windows to validate on are too few for {ranks} processes"
+            )
+        own = torch.from_numpy(tokens[rank::ranks].astype(np.int64))
+        return DataLoader(TensorDataset(own), batch_size=self.options.batch_size)
+
+    def batch(self, number: int, rank: int = 0) -> Lesson:
+        """A training batch."""
+        rng = np.random.default_rng([self.options.seed, number, 0, rank])
+        chances = self._weights / self._weights.sum()
+        bars = int(rng.choice(list(self._draws), p=chances))
+        count = max(self.options.batch_size * WINDOW_BARS // bars, 1)
+        starts = self._draws[bars].draw(count, rng)
+        columns = zip(*(self._lesson(int(start), bars, rng) for start in starts), strict=True)
+        return Lesson(*(torch.from_numpy(np.stack(column)) for column in columns))
+
+    def _lesson(self, bar: int, bars: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        """One window's row of each of a :class:`Lesson`'s tensors."""
+        most = self.options.max_transpose
+        plain = self.training.window(bar, bars)
+        semitones = int(rng.integers(-most, most + 1))
+        tokens = transpose(plain, semitones).astype(np.int64)
+        if (tokens == plain).all():
+            semitones = 0  # it would have left the range of pitches
+        steps = len(tokens)
+        given, lacks_melody = self.lessons.draw_given(steps, rng)
+        forgotten = self.lessons.draw_forgotten(steps, rng)
+        chords = np.full(steps, HIDDEN)
+        if rng.random() < self.lessons.told_chords:
+            chords = shift_chords(self._chords_at(bar, bars), semitones)
+        density = self._density(tokens, rng)
+        style, wants_melody_style = self._style(bar, bars, rng)
+        if lacks_melody:
+            tokens[:, MELODY] = density[:, MELODY] = HIDDEN
+        wants_melody_style = wants_melody_style and bool(given[:, MELODY].all())
+        return (
+            tokens,
+            np.where(given, tokens, HIDDEN),
+            np.where(forgotten, HIDDEN, tokens),
+            chords,
+            density,
+            style,
+            np.array(wants_melody_style),
+        )
+
+    def _chords_at(self, bar: int, bars: int) -> np.ndarray:
+        """(steps,) chords that melody and bass make, heard once in each run."""
+        runs = self.training
+        run = int(runs.bar_run[bar])
+        first = runs.first[run]
+        if run not in self._chords:
+            tokens = runs.tokens[first : runs.first[run + 1]].astype(np.int64)
+            self._chords[run] = chords_of(tokens[:, 0], tokens[:, 1]).astype(np.int8)
+        start = bar * STEPS_PER_BAR - first
+        return self._chords[run][start : start + bars * STEPS_PER_BAR].astype(np.int64)
+
+    def _density(self, tokens: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """(steps, 3) density classes of some parts, or of none."""
+        if rng.random() >= self.lessons.told_density:
+            return np.full(tokens.shape, HIDDEN)
+        span = int(rng.choice([*_SPANS, len(tokens) // STEPS_PER_BAR]))
+        told = rng.random(len(PARTS)) < 0.5
+        return np.where(told, densities_of(tokens, span), HIDDEN)
+
+    def _style(self, bar: int, bars: int, rng: np.random.Generator) -> tuple[np.ndarray, bool]:
+        """The code of another window of the song that shares no bar with this one, if that is what
+        is drawn and there is one; and whether the melody's is wanted instead."""
+        style = np.zeros(self.style_size, np.float32)
+        kind, pick = STYLES[rng.integers(len(STYLES))], rng.random()
+        runs = self.training
+        if kind != "another window" or runs.code_mean is None:
+            return style, kind == "the melody"
+        run = int(runs.bar_run[bar])
+        others = self._other_codes(run, bar * STEPS_PER_BAR, (bar + bars) * STEPS_PER_BAR)
+        if len(others):
+            style[:] = runs.code_mean[others[int(pick * len(others))]]
+        return style, False
+
+    def _other_codes(self, run: int, first: int, last: int) -> np.ndarray:
+        """Windows with codes that are of the same run, and wholly before `first` or after
+        `last`."""
+        runs = self.training
+        ends = runs.first[run : run + 2]
+        low, high = np.searchsorted(runs.code_step, ends)
+        steps = runs.code_step[low:high]
+        apart = (steps + WINDOW_BARS * STEPS_PER_BAR <= first) | (steps >= last)
+        return low + np.flatnonzero(apart)
+
+
+class Draws:
+    """Draws windows of a length: a source, a song of it, and one of the places in the song where
+    such a window fits.
+
+    Args:
+        runs: the songs.
+        bars: of a window.
+        options: `draw` and `temper` are heeded.
+        lessons: `thin_drums` is.
+
+    Attributes:
+        fits: whether such a window fits anywhere.
+    """
+
+    def __init__(self, runs: Runs, bars: int, options: TrainingOptions, lessons: Lessons) -> None:
+        fits = runs.bars_left >= bars
+        if not lessons.thin_drums:
+            fits &= runs.drums_used >= _THIN
+        starts = np.flatnonzero(fits)
+        self.fits = bool(len(starts))
+        song = runs.song[runs.bar_run[starts]]
+        order = np.argsort(song, kind="stable")
+        self._starts = starts[order]
+        self._songs, self._sizes = np.unique(song, return_counts=True)
+        self._firsts = np.cumsum(self._sizes) - self._sizes
+        self._by_window = options.draw == "windows"
+        self._chances: np.ndarray | None = None
+        if options.draw == "sources" and self.fits:
+            self._chances = song_chances([runs.sources[n] for n in self._songs], options.temper)
+
+    def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """(count,) bars at which windows begin."""
+        if self._by_window:
+            return self._starts[rng.integers(len(self._starts), size=count)]
+        songs = rng.choice(len(self._songs), count, p=self._chances)
+        return self._starts[self._firsts[songs] + rng.integers(self._sizes[songs])]
+
+
+def validation_windows(runs: Runs, most: int) -> np.ndarray:
+    """(windows, steps, 3) classes of 16-bar windows that do not overlap, some of each song."""
+    starts = np.flatnonzero(runs.bars_left >= WINDOW_BARS)
+    into_run = starts - runs.first[runs.bar_run[starts]] // STEPS_PER_BAR
+    starts = starts[into_run % WINDOW_BARS == 0]
+    song = runs.song[runs.bar_run[starts]]
+    kept: list[int] = []
+    for number in np.unique(song):
+        own = starts[song == number]
+        kept += own[_spread(len(own), _WINDOWS_A_SONG)].tolist()
+    chosen = np.array(kept)[_spread(len(kept), most)]
+    return np.stack([runs.window(int(bar), WINDOW_BARS) for bar in chosen])
+
+
+def _spread(count: int, most: int) -> np.ndarray:
+    """At most `most` of the numbers below `count`, evenly spread."""
+    return np.arange(count) if count <= most else np.arange(most) * count // most
+
+
+class _Stream(IterableDataset):
+    """Batches from the one that the trainer's step counter stands at."""
+
+    def __init__(self, module: BandDataModule) -> None:
+        self.module = module
+
+    def __iter__(self) -> Iterator[Lesson]:
+        trainer: Any = self.module.trainer
+        number, rank = 0, 0
+        if trainer:
+            number = trainer.global_step * trainer.accumulate_grad_batches
+            rank = trainer.global_rank
+        while True:
+            yield self.module.batch(number, rank)
+            number += 1

@@ -1,0 +1,106 @@
+"""What a band is to learn from a window: which parts are given, what is said of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
+
+MELODY = PARTS.index("melody")
+# How often which parts are given; what one is most likely to have is a melody.
+GIVEN_WEIGHTS: Mapping[str, float] = {
+    "melody": 0.7,
+    "bass": 0.05,
+    "drums": 0.05,
+    "melody+bass": 0.06,
+    "melody+drums": 0.06,
+    "bass+drums": 0.05,
+    "none": 0.03,
+}
+_SHARES = ("without_melody", "some_bars", "forgetful", "forgotten", "told_chords", "told_density")
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """How windows are drawn, and what a band is given of them.
+
+    Attributes:
+        bars: share of batches whose windows are so many bars long.
+        given: weight of each choice of parts that are given, "none" or as "melody+drums".
+        without_melody: share of windows that have no melody at all, neither given nor to be
+            played.
+        some_bars: share of the others in which some bars of the hidden parts are given, too.
+        forgetful: share of windows whose player has forgotten bars of bass and drums, so that it
+            cannot but listen; `forgotten` is the largest share of bars.
+        told_chords, told_density: share of windows with chords, and with densities of some parts.
+        thin_drums: whether windows whose drums are a single instrument count.
+    """
+
+    bars: Mapping[int, float] = field(default_factory=lambda: {16: 0.7, 32: 0.2, 64: 0.1})
+    given: Mapping[str, float] = field(default_factory=lambda: dict(GIVEN_WEIGHTS))
+    without_melody: float = 0.12
+    some_bars: float = 0.15
+    forgetful: float = 0.25
+    forgotten: float = 0.5
+    told_chords: float = 0.5
+    told_density: float = 0.3
+    thin_drums: bool = False
+
+    def __post_init__(self) -> None:
+        for name in _SHARES:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie between 0 and 1, not {getattr(self, name)}")
+        for bars in self.bars:
+            if not 16 <= bars <= 64:
+                raise ValueError(f"windows must be of 16 to 64 bars, not {bars}")
+        for name, weights in (("bars", self.bars), ("given", self.given)):
+            values = list(weights.values())
+            if not all(0 <= value < float("inf") for value in values) or not sum(values):
+                raise ValueError(f"{name}: weights must be 0 or more, and one of them above 0")
+        for name in self.given:
+            parts = [] if name == "none" else name.split("+")
+            if not set(parts) < set(PARTS) or len(set(parts)) < len(parts):
+                raise ValueError(
+                    f"given: unknown choice {name!r}; write it as in melody, bass+drums or none"
+                )
+
+    def draw_given(self, steps: int, rng: np.random.Generator) -> tuple[np.ndarray, bool]:
+        """What is given of a window.
+
+        Returns:
+            (steps, 3) bool; and whether there is no melody at all.
+        """
+        given = np.zeros((steps, len(PARTS)), bool)
+        if rng.random() < self.without_melody:
+            return given, True
+        names, weights = list(self.given), np.array(list(self.given.values()))
+        name = names[rng.choice(len(names), p=weights / weights.sum())]
+        given[:, [part in name.split("+") for part in PARTS]] = True
+        if rng.random() < self.some_bars:
+            for part in range(len(PARTS)):
+                if not given[0, part]:
+                    given[:, part] = ~_some_bars(steps, rng)
+        return given, False
+
+    def draw_forgotten(self, steps: int, rng: np.random.Generator) -> np.ndarray:
+        """Which tokens the player has forgotten: (steps, 3) bool."""
+        forgotten = np.zeros((steps, len(PARTS)), bool)
+        if rng.random() < self.forgetful:
+            bars = steps // STEPS_PER_BAR
+            lost = rng.random((bars, len(PARTS) - 1)) < rng.uniform(0, self.forgotten)
+            forgotten[:, MELODY + 1 :] = lost.repeat(STEPS_PER_BAR, 0)
+        return forgotten
+
+
+def _some_bars(steps: int, rng: np.random.Generator) -> np.ndarray:
+    """A few stretches of bars, one at least: (steps,) bool."""
+    bars = steps // STEPS_PER_BAR
+    chosen = np.zeros(bars, bool)
+    for _ in range(rng.integers(1, 4)):
+        first = rng.integers(bars)
+        chosen[first : first + rng.integers(1, bars // 2 + 1)] = True
+    return chosen.repeat(STEPS_PER_BAR)

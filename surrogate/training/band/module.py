@@ -1,0 +1,158 @@
+"""Training a band, with Lightning.
+
+By hand::
+
+    options = TrainingOptions(batch_size=16, steps=20_000, optimizer="muon")
+    data = BandDataModule.read(["data.h5"], None, options, Lessons(), config.style_size)
+    module = BandTraining(config, options)
+    best = fit(module, data, options, "work")
+    load_best(module, best)
+    module.band.save_pretrained("my_band")
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from musicvae_torch.converters.trio import PARTS, WINDOW_BARS
+from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
+from musicvae_torch.training import ScheduledTraining, TrainingOptions
+from surrogate.band.model import HIDDEN, Band, BandConfig, Controls
+from surrogate.encoder.model import SurrogateEncoder
+from surrogate.training.band.data import Lesson
+from surrogate.training.band.lessons import MELODY
+
+_BAND = ("bass", "drums")
+LISTENER_SHARE = 0.3
+_NOISE = 3  # a kind of draws, beside those of batches
+
+
+def token_losses(band: Band, lesson: Lesson, style: Tensor | None) -> list[tuple[Tensor, Tensor]]:
+    """What hidden tokens cost, for each part.
+
+    Returns:
+        Which steps they are, (tokens,), with the batch flattened; and their nats, (tokens,).
+    """
+    controls = Controls(lesson.chords, lesson.density, style)
+    return losses_from(band, band.hidden(lesson.given, lesson.past, controls), lesson)
+
+
+def losses_from(band: Band, hidden: Tensor, lesson: Lesson) -> list[tuple[Tensor, Tensor]]:
+    """The same, from what the heads start from, (batch, steps, width)."""
+    hidden = hidden.flatten(0, 1)
+    tokens = lesson.tokens.flatten(0, 1)
+    asked = ((lesson.given == HIDDEN) & (lesson.tokens != HIDDEN)).flatten(0, 1)
+    losses = []
+    for index, part in enumerate(PARTS):
+        rows = asked[:, index].nonzero()[:, 0]
+        # Where no row is asked the loss is empty, and gradients are zero and not missing.
+        logits = band.heads[part](hidden[rows], tokens[rows])
+        nats = functional.cross_entropy(logits.float(), tokens[rows, index], reduction="none")
+        losses.append((rows, nats))
+    return losses
+
+
+class BandTraining(ScheduledTraining):
+    """Brings a band to play the hidden parts as they are.
+
+    The loss is the nats of all hidden tokens, by the steps of the batch; and, so that the listener
+    learns to hear, LISTENER_SHARE of what they cost by what it alone makes of each step, before the
+    player. (Else it hears next to nothing: what was played tells more, and is learnt sooner.)
+    Batches are those of :class:`surrogate.training.band.data.BandDataModule`.
+
+    Args:
+        config: sizes of the band.
+        options: how to train.
+        band: to go on from; None: a new one.
+        surrogate: predicts styles from melodies, frozen; None: where such a style is wanted there
+            is none.
+    """
+
+    def __init__(
+        self,
+        config: BandConfig,
+        options: TrainingOptions,
+        band: Band | None = None,
+        surrogate: SurrogateEncoder | None = None,
+    ) -> None:
+        super().__init__(options)
+        self.band = (Band(config) if band is None else band).train()
+        # In a list, so that the frozen network is neither trained nor stored.
+        self._frozen = [] if surrogate is None else [surrogate.eval().requires_grad_(False)]
+
+    def on_fit_start(self) -> None:
+        for surrogate in self._frozen:
+            surrogate.to(self.device)
+
+    def matrices(self) -> list[Tensor]:
+        return self.band.matrices()
+
+    def styles(self, lesson: Lesson, index: int) -> Tensor:
+        """(batch, 1, style_size): those of the batch, and what the surrogate predicts from the
+        first 16 bars of a melody where that is wanted: its mean, or as likely a sample."""
+        style, rows = lesson.style, lesson.wants_melody_style.nonzero()[:, 0]
+        if self._frozen and len(rows):
+            batch = index % self.options.accumulate
+            rng = np.random.default_rng(
+                [self.options.seed, self.global_step, _NOISE, batch, self.global_rank]
+            )
+            noise = rng.standard_normal((len(rows), style.shape[1]), np.float32)
+            noise *= rng.integers(0, 2, (len(rows), 1))
+            tokens = lesson.tokens[rows, : WINDOW_BARS * STEPS_PER_BAR]
+            with torch.no_grad():
+                predicted = self._frozen[0].posterior(tokens, PARTS[MELODY : MELODY + 1])
+            sample = predicted.mean + predicted.stddev * torch.from_numpy(noise).to(style)
+            style = style.index_copy(0, rows, sample.to(style))
+        return style[:, None]
+
+    def training_step(self, lesson: Lesson, index: int) -> Tensor:
+        controls = Controls(lesson.chords, lesson.density, self.styles(lesson, index))
+        both = self.band.heard_and_hidden(lesson.given, lesson.past, controls)
+        heard, total = (_total(losses_from(self.band, one, lesson), lesson) for one in both)
+        self.log("train/nats", total, prog_bar=True, batch_size=len(lesson.tokens))
+        self.log("train/nats_listener", heard, batch_size=len(lesson.tokens))
+        return total + LISTENER_SHARE * heard
+
+    def validation_step(self, batch: list[Tensor], _index: int) -> None:
+        (tokens,) = batch
+        losses = token_losses(self.band, melody_lesson(tokens), None)
+        size, steps = tokens.shape[0], tokens.shape[1]
+        scores: dict[str, Tensor] = {}
+        by_bar = torch.zeros(steps // STEPS_PER_BAR, device=tokens.device)
+        for part, (_rows, nats) in zip(PARTS, losses, strict=True):
+            if part in _BAND:  # all of whose tokens are asked
+                scores[f"val/nats_{part}"] = nats.mean()
+                by_bar += nats.view(size, -1, STEPS_PER_BAR).mean((0, 2))
+        scores |= {f"val/nats_bar_{bar:02}": nats for bar, nats in enumerate(by_bar.unbind(), 1)}
+        self.log_dict(scores, batch_size=size, sync_dist=True)
+        self.log("val/nats", by_bar.mean(), prog_bar=True, batch_size=size, sync_dist=True)
+
+    def record(self) -> dict[str, Any]:
+        """What is not in the options, as plain JSON data."""
+        return {"styles_from_melodies": bool(self._frozen)}
+
+
+def _total(losses: list[tuple[Tensor, Tensor]], lesson: Lesson) -> Tensor:
+    """Nats of all tokens, by the steps of the batch: ()."""
+    steps = lesson.tokens.shape[0] * lesson.tokens.shape[1]
+    return torch.stack([nats.sum() for _rows, nats in losses]).sum() / steps
+
+
+def melody_lesson(tokens: Tensor) -> Lesson:
+    """The windows (batch, steps, 3) with their melodies given, and nothing else said."""
+    given = torch.full_like(tokens, HIDDEN)
+    given[..., MELODY] = tokens[..., MELODY]
+    return Lesson(
+        tokens=tokens,
+        given=given,
+        past=tokens,
+        chords=torch.full_like(tokens[..., 0], HIDDEN),
+        density=torch.full_like(tokens, HIDDEN),
+        style=tokens.new_zeros(len(tokens), 1, dtype=torch.float32),
+        wants_melody_style=tokens.new_zeros(len(tokens), dtype=torch.bool),
+    )

@@ -1,0 +1,179 @@
+"""Songs to train a band on: the windows of data sets, joined into runs as long as they go on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from musicvae_torch.converters.trio import PARTS, WINDOW_BARS
+from musicvae_torch.dataset.batches import source_of
+from musicvae_torch.dataset.format import SPLITS, DatasetError, open_dataset
+from musicvae_torch.midi.vocabulary import DRUM_CLASSES, STEPS_PER_BAR
+
+_CHUNK = 4096  # windows read at a time
+_STEPS = WINDOW_BARS * STEPS_PER_BAR
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Bars on end of the same three tracks of songs, one run after another.
+
+    Attributes:
+        tokens: (steps, 3) int16 classes of melody, bass and drums, of all runs.
+        first: (runs + 1,) the step at which each begins, and the end of the last.
+        song: (runs,) row in `songs`.
+        songs: path of each song.
+        sources: where each is from: its data set and the top-level folder in it.
+        code_step: (windows,) the step at which a window with a code begins.
+        code_mean: (windows, z_size) its code, the mean of a MusicVAE's posterior; None where a
+            data set holds none.
+    """
+
+    tokens: np.ndarray
+    first: np.ndarray
+    song: np.ndarray
+    songs: list[str]
+    sources: list[str]
+    code_step: np.ndarray
+    code_mean: np.ndarray | None = None
+
+    @cached_property
+    def bar_run(self) -> np.ndarray:
+        """(bars,) the run of each bar."""
+        return np.repeat(np.arange(len(self.song)), np.diff(self.first) // STEPS_PER_BAR)
+
+    @cached_property
+    def bars_left(self) -> np.ndarray:
+        """(bars,) bars from each to the end of its run, itself counted."""
+        return self.first[self.bar_run + 1] // STEPS_PER_BAR - np.arange(len(self.bar_run))
+
+    @cached_property
+    def drums_used(self) -> np.ndarray:
+        """(bars,) how many drums are struck in the sixteen bars from each on."""
+        bars = np.bitwise_or.reduce(self.tokens[:, 2].reshape(-1, STEPS_PER_BAR), axis=1)
+        used = bars.copy()
+        for ahead in range(1, WINDOW_BARS):
+            within = self.bars_left > ahead
+            used[within] |= np.roll(bars, -ahead)[within]
+        return (used[:, None] >> np.arange(len(DRUM_CLASSES)) & 1).sum(1)
+
+    def window(self, bar: int, bars: int) -> np.ndarray:
+        """(steps, 3) classes of so many bars."""
+        return self.tokens[bar * STEPS_PER_BAR : (bar + bars) * STEPS_PER_BAR]
+
+
+def read_runs(paths: Sequence[str | Path], split: str | None = None) -> Runs:
+    """Join the windows of data sets of trios.
+
+    Args:
+        paths: of build-dataset; windows may overlap, as with --hop 8.
+        split: "train" or "validation", those songs alone; None: all.
+
+    Raises:
+        DatasetError: a file is missing, or no data set of 16-bar trios, or has no such songs; or
+            some have codes and others have none, or of other sizes.
+    """
+    each = [_read(Path(path), split) for path in paths]
+    sizes = {None if one.code_mean is None else one.code_mean.shape[1] for one in each}
+    if len(sizes) > 1:
+        raise DatasetError(
+            f"{', '.join(map(str, paths))}: some hold codes and others hold none, or other ones; "
+            "run encode-dataset on all with the same checkpoint"
+        )
+    steps = np.cumsum([0, *(len(one.tokens) for one in each)])
+    songs = np.cumsum([0, *(len(one.songs) for one in each)])
+    codes = [one.code_mean for one in each if one.code_mean is not None]
+    shifted = [one.first[:-1] + step for one, step in zip(each, steps, strict=False)]
+    return Runs(
+        tokens=np.concatenate([one.tokens for one in each]),
+        first=np.append(np.concatenate(shifted), steps[-1]),
+        song=np.concatenate([one.song + song for one, song in zip(each, songs, strict=False)]),
+        songs=[song for one in each for song in one.songs],
+        sources=[source for one in each for source in one.sources],
+        code_step=np.concatenate(
+            [one.code_step + step for one, step in zip(each, steps, strict=False)]
+        ),
+        code_mean=np.concatenate(codes) if codes else None,
+    )
+
+
+def _read(path: Path, split: str | None) -> Runs:
+    with open_dataset(path) as file:
+        shape = file["tokens"].shape
+        if len(shape) != 3 or shape[1:] != (_STEPS, len(PARTS)):
+            raise DatasetError(
+                f"{path}: tokens have shape {shape}, wanted (n, {_STEPS}, {len(PARTS)}); build it "
+                "with build-dataset --config hier-trio_16bar"
+            )
+        rows = _rows(file, path, split)
+        if not len(rows):
+            raise DatasetError(f"{path}: holds no windows{f' for {split}' if split else ''}")
+        new, begins, parts = _join(file, rows)
+        songs = [os.fsdecode(song) for song in file["songs"][:]]
+        song = file["song"][:][rows]
+        codes = file["code_mean"][:][rows] if "code_mean" in file else None
+    ends = np.cumsum(new)
+    return Runs(
+        tokens=np.concatenate(parts),
+        first=np.append(ends[begins] - _STEPS, ends[-1]),
+        song=song[begins],
+        songs=songs,
+        sources=[f"{path.stem}:{source_of(song)}" for song in songs],
+        code_step=ends - _STEPS,
+        code_mean=codes,
+    )
+
+
+def _rows(file: h5py.File, path: Path, split: str | None) -> np.ndarray:
+    """Rows of the windows of a split."""
+    song = file["song"][:]
+    if split is None:
+        return np.arange(len(song))
+    assert split in SPLITS
+    if "validation" not in file or not file["validation"][:].any():
+        raise DatasetError(
+            f"{path}: was built without validation songs; build it with --validation 0.1, or name "
+            "a data set of other songs with --validation"
+        )
+    aside = file["validation"][:].astype(bool)
+    return np.flatnonzero(aside[song] == (split == "validation"))
+
+
+def _join(file: h5py.File, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """What each window adds to the run that it belongs to.
+
+    A window goes on with the one before it in the file if it is of the same tracks of the same
+    song in the same key, begins at most sixteen bars later, and has what they share alike: bars
+    are counted anew wherever the metre or the tempo changes.
+
+    Returns:
+        (windows,) how many of its steps, the last ones, are new; (windows,) bool, whether it
+        begins a run; and the new steps' tokens.
+    """
+    same = np.ones(len(rows), bool)
+    same[:1] = False
+    for name in ("song", "instruments", "transposition"):
+        if name in file:
+            column = file[name][:][rows].reshape(len(rows), -1)
+            same[1:] &= (column[1:] == column[:-1]).all(1)
+    bar, start = file["bar"][:][rows], file["start"][:][rows]
+    later = np.diff(bar, prepend=bar[:1])
+    goes_on = same & (later > 0) & (later <= WINDOW_BARS) & (np.diff(start, prepend=start[:1]) > 0)
+    new = np.where(goes_on, later * STEPS_PER_BAR, _STEPS)
+    parts, before = [], np.zeros((_STEPS, len(PARTS)), np.int16)
+    for first in range(0, len(rows), _CHUNK):
+        chunk = rows[first : first + _CHUNK]
+        windows = file["tokens"][chunk[0] : chunk[-1] + 1][chunk - chunk[0]].astype(np.int16)
+        for index, window in enumerate(windows, first):
+            shared = _STEPS - new[index]
+            if shared and (before[-shared:] != window[:shared]).any():
+                new[index], goes_on[index] = _STEPS, False
+            parts.append(window[-new[index] :])
+            before = window
+    return new, ~goes_on, parts

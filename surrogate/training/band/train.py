@@ -1,0 +1,136 @@
+"""From data sets to a band's checkpoint folder: what `train-band` does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+
+from musicvae_torch.dataset.codes import add_codes
+from musicvae_torch.dataset.format import codes_model, open_dataset
+from musicvae_torch.hyperparameters import HYPERPARAMETER_NAMES
+from musicvae_torch.io.checkpoint import weights_sha256
+from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.training import Hardware, TrainingOptions, fit, load_best
+from surrogate.band.model import Band, BandConfig, styles_of
+from surrogate.encoder.model import SurrogateEncoder
+from surrogate.training.band.data import BandDataModule
+from surrogate.training.band.lessons import Lessons
+from surrogate.training.band.module import BandTraining
+
+
+def train_band(
+    data: Sequence[str | Path],
+    validation: str | Path | None,
+    out: str | Path,
+    config: BandConfig | None,
+    options: TrainingOptions,
+    *,
+    lessons: Lessons | None = None,
+    init: str | Path | None = None,
+    musicvae: str | Path | None = None,
+    freeze_biases: bool = False,
+    surrogate: str | Path | None = None,
+    work: str | Path | None = None,
+    device: str | Hardware = "auto",
+    store: str = "float32",
+) -> Path:
+    """Train a band and write the best of it, by validation, to folder `out`.
+
+    Args:
+        data: data sets of build-dataset, of 16-bar trios; best with overlapping windows, as of
+            --hop 8, which are joined. Codes that they hold are what styles are learnt from.
+        validation: one of other songs; None: the songs that all of `data` have set aside.
+        out: folder for the result.
+        config: sizes; None: those of `init`, or the defaults.
+        options: how to train.
+        lessons: what to learn; None: the defaults.
+        init: checkpoint folder of a band to go on from.
+        musicvae: checkpoint folder of a trio, whose latents are to be the styles: its codes are
+            added to `data`, where they are not there yet. A band of `init` that knows another one's
+            latents forgets them.
+        freeze_biases: leave the biases by distance of its player's attention as they are, which is
+            faster; a band must have learnt them before.
+        surrogate: checkpoint folder of a surrogate of the MusicVAE whose codes `data` holds; it
+            predicts styles from melodies.
+        work, device, store: as for ``musicvae_torch.training.train_musicvae``.
+
+    Returns:
+        `out`.
+
+    Raises:
+        DatasetError, CheckpointError: a data set or a checkpoint cannot be read, or their styles
+            are of other sizes.
+        ValueError: `init` is of other sizes than `config`, or there is none to freeze.
+        KeyboardInterrupt: stopped; the same call goes on.
+    """
+    band = None if init is None else Band.from_pretrained(init)
+    if band is not None and config not in (None, band.config):
+        raise ValueError(f"{init}: a checkpoint's sizes hold, so leave them out")
+    if freeze_biases:
+        if band is None:
+            raise ValueError("biases can be frozen of a trained band alone; name it as init")
+        band.freeze_biases()
+    config = config or (BandConfig() if band is None else band.config)
+    if musicvae is not None:
+        for path in data:
+            add_codes(path, musicvae)
+        config = replace(config, style_size=MusicVAE.from_pretrained(musicvae).config.z_size)
+        if (
+            init is not None
+            and band is not None
+            and styles_of(init).get("sha256") != weights_sha256(musicvae)
+        ):
+            band.forget_styles(config.style_size)
+    lessons = lessons or Lessons()
+    predictor = None if surrogate is None else SurrogateEncoder.from_pretrained(surrogate)
+    if predictor is not None and predictor.config.z_size != config.style_size:
+        raise ValueError(
+            f"{surrogate}: predicts {predictor.config.z_size} dimensions, and the band's style "
+            f"has {config.style_size}"
+        )
+    windows = BandDataModule.read(
+        [Path(path) for path in data],
+        None if validation is None else Path(validation),
+        options,
+        lessons,
+        config.style_size,
+    )
+    lightning.seed_everything(options.seed, verbose=False)
+    module = BandTraining(config, options, band, predictor)
+    best = fit(module, windows, options, work or f"{out}.training", device)
+    scores = load_best(module, best)
+    record = training_record(windows, options, scores)
+    if init is not None:
+        record["initialised_from"] = {"band": Path(init).name, "sha256": weights_sha256(init)}
+        record["biases_frozen"] = freeze_biases
+    with open_dataset(data[0]) as file:
+        record["styles"] = codes_model(file)
+    if surrogate is not None:
+        record["surrogate"] = Path(surrogate).name
+    module.band.save_pretrained(out, dtype=getattr(torch, store), records={"training": record})
+    return Path(out)
+
+
+def training_record(
+    data: BandDataModule, options: TrainingOptions, scores: dict[str, float]
+) -> dict[str, Any]:
+    """What the weights were trained on, how, and how they score, for config.json."""
+    sides = (("training", data.training), ("validation", data.validation))
+    sizes = {
+        name: {"songs": len(set(runs.song.tolist())), "runs": len(runs.song)}
+        for name, runs in sides
+    }
+    used = asdict(options)
+    for name in HYPERPARAMETER_NAMES:  # of a MusicVAE's objective
+        used.pop(name)
+    return {
+        "data": sizes,
+        "options": used,
+        "lessons": asdict(data.lessons),
+        "best": scores,
+    }

@@ -1,0 +1,1 @@
+"""Training surrogate encoders on data sets of trios."""
