@@ -8,11 +8,9 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from magenta_models import MODELS, Golden, load_golden
-from torch import Tensor
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
@@ -21,13 +19,6 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chro
 def golden(request: pytest.FixtureRequest) -> Golden:
     """A trio model of Magenta's."""
     return load_golden(MODELS / request.param)
-
-
-def error(ours: Tensor | np.ndarray, reference: Tensor | np.ndarray) -> float:
-    """Largest difference, relative to the largest value of the reference."""
-    a, b = (torch.as_tensor(values).detach().double() for values in (ours, reference))
-    assert a.shape == b.shape
-    return float((a - b).abs().max() / b.abs().max())
 
 
 @pytest.fixture(scope="session", autouse=True)

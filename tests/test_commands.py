@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pretty_midi
 import pytest
+from paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = {
     "accompany",

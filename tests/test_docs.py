@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from lead_sheet_files import CHORDS, MELODY
+from lead_sheet_files import write as write_lead_sheet
 from made_up_songs import write_songs
 from printed_commands import (
     BRIEF,
@@ -24,8 +26,6 @@ from printed_commands import (
     run_page,
     shortened,
 )
-from test_lead_sheets import CHORDS, MELODY
-from test_lead_sheets import write as write_lead_sheet
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 CARDS = sorted([*ROOT.glob("checkpoints/*/README.md"), ROOT / "examples/README.md"])

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pretty_midi
 import pytest
+from paths import EXAMPLES
 
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 TUNES = sorted((EXAMPLES / "tunes").glob("*.txt"))
 HEADERS = {
     "title": "Test",

@@ -16,8 +16,8 @@ from typing import Any
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
+from paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 SHOWN = re.compile(r"^::: (\S+)$", re.MULTILINE)
 OPEN = (  # packages all of whose public names are in the reference
     "musicvae_torch",

@@ -6,7 +6,7 @@ for a language, in which common letters are cheap, and rare letters and unlikely
 expensive; the cheapest reading counts. All texts of a file are scored together, as names are short.
 
 charset-normalizer, which is made for paragraphs, reads 131 of the 613 names in
-``tests/part_names.py`` right, each by itself; this module reads 599.
+``tests/helpers/part_names.py`` right, each by itself; this module reads 599.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from test_magenta_js import GOLDEN, ask_magenta_js, compact, read_model, variables_of
+from magenta_js_models import GOLDEN, ask_magenta_js, compact, read_model, variables_of
 
 from convert_weights.names.magenta_js import write_magenta_js
 from musicvae_torch.config import get_config
