@@ -23,6 +23,7 @@ from printed_commands import (
     mentions,
     options,
     ours,
+    project,
     run_page,
     shortened,
 )
@@ -94,6 +95,18 @@ def test_a_page_runs_as_printed(
     assert len(ran) >= (3 if "guides" in page.parts else 0)
     reasons = [block.reason for block in blocks(page) if block.reason]
     assert reasons == NOT_RUN.get(by_path(page), [])
+
+
+def test_every_command_is_printed() -> None:
+    """By a page that is run, but for the app, which has tests of its own."""
+    printed = {
+        words[0]
+        for page in PAGES
+        for block in blocks(page)
+        if block.language == "sh" and not block.reason
+        for words in lines(block)
+    }
+    assert set(project()["project"]["scripts"]) <= printed
 
 
 def test_benchmarks_run_as_pages_print_them() -> None:
