@@ -487,13 +487,13 @@ def evaluate_main(argv: Sequence[str] | None = None) -> int:
 def _evaluate(arguments: argparse.Namespace) -> None:
     from musicvae_torch.dataset.format import has_split
     from musicvae_torch.dataset.reading import read_split, read_windows
-    from musicvae_torch.io.devices import pick_device
-    from musicvae_torch.model.vae import MusicVAE
-    from musicvae_torch.training.evaluation import (
+    from musicvae_torch.evaluation.reconstruction import (
         accuracy_table,
         baseline_accuracy,
         reconstruction_accuracy,
     )
+    from musicvae_torch.io.devices import pick_device
+    from musicvae_torch.model.vae import MusicVAE
 
     model = MusicVAE.from_pretrained(arguments.musicvae, pick_device(arguments.device))
     if arguments.data.is_dir():

@@ -20,6 +20,7 @@ from musicvae_torch.dataset import Windows, read_sides
 from musicvae_torch.dataset.augment import default_shift, transposer
 from musicvae_torch.dataset.batches import draw_batches
 from musicvae_torch.dataset.format import DatasetError
+from musicvae_torch.evaluation.scores import reconstruction_counts, to_scores
 from musicvae_torch.training import (
     ModelBatch,
     MusicVAETraining,
@@ -28,7 +29,6 @@ from musicvae_torch.training import (
     fit,
     model_batch,
 )
-from musicvae_torch.training.scores import reconstruction_counts, to_scores
 
 pytestmark = [
     pytest.mark.usefixtures("quiet_lightning"),

@@ -1,0 +1,1 @@
+"""How well models of any config give back what they read."""
