@@ -23,6 +23,7 @@ from musicvae_torch.chords.symbols import chord_class
 from musicvae_torch.cli.train import programs
 from musicvae_torch.converters.melody import melody_notes
 from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.dataset.encoding import encode_tokens
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 from surrogate.arrangement.harmony import infer
 from surrogate.band.controls import chords_of, densities_of
@@ -32,7 +33,7 @@ from surrogate.encoder.refine import hide
 from surrogate.evaluation.bands import another_window
 from surrogate.evaluation.songs import SongWindows, read_windows
 from surrogate.evaluation.tables import Estimate, markdown, per_song
-from surrogate.evaluation.ways import encode_all, predict
+from surrogate.evaluation.ways import predict
 from surrogate.pipeline import Accompanist
 
 BATCH = 32
@@ -55,7 +56,7 @@ class Windows:
         self.song, self.songs = windows.song, len(windows.songs)
         self.tokens = torch.from_numpy(windows.tokens)
         self.given = hide(self.tokens, ("melody",), HIDDEN)
-        self.latent = encode_all(accompanist.musicvae, self.tokens).mean
+        self.latent = encode_tokens(accompanist.musicvae, self.tokens.cpu().numpy()).mean
         self.predicted = predict(accompanist.surrogate, self.tokens, ("melody",))
 
     def nats(self, controls: Controls, given: Tensor | None = None) -> Tensor:

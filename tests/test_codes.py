@@ -19,7 +19,7 @@ from musicvae_torch.dataset import DatasetError, codes, read_dataset
 from musicvae_torch.dataset.build import BuildOptions, build_dataset
 from musicvae_torch.dataset.codes import add_codes, weights_sha256
 from musicvae_torch.dataset.songs import WindowOptions
-from musicvae_torch.dataset.tensors import encoder_arguments
+from musicvae_torch.dataset.tensors import ModelBatch, model_batch
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import TrainingOptions
 from surrogate.training.encoder.train import train_surrogate
@@ -107,9 +107,9 @@ def test_codes_are_those_of_the_encoder(tmp_path: Path, name: str, songs: str) -
 
 def test_one_hot_inputs_are_given_as_classes() -> None:
     tokens = np.zeros((2, 256, 3), np.int16)
-    inputs, lengths, controls = encoder_arguments(get_config("hier-trio_16bar"), tokens, None)
-    assert inputs.shape == (2, 256, 3) and inputs.dtype == torch.int64
-    assert lengths is None and controls is None
+    batch = model_batch(get_config("hier-trio_16bar"), tokens)
+    assert batch.inputs.shape == (2, 256, 3) and batch.inputs.dtype == torch.int64
+    assert batch.lengths is None and batch.controls is None
 
 
 def content(path: Path) -> dict[str, bytes]:
@@ -125,7 +125,7 @@ def test_a_stopped_run_goes_on(own: Path, monkeypatch: pytest.MonkeyPatch) -> No
     encoded = []
     predict = codes._Encoder.predict_step
 
-    def stopping(self: codes._Encoder, batch: tuple[int, codes.Batch]) -> object:
+    def stopping(self: codes._Encoder, batch: tuple[int, ModelBatch]) -> object:
         encoded.append(batch[0])
         if len(encoded) == 3:
             raise OSError("power is out")

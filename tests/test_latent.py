@@ -117,9 +117,9 @@ def test_latents_decode_to_magentas_samples(name: str) -> None:
     reference, model = load_golden(MODELS / name).reference, model_of(name)
     controls = reference.get("sample_c_input")
     converter = get_converter(model.config)
-    for same_chance in (False, True):
+    for same_noise in (False, True):
         tokens = decode_tokens(
-            model, reference["z"], temperature=0, controls=controls, same_chance=same_chance
+            model, reference["z"], temperature=0, controls=controls, same_noise=same_noise
         )
         assert np.array_equal(converter.outputs(tokens), reference["samples"].numpy() > 0)
         if controls is not None:
@@ -134,7 +134,7 @@ def test_seeds_reproduce_and_differ() -> None:
     near = sample(model, 2, temperature=0, spread=0)
     assert np.array_equal(near[0], near[1])
     z = torch.zeros(2, model.config.z_size)
-    alike = decode_tokens(model, z, temperature=1, same_chance=True)
+    alike = decode_tokens(model, z, temperature=1, same_noise=True)
     assert np.array_equal(alike[0], alike[1])
 
 

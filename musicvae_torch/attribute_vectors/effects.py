@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from musicvae_torch.analysis.attributes import measure, window_parts
 from musicvae_torch.attribute_vectors.directions import held_still
 from musicvae_torch.attribute_vectors.vectors import AttributeVectors
-from musicvae_torch.converters.registry import get_converter
+from musicvae_torch.dataset.encoding import TEMPERATURE, decode_tokens
 from musicvae_torch.model.vae import MusicVAE
 
 STRENGTHS = (-2.0, -1.0, 0.0, 1.0, 2.0)
-TEMPERATURE = 0.5
-_BATCH = 256
+_BATCH_SIZE = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +131,14 @@ def measure_effects(
 
     def measured(latents: Tensor) -> np.ndarray:
         """(windows, attributes)"""
-        tokens = _decode(model, latents, temperature, seed, controls)
+        tokens = decode_tokens(
+            model,
+            latents,
+            temperature=temperature,
+            controls=controls,
+            seed=seed,
+            batch_size=_BATCH_SIZE,
+        )
         values = measure(window_parts(model.config, tokens))
         return np.stack([values[name] for name in vectors.names], axis=1)
 
@@ -161,23 +166,3 @@ def _mean(values: np.ndarray) -> np.ndarray:
     counts = known.sum(0)
     total = np.where(known, values, 0).sum(0)
     return np.divide(total, counts, out=np.full(len(counts), np.nan), where=counts > 0)
-
-
-def _decode(
-    model: MusicVAE, z: Tensor, temperature: float, seed: int, controls: Tensor | None
-) -> np.ndarray:
-    """(windows, steps, parts) tokens."""
-    converter = get_converter(model.config)
-    generator = torch.Generator(model.device).manual_seed(seed)
-    tokens = []
-    for rows in _batches(len(z)):
-        given = None if controls is None else controls[rows].to(model.device)
-        outputs = model.decode(z[rows], None, temperature, given, generator)
-        told = None if given is None else given.cpu().numpy()
-        tokens.append(converter.to_tokens(outputs.cpu().numpy(), told))
-    return np.concatenate(tokens)
-
-
-def _batches(count: int) -> Iterator[slice]:
-    for start in range(0, count, _BATCH):
-        yield slice(start, start + _BATCH)

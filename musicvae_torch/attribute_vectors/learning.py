@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from musicvae_torch.analysis.attributes import ATTRIBUTES, measure, window_parts
 from musicvae_torch.attribute_vectors.directions import METHODS, Directions, learn_directions
@@ -16,16 +15,15 @@ from musicvae_torch.attribute_vectors.effects import TEMPERATURE, Effects, measu
 from musicvae_torch.attribute_vectors.vectors import AttributeVectors
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.dataset.batches import draw_batches
+from musicvae_torch.dataset.encoding import encode_tokens
 from musicvae_torch.dataset.format import Windows, take_windows
 from musicvae_torch.dataset.reading import read_windows
-from musicvae_torch.dataset.tensors import encoder_arguments, token_width, window_controls
+from musicvae_torch.dataset.tensors import token_width, window_controls
 from musicvae_torch.io.checkpoint import weights_sha256
 from musicvae_torch.io.devices import pick_device
 from musicvae_torch.model.vae import MusicVAE
 
 MAX_WINDOWS = 10_000
-# Small batches are quickest on one core, where more does not fit its cache.
-_BATCHES = {"cpu": 32, "cuda": 512}
 
 
 def learn_attributes(
@@ -104,7 +102,7 @@ def draw_sample(
     rows, counts = draw_windows(windows, max_windows, seed)
     drawn = take_windows(windows, rows)
     values = measure(window_parts(model.config, drawn.tokens))
-    latents = encode_windows(model, drawn, progress)
+    latents = posterior_means(model, drawn, progress)
     return Sample(
         latents.repeat(counts, axis=0),
         {name: column.repeat(counts) for name, column in values.items()},
@@ -158,7 +156,7 @@ def measure_attributes(
     return measure_effects(
         model,
         vectors,
-        torch.from_numpy(encode_windows(model, drawn, progress)).to(model.device),
+        torch.from_numpy(posterior_means(model, drawn, progress)).to(model.device),
         temperature=temperature,
         seed=seed,
         controls=window_controls(model.config, drawn.tokens),
@@ -183,21 +181,9 @@ def draw_windows(windows: Windows, most: int, seed: int) -> tuple[np.ndarray, np
     return np.unique(picks, return_counts=True)
 
 
-@torch.inference_mode()
-def encode_windows(model: MusicVAE, windows: Windows, progress: bool = False) -> np.ndarray:
-    """(windows, z_size) float32, the posterior's mean of each."""
+def posterior_means(model: MusicVAE, windows: Windows, progress: bool = False) -> np.ndarray:
+    """(windows, z_size) float32, from the data set where it holds them."""
     if windows.code_mean is not None:
         return windows.code_mean
-    size = _BATCHES.get(model.device.type, max(_BATCHES.values()))
-    means = []
-    starts = range(0, len(windows.tokens), size)
-    for start in tqdm(starts, "encoding", unit="batch", disable=None if progress else True):
-        rows = slice(start, start + size)
-        lengths = None if windows.length is None else windows.length[rows]
-        arguments = encoder_arguments(model.config, windows.tokens[rows], lengths)
-        inputs, counts, controls = (
-            part if part is None else part.to(model.device) for part in arguments
-        )
-        assert inputs is not None
-        means.append(model.encode(inputs, counts, controls).mean.cpu().numpy())
-    return np.concatenate(means)
+    posterior = encode_tokens(model, windows.tokens, windows.length, progress=progress)
+    return posterior.mean.cpu().numpy()

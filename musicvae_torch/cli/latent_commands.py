@@ -188,7 +188,7 @@ def run_interpolate(arguments: argparse.Namespace) -> None:
         temperature=arguments.temperature,
         controls=window_controls(model.config, first.placed[rows[0]].window.tokens),
         seed=arguments.seed,
-        same_chance=True,
+        same_noise=True,
     )
     for path, row in zip(paths, rows, strict=True):
         print(f"{path}: window {row + 1} of {len(songs[path].placed)}, {_place(songs[path], row)}")
@@ -261,7 +261,7 @@ def run_attribute(arguments: argparse.Namespace) -> None:
                 temperature=arguments.temperature,
                 controls=controls,
                 seed=arguments.seed,
-                same_chance=True,
+                same_noise=True,
             )
         )
     values = [measure(window_parts(model.config, rows)) for rows in (song.tokens, *versions)]

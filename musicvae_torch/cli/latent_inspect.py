@@ -16,13 +16,13 @@ import numpy as np
 from musicvae_torch.analysis.attributes import ATTRIBUTES, measure, window_parts
 from musicvae_torch.cli.latent_commands import load_model
 from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.dataset.encoding import encode_tokens
 from musicvae_torch.io.files import replacing
 from musicvae_torch.latent.inspection import ACTIVE_VARIANCE, Inspection, inspect_latents
 from musicvae_torch.latent.map_colours import SOURCE, Scale, Sources, check_colour, colour_names
 from musicvae_torch.latent.map_page import map_html
 from musicvae_torch.latent.pictures import axis_words, draw_histograms, draw_kl, draw_map, png
 from musicvae_torch.latent.probes import Told, what_is_told
-from musicvae_torch.latent.songs import encode_tokens
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -104,7 +104,7 @@ def run_inspect(arguments: argparse.Namespace) -> None:
     windows = read_windows(arguments.data, model.config, "validation", progress=True)
     rows, _ = draw_windows(windows, arguments.max_windows, arguments.seed)
     drawn = take_windows(windows, rows)
-    posterior = encode_tokens(model, drawn.tokens, drawn.length)
+    posterior = encode_tokens(model, drawn.tokens, drawn.length, progress=True)
     names = [drawn.songs[song] for song in drawn.song.tolist()]
     sources = [source_of(name) or "songs" for name in names]
     means = posterior.mean.cpu().numpy()

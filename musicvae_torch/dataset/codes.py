@@ -29,7 +29,7 @@ from musicvae_torch.dataset.format import (
     dataset_config,
     open_dataset,
 )
-from musicvae_torch.dataset.tensors import Batch, encoder_arguments
+from musicvae_torch.dataset.tensors import ModelBatch, model_batch
 from musicvae_torch.io.checkpoint import weights_sha256
 from musicvae_torch.io.devices import pick_device
 from musicvae_torch.io.files import replacing
@@ -116,10 +116,10 @@ class _Encoder(lightning.LightningModule):
         super().__init__()
         self.model = model
 
-    def predict_step(self, batch: tuple[int, Batch]) -> tuple[int, Tensor]:
+    def predict_step(self, batch: tuple[int, ModelBatch]) -> tuple[int, Tensor]:
         """A batch's number and its codes, (2, windows, z_size): mean and stddev."""
-        number, (inputs, lengths, controls) = batch
-        posterior = self.model.encode(inputs, lengths, controls)
+        number, windows = batch
+        posterior = self.model.encode(windows.inputs, windows.lengths, windows.controls)
         return number, torch.stack([posterior.mean, posterior.stddev])
 
 
@@ -138,13 +138,13 @@ class _Batches(Dataset):
     def __len__(self) -> int:
         return len(self._left)
 
-    def __getitem__(self, index: int) -> tuple[int, Batch]:
+    def __getitem__(self, index: int) -> tuple[int, ModelBatch]:
         number = self._left[index]
         rows = slice(number * self._batch_size, (number + 1) * self._batch_size)
         with open_dataset(self._data) as file:
             tokens = file["tokens"][rows]
             lengths = file["length"][rows] if "length" in file else None
-        return number, encoder_arguments(self._config, tokens, lengths)
+        return number, model_batch(self._config, tokens, lengths)
 
 
 class _PartWriter(BasePredictionWriter):

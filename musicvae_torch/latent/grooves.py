@@ -30,10 +30,10 @@ from musicvae_torch.converters.groove import (
     GrooveConverter,
     GrooveRules,
 )
+from musicvae_torch.dataset.encoding import BATCH_SIZE, TEMPERATURE, decode_tokens
 from musicvae_torch.dataset.tensors import window_controls
 from musicvae_torch.io.files import replacing
 from musicvae_torch.latent.songs import encode_placed, song_converter
-from musicvae_torch.latent.space import BATCH, TEMPERATURE, decode_tokens
 from musicvae_torch.midi.notes import NOTE_DTYPE, MidiError, Song
 from musicvae_torch.midi.score import TICK_NOTE, Score, Track, read_score, score_of
 from musicvae_torch.midi.stitch import NewPart, exchange_notes, stitch
@@ -267,8 +267,8 @@ def _played(model: MusicVAE, song: _Drums, mean: Tensor) -> np.ndarray:
     hits = torch.from_numpy(song.tokens[..., :DRUMS]).to(model.device)
     controls = window_controls(model.config, song.tokens)
     rows = []
-    for first in range(0, len(hits), BATCH):
-        own = slice(first, first + BATCH)
+    for first in range(0, len(hits), BATCH_SIZE):
+        own = slice(first, first + BATCH_SIZE)
         given = None if controls is None else controls[own].to(model.device)
         played = model.play_hits(mean[own], hits[own], given)
         rows.append(torch.cat([hits[own], played[..., DRUMS:]], -1).cpu().numpy())

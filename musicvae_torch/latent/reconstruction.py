@@ -13,9 +13,9 @@ from torch import Tensor
 
 from musicvae_torch.converters.groove import DRUMS
 from musicvae_torch.converters.trio import PARTS, TrioConverter
-from musicvae_torch.dataset.tensors import target_tensor, window_controls
+from musicvae_torch.dataset.encoding import BATCH_SIZE, decode_tokens, model_batches
+from musicvae_torch.dataset.tensors import window_controls
 from musicvae_torch.latent.songs import EncodedSong, bars_said, encode_song, window_lengths
-from musicvae_torch.latent.space import BATCH, decode_tokens
 from musicvae_torch.model.vae import MusicVAE
 
 
@@ -95,21 +95,20 @@ def reconstruct(
     controls = window_controls(model.config, song.tokens)
     tokens = decode_tokens(model, z, temperature=temperature, controls=controls, seed=seed)
     parts, right = _share_right(model, song, tokens)
-    return Reconstruction(song, z, tokens, parts, _nats(model, song, z, controls), right)
+    return Reconstruction(song, z, tokens, parts, _nats(model, song, z), right)
 
 
 @torch.no_grad()
-def _nats(model: MusicVAE, song: EncodedSong, z: Tensor, controls: Tensor | None) -> np.ndarray:
+def _nats(model: MusicVAE, song: EncodedSong, z: Tensor) -> np.ndarray:
+    """(windows,) reconstruction loss."""
+    lengths = window_lengths([one.window for one in song.placed])
+    batches = model_batches(model.config, song.tokens, lengths)
     nats = []
-    for first in range(0, len(z), BATCH):
-        rows = slice(first, first + BATCH)
-        windows = [one.window for one in song.placed[rows]]
-        targets = target_tensor(model.config, song.tokens[rows]).to(model.device)
-        lengths = window_lengths(windows)
-        counts = None if lengths is None else torch.from_numpy(lengths.astype(np.int64))
-        logits = model.teacher_force(z[rows], targets, None if controls is None else controls[rows])
-        nats.append(model.reconstruction_loss(logits, targets, counts).cpu().numpy())
-    return np.concatenate(nats)
+    for own, batch in zip(z.split(BATCH_SIZE), batches, strict=True):
+        _, targets, counts, controls, *_ = batch.on(model.device)
+        logits = model.teacher_force(own, targets, controls)
+        nats.append(model.reconstruction_loss(logits, targets, counts))
+    return torch.cat(nats).cpu().numpy()
 
 
 def _share_right(

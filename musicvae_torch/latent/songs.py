@@ -25,8 +25,7 @@ from musicvae_torch.analysis.timeline import (
 from musicvae_torch.converters.base import Converter, Window
 from musicvae_torch.converters.groove import GrooveConverter
 from musicvae_torch.converters.registry import get_converter
-from musicvae_torch.dataset.tensors import encoder_arguments
-from musicvae_torch.latent.space import BATCH
+from musicvae_torch.dataset.encoding import encode_tokens
 from musicvae_torch.midi.fast import load_song
 from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.model.vae import MusicVAE
@@ -168,31 +167,6 @@ def encode_placed(model: MusicVAE, placed: Sequence[Placed]) -> Normal:
     """The posterior of windows, (windows, z_size)."""
     windows = [one.window for one in placed]
     return encode_tokens(model, np.stack([one.tokens for one in windows]), window_lengths(windows))
-
-
-@torch.no_grad()
-def encode_tokens(model: MusicVAE, tokens: np.ndarray, lengths: np.ndarray | None) -> Normal:
-    """The posterior of windows.
-
-    Args:
-        model: any.
-        tokens: (windows, steps, parts) of the config's converter.
-        lengths: (windows, segments) steps that count, of multitrack bars; None: all.
-
-    Returns:
-        Means and standard deviations, (windows, z_size), on the model's device.
-    """
-    means, stddevs = [], []
-    for first in range(0, len(tokens), BATCH):
-        rows = slice(first, first + BATCH)
-        own = None if lengths is None else lengths[rows]
-        given = encoder_arguments(model.config, tokens[rows], own)
-        inputs, counts, controls = (None if one is None else one.to(model.device) for one in given)
-        assert inputs is not None
-        posterior = model.encode(inputs, counts, controls)
-        means.append(posterior.mean)
-        stddevs.append(posterior.stddev)
-    return Normal(torch.cat(means), torch.cat(stddevs))
 
 
 def window_lengths(windows: Sequence[Window]) -> np.ndarray | None:

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from musicvae_torch.config import MusicVAEConfig, get_config
 from musicvae_torch.converters.performance import DEPTH as EVENT_DEPTH
-from musicvae_torch.dataset.tensors import ModelBatch, model_batch
+from musicvae_torch.dataset.encoding import model_batches
+from musicvae_torch.dataset.tensors import ModelBatch
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training.scores import (
@@ -108,7 +108,7 @@ def _batches(
     config: MusicVAEConfig,
     tokens: np.ndarray,
     lengths: np.ndarray | None,
-    size: int,
+    batch_size: int,
     progress: bool = False,
 ) -> Iterator[ModelBatch]:
     if not len(tokens):
@@ -117,10 +117,7 @@ def _batches(
         segments = config.encoder_level_lengths[1]
         used = tokens[..., 0].reshape(len(tokens), segments, -1) >= 0
         lengths = used.sum(-1)
-    starts = range(0, len(tokens), size)
-    for start in tqdm(starts, unit="batch", disable=None if progress else True):
-        own = slice(start, start + size)
-        yield model_batch(config, tokens[own], None if lengths is None else lengths[own])
+    return model_batches(config, tokens, lengths, batch_size=batch_size, progress=progress)
 
 
 def _target_rows(config: MusicVAEConfig, targets: Tensor) -> Tensor:

@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.distributions import Normal
 from tqdm import tqdm
 
-from musicvae_torch.converters.trio import PARTS, to_tokens
+from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.dataset.encoding import decode_tokens, encode_tokens
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.encoder.refine import part_indices
 from surrogate.evaluation.bands import band_nats
@@ -39,7 +40,6 @@ from surrogate.evaluation.ways import (
     EvaluateOptions,
     Networks,
     batches,
-    encode_all,
     ways_to_a_latent,
 )
 from surrogate.options import BAND, AccompanyOptions
@@ -154,7 +154,7 @@ def evaluate(
     options = options or EvaluateOptions()
     vae = networks.musicvae
     tokens = torch.from_numpy(windows.tokens).to(vae.device)
-    posterior = encode_all(vae, tokens)
+    posterior = encode_tokens(vae, windows.tokens)
     notes: list[str] = []
     ways = ways_to_a_latent(networks, tokens, posterior, windows.song, options, notes)
     truth = _truth(windows, options.hidden)
@@ -256,7 +256,8 @@ def _decoded(
     musicvae: MusicVAE, z: Tensor, tokens: Tensor, truth: list[Truth], hidden: Collection[str]
 ) -> Scores:
     """The likelihood of the true parts (windows, steps, 3), and scores of what is decoded."""
-    return _likelihoods(musicvae, z, tokens, hidden) | _note_scores(truth, _decode(musicvae, z))
+    likeliest = decode_tokens(musicvae, z, temperature=0, batch_size=BATCH).astype(np.int64)
+    return _likelihoods(musicvae, z, tokens, hidden) | _note_scores(truth, likeliest)
 
 
 @torch.no_grad()
@@ -271,12 +272,6 @@ def _named(nats: np.ndarray, hidden: Collection[str]) -> Scores:
     """Columns of (windows, hidden parts)."""
     names = [f"nats {part}" for part in PARTS if part in hidden]
     return dict(zip(names, nats.T, strict=True)) | {HIDDEN_NATS: nats.sum(1)}
-
-
-def _decode(musicvae: MusicVAE, z: Tensor) -> np.ndarray:
-    """(windows, steps, 3) likeliest tokens, fed back."""
-    decoded = (musicvae.decode(batch, temperature=0) for batch in z.split(BATCH))
-    return np.concatenate([to_tokens(rows.cpu().numpy()) for rows in decoded]).astype(np.int64)
 
 
 def _truth(windows: SongWindows, hidden: Collection[str]) -> list[Truth]:
