@@ -113,7 +113,7 @@ def draw_sample(
 
 def as_vectors(learnt: Directions, record: dict[str, Any]) -> AttributeVectors:
     """What was learnt, to be kept; `record` as of :class:`AttributeVectors`."""
-    names = ("directions", "means", "stddevs", "told")
+    names = ("directions", "means", "stddevs", "r2")
     arrays = {name: torch.from_numpy(getattr(learnt, name).astype(np.float32)) for name in names}
     units = tuple(ATTRIBUTES[name].unit for name in learnt.names)
     return AttributeVectors(learnt.names, **arrays, units=units, record=record)
