@@ -23,16 +23,16 @@ from musicvae_torch.chords.symbols import chord_class
 from musicvae_torch.cli.train import programs
 from musicvae_torch.converters.melody import melody_notes
 from musicvae_torch.converters.trio import PARTS
-from musicvae_torch.dataset.encoding import encode_tokens
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
+from musicvae_torch.windows.encoding import encode_tokens
 from surrogate.arrangement.harmony import infer
 from surrogate.band.controls import chords_of, densities_of
 from surrogate.band.model import HIDDEN, Controls
 from surrogate.band.scoring import nats_of
 from surrogate.encoder.refine import hide
 from surrogate.evaluation.bands import another_window
-from surrogate.evaluation.songs import SongWindows, read_windows
 from surrogate.evaluation.tables import Estimate, markdown, per_song
+from surrogate.evaluation.trio_windows import TrioWindows, find_trio_windows
 from surrogate.evaluation.ways import predict
 from surrogate.pipeline import Accompanist
 
@@ -50,7 +50,7 @@ class Windows:
         accompanist: whose networks speak.
     """
 
-    def __init__(self, windows: SongWindows, accompanist: Accompanist) -> None:
+    def __init__(self, windows: TrioWindows, accompanist: Accompanist) -> None:
         assert accompanist.band is not None and accompanist.surrogate is not None
         self.accompanist, self.band = accompanist, accompanist.band
         self.song, self.songs = windows.song, len(windows.songs)
@@ -183,7 +183,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the curves")
     arguments = parser.parse_args()
-    found = read_windows(
+    found = find_trio_windows(
         arguments.folder,
         max_songs=arguments.max_songs,
         max_windows=arguments.max_windows,

@@ -122,7 +122,8 @@ def first_batches(windows: Windows, count: int, **options: Any) -> np.ndarray:
     settings: dict[str, Any] = {"batch_size": 8, "max_transpose": 6, "seed": 3} | options
     most, shift = settings.pop("max_transpose"), transpose
     draws = islice(draw_batches(windows, **settings), count)
-    return np.array([shifted_tokens(windows, rows, rng, most, shift) for rows, rng in draws])
+    batches = [shifted_tokens(windows, rows, rng, most, shift) for rows, rng in draws]
+    return np.array(batches, np.int64)
 
 
 def test_batches_go_by_the_seed() -> None:
@@ -196,11 +197,17 @@ def test_a_split_is_of_whole_songs(tmp_path: Path) -> None:
 
 def test_codes_are_read_of_the_right_model_alone(tmp_path: Path) -> None:
     path = write(tmp_path / "data.h5")
-    assert read_dataset(path).code_mean is None
-    assert read_dataset(path, codes_of="abd").code_mean is None
-    windows = read_dataset(path, "validation", codes_of="abc")
-    assert windows.code_mean is not None and windows.code_mean.tolist() == [[2, 3], [4, 5]]
-    assert windows.code_stddev is not None and windows.code_stddev.tolist() == [[3, 4], [5, 6]]
+    assert read_dataset(path).posterior_mean is None
+    assert read_dataset(path, posteriors_of="abd").posterior_mean is None
+    windows = read_dataset(path, "validation", posteriors_of="abc")
+    assert windows.posterior_mean is not None and windows.posterior_mean.tolist() == [
+        [2, 3],
+        [4, 5],
+    ]
+    assert windows.posterior_stddev is not None and windows.posterior_stddev.tolist() == [
+        [3, 4],
+        [5, 6],
+    ]
 
 
 def test_a_side_without_songs_is_refused(tmp_path: Path) -> None:

@@ -16,14 +16,14 @@ from musicvae_torch.config import CONFIGS
 from musicvae_torch.converters.registry import get_converter
 from musicvae_torch.converters.trio import to_tokens
 from musicvae_torch.dataset.build import BuildOptions, build_dataset
-from musicvae_torch.dataset.songs import WindowOptions
-from musicvae_torch.dataset.tensors import model_batch
+from musicvae_torch.dataset.extraction import WindowOptions
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training.evaluation import (
     accuracy_table,
     baseline_accuracy,
     reconstruction_accuracy,
 )
+from musicvae_torch.windows.tensors import model_batch
 
 NADE = ("drums", "drums precision", "drums recall")
 GROOVE = ("hits", "hits precision", "hits recall", "velocity error", "timing error")

@@ -386,7 +386,10 @@ def test_command_of_the_original(files: Path, tmp_path: Path, data: str) -> None
     ("line", "message"),
     [
         ("@data.h5 -o x", "name the trio's checkpoint: --musicvae FOLDER"),
-        ("@data.h5 -o x --model point", "data.h5: holds no codes; name the trio with --musicvae"),
+        (
+            "@data.h5 -o x --model point",
+            "data.h5: holds no posteriors; name the trio with",
+        ),
         ("@melodies.h5 -o x --model point --transpose 1", "--transpose 0"),
         ("@data.h5 --musicvae @trio -o x --model point --pooling mean", "point has no --pooling"),
         ("@data.h5 --musicvae @trio -o x --hears bass --masks drums=1", "no mask has a weight"),

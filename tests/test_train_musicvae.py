@@ -17,8 +17,7 @@ from test_training_configs import write
 from convert_weights.conversion import convert
 from musicvae_torch.cli.train import train_main
 from musicvae_torch.dataset import Windows, read_dataset
-from musicvae_torch.dataset.codes import weights_sha256
-from musicvae_torch.io.checkpoint import read_config
+from musicvae_torch.io.checkpoint import read_config, weights_sha256
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import (
     Hardware,

@@ -29,7 +29,7 @@ from musicvae_torch.training import (
     fit,
     model_batch,
 )
-from musicvae_torch.training.scores import reconstruction_counts, to_scores
+from musicvae_torch.windows.scores import reconstruction_counts, to_scores
 
 pytestmark = [
     pytest.mark.usefixtures("quiet_lightning"),

@@ -12,8 +12,8 @@ from tqdm import tqdm
 from musicvae_torch.analysis.attributes import measure, window_parts
 from musicvae_torch.attribute_vectors.directions import held_still
 from musicvae_torch.attribute_vectors.vectors import AttributeVectors
-from musicvae_torch.dataset.encoding import TEMPERATURE, decode_tokens
 from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.windows.encoding import TEMPERATURE, decode_tokens
 
 STRENGTHS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 _BATCH_SIZE = 256

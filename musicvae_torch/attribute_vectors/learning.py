@@ -15,13 +15,13 @@ from musicvae_torch.attribute_vectors.effects import TEMPERATURE, Effects, measu
 from musicvae_torch.attribute_vectors.vectors import AttributeVectors
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.dataset.batches import draw_batches
-from musicvae_torch.dataset.encoding import encode_tokens
 from musicvae_torch.dataset.format import Windows, take_windows
 from musicvae_torch.dataset.reading import read_windows
-from musicvae_torch.dataset.tensors import token_width, window_controls
 from musicvae_torch.io.checkpoint import weights_sha256
 from musicvae_torch.io.devices import pick_device
 from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.windows.encoding import encode_tokens
+from musicvae_torch.windows.tensors import token_width, window_controls
 
 MAX_WINDOWS = 10_000
 
@@ -63,7 +63,7 @@ def learn_attributes(
     model = MusicVAE.from_pretrained(musicvae, pick_device(device))
     check_config(model.config)
     sha256 = weights_sha256(musicvae)
-    windows = read_windows(data, model.config, "train", codes_of=sha256, progress=progress)
+    windows = read_windows(data, model.config, "train", posteriors_of=sha256, progress=progress)
     sample = draw_sample(model, windows, max_windows, seed, progress)
     learnt = learn_directions(sample.latents, sample.values, method)
     record = {
@@ -183,7 +183,7 @@ def draw_windows(windows: Windows, most: int, seed: int) -> tuple[np.ndarray, np
 
 def posterior_means(model: MusicVAE, windows: Windows, progress: bool = False) -> np.ndarray:
     """(windows, z_size) float32, from the data set where it holds them."""
-    if windows.code_mean is not None:
-        return windows.code_mean
+    if windows.posterior_mean is not None:
+        return windows.posterior_mean
     posterior = encode_tokens(model, windows.tokens, windows.length, progress=progress)
     return posterior.mean.cpu().numpy()

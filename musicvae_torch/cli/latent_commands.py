@@ -16,7 +16,6 @@ from musicvae_torch.config import ConfigError
 from musicvae_torch.converters.base import Converter
 from musicvae_torch.converters.multitrack import MultitrackConverter
 from musicvae_torch.converters.registry import get_converter
-from musicvae_torch.dataset.tensors import window_controls
 from musicvae_torch.io.checkpoint import shipped_checkpoint
 from musicvae_torch.io.devices import pick_device, use_few_threads
 from musicvae_torch.latent import (
@@ -33,11 +32,12 @@ from musicvae_torch.latent import (
     tap_to_drums,
 )
 from musicvae_torch.latent.conditions import chord_bars, chords_of_window, takes_chords
-from musicvae_torch.latent.songs import bars_said
+from musicvae_torch.latent.encoded_song import bars_said
 from musicvae_torch.midi.notes import check_midi_out, is_midi
 from musicvae_torch.midi.quantize import DEFAULT_QPM
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.windows.tensors import window_controls
 
 _SHIPPED = "trio_16bar_small"
 _MOST_LISTED = 50

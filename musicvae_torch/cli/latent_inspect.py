@@ -17,12 +17,12 @@ from musicvae_torch.analysis.attributes import ATTRIBUTES, measure, window_parts
 from musicvae_torch.analysis.probes import ProbeScore, probe_attributes
 from musicvae_torch.cli.latent_commands import load_model
 from musicvae_torch.config import MusicVAEConfig
-from musicvae_torch.dataset.encoding import encode_tokens
 from musicvae_torch.io.files import replacing
 from musicvae_torch.latent.inspection import ACTIVE_VARIANCE, Inspection, inspect_latents
 from musicvae_torch.latent.map_colours import SOURCE, Scale, Sources, check_colour, colour_names
 from musicvae_torch.latent.map_page import map_html
 from musicvae_torch.latent.pictures import axis_words, draw_histograms, draw_kl, draw_map, png
+from musicvae_torch.windows.encoding import encode_tokens
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -21,7 +21,7 @@ from musicvae_torch.converters.stretches import (
     slide,
     stretches,
 )
-from musicvae_torch.midi.notes import Part, Song, parts_to_midi
+from musicvae_torch.midi.notes import Song, StepTrack, tracks_to_midi
 from musicvae_torch.midi.quantize import DEFAULT_QPM, Section
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES, FULL_DRUM_CLASSES, STEPS_PER_BAR
 
@@ -173,4 +173,4 @@ class DrumsConverter(Converter):
 
     def from_tokens(self, tokens: np.ndarray, qpm: float = DEFAULT_QPM) -> pretty_midi.PrettyMIDI:
         hits = drum_notes(tokens, self.rules.classes)
-        return parts_to_midi([Part("drums", hits, is_drum=True)], qpm)
+        return tracks_to_midi([StepTrack("drums", hits, is_drum=True)], qpm)

@@ -23,7 +23,7 @@ from musicvae_torch.converters.stretches import (
     slide,
     stretches,
 )
-from musicvae_torch.midi.notes import Part, Song, parts_to_midi
+from musicvae_torch.midi.notes import Song, StepTrack, tracks_to_midi
 from musicvae_torch.midi.quantize import DEFAULT_QPM, Section, to_steps
 from musicvae_torch.midi.vocabulary import (
     FIRST_NOTE,
@@ -209,7 +209,7 @@ class MelodyConverter(Converter):
 
     def from_tokens(self, tokens: np.ndarray, qpm: float = DEFAULT_QPM) -> pretty_midi.PrettyMIDI:
         """Chords, where there are any, become text events of the file."""
-        midi = parts_to_midi([Part("melody", melody_notes(tokens[:, 0]))], qpm)
+        midi = tracks_to_midi([StepTrack("melody", melody_notes(tokens[:, 0]))], qpm)
         if tokens.shape[1] > 1:
             midi.text_events = chord_texts(tokens[:, 1], qpm)
         return midi

@@ -112,7 +112,7 @@ class MultitrackConverter(Converter):
 
     def _section_windows(self, section: Section, pedals: np.ndarray) -> list[Window]:
         notes, end = sustain(section, pedals)
-        bars = _cut(notes, _bar_lines(end, section.qpm), section.qpm)
+        bars = _cut(notes, _bar_line_times(end, section.qpm), section.qpm)
         events = encode_performances(bars.programs, bars.notes)
         admitted = self._admitted(bars, events)
         columns = [events.classes]
@@ -142,7 +142,7 @@ class MultitrackConverter(Converter):
     def faults(self, section: Section, pedals: np.ndarray) -> dict[str, np.ndarray]:
         """Why bars of a section are not admitted: (bars,) bool by reason, of bars with notes."""
         notes, end = sustain(section, pedals)
-        bars = _cut(notes, _bar_lines(end, section.qpm), section.qpm)
+        bars = _cut(notes, _bar_line_times(end, section.qpm), section.qpm)
         return self._faults(bars, encode_performances(bars.programs, bars.notes))
 
     def _faults(self, bars: _Bars, events: Events) -> dict[str, np.ndarray]:
@@ -223,7 +223,7 @@ class MultitrackConverter(Converter):
         return midi
 
 
-def _bar_lines(end: float, qpm: float) -> np.ndarray:
+def _bar_line_times(end: float, qpm: float) -> np.ndarray:
     """When bars begin, and the last one ends: (bars + 1,) seconds. Magenta's to the last bit,
     which decides on which side of a line a note lies that starts there."""
     bar = 60.0 * (STEPS_PER_BAR / STEPS_PER_QUARTER) / qpm

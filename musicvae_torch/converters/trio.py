@@ -16,7 +16,7 @@ import pretty_midi
 from musicvae_torch.converters.base import Converter, Window, from_one_hot, one_hot
 from musicvae_torch.converters.drums import drum_notes, drum_tokens
 from musicvae_torch.converters.melody import melody_notes, melody_tokens
-from musicvae_torch.midi.notes import Part, Song, parts_to_midi
+from musicvae_torch.midi.notes import Song, StepTrack, tracks_to_midi
 from musicvae_torch.midi.quantize import DEFAULT_QPM, Section
 from musicvae_torch.midi.vocabulary import (
     BASS_PROGRAMS,
@@ -218,4 +218,4 @@ def to_midi(tokens: np.ndarray, qpm: float = DEFAULT_QPM) -> pretty_midi.PrettyM
     """(steps, 3) classes → MIDI with the programs and the velocity that Magenta writes."""
     programs = (0, ELECTRIC_BASS, 0)
     parts = zip(PARTS, part_notes(tokens), programs, strict=True)
-    return parts_to_midi([Part(*part, is_drum=part[0] == "drums") for part in parts], qpm)
+    return tracks_to_midi([StepTrack(*part, is_drum=part[0] == "drums") for part in parts], qpm)

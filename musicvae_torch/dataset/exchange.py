@@ -21,9 +21,9 @@ from musicvae_torch import __version__
 from musicvae_torch.config import MusicVAEConfig, get_config
 from musicvae_torch.converters.base import from_one_hot, one_hot
 from musicvae_torch.converters.trio import DEPTHS, PARTS
+from musicvae_torch.dataset.extraction import DIGEST_BYTES
 from musicvae_torch.dataset.format import DatasetError, DatasetWriter, open_dataset
 from musicvae_torch.dataset.merge import digest_shares
-from musicvae_torch.dataset.songs import DIGEST_BYTES
 from musicvae_torch.io.files import replacing
 
 COLUMNS = (*PARTS, "trio", "code")
@@ -44,7 +44,7 @@ def export_dataset(
     Args:
         data: data set of trios.
         out: the new file.
-        columns: of COLUMNS; "code" wants a data set with codes.
+        columns: of COLUMNS; "code" wants a data set with posteriors.
         split: "train" or "validation", the windows of those songs alone; None: all.
         progress: show a progress bar.
 
@@ -63,7 +63,7 @@ def export_dataset(
             shape = source["tokens"].shape
             raise DatasetError(f"{data}: tokens have shape {shape}, wanted trios (n, {STEPS}, 3)")
         if "code" in columns and "code_mean" not in source:
-            raise DatasetError(f"{data}: holds no codes; add them with encode-dataset")
+            raise DatasetError(f"{data}: holds no posteriors; add them with encode-dataset")
         rows = _rows(source, split)
         with replacing(out) as path, h5py.File(path, "w") as file:
             for name in columns:

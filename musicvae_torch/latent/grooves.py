@@ -30,15 +30,15 @@ from musicvae_torch.converters.groove import (
     GrooveConverter,
     GrooveRules,
 )
-from musicvae_torch.dataset.encoding import BATCH_SIZE, TEMPERATURE, decode_tokens
-from musicvae_torch.dataset.tensors import window_controls
 from musicvae_torch.io.files import replacing
-from musicvae_torch.latent.songs import encode_placed, song_converter
+from musicvae_torch.latent.encoded_song import encode_placed, song_converter
 from musicvae_torch.midi.notes import NOTE_DTYPE, MidiError, Song
 from musicvae_torch.midi.score import TICK_NOTE, Score, Track, read_score, score_of
 from musicvae_torch.midi.stitch import NewPart, exchange_notes, stitch
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES, STEPS_PER_BAR
 from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.windows.encoding import BATCH_SIZE, TEMPERATURE, decode_tokens
+from musicvae_torch.windows.tensors import window_controls
 
 Midi: TypeAlias = str | Path | pretty_midi.PrettyMIDI | Score
 

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from musicvae_torch.converters.groove import DRUMS
 from musicvae_torch.converters.trio import PARTS, TrioConverter
-from musicvae_torch.dataset.encoding import BATCH_SIZE, decode_tokens, model_batches
-from musicvae_torch.dataset.tensors import window_controls
-from musicvae_torch.latent.songs import EncodedSong, bars_said, encode_song, window_lengths
+from musicvae_torch.latent.encoded_song import EncodedSong, bars_said, encode_song, window_lengths
 from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.windows.encoding import BATCH_SIZE, decode_tokens, model_batches
+from musicvae_torch.windows.tensors import window_controls
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from musicvae_torch.dataset.encoding import TEMPERATURE, decode_tokens
 from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.windows.encoding import TEMPERATURE, decode_tokens
 
 _PARALLEL = 1e-6  # sine of an angle, from where on an arc is as good as a line
 

@@ -18,8 +18,8 @@ from musicvae_torch.dataset.augment import transposer
 from musicvae_torch.dataset.batches import draw_batches, shifted_tokens
 from musicvae_torch.dataset.format import Windows, read_sides
 from musicvae_torch.dataset.reading import check_tokens
-from musicvae_torch.dataset.tensors import ModelBatch, has_converter, model_batch, token_width
 from musicvae_torch.training.options import TrainingOptions
+from musicvae_torch.windows.tensors import ModelBatch, has_converter, model_batch, token_width
 
 
 class WindowsDataModule(lightning.LightningDataModule):
@@ -96,7 +96,7 @@ class WindowsDataModule(lightning.LightningDataModule):
         lengths = None if windows.length is None else windows.length[rows]
         mean, stddev = (
             None if column is None else torch.from_numpy(column[rows])
-            for column in (windows.code_mean, windows.code_stddev)
+            for column in (windows.posterior_mean, windows.posterior_stddev)
         )
         batch = model_batch(self.config, tokens, lengths)
         return batch._replace(posterior_mean=mean, posterior_stddev=stddev)
@@ -117,7 +117,7 @@ class _TrainingStream(IterableDataset):
             rank = trainer.global_rank
         most = options.max_transpose
         if most:  # stored posteriors are those of windows that are not shifted
-            windows = replace(windows, code_mean=None, code_stddev=None)
+            windows = replace(windows, posterior_mean=None, posterior_stddev=None)
         for rows, rng in draw_batches(
             windows,
             options.batch_size,

@@ -10,17 +10,17 @@ from torch import Tensor
 
 from musicvae_torch.config import MusicVAEConfig, get_config
 from musicvae_torch.converters.performance import DEPTH as EVENT_DEPTH
-from musicvae_torch.dataset.encoding import model_batches
-from musicvae_torch.dataset.tensors import ModelBatch
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 from musicvae_torch.model.vae import MusicVAE
-from musicvae_torch.training.scores import (
+from musicvae_torch.windows.encoding import model_batches
+from musicvae_torch.windows.scores import (
     ROOT,
     add_counts,
     reconstruction_counts,
     row_counts,
     to_scores,
 )
+from musicvae_torch.windows.tensors import ModelBatch
 
 Scores = dict[str, float]  # by part; see reconstruction_accuracy
 

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from musicvae_torch.config import MusicVAEConfig
-from musicvae_torch.dataset.tensors import ModelBatch
 from musicvae_torch.model.lstm import BidirectionalLSTM, InitialState, LSTMStack
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training.objective import elbo_loss, standard_normal_kl
 from musicvae_torch.training.optimizer import MuonWithAdam, TensorFlowAdam, clip_gradients
 from musicvae_torch.training.options import TrainingOptions
-from musicvae_torch.training.scores import add_counts, reconstruction_counts, to_scores
+from musicvae_torch.windows.scores import add_counts, reconstruction_counts, to_scores
+from musicvae_torch.windows.tensors import ModelBatch
 
 # What a step's random numbers are for; with the seed, the step and the rank they make a seed.
 _NOISE, _DROPS, _FREE = 1, 2, 3

@@ -5,6 +5,7 @@ What they mean is in docs/evaluation.md.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 
 import numpy as np
@@ -30,7 +31,6 @@ from surrogate.evaluation.metrics import (
     share_in_key,
 )
 from surrogate.evaluation.structure import (
-    NAN,
     bars_with_toms,
     bass_on_kick,
     distinct_bars,
@@ -133,10 +133,10 @@ def structure(parts: Tokens, made: Collection[str]) -> dict[str, float]:
         scores["bass on kick beyond chance"] = together - chance
     if "drums" in made:
         fills, plays = bars_with_toms(drums), bool(drums.any())
-        scores["bars with toms"] = float(fills.mean()) if plays else NAN
+        scores["bars with toms"] = float(fills.mean()) if plays else math.nan
         for phrase in (4, 8):
             scores[f"tom bars that end {phrase}"] = share_at_phrase_end(fills, phrase)
-        scores["distinct drum bars in 16"] = distinct_bars(drums) if plays else NAN
+        scores["distinct drum bars in 16"] = distinct_bars(drums) if plays else math.nan
     for part in ("bass", "drums"):
         if part in made:
             same, every = repeats(parts[part], part, parts["melody"])

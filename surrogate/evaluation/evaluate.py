@@ -16,13 +16,12 @@ from torch.distributions import Normal
 from tqdm import tqdm
 
 from musicvae_torch.converters.trio import PARTS
-from musicvae_torch.dataset.encoding import decode_tokens, encode_tokens
 from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.windows.encoding import decode_tokens, encode_tokens
 from surrogate.encoder.refine import part_indices
 from surrogate.evaluation.bands import band_nats
 from surrogate.evaluation.columns import DISTRIBUTIONS, STRUCTURE, Truth
 from surrogate.evaluation.sampled import accompany_windows
-from surrogate.evaluation.songs import SongWindows
 from surrogate.evaluation.tables import (
     Estimate,
     Scores,
@@ -32,6 +31,7 @@ from surrogate.evaluation.tables import (
     per_song,
     scores_table,
 )
+from surrogate.evaluation.trio_windows import TrioWindows
 from surrogate.evaluation.ways import (
     BATCH,
     ENCODER,
@@ -69,7 +69,7 @@ class Evaluation:
     differences: dict[str, Estimate]
     reference: str
     notes: list[str]
-    windows: SongWindows
+    windows: TrioWindows
     options: EvaluateOptions
 
     def __str__(self) -> str:
@@ -143,7 +143,7 @@ class Evaluation:
 
 
 def evaluate(
-    networks: Networks, windows: SongWindows, options: EvaluateOptions | None = None
+    networks: Networks, windows: TrioWindows, options: EvaluateOptions | None = None
 ) -> Evaluation:
     """Score every way to a latent, no latent, sampled bands and the true parts, on windows of real
     songs.
@@ -188,7 +188,7 @@ def evaluate(
     )
 
 
-def _by_song(scores: Scores, windows: SongWindows) -> Scores:
+def _by_song(scores: Scores, windows: TrioWindows) -> Scores:
     return {
         name: per_song(values, windows.song, len(windows.songs)) for name, values in scores.items()
     }
@@ -196,7 +196,7 @@ def _by_song(scores: Scores, windows: SongWindows) -> Scores:
 
 def _accompanied(
     networks: Networks,
-    windows: SongWindows,
+    windows: TrioWindows,
     truth: list[Truth],
     options: EvaluateOptions,
     notes: list[str],
@@ -216,7 +216,7 @@ def _accompanied(
 
 def _sampled(
     networks: Networks,
-    windows: SongWindows,
+    windows: TrioWindows,
     truth: list[Truth],
     options: EvaluateOptions,
     method: str,
@@ -274,7 +274,7 @@ def _named(nats: np.ndarray, hidden: Collection[str]) -> Scores:
     return dict(zip(names, nats.T, strict=True)) | {HIDDEN_NATS: nats.sum(1)}
 
 
-def _truth(windows: SongWindows, hidden: Collection[str]) -> list[Truth]:
+def _truth(windows: TrioWindows, hidden: Collection[str]) -> list[Truth]:
     return [
         Truth(tokens, hidden, _velocities(velocities, hidden))
         for tokens, velocities in zip(windows.tokens, windows.velocities, strict=True)

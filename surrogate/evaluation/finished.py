@@ -12,7 +12,7 @@ from musicvae_torch.converters.melody import melody_notes
 from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.midi.score import TICK_NOTE, Score
 from musicvae_torch.midi.vocabulary import MAX_PITCH, MIN_PITCH, NO_EVENT
-from surrogate.arrangement.fill import StepNote, bar_lines, sounding_bars
+from surrogate.arrangement.fill import StepNote, bar_line_steps, sounding_bars
 from surrogate.band.controls import chords_of
 from surrogate.evaluation.columns import DISTRIBUTIONS, STRUCTURE, overlaps, structure, tonality
 from surrogate.evaluation.distributions import note_features
@@ -175,7 +175,7 @@ def _harmony(parts: Mapping[str, np.ndarray], sheet: LeadSheet | None) -> dict[s
 
 
 def _bass_density(song: Hearing, band: Band, bass: np.ndarray) -> dict[str, float]:
-    sounding = sounding_bars(_within(song, band.notes["bass"]), bar_lines(song.bars))
+    sounding = sounding_bars(_within(song, band.notes["bass"]), bar_line_steps(song.bars))
     return {
         "bass notes a bar": notes_per_bar(bass, "bass"),
         "bass groove consistency": groove_consistency(bass, "bass"),
@@ -185,7 +185,7 @@ def _bass_density(song: Hearing, band: Band, bass: np.ndarray) -> dict[str, floa
 
 def _drum_density(song: Hearing, drums: np.ndarray) -> dict[str, float]:
     hits: list[StepNote] = [(step, step + 1, 0) for step in np.flatnonzero(drums).tolist()]
-    sounding = sounding_bars(hits, bar_lines(song.bars))
+    sounding = sounding_bars(hits, bar_line_steps(song.bars))
     return {
         "drum hits a bar": notes_per_bar(drums, "drums"),
         "drum groove consistency": groove_consistency(drums, "drums"),

@@ -13,9 +13,9 @@ from torch.distributions import Normal
 
 from musicvae_torch.attribute_vectors import AttributeVectors
 from musicvae_torch.converters.trio import PARTS
-from musicvae_torch.dataset.encoding import encode_tokens
 from musicvae_torch.midi.vocabulary import NO_EVENT
 from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.windows.encoding import encode_tokens
 from surrogate.band.model import Band
 from surrogate.encoder.model import Surrogate
 from surrogate.encoder.refine import (

@@ -25,9 +25,9 @@ from torch.distributions import Normal, kl_divergence
 from torch.nn import functional
 
 from musicvae_torch.converters.trio import PARTS
-from musicvae_torch.dataset.tensors import ModelBatch
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import ScheduledTraining, TrainingOptions, standard_normal_kl
+from musicvae_torch.windows.tensors import ModelBatch
 from surrogate.encoder.model import PointSurrogate, SurrogateConfig, SurrogateEncoder
 from surrogate.training.encoder.masks import MASK_WEIGHTS, MASKS, check_masks, draw_masks, mask_name
 
@@ -240,7 +240,8 @@ class PointTraining(_AgainstPosterior):
     norm of all gradients together (tf.keras clips each by its own), as all trainings here do.
 
     Args:
-        musicvae: the trio, frozen; None: batches hold its codes, and need no more than the melody.
+        musicvae: the trio, frozen; None: batches hold its posteriors, and of the parts the
+            melody alone.
         config: sizes of the surrogate.
         options: how to train; the original's are
             :data:`surrogate.training.encoder.train.SEED_OPTIONS`.

@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.converters.registry import get_converter
-from musicvae_torch.dataset.tensors import ModelBatch, model_batch
 from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.windows.tensors import ModelBatch, model_batch
 
 BATCH_SIZE = 32  # windows; more than that does not fit the cache of one core
 _CUDA_BATCH_SIZE = 512

@@ -25,10 +25,10 @@ from musicvae_torch.analysis.timeline import (
 from musicvae_torch.converters.base import Converter, Window
 from musicvae_torch.converters.groove import GrooveConverter
 from musicvae_torch.converters.registry import get_converter
-from musicvae_torch.dataset.encoding import encode_tokens
 from musicvae_torch.midi.fast import load_song
 from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.windows.encoding import encode_tokens
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,10 +10,10 @@ from torch import Tensor
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.converters.performance import DEPTH as EVENT_DEPTH
 from musicvae_torch.converters.trio import DEPTHS, PARTS
-from musicvae_torch.dataset.tensors import ModelBatch
 from musicvae_torch.midi.vocabulary import DRUM_DEPTH, MELODY_DEPTH
 from musicvae_torch.model.heads import NADEHead
 from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.windows.tensors import ModelBatch
 
 # Of each score what was counted, and out of how much.
 Counts = dict[str, tuple[Tensor, Tensor]]
