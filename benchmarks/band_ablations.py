@@ -21,12 +21,12 @@ from tqdm import tqdm
 
 from musicvae_torch.chords.symbols import chord_class
 from musicvae_torch.cli.train import programs
-from musicvae_torch.converters.melody import melody_notes
+from musicvae_torch.converters.melody import infer_chord_classes, melody_notes
 from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 from musicvae_torch.windows.encoding import encode_tokens
 from surrogate.arrangement.harmony import infer
-from surrogate.band.controls import chords_of, densities_of
+from surrogate.band.controls import densities_of
 from surrogate.band.model import HIDDEN, Controls
 from surrogate.band.scoring import nats_of
 from surrogate.encoder.refine import hide
@@ -130,7 +130,7 @@ def melody_chords(tokens: np.ndarray) -> np.ndarray:
 def rows_of(windows: Windows) -> dict[str, Callable[[], Tensor]]:
     """By the row's name, what finds its nats (windows, bars)."""
     tokens, style = windows.tokens.numpy(), windows.predicted
-    real = torch.from_numpy(np.stack([chords_of(t[:, 0], t[:, 1]) for t in tokens]))
+    real = torch.from_numpy(np.stack([infer_chord_classes(t[:, 0], t[:, 1]) for t in tokens]))
     heard = torch.from_numpy(np.stack([melody_chords(t[:, 0]) for t in tokens]))
     density = torch.from_numpy(np.stack([densities_of(t, 16) for t in tokens]))
     density[..., MELODY] = HIDDEN

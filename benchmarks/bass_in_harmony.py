@@ -24,7 +24,7 @@ import torch
 from tqdm import tqdm
 
 from musicvae_torch.chords.symbols import chord_class
-from musicvae_torch.converters.melody import melody_notes, melody_tokens
+from musicvae_torch.converters.melody import infer_chord_classes, melody_notes, melody_tokens
 from musicvae_torch.converters.trio import TrioConverter, TrioRules, part_notes, to_tokens
 from musicvae_torch.midi.fast import load_song
 from musicvae_torch.midi.notes import MidiError
@@ -32,7 +32,6 @@ from musicvae_torch.midi.vocabulary import MELODY_PROGRAMS, STEPS_PER_BAR
 from surrogate.arrangement.bass_line import HOW, keep_bass_in_harmony
 from surrogate.arrangement.fill import StepNote
 from surrogate.arrangement.harmony import Harmony, infer
-from surrogate.band.controls import chords_of
 from surrogate.evaluation.metrics import (
     bootstrap_interval,
     estimate_key,
@@ -116,7 +115,7 @@ def score(tokens: np.ndarray, tracks: np.ndarray, bass: list[StepNote]) -> dict[
     alone = heard_in(np.array(melody_notes(melody), np.int64).reshape(-1, 3).T)
     song = heard_in(tracks)
     both = np.concatenate([tracks, np.array(true_notes, np.int64).reshape(-1, 3).T], axis=1)
-    measures = (triads(alone), chords_of(melody, true_bass), triads(heard_in(both)))
+    measures = (triads(alone), infer_chord_classes(melody, true_bass), triads(heard_in(both)))
     key = estimate_key(pitch_histogram(melody, true_bass))
     ways = {"as generated": bass}
     sung = np.array(melody_notes(melody), np.int64).reshape(-1, 3).T

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from musicvae_torch.chords import symbols as chords
+from musicvae_torch.chords.inference import infer_chords
 from musicvae_torch.chords.symbols import (
     CHORD_DEPTH,
     NO_CHORD,
@@ -16,7 +17,6 @@ from musicvae_torch.chords.symbols import (
     chord_classes,
     chord_controls,
     chord_name,
-    infer_chords,
 )
 from musicvae_torch.midi.notes import NOTE_DTYPE
 

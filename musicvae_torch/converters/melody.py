@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import pretty_midi
 
-from musicvae_torch.chords.symbols import CHORD_DEPTH, chord_classes, chord_name, infer_chords
+from musicvae_torch.chords.inference import infer_chords
+from musicvae_torch.chords.symbols import CHORD_DEPTH, chord_classes, chord_name
 from musicvae_torch.converters.base import Converter, Window, from_one_hot, one_hot
 from musicvae_torch.converters.stretches import (
     MAX_STEPS,
@@ -23,8 +24,8 @@ from musicvae_torch.converters.stretches import (
     slide,
     stretches,
 )
-from musicvae_torch.midi.notes import Song, StepTrack, tracks_to_midi
-from musicvae_torch.midi.quantize import DEFAULT_QPM, Section, to_steps
+from musicvae_torch.midi.notes import NOTE_DTYPE, Song, StepTrack, tracks_to_midi
+from musicvae_torch.midi.quantize import DEFAULT_METRE, DEFAULT_QPM, Section, to_steps
 from musicvae_torch.midi.vocabulary import (
     FIRST_NOTE,
     MAX_PITCH,
@@ -33,6 +34,7 @@ from musicvae_torch.midi.vocabulary import (
     MIN_PITCH,
     NO_EVENT,
     NOTE_OFF,
+    OUTPUT_VELOCITY,
     STEPS_PER_BAR,
     STEPS_PER_QUARTER,
 )
@@ -88,6 +90,23 @@ def melody_notes(tokens: np.ndarray) -> list[tuple[int, int, int]]:
     if sounding:
         notes.append((sounding[0], len(tokens), sounding[1]))
     return notes
+
+
+def infer_chord_classes(*parts: np.ndarray) -> np.ndarray:
+    """(steps,) class (``chords.symbols.chord_class``) of the chord that sounds in melodies or
+    basses, each (steps,) classes, half a bar at a time; 0 for none."""
+    steps = len(parts[0])
+    seconds = 60 / DEFAULT_QPM / STEPS_PER_QUARTER
+    rows = [
+        (start * seconds, end * seconds, pitch, OUTPUT_VELOCITY, 0, False, part)
+        for part, tokens in enumerate(parts)
+        for start, end, pitch in melody_notes(tokens)
+    ]
+    notes = np.array(sorted(rows), NOTE_DTYPE)
+    progression = infer_chords(notes, steps * seconds, DEFAULT_QPM, DEFAULT_METRE)
+    if progression is None or not rows:
+        return np.zeros(steps, np.int64)
+    return chord_classes(progression.at_steps(steps, DEFAULT_QPM)).astype(np.int64)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pretty_midi
 
-from musicvae_torch.chords.symbols import CHORD_DEPTH, infer_chords
+from musicvae_torch.chords.inference import infer_chords
+from musicvae_torch.chords.symbols import CHORD_DEPTH
 from musicvae_torch.config import ConfigError
 from musicvae_torch.converters.bar_chords import BarChords, chord_texts
 from musicvae_torch.converters.base import Converter, Window, one_hot

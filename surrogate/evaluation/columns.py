@@ -10,9 +10,8 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from musicvae_torch.converters.melody import melody_notes
+from musicvae_torch.converters.melody import infer_chord_classes, melody_notes
 from musicvae_torch.converters.trio import PARTS
-from surrogate.band.controls import chords_of
 from surrogate.evaluation.distributions import (
     note_features,
     overlapping_area,
@@ -84,7 +83,7 @@ class Truth:
         self.velocities = velocities or {}
         pitched = self.parts["melody"], self.parts["bass"]
         self.key = estimate_key(pitch_histogram(*pitched))
-        self.chords = chords_of(*pitched)
+        self.chords = infer_chord_classes(*pitched)
         self.density = {part: notes_per_bar(self.parts[part], part) for part in self.hidden}
         self.groove = {part: groove_consistency(self.parts[part], part) for part in self.hidden}
         self.features = {part: note_features(self.parts[part], part) for part in self.hidden}

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from musicvae_torch.converters.melody import melody_notes
+from musicvae_torch.converters.melody import infer_chord_classes, melody_notes
 from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.midi.score import TICK_NOTE, Score
 from musicvae_torch.midi.vocabulary import MAX_PITCH, MIN_PITCH, NO_EVENT
 from surrogate.arrangement.fill import StepNote, bar_line_steps, sounding_bars
-from surrogate.band.controls import chords_of
 from surrogate.evaluation.columns import DISTRIBUTIONS, STRUCTURE, overlaps, structure, tonality
 from surrogate.evaluation.distributions import note_features
 from surrogate.evaluation.lead_sheets import LeadSheet, share_of_chord_tones, share_of_roots
@@ -166,7 +165,7 @@ def _harmony(parts: Mapping[str, np.ndarray], sheet: LeadSheet | None) -> dict[s
     bass, melody = parts["bass"], parts["melody"]
     scores = {
         "bass in key": share_in_key(bass, estimate_key(pitch_histogram(melody))),
-        "bass in harmony": share_in_chords(bass, chords_of(melody)),
+        "bass in harmony": share_in_chords(bass, infer_chord_classes(melody)),
     }
     if sheet is not None:
         scores["chord tones"] = share_of_chord_tones(bass, sheet.tones)
