@@ -30,7 +30,7 @@ from musicvae_torch.converters.performance import (
 )
 from musicvae_torch.midi.notes import Song
 from musicvae_torch.midi.quantize import DEFAULT_QPM, Section, common_time_sections, to_steps
-from musicvae_torch.midi.sustain import sustain
+from musicvae_torch.midi.sustain import sustained_notes
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class MultitrackConverter(Converter):
         return common_time_sections(song, STEPS_PER_QUARTER)
 
     def _section_windows(self, section: Section, pedals: np.ndarray) -> list[Window]:
-        notes, end = sustain(section, pedals)
+        notes, end = sustained_notes(section, pedals)
         bars = _cut(notes, _bar_line_times(end, section.qpm), section.qpm)
         events = encode_performances(bars.programs, bars.notes)
         admitted = self._admitted(bars, events)
@@ -142,7 +142,7 @@ class MultitrackConverter(Converter):
 
     def faults(self, section: Section, pedals: np.ndarray) -> dict[str, np.ndarray]:
         """Why bars of a section are not admitted: (bars,) bool by reason, of bars with notes."""
-        notes, end = sustain(section, pedals)
+        notes, end = sustained_notes(section, pedals)
         bars = _cut(notes, _bar_line_times(end, section.qpm), section.qpm)
         return self._faults(bars, encode_performances(bars.programs, bars.notes))
 
