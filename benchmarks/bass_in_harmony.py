@@ -24,8 +24,9 @@ import torch
 from tqdm import tqdm
 
 from musicvae_torch.chords.symbols import chord_class
+from musicvae_torch.converters.base import from_one_hot
 from musicvae_torch.converters.melody import infer_chord_classes, melody_notes, melody_tokens
-from musicvae_torch.converters.trio import TrioConverter, TrioRules, part_notes, to_tokens
+from musicvae_torch.converters.trio import DEPTHS, TrioConverter, TrioRules, part_notes
 from musicvae_torch.midi.fast import load_song
 from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.vocabulary import MELODY_PROGRAMS, STEPS_PER_BAR
@@ -87,7 +88,7 @@ def generate(
     generator = torch.Generator(musicvae.device).manual_seed(seed)
     z = surrogate.posterior_mean(heard, ("melody",))
     samples = musicvae.decode(z, None, temperature, generator=generator)
-    return part_notes(to_tokens(samples.cpu().numpy())[0])[1]
+    return part_notes(from_one_hot(samples.cpu().numpy(), DEPTHS)[0])[1]
 
 
 def heard_in(notes: np.ndarray, a_bar: int = 2) -> Harmony:

@@ -29,7 +29,8 @@ from musicvae_torch.attribute_vectors import (
 from musicvae_torch.attribute_vectors.directions import held_still
 from musicvae_torch.attribute_vectors.learning import learn_attributes, measure_attributes
 from musicvae_torch.cli.attributes import main
-from musicvae_torch.converters.trio import to_tokens
+from musicvae_torch.converters.base import from_one_hot
+from musicvae_torch.converters.trio import DEPTHS
 from musicvae_torch.dataset import Windows
 from musicvae_torch.io.checkpoint import CheckpointError, shipped_checkpoint, weights_sha256
 from musicvae_torch.model.vae import MusicVAE
@@ -390,6 +391,6 @@ def test_the_shipped_trio_has_vectors_that_move_its_band() -> None:
     found = []
     for strength in (-1.0, 1.0):
         rows = model.decode(shipped.move(z, {"band_density": strength}), temperature=0)
-        found.append(measure(window_parts(model.config, to_tokens(rows.numpy()))))
+        found.append(measure(window_parts(model.config, from_one_hot(rows.numpy(), DEPTHS))))
     sparse_band, dense_band = (values["band_density"].mean() for values in found)
     assert dense_band > sparse_band + 4

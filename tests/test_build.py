@@ -23,7 +23,7 @@ import pytest
 
 from musicvae_torch.cli.dataset import build_main
 from musicvae_torch.config import get_config
-from musicvae_torch.converters.trio import to_midi
+from musicvae_torch.converters.registry import get_converter
 from musicvae_torch.dataset import DatasetError, Windows, build, merge, read_dataset, shards
 from musicvae_torch.dataset.build import BuildOptions, BuildResult, build_dataset
 from musicvae_torch.dataset.extraction import WindowOptions, extract_file, extract_song
@@ -95,7 +95,7 @@ def song(path: Path, seed: int, bars: int = 20, qpm: float = 120) -> Path:
     tokens[::2, 0] = rng.integers(40, 60, bars * 8)
     tokens[::4, 1] = rng.integers(14, 30, bars * 4)
     tokens[::2, 2] = rng.integers(1, 16, bars * 8)
-    to_midi(tokens, qpm).write(str(path))
+    get_converter("hier-trio_16bar").from_tokens(tokens, qpm).write(str(path))
     return path
 
 
@@ -191,7 +191,9 @@ def test_equal_windows_of_a_song_are_kept_once(tmp_path: Path) -> None:
     (tmp_path / "songs").mkdir()
     one_bar = np.zeros((16, 3), np.int16)
     one_bar[0] = [40, 20, 1]
-    to_midi(np.tile(one_bar, (20, 1))).write(str(tmp_path / "songs" / "monotone.mid"))
+    get_converter("hier-trio_16bar").from_tokens(np.tile(one_bar, (20, 1))).write(
+        str(tmp_path / "songs" / "monotone.mid")
+    )
     assert build_dataset(tmp_path / "songs", tmp_path / "out.h5", OPTIONS).windows == 1
     (tokens,) = read_dataset(tmp_path / "out.h5").tokens
     assert np.array_equal(tokens, np.tile(one_bar, (16, 1)))

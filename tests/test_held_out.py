@@ -14,7 +14,7 @@ import pytest
 
 from musicvae_torch.cli.dataset import build_main
 from musicvae_torch.config import get_config
-from musicvae_torch.converters.trio import to_midi
+from musicvae_torch.converters.registry import get_converter
 from musicvae_torch.dataset import DatasetError, read_dataset
 from musicvae_torch.dataset.batches import draw_batches, source_of
 from musicvae_torch.dataset.build import BuildOptions, BuildResult, build_dataset
@@ -45,7 +45,7 @@ def moved(tokens: np.ndarray, semitones: int) -> np.ndarray:
 
 def write(path: Path, tokens: np.ndarray, qpm: float = 120) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    to_midi(tokens, qpm).write(str(path))
+    get_converter("hier-trio_16bar").from_tokens(tokens, qpm).write(str(path))
     return path
 
 

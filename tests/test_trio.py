@@ -11,18 +11,20 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from musicvae_torch.converters.base import Window
-from musicvae_torch.converters.trio import (
-    DEPTHS,
-    part_notes,
-    to_midi,
-    to_one_hot,
-    to_tokens,
-    trio_windows,
-)
+from musicvae_torch.converters.registry import get_converter
+from musicvae_torch.converters.trio import DEPTHS, part_notes
 from musicvae_torch.midi.notes import Song, read_midi, to_song
 
 GOLDEN = Path(__file__).parent / "golden" / "trio_converter"
 SONGS = sorted(path.stem for path in GOLDEN.glob("*.mid"))
+
+CONVERTER = get_converter("hier-trio_16bar")
+to_midi, to_one_hot, to_tokens = CONVERTER.from_tokens, CONVERTER.outputs, CONVERTER.to_tokens
+
+
+def trio_windows(song: Song, hop_bars: int = 1, **rules: set[int]) -> list[Window]:
+    return get_converter("hier-trio_16bar", hop_bars=hop_bars, **rules).to_tensors(song)
+
 
 some_tokens = st.integers(1, 40).flatmap(
     lambda steps: st.tuples(

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from musicvae_torch.analysis.attributes import measure, window_parts
 from musicvae_torch.attribute_vectors.directions import held_still
 from musicvae_torch.attribute_vectors.vectors import AttributeVectors
+from musicvae_torch.io.markdown import markdown_table
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.windows.encoding import TEMPERATURE, decode_tokens
 
@@ -81,7 +82,7 @@ class Effects:
             rises = "yes" if self.rises(name) else "no"
             slope = f"{self.matrix()[index, index]:+.2f}"
             rows.append([name, unit, *values, rises, slope, rms, most])
-        return _table(heads, rows)
+        return markdown_table(heads, rows)
 
     def matrix_table(self) -> str:
         """Rows: what is moved; columns: how all else changes, in standard deviations."""
@@ -89,12 +90,7 @@ class Effects:
             [f"**{name}**", *(f"{change:+.2f}" for change in row)]
             for name, row in zip(self.names, self.matrix(), strict=True)
         ]
-        return _table(["moved", *self.names], rows)
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        return markdown_table(["moved", *self.names], rows)
 
 
 def measure_effects(

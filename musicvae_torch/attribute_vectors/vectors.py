@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -17,6 +18,7 @@ from musicvae_torch.io.checkpoint import weights_sha256
 from musicvae_torch.io.checkpoint_files import ATTRIBUTES_FILE, WEIGHTS_FILE, CheckpointError
 from musicvae_torch.io.files import replacing
 from musicvae_torch.io.hub import local_folder
+from musicvae_torch.io.markdown import markdown_table
 
 FORMAT_VERSION = 1
 _KIND = "attribute-vectors"
@@ -60,13 +62,13 @@ class AttributeVectors:
 
     def __str__(self) -> str:
         """What was learnt, as a Markdown table."""
-        lines = ["| attribute | unit | mean | sd | R² | length |", "| --- |" + " --- |" * 5]
-        lengths = self.directions.norm(dim=1)
-        for index, (name, unit) in enumerate(zip(self.names, self.units, strict=True)):
-            columns = (self.means, self.stddevs, self.r2, lengths)
-            numbers = " | ".join(f"{float(column[index]):.2f}" for column in columns)
-            lines.append(f"| {name} | {unit} | {numbers} |")
-        return "\n".join(lines)
+        columns = (self.means, self.stddevs, self.r2, self.directions.norm(dim=1))
+        numbers = torch.stack(columns, 1).tolist()
+        rows = [
+            [name, unit, *(f"{number:.2f}" for number in own)]
+            for name, unit, own in zip(self.names, self.units, numbers, strict=True)
+        ]
+        return markdown_table(["attribute", "unit", "mean", "sd", "R²", "length"], rows)
 
     @property
     def z_size(self) -> int:

@@ -18,6 +18,7 @@ from musicvae_torch.analysis.probes import ProbeScore, probe_attributes
 from musicvae_torch.cli.latent_commands import load_model
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.io.files import replacing
+from musicvae_torch.io.markdown import markdown_table
 from musicvae_torch.latent.inspection import ACTIVE_VARIANCE, Inspection, inspect_latents
 from musicvae_torch.latent.map_colours import SOURCE, Scale, Sources, check_colour, colour_names
 from musicvae_torch.latent.map_page import map_html
@@ -120,8 +121,8 @@ def run_inspect(arguments: argparse.Namespace) -> None:
         print(f"{_WORDS[name]}: {value:.6g}")
     if probes:
         print(f"\n{_PROBES}:\n")
-        lines = [f"| {' | '.join(row)} |" for row in measured.rows()]
-        print("\n".join([lines[0], "|" + " --- |" * 4, *lines[1:]]) + "\n")
+        heading, *rows = measured.rows()
+        print(markdown_table(heading, rows) + "\n")
     print(f"{arguments.out / 'index.html'}: the pictures")
 
 

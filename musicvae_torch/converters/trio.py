@@ -6,7 +6,6 @@ Magenta 2.1.4's ``music_vae.data.TrioConverter``.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import product
 
@@ -125,24 +124,10 @@ class TrioConverter(Converter):
         return from_one_hot(outputs, DEPTHS)
 
     def from_tokens(self, tokens: np.ndarray, qpm: float = DEFAULT_QPM) -> pretty_midi.PrettyMIDI:
-        return to_midi(tokens, qpm)
-
-
-def trio_windows(
-    song: Song, hop_bars: int = 1, melody_programs: Collection[int] = MELODY_PROGRAMS
-) -> list[Window]:
-    """Every 16-bar window of a song's trios.
-
-    Args:
-        song: whatever was in the file.
-        hop_bars: bars from one window to the next; Magenta takes 1.
-        melody_programs: programs that may be a melody.
-
-    Returns:
-        Windows in order of section, then tracks (all combinations of the three), then bar.
-    """
-    rules = TrioRules(hop_bars, frozenset(melody_programs))
-    return TrioConverter(rules, WINDOW_BARS * STEPS_PER_BAR).to_tensors(song)
+        programs = (0, ELECTRIC_BASS, 0)
+        parts = zip(PARTS, part_notes(tokens), programs, strict=True)
+        tracks = [StepTrack(*part, is_drum=part[0] == "drums") for part in parts]
+        return tracks_to_midi(tracks, qpm)
 
 
 def _tracks_by_part(section: Section, melody_programs: frozenset[int]) -> list[list[int]]:
@@ -195,16 +180,6 @@ def _bridge_gaps(played: np.ndarray) -> np.ndarray:
     return bridged
 
 
-def to_one_hot(tokens: np.ndarray) -> np.ndarray:
-    """(..., 3) classes → (..., 692) float32 one-hot rows: melody, bass and drums side by side."""
-    return one_hot(tokens, DEPTHS, np.float32)
-
-
-def to_tokens(rows: np.ndarray) -> np.ndarray:
-    """(..., 692) one-hot rows → (..., 3) int16 classes; inverse of :func:`to_one_hot`."""
-    return from_one_hot(rows, DEPTHS)
-
-
 def part_notes(tokens: np.ndarray) -> list[list[tuple[int, int, int]]]:
     """(steps, 3) classes → for each part its notes as (start step, end step, pitch)."""
     return [
@@ -212,10 +187,3 @@ def part_notes(tokens: np.ndarray) -> list[list[tuple[int, int, int]]]:
         melody_notes(tokens[:, 1]),
         drum_notes(tokens[:, 2:]),
     ]
-
-
-def to_midi(tokens: np.ndarray, qpm: float = DEFAULT_QPM) -> pretty_midi.PrettyMIDI:
-    """(steps, 3) classes → MIDI with the programs and the velocity that Magenta writes."""
-    programs = (0, ELECTRIC_BASS, 0)
-    parts = zip(PARTS, part_notes(tokens), programs, strict=True)
-    return tracks_to_midi([StepTrack(*part, is_drum=part[0] == "drums") for part in parts], qpm)

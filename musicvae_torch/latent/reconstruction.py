@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from musicvae_torch.converters.groove import DRUMS
 from musicvae_torch.converters.trio import PARTS, TrioConverter
+from musicvae_torch.io.markdown import markdown_table
 from musicvae_torch.latent.encoded_song import EncodedSong, bars_said, encode_song, window_lengths
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.windows.encoding import BATCH_SIZE, decode_tokens, model_batches
@@ -47,21 +48,18 @@ class Reconstruction:
 
     def __str__(self) -> str:
         """A Markdown table, a row for each window and one for their mean."""
-        heads = ["bars", "tracks", "KL, bits", "nats a step", *self.parts]
-        lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
         bits = self.song.kl.cpu().numpy() / np.log(2)
         steps = np.array([np.sum(one.window.length) for one in self.song.placed])
         columns = np.column_stack([bits, self.nats / steps, self.right])
-        for one, row in zip(self.song.placed, columns, strict=True):
-            tracks = ",".join(map(str, one.window.instruments))
-            lines.append(_table_row([bars_said(self.song.converter, one), tracks], row))
-        lines.append(_table_row(["mean", ""], columns.mean(0)))
-        return "\n".join(lines)
-
-
-def _table_row(words: Sequence[str], row: np.ndarray) -> str:
-    numbers = [f"{row[0]:.1f}", f"{row[1]:.3f}", *(f"{value:.3f}" for value in row[2:])]
-    return f"| {' | '.join([*words, *numbers])} |"
+        rows = [
+            [bars_said(self.song.converter, one), ",".join(map(str, one.window.instruments))]
+            for one in self.song.placed
+        ]
+        body = [
+            [*words, f"{row[0]:.1f}", *(f"{value:.3f}" for value in row[1:])]
+            for words, row in zip([*rows, ["mean", ""]], [*columns, columns.mean(0)], strict=True)
+        ]
+        return markdown_table(["bars", "tracks", "KL, bits", "nats a step", *self.parts], body)
 
 
 def reconstruct(

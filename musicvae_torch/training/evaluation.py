@@ -10,6 +10,7 @@ from torch import Tensor
 
 from musicvae_torch.config import MusicVAEConfig, get_config
 from musicvae_torch.converters.performance import DEPTH as EVENT_DEPTH
+from musicvae_torch.io.markdown import markdown_table
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.windows.encoding import model_batches
@@ -143,8 +144,8 @@ def _named(sums: dict[str, Tensor]) -> Scores:
 def accuracy_table(rows: dict[str, Scores]) -> str:
     """Rows of scores as a Markdown table, a column for each part that any of them has."""
     columns = list(dict.fromkeys(part for scores in rows.values() for part in scores))
-    lines = [f"| | {' | '.join(columns)} |", f"| --- |{' --- |' * len(columns)}"]
-    for name, scores in rows.items():
-        cells = [f"{scores[part]:.3f}" if part in scores else "–" for part in columns]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    body = [
+        [name, *(f"{scores[part]:.3f}" if part in scores else "–" for part in columns)]
+        for name, scores in rows.items()
+    ]
+    return markdown_table(["", *columns], body)
