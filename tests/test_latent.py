@@ -168,7 +168,7 @@ def test_a_perfect_model_gives_back_the_very_notes(tmp_path: Path) -> None:
     """The tokens of the windows themselves, laid on the timeline, written and read again."""
     for path in (TRIO, GAPS, ROOT / "tests/golden/trio_converter/tempo_change.mid"):
         song = encode_song(model_of("hierdec-trio_16bar"), path)
-        write_midi(song.lay(list(song.tokens)), tmp_path / "again.mid")
+        write_midi(song.render_pieces(list(song.tokens)), tmp_path / "again.mid")
         again = encode_song(model_of("hierdec-trio_16bar"), tmp_path / "again.mid")
         assert [one.bar for one in again.placed] == [one.bar for one in song.placed]
         for one, other in zip(song.placed, again.placed, strict=True):
@@ -204,7 +204,7 @@ def test_melodies_that_sound_alike_stay_apart() -> None:
         ]
         midi.instruments.append(track)
     song = encode_song(model_of("cat-mel_2bar_small"), midi)
-    again = song.lay(list(song.tokens))
+    again = song.render_pieces(list(song.tokens))
     assert [[(n.pitch, n.start, n.end) for n in track.notes] for track in again.instruments] == [
         [(n.pitch, n.start, n.end) for n in track.notes] for track in midi.instruments
     ]

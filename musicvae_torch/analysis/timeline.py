@@ -30,7 +30,7 @@ _ROUNDING = 1e-3  # of a bar
 
 
 @dataclass(frozen=True, eq=False)
-class Placed:
+class PlacedWindow:
     """A window and its place in a song.
 
     Attributes:
@@ -73,7 +73,7 @@ def section_bars(section: Section) -> int:
 
 def place_windows(
     converter: Converter, song: Song, tracks: Collection[int] | None = None
-) -> list[Placed]:
+) -> list[PlacedWindow]:
     """All windows of a song, in order of section, then track, then bar.
 
     Args:
@@ -89,7 +89,7 @@ def place_windows(
     placed = []
     for number, (section, windows) in enumerate(_by_section(converter, song)):
         first = bars.get(section.start, 0)
-        placed += [Placed(one, number, first + one.bar, section.qpm) for one in windows]
+        placed += [PlacedWindow(one, number, first + one.bar, section.qpm) for one in windows]
     if tracks is None:
         return placed
     return [one for one in placed if set(one.window.instruments) <= set(tracks)]
@@ -114,14 +114,14 @@ def _by_section(converter: Converter, song: Song) -> Iterator[tuple[Section, lis
         yield section, [replace(one, start=one.start + section.start) for one in windows]
 
 
-def cover(converter: Converter, placed: Sequence[Placed]) -> list[Placed]:
+def tile(converter: Converter, placed: Sequence[PlacedWindow]) -> list[PlacedWindow]:
     """Those windows that cover a song, each part of it once.
 
     A window follows where the one before ends; at the end of a stretch one that reaches back
     covers what is left. Of melodies each track is covered by its own. Of trios those of one
     combination of tracks count in each section: of the one with most windows.
     """
-    voices: dict[tuple[int, tuple[int, ...]], list[Placed]] = {}
+    voices: dict[tuple[int, tuple[int, ...]], list[PlacedWindow]] = {}
     for one in placed:
         apart = isinstance(converter, MelodyConverter | TrioConverter)
         key = (one.section, one.window.instruments if apart else ())
@@ -132,11 +132,11 @@ def cover(converter: Converter, placed: Sequence[Placed]) -> list[Placed]:
             if key[0] not in best or len(own) > len(voices[best[key[0]]]):
                 best[key[0]] = key
         voices = {key: voices[key] for key in best.values()}
-    covering = [one for own in voices.values() for one in _cover_voice(own, converter.window_bars)]
+    covering = [one for own in voices.values() for one in _tile_voice(own, converter.window_bars)]
     return sorted(covering, key=lambda one: (one.section, one.bar + one.skip))
 
 
-def _cover_voice(placed: Sequence[Placed], bars: int) -> Iterator[Placed]:
+def _tile_voice(placed: Sequence[PlacedWindow], bars: int) -> Iterator[PlacedWindow]:
     by_bar = {one.bar: one for one in placed}
     covered = min(by_bar)
     while True:
@@ -176,7 +176,9 @@ class Piece:
 
 
 def pieces_of(
-    placed: Sequence[Placed], tokens: Sequence[np.ndarray], midi: pretty_midi.PrettyMIDI | None
+    placed: Sequence[PlacedWindow],
+    tokens: Sequence[np.ndarray],
+    midi: pretty_midi.PrettyMIDI | None,
 ) -> list[Piece]:
     """What was made of windows, where these were; on the instruments of `midi`, if given, where a
     part has one track that it comes from."""
@@ -211,7 +213,7 @@ def _bars_of(converter: Converter, tokens: np.ndarray) -> int:
     return ceil(converter.window_bars * len(tokens) / converter.steps)
 
 
-def lay(
+def render_pieces(
     converter: Converter, pieces: Sequence[Piece], base: pretty_midi.PrettyMIDI | None = None
 ) -> pretty_midi.PrettyMIDI:
     """Pieces → MIDI that ends on the bar line where the last piece does.
@@ -315,8 +317,8 @@ def write_midi(midi: pretty_midi.PrettyMIDI, path: str | Path) -> None:
     """Write a MIDI file, whole or not at all, with the very tempos of the file that it was read
     from.
 
-    What :func:`lay` laid ends on a bar line, which DAWs take for the clip's length. Other MIDI ends
-    where pretty_midi ends it, a tick after the last event of each chunk.
+    What :func:`render_pieces` made ends on a bar line, which DAWs take for the clip's length.
+    Other MIDI ends where pretty_midi ends it, a tick after the last event of each chunk.
 
     Raises:
         ValueError: `path` ends in .rmi, as RIFF files do.

@@ -46,8 +46,8 @@ class Effects:
     def matrix(self) -> np.ndarray:
         """(moved, measured): change for each 1 of strength, between the mildest of either sign, in
         standard deviations."""
-        place = self.strengths.index(0.0)
-        low, high = place - 1, place + 1
+        middle = self.strengths.index(0.0)
+        low, high = middle - 1, middle + 1
         apart = self.strengths[high] - self.strengths[low]
         return (self.shifts[:, high] - self.shifts[:, low]) / apart
 

@@ -200,9 +200,9 @@ def chord_classes(names: np.ndarray) -> np.ndarray:
     Raises:
         ChordError: a name that :func:`chord_class` refuses.
     """
-    distinct, places = np.unique(names, return_inverse=True)
+    distinct, inverse = np.unique(names, return_inverse=True)
     classes = np.array([chord_class(str(name)) for name in distinct], np.int16)
-    return classes[places].reshape(names.shape)
+    return classes[inverse].reshape(names.shape)
 
 
 def chord_controls(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from musicvae_torch.analysis.timeline import in_a_row, lay, write_midi
+from musicvae_torch.analysis.timeline import in_a_row, render_pieces, write_midi
 from musicvae_torch.config import ConfigError
 from musicvae_torch.converters.base import Converter
 from musicvae_torch.converters.multitrack import MultitrackConverter
@@ -269,7 +269,7 @@ def run_attribute(arguments: argparse.Namespace) -> None:
     for name, unit in zip(vectors.names, vectors.units, strict=True):
         means = " | ".join(_mean_said(own[name]) for own in values)
         print(f"| {f'**{name}**' if name in strengths else name} | {unit} | {means} |")
-    write_midi(song.lay(list(versions[1])), arguments.out)
+    write_midi(song.render_pieces(list(versions[1])), arguments.out)
     print(f"\n{arguments.out}: {len(song.placed)} windows, moved")
 
 
@@ -351,13 +351,13 @@ def write_tunes(
     tempo = arguments.tempo or DEFAULT_QPM
     row = [window for tune in tunes for window in tune]
     if is_midi(out):
-        write_midi(lay(converter, in_a_row(converter, row, tempo)), out)
+        write_midi(render_pieces(converter, in_a_row(converter, row, tempo)), out)
         print(f"{out}: {len(tunes)} in a row")
         return
     digits = len(str(len(tunes)))
     for number, tune in enumerate(tunes, start=1):
         path = out / f"{stem}_{number:0{digits}d}.mid"
-        write_midi(lay(converter, in_a_row(converter, tune, tempo)), path)
+        write_midi(render_pieces(converter, in_a_row(converter, tune, tempo)), path)
     if together:
-        write_midi(lay(converter, in_a_row(converter, row, tempo)), out / "all.mid")
+        write_midi(render_pieces(converter, in_a_row(converter, row, tempo)), out / "all.mid")
     print(f"{out}: {len(tunes)} files{', and all in a row in all.mid' if together else ''}")

@@ -230,10 +230,10 @@ def _in_other_keys(
 ) -> Iterator[tuple[Window, int]]:
     """Those windows once more, with their shifts. One that lies elsewhere when shifted, since
     notes beyond the pitch range are lost, is left out."""
-    places = {(window.start, window.instruments) for window in kept}
+    known = {(window.start, window.instruments) for window in kept}
     for other in others:
         for window in _windows(converter, song, shift + other):
-            if (window.start, window.instruments) in places:
+            if (window.start, window.instruments) in known:
                 yield window, shift + other
 
 

@@ -178,11 +178,11 @@ class PhraseIndex:
         Returns:
             Of several such songs the one that shares most.
         """
-        places = np.searchsorted(self._phrases, phrases)
-        places[places == len(self._phrases)] = 0
-        places = places[self._phrases[places] == phrases] if len(self._phrases) else places[:0]
-        counts = self._counts[places]
-        rows = np.repeat(self._first[places] + counts - np.cumsum(counts), counts)
+        rows = np.searchsorted(self._phrases, phrases)
+        rows[rows == len(self._phrases)] = 0
+        rows = rows[self._phrases[rows] == phrases] if len(self._phrases) else rows[:0]
+        counts = self._counts[rows]
+        rows = np.repeat(self._first[rows] + counts - np.cumsum(counts), counts)
         songs, shared = np.unique(self._songs[rows + np.arange(len(rows))], return_counts=True)
         asked = share * np.minimum(np.minimum(self._sizes[songs], len(phrases)), ENOUGH)
         alike = shared >= np.maximum(asked, FEWEST)

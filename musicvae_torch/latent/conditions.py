@@ -50,10 +50,10 @@ def chords_of_window(config: MusicVAEConfig, chords: list[list[str]], steps: int
         return torch.stack([_of_bar(config, bar) for bar in chords])
     bars = -(-steps // STEPS_PER_BAR)
     timed = [
-        (bar + place / len(own), name)
+        (bar + beat / len(own), name)
         for bar in range(bars)
         for own in [chords[bar % len(chords)]]
-        for place, name in enumerate(own)
+        for beat, name in enumerate(own)
     ]
     return torch.from_numpy(chord_controls(timed, steps).astype(np.float32))
 

@@ -14,12 +14,12 @@ from torch.distributions import Normal, kl_divergence
 
 from musicvae_torch.analysis.diagnosis import NoWindowError, why_no_window
 from musicvae_torch.analysis.timeline import (
-    Placed,
-    cover,
+    PlacedWindow,
     drum_song,
-    lay,
     pieces_of,
     place_windows,
+    render_pieces,
+    tile,
     timeline_of,
 )
 from musicvae_torch.converters.base import Converter, Window
@@ -46,7 +46,7 @@ class EncodedSong:
 
     name: str
     converter: Converter
-    placed: tuple[Placed, ...]
+    placed: tuple[PlacedWindow, ...]
     posterior: Normal
     timeline: pretty_midi.PrettyMIDI
     left_out: int = 0
@@ -75,10 +75,10 @@ class EncodedSong:
         noise = torch.randn(self.mean.shape, generator=torch.Generator().manual_seed(seed))
         return self.mean + spread * self.posterior.stddev * noise.to(self.mean)
 
-    def lay(self, tokens: Sequence[np.ndarray]) -> pretty_midi.PrettyMIDI:
+    def render_pieces(self, tokens: Sequence[np.ndarray]) -> pretty_midi.PrettyMIDI:
         """What was made of its windows, where these were, at the song's tempos and metres."""
         base = replace_tracks(self.timeline, [])
-        return lay(self.converter, pieces_of(self.placed, tokens, self.timeline), base)
+        return render_pieces(self.converter, pieces_of(self.placed, tokens, self.timeline), base)
 
 
 def replace_tracks(
@@ -102,7 +102,7 @@ def find_windows(
     midi: str | Path | pretty_midi.PrettyMIDI,
     *,
     tracks: Collection[int] | None = None,
-) -> tuple[list[Placed], int]:
+) -> tuple[list[PlacedWindow], int]:
     """All windows of a song, and how many drum notes a groove leaves out.
 
     Args:
@@ -156,14 +156,14 @@ def encode_song(
     """
     converter = song_converter(model, melody_programs)
     found, left_out = find_windows(converter, midi, tracks=tracks)
-    placed = tuple(found if every_window else cover(converter, found))
+    placed = tuple(found if every_window else tile(converter, found))
     name = str(midi) if isinstance(midi, str | Path) else "the song"
     return EncodedSong(
         name, converter, placed, encode_placed(model, placed), timeline_of(midi), left_out
     )
 
 
-def encode_placed(model: MusicVAE, placed: Sequence[Placed]) -> Normal:
+def encode_placed(model: MusicVAE, placed: Sequence[PlacedWindow]) -> Normal:
     """The posterior of windows, (windows, z_size)."""
     windows = [one.window for one in placed]
     return encode_tokens(model, np.stack([one.tokens for one in windows]), window_lengths(windows))
@@ -175,7 +175,7 @@ def window_lengths(windows: Sequence[Window]) -> np.ndarray | None:
     return np.stack(lengths) if lengths else None
 
 
-def bars_said(converter: Converter, one: Placed) -> str:
+def bars_said(converter: Converter, one: PlacedWindow) -> str:
     """The bars of a window that count, from 1."""
     first, last = one.bar + one.skip + 1, one.bar + converter.window_bars
     return str(first) if first == last else f"{first}-{last}"

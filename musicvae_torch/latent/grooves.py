@@ -19,7 +19,13 @@ import torch
 from torch import Tensor
 
 from musicvae_torch.analysis.diagnosis import NoWindowError, why_no_window
-from musicvae_torch.analysis.timeline import Placed, cover, lay, pieces_of, place_windows
+from musicvae_torch.analysis.timeline import (
+    PlacedWindow,
+    pieces_of,
+    place_windows,
+    render_pieces,
+    tile,
+)
 from musicvae_torch.config import ConfigError
 from musicvae_torch.converters.drums import class_of_pitch
 from musicvae_torch.converters.groove import (
@@ -87,7 +93,7 @@ class _Drums:
     score: Score
     tracks: tuple[Track, ...]
     converter: GrooveConverter
-    placed: tuple[Placed, ...]
+    placed: tuple[PlacedWindow, ...]
     known: frozenset[int]
     left_out: int
 
@@ -200,7 +206,7 @@ def _read(
     is_known = class_of_pitch(converter.drum_classes)[song.notes["pitch"]] >= 0
     song = replace(song, notes=song.notes[is_known])
     try:
-        placed = cover(converter, windows) if (windows := place_windows(converter, song)) else []
+        placed = tile(converter, windows) if (windows := place_windows(converter, song)) else []
     except MidiError as error:
         raise MidiError(f"{score.name}: {error}") from None
     if not placed:
@@ -310,7 +316,7 @@ def _replaced(song: _Drums, track: Track) -> np.ndarray:
 
 def _tick_notes(song: _Drums, rows: np.ndarray) -> np.ndarray:
     """What was played of the windows, as notes of TICK_NOTE."""
-    midi = lay(song.converter, pieces_of(song.placed, list(rows), None))
+    midi = render_pieces(song.converter, pieces_of(song.placed, list(rows), None))
     played = [note for track in midi.instruments for note in track.notes]
     notes = np.zeros(len(played), TICK_NOTE)
     notes["start"] = song.score.ticks(np.array([note.start for note in played]))

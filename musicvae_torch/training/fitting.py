@@ -57,24 +57,24 @@ class KeepLast(Checkpoint):
         # Of what goes to another process; that one has handlers and a trainer of its own.
         return self.__dict__ | {"_handlers": {}, "_trainer": None}
 
-    def listen(self, trainer: lightning.Trainer) -> None:
-        """Take SIGINT and SIGTERM for a wish to stop, until :meth:`deafen`."""
+    def install_handlers(self, trainer: lightning.Trainer) -> None:
+        """Take SIGINT and SIGTERM for a request to stop, until :meth:`restore_handlers`."""
         self._trainer = trainer
         if threading.current_thread() is not threading.main_thread():
             return
         for number in (signal.SIGINT, signal.SIGTERM):
-            before = signal.signal(number, self._hear)
-            if before != self._hear:
+            before = signal.signal(number, self._handle_signal)
+            if before != self._handle_signal:
                 self._handlers.setdefault(number, before)
 
-    def deafen(self) -> None:
+    def restore_handlers(self) -> None:
         self._trainer = None
         if threading.current_thread() is threading.main_thread():
             for number, handler in self._handlers.items():
                 signal.signal(number, handler)
         self._handlers = {}
 
-    def _hear(self, number: int, _frame: FrameType | None) -> None:
+    def _handle_signal(self, number: int, _frame: FrameType | None) -> None:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
@@ -91,7 +91,7 @@ class KeepLast(Checkpoint):
             )
 
     def on_train_start(self, trainer: lightning.Trainer, *_: object) -> None:
-        self.listen(trainer)  # in each process, and after Lightning's own handlers
+        self.install_handlers(trainer)  # in each process, and after Lightning's own handlers
 
     def on_train_batch_end(
         self,
@@ -125,9 +125,9 @@ class KeepLast(Checkpoint):
             raise SystemExit(STOPPED if spawned or trainer.is_global_zero else 0)
 
     @staticmethod
-    def _agree(trainer: lightning.Trainer, wish: bool) -> bool:
-        """Whether any process wishes so: all must save, and stop, at the same step."""
-        return bool(trainer.strategy.reduce_boolean_decision(wish, all=False))
+    def _agree(trainer: lightning.Trainer, any_asks: bool) -> bool:
+        """Whether any process asks for it: all must save, and stop, at the same step."""
+        return bool(trainer.strategy.reduce_boolean_decision(any_asks, all=False))
 
     def _save(self, trainer: lightning.Trainer) -> None:
         trainer.save_checkpoint(self.path, weights_only=False)
@@ -202,7 +202,7 @@ def fit(
 @contextmanager
 def _stops_as_asked(keep: KeepLast, trainer: lightning.Trainer) -> Iterator[None]:
     """What a stopped training ends in becomes KeyboardInterrupt."""
-    keep.listen(trainer)
+    keep.install_handlers(trainer)
     try:
         yield
     except SystemExit:  # ours, or Lightning's answer to a second Ctrl-C
@@ -214,7 +214,7 @@ def _stops_as_asked(keep: KeepLast, trainer: lightning.Trainer) -> Iterator[None
             raise
         raise KeyboardInterrupt from None
     finally:
-        keep.deafen()
+        keep.restore_handlers()
 
 
 def _loggers(work: Path) -> list[Logger]:
