@@ -329,7 +329,7 @@ def test_grooves_of_drums_only(tmp_path: Path, capsys: pytest.CaptureFixture[str
     line = [str(folder), "-o", str(tmp_path / "out.h5"), "--config", "groovae_2bar_humanize"]
     line += ["--validation", "0", "--workers", "1"]
     assert build_main(line) == 2
-    refusal = "notes of no drum (build-dataset --drums-only leaves such notes out)"
+    refusal = "notes that are no drums (build-dataset --drums-only leaves such notes out)"
     assert f"in any (2 {refusal})\n" in capsys.readouterr().err
     assert build_main([*line, "--drums-only"]) == 0
     assert capsys.readouterr().out.splitlines()[1] == "left out: 1 files: no drums"

@@ -324,7 +324,7 @@ def test_chords_of_a_melody_and_of_bars() -> None:
     assert rows[1].argmax(-1).tolist() == wanted.tolist()
     with pytest.raises(ValueError, match="takes one chord a bar"):
         chords_of_window(bars, chord_bars("C G"), 512)
-    with pytest.raises(ValueError, match="is not told chords"):
+    with pytest.raises(ValueError, match="is not conditioned on chords"):
         chords_of_window(model_of("groovae_4bar").config, chord_bars("C"), 64)
 
 

@@ -22,8 +22,11 @@ CONVERTER = get_converter("hier-trio_16bar")
 to_midi, to_one_hot, to_tokens = CONVERTER.from_tokens, CONVERTER.outputs, CONVERTER.to_tokens
 
 
-def trio_windows(song: Song, hop_bars: int = 1, **rules: set[int]) -> list[Window]:
-    return get_converter("hier-trio_16bar", hop_bars=hop_bars, **rules).to_tensors(song)
+def trio_windows(
+    song: Song, hop_bars: int = 1, melody_programs: set[int] | None = None
+) -> list[Window]:
+    converter = get_converter("hier-trio_16bar", hop_bars=hop_bars, melody_programs=melody_programs)
+    return converter.to_tensors(song)
 
 
 some_tokens = st.integers(1, 40).flatmap(

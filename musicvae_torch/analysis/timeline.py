@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 import io
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
@@ -25,7 +25,7 @@ from musicvae_torch.midi.quantize import DEFAULT_QPM, Section, common_time_secti
 from musicvae_torch.midi.score import read_score
 
 _BEATS_PER_BAR = 4
-_FINEST = 480  # ticks a quarter that tell a groove's timing
+_FINEST = 480  # ticks a quarter, fine enough for a groove's timing
 _ROUNDING = 1e-3  # of a bar
 
 
@@ -71,16 +71,13 @@ def section_bars(section: Section) -> int:
     return max(ceil(beats / per_bar - _ROUNDING), 1)
 
 
-def place_windows(
-    converter: Converter, song: Song, tracks: Collection[int] | None = None
-) -> list[PlacedWindow]:
+def place_windows(converter: Converter, song: Song) -> list[PlacedWindow]:
     """All windows of a song, in order of section, then track, then bar.
 
     Args:
         converter: of a model.
         song: whose windows are wanted. Where its tempo or metre changes, a groove's windows lie in
             the stretches between.
-        tracks: take only windows that are made of none but these tracks.
 
     Raises:
         MidiError: as :meth:`Converter.to_tensors`.
@@ -90,9 +87,7 @@ def place_windows(
     for number, (section, windows) in enumerate(_by_section(converter, song)):
         first = bars.get(section.start, 0)
         placed += [PlacedWindow(one, number, first + one.bar, section.qpm) for one in windows]
-    if tracks is None:
-        return placed
-    return [one for one in placed if set(one.window.instruments) <= set(tracks)]
+    return placed
 
 
 def _by_section(converter: Converter, song: Song) -> Iterator[tuple[Section, list[Window]]]:
@@ -198,7 +193,7 @@ def pieces_of(
 def in_a_row(
     converter: Converter, tokens: Sequence[np.ndarray], qpm: float = DEFAULT_QPM
 ) -> list[Piece]:
-    """One after the other, bar after bar, at the tempo nearest to `qpm` that a file can tell."""
+    """One after the other, bar after bar, at the tempo nearest to `qpm` that a file can hold."""
     # At any other, seconds and the file's ticks would be one tick apart after some hundred bars.
     qpm = 60e6 / round(60e6 / qpm)
     pieces, bar = [], 0
@@ -294,7 +289,7 @@ def end_of(midi: pretty_midi.PrettyMIDI) -> float | None:
 
 
 def timeline_of(midi: str | Path | pretty_midi.PrettyMIDI) -> pretty_midi.PrettyMIDI:
-    """A song with its tempos, metres, keys and tracks, on ticks that tell a groove's timing.
+    """A song with its tempos, metres, keys and tracks, on ticks fine enough for a groove's timing.
 
     Raises:
         MidiError: the file is missing, unreadable, or no MIDI file.

@@ -157,7 +157,7 @@ def measure_effects(
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
-    """Over windows, of those that have a value; NaN where none has."""
+    """Over windows, of those that have a value; NaN if no window has one."""
     known = ~np.isnan(values)
     counts = known.sum(0)
     total = np.where(known, values, 0).sum(0)

@@ -100,7 +100,7 @@ class ChordTones:
         root: pitch class, 0 for C; None of "N.C.".
         pitches: pitch classes, those of further notes, such as ninths, and of the bass included.
         core: those of degrees up to the seventh, and of the bass: what a bass line may rest on.
-        bass: pitch class that is named after a slash; None where none is.
+        bass: pitch class that is named after a slash; None without one.
     """
 
     root: int | None

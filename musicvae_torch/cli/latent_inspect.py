@@ -121,8 +121,8 @@ def run_inspect(arguments: argparse.Namespace) -> None:
         print(f"{_WORDS[name]}: {value:.6g}")
     if probes:
         print(f"\n{_PROBES}:\n")
-        heading, *rows = measured.rows()
-        print(markdown_table(heading, rows) + "\n")
+        heading, *body = measured.rows()
+        print(markdown_table(heading, body) + "\n")
     print(f"{arguments.out / 'index.html'}: the pictures")
 
 

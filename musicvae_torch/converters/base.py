@@ -59,7 +59,7 @@ class Window:
 
     @property
     def controls(self) -> np.ndarray:
-        """(steps, control_depth) that encoder and decoder are told besides."""
+        """(steps, control_depth) on which encoder and decoder are conditioned."""
         return self.converter.controls(self.tokens)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import pretty_midi
 
 from musicvae_torch.converters.base import Converter, Window
+from musicvae_torch.converters.drums import class_of_pitch
 from musicvae_torch.midi.fast import load_song
 from musicvae_torch.midi.notes import MidiError, Song
 from musicvae_torch.midi.quantize import DEFAULT_QPM, Section, steady_section
@@ -35,7 +36,7 @@ LEAST_DROPOUT = 0.2  # of the loudest hits, relative to that of the softest
 
 
 class NotDrumsError(MidiError):
-    """A song with a pitch of no drum, at which Magenta too fails."""
+    """A song with a pitch that is no drum's; Magenta fails on it, too."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class GrooveConverter(Converter):
         changes or if it is not all in 4/4 (or the like of it: 2/2, 8/8).
 
         Raises:
-            NotDrumsError: a pitch is of no drum.
+            NotDrumsError: a pitch is no drum's.
             MidiError: the song is absurdly long.
         """
         if not (found := self.sections(song)) or not len(song.notes):
@@ -198,9 +199,7 @@ class GrooveConverter(Converter):
 
     def _drums_hit(self, notes: np.ndarray) -> np.ndarray:
         """(notes,) indices of drums."""
-        drum_of_pitch = np.full(128, -1)
-        for drum, pitches in enumerate(self.drum_classes):
-            drum_of_pitch[list(pitches)] = drum
+        drum_of_pitch = class_of_pitch(self.drum_classes)
         drums = drum_of_pitch[notes["pitch"]]
         if (drums < 0).any():
             note = notes[drums < 0][0]

@@ -168,7 +168,7 @@ class MelodyConverter(Converter):
         ]
 
     def has_chords(self, section: Section) -> bool:
-        """Whether chords, if the config wants them, can be told of a section."""
+        """Whether chords, if the config wants them, can be inferred for a section."""
         melodic = self._melodic(section.notes)
         return not self.rules.chords or _section_chords(section, melodic) is not None
 
@@ -236,7 +236,7 @@ class MelodyConverter(Converter):
 
 def _section_chords(section: Section, melodic: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """The chord at each step, as far as a melody may reach: a number for each symbol, and
-    classes. None where no chords can be told."""
+    classes. None if no chords can be inferred."""
     notes = section.notes.copy()
     notes["start"], notes["end"] = section.start_times, section.end_times
     end = float(notes["end"].max(initial=0.0))
@@ -282,7 +282,7 @@ def chord_texts(classes: np.ndarray, qpm: float) -> list[pretty_midi.Text]:
     """(steps,) chord classes → a text event for each new chord.
 
     Magenta's own converter of cat-mel_2bar_med_chords calls diminished chords "N.C."; these say
-    what the model was told.
+    what the model was given.
     """
     changes = np.flatnonzero(np.r_[True, classes[1:] != classes[:-1]][: len(classes)])
     seconds = 60 / qpm / STEPS_PER_QUARTER

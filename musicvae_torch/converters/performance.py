@@ -164,6 +164,6 @@ def decode_performance(classes: np.ndarray) -> Performance:
         for pitch, held in sounding.items()
         for start, loudness in held
     ]
-    heard = [note for note in notes if note[0] < note[1]]
+    sounding_notes = [note for note in notes if note[0] < note[1]]
     is_drum = program == DRUMS
-    return Performance(0 if is_drum else program or 0, is_drum, heard)
+    return Performance(0 if is_drum else program or 0, is_drum, sounding_notes)

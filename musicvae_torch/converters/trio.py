@@ -131,7 +131,7 @@ class TrioConverter(Converter):
 
 
 def _tracks_by_part(section: Section, melody_programs: frozenset[int]) -> list[list[int]]:
-    """Track indices of melodies, basses and drums; a track of two kinds is of none."""
+    """Track indices of melodies, basses and drums; a track of two kinds is left out."""
     notes = section.notes
     sounds = notes["instrument"].astype(np.int64) * 256 + notes["program"] * 2 + notes["is_drum"]
     kinds: dict[int, set[int | None]] = {}

@@ -83,7 +83,7 @@ def draw_batches(
 def source_of(song: str) -> str:
     """The top-level folder of a song's path; "" for a song that lies in none.
 
-    Where a data set is of several folders, their names and what lies in them tell sources apart:
+    Where a data set is of several folders, both their names and the folders in them count:
     "archive//jazz/song.mid" is of "archive/jazz", and "archive//song.mid" of "archive".
     """
     folder, mark, path = song.rpartition(FOLDER_MARK)

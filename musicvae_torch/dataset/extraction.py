@@ -25,7 +25,7 @@ from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 
 DIGEST_BYTES = 16
 # Why a song is left out of grooves.
-NOT_DRUMS = "notes of no drum (build-dataset --drums-only leaves such notes out)"
+NOT_DRUMS = "notes that are no drums (build-dataset --drums-only leaves such notes out)"
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def extract_song(song: Song, digest: bytes, options: WindowOptions) -> Extracted
     """As :func:`extract_file`, of a song with that digest.
 
     Raises:
-        NotDrumsError: the config is a groove's, and a pitch is of no drum.
+        NotDrumsError: the config is a groove's, and a pitch is no drum's.
         MidiError: Magenta too would fail on the song.
     """
     seeds = [options.seed, *np.frombuffer(digest, np.uint32).tolist()]

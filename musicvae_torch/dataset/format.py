@@ -136,10 +136,7 @@ def read_dataset(
     if split is None:
         return windows
     if aside is None:
-        raise DatasetError(
-            f"{path}: was built without validation songs; build it with --validation 0.1, or name "
-            "a data set of other songs with --validation"
-        )
+        raise DatasetError(_without_split(path))
     windows = _songs_only(windows, aside == (split == "validation"))
     if not len(windows.tokens):
         raise DatasetError(f"{path}: no song for {split}; build it with another --validation share")
@@ -169,6 +166,27 @@ def read_sides(
     if validation is None:
         return read(data, "train"), read(data, "validation", apart=apart)
     return read(data), read(validation, apart=apart)
+
+
+def split_rows(file: h5py.File, split: str | None) -> np.ndarray:
+    """Rows of the windows of a split's songs; None: of all.
+
+    Raises:
+        DatasetError: no songs are set aside.
+    """
+    song = file["song"][:]
+    if split is None:
+        return np.arange(len(song))
+    if "validation" not in file or not file["validation"][:].any():
+        raise DatasetError(_without_split(file.filename))
+    return np.flatnonzero(file["validation"][:].astype(bool)[song] == (split == "validation"))
+
+
+def _without_split(path: str | Path) -> str:
+    return (
+        f"{path}: was built without validation songs; build it with --validation 0.1, or name a "
+        "data set of other songs with --validation"
+    )
 
 
 def has_split(path: str | Path) -> bool:

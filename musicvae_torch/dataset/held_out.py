@@ -105,7 +105,7 @@ class HeldOut:
 
 
 def held_out_key(path: Path, label: str) -> list[str]:
-    """What tells the content of a folder or data set that is held out.
+    """A key that changes with the content of a folder or data set that is held out.
 
     Raises:
         DatasetError: it is missing, a folder without a MIDI file, or no data set.

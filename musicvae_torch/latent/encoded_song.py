@@ -26,7 +26,7 @@ from musicvae_torch.converters.base import Converter, Window
 from musicvae_torch.converters.groove import GrooveConverter
 from musicvae_torch.converters.registry import get_converter
 from musicvae_torch.midi.fast import load_song
-from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.midi.notes import MidiError, Song
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.windows.encoding import encode_tokens
 
@@ -41,7 +41,7 @@ class EncodedSong:
         placed: the windows and where they lie.
         posterior: (windows, z_size) means and standard deviations.
         timeline: the song itself.
-        left_out: drum notes of no drum that a groove knows.
+        left_out: drum notes that no drum of a groove stands for.
     """
 
     name: str
@@ -77,19 +77,9 @@ class EncodedSong:
 
     def render_pieces(self, tokens: Sequence[np.ndarray]) -> pretty_midi.PrettyMIDI:
         """What was made of its windows, where these were, at the song's tempos and metres."""
-        base = replace_tracks(self.timeline, [])
+        base = timeline_of(self.timeline)
+        base.instruments, base.lyrics, base.text_events = [], [], []
         return render_pieces(self.converter, pieces_of(self.placed, tokens, self.timeline), base)
-
-
-def replace_tracks(
-    midi: pretty_midi.PrettyMIDI, tracks: Sequence[pretty_midi.Instrument]
-) -> pretty_midi.PrettyMIDI:
-    """A song with other tracks, and without its texts if they are none."""
-    base = timeline_of(midi)
-    base.instruments = list(tracks)
-    if not tracks:
-        base.lyrics, base.text_events = [], []
-    return base
 
 
 def song_converter(model: MusicVAE, melody_programs: Collection[int] | None = None) -> Converter:
@@ -118,18 +108,28 @@ def find_windows(
     song, left_out = load_song(midi), 0
     if isinstance(converter, GrooveConverter):
         song, left_out = drum_song(song, converter)
-    try:
-        placed = place_windows(converter, song)
-    except MidiError as error:
-        raise MidiError(f"{name}: {error}") from None
-    if not placed:
-        raise NoWindowError(f"{name}: {why_no_window(converter, song)}")
+    placed = windows_of(converter, song, name)
     wanted = [one for one in placed if tracks is None or set(one.window.instruments) <= set(tracks)]
     if not wanted:
         found = sorted({one.window.instruments for one in placed})
         said = "; ".join(",".join(map(str, own)) for own in found[:8])
         raise NoWindowError(f"{name}: no window of those tracks; there are windows of: {said}")
     return wanted, left_out
+
+
+def windows_of(converter: Converter, song: Song, name: str) -> list[PlacedWindow]:
+    """All windows of a song; `name` is for messages.
+
+    Raises:
+        MidiError, NoWindowError: as :func:`find_windows`.
+    """
+    try:
+        placed = place_windows(converter, song)
+    except MidiError as error:
+        raise MidiError(f"{name}: {error}") from None
+    if not placed:
+        raise NoWindowError(f"{name}: {why_no_window(converter, song)}")
+    return placed
 
 
 def encode_song(

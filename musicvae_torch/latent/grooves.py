@@ -18,11 +18,9 @@ import pretty_midi
 import torch
 from torch import Tensor
 
-from musicvae_torch.analysis.diagnosis import NoWindowError, why_no_window
 from musicvae_torch.analysis.timeline import (
     PlacedWindow,
     pieces_of,
-    place_windows,
     render_pieces,
     tile,
 )
@@ -37,7 +35,7 @@ from musicvae_torch.converters.groove import (
     GrooveRules,
 )
 from musicvae_torch.io.files import replacing
-from musicvae_torch.latent.encoded_song import encode_placed, song_converter
+from musicvae_torch.latent.encoded_song import encode_placed, song_converter, windows_of
 from musicvae_torch.midi.notes import NOTE_DTYPE, MidiError, Song
 from musicvae_torch.midi.score import TICK_NOTE, Score, Track, read_score, score_of
 from musicvae_torch.midi.stitch import NewPart, exchange_notes, stitch
@@ -49,7 +47,7 @@ from musicvae_torch.windows.tensors import window_controls
 Midi: TypeAlias = str | Path | pretty_midi.PrettyMIDI | Score
 
 _TAPPED = DRUM_CLASSES[1][0]  # the snare, which all kits know
-_FINE = 480  # ticks a quarter that tell a drummer's timing
+_FINE = 480  # ticks a quarter, fine enough for a drummer's timing
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,12 +203,7 @@ def _read(
         song.notes["pitch"] = _TAPPED
     is_known = class_of_pitch(converter.drum_classes)[song.notes["pitch"]] >= 0
     song = replace(song, notes=song.notes[is_known])
-    try:
-        placed = tile(converter, windows) if (windows := place_windows(converter, song)) else []
-    except MidiError as error:
-        raise MidiError(f"{score.name}: {error}") from None
-    if not placed:
-        raise NoWindowError(f"{score.name}: {why_no_window(converter, song)}")
+    placed = tile(converter, windows_of(converter, song, score.name))
     known = (
         frozenset(range(128)) if taps else frozenset(sum(map(tuple, converter.drum_classes), ()))
     )

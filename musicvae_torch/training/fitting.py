@@ -118,7 +118,7 @@ class KeepLast(Checkpoint):
 
     def _stop_if_asked(self, trainer: lightning.Trainer) -> None:
         if self._agree(trainer, self.asked):
-            # Of the processes of "ddp" the first one tells; the others must not seem to fail.
+            # Of the processes of "ddp" the first one reports it; the others must not seem to fail.
             spawned = trainer.strategy.launcher is not None and hasattr(
                 trainer.strategy.launcher, "_start_method"
             )
