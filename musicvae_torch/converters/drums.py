@@ -101,11 +101,12 @@ DRUM_RULES = {
 class DrumsConverter(Converter):
     """Drums; tokens are (steps, words)."""
 
+    rules: DrumRules
+
     def __init__(
         self, rules: DrumRules, steps: int, mode: str = "eval", seed: int | None = None
     ) -> None:
-        super().__init__(steps, mode, seed)
-        self.rules = rules
+        super().__init__(rules, steps, mode, seed)
         self._class_of_pitch = class_of_pitch(rules.classes)
 
     def song_windows(self, song: Song) -> list[list[Window]]:

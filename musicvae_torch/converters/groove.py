@@ -10,14 +10,12 @@ models are those of Gillick et al., "Learning to Groove with Inverse Sequence Tr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pretty_midi
 
 from musicvae_torch.converters.base import Converter, Window
 from musicvae_torch.converters.drums import class_of_pitch
-from musicvae_torch.midi.fast import load_song
 from musicvae_torch.midi.notes import MidiError, Song
 from musicvae_torch.midi.quantize import DEFAULT_QPM, Section, steady_section
 from musicvae_torch.midi.vocabulary import (
@@ -85,24 +83,14 @@ class GrooveConverter(Converter):
     """
 
     token_dtype = np.float32
+    rules: GrooveRules
 
     def __init__(
         self, rules: GrooveRules, steps: int, mode: str = "eval", seed: int | None = None
     ) -> None:
-        super().__init__(steps, mode, seed)
-        self.rules = rules
+        super().__init__(rules, steps, mode, seed)
         self.drum_classes = DRUM_CLASSES if mode == "infer" else ROLAND_DRUM_CLASSES
         self._dropout = np.random.RandomState(seed)
-
-    def to_tensors(
-        self, midi: str | Path | pretty_midi.PrettyMIDI | Song, max_windows: int | None = None
-    ) -> list[Window]:
-        song = load_song(midi)
-        try:
-            return super().to_tensors(song, max_windows)
-        except MidiError as error:
-            name = midi if isinstance(midi, str | Path) else "the song"
-            raise type(error)(f"{name}: {error}") from None
 
     def song_windows(self, song: Song) -> list[list[Window]]:
         """Window after window, also those without hits; what is left at the end is no window.

@@ -138,11 +138,12 @@ class MelodyConverter(Converter):
     """Melodies; tokens are (steps, 1) melody classes, or with chords (steps, 2) classes of
     melody and chord."""
 
+    rules: MelodyRules
+
     def __init__(
         self, rules: MelodyRules, steps: int, mode: str = "eval", seed: int | None = None
     ) -> None:
-        super().__init__(steps, mode, seed)
-        self.rules = rules
+        super().__init__(rules, steps, mode, seed)
         self.transpose_range = rules.transpose_range
 
     def song_windows(self, song: Song) -> list[list[Window]]:
@@ -208,9 +209,6 @@ class MelodyConverter(Converter):
                         seconds = section.seconds(bar * STEPS_PER_BAR)
                         found[key] = Window(window.copy(), self.steps, seconds, bar, (track,), self)
         return list(found.values())
-
-    def inputs(self, tokens: np.ndarray) -> np.ndarray:
-        return self.outputs(tokens)
 
     def outputs(self, tokens: np.ndarray) -> np.ndarray:
         return one_hot(tokens[..., :1], [MELODY_DEPTH])

@@ -82,18 +82,18 @@ class _Bars:
 class MultitrackConverter(Converter):
     """Bars of several tracks; tokens are (512, 1), or (512, 2) with chords."""
 
+    rules: MultitrackRules
     transpose_range = 3
 
     def __init__(
         self, rules: MultitrackRules, steps: int, mode: str = "eval", seed: int | None = None
     ) -> None:
-        super().__init__(steps, mode, seed)
+        super().__init__(rules, steps, mode, seed)
         if steps != rules.max_tracks * rules.max_events:
             raise ConfigError(
                 f"a multitrack bar is {rules.max_tracks} tracks of {rules.max_events} events: "
                 f"max_seq_len must be {rules.max_tracks * rules.max_events}, not {steps}"
             )
-        self.rules = rules
 
     def song_windows(self, song: Song) -> list[list[Window]]:
         """All bars of 4/4 that the rules admit, alike or not.
@@ -186,9 +186,6 @@ class MultitrackConverter(Converter):
         lengths[segment[wanted]] = np.bincount(events.tracks)[wanted]
         tokens = tokens.reshape(len(admitted), self.steps, columns.shape[1])
         return tokens, lengths.reshape(len(admitted), self.rules.max_tracks)
-
-    def inputs(self, tokens: np.ndarray) -> np.ndarray:
-        return self.outputs(tokens)
 
     def outputs(self, tokens: np.ndarray) -> np.ndarray:
         return one_hot(tokens[..., :1], (DEPTH,))

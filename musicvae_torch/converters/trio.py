@@ -55,11 +55,7 @@ TRIO_RULES = {
 class TrioConverter(Converter):
     """Trios; tokens are (steps, 3) classes of melody, bass and drums."""
 
-    def __init__(
-        self, rules: TrioRules, steps: int, mode: str = "eval", seed: int | None = None
-    ) -> None:
-        super().__init__(steps, mode, seed)
-        self.rules = rules
+    rules: TrioRules
 
     def song_windows(self, song: Song) -> list[list[Window]]:
         """Every window of 4/4 in which a melody, a bass and a drum track all play, in order of
@@ -83,39 +79,30 @@ class TrioConverter(Converter):
 
     def _section_windows(self, section: Section) -> list[Window]:
         bars = min(-(-section.steps // STEPS_PER_BAR), MAX_BARS)
-        window_bars = self.steps // STEPS_PER_BAR
-        tracks = _tracks_by_part(section, self.rules.melody_programs)
-        if bars < window_bars or not all(tracks):
+        playing = self.playing(section) if bars >= self.window_bars else []
+        if not playing or not all(playing):
             return []
-        tokens: dict[int, np.ndarray] = {}
-        plays: dict[int, np.ndarray] = {}
-        for part, members in enumerate(tracks):
-            for track in members:
-                own = np.flatnonzero(section.notes["instrument"] == track)
-                encoded = _track_tokens(section, own, part, bars * STEPS_PER_BAR)
-                if encoded.any():
-                    tokens[track] = encoded
-                    plays[track] = _bridge_gaps(_played_bars(section, own, bars))
+        tokens = {
+            track: _track_tokens(section, track, part, bars * STEPS_PER_BAR)
+            for part, tracks in enumerate(playing)
+            for track in tracks
+        }
         windows = []
-        melodies, basses, drums = ([track for track in part if track in tokens] for part in tracks)
-        for trio in product(melodies, basses, drums):
-            coverage = np.stack([plays[track] for track in trio])
+        for trio in product(*([track for track in own if tokens[track].any()] for own in playing)):
+            coverage = np.stack([own[track] for own, track in zip(playing, trio, strict=True)])
             together = np.all(coverage, axis=0)
             # At the section's ends one part is enough, so that a cut section encodes like a
             # whole one.
             together[:GAP_BARS] = coverage[:, :GAP_BARS].any()
             together[-GAP_BARS:] = coverage[:, -GAP_BARS:].any()
-            counts = np.convolve(together, np.ones(window_bars, int), "valid")
-            whole = np.flatnonzero(counts[:: self.rules.hop_bars] == window_bars)
+            counts = np.convolve(together, np.ones(self.window_bars, int), "valid")
+            whole = np.flatnonzero(counts[:: self.rules.hop_bars] == self.window_bars)
             rows = np.stack([tokens[track] for track in trio], axis=1)
             for bar in (whole * self.rules.hop_bars).tolist():
                 first = bar * STEPS_PER_BAR
                 window = rows[first : first + self.steps].copy()
                 windows.append(Window(window, self.steps, section.seconds(first), bar, trio, self))
         return windows
-
-    def inputs(self, tokens: np.ndarray) -> np.ndarray:
-        return one_hot(tokens, DEPTHS)
 
     def outputs(self, tokens: np.ndarray) -> np.ndarray:
         return one_hot(tokens, DEPTHS)
@@ -153,9 +140,10 @@ def _part_of(is_drum: bool, program: int, melody_programs: frozenset[int]) -> in
     return 0 if program in melody_programs else None
 
 
-def _track_tokens(section: Section, own: np.ndarray, part: int, steps: int) -> np.ndarray:
-    """(steps,) classes of the notes with the indices `own`."""
-    own = own[section.notes["velocity"][own] > 0]
+def _track_tokens(section: Section, track: int, part: int, steps: int) -> np.ndarray:
+    """(steps,) classes of a track's notes."""
+    notes = section.notes
+    own = np.flatnonzero((notes["instrument"] == track) & (notes["velocity"] > 0))
     starts, ends = section.start_steps[own], section.end_steps[own]
     pitches = section.notes["pitch"][own]
     if part == 2:
