@@ -31,7 +31,7 @@ _ROUNDING = 1e-3  # of a bar
 
 @dataclass(frozen=True, eq=False)
 class PlacedWindow:
-    """A window and its place in a song.
+    """A window and where it lies in a song.
 
     Attributes:
         window: as its converter found it.

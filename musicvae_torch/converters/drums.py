@@ -149,8 +149,8 @@ class DrumsConverter(Converter):
             )
             windows = slide(tokens[:MAX_STEPS], self.steps)
             for bar, window in enumerate(windows, first // STEPS_PER_BAR):
-                place = f" {bar}" if self.complete else ""
-                if (key := window.tobytes() + place.encode()) not in found:
+                key_suffix = f" {bar}" if self.complete else ""
+                if (key := window.tobytes() + key_suffix.encode()) not in found:
                     seconds = section.seconds(bar * STEPS_PER_BAR)
                     found[key] = Window(window.copy(), self.steps, seconds, bar, tracks, self)
         return list(found.values())

@@ -204,8 +204,8 @@ class MelodyConverter(Converter):
                     windows = np.concatenate([windows, classes], axis=-1)
                 for index, window in enumerate(windows):
                     bar = first // STEPS_PER_BAR + index
-                    place = f" {track} {bar}" if self.complete else ""
-                    if (key := keys[index].tobytes() + place.encode()) not in found:
+                    key_suffix = f" {track} {bar}" if self.complete else ""
+                    if (key := keys[index].tobytes() + key_suffix.encode()) not in found:
                         seconds = section.seconds(bar * STEPS_PER_BAR)
                         found[key] = Window(window.copy(), self.steps, seconds, bar, (track,), self)
         return list(found.values())

@@ -179,10 +179,10 @@ class MultitrackConverter(Converter):
         lengths = np.ones(segments, np.int32)
         slot = np.arange(len(bars.track_bars)) - np.searchsorted(bars.track_bars, bars.track_bars)
         segment = np.searchsorted(admitted, bars.track_bars) * self.rules.max_tracks + slot
-        place = np.arange(len(events.tracks)) - np.searchsorted(events.tracks, events.tracks)
+        event_index = np.arange(len(events.tracks)) - np.searchsorted(events.tracks, events.tracks)
         wanted = np.isin(bars.track_bars, admitted)
         taken = wanted[events.tracks]
-        tokens[segment[events.tracks[taken]], place[taken]] = columns[taken]
+        tokens[segment[events.tracks[taken]], event_index[taken]] = columns[taken]
         lengths[segment[wanted]] = np.bincount(events.tracks)[wanted]
         tokens = tokens.reshape(len(admitted), self.steps, columns.shape[1])
         return tokens, lengths.reshape(len(admitted), self.rules.max_tracks)

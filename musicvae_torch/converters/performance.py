@@ -89,7 +89,7 @@ def encode_performances(programs: np.ndarray, notes: np.ndarray) -> Events:
     starts, ends = (notes["track"] * _POSITIONS + notes[edge] for edge in ("start", "end"))
     shift_ends, shifts = _time_shifts(np.concatenate([starts, ends, bar_ends]))
 
-    # Listed as they come within a step, so that a stable sort by place puts all in order.
+    # Listed as they come within a step, so that a stable sort by position puts all in order.
     classes, positions = zip(
         (PROGRAM + np.where(empty, DRUMS, programs), bar_starts),
         (TIME_SHIFT + shifts - 1, shift_ends),

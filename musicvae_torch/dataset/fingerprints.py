@@ -178,8 +178,8 @@ class _Index:
         filled = self._filled[buckets]
         if not filled.any():
             return None
-        places = np.repeat(self._first[buckets] + filled - np.cumsum(filled), filled)
-        songs, counts = np.unique(self._songs[places + np.arange(len(places))], return_counts=True)
+        rows = np.repeat(self._first[buckets] + filled - np.cumsum(filled), filled)
+        songs, counts = np.unique(self._songs[rows + np.arange(len(rows))], return_counts=True)
         best = counts.argmax()
         return int(songs[best]) if counts[best] >= max(share * len(buckets), FEWEST) else None
 

@@ -115,7 +115,8 @@ class Score:
 
     def to_pretty_midi(self) -> pretty_midi.PrettyMIDI:
         """The same as pretty_midi has it, in seconds, without markers and text."""
-        plain = self.file.with_tracks([_as_told(self, n) for n in range(len(self.file.tracks))])
+        chunks = [_in_plain_channels(self, number) for number in range(len(self.file.tracks))]
+        plain = self.file.with_tracks(chunks)
         return pretty_midi.PrettyMIDI(io.BytesIO(plain.plain_bytes()))
 
 
@@ -216,7 +217,7 @@ def _written(midi: pretty_midi.PrettyMIDI) -> bytes:
     return buffer.getvalue()
 
 
-def _as_told(score: Score, number: int) -> Chunk:
+def _in_plain_channels(score: Score, number: int) -> Chunk:
     """A chunk for readers that take channel 10 for drums and no other, and heed no program of
     another chunk: what differs from that is written so."""
     chunk = score.file.tracks[number]
@@ -225,24 +226,24 @@ def _as_told(score: Score, number: int) -> Chunk:
     said = {m.channel for m in chunk.messages if m.command == PROGRAM_CHANGE}
     free = [channel for channel in range(CHANNELS) if channel not in used | {DRUM_CHANNEL}]
     kinds = {(channel, track.is_drum) for track in own for channel in track.channels}
-    places: dict[int, int] = {}
+    moved: dict[int, int] = {}
     programs = []
     for track in own:
         for channel in track.channels:
             if (channel, not track.is_drum) in kinds:
                 continue  # both in turn: that cannot be said
             if track.is_drum:
-                places[channel] = DRUM_CHANNEL
+                moved[channel] = DRUM_CHANNEL
             elif channel == DRUM_CHANNEL and free:
-                places[channel] = free[0]
+                moved[channel] = free[0]
             if track.program and channel not in said:
-                at = PROGRAM_CHANGE | places.get(channel, channel)
+                at = PROGRAM_CHANGE | moved.get(channel, channel)
                 programs.append(Message(0, at, bytes([track.program])))
                 said.add(channel)
-    if not programs and all(channel == place for channel, place in places.items()):
+    if not programs and all(channel == other for channel, other in moved.items()):
         return chunk
     messages = (
-        message._replace(status=message.command | places.get(message.channel, message.channel))
+        message._replace(status=message.command | moved.get(message.channel, message.channel))
         if message.is_channel
         else message
         for message in chunk.messages
@@ -252,22 +253,23 @@ def _as_told(score: Score, number: int) -> Chunk:
 
 def _texts(file: MidiFile) -> list[dict[int, str]]:
     """See :attr:`Score.texts`."""
-    places = [
-        (chunk, place, message.data)
+    positions = [
+        (chunk, position, message.data)
         for chunk, own in enumerate(file.tracks)
-        for place, message in enumerate(own.messages)
+        for position, message in enumerate(own.messages)
         if 1 <= message.kind <= 15
     ]
-    texts = decode_texts([data for *_, data in places])
+    texts = decode_texts([data for *_, data in positions])
     found: list[dict[int, str]] = [{} for _ in file.tracks]
-    for (chunk, place, _), text in zip(places, texts, strict=True):
-        found[chunk][place] = text
+    for (chunk, position, _), text in zip(positions, texts, strict=True):
+        found[chunk][position] = text
     return found
 
 
 def _name(chunk: Chunk, texts: dict[int, str]) -> str:
     """The first name of a chunk that is not empty."""
-    names = (text for place, text in texts.items() if chunk.messages[place].kind == TRACK_NAME)
+    kinds = {position: chunk.messages[position].kind for position in texts}
+    names = (text for position, text in texts.items() if kinds[position] == TRACK_NAME)
     return next(filter(None, names), "")
 
 

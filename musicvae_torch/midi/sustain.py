@@ -117,13 +117,13 @@ def pedal_changes(score: Score, track: Track) -> dict[int, list[Change]]:
     """What is done to the pedal of each of a track's channels, in whatever chunk."""
     found: dict[int, list[Change]] = {channel: [] for channel in track.channels}
     for index, chunk in enumerate(score.file.tracks):
-        for place, message in enumerate(chunk.messages):
+        for position, message in enumerate(chunk.messages):
             if message.command != CONTROL_CHANGE or message.channel not in found:
                 continue
             number, amount = message.data
             if number not in (SUSTAIN, RESET_CONTROLLERS):
                 continue
-            if score.channels.port(index, place) == track.port:
+            if score.channels.port(index, position) == track.port:
                 down = number == SUSTAIN and amount >= PEDAL_DOWN
                 found[message.channel].append(Change(message.tick, down))
     return {channel: sorted(changes, key=lambda c: c.tick) for channel, changes in found.items()}
