@@ -118,10 +118,8 @@ def read_dataset(
             songs=songs,
             length=file["length"][:] if "length" in file else None,
         )
-        if posteriors_of is not None and posteriors_of in (
-            ANY_MODEL,
-            posterior_model(file).get("sha256"),
-        ):
+        known = ANY_MODEL, posterior_model(file).get("sha256")
+        if posteriors_of is not None and posteriors_of in known:
             moments = {
                 field: file[name][:] for name, field in POSTERIOR_COLUMNS.items() if name in file
             }
@@ -211,18 +209,12 @@ def _songs_only(windows: Windows, wanted: np.ndarray) -> Windows:
 
 def take_windows(windows: Windows, rows: np.ndarray) -> Windows:
     """Those windows alone; `songs` is left as it is."""
-
-    def taken(column: np.ndarray | None) -> np.ndarray | None:
-        return None if column is None else column[rows]
-
-    return replace(
-        windows,
-        tokens=windows.tokens[rows],
-        song=windows.song[rows],
-        posterior_mean=taken(windows.posterior_mean),
-        posterior_stddev=taken(windows.posterior_stddev),
-        length=taken(windows.length),
-    )
+    taken: dict[str, Any] = {
+        name: None if column is None else column[rows]
+        for name, column in vars(windows).items()
+        if name != "songs"
+    }
+    return replace(windows, **taken)
 
 
 def posterior_model(file: h5py.File) -> dict[str, Any]:

@@ -154,10 +154,8 @@ def _played_as_bass(tracks: Sequence[Track]) -> Track | None:
         return None
     (height, index), *_ = heights
     track = next(track for track in tracks if track.index == index)
-    if (
-        height >= (LOW_PROGRAM_BELOW if track.program in LOW_PROGRAMS else PLAYED_BASS_BELOW)
-        or track.program in _VOICES
-    ):
+    limit = LOW_PROGRAM_BELOW if track.program in LOW_PROGRAMS else PLAYED_BASS_BELOW
+    if height >= limit or track.program in _VOICES:
         return None
     notes = track.notes
     overlap = np.maximum(notes["end"][:-1] - notes["start"][1:], 0).sum()
