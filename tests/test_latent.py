@@ -490,7 +490,10 @@ def test_groove(what: str, name: str, folders: Folders, tmp_path: Path) -> None:
         ("reconstruct song.mid --musicvae .", "musicvae reconstruct: .: no checkpoint here"),
         ("reconstruct song.mid --device tpu9", "musicvae reconstruct: device 'tpu9' cannot be"),
         ("sample -n 0 -o o", "musicvae sample: n must be at least 1"),
-        ("sample --chords C -o o", "musicvae sample: the model 'hier-trio_16bar' is not told"),
+        (
+            "sample --chords C -o o",
+            "musicvae sample: the model 'hier-trio_16bar' is not conditioned on",
+        ),
         ("sample --chords H -o o", "musicvae sample: 'H' is no chord symbol"),
         ("sample --length 0 -o o", "musicvae sample: length 0 is out of range"),
         ("interpolate song.mid song.mid", "musicvae interpolate: name a .mid file or a folder"),

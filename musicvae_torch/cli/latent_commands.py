@@ -107,17 +107,17 @@ def _conditions(
     chords: list[list[str]] | None,
     steps: int,
 ) -> Tensor | None:
-    """What a conditioned model is to be told; None: nothing.
+    """The controls of a conditioned model; None: it has none.
 
     Raises:
-        ConfigError: it is not told what is given, or not given what it must be told.
+        ConfigError: it is not conditioned on what is given, or lacks its controls.
     """
     config = model.config
     if chords is not None:
         return chords_of_window(config, chords, steps)
     if arguments.hits is not None:
         if not config.control_depth or takes_chords(config):
-            raise ConfigError(f"the model {config.name!r} is not told drum hits")
+            raise ConfigError(f"the model {config.name!r} is not conditioned on drum hits")
         placed, _ = find_windows(song_converter(model), arguments.hits)
         return window_controls(config, placed[0].window.tokens)
     if takes_chords(config):
