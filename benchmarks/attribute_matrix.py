@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def latents_of(pair: Accompanist, arguments: argparse.Namespace) -> dict[str, Tensor]:
     """(windows, z_size) of the same windows, by kind."""
-    from musicvae_torch.attribute_vectors.learning import draw_windows, encode_windows
+    from musicvae_torch.attribute_vectors.learning import draw_windows, posterior_means
     from musicvae_torch.dataset.format import take_windows
     from musicvae_torch.dataset.reading import read_windows
 
@@ -39,7 +39,7 @@ def latents_of(pair: Accompanist, arguments: argparse.Namespace) -> dict[str, Te
     assert pair.surrogate is not None
     with torch.no_grad():
         predicted = pair.surrogate.posterior_mean(heard, ("melody",))
-    encoded = torch.from_numpy(encode_windows(model, drawn, progress=True))
+    encoded = torch.from_numpy(posterior_means(model, drawn, progress=True))
     return {"posterior means": encoded.to(model.device), "surrogate, melody given": predicted}
 
 

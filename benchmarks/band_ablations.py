@@ -21,18 +21,19 @@ from tqdm import tqdm
 
 from musicvae_torch.chords.symbols import chord_class
 from musicvae_torch.cli.train import programs
-from musicvae_torch.converters.melody import melody_notes
+from musicvae_torch.converters.melody import infer_chord_classes, melody_notes
 from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
+from musicvae_torch.windows.encoding import encode_tokens
 from surrogate.arrangement.harmony import infer
-from surrogate.band.controls import chords_of, densities_of
+from surrogate.band.controls import densities_of
 from surrogate.band.model import HIDDEN, Controls
 from surrogate.band.scoring import nats_of
 from surrogate.encoder.refine import hide
 from surrogate.evaluation.bands import another_window
-from surrogate.evaluation.songs import SongWindows, read_windows
 from surrogate.evaluation.tables import Estimate, markdown, per_song
-from surrogate.evaluation.ways import encode_all, predict
+from surrogate.evaluation.trio_windows import TrioWindows, find_trio_windows
+from surrogate.evaluation.ways import predict
 from surrogate.pipeline import Accompanist
 
 BATCH = 32
@@ -49,13 +50,13 @@ class Windows:
         accompanist: whose networks speak.
     """
 
-    def __init__(self, windows: SongWindows, accompanist: Accompanist) -> None:
+    def __init__(self, windows: TrioWindows, accompanist: Accompanist) -> None:
         assert accompanist.band is not None and accompanist.surrogate is not None
         self.accompanist, self.band = accompanist, accompanist.band
         self.song, self.songs = windows.song, len(windows.songs)
         self.tokens = torch.from_numpy(windows.tokens)
         self.given = hide(self.tokens, ("melody",), HIDDEN)
-        self.latent = encode_all(accompanist.musicvae, self.tokens).mean
+        self.latent = encode_tokens(accompanist.musicvae, self.tokens.cpu().numpy()).mean
         self.predicted = predict(accompanist.surrogate, self.tokens, ("melody",))
 
     def nats(self, controls: Controls, given: Tensor | None = None) -> Tensor:
@@ -129,7 +130,7 @@ def melody_chords(tokens: np.ndarray) -> np.ndarray:
 def rows_of(windows: Windows) -> dict[str, Callable[[], Tensor]]:
     """By the row's name, what finds its nats (windows, bars)."""
     tokens, style = windows.tokens.numpy(), windows.predicted
-    real = torch.from_numpy(np.stack([chords_of(t[:, 0], t[:, 1]) for t in tokens]))
+    real = torch.from_numpy(np.stack([infer_chord_classes(t[:, 0], t[:, 1]) for t in tokens]))
     heard = torch.from_numpy(np.stack([melody_chords(t[:, 0]) for t in tokens]))
     density = torch.from_numpy(np.stack([densities_of(t, 16) for t in tokens]))
     density[..., MELODY] = HIDDEN
@@ -182,7 +183,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the curves")
     arguments = parser.parse_args()
-    found = read_windows(
+    found = find_trio_windows(
         arguments.folder,
         max_songs=arguments.max_songs,
         max_windows=arguments.max_windows,

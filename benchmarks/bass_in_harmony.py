@@ -24,15 +24,15 @@ import torch
 from tqdm import tqdm
 
 from musicvae_torch.chords.symbols import chord_class
-from musicvae_torch.converters.melody import melody_notes, melody_tokens
-from musicvae_torch.converters.trio import TrioConverter, TrioRules, part_notes, to_tokens
+from musicvae_torch.converters.base import from_one_hot
+from musicvae_torch.converters.melody import infer_chord_classes, melody_notes, melody_tokens
+from musicvae_torch.converters.trio import DEPTHS, TrioConverter, TrioRules, part_notes
 from musicvae_torch.midi.fast import load_song
 from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.vocabulary import MELODY_PROGRAMS, STEPS_PER_BAR
 from surrogate.arrangement.bass_line import HOW, keep_bass_in_harmony
 from surrogate.arrangement.fill import StepNote
 from surrogate.arrangement.harmony import Harmony, infer
-from surrogate.band.controls import chords_of
 from surrogate.evaluation.metrics import (
     bootstrap_interval,
     estimate_key,
@@ -41,7 +41,7 @@ from surrogate.evaluation.metrics import (
     share_in_chords,
     share_in_key,
 )
-from surrogate.evaluation.songs import midi_files
+from surrogate.evaluation.trio_windows import midi_files
 from surrogate.pipeline import Accompanist
 
 STEPS = 256
@@ -88,7 +88,7 @@ def generate(
     generator = torch.Generator(musicvae.device).manual_seed(seed)
     z = surrogate.posterior_mean(heard, ("melody",))
     samples = musicvae.decode(z, None, temperature, generator=generator)
-    return part_notes(to_tokens(samples.cpu().numpy())[0])[1]
+    return part_notes(from_one_hot(samples.cpu().numpy(), DEPTHS)[0])[1]
 
 
 def heard_in(notes: np.ndarray, a_bar: int = 2) -> Harmony:
@@ -116,7 +116,7 @@ def score(tokens: np.ndarray, tracks: np.ndarray, bass: list[StepNote]) -> dict[
     alone = heard_in(np.array(melody_notes(melody), np.int64).reshape(-1, 3).T)
     song = heard_in(tracks)
     both = np.concatenate([tracks, np.array(true_notes, np.int64).reshape(-1, 3).T], axis=1)
-    measures = (triads(alone), chords_of(melody, true_bass), triads(heard_in(both)))
+    measures = (triads(alone), infer_chord_classes(melody, true_bass), triads(heard_in(both)))
     key = estimate_key(pitch_histogram(melody, true_bass))
     ways = {"as generated": bass}
     sung = np.array(melody_notes(melody), np.int64).reshape(-1, 3).T

@@ -41,15 +41,16 @@ def timed(convert: Callable[[Path], int], refusal: type[Exception]) -> Road:
 
 
 def our_roads() -> dict[str, Road]:
-    from musicvae_torch.converters.trio import trio_windows
+    from musicvae_torch.converters.registry import get_converter
     from musicvae_torch.midi.fast import read_song
     from musicvae_torch.midi.notes import MidiError, read_midi, to_song
 
+    converter = get_converter("hier-trio_16bar")
     return {
-        "read_song + trio_windows": timed(lambda p: len(trio_windows(read_song(p))), MidiError),
+        "read_song + windows": timed(lambda p: len(converter.to_tensors(read_song(p))), MidiError),
         "read_song alone": timed(lambda p: 0 * len(read_song(p).notes), MidiError),
-        "read_midi + trio_windows": timed(
-            lambda p: len(trio_windows(to_song(read_midi(p)))), MidiError
+        "read_midi + windows": timed(
+            lambda p: len(converter.to_tensors(to_song(read_midi(p)))), MidiError
         ),
     }
 
@@ -116,7 +117,7 @@ def main() -> None:
             for path in paths[batch : batch + BATCH]:
                 seconds, windows[name][path] = road(path)
                 quickest[name][path] = min(seconds, quickest[name][path])
-    ours = sum(quickest["read_song + trio_windows"].values())
+    ours = sum(quickest["read_song + windows"].values())
     print(f"{len(paths)} files of {arguments.folder}, the quickest of {arguments.rounds} rounds")
     print(f"{'':26}{'files/s':>9}{'ms/file':>9}{'ours is':>9}{'windows':>9}{'refused':>9}")
     for name in roads:

@@ -19,15 +19,16 @@ import numpy as np
 
 def first_windows(folder: Path, songs: int, seed: int) -> list[tuple[Path, np.ndarray]]:
     """Songs drawn at random, and the tokens (256, 3) of their first windows."""
-    from musicvae_torch.converters.trio import WINDOW_BARS, trio_windows
-    from musicvae_torch.midi.fast import read_song
+    from musicvae_torch.converters.registry import get_converter
+    from musicvae_torch.converters.trio import WINDOW_BARS
     from musicvae_torch.midi.notes import MidiError, is_midi
 
     paths = sorted(path for path in folder.rglob("*") if is_midi(path))
+    converter = get_converter("hier-trio_16bar", hop_bars=WINDOW_BARS)
     drawn: list[tuple[Path, np.ndarray]] = []
     for index in np.random.default_rng(seed).permutation(len(paths)).tolist():
         try:
-            windows = trio_windows(read_song(paths[index]), WINDOW_BARS)
+            windows = converter.to_tensors(paths[index])
         except MidiError:
             continue
         if windows and len(drawn) < songs:
@@ -46,10 +47,10 @@ def main() -> None:
     parser.add_argument("--band", type=Path, metavar="FOLDER", help="(default: shipped)")
     arguments = parser.parse_args()
 
-    from musicvae_torch.converters.trio import to_midi
+    from musicvae_torch.converters.registry import get_converter
     from surrogate import Accompanist, AccompanyOptions
     from surrogate.evaluation.sampled import accompany_windows
-    from surrogate.evaluation.songs import SongWindows
+    from surrogate.evaluation.trio_windows import TrioWindows
     from surrogate.render.piano_roll import draw_piano_roll
 
     songs = first_windows(arguments.folder, arguments.songs, arguments.seed)
@@ -58,7 +59,7 @@ def main() -> None:
     )
     truth = np.stack([tokens for _, tokens in songs]).astype(np.int64)
     names = [path.name for path, _ in songs]
-    windows = SongWindows(truth, np.full_like(truth, 80), np.arange(len(songs)), names, {})
+    windows = TrioWindows(truth, np.full_like(truth, 80), np.arange(len(songs)), names, {})
     played = [
         accompany_windows(networks, windows, AccompanyOptions(method=method))[0]
         for method in (None, "surrogate")
@@ -68,7 +69,8 @@ def main() -> None:
         rows = np.concatenate([tokens, *(way[number - 1] for way in played)])
         name = re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_")
         picture = arguments.out / f"{number:02d}_{name}.png"
-        draw_piano_roll(to_midi(rows), picture, f"{path.parent.name}/{path.name}")
+        midi = get_converter("hier-trio_16bar").from_tokens(rows)
+        draw_piano_roll(midi, picture, f"{path.parent.name}/{path.name}")
         print(picture)
 
 

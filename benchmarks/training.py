@@ -33,7 +33,7 @@ def main() -> None:
 
     from musicvae_torch.config import get_config
     from musicvae_torch.kernels.recurrence import compile_recurrence
-    from musicvae_torch.training import MusicVAETraining, TrainingOptions
+    from musicvae_torch.training import ModelBatch, MusicVAETraining, TrainingOptions
     from musicvae_torch.training.memory import keep_freed_memory
     from musicvae_torch.training.objective import elbo_loss
 
@@ -51,7 +51,7 @@ def main() -> None:
         for _ in range(arguments.rounds + 1):
             start = perf_counter()
             with torch.autocast("cpu", torch.bfloat16) if half else contextlib.nullcontext():
-                _, losses, kl = module.elbo_terms(tokens, noise)
+                _, losses, kl = module.elbo_terms(ModelBatch(tokens, tokens), noise)
                 loss = elbo_loss(losses, kl, 256, 0.2)
             steps.zero_grad()
             loss.backward()

@@ -188,8 +188,8 @@ def swing(*parts: np.ndarray) -> np.ndarray:
 
     The grid is coarse. Swung eighths of 2:1 lie at 2.67 sixteenths and round to the fourth, as do
     all from 1.67:1 on; a lighter swing rounds to straight, the degree of swing is lost, and
-    dotted eighths with sixteenths, as of a march, count as swing. Swung sixteenths cannot be told
-    at all.
+    dotted eighths with sixteenths, as of a march, count as swing. Swung sixteenths cannot be
+    recognised.
 
     Args:
         parts: (windows, steps) bool, onsets of each.

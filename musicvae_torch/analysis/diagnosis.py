@@ -55,7 +55,7 @@ def _in_common_time(converter: Converter, song: Song) -> list[Section]:
 
 
 def _of_metre(song: Song) -> list[str]:
-    """Bars that are of no 4/4."""
+    """Bars in other metres than 4/4."""
     first = first_bars(song)
     stretches: list[tuple[str, int, int]] = []
     for one in sections(song):
@@ -225,7 +225,7 @@ def _runs(flags: np.ndarray, first: int) -> list[str]:
 
 
 def _bars(begin: int, end: int) -> str:
-    """Bars from `begin` to before `end`, counted from 0, as one says them."""
+    """Bars from `begin` to before `end`, counted from 0, in words."""
     return f"bar {begin + 1}" if end - begin == 1 else f"bars {begin + 1}–{end}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 import io
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
@@ -25,13 +25,13 @@ from musicvae_torch.midi.quantize import DEFAULT_QPM, Section, common_time_secti
 from musicvae_torch.midi.score import read_score
 
 _BEATS_PER_BAR = 4
-_FINEST = 480  # ticks a quarter that tell a groove's timing
+_FINEST = 480  # ticks a quarter, fine enough for a groove's timing
 _ROUNDING = 1e-3  # of a bar
 
 
 @dataclass(frozen=True, eq=False)
-class Placed:
-    """A window and its place in a song.
+class PlacedWindow:
+    """A window and where it lies in a song.
 
     Attributes:
         window: as its converter found it.
@@ -71,16 +71,13 @@ def section_bars(section: Section) -> int:
     return max(ceil(beats / per_bar - _ROUNDING), 1)
 
 
-def place_windows(
-    converter: Converter, song: Song, tracks: Collection[int] | None = None
-) -> list[Placed]:
+def place_windows(converter: Converter, song: Song) -> list[PlacedWindow]:
     """All windows of a song, in order of section, then track, then bar.
 
     Args:
         converter: of a model.
         song: whose windows are wanted. Where its tempo or metre changes, a groove's windows lie in
             the stretches between.
-        tracks: take only windows that are made of none but these tracks.
 
     Raises:
         MidiError: as :meth:`Converter.to_tensors`.
@@ -89,10 +86,8 @@ def place_windows(
     placed = []
     for number, (section, windows) in enumerate(_by_section(converter, song)):
         first = bars.get(section.start, 0)
-        placed += [Placed(one, number, first + one.bar, section.qpm) for one in windows]
-    if tracks is None:
-        return placed
-    return [one for one in placed if set(one.window.instruments) <= set(tracks)]
+        placed += [PlacedWindow(one, number, first + one.bar, section.qpm) for one in windows]
+    return placed
 
 
 def _by_section(converter: Converter, song: Song) -> Iterator[tuple[Section, list[Window]]]:
@@ -114,14 +109,14 @@ def _by_section(converter: Converter, song: Song) -> Iterator[tuple[Section, lis
         yield section, [replace(one, start=one.start + section.start) for one in windows]
 
 
-def cover(converter: Converter, placed: Sequence[Placed]) -> list[Placed]:
+def tile(converter: Converter, placed: Sequence[PlacedWindow]) -> list[PlacedWindow]:
     """Those windows that cover a song, each part of it once.
 
     A window follows where the one before ends; at the end of a stretch one that reaches back
     covers what is left. Of melodies each track is covered by its own. Of trios those of one
     combination of tracks count in each section: of the one with most windows.
     """
-    voices: dict[tuple[int, tuple[int, ...]], list[Placed]] = {}
+    voices: dict[tuple[int, tuple[int, ...]], list[PlacedWindow]] = {}
     for one in placed:
         apart = isinstance(converter, MelodyConverter | TrioConverter)
         key = (one.section, one.window.instruments if apart else ())
@@ -132,11 +127,11 @@ def cover(converter: Converter, placed: Sequence[Placed]) -> list[Placed]:
             if key[0] not in best or len(own) > len(voices[best[key[0]]]):
                 best[key[0]] = key
         voices = {key: voices[key] for key in best.values()}
-    covering = [one for own in voices.values() for one in _cover_voice(own, converter.window_bars)]
+    covering = [one for own in voices.values() for one in _tile_voice(own, converter.window_bars)]
     return sorted(covering, key=lambda one: (one.section, one.bar + one.skip))
 
 
-def _cover_voice(placed: Sequence[Placed], bars: int) -> Iterator[Placed]:
+def _tile_voice(placed: Sequence[PlacedWindow], bars: int) -> Iterator[PlacedWindow]:
     by_bar = {one.bar: one for one in placed}
     covered = min(by_bar)
     while True:
@@ -176,7 +171,9 @@ class Piece:
 
 
 def pieces_of(
-    placed: Sequence[Placed], tokens: Sequence[np.ndarray], midi: pretty_midi.PrettyMIDI | None
+    placed: Sequence[PlacedWindow],
+    tokens: Sequence[np.ndarray],
+    midi: pretty_midi.PrettyMIDI | None,
 ) -> list[Piece]:
     """What was made of windows, where these were; on the instruments of `midi`, if given, where a
     part has one track that it comes from."""
@@ -196,7 +193,7 @@ def pieces_of(
 def in_a_row(
     converter: Converter, tokens: Sequence[np.ndarray], qpm: float = DEFAULT_QPM
 ) -> list[Piece]:
-    """One after the other, bar after bar, at the tempo nearest to `qpm` that a file can tell."""
+    """One after the other, bar after bar, at the tempo nearest to `qpm` that a file can hold."""
     # At any other, seconds and the file's ticks would be one tick apart after some hundred bars.
     qpm = 60e6 / round(60e6 / qpm)
     pieces, bar = [], 0
@@ -211,7 +208,7 @@ def _bars_of(converter: Converter, tokens: np.ndarray) -> int:
     return ceil(converter.window_bars * len(tokens) / converter.steps)
 
 
-def lay(
+def render_pieces(
     converter: Converter, pieces: Sequence[Piece], base: pretty_midi.PrettyMIDI | None = None
 ) -> pretty_midi.PrettyMIDI:
     """Pieces → MIDI that ends on the bar line where the last piece does.
@@ -292,7 +289,7 @@ def end_of(midi: pretty_midi.PrettyMIDI) -> float | None:
 
 
 def timeline_of(midi: str | Path | pretty_midi.PrettyMIDI) -> pretty_midi.PrettyMIDI:
-    """A song with its tempos, metres, keys and tracks, on ticks that tell a groove's timing.
+    """A song with its tempos, metres, keys and tracks, on ticks fine enough for a groove's timing.
 
     Raises:
         MidiError: the file is missing, unreadable, or no MIDI file.
@@ -315,8 +312,8 @@ def write_midi(midi: pretty_midi.PrettyMIDI, path: str | Path) -> None:
     """Write a MIDI file, whole or not at all, with the very tempos of the file that it was read
     from.
 
-    What :func:`lay` laid ends on a bar line, which DAWs take for the clip's length. Other MIDI ends
-    where pretty_midi ends it, a tick after the last event of each chunk.
+    What :func:`render_pieces` made ends on a bar line, which DAWs take for the clip's length.
+    Other MIDI ends where pretty_midi ends it, a tick after the last event of each chunk.
 
     Raises:
         ValueError: `path` ends in .rmi, as RIFF files do.

@@ -22,13 +22,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from musicvae_torch.analysis.attributes import ATTRIBUTES
+from musicvae_torch.analysis.probes import FEWEST_WINDOWS, ROUNDING, r2, ridge_weights, varies
 
 METHODS = ("probes", "regression", "difference")
 """Ways to find a direction; docs/attributes.md says how they differ."""
 
-LEAST_WINDOWS = 8  # with a value of an attribute, to learn anything of it
 _QUARTILES = (25, 75)
-_SPREAD = 1e-9  # standard deviations below it are of rounding
 # Ridge, so that few windows or attributes that go together do not give wild directions: of the
 # latent's dimensions, a share of their mean variance; of attributes, of their variance, 1.
 _LATENT_RIDGE = 0.01
@@ -47,7 +46,7 @@ class Directions:
     directions: np.ndarray
     means: np.ndarray
     stddevs: np.ndarray
-    told: np.ndarray
+    r2: np.ndarray
     left_out: tuple[str, ...]
 
 
@@ -67,23 +66,23 @@ def learn_directions(
     """
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}; choose one of: {', '.join(METHODS)}")
-    names = tuple(name for name, column in values.items() if _varies(column))
+    names = tuple(name for name, column in values.items() if varies(column[~np.isnan(column)]))
     if not names:
         raise ValueError(
-            f"no attribute differs among these {len(latents)} windows; at least {LEAST_WINDOWS} "
+            f"no attribute differs among these {len(latents)} windows; at least {FEWEST_WINDOWS} "
             "are needed, better thousands"
         )
     columns = np.stack([values[name] for name in names], axis=1)
     means, stddevs = np.nanmean(columns, axis=0), np.nanstd(columns, axis=0)
     scores = (columns - means) / stddevs  # (windows, attributes)
     centred = latents.astype(np.float64) - latents.mean(0, dtype=np.float64)
-    told, directions = _by_probes(centred, scores, names)
+    shares, directions = _by_probes(centred, scores, names)
     if method == "difference":
         directions = np.stack([_difference(centred, column) for column in scores.T])
     elif method == "regression":
         directions = _by_regression(centred, scores, names)
     left_out = tuple(name for name in values if name not in names)
-    return Directions(names, directions, means, stddevs, told, left_out)
+    return Directions(names, directions, means, stddevs, shares, left_out)
 
 
 def held_still(name: str, names: Sequence[str]) -> list[str]:
@@ -92,11 +91,6 @@ def held_still(name: str, names: Sequence[str]) -> list[str]:
     kin = ATTRIBUTES[name].kin if name in ATTRIBUTES else ()
     sums = {one for one in names if one in ATTRIBUTES and set(ATTRIBUTES[one].made_of) & set(names)}
     return [other for other in names if other != name and other not in {*kin, *sums}]
-
-
-def _varies(column: np.ndarray) -> bool:
-    known = column[~np.isnan(column)]
-    return len(known) >= LEAST_WINDOWS and float(known.std()) > _SPREAD
 
 
 def _rows(name: str, names: Sequence[str]) -> list[int]:
@@ -110,7 +104,7 @@ def _difference(latents: np.ndarray, scores: np.ndarray) -> np.ndarray:
     gap = latents[top].mean(0) - latents[bottom].mean(0)
     # Ties may put a window into both quartiles, but not all: the scores differ.
     apart = scores[top].mean() - scores[bottom].mean()
-    return gap / max(apart, _SPREAD)
+    return gap / max(apart, ROUNDING)
 
 
 def _by_regression(latents: np.ndarray, scores: np.ndarray, names: Sequence[str]) -> np.ndarray:
@@ -129,24 +123,21 @@ def _by_regression(latents: np.ndarray, scores: np.ndarray, names: Sequence[str]
 def _by_probes(
     latents: np.ndarray, scores: np.ndarray, names: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How much the probes tell, (attributes,), and directions, (attributes, z_size)."""
-    windows, size = latents.shape
+    """R² of the probes, (attributes,), and directions, (attributes, z_size)."""
     given = np.nan_to_num(scores)
     given -= given.mean(0)
-    covariance = latents.T @ latents / windows
-    ridge = _LATENT_RIDGE * np.trace(covariance) / size * np.eye(size)
-    ridge += _SPREAD * np.eye(size)  # latents that are all alike
-    probes = np.linalg.solve(covariance + ridge, latents.T @ given / windows)
-    left = ((given - latents @ probes) ** 2).mean(0)
-    told = np.clip(1 - left / (given**2).mean(0), 0, 1)
-    along = covariance @ probes  # (z_size, attributes)
+    (probes,) = ridge_weights(latents, given, (_LATENT_RIDGE,))
+    predicted = latents @ probes
+    shares = np.array([r2(*columns) for columns in zip(given.T, predicted.T, strict=True)])
+    shares = np.clip(shares, 0, 1)
+    along = latents.T @ predicted / len(latents)  # (z_size, attributes)
     directions = []
-    for name, share in zip(names, told, strict=True):
+    for name, share in zip(names, shares, strict=True):
         own = _rows(name, names)
         read = probes[:, own].T @ along[:, own] + _ATTRIBUTE_RIDGE * np.eye(len(own))
         # A window with one standard deviation more reads, on average, as `share` of it more: an
-        # attribute that the latent hardly tells is moved little, instead of the latent far.
+        # attribute that can hardly be read is moved little, instead of the latent far.
         wanted = np.zeros(len(own))
         wanted[0] = share
         directions.append(along[:, own] @ np.linalg.solve(read, wanted))
-    return told, np.stack(directions)
+    return shares, np.stack(directions)

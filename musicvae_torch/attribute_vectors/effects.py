@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from musicvae_torch.analysis.attributes import measure, window_parts
 from musicvae_torch.attribute_vectors.directions import held_still
 from musicvae_torch.attribute_vectors.vectors import AttributeVectors
-from musicvae_torch.converters.registry import get_converter
+from musicvae_torch.io.markdown import markdown_table
 from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.windows.encoding import TEMPERATURE, decode_tokens
 
 STRENGTHS = (-2.0, -1.0, 0.0, 1.0, 2.0)
-TEMPERATURE = 0.5
-_BATCH = 256
+_BATCH_SIZE = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +46,8 @@ class Effects:
     def matrix(self) -> np.ndarray:
         """(moved, measured): change for each 1 of strength, between the mildest of either sign, in
         standard deviations."""
-        place = self.strengths.index(0.0)
-        low, high = place - 1, place + 1
+        middle = self.strengths.index(0.0)
+        low, high = middle - 1, middle + 1
         apart = self.strengths[high] - self.strengths[low]
         return (self.shifts[:, high] - self.shifts[:, low]) / apart
 
@@ -83,7 +82,7 @@ class Effects:
             rises = "yes" if self.rises(name) else "no"
             slope = f"{self.matrix()[index, index]:+.2f}"
             rows.append([name, unit, *values, rises, slope, rms, most])
-        return _table(heads, rows)
+        return markdown_table(heads, rows)
 
     def matrix_table(self) -> str:
         """Rows: what is moved; columns: how all else changes, in standard deviations."""
@@ -91,12 +90,7 @@ class Effects:
             [f"**{name}**", *(f"{change:+.2f}" for change in row)]
             for name, row in zip(self.names, self.matrix(), strict=True)
         ]
-        return _table(["moved", *self.names], rows)
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        return markdown_table(["moved", *self.names], rows)
 
 
 def measure_effects(
@@ -133,7 +127,14 @@ def measure_effects(
 
     def measured(latents: Tensor) -> np.ndarray:
         """(windows, attributes)"""
-        tokens = _decode(model, latents, temperature, seed, controls)
+        tokens = decode_tokens(
+            model,
+            latents,
+            temperature=temperature,
+            controls=controls,
+            seed=seed,
+            batch_size=_BATCH_SIZE,
+        )
         values = measure(window_parts(model.config, tokens))
         return np.stack([values[name] for name in vectors.names], axis=1)
 
@@ -156,28 +157,8 @@ def measure_effects(
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
-    """Over windows, of those that have a value; NaN where none has."""
+    """Over windows, of those that have a value; NaN if no window has one."""
     known = ~np.isnan(values)
     counts = known.sum(0)
     total = np.where(known, values, 0).sum(0)
     return np.divide(total, counts, out=np.full(len(counts), np.nan), where=counts > 0)
-
-
-def _decode(
-    model: MusicVAE, z: Tensor, temperature: float, seed: int, controls: Tensor | None
-) -> np.ndarray:
-    """(windows, steps, parts) tokens."""
-    converter = get_converter(model.config)
-    generator = torch.Generator(model.device).manual_seed(seed)
-    tokens = []
-    for rows in _batches(len(z)):
-        given = None if controls is None else controls[rows].to(model.device)
-        outputs = model.decode(z[rows], None, temperature, given, generator)
-        told = None if given is None else given.cpu().numpy()
-        tokens.append(converter.to_tokens(outputs.cpu().numpy(), told))
-    return np.concatenate(tokens)
-
-
-def _batches(count: int) -> Iterator[slice]:
-    for start in range(0, count, _BATCH):
-        yield slice(start, start + _BATCH)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from musicvae_torch.analysis.attributes import ATTRIBUTES, measure, window_parts
 from musicvae_torch.attribute_vectors.directions import METHODS, Directions, learn_directions
@@ -18,14 +17,13 @@ from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.dataset.batches import draw_batches
 from musicvae_torch.dataset.format import Windows, take_windows
 from musicvae_torch.dataset.reading import read_windows
-from musicvae_torch.dataset.tensors import encoder_arguments, token_width, window_controls
 from musicvae_torch.io.checkpoint import weights_sha256
 from musicvae_torch.io.devices import pick_device
 from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.windows.encoding import encode_tokens
+from musicvae_torch.windows.tensors import token_width, window_controls
 
 MAX_WINDOWS = 10_000
-# Small batches are quickest on one core, where more does not fit its cache.
-_BATCHES = {"cpu": 32, "cuda": 512}
 
 
 def learn_attributes(
@@ -65,7 +63,7 @@ def learn_attributes(
     model = MusicVAE.from_pretrained(musicvae, pick_device(device))
     check_config(model.config)
     sha256 = weights_sha256(musicvae)
-    windows = read_windows(data, model.config, "train", codes_of=sha256, progress=progress)
+    windows = read_windows(data, model.config, "train", posteriors_of=sha256, progress=progress)
     sample = draw_sample(model, windows, max_windows, seed, progress)
     learnt = learn_directions(sample.latents, sample.values, method)
     record = {
@@ -104,7 +102,7 @@ def draw_sample(
     rows, counts = draw_windows(windows, max_windows, seed)
     drawn = take_windows(windows, rows)
     values = measure(window_parts(model.config, drawn.tokens))
-    latents = encode_windows(model, drawn, progress)
+    latents = posterior_means(model, drawn, progress)
     return Sample(
         latents.repeat(counts, axis=0),
         {name: column.repeat(counts) for name, column in values.items()},
@@ -115,7 +113,7 @@ def draw_sample(
 
 def as_vectors(learnt: Directions, record: dict[str, Any]) -> AttributeVectors:
     """What was learnt, to be kept; `record` as of :class:`AttributeVectors`."""
-    names = ("directions", "means", "stddevs", "told")
+    names = ("directions", "means", "stddevs", "r2")
     arrays = {name: torch.from_numpy(getattr(learnt, name).astype(np.float32)) for name in names}
     units = tuple(ATTRIBUTES[name].unit for name in learnt.names)
     return AttributeVectors(learnt.names, **arrays, units=units, record=record)
@@ -158,7 +156,7 @@ def measure_attributes(
     return measure_effects(
         model,
         vectors,
-        torch.from_numpy(encode_windows(model, drawn, progress)).to(model.device),
+        torch.from_numpy(posterior_means(model, drawn, progress)).to(model.device),
         temperature=temperature,
         seed=seed,
         controls=window_controls(model.config, drawn.tokens),
@@ -183,21 +181,9 @@ def draw_windows(windows: Windows, most: int, seed: int) -> tuple[np.ndarray, np
     return np.unique(picks, return_counts=True)
 
 
-@torch.inference_mode()
-def encode_windows(model: MusicVAE, windows: Windows, progress: bool = False) -> np.ndarray:
-    """(windows, z_size) float32, the posterior's mean of each."""
-    if windows.code_mean is not None:
-        return windows.code_mean
-    size = _BATCHES.get(model.device.type, max(_BATCHES.values()))
-    means = []
-    starts = range(0, len(windows.tokens), size)
-    for start in tqdm(starts, "encoding", unit="batch", disable=None if progress else True):
-        rows = slice(start, start + size)
-        lengths = None if windows.length is None else windows.length[rows]
-        arguments = encoder_arguments(model.config, windows.tokens[rows], lengths)
-        inputs, counts, controls = (
-            part if part is None else part.to(model.device) for part in arguments
-        )
-        assert inputs is not None
-        means.append(model.encode(inputs, counts, controls).mean.cpu().numpy())
-    return np.concatenate(means)
+def posterior_means(model: MusicVAE, windows: Windows, progress: bool = False) -> np.ndarray:
+    """(windows, z_size) float32, from the data set where it holds them."""
+    if windows.posterior_mean is not None:
+        return windows.posterior_mean
+    posterior = encode_tokens(model, windows.tokens, windows.length, progress=progress)
+    return posterior.mean.cpu().numpy()

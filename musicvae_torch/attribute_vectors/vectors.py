@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -17,10 +18,12 @@ from musicvae_torch.io.checkpoint import weights_sha256
 from musicvae_torch.io.checkpoint_files import ATTRIBUTES_FILE, WEIGHTS_FILE, CheckpointError
 from musicvae_torch.io.files import replacing
 from musicvae_torch.io.hub import local_folder
+from musicvae_torch.io.markdown import markdown_table
 
 FORMAT_VERSION = 1
 _KIND = "attribute-vectors"
-_TENSORS = ("directions", "means", "stddevs", "told")
+_TENSORS = ("directions", "means", "stddevs", "r2")
+_STORED_NAMES = {"r2": "told"}  # names in the file that differ
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +37,7 @@ class AttributeVectors:
         names: of the attributes; see ``musicvae_torch.analysis.attributes.ATTRIBUTES``.
         directions: (attributes, z_size) float32.
         means, stddevs: (attributes,) float32, of the attributes over that music, in their units.
-        told: (attributes,) float32, share of each attribute's variance that can be read from the
+        r2: (attributes,) float32, share of each attribute's variance that can be read from the
             latent linearly: near 0, its direction moves nothing to speak of.
         units: of the attributes.
         record: JSON data on where the vectors come from: ``method``, ``data``, ``windows``,
@@ -45,7 +48,7 @@ class AttributeVectors:
     directions: Tensor
     means: Tensor
     stddevs: Tensor
-    told: Tensor
+    r2: Tensor
     units: tuple[str, ...]
     record: dict[str, Any] = field(default_factory=dict)
 
@@ -59,13 +62,13 @@ class AttributeVectors:
 
     def __str__(self) -> str:
         """What was learnt, as a Markdown table."""
-        lines = ["| attribute | unit | mean | sd | told | length |", "| --- |" + " --- |" * 5]
-        lengths = self.directions.norm(dim=1)
-        for index, (name, unit) in enumerate(zip(self.names, self.units, strict=True)):
-            columns = (self.means, self.stddevs, self.told, lengths)
-            numbers = " | ".join(f"{float(column[index]):.2f}" for column in columns)
-            lines.append(f"| {name} | {unit} | {numbers} |")
-        return "\n".join(lines)
+        columns = (self.means, self.stddevs, self.r2, self.directions.norm(dim=1))
+        numbers = torch.stack(columns, 1).tolist()
+        rows = [
+            [name, unit, *(f"{number:.2f}" for number in own)]
+            for name, unit, own in zip(self.names, self.units, numbers, strict=True)
+        ]
+        return markdown_table(["attribute", "unit", "mean", "sd", "R²", "length"], rows)
 
     @property
     def z_size(self) -> int:
@@ -125,8 +128,10 @@ class AttributeVectors:
             "attributes": json.dumps(about),
         }
         # Clones, as tensors that share memory cannot be written.
-        tensors = {name: getattr(self, name).detach().cpu().clone() for name in _TENSORS}
-        tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        tensors = {
+            _STORED_NAMES.get(name, name): getattr(self, name).detach().cpu().clone().contiguous()
+            for name in _TENSORS
+        }
         with replacing(path) as temporary:
             save_file(tensors, temporary, metadata=metadata)
         return path
@@ -188,7 +193,7 @@ def _read(path: Path) -> dict[str, Any]:
         )
     try:
         about = json.loads(metadata["attributes"])
-        fields = {name: tensors[name] for name in _TENSORS}
+        fields = {name: tensors[_STORED_NAMES.get(name, name)] for name in _TENSORS}
         fields |= {name: tuple(about[name]) for name in ("names", "units")}
         fields["record"] = dict(about["record"])
         AttributeVectors(**fields)

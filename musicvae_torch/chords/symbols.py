@@ -1,7 +1,6 @@
-"""Chords: names ↔ 49 classes of triads, chords by hand, and chords heard in notes.
+"""Chord symbols: what they say is played, and the 49 classes of triads that models take.
 
-Facts of note-seq 0.0.5's ``chord_symbols_lib``, ``chords_encoder_decoder``, ``chords_lib`` and
-``chord_inference``. Magenta reads no chords from a MIDI file, so it infers those of every song.
+Facts of note-seq 0.0.5's ``chord_symbols_lib``, ``chords_encoder_decoder`` and ``chords_lib``.
 """
 
 from __future__ import annotations
@@ -67,8 +66,8 @@ _DEGREES_OF_KIND = {
     for name in names.split("|")
 }
 _QUALITIES = ((0, 0, 0), (0, -1, 0), (0, 0, 1), (0, -1, -1))  # of degrees 1, 3, 5; as in TRIADS
-_MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
-_NATURALS = dict(zip("CDEFGAB", _MAJOR_SCALE, strict=True))
+MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
+_NATURALS = dict(zip("CDEFGAB", MAJOR_SCALE, strict=True))
 _ROOT = r"[A-G](?:#*|b*)(?![#b])"
 _KIND = "|".join(map(re.escape, _DEGREES_OF_KIND))
 _CHANGE = re.compile(r"(add[#b]?|no|#|b)([0-9]+)")  # of a degree, with or without brackets
@@ -101,7 +100,7 @@ class ChordTones:
         root: pitch class, 0 for C; None of "N.C.".
         pitches: pitch classes, those of further notes, such as ninths, and of the bass included.
         core: those of degrees up to the seventh, and of the bass: what a bass line may rest on.
-        bass: pitch class that is named after a slash; None where none is.
+        bass: pitch class that is named after a slash; None without one.
     """
 
     root: int | None
@@ -121,7 +120,7 @@ def chord_tones(name: str) -> ChordTones:
         return ChordTones(None, frozenset(), frozenset(), None)
     root, degrees, bass = _parse(name)
     pitches = {
-        degree: (root + _MAJOR_SCALE[(degree - 1) % 7] + shift) % 12
+        degree: (root + MAJOR_SCALE[(degree - 1) % 7] + shift) % 12
         for degree, shift in degrees.items()
     }
     low = set() if bass is None else {bass}
@@ -201,9 +200,9 @@ def chord_classes(names: np.ndarray) -> np.ndarray:
     Raises:
         ChordError: a name that :func:`chord_class` refuses.
     """
-    distinct, places = np.unique(names, return_inverse=True)
+    distinct, inverse = np.unique(names, return_inverse=True)
     classes = np.array([chord_class(str(name)) for name in distinct], np.int16)
-    return classes[places].reshape(names.shape)
+    return classes[inverse].reshape(names.shape)
 
 
 def chord_controls(
@@ -239,174 +238,3 @@ def chord_controls(
     chord_classes(np.array(names, str))  # those after the last step may not be wrong either
     classes = chord_classes(Progression(times, names).at_steps(steps, qpm))
     return np.eye(CHORD_DEPTH, dtype=bool)[classes]
-
-
-# Inference: a hidden Markov model over keys and chords, whose emissions are how well the pitch
-# classes sounding in a frame fit a chord's.
-_HEARD_KINDS = {
-    "": (0, 4, 7),
-    "m": (0, 3, 7),
-    "+": (0, 4, 8),
-    "dim": (0, 3, 6),
-    "7": (0, 4, 7, 10),
-    "maj7": (0, 4, 7, 11),
-    "m7": (0, 3, 7, 10),
-    "m7b5": (0, 3, 6, 10),
-}
-_HEARD_CHORDS = (NO_CHORD, *(root + kind for root in ROOTS for kind in _HEARD_KINDS))
-_UNPITCHED_PROGRAMS = (*range(96, 104), *range(112, 128))
-_FRAMES_PER_BAR: dict[tuple[float, float], int] = {
-    (2, 2): 1,
-    (2, 4): 1,
-    (3, 4): 1,
-    (4, 4): 2,
-    (6, 8): 2,
-}
-_MAX_FRAMES = 1000
-_KEY_CHANGE, _CHORD_CHANGE, _OUT_OF_KEY = 0.001, 0.5, 0.01
-_CONCENTRATION = 100.0
-_ROUNDING = 1e-6  # far more than the rounding errors of a score
-
-
-def infer_chords(
-    notes: np.ndarray,
-    end: float,
-    qpm: float,
-    metre: tuple[float, float],
-    steps_per_quarter: int = STEPS_PER_QUARTER,
-) -> Progression | None:
-    """The likeliest chords of a section, half a bar or a bar each.
-
-    Args:
-        notes: of NOTE_DTYPE, in order, times in seconds from the section's start. Drums and
-            programs without pitch do not count.
-        end: seconds that the section lasts.
-        qpm, metre: of the section.
-        steps_per_quarter: of the grid that frames begin on.
-
-    Returns:
-        None where Magenta infers no chords: in uncommon metres, for nothing, and for more than
-        1,000 frames.
-    """
-    if metre not in _FRAMES_PER_BAR:
-        return None
-    steps_per_frame = steps_per_quarter * 4 * metre[0] / metre[1] / _FRAMES_PER_BAR[metre]
-    if steps_per_frame % 1:
-        return None
-    seconds = steps_per_frame / (steps_per_quarter * qpm / 60.0)
-    frames = int(np.ceil(end / seconds))
-    if not 0 < frames <= _MAX_FRAMES:
-        return None
-    path = _likeliest(
-        _CONCENTRATION * (_pitch_classes(notes, frames, seconds) @ _chords_by_pitch())
-    )
-    changes = np.flatnonzero(np.r_[True, path[1:] != path[:-1]])
-    return Progression(changes * seconds, tuple(_HEARD_CHORDS[path[frame]] for frame in changes))
-
-
-def _pitch_classes(notes: np.ndarray, frames: int, seconds: float) -> np.ndarray:
-    """(frames, 12) of unit length: how long each pitch class sounds in a frame."""
-    notes = notes[~notes["is_drum"] & ~np.isin(notes["program"], _UNPITCHED_PROGRAMS)]
-    borders = seconds * np.arange(1, frames)
-    first = np.searchsorted(borders, notes["start"], side="right")
-    last = np.maximum(np.searchsorted(borders, notes["end"], side="left"), first)
-    # One row for each frame that a note is in.
-    counts = last - first + 1
-    note = np.repeat(np.arange(len(notes)), counts)
-    frame = np.arange(len(note)) - np.repeat(np.cumsum(counts) - counts, counts) + first[note]
-    begins = np.where(frame == first[note], notes["start"][note], np.r_[0.0, borders][frame])
-    ends = np.where(frame == last[note], notes["end"][note], np.r_[borders, 0.0][frame])
-    sums = np.zeros((frames, 12))
-    np.add.at(sums, (frame, notes["pitch"][note] % 12), ends - begins)
-    norms = np.linalg.norm(sums, axis=1, keepdims=True)
-    return np.divide(sums, norms, out=sums, where=norms > 0)
-
-
-def _chord_members() -> np.ndarray:
-    """(97, 12) bool: the pitch classes of each chord; none of "no chord"."""
-    members = np.zeros((len(_HEARD_CHORDS), 12), bool)
-    kinds = _HEARD_KINDS.values()
-    rows = [(root, kind) for root in range(12) for kind in kinds]
-    for index, (root, kind) in enumerate(rows, start=1):
-        members[index, [(root + offset) % 12 for offset in kind]] = True
-    return members
-
-
-@cache
-def _chords_by_pitch() -> np.ndarray:
-    """(12, 97): chords as vectors of unit length."""
-    members = _chord_members().astype(float)
-    members[1:] /= np.linalg.norm(members[1:], axis=1)[:, None]
-    return members.T
-
-
-@cache
-def _key_chord_logs() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Log probabilities of chords.
-
-    Returns:
-        In each key (12, 97); within a key, [key, to, from] (12, 97, 97); after a change of key,
-        which forgets the chord before, (12, 97).
-    """
-    members = _chord_members()
-    keys = np.zeros((12, 12), bool)
-    for key in range(12):
-        keys[key, [(key + offset) % 12 for offset in _MAJOR_SCALE]] = True
-    inside = (members[None] & keys[:, None]).sum(-1)
-    outside = (members[None] & ~keys[:, None]).sum(-1)
-    chords = (1 - _OUT_OF_KEY) ** inside * _OUT_OF_KEY**outside
-    chords /= chords.sum(axis=1, keepdims=True)
-    # A changed chord shares out what would have gone to the old one.
-    old = chords[:, None, :] / (len(_HEARD_CHORDS) - 1)
-    within = (1 - _KEY_CHANGE) * (_CHORD_CHANGE * (chords[:, :, None] + old))
-    same = np.arange(len(_HEARD_CHORDS))
-    within[:, same, same] = (1 - _KEY_CHANGE) * (1 - _CHORD_CHANGE)
-    return np.log(chords), np.log(within), np.log(_KEY_CHANGE / 11 * chords)
-
-
-def _likeliest(emissions: np.ndarray) -> np.ndarray:
-    """Viterbi's algorithm: (frames, 97) log likelihoods → (frames,) chords.
-
-    A state is a key and a chord; of equal scores the first state's counts. Keys share most of
-    their chords, so that ties are common and rounding decides many: sums are made as note-seq
-    makes them.
-    """
-    in_key, within, after_change = _key_chord_logs()
-    keys, chords = in_key.shape
-    states = np.arange(keys * chords)
-    first_of_key = states // chords * chords
-    scores = (-np.log(keys) + in_key + emissions[0]).ravel()
-    parents = np.zeros((len(emissions), len(states)), np.int32)
-    stays = np.empty((len(states), chords))
-    for frame in range(1, len(emissions)):
-        np.add(within, scores.reshape(keys, 1, chords), out=stays.reshape(within.shape))
-        best = stays.argmax(1)
-        kept = stays[states, best]
-        best += first_of_key
-        moved, movers = _best_change_of_key(scores, after_change)
-        change = (moved > kept) | ((moved == kept) & (movers < best))
-        parents[frame] = np.where(change, movers, best)
-        scores = np.maximum(moved, kept) + np.tile(emissions[frame], keys)
-    path = [int(scores.argmax())]
-    for frame in range(len(emissions) - 1, 0, -1):
-        path.append(int(parents[frame, path[-1]]))
-    return np.array(path[::-1]) % chords
-
-
-def _best_change_of_key(
-    scores: np.ndarray, after_change: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """(states,) each: the best score of coming from another key, and the state before.
-
-    Only states that are the best up to rounding need a look; which of those wins, rounding
-    decides.
-    """
-    by_key = scores.reshape(after_change.shape)
-    second, first = np.sort(by_key.max(1))[-2:]
-    bar = np.full((len(by_key), 1), second)
-    bar[by_key.max(1).argmax()] = first
-    before = np.flatnonzero(by_key >= bar - _ROUNDING)
-    moves = scores[before, None, None] + after_change
-    moves[np.arange(len(before)), before // after_change.shape[1]] = -np.inf  # no change at all
-    best = moves.argmax(0)
-    return moves.max(0).ravel(), before[best.ravel()]

@@ -14,8 +14,8 @@ EXAMPLES = """examples:
   learn-attributes data.h5 --musicvae my_trio --measure validation.h5 --plot matrix.png
   learn-attributes midi --musicvae my_melodies -o melodies.safetensors
 
-A strength of 1 is one standard deviation of the attribute. "told" is the share of an attribute's
-variance that the latent tells: near 0, its vector is of no use.
+A strength of 1 is one standard deviation of the attribute. R² is the share of an attribute's
+variance that can be read from the latent: near 0, its vector is of no use.
 """
 
 

@@ -90,7 +90,7 @@ def build_main(argv: Sequence[str] | None = None) -> int:
         help="that reading a file may take (default: 60)",
     )
     parser.add_argument(
-        "--musicvae", type=Path, metavar="FOLDER", help="checkpoint whose codes to add"
+        "--musicvae", type=Path, metavar="FOLDER", help="checkpoint whose posteriors to add"
     )
     _add_device_arguments(parser)
     return run_command("build-dataset", _build, read_arguments(parser, argv), _BUILD_IDLE)
@@ -142,8 +142,8 @@ def _add_device_arguments(parser: argparse.ArgumentParser) -> None:
 def _build(arguments: argparse.Namespace) -> None:
     from musicvae_torch.config import get_config
     from musicvae_torch.dataset.build import BuildOptions, build_dataset
+    from musicvae_torch.dataset.extraction import WindowOptions, default_hop
     from musicvae_torch.dataset.report import summary
-    from musicvae_torch.dataset.songs import WindowOptions, default_hop
 
     if arguments.config or not arguments.musicvae:
         config = get_config(arguments.config or "hier-trio_16bar")
@@ -219,16 +219,16 @@ def encode_main(argv: Sequence[str] | None = None) -> int:
 
 
 def _encode(arguments: argparse.Namespace) -> None:
-    from musicvae_torch.dataset.codes import add_codes
+    from musicvae_torch.dataset.posteriors import add_posteriors
 
-    count = add_codes(
+    count = add_posteriors(
         arguments.out,
         arguments.musicvae,
         device=arguments.device,
         devices=arguments.devices,
         nodes=getattr(arguments, "nodes", 1),
     )
-    print(f"{arguments.out}: codes of {count} windows by {arguments.musicvae}")
+    print(f"{arguments.out}: posteriors of {count} windows by {arguments.musicvae}")
 
 
 @command

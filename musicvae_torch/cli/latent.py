@@ -32,7 +32,7 @@ _IDLE = {
         Idle(
             "--hits",
             lambda own: own.chords is not None,
-            "no model is told chords and hits; leave one of the two out",
+            "no model is conditioned on chords and hits; leave one of the two out",
         ),
     ),
     "reconstruct": (

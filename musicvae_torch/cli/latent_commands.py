@@ -11,12 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from musicvae_torch.analysis.timeline import in_a_row, lay, write_midi
+from musicvae_torch.analysis.timeline import in_a_row, render_pieces, write_midi
 from musicvae_torch.config import ConfigError
 from musicvae_torch.converters.base import Converter
 from musicvae_torch.converters.multitrack import MultitrackConverter
 from musicvae_torch.converters.registry import get_converter
-from musicvae_torch.dataset.tensors import window_controls
 from musicvae_torch.io.checkpoint import shipped_checkpoint
 from musicvae_torch.io.devices import pick_device, use_few_threads
 from musicvae_torch.latent import (
@@ -33,11 +32,12 @@ from musicvae_torch.latent import (
     tap_to_drums,
 )
 from musicvae_torch.latent.conditions import chord_bars, chords_of_window, takes_chords
-from musicvae_torch.latent.songs import bars_said
+from musicvae_torch.latent.encoded_song import bars_said
 from musicvae_torch.midi.notes import check_midi_out, is_midi
 from musicvae_torch.midi.quantize import DEFAULT_QPM
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.windows.tensors import window_controls
 
 _SHIPPED = "trio_16bar_small"
 _MOST_LISTED = 50
@@ -107,17 +107,17 @@ def _conditions(
     chords: list[list[str]] | None,
     steps: int,
 ) -> Tensor | None:
-    """What a conditioned model is to be told; None: nothing.
+    """The controls of a conditioned model; None: it has none.
 
     Raises:
-        ConfigError: it is not told what is given, or not given what it must be told.
+        ConfigError: it is not conditioned on what is given, or lacks its controls.
     """
     config = model.config
     if chords is not None:
         return chords_of_window(config, chords, steps)
     if arguments.hits is not None:
         if not config.control_depth or takes_chords(config):
-            raise ConfigError(f"the model {config.name!r} is not told drum hits")
+            raise ConfigError(f"the model {config.name!r} is not conditioned on drum hits")
         placed, _ = find_windows(song_converter(model), arguments.hits)
         return window_controls(config, placed[0].window.tokens)
     if takes_chords(config):
@@ -188,7 +188,7 @@ def run_interpolate(arguments: argparse.Namespace) -> None:
         temperature=arguments.temperature,
         controls=window_controls(model.config, first.placed[rows[0]].window.tokens),
         seed=arguments.seed,
-        same_chance=True,
+        same_noise=True,
     )
     for path, row in zip(paths, rows, strict=True):
         print(f"{path}: window {row + 1} of {len(songs[path].placed)}, {_place(songs[path], row)}")
@@ -261,7 +261,7 @@ def run_attribute(arguments: argparse.Namespace) -> None:
                 temperature=arguments.temperature,
                 controls=controls,
                 seed=arguments.seed,
-                same_chance=True,
+                same_noise=True,
             )
         )
     values = [measure(window_parts(model.config, rows)) for rows in (song.tokens, *versions)]
@@ -269,7 +269,7 @@ def run_attribute(arguments: argparse.Namespace) -> None:
     for name, unit in zip(vectors.names, vectors.units, strict=True):
         means = " | ".join(_mean_said(own[name]) for own in values)
         print(f"| {f'**{name}**' if name in strengths else name} | {unit} | {means} |")
-    write_midi(song.lay(list(versions[1])), arguments.out)
+    write_midi(song.render_pieces(list(versions[1])), arguments.out)
     print(f"\n{arguments.out}: {len(song.placed)} windows, moved")
 
 
@@ -351,13 +351,13 @@ def write_tunes(
     tempo = arguments.tempo or DEFAULT_QPM
     row = [window for tune in tunes for window in tune]
     if is_midi(out):
-        write_midi(lay(converter, in_a_row(converter, row, tempo)), out)
+        write_midi(render_pieces(converter, in_a_row(converter, row, tempo)), out)
         print(f"{out}: {len(tunes)} in a row")
         return
     digits = len(str(len(tunes)))
     for number, tune in enumerate(tunes, start=1):
         path = out / f"{stem}_{number:0{digits}d}.mid"
-        write_midi(lay(converter, in_a_row(converter, tune, tempo)), path)
+        write_midi(render_pieces(converter, in_a_row(converter, tune, tempo)), path)
     if together:
-        write_midi(lay(converter, in_a_row(converter, row, tempo)), out / "all.mid")
+        write_midi(render_pieces(converter, in_a_row(converter, row, tempo)), out / "all.mid")
     print(f"{out}: {len(tunes)} files{', and all in a row in all.mid' if together else ''}")

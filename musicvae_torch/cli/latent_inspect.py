@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from musicvae_torch.analysis.attributes import ATTRIBUTES, measure, window_parts
+from musicvae_torch.analysis.probes import ProbeScore, probe_attributes
 from musicvae_torch.cli.latent_commands import load_model
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.io.files import replacing
+from musicvae_torch.io.markdown import markdown_table
 from musicvae_torch.latent.inspection import ACTIVE_VARIANCE, Inspection, inspect_latents
 from musicvae_torch.latent.map_colours import SOURCE, Scale, Sources, check_colour, colour_names
 from musicvae_torch.latent.map_page import map_html
 from musicvae_torch.latent.pictures import axis_words, draw_histograms, draw_kl, draw_map, png
-from musicvae_torch.latent.probes import Told, what_is_told
-from musicvae_torch.latent.songs import encode_tokens
+from musicvae_torch.windows.encoding import encode_tokens
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,9 +50,9 @@ _WORDS = {
     "mean_norm": "mean length of a latent",
     "widest_axis_sd": "standard deviation along the widest axis (1 in the prior)",
 }
-_TOLD = (
-    "Share of an attribute's variance that a linear fit on half of the songs tells of the other "
-    "half's (R²; 0 or less: nothing)"
+_PROBES = (
+    "R²: share of an attribute's variance in half of the songs that a linear fit to the other half "
+    "predicts (0 or less: nothing)"
 )
 
 
@@ -61,31 +62,31 @@ class Measured:
 
     Attributes:
         values: (windows,) of each attribute, NaN where undefined.
-        told: how much of each the latent tells.
+        probes: how well each can be read from the latent.
     """
 
     values: dict[str, np.ndarray] = field(default_factory=dict)
-    told: dict[str, Told] = field(default_factory=dict)
+    probes: dict[str, ProbeScore] = field(default_factory=dict)
 
     def summary(self) -> dict[str, dict[str, Any]]:
         """The numbers, ready for JSON; None: there is none."""
         return {
             name: {
                 "unit": ATTRIBUTES[name].unit,
-                "windows": told.windows,
-                "undefined": len(self.values[name]) - told.windows,
-                "map_r2": None if np.isnan(told.map) else told.map,
-                "latent_r2": None if np.isnan(told.latent) else told.latent,
+                "windows": score.windows,
+                "undefined": len(self.values[name]) - score.windows,
+                "map_r2": None if np.isnan(score.map_r2) else score.map_r2,
+                "latent_r2": None if np.isnan(score.latent_r2) else score.latent_r2,
             }
-            for name, told in self.told.items()
+            for name, score in self.probes.items()
         }
 
     def rows(self) -> Sequence[tuple[str, ...]]:
         """The numbers as words, with a heading."""
         heading = ("attribute", "windows", "R² of the map's axes", "of the whole latent")
         return [heading] + [
-            (name, str(told.windows), _two_places(told.map), _two_places(told.latent))
-            for name, told in self.told.items()
+            (name, str(score.windows), _two_digits(score.map_r2), _two_digits(score.latent_r2))
+            for name, score in self.probes.items()
         ]
 
 
@@ -104,7 +105,7 @@ def run_inspect(arguments: argparse.Namespace) -> None:
     windows = read_windows(arguments.data, model.config, "validation", progress=True)
     rows, _ = draw_windows(windows, arguments.max_windows, arguments.seed)
     drawn = take_windows(windows, rows)
-    posterior = encode_tokens(model, drawn.tokens, drawn.length)
+    posterior = encode_tokens(model, drawn.tokens, drawn.length, progress=True)
     names = [drawn.songs[song] for song in drawn.song.tolist()]
     sources = [source_of(name) or "songs" for name in names]
     means = posterior.mean.cpu().numpy()
@@ -112,16 +113,16 @@ def run_inspect(arguments: argparse.Namespace) -> None:
         means, posterior.stddev.cpu().numpy(), sources, drawn.song.tolist(), arguments.seed
     )
     values = _attributes(model.config, drawn.tokens)
-    told = what_is_told(means, found.map, values, drawn.song, arguments.seed)
-    measured = Measured(values, told)
+    probes = probe_attributes(means, found.map, values, drawn.song, arguments.seed)
+    measured = Measured(values, probes)
     title = f"{arguments.data} in {model.config.name}"
     write_report(found, names, arguments.out, title, measured, arguments.color)
     for name, value in found.summary().items():
         print(f"{_WORDS[name]}: {value:.6g}")
-    if told:
-        print(f"\n{_TOLD}:\n")
-        lines = [f"| {' | '.join(row)} |" for row in measured.rows()]
-        print("\n".join([lines[0], "|" + " --- |" * 4, *lines[1:]]) + "\n")
+    if probes:
+        print(f"\n{_PROBES}:\n")
+        heading, *body = measured.rows()
+        print(markdown_table(heading, body) + "\n")
     print(f"{arguments.out / 'index.html'}: the pictures")
 
 
@@ -146,7 +147,7 @@ def write_report(
     """
     measured = measured or Measured()
     summary: dict[str, Any] = dict(found.summary())
-    if measured.told:
+    if measured.probes:
         summary["attributes"] = measured.summary()
     cells = [(_WORDS[name], f"{value:.6g}") for name, value in found.summary().items()]
     body = [
@@ -158,8 +159,8 @@ def write_report(
         "<h2>Posterior means along their two widest axes</h2>",
         _map(found, names, measured, colour, folder / "map.png"),
     ]
-    if measured.told:
-        body += ["<h2>What the latent tells</h2>", f"<p>{escape(_TOLD)}.</p>"]
+    if measured.probes:
+        body += ["<h2>What can be read from the latent</h2>", f"<p>{escape(_PROBES)}.</p>"]
         body.append(_table(measured.rows()))
     pairs = [(names[one], names[other]) for one, other in found.neighbours]
     body += ["<h2>Windows and their nearest of another song</h2>", _table(pairs)]
@@ -181,8 +182,8 @@ def _map(found: Inspection, names: list[str], measured: Measured, colour: str, p
     choices: list[Sources | Scale] = [Sources.count(found.sources), *scales]
     first = [choice.name for choice in choices].index(colour)
     about = [""] + [
-        f"R² of the two axes {_two_places(measured.told[scale.name].map)}, "
-        f"of the whole latent {_two_places(measured.told[scale.name].latent)}"
+        f"R² of the two axes {_two_digits(measured.probes[scale.name].map_r2)}, "
+        f"of the whole latent {_two_digits(measured.probes[scale.name].latent_r2)}"
         for scale in scales
     ]
     picture = _picture(draw_map(found, choices[first]), path)
@@ -202,5 +203,5 @@ def _table(rows: Sequence[tuple[str, ...]]) -> str:
     return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
 
 
-def _two_places(value: float) -> str:
+def _two_digits(value: float) -> str:
     return "none" if np.isnan(value) else f"{value:z.2f}"

@@ -23,7 +23,7 @@ from musicvae_torch.converters.performance import (
 from musicvae_torch.midi.quantize import to_steps
 
 # A chord may begin at any step of a bar, or on the line after it: one number for bar and step.
-_PLACES = STEPS_PER_BAR + 1
+_POSITIONS = STEPS_PER_BAR + 1
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class BarChords:
     """When chords begin in the bars of a section; in each bar one does at its first step.
 
     Attributes:
-        places: (chords,) bar * _PLACES + step, ascending.
+        positions: (chords,) bar * _POSITIONS + step, ascending.
         classes: (chords,) of ``chords.chord_class``.
         ends: (bars,) the step at which a bar's last note ends; chords do not go on after that.
     """
 
-    places: np.ndarray
+    positions: np.ndarray
     classes: np.ndarray
     ends: np.ndarray
 
@@ -51,18 +51,18 @@ class BarChords:
         inside = np.flatnonzero(~np.isin(times, bar_lines) & (times < bar_lines[-1]))
         bars = np.searchsorted(bar_lines, times[inside]) - 1
         steps = to_steps(times[inside] - bar_lines[bars], qpm, STEPS_PER_QUARTER)
-        first_steps = np.arange(len(bar_lines) - 1) * _PLACES
-        places = np.concatenate([first_steps, bars * _PLACES + steps])
-        order = np.argsort(places, kind="stable")
+        first_steps = np.arange(len(bar_lines) - 1) * _POSITIONS
+        positions = np.concatenate([first_steps, bars * _POSITIONS + steps])
+        order = np.argsort(positions, kind="stable")
         classes = np.concatenate([classes[before], classes[inside]])
-        return cls(places[order], classes[order], ends)
+        return cls(positions[order], classes[order], ends)
 
     def clashing_bars(self) -> np.ndarray:
         """The bars in which two chords fall on one step.
 
         Magenta refuses them, even if it is but rounding that puts a chord after the bar line.
         """
-        return np.unique(self.places[1:][np.diff(self.places) == 0] // _PLACES)
+        return np.unique(self.positions[1:][np.diff(self.positions) == 0] // _POSITIONS)
 
     def at_events(self, events: Events, bars: np.ndarray) -> np.ndarray:
         """(events,) class of the chord at each event; none at programs, and at END that of the
@@ -74,8 +74,8 @@ class BarChords:
         steps = events.steps - lasting_steps(events.classes)
         ends = np.flatnonzero(events.classes == END)
         steps[ends] = steps[ends - 1]
-        places = bars * _PLACES + np.minimum(steps, self.ends[bars] - 1)
-        chords = self.classes[np.searchsorted(self.places, places, side="right") - 1]
+        positions = bars * _POSITIONS + np.minimum(steps, self.ends[bars] - 1)
+        chords = self.classes[np.searchsorted(self.positions, positions, side="right") - 1]
         return np.where((events.classes >= PROGRAM) & (events.classes < END), 0, chords)
 
 

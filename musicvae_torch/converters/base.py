@@ -16,7 +16,7 @@ import numpy as np
 import pretty_midi
 
 from musicvae_torch.midi.fast import load_song
-from musicvae_torch.midi.notes import Song, transpose_song
+from musicvae_torch.midi.notes import MidiError, Song, transpose_song
 from musicvae_torch.midi.quantize import DEFAULT_QPM, Section, common_time_sections, sections
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 
@@ -59,7 +59,7 @@ class Window:
 
     @property
     def controls(self) -> np.ndarray:
-        """(steps, control_depth) that encoder and decoder are told besides."""
+        """(steps, control_depth) on which encoder and decoder are conditioned."""
         return self.converter.controls(self.tokens)
 
 
@@ -67,6 +67,7 @@ class Converter(ABC):
     """MIDI ↔ arrays, by the rules of one of Magenta's configs.
 
     Attributes:
+        rules: of the config; each converter has rules of its own type.
         steps: length of a window.
         mode: one of MODES.
         token_dtype: of its windows' tokens.
@@ -81,9 +82,10 @@ class Converter(ABC):
     transpose_range = 0
     complete = False
 
-    def __init__(self, steps: int, mode: str = "eval", seed: int | None = None) -> None:
+    def __init__(self, rules: Any, steps: int, mode: str = "eval", seed: int | None = None) -> None:
         if mode not in MODES:
             raise ValueError(f"unknown converter mode {mode!r}; choose one of: {', '.join(MODES)}")
+        self.rules = rules
         self.steps = steps
         self.mode = mode
         self.rng = np.random.default_rng(seed)
@@ -110,7 +112,12 @@ class Converter(ABC):
         if self.mode == "train" and self.transpose_range:
             most = self.transpose_range
             song = transpose_song(song, int(self.rng.integers(-most, most + 1)))
-        found = [self._limited(windows, max_windows) for windows in self.song_windows(song)]
+        try:
+            sections = self.song_windows(song)
+        except MidiError as error:
+            name = midi if isinstance(midi, str | Path) else "the song"
+            raise type(error)(f"{name}: {error}") from None
+        found = [self._limited(windows, max_windows) for windows in sections]
         return self._limited([window for windows in found for window in windows], max_windows)
 
     def _limited(self, windows: list[Window], most: int | None) -> list[Window]:
@@ -182,9 +189,9 @@ class Converter(ABC):
     def song_windows(self, song: Song) -> list[list[Window]]:
         """All windows, grouped by section."""
 
-    @abstractmethod
     def inputs(self, tokens: np.ndarray) -> np.ndarray:
         """(..., steps, parts) tokens → (..., steps, input_depth)."""
+        return self.outputs(tokens)
 
     @abstractmethod
     def outputs(self, tokens: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from musicvae_torch.converters.stretches import (
     slide,
     stretches,
 )
-from musicvae_torch.midi.notes import Part, Song, parts_to_midi
+from musicvae_torch.midi.notes import Song, StepTrack, tracks_to_midi
 from musicvae_torch.midi.quantize import DEFAULT_QPM, Section
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES, FULL_DRUM_CLASSES, STEPS_PER_BAR
 
@@ -101,11 +101,12 @@ DRUM_RULES = {
 class DrumsConverter(Converter):
     """Drums; tokens are (steps, words)."""
 
+    rules: DrumRules
+
     def __init__(
         self, rules: DrumRules, steps: int, mode: str = "eval", seed: int | None = None
     ) -> None:
-        super().__init__(steps, mode, seed)
-        self.rules = rules
+        super().__init__(rules, steps, mode, seed)
         self._class_of_pitch = class_of_pitch(rules.classes)
 
     def song_windows(self, song: Song) -> list[list[Window]]:
@@ -148,8 +149,8 @@ class DrumsConverter(Converter):
             )
             windows = slide(tokens[:MAX_STEPS], self.steps)
             for bar, window in enumerate(windows, first // STEPS_PER_BAR):
-                place = f" {bar}" if self.complete else ""
-                if (key := window.tobytes() + place.encode()) not in found:
+                key_suffix = f" {bar}" if self.complete else ""
+                if (key := window.tobytes() + key_suffix.encode()) not in found:
                     seconds = section.seconds(bar * STEPS_PER_BAR)
                     found[key] = Window(window.copy(), self.steps, seconds, bar, tracks, self)
         return list(found.values())
@@ -173,4 +174,4 @@ class DrumsConverter(Converter):
 
     def from_tokens(self, tokens: np.ndarray, qpm: float = DEFAULT_QPM) -> pretty_midi.PrettyMIDI:
         hits = drum_notes(tokens, self.rules.classes)
-        return parts_to_midi([Part("drums", hits, is_drum=True)], qpm)
+        return tracks_to_midi([StepTrack("drums", hits, is_drum=True)], qpm)

@@ -10,13 +10,12 @@ models are those of Gillick et al., "Learning to Groove with Inverse Sequence Tr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pretty_midi
 
 from musicvae_torch.converters.base import Converter, Window
-from musicvae_torch.midi.fast import load_song
+from musicvae_torch.converters.drums import class_of_pitch
 from musicvae_torch.midi.notes import MidiError, Song
 from musicvae_torch.midi.quantize import DEFAULT_QPM, Section, steady_section
 from musicvae_torch.midi.vocabulary import (
@@ -35,7 +34,7 @@ LEAST_DROPOUT = 0.2  # of the loudest hits, relative to that of the softest
 
 
 class NotDrumsError(MidiError):
-    """A song with a pitch of no drum, at which Magenta too fails."""
+    """A song with a pitch that is no drum's; Magenta fails on it, too."""
 
 
 @dataclass(frozen=True)
@@ -84,24 +83,14 @@ class GrooveConverter(Converter):
     """
 
     token_dtype = np.float32
+    rules: GrooveRules
 
     def __init__(
         self, rules: GrooveRules, steps: int, mode: str = "eval", seed: int | None = None
     ) -> None:
-        super().__init__(steps, mode, seed)
-        self.rules = rules
+        super().__init__(rules, steps, mode, seed)
         self.drum_classes = DRUM_CLASSES if mode == "infer" else ROLAND_DRUM_CLASSES
         self._dropout = np.random.RandomState(seed)
-
-    def to_tensors(
-        self, midi: str | Path | pretty_midi.PrettyMIDI | Song, max_windows: int | None = None
-    ) -> list[Window]:
-        song = load_song(midi)
-        try:
-            return super().to_tensors(song, max_windows)
-        except MidiError as error:
-            name = midi if isinstance(midi, str | Path) else "the song"
-            raise type(error)(f"{name}: {error}") from None
 
     def song_windows(self, song: Song) -> list[list[Window]]:
         """Window after window, also those without hits; what is left at the end is no window.
@@ -111,7 +100,7 @@ class GrooveConverter(Converter):
         changes or if it is not all in 4/4 (or the like of it: 2/2, 8/8).
 
         Raises:
-            NotDrumsError: a pitch is of no drum.
+            NotDrumsError: a pitch is no drum's.
             MidiError: the song is absurdly long.
         """
         if not (found := self.sections(song)) or not len(song.notes):
@@ -198,9 +187,7 @@ class GrooveConverter(Converter):
 
     def _drums_hit(self, notes: np.ndarray) -> np.ndarray:
         """(notes,) indices of drums."""
-        drum_of_pitch = np.full(128, -1)
-        for drum, pitches in enumerate(self.drum_classes):
-            drum_of_pitch[list(pitches)] = drum
+        drum_of_pitch = class_of_pitch(self.drum_classes)
         drums = drum_of_pitch[notes["pitch"]]
         if (drums < 0).any():
             note = notes[drums < 0][0]

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import pretty_midi
 
-from musicvae_torch.chords.symbols import CHORD_DEPTH, chord_classes, chord_name, infer_chords
+from musicvae_torch.chords.inference import infer_chords
+from musicvae_torch.chords.symbols import CHORD_DEPTH, chord_classes, chord_name
 from musicvae_torch.converters.base import Converter, Window, from_one_hot, one_hot
 from musicvae_torch.converters.stretches import (
     MAX_STEPS,
@@ -23,8 +24,8 @@ from musicvae_torch.converters.stretches import (
     slide,
     stretches,
 )
-from musicvae_torch.midi.notes import Part, Song, parts_to_midi
-from musicvae_torch.midi.quantize import DEFAULT_QPM, Section, to_steps
+from musicvae_torch.midi.notes import NOTE_DTYPE, Song, StepTrack, tracks_to_midi
+from musicvae_torch.midi.quantize import DEFAULT_METRE, DEFAULT_QPM, Section, to_steps
 from musicvae_torch.midi.vocabulary import (
     FIRST_NOTE,
     MAX_PITCH,
@@ -33,6 +34,7 @@ from musicvae_torch.midi.vocabulary import (
     MIN_PITCH,
     NO_EVENT,
     NOTE_OFF,
+    OUTPUT_VELOCITY,
     STEPS_PER_BAR,
     STEPS_PER_QUARTER,
 )
@@ -90,6 +92,23 @@ def melody_notes(tokens: np.ndarray) -> list[tuple[int, int, int]]:
     return notes
 
 
+def infer_chord_classes(*parts: np.ndarray) -> np.ndarray:
+    """(steps,) class (``chords.symbols.chord_class``) of the chord that sounds in melodies or
+    basses, each (steps,) classes, half a bar at a time; 0 for none."""
+    steps = len(parts[0])
+    seconds = 60 / DEFAULT_QPM / STEPS_PER_QUARTER
+    rows = [
+        (start * seconds, end * seconds, pitch, OUTPUT_VELOCITY, 0, False, part)
+        for part, tokens in enumerate(parts)
+        for start, end, pitch in melody_notes(tokens)
+    ]
+    notes = np.array(sorted(rows), NOTE_DTYPE)
+    progression = infer_chords(notes, steps * seconds, DEFAULT_QPM, DEFAULT_METRE)
+    if progression is None or not rows:
+        return np.zeros(steps, np.int64)
+    return chord_classes(progression.at_steps(steps, DEFAULT_QPM)).astype(np.int64)
+
+
 @dataclass(frozen=True)
 class MelodyRules:
     """What a melody config asks of a window.
@@ -119,11 +138,12 @@ class MelodyConverter(Converter):
     """Melodies; tokens are (steps, 1) melody classes, or with chords (steps, 2) classes of
     melody and chord."""
 
+    rules: MelodyRules
+
     def __init__(
         self, rules: MelodyRules, steps: int, mode: str = "eval", seed: int | None = None
     ) -> None:
-        super().__init__(steps, mode, seed)
-        self.rules = rules
+        super().__init__(rules, steps, mode, seed)
         self.transpose_range = rules.transpose_range
 
     def song_windows(self, song: Song) -> list[list[Window]]:
@@ -149,7 +169,7 @@ class MelodyConverter(Converter):
         ]
 
     def has_chords(self, section: Section) -> bool:
-        """Whether chords, if the config wants them, can be told of a section."""
+        """Whether chords, if the config wants them, can be inferred for a section."""
         melodic = self._melodic(section.notes)
         return not self.rules.chords or _section_chords(section, melodic) is not None
 
@@ -184,14 +204,11 @@ class MelodyConverter(Converter):
                     windows = np.concatenate([windows, classes], axis=-1)
                 for index, window in enumerate(windows):
                     bar = first // STEPS_PER_BAR + index
-                    place = f" {track} {bar}" if self.complete else ""
-                    if (key := keys[index].tobytes() + place.encode()) not in found:
+                    key_suffix = f" {track} {bar}" if self.complete else ""
+                    if (key := keys[index].tobytes() + key_suffix.encode()) not in found:
                         seconds = section.seconds(bar * STEPS_PER_BAR)
                         found[key] = Window(window.copy(), self.steps, seconds, bar, (track,), self)
         return list(found.values())
-
-    def inputs(self, tokens: np.ndarray) -> np.ndarray:
-        return self.outputs(tokens)
 
     def outputs(self, tokens: np.ndarray) -> np.ndarray:
         return one_hot(tokens[..., :1], [MELODY_DEPTH])
@@ -209,7 +226,7 @@ class MelodyConverter(Converter):
 
     def from_tokens(self, tokens: np.ndarray, qpm: float = DEFAULT_QPM) -> pretty_midi.PrettyMIDI:
         """Chords, where there are any, become text events of the file."""
-        midi = parts_to_midi([Part("melody", melody_notes(tokens[:, 0]))], qpm)
+        midi = tracks_to_midi([StepTrack("melody", melody_notes(tokens[:, 0]))], qpm)
         if tokens.shape[1] > 1:
             midi.text_events = chord_texts(tokens[:, 1], qpm)
         return midi
@@ -217,7 +234,7 @@ class MelodyConverter(Converter):
 
 def _section_chords(section: Section, melodic: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """The chord at each step, as far as a melody may reach: a number for each symbol, and
-    classes. None where no chords can be told."""
+    classes. None if no chords can be inferred."""
     notes = section.notes.copy()
     notes["start"], notes["end"] = section.start_times, section.end_times
     end = float(notes["end"].max(initial=0.0))
@@ -263,7 +280,7 @@ def chord_texts(classes: np.ndarray, qpm: float) -> list[pretty_midi.Text]:
     """(steps,) chord classes → a text event for each new chord.
 
     Magenta's own converter of cat-mel_2bar_med_chords calls diminished chords "N.C."; these say
-    what the model was told.
+    what the model was given.
     """
     changes = np.flatnonzero(np.r_[True, classes[1:] != classes[:-1]][: len(classes)])
     seconds = 60 / qpm / STEPS_PER_QUARTER

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pretty_midi
 
-from musicvae_torch.chords.symbols import CHORD_DEPTH, infer_chords
+from musicvae_torch.chords.inference import infer_chords
+from musicvae_torch.chords.symbols import CHORD_DEPTH
 from musicvae_torch.config import ConfigError
 from musicvae_torch.converters.bar_chords import BarChords, chord_texts
 from musicvae_torch.converters.base import Converter, Window, one_hot
@@ -29,7 +30,7 @@ from musicvae_torch.converters.performance import (
 )
 from musicvae_torch.midi.notes import Song
 from musicvae_torch.midi.quantize import DEFAULT_QPM, Section, common_time_sections, to_steps
-from musicvae_torch.midi.sustain import sustain
+from musicvae_torch.midi.sustain import sustained_notes
 
 
 @dataclass(frozen=True)
@@ -81,18 +82,18 @@ class _Bars:
 class MultitrackConverter(Converter):
     """Bars of several tracks; tokens are (512, 1), or (512, 2) with chords."""
 
+    rules: MultitrackRules
     transpose_range = 3
 
     def __init__(
         self, rules: MultitrackRules, steps: int, mode: str = "eval", seed: int | None = None
     ) -> None:
-        super().__init__(steps, mode, seed)
+        super().__init__(rules, steps, mode, seed)
         if steps != rules.max_tracks * rules.max_events:
             raise ConfigError(
                 f"a multitrack bar is {rules.max_tracks} tracks of {rules.max_events} events: "
                 f"max_seq_len must be {rules.max_tracks * rules.max_events}, not {steps}"
             )
-        self.rules = rules
 
     def song_windows(self, song: Song) -> list[list[Window]]:
         """All bars of 4/4 that the rules admit, alike or not.
@@ -111,8 +112,8 @@ class MultitrackConverter(Converter):
         return common_time_sections(song, STEPS_PER_QUARTER)
 
     def _section_windows(self, section: Section, pedals: np.ndarray) -> list[Window]:
-        notes, end = sustain(section, pedals)
-        bars = _cut(notes, _bar_lines(end, section.qpm), section.qpm)
+        notes, end = sustained_notes(section, pedals)
+        bars = _cut(notes, _bar_line_times(end, section.qpm), section.qpm)
         events = encode_performances(bars.programs, bars.notes)
         admitted = self._admitted(bars, events)
         columns = [events.classes]
@@ -141,8 +142,8 @@ class MultitrackConverter(Converter):
 
     def faults(self, section: Section, pedals: np.ndarray) -> dict[str, np.ndarray]:
         """Why bars of a section are not admitted: (bars,) bool by reason, of bars with notes."""
-        notes, end = sustain(section, pedals)
-        bars = _cut(notes, _bar_lines(end, section.qpm), section.qpm)
+        notes, end = sustained_notes(section, pedals)
+        bars = _cut(notes, _bar_line_times(end, section.qpm), section.qpm)
         return self._faults(bars, encode_performances(bars.programs, bars.notes))
 
     def _faults(self, bars: _Bars, events: Events) -> dict[str, np.ndarray]:
@@ -178,16 +179,13 @@ class MultitrackConverter(Converter):
         lengths = np.ones(segments, np.int32)
         slot = np.arange(len(bars.track_bars)) - np.searchsorted(bars.track_bars, bars.track_bars)
         segment = np.searchsorted(admitted, bars.track_bars) * self.rules.max_tracks + slot
-        place = np.arange(len(events.tracks)) - np.searchsorted(events.tracks, events.tracks)
+        event_index = np.arange(len(events.tracks)) - np.searchsorted(events.tracks, events.tracks)
         wanted = np.isin(bars.track_bars, admitted)
         taken = wanted[events.tracks]
-        tokens[segment[events.tracks[taken]], place[taken]] = columns[taken]
+        tokens[segment[events.tracks[taken]], event_index[taken]] = columns[taken]
         lengths[segment[wanted]] = np.bincount(events.tracks)[wanted]
         tokens = tokens.reshape(len(admitted), self.steps, columns.shape[1])
         return tokens, lengths.reshape(len(admitted), self.rules.max_tracks)
-
-    def inputs(self, tokens: np.ndarray) -> np.ndarray:
-        return self.outputs(tokens)
 
     def outputs(self, tokens: np.ndarray) -> np.ndarray:
         return one_hot(tokens[..., :1], (DEPTH,))
@@ -223,7 +221,7 @@ class MultitrackConverter(Converter):
         return midi
 
 
-def _bar_lines(end: float, qpm: float) -> np.ndarray:
+def _bar_line_times(end: float, qpm: float) -> np.ndarray:
     """When bars begin, and the last one ends: (bars + 1,) seconds. Magenta's to the last bit,
     which decides on which side of a line a note lies that starts there."""
     bar = 60.0 * (STEPS_PER_BAR / STEPS_PER_QUARTER) / qpm

@@ -32,7 +32,7 @@ STEP_NOTE_DTYPE = np.dtype(
 )
 
 # Places in a bar, its end among them: a track's number and a step make one number.
-_PLACES = STEPS_PER_BAR + 1
+_POSITIONS = STEPS_PER_BAR + 1
 
 
 @dataclass(frozen=True)
@@ -84,13 +84,13 @@ def encode_performances(programs: np.ndarray, notes: np.ndarray) -> Events:
 
     # To note-seq a track left without notes is a drum kit: it has none but drum notes.
     empty = np.bincount(notes["track"], minlength=len(programs)) == 0
-    bar_starts = np.arange(len(programs)) * _PLACES
+    bar_starts = np.arange(len(programs)) * _POSITIONS
     bar_ends = bar_starts + STEPS_PER_BAR
-    starts, ends = (notes["track"] * _PLACES + notes[edge] for edge in ("start", "end"))
+    starts, ends = (notes["track"] * _POSITIONS + notes[edge] for edge in ("start", "end"))
     shift_ends, shifts = _time_shifts(np.concatenate([starts, ends, bar_ends]))
 
-    # Listed as they come within a step, so that a stable sort by place puts all in order.
-    classes, places = zip(
+    # Listed as they come within a step, so that a stable sort by position puts all in order.
+    classes, positions = zip(
         (PROGRAM + np.where(empty, DRUMS, programs), bar_starts),
         (TIME_SHIFT + shifts - 1, shift_ends),
         (NOTE_OFF + notes["pitch"], ends),
@@ -98,8 +98,8 @@ def encode_performances(programs: np.ndarray, notes: np.ndarray) -> Events:
         (np.full(len(programs), END), bar_ends),
         strict=True,
     )
-    order = np.argsort(np.concatenate(places), kind="stable")
-    tracks, steps = np.divmod(np.concatenate(places)[order], _PLACES)
+    order = np.argsort(np.concatenate(positions), kind="stable")
+    tracks, steps = np.divmod(np.concatenate(positions)[order], _POSITIONS)
     return Events(np.concatenate(classes)[order], tracks, steps)
 
 
@@ -109,18 +109,18 @@ def _first_in_first_out(notes: np.ndarray) -> np.ndarray:
     notes = notes.copy()
     voices = notes["track"] * 128 + notes["pitch"]
     by_start = np.argsort(voices, kind="stable")
-    by_end = np.argsort(voices * _PLACES + notes["end"], kind="stable")
+    by_end = np.argsort(voices * _POSITIONS + notes["end"], kind="stable")
     notes["end"][by_start] = notes["end"][by_end]
-    places = notes["track"] * _PLACES + notes["start"]
-    return notes[np.argsort(places * 128 + notes["pitch"], kind="stable")]
+    positions = notes["track"] * _POSITIONS + notes["start"]
+    return notes[np.argsort(positions * 128 + notes["pitch"], kind="stable")]
 
 
-def _time_shifts(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where time shifts end, and how long they are, so that all `places` are reached."""
-    places = np.unique(places)
-    before = np.concatenate([[0], places[:-1]])
-    steps = places - np.maximum(before, places // _PLACES * _PLACES)
-    return places[steps > 0], steps[steps > 0]
+def _time_shifts(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where time shifts end, and how long they are, so that all `positions` are reached."""
+    positions = np.unique(positions)
+    before = np.concatenate([[0], positions[:-1]])
+    steps = positions - np.maximum(before, positions // _POSITIONS * _POSITIONS)
+    return positions[steps > 0], steps[steps > 0]
 
 
 def lasting_steps(classes: np.ndarray) -> np.ndarray:
@@ -164,6 +164,6 @@ def decode_performance(classes: np.ndarray) -> Performance:
         for pitch, held in sounding.items()
         for start, loudness in held
     ]
-    heard = [note for note in notes if note[0] < note[1]]
+    sounding_notes = [note for note in notes if note[0] < note[1]]
     is_drum = program == DRUMS
-    return Performance(0 if is_drum else program or 0, is_drum, heard)
+    return Performance(0 if is_drum else program or 0, is_drum, sounding_notes)

@@ -6,7 +6,6 @@ Magenta 2.1.4's ``music_vae.data.TrioConverter``.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import product
 
@@ -16,7 +15,7 @@ import pretty_midi
 from musicvae_torch.converters.base import Converter, Window, from_one_hot, one_hot
 from musicvae_torch.converters.drums import drum_notes, drum_tokens
 from musicvae_torch.converters.melody import melody_notes, melody_tokens
-from musicvae_torch.midi.notes import Part, Song, parts_to_midi
+from musicvae_torch.midi.notes import Song, StepTrack, tracks_to_midi
 from musicvae_torch.midi.quantize import DEFAULT_QPM, Section
 from musicvae_torch.midi.vocabulary import (
     BASS_PROGRAMS,
@@ -56,11 +55,7 @@ TRIO_RULES = {
 class TrioConverter(Converter):
     """Trios; tokens are (steps, 3) classes of melody, bass and drums."""
 
-    def __init__(
-        self, rules: TrioRules, steps: int, mode: str = "eval", seed: int | None = None
-    ) -> None:
-        super().__init__(steps, mode, seed)
-        self.rules = rules
+    rules: TrioRules
 
     def song_windows(self, song: Song) -> list[list[Window]]:
         """Every window of 4/4 in which a melody, a bass and a drum track all play, in order of
@@ -84,39 +79,30 @@ class TrioConverter(Converter):
 
     def _section_windows(self, section: Section) -> list[Window]:
         bars = min(-(-section.steps // STEPS_PER_BAR), MAX_BARS)
-        window_bars = self.steps // STEPS_PER_BAR
-        tracks = _tracks_by_part(section, self.rules.melody_programs)
-        if bars < window_bars or not all(tracks):
+        playing = self.playing(section) if bars >= self.window_bars else []
+        if not playing or not all(playing):
             return []
-        tokens: dict[int, np.ndarray] = {}
-        plays: dict[int, np.ndarray] = {}
-        for part, members in enumerate(tracks):
-            for track in members:
-                own = np.flatnonzero(section.notes["instrument"] == track)
-                encoded = _track_tokens(section, own, part, bars * STEPS_PER_BAR)
-                if encoded.any():
-                    tokens[track] = encoded
-                    plays[track] = _bridge_gaps(_played_bars(section, own, bars))
+        tokens = {
+            track: _track_tokens(section, track, part, bars * STEPS_PER_BAR)
+            for part, tracks in enumerate(playing)
+            for track in tracks
+        }
         windows = []
-        melodies, basses, drums = ([track for track in part if track in tokens] for part in tracks)
-        for trio in product(melodies, basses, drums):
-            coverage = np.stack([plays[track] for track in trio])
+        for trio in product(*([track for track in own if tokens[track].any()] for own in playing)):
+            coverage = np.stack([own[track] for own, track in zip(playing, trio, strict=True)])
             together = np.all(coverage, axis=0)
             # At the section's ends one part is enough, so that a cut section encodes like a
             # whole one.
             together[:GAP_BARS] = coverage[:, :GAP_BARS].any()
             together[-GAP_BARS:] = coverage[:, -GAP_BARS:].any()
-            counts = np.convolve(together, np.ones(window_bars, int), "valid")
-            whole = np.flatnonzero(counts[:: self.rules.hop_bars] == window_bars)
+            counts = np.convolve(together, np.ones(self.window_bars, int), "valid")
+            whole = np.flatnonzero(counts[:: self.rules.hop_bars] == self.window_bars)
             rows = np.stack([tokens[track] for track in trio], axis=1)
             for bar in (whole * self.rules.hop_bars).tolist():
                 first = bar * STEPS_PER_BAR
                 window = rows[first : first + self.steps].copy()
                 windows.append(Window(window, self.steps, section.seconds(first), bar, trio, self))
         return windows
-
-    def inputs(self, tokens: np.ndarray) -> np.ndarray:
-        return one_hot(tokens, DEPTHS)
 
     def outputs(self, tokens: np.ndarray) -> np.ndarray:
         return one_hot(tokens, DEPTHS)
@@ -125,28 +111,14 @@ class TrioConverter(Converter):
         return from_one_hot(outputs, DEPTHS)
 
     def from_tokens(self, tokens: np.ndarray, qpm: float = DEFAULT_QPM) -> pretty_midi.PrettyMIDI:
-        return to_midi(tokens, qpm)
-
-
-def trio_windows(
-    song: Song, hop_bars: int = 1, melody_programs: Collection[int] = MELODY_PROGRAMS
-) -> list[Window]:
-    """Every 16-bar window of a song's trios.
-
-    Args:
-        song: whatever was in the file.
-        hop_bars: bars from one window to the next; Magenta takes 1.
-        melody_programs: programs that may be a melody.
-
-    Returns:
-        Windows in order of section, then tracks (all combinations of the three), then bar.
-    """
-    rules = TrioRules(hop_bars, frozenset(melody_programs))
-    return TrioConverter(rules, WINDOW_BARS * STEPS_PER_BAR).to_tensors(song)
+        programs = (0, ELECTRIC_BASS, 0)
+        parts = zip(PARTS, part_notes(tokens), programs, strict=True)
+        tracks = [StepTrack(*part, is_drum=part[0] == "drums") for part in parts]
+        return tracks_to_midi(tracks, qpm)
 
 
 def _tracks_by_part(section: Section, melody_programs: frozenset[int]) -> list[list[int]]:
-    """Track indices of melodies, basses and drums; a track of two kinds is of none."""
+    """Track indices of melodies, basses and drums; a track of two kinds is left out."""
     notes = section.notes
     sounds = notes["instrument"].astype(np.int64) * 256 + notes["program"] * 2 + notes["is_drum"]
     kinds: dict[int, set[int | None]] = {}
@@ -168,9 +140,10 @@ def _part_of(is_drum: bool, program: int, melody_programs: frozenset[int]) -> in
     return 0 if program in melody_programs else None
 
 
-def _track_tokens(section: Section, own: np.ndarray, part: int, steps: int) -> np.ndarray:
-    """(steps,) classes of the notes with the indices `own`."""
-    own = own[section.notes["velocity"][own] > 0]
+def _track_tokens(section: Section, track: int, part: int, steps: int) -> np.ndarray:
+    """(steps,) classes of a track's notes."""
+    notes = section.notes
+    own = np.flatnonzero((notes["instrument"] == track) & (notes["velocity"] > 0))
     starts, ends = section.start_steps[own], section.end_steps[own]
     pitches = section.notes["pitch"][own]
     if part == 2:
@@ -195,16 +168,6 @@ def _bridge_gaps(played: np.ndarray) -> np.ndarray:
     return bridged
 
 
-def to_one_hot(tokens: np.ndarray) -> np.ndarray:
-    """(..., 3) classes → (..., 692) float32 one-hot rows: melody, bass and drums side by side."""
-    return one_hot(tokens, DEPTHS, np.float32)
-
-
-def to_tokens(rows: np.ndarray) -> np.ndarray:
-    """(..., 692) one-hot rows → (..., 3) int16 classes; inverse of :func:`to_one_hot`."""
-    return from_one_hot(rows, DEPTHS)
-
-
 def part_notes(tokens: np.ndarray) -> list[list[tuple[int, int, int]]]:
     """(steps, 3) classes → for each part its notes as (start step, end step, pitch)."""
     return [
@@ -212,10 +175,3 @@ def part_notes(tokens: np.ndarray) -> list[list[tuple[int, int, int]]]:
         melody_notes(tokens[:, 1]),
         drum_notes(tokens[:, 2:]),
     ]
-
-
-def to_midi(tokens: np.ndarray, qpm: float = DEFAULT_QPM) -> pretty_midi.PrettyMIDI:
-    """(steps, 3) classes → MIDI with the programs and the velocity that Magenta writes."""
-    programs = (0, ELECTRIC_BASS, 0)
-    parts = zip(PARTS, part_notes(tokens), programs, strict=True)
-    return parts_to_midi([Part(*part, is_drum=part[0] == "drums") for part in parts], qpm)

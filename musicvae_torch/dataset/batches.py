@@ -6,38 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from musicvae_torch.dataset.augment import Transpose, transpose
+from musicvae_torch.dataset.augment import Transpose
 from musicvae_torch.dataset.folders import FOLDER_MARK
 from musicvae_torch.dataset.format import Windows
 
 DRAWS = ("songs", "windows", "sources")
-
-
-def training_batches(
-    windows: Windows,
-    batch_size: int,
-    max_transpose: int,
-    seed: int,
-    start: int = 0,
-    *,
-    rank: int = 0,
-    draw: str = "songs",
-    temper: float = 0.5,
-    shift: Transpose = transpose,
-) -> Iterator[np.ndarray]:
-    """Endless batches of tokens; see :func:`draw_batches`, whose arguments these are, and whose
-    windows are then shifted.
-
-    Args:
-        max_transpose: largest random shift either way, in semitones.
-        shift: what shifts a window.
-
-    Yields:
-        (batch, steps, parts) int64 tokens.
-    """
-    draws = draw_batches(windows, batch_size, seed, start, rank=rank, draw=draw, temper=temper)
-    for picks, rng in draws:
-        yield shifted_tokens(windows, picks, rng, max_transpose, shift).astype(np.int64)
 
 
 def shifted_tokens(
@@ -54,29 +27,6 @@ def shifted_tokens(
         for pick, semitones in zip(picks, shifts, strict=True)
     ]
     return np.stack(batch)
-
-
-def coded_batches(
-    windows: Windows,
-    batch_size: int,
-    seed: int,
-    start: int = 0,
-    *,
-    rank: int = 0,
-    draw: str = "songs",
-    temper: float = 0.5,
-) -> Iterator[tuple[np.ndarray, ...]]:
-    """The batches of :func:`training_batches` that are not shifted, with their stored codes.
-
-    Yields:
-        (batch, steps, parts) int64 tokens; mean and, where it is stored, stddev, each (batch,
-        z_size) float32.
-    """
-    codes = [code for code in (windows.code_mean, windows.code_stddev) if code is not None]
-    draws = draw_batches(windows, batch_size, seed, start, rank=rank, draw=draw, temper=temper)
-    for picks, _ in draws:
-        tokens = windows.tokens[picks].astype(np.int64)
-        yield tokens, *(code[picks] for code in codes)
 
 
 def draw_batches(
@@ -133,7 +83,7 @@ def draw_batches(
 def source_of(song: str) -> str:
     """The top-level folder of a song's path; "" for a song that lies in none.
 
-    Where a data set is of several folders, their names and what lies in them tell sources apart:
+    Where a data set is of several folders, both their names and the folders in them count:
     "archive//jazz/song.mid" is of "archive/jazz", and "archive//song.mid" of "archive".
     """
     folder, mark, path = song.rpartition(FOLDER_MARK)

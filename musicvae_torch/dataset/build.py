@@ -1,6 +1,6 @@
 """Folders of MIDI files → a data set.
 
-Files are read by many processes; what comes of them is stored in parts, from which the data set
+Files are read by many processes; what comes of them is stored in shards, from which the data set
 is put together in order of the files' paths, so that it depends neither on the number of
 processes nor on whether the build was stopped.
 """
@@ -22,14 +22,14 @@ import h5py
 from tqdm import tqdm
 
 from musicvae_torch import __version__
+from musicvae_torch.dataset.extraction import Skipped, WindowOptions, extract_file
 from musicvae_torch.dataset.folders import SongFiles, check_apart, distinct_labels, find_songs
 from musicvae_torch.dataset.format import FORMAT_VERSION, DatasetError, open_dataset
 from musicvae_torch.dataset.held_out import HeldOut, HeldOutSplit, held_out_key, read_held_out
 from musicvae_torch.dataset.merge import NEAR_HELD_OUT, Choice, Merge
-from musicvae_torch.dataset.parts import PART_FILES, Outcome, PartStore
 from musicvae_torch.dataset.phrases import VERSION as phrases_version
 from musicvae_torch.dataset.report import SkippedFile, report_path, summary, write_report
-from musicvae_torch.dataset.songs import Skipped, WindowOptions, read_windows
+from musicvae_torch.dataset.shards import FILES_PER_SHARD, Outcome, ShardStore
 from musicvae_torch.io.workers import Failure, map_guarded
 
 WORKER_MEMORY = 2 * 2**30
@@ -125,10 +125,10 @@ def build_dataset(
     parts = out.with_name(f"{out.name}.parts")
     if (built := _already_built(out, key)) is not None:
         with suppress(DatasetError):  # of another build, which has nothing to do with this one
-            PartStore(parts, plan).remove()
+            ShardStore(parts, plan).remove()
         return built
     held_out = sources.read_held_out(options)
-    store = PartStore(parts, plan)
+    store = ShardStore(parts, plan)
     _read_files(sources, store, options)
     merge = Merge(store, sources.files, options.windows, sources.choice(options), held_out)
     unread = [SkippedFile(name, "unreadable", why) for name, why in sources.files.closed]
@@ -140,7 +140,7 @@ def build_dataset(
             f"{options.windows.config.name} in any "
             f"({', '.join(f'{count} {reason}' for reason, count in summary(skipped))})"
         )
-    # In the parts' folder, so that nothing else is left where this is cut short.
+    # In the shards' folder, so that nothing else is left where this is cut short.
     with h5py.File(store.folder / "merged.h5", "w") as file:
         made = {"library_version": __version__, "build": key}
         merge.write(file, made, options.progress)
@@ -220,12 +220,12 @@ def _with_near_duplicates(
 
 
 def _plan(sources: Sources, options: WindowOptions) -> dict[str, Any]:
-    """What decides the parts, as JSON data; each entry is called as in messages."""
+    """What decides the shards, as JSON data; each entry is called as in messages."""
     phrases = {"phrases": phrases_version} if sources.compared else {}
     return {
         "version": f"{__version__}, format {FORMAT_VERSION}",
         "config": json.loads(json.dumps(options.config.to_dict())),
-        "options": options.to_dict() | {"part_files": PART_FILES} | phrases,
+        "options": options.to_dict() | {"part_files": FILES_PER_SHARD} | phrases,
         "files": sources.files.hash(),
     }
 
@@ -258,16 +258,19 @@ def _guard(options: BuildOptions, most: int) -> dict[str, Any]:
     }
 
 
-def _read_files(sources: Sources, store: PartStore, options: BuildOptions) -> None:
-    """Write the parts that are missing."""
+def _read_files(sources: Sources, store: ShardStore, options: BuildOptions) -> None:
+    """Write the shards that are missing."""
     paths = sources.files.paths
-    starts = range(0, len(paths), PART_FILES)
-    missing = [part for part in range(len(starts)) if not store.path(part).is_file()]
-    runs = {part: range(len(paths))[starts[part] : starts[part] + PART_FILES] for part in missing}
+    starts = range(0, len(paths), FILES_PER_SHARD)
+    missing = [shard for shard in range(len(starts)) if not store.path(shard).is_file()]
+    runs = {
+        shard: range(len(paths))[starts[shard] : starts[shard] + FILES_PER_SHARD]
+        for shard in missing
+    }
     left = sum(map(len, runs.values()))
     numbers = (number for run in runs.values() for number in run)
     tasks = ((number, paths[number]) for number in numbers)
-    found: dict[int, dict[int, Outcome]] = {part: {} for part in missing}
+    found: dict[int, dict[int, Outcome]] = {shard: {} for shard in missing}
     reader = partial(_read_file, options=options.windows)
     if sources.compared:
         reader = partial(reader, phrases=True)
@@ -280,15 +283,15 @@ def _read_files(sources: Sources, store: PartStore, options: BuildOptions) -> No
     )
     with progress:
         for (number, _), answer in answers:
-            part = number // PART_FILES
-            found[part][number] = _failed(answer) if isinstance(answer, Failure) else answer
-            if len(found[part]) == len(runs[part]):
-                store.write(part, found.pop(part))
+            shard = number // FILES_PER_SHARD
+            found[shard][number] = _failed(answer) if isinstance(answer, Failure) else answer
+            if len(found[shard]) == len(runs[shard]):
+                store.write(shard, found.pop(shard))
             progress.update()
 
 
 def _read_file(task: tuple[int, Path], options: WindowOptions, phrases: bool = False) -> Outcome:
-    return read_windows(task[1], options, phrases=phrases)
+    return extract_file(task[1], options, phrases=phrases)
 
 
 def _failed(failure: Failure) -> Skipped:

@@ -21,9 +21,9 @@ from musicvae_torch import __version__
 from musicvae_torch.config import MusicVAEConfig, get_config
 from musicvae_torch.converters.base import from_one_hot, one_hot
 from musicvae_torch.converters.trio import DEPTHS, PARTS
-from musicvae_torch.dataset.format import DatasetError, DatasetWriter, open_dataset
+from musicvae_torch.dataset.extraction import DIGEST_BYTES
+from musicvae_torch.dataset.format import DatasetError, DatasetWriter, open_dataset, split_rows
 from musicvae_torch.dataset.merge import digest_shares
-from musicvae_torch.dataset.songs import DIGEST_BYTES
 from musicvae_torch.io.files import replacing
 
 COLUMNS = (*PARTS, "trio", "code")
@@ -44,7 +44,7 @@ def export_dataset(
     Args:
         data: data set of trios.
         out: the new file.
-        columns: of COLUMNS; "code" wants a data set with codes.
+        columns: of COLUMNS; "code" wants a data set with posteriors.
         split: "train" or "validation", the windows of those songs alone; None: all.
         progress: show a progress bar.
 
@@ -63,8 +63,8 @@ def export_dataset(
             shape = source["tokens"].shape
             raise DatasetError(f"{data}: tokens have shape {shape}, wanted trios (n, {STEPS}, 3)")
         if "code" in columns and "code_mean" not in source:
-            raise DatasetError(f"{data}: holds no codes; add them with encode-dataset")
-        rows = _rows(source, split)
+            raise DatasetError(f"{data}: holds no posteriors; add them with encode-dataset")
+        rows = split_rows(source, split)
         with replacing(out) as path, h5py.File(path, "w") as file:
             for name in columns:
                 _create(file, name, len(rows), source)
@@ -81,16 +81,6 @@ def export_dataset(
                     )
                     file[name][first : first + len(taken)] = values
     return len(rows)
-
-
-def _rows(source: h5py.File, split: str | None) -> np.ndarray:
-    """Numbers of a split's windows."""
-    song = source["song"][:]
-    if split is None:
-        return np.arange(len(song))
-    if "validation" not in source:
-        raise DatasetError(f"{source.filename}: was built without validation songs")
-    return np.flatnonzero(source["validation"][:][song] == (split == "validation"))
 
 
 def _create(file: h5py.File, name: str, count: int, source: h5py.File) -> None:

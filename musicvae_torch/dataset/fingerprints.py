@@ -50,7 +50,7 @@ def fingerprint(notes: np.ndarray, instruments: set[int]) -> Fingerprint | None:
         instruments: tracks that count.
 
     Returns:
-        None where the lines are too short to tell.
+        None if the lines are too short for a fingerprint.
     """
     notes = notes[np.isin(notes["instrument"], list(instruments)) & (notes["velocity"] > 0)]
     hashes = _melodic_runs(notes[~notes["is_drum"]])
@@ -62,14 +62,16 @@ def fingerprint(notes: np.ndarray, instruments: set[int]) -> Fingerprint | None:
     sample = hashes[hashes < 2**32 // SAMPLED]
     if len(sample) < LEAST:
         sample = hashes[:LEAST]
-    whole = int(_mixed(hashes.astype(np.uint64) * _MULTIPLIERS[0]).sum(dtype=np.uint64))
+    whole = int(
+        mixed(hashes.astype(np.uint64) * _MULTIPLIERS[0], _MULTIPLIERS[-1]).sum(dtype=np.uint64)
+    )
     return Fingerprint(sample, len(hashes), whole)
 
 
 def _melodic_runs(notes: np.ndarray) -> np.ndarray:
     """Hashes of all runs of the highest notes of each track."""
     notes = notes[np.lexsort((-notes["pitch"], notes["start"], notes["instrument"]))]
-    notes = notes[_begins(notes["start"]) | _begins(notes["instrument"])]
+    notes = notes[begins(notes["start"]) | begins(notes["instrument"])]
     intervals = np.diff(notes["pitch"].astype(np.int64))[1:] + 128
     return _runs(intervals, notes["start"], notes["instrument"], RUN)
 
@@ -79,7 +81,7 @@ def _drum_runs(notes: np.ndarray) -> np.ndarray:
     notes = notes[np.argsort(notes["start"], kind="stable")]
     classes = _CLASS_OF_PITCH[notes["pitch"]]
     notes, classes = notes[classes >= 0], classes[classes >= 0]
-    beginnings = np.flatnonzero(_begins(notes["start"]))
+    beginnings = np.flatnonzero(begins(notes["start"]))
     if len(beginnings) < DRUM_RUN:
         return np.empty(0, np.uint32)
     struck = np.bitwise_or.reduceat(1 << classes, beginnings)
@@ -87,7 +89,7 @@ def _drum_runs(notes: np.ndarray) -> np.ndarray:
     return _runs(struck[2:], starts, np.zeros(len(starts), np.int64), DRUM_RUN)
 
 
-def _begins(values: np.ndarray) -> np.ndarray:
+def begins(values: np.ndarray) -> np.ndarray:
     """(n,) bool: where a value differs from the one before."""
     begins = np.ones(len(values), bool)
     begins[1:] = values[1:] != values[:-1]
@@ -108,16 +110,20 @@ def _runs(symbols: np.ndarray, starts: np.ndarray, lines: np.ndarray, length: in
     rhythm = 1 + (distances[1:] > 1.4 * distances[:-1]) - (distances[1:] < distances[:-1] / 1.4)
     words = (symbols * 4 + rhythm).astype(np.uint64)
     runs = sliding_window_view(words, length)[lines[length + 1 :] == lines[: -length - 1]]
-    varied = 1 + np.count_nonzero(np.diff(np.sort(runs, axis=1), axis=1), axis=1) >= VARIED
-    hashes = runs[varied] @ _MULTIPLIERS[:length]
-    return (_mixed(hashes) >> np.uint64(32)).astype(np.uint32)
+    hashes = runs[is_varied(runs, VARIED)] @ _MULTIPLIERS[:length]
+    return (mixed(hashes, _MULTIPLIERS[-1]) >> np.uint64(32)).astype(np.uint32)
 
 
-def _mixed(values: np.ndarray) -> np.ndarray:
-    """Every bit of the result depends on all bits of the value."""
+def mixed(values: np.ndarray, multiplier: np.uint64) -> np.ndarray:
+    """Hashes of uint64 values, every bit of which depends on all bits of the value."""
     for shift in (33, 29, 32):
-        values = (values ^ (values >> np.uint64(shift))) * _MULTIPLIERS[-1]
+        values = (values ^ (values >> np.uint64(shift))) * multiplier
     return values
+
+
+def is_varied(runs: np.ndarray, least: int) -> np.ndarray:
+    """(n,) bool: whether runs (n, length) hold at least so many different symbols."""
+    return 1 + np.count_nonzero(np.diff(np.sort(runs, axis=1), axis=1), axis=1) >= least
 
 
 def find_copies(
@@ -159,10 +165,10 @@ class _Index:
 
     def __init__(self, samples: np.ndarray) -> None:
         order = np.argsort(samples)
-        begins = _begins(samples[order])
+        is_first = begins(samples[order])
         self._bucket = np.empty(len(samples), np.int32)
-        self._bucket[order] = np.cumsum(begins, dtype=np.int32) - 1
-        self._first = np.flatnonzero(begins).astype(np.int32)
+        self._bucket[order] = np.cumsum(is_first, dtype=np.int32) - 1
+        self._first = np.flatnonzero(is_first).astype(np.int32)
         self._filled = np.zeros(len(self._first), np.int32)
         self._songs = np.empty(len(samples), np.int32)
 
@@ -172,8 +178,8 @@ class _Index:
         filled = self._filled[buckets]
         if not filled.any():
             return None
-        places = np.repeat(self._first[buckets] + filled - np.cumsum(filled), filled)
-        songs, counts = np.unique(self._songs[places + np.arange(len(places))], return_counts=True)
+        rows = np.repeat(self._first[buckets] + filled - np.cumsum(filled), filled)
+        songs, counts = np.unique(self._songs[rows + np.arange(len(rows))], return_counts=True)
         best = counts.argmax()
         return int(songs[best]) if counts[best] >= max(share * len(buckets), FEWEST) else None
 

@@ -2,7 +2,7 @@
 
 A song's name is its path in its folder. Where several folders are read, the folder's own name and
 two slashes come before it, as in ``archive//jazz/song.mid``, so that names stay distinct and both
-the folder and the folders in it can be told apart.
+the folder and the folders in it can be distinguished.
 """
 
 from __future__ import annotations
@@ -107,8 +107,7 @@ def _midi_files(folder: Path) -> tuple[list[str], list[tuple[str, str]]]:
 
 
 def distinct_labels(paths: Iterable[Path]) -> list[str]:
-    """What each path is called: its name, with as many of the folders above as it takes to tell it
-    from the others."""
+    """A label for each path: its name, with as many of the folders above it as make it distinct."""
     parts = [path.resolve().parts for path in paths]
     return [_label(own, [other for other in parts if other != own]) for own in parts]
 

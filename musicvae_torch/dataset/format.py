@@ -3,7 +3,7 @@
 Of each window: ``tokens`` (windows, steps, parts), as the config's converter has them; ``song``
 (a row of the songs' columns); ``bar`` and ``start`` (in seconds), as in ``converters.base.Window``;
 ``instruments``, the tracks it was made of, -1 where there are fewer than in others;
-``transposition`` in semitones; ``length``, where windows differ in it; and where codes were
+``transposition`` in semitones; ``length``, where windows differ in it; and where posteriors were
 added, ``code_mean`` and ``code_stddev`` (windows, z_size), the encoder's posterior.
 
 Of each song: ``songs``, its path, after its folder's name and two slashes where there were several
@@ -11,7 +11,8 @@ folders (see ``folders.py``); ``digest`` (16,), a hash of its bytes; ``validatio
 it is set aside to validate on.
 
 Attributes: ``format_version``, ``library_version``, ``config`` and ``options`` as JSON, ``build``
-(a hash of all that decided the content), and with codes ``codes``, JSON that names the model.
+(a hash of all that decided the content), and with posteriors ``codes``, JSON that names their
+model.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ from musicvae_torch.dataset.overlap import rows_apart
 
 FORMAT_VERSION = 1
 SPLITS = ("train", "validation")
-CODE_COLUMNS = ("code_mean", "code_stddev")
-ANY_MODEL = "any model"  # in place of a model's hash: codes of whatever model
+# Columns of the file, and what they are in Windows.
+POSTERIOR_COLUMNS = {"code_mean": "posterior_mean", "code_stddev": "posterior_stddev"}
+ANY_MODEL = "any model"  # in place of a model's hash: posteriors by whatever model
 _CHUNK_BYTES = 2**18
 
 
@@ -51,15 +53,15 @@ class Windows:
         song: (windows,) row in `songs`.
         songs: path of each song, relative to the folder that was read, as in "jazz/song.mid"; of
             several folders, after its folder's name, as in "archive//jazz/song.mid".
-        code_mean, code_stddev: (windows, z_size) posterior, if it was asked for and is there.
+        posterior_mean, posterior_stddev: (windows, z_size), if they were asked for and are there.
         length: (windows, segments) steps that are in use, where windows differ in it.
     """
 
     tokens: np.ndarray
     song: np.ndarray
     songs: list[str]
-    code_mean: np.ndarray | None = None
-    code_stddev: np.ndarray | None = None
+    posterior_mean: np.ndarray | None = None
+    posterior_stddev: np.ndarray | None = None
     length: np.ndarray | None = None
 
 
@@ -90,7 +92,7 @@ def read_dataset(
     split: str | None = None,
     *,
     shape: tuple[int, int] | None = None,
-    codes_of: str | None = None,
+    posteriors_of: str | None = None,
     apart: int | None = None,
 ) -> Windows:
     """Load a data set.
@@ -99,8 +101,8 @@ def read_dataset(
         path: the file.
         split: "train" or "validation", the windows of those songs alone; None: all.
         shape: (steps, parts) that the tokens must have; None: any.
-        codes_of: sha256 of a model's weights, whose codes to load if the file has them; or
-            ANY_MODEL. (Codes that were imported have no ``code_stddev``.)
+        posteriors_of: sha256 of a model's weights, whose posteriors to load if the file has them;
+            or ANY_MODEL. (Those that were imported have no ``posterior_stddev``.)
         apart: bars of a window: of those that overlap, the first alone; None: all.
 
     Raises:
@@ -116,9 +118,12 @@ def read_dataset(
             songs=songs,
             length=file["length"][:] if "length" in file else None,
         )
-        if codes_of is not None and codes_of in (ANY_MODEL, codes_model(file).get("sha256")):
-            codes = {name: file[name][:] for name in CODE_COLUMNS if name in file}
-            windows = replace(windows, **codes)
+        known = ANY_MODEL, posterior_model(file).get("sha256")
+        if posteriors_of is not None and posteriors_of in known:
+            moments = {
+                field: file[name][:] for name, field in POSTERIOR_COLUMNS.items() if name in file
+            }
+            windows = replace(windows, **moments)
         aside = file["validation"][:].astype(bool) if split and "validation" in file else None
         rows = None if apart is None else rows_apart(file, apart)
     found, wanted = windows.tokens.shape, "steps, parts" if shape is None else f"{shape}"[1:-1]
@@ -129,10 +134,7 @@ def read_dataset(
     if split is None:
         return windows
     if aside is None:
-        raise DatasetError(
-            f"{path}: was built without validation songs; build it with --validation 0.1, or name "
-            "a data set of other songs with --validation"
-        )
+        raise DatasetError(_without_split(path))
     windows = _songs_only(windows, aside == (split == "validation"))
     if not len(windows.tokens):
         raise DatasetError(f"{path}: no song for {split}; build it with another --validation share")
@@ -144,7 +146,7 @@ def read_sides(
     validation: str | Path | None,
     *,
     shape: tuple[int, int] | None = None,
-    codes_of: str | None = None,
+    posteriors_of: str | None = None,
     apart: int | None = None,
 ) -> tuple[Windows, Windows]:
     """What to train and what to validate on: two data sets, or the two splits of one.
@@ -152,16 +154,37 @@ def read_sides(
     Args:
         data: the data set to train on.
         validation: that of other songs; None: those that `data` has set aside.
-        shape, codes_of: as for :func:`read_dataset`.
+        shape, posteriors_of: as for :func:`read_dataset`.
         apart: as for :func:`read_dataset`, of the windows to validate on.
 
     Raises:
         DatasetError: a file is missing or is no such data set, or a side is empty.
     """
-    read = partial(read_dataset, shape=shape, codes_of=codes_of)
+    read = partial(read_dataset, shape=shape, posteriors_of=posteriors_of)
     if validation is None:
         return read(data, "train"), read(data, "validation", apart=apart)
     return read(data), read(validation, apart=apart)
+
+
+def split_rows(file: h5py.File, split: str | None) -> np.ndarray:
+    """Rows of the windows of a split's songs; None: of all.
+
+    Raises:
+        DatasetError: no songs are set aside.
+    """
+    song = file["song"][:]
+    if split is None:
+        return np.arange(len(song))
+    if "validation" not in file or not file["validation"][:].any():
+        raise DatasetError(_without_split(file.filename))
+    return np.flatnonzero(file["validation"][:].astype(bool)[song] == (split == "validation"))
+
+
+def _without_split(path: str | Path) -> str:
+    return (
+        f"{path}: was built without validation songs; build it with --validation 0.1, or name a "
+        "data set of other songs with --validation"
+    )
 
 
 def has_split(path: str | Path) -> bool:
@@ -186,22 +209,16 @@ def _songs_only(windows: Windows, wanted: np.ndarray) -> Windows:
 
 def take_windows(windows: Windows, rows: np.ndarray) -> Windows:
     """Those windows alone; `songs` is left as it is."""
-
-    def taken(column: np.ndarray | None) -> np.ndarray | None:
-        return None if column is None else column[rows]
-
-    return replace(
-        windows,
-        tokens=windows.tokens[rows],
-        song=windows.song[rows],
-        code_mean=taken(windows.code_mean),
-        code_stddev=taken(windows.code_stddev),
-        length=taken(windows.length),
-    )
+    taken: dict[str, Any] = {
+        name: None if column is None else column[rows]
+        for name, column in vars(windows).items()
+        if name != "songs"
+    }
+    return replace(windows, **taken)
 
 
-def codes_model(file: h5py.File) -> dict[str, Any]:
-    """What is known of the model that a data set's codes are of; empty without codes."""
+def posterior_model(file: h5py.File) -> dict[str, Any]:
+    """What is known of the model of a data set's posteriors; empty where it holds none."""
     known = json.loads(file.attrs["codes"]) if "codes" in file.attrs else {}
     return known if isinstance(known, dict) else {}
 
@@ -250,7 +267,7 @@ class DatasetWriter:
         packed: dict[str, Any] = {}
         if self._windows:
             packed["chunks"] = (min(max(_CHUNK_BYTES // row, 1), self._windows), *values.shape[1:])
-        if name not in CODE_COLUMNS and self._windows:  # whose bits are noise to a compressor
+        if name not in POSTERIOR_COLUMNS and self._windows:  # whose bits are noise to a compressor
             packed |= {"compression": "gzip", "compression_opts": 1, "shuffle": True}
         self._file.create_dataset(name, (self._windows, *values.shape[1:]), values.dtype, **packed)
 

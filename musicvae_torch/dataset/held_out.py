@@ -13,10 +13,15 @@ import h5py
 import numpy as np
 
 from musicvae_torch.converters.registry import get_converter
+from musicvae_torch.dataset.extraction import (
+    WindowOptions,
+    file_digest,
+    has_drums_alone,
+    same_windows,
+)
 from musicvae_torch.dataset.folders import file_state, find_songs
 from musicvae_torch.dataset.format import DatasetError, dataset_config, open_dataset
 from musicvae_torch.dataset.phrases import FEWEST, PhraseIndex, song_phrases, window_phrases
-from musicvae_torch.dataset.songs import WindowOptions, file_digest, has_drums_alone, same_windows
 from musicvae_torch.io.workers import Failure, map_guarded
 from musicvae_torch.midi.fast import read_song
 from musicvae_torch.midi.notes import MidiError, is_midi
@@ -100,7 +105,7 @@ class HeldOut:
 
 
 def held_out_key(path: Path, label: str) -> list[str]:
-    """What tells the content of a folder or data set that is held out.
+    """A key that changes with the content of a folder or data set that is held out.
 
     Raises:
         DatasetError: it is missing, a folder without a MIDI file, or no data set.

@@ -1,4 +1,4 @@
-"""The parts of a build → the data set: what are near-duplicates, who validates, one file."""
+"""The shards of a build → the data set: what are near-duplicates, who validates, one file."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
+from musicvae_torch.dataset.extraction import WindowOptions
 from musicvae_torch.dataset.fingerprints import find_copies
 from musicvae_torch.dataset.folders import SongFiles
 from musicvae_torch.dataset.format import DatasetWriter
 from musicvae_torch.dataset.held_out import HeldOut
-from musicvae_torch.dataset.parts import PART_FILES, Part, PartStore, widened
 from musicvae_torch.dataset.phrases import PhraseIndex
 from musicvae_torch.dataset.report import SkippedFile
-from musicvae_torch.dataset.songs import WindowOptions
+from musicvae_torch.dataset.shards import FILES_PER_SHARD, Shard, ShardStore, widened
 
 _SONG_ARRAYS = ("files", "digests", "counts", "samples", "sample_counts", "sizes", "wholes")
 NEAR_HELD_OUT = "near-duplicate of held-out "
@@ -32,7 +32,7 @@ class Choice:
 
     Attributes:
         validation, duplicate_share, keep_duplicates: as in ``build.BuildOptions``.
-        compare: whether the parts hold phrases, by which no song to train on may be a
+        compare: whether the shards hold phrases, by which no song to train on may be a
             near-duplicate of one to validate on.
         record: what else the data set says of how it was made.
     """
@@ -54,10 +54,10 @@ class Choice:
 
 
 class Merge:
-    """All parts of a build, without their windows until these are written.
+    """All shards of a build, without their windows until these are written.
 
     Args:
-        store: the parts.
+        store: the shards.
         files: that they are of.
         options: of their windows.
         choice: of songs.
@@ -70,7 +70,7 @@ class Merge:
 
     def __init__(
         self,
-        store: PartStore,
+        store: ShardStore,
         files: SongFiles,
         options: WindowOptions,
         choice: Choice,
@@ -81,7 +81,7 @@ class Merge:
         self._options = options
         self._choice = choice
         self._converter = options.converter()
-        self._parts = range(-(-len(files.names) // PART_FILES))
+        self._shards = range(-(-len(files.names) // FILES_PER_SHARD))
         self._skipped: list[SkippedFile] = []
         self._widths: dict[str, int] = {}
         every = self._gather()
@@ -101,22 +101,22 @@ class Merge:
         self._digests = every["digests"][self._kept]
 
     def _gather(self) -> dict[str, np.ndarray]:
-        """What decides which songs are kept, of all parts."""
+        """What decides which songs are kept, of all shards."""
         gathered: dict[str, list[np.ndarray]] = {}
-        for part in self._read():
+        for shard in self._read():
             for name in _SONG_ARRAYS:
-                gathered.setdefault(name, []).append(getattr(part, name))
+                gathered.setdefault(name, []).append(getattr(shard, name))
             self._skipped += [
                 SkippedFile(self._names[number], why, detail)
-                for number, why, detail in part.skipped
+                for number, why, detail in shard.skipped
             ]
-            for name, column in part.columns.items():
+            for name, column in shard.columns.items():
                 if column.ndim == 2:
                     self._widths[name] = max(self._widths.get(name, 0), column.shape[1])
         return {name: np.concatenate(arrays) for name, arrays in gathered.items()}
 
-    def _read(self) -> Iterator[Part]:
-        for number in self._parts:
+    def _read(self) -> Iterator[Shard]:
+        for number in self._shards:
             yield self._store.read(number)
 
     def _leave_out(self, songs: Iterable[tuple[int, str, str]]) -> None:
@@ -128,8 +128,8 @@ class Merge:
     def _held_out(self, held_out: HeldOut) -> Iterator[tuple[int, str, str]]:
         """Near-duplicates of songs of other splits."""
         song = 0
-        for part in self._read():
-            for digest, phrases in zip(part.digests, part.song_phrases(), strict=True):
+        for shard in self._read():
+            for digest, phrases in zip(shard.digests, shard.song_phrases(), strict=True):
                 found = held_out.find(digest.tobytes(), phrases, self._choice.duplicate_share)
                 if found is not None:
                     yield song, f"{NEAR_HELD_OUT}{found[0]}", f"of {found[1]}"
@@ -176,10 +176,10 @@ class Merge:
     def _phrases(self, wanted: np.ndarray) -> Iterator[np.ndarray]:
         """Those of the songs that are wanted, (songs,) bool."""
         first = 0
-        for part in self._read():
-            own = wanted[first : first + len(part.files)]
+        for shard in self._read():
+            own = wanted[first : first + len(shard.files)]
             first += len(own)
-            yield from (of for of, use in zip(part.song_phrases(), own, strict=True) if use)
+            yield from (of for of, use in zip(shard.song_phrases(), own, strict=True) if use)
 
     def skipped(self) -> list[SkippedFile]:
         """What was left out."""
@@ -194,33 +194,33 @@ class Merge:
         }
         writer = DatasetWriter(file, self.windows, attributes | made)
         row, first = 0, 0
-        parts = tqdm(self._read(), "writing", len(self._parts), disable=None if progress else True)
-        for part in parts:
-            kept = self._kept[first : first + len(part.files)]
+        total = len(self._shards)
+        for shard in tqdm(self._read(), "writing", total, disable=None if progress else True):
+            kept = self._kept[first : first + len(shard.files)]
             first += len(kept)
             if kept.any():
-                writer.add(**self._part_columns(part, kept, row))
+                writer.add(**self._shard_columns(shard, kept, row))
                 row += int(kept.sum())
         names = [self._names[number] for number in self._files[self._kept].tolist()]
         writer.add_songs(names, self._digests, self.validation)
 
-    def _part_columns(self, part: Part, kept: np.ndarray, row: int) -> dict[str, np.ndarray]:
-        of_kept = np.repeat(kept, part.counts)
-        columns = {name: column[of_kept] for name, column in part.columns.items()}
+    def _shard_columns(self, shard: Shard, kept: np.ndarray, row: int) -> dict[str, np.ndarray]:
+        of_kept = np.repeat(kept, shard.counts)
+        columns = {name: column[of_kept] for name, column in shard.columns.items()}
         for name, width in self._widths.items():
             columns[name] = widened(columns[name], width)
         rows = row + np.arange(kept.sum(), dtype=np.int32)
-        song = np.repeat(rows, part.counts[kept])
-        return {"tokens": self._tokens(part, kept), "song": song.astype(np.int32), **columns}
+        song = np.repeat(rows, shard.counts[kept])
+        return {"tokens": self._tokens(shard, kept), "song": song.astype(np.int32), **columns}
 
-    def _tokens(self, part: Part, kept: np.ndarray) -> np.ndarray:
-        ends = np.cumsum(part.token_bytes)
-        packed = np.split(part.tokens, ends[:-1])
+    def _tokens(self, shard: Shard, kept: np.ndarray) -> np.ndarray:
+        ends = np.cumsum(shard.token_bytes)
+        packed = np.split(shard.tokens, ends[:-1])
         raw = [
             zlib.decompress(blob.tobytes()) for blob, keep in zip(packed, kept, strict=True) if keep
         ]
         tokens: np.ndarray = np.frombuffer(b"".join(raw), self._converter.token_dtype)
-        return tokens.reshape(int(part.counts[kept].sum()), self._converter.steps, -1)
+        return tokens.reshape(int(shard.counts[kept].sum()), self._converter.steps, -1)
 
 
 def digest_shares(digests: np.ndarray) -> np.ndarray:

@@ -25,10 +25,10 @@ def rows_apart(file: h5py.File, bars: int) -> np.ndarray:
     last: dict[tuple[int, tuple[int, ...]], int] = {}
     kept = []
     for row in np.flatnonzero(~copies).tolist():
-        place, here = (int(song[row]), tracks[row]), int(bar[row])
-        before = last.get(place)
+        line, here = (int(song[row]), tracks[row]), int(bar[row])
+        before = last.get(line)
         # Bars that go back are those of a later section.
         if before is None or here >= before + bars or here < before:
             kept.append(row)
-            last[place] = here
+            last[line] = here
     return np.array(kept, np.int64)

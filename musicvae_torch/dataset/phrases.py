@@ -1,4 +1,4 @@
-"""Phrases: what tells a tune, whoever arranged it.
+"""Phrases: by what a tune is recognised, whoever arranged it.
 
 A phrase is a run of intervals of the highest notes of a track, on the grid of sixteenths: notes
 that are repeated count once, and neither key, tempo nor rhythm matter. So a trio that was cut out
@@ -17,6 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from musicvae_torch.converters.base import Converter
 from musicvae_torch.converters.drums import class_of_pitch
+from musicvae_torch.dataset.fingerprints import begins, is_varied, mixed
 from musicvae_torch.midi.notes import Song, to_song
 from musicvae_torch.midi.quantize import DEFAULT_QPM
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES, STEPS_PER_BAR, STEPS_PER_QUARTER
@@ -99,9 +100,9 @@ def _phrases(notes: np.ndarray, drums: bool) -> np.ndarray:
 
 def _melodic_runs(notes: np.ndarray) -> np.ndarray:
     line, step, pitch = notes[np.lexsort((-notes[:, 2], notes[:, 1], notes[:, 0]))].T
-    highest = _begins(line) | _begins(step)
+    highest = begins(line) | begins(step)
     line, pitch = line[highest], pitch[highest]
-    moved = _begins(line) | _begins(pitch)
+    moved = begins(line) | begins(pitch)
     line, pitch = line[moved], pitch[moved]
     return _runs(np.diff(pitch) + 128, line, INTERVALS)
 
@@ -111,21 +112,14 @@ def _drum_runs(notes: np.ndarray) -> np.ndarray:
     notes, classes = notes[classes >= 0], classes[classes >= 0]
     order = np.lexsort((notes[:, 1], notes[:, 0]))
     (line, step, _), classes = notes[order].T, classes[order]
-    first = np.flatnonzero(_begins(line) | _begins(step))
+    first = np.flatnonzero(begins(line) | begins(step))
     if len(first) < 2:
         return np.empty(0, np.uint64)
     struck = np.bitwise_or.reduceat(1 << classes, first)
     line, step = line[first], step[first]
-    # A beat of the drums is told by what is struck and by how long it is until the next.
+    # A beat of the drums is known by what is struck and by how long it is until the next.
     words = (struck[:-1] << 5) + np.clip(np.diff(step), 0, 31)
     return _runs(words, line, DRUM_BEATS)
-
-
-def _begins(values: np.ndarray) -> np.ndarray:
-    """(n,) bool: where a value differs from the one before."""
-    begins = np.ones(len(values), bool)
-    begins[1:] = values[1:] != values[:-1]
-    return begins
 
 
 def _runs(symbols: np.ndarray, line: np.ndarray, length: int) -> np.ndarray:
@@ -133,11 +127,8 @@ def _runs(symbols: np.ndarray, line: np.ndarray, length: int) -> np.ndarray:
     if len(symbols) < length:
         return np.empty(0, np.uint64)
     runs = sliding_window_view(symbols.astype(np.uint64), length)[line[length:] == line[:-length]]
-    different = 1 + np.count_nonzero(np.diff(np.sort(runs, axis=1), axis=1), axis=1)
-    hashes: np.ndarray = runs[different >= VARIED] @ _MULTIPLIERS[:length]
-    for shift in (33, 29, 32):
-        hashes = (hashes ^ (hashes >> np.uint64(shift))) * _MULTIPLIERS[-1]
-    return hashes
+    hashes = runs[is_varied(runs, VARIED)] @ _MULTIPLIERS[:length]
+    return mixed(hashes, _MULTIPLIERS[-1])
 
 
 class Shared(NamedTuple):
@@ -178,11 +169,11 @@ class PhraseIndex:
         Returns:
             Of several such songs the one that shares most.
         """
-        places = np.searchsorted(self._phrases, phrases)
-        places[places == len(self._phrases)] = 0
-        places = places[self._phrases[places] == phrases] if len(self._phrases) else places[:0]
-        counts = self._counts[places]
-        rows = np.repeat(self._first[places] + counts - np.cumsum(counts), counts)
+        rows = np.searchsorted(self._phrases, phrases)
+        rows[rows == len(self._phrases)] = 0
+        rows = rows[self._phrases[rows] == phrases] if len(self._phrases) else rows[:0]
+        counts = self._counts[rows]
+        rows = np.repeat(self._first[rows] + counts - np.cumsum(counts), counts)
         songs, shared = np.unique(self._songs[rows + np.arange(len(rows))], return_counts=True)
         asked = share * np.minimum(np.minimum(self._sizes[songs], len(phrases)), ENOUGH)
         alike = shared >= np.maximum(asked, FEWEST)

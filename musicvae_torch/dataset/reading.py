@@ -8,6 +8,7 @@ from pathlib import Path
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.converters.registry import get_converter
 from musicvae_torch.dataset.build import BuildOptions, build_dataset
+from musicvae_torch.dataset.extraction import WindowOptions, default_hop, same_windows
 from musicvae_torch.dataset.format import (
     DatasetError,
     Windows,
@@ -16,8 +17,7 @@ from musicvae_torch.dataset.format import (
     open_dataset,
     read_dataset,
 )
-from musicvae_torch.dataset.songs import WindowOptions, default_hop, same_windows
-from musicvae_torch.dataset.tensors import has_converter, token_width
+from musicvae_torch.windows.tensors import has_converter, token_width
 
 
 def read_windows(
@@ -25,7 +25,7 @@ def read_windows(
     config: MusicVAEConfig,
     split: str,
     *,
-    codes_of: str | None = None,
+    posteriors_of: str | None = None,
     apart: bool = False,
     progress: bool = False,
 ) -> Windows:
@@ -35,7 +35,7 @@ def read_windows(
         data: the file or folder.
         config: whose windows they are to be.
         split: "train" or "validation", the songs to take where some are set aside; else all.
-        codes_of: as for ``read_dataset``.
+        posteriors_of: as for ``read_dataset``.
         apart: leave out windows that overlap.
         progress: show a progress bar.
 
@@ -50,7 +50,7 @@ def read_windows(
             build_dataset(data, built, BuildOptions(chosen, validation=0.0, progress=progress))
             return read_windows(built, config, split, apart=apart)
     return read_split(
-        data, config, split if has_split(data) else None, codes_of=codes_of, apart=apart
+        data, config, split if has_split(data) else None, posteriors_of=posteriors_of, apart=apart
     )
 
 
@@ -59,7 +59,7 @@ def read_split(
     config: MusicVAEConfig,
     split: str | None,
     *,
-    codes_of: str | None = None,
+    posteriors_of: str | None = None,
     apart: bool = False,
 ) -> Windows:
     """:func:`read_windows` of a data set: of the songs of a split, or, where it is None, of all.
@@ -72,7 +72,7 @@ def read_split(
         data,
         split,
         shape=(config.max_seq_len, token_width(config)),
-        codes_of=codes_of,
+        posteriors_of=posteriors_of,
         apart=get_converter(config).window_bars if apart else None,
     )
 

@@ -7,20 +7,21 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from musicvae_torch.config import MusicVAEConfig, get_config
 from musicvae_torch.converters.performance import DEPTH as EVENT_DEPTH
-from musicvae_torch.dataset.tensors import ModelBatch, model_batch
-from musicvae_torch.evaluation.scores import (
+from musicvae_torch.io.markdown import markdown_table
+from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
+from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.windows.encoding import model_batches
+from musicvae_torch.windows.scores import (
     ROOT,
     add_counts,
     reconstruction_counts,
     row_counts,
     to_scores,
 )
-from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
-from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.windows.tensors import ModelBatch
 
 Scores = dict[str, float]  # by part; see reconstruction_accuracy
 
@@ -108,7 +109,7 @@ def _batches(
     config: MusicVAEConfig,
     tokens: np.ndarray,
     lengths: np.ndarray | None,
-    size: int,
+    batch_size: int,
     progress: bool = False,
 ) -> Iterator[ModelBatch]:
     if not len(tokens):
@@ -117,10 +118,7 @@ def _batches(
         segments = config.encoder_level_lengths[1]
         used = tokens[..., 0].reshape(len(tokens), segments, -1) >= 0
         lengths = used.sum(-1)
-    starts = range(0, len(tokens), size)
-    for start in tqdm(starts, unit="batch", disable=None if progress else True):
-        own = slice(start, start + size)
-        yield model_batch(config, tokens[own], None if lengths is None else lengths[own])
+    return model_batches(config, tokens, lengths, batch_size=batch_size, progress=progress)
 
 
 def _target_rows(config: MusicVAEConfig, targets: Tensor) -> Tensor:
@@ -146,8 +144,8 @@ def _named(sums: dict[str, Tensor]) -> Scores:
 def accuracy_table(rows: dict[str, Scores]) -> str:
     """Rows of scores as a Markdown table, a column for each part that any of them has."""
     columns = list(dict.fromkeys(part for scores in rows.values() for part in scores))
-    lines = [f"| | {' | '.join(columns)} |", f"| --- |{' --- |' * len(columns)}"]
-    for name, scores in rows.items():
-        cells = [f"{scores[part]:.3f}" if part in scores else "–" for part in columns]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    body = [
+        [name, *(f"{scores[part]:.3f}" if part in scores else "–" for part in columns)]
+        for name, scores in rows.items()
+    ]
+    return markdown_table(["", *columns], body)

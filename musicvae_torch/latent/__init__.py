@@ -6,10 +6,16 @@ tokens = decode_tokens(model, z, temperature=0.5, seed=1)
 song.converter.from_tokens(tokens[2]).write("half_way.mid")
 """
 
+from musicvae_torch.latent.encoded_song import (
+    EncodedSong,
+    encode_song,
+    find_windows,
+    song_converter,
+)
 from musicvae_torch.latent.grooves import Groove, add_hats, humanise, tap_to_drums
 from musicvae_torch.latent.reconstruction import Reconstruction, reconstruct
-from musicvae_torch.latent.songs import EncodedSong, encode_song, find_windows, song_converter
-from musicvae_torch.latent.space import decode_tokens, interpolate, sample, slerp
+from musicvae_torch.latent.space import interpolate, sample, slerp
+from musicvae_torch.windows.encoding import decode_tokens
 
 __all__ = [
     "EncodedSong",

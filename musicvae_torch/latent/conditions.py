@@ -1,4 +1,4 @@
-"""What a conditioned model is told besides the latent: chords, or drum hits."""
+"""Controls of conditioned models: chords, or drum hits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def chord_bars(text: str) -> list[list[str]]:
 
 
 def takes_chords(config: MusicVAEConfig) -> bool:
-    """Whether a model of this config is told chords."""
+    """Whether a model of this config is conditioned on chords."""
     return config.control_depth == CHORD_DEPTH
 
 
@@ -31,7 +31,7 @@ def chords_of_window(config: MusicVAEConfig, chords: list[list[str]], steps: int
     """Chords as a model takes them.
 
     Args:
-        config: one that is told chords.
+        config: of a model that is conditioned on chords.
         chords: of each bar; the list begins again until the music ends.
         steps: of the window, where a step is a sixteenth; bars of several tracks have their own.
 
@@ -39,21 +39,22 @@ def chords_of_window(config: MusicVAEConfig, chords: list[list[str]], steps: int
         (steps, 49) of a melody; of bars of several tracks (bars, 512, 49), a window for each.
 
     Raises:
-        ConfigError: the config is not told chords.
+        ConfigError: the model is not conditioned on chords.
         ChordError: a chord without a triad, or several in a bar that takes one.
     """
     if not takes_chords(config):
         raise ConfigError(
-            f"the model {config.name!r} is not told chords; those whose config ends in _chords are"
+            f"the model {config.name!r} is not conditioned on chords; those whose config "
+            "ends in _chords are"
         )
     if config.base in MULTITRACK_RULES:
         return torch.stack([_of_bar(config, bar) for bar in chords])
     bars = -(-steps // STEPS_PER_BAR)
     timed = [
-        (bar + place / len(own), name)
+        (bar + beat / len(own), name)
         for bar in range(bars)
         for own in [chords[bar % len(chords)]]
-        for place, name in enumerate(own)
+        for beat, name in enumerate(own)
     ]
     return torch.from_numpy(chord_controls(timed, steps).astype(np.float32))
 

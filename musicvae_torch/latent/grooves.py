@@ -18,8 +18,12 @@ import pretty_midi
 import torch
 from torch import Tensor
 
-from musicvae_torch.analysis.diagnosis import NoWindowError, why_no_window
-from musicvae_torch.analysis.timeline import Placed, cover, lay, pieces_of, place_windows
+from musicvae_torch.analysis.timeline import (
+    PlacedWindow,
+    pieces_of,
+    render_pieces,
+    tile,
+)
 from musicvae_torch.config import ConfigError
 from musicvae_torch.converters.drums import class_of_pitch
 from musicvae_torch.converters.groove import (
@@ -30,20 +34,20 @@ from musicvae_torch.converters.groove import (
     GrooveConverter,
     GrooveRules,
 )
-from musicvae_torch.dataset.tensors import window_controls
 from musicvae_torch.io.files import replacing
-from musicvae_torch.latent.songs import encode_placed, song_converter
-from musicvae_torch.latent.space import BATCH, TEMPERATURE, decode_tokens
+from musicvae_torch.latent.encoded_song import encode_placed, song_converter, windows_of
 from musicvae_torch.midi.notes import NOTE_DTYPE, MidiError, Song
 from musicvae_torch.midi.score import TICK_NOTE, Score, Track, read_score, score_of
 from musicvae_torch.midi.stitch import NewPart, exchange_notes, stitch
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES, STEPS_PER_BAR
 from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.windows.encoding import BATCH_SIZE, TEMPERATURE, decode_tokens
+from musicvae_torch.windows.tensors import window_controls
 
 Midi: TypeAlias = str | Path | pretty_midi.PrettyMIDI | Score
 
 _TAPPED = DRUM_CLASSES[1][0]  # the snare, which all kits know
-_FINE = 480  # ticks a quarter that tell a drummer's timing
+_FINE = 480  # ticks a quarter, fine enough for a drummer's timing
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +91,7 @@ class _Drums:
     score: Score
     tracks: tuple[Track, ...]
     converter: GrooveConverter
-    placed: tuple[Placed, ...]
+    placed: tuple[PlacedWindow, ...]
     known: frozenset[int]
     left_out: int
 
@@ -199,12 +203,7 @@ def _read(
         song.notes["pitch"] = _TAPPED
     is_known = class_of_pitch(converter.drum_classes)[song.notes["pitch"]] >= 0
     song = replace(song, notes=song.notes[is_known])
-    try:
-        placed = cover(converter, windows) if (windows := place_windows(converter, song)) else []
-    except MidiError as error:
-        raise MidiError(f"{score.name}: {error}") from None
-    if not placed:
-        raise NoWindowError(f"{score.name}: {why_no_window(converter, song)}")
+    placed = tile(converter, windows_of(converter, song, score.name))
     known = (
         frozenset(range(128)) if taps else frozenset(sum(map(tuple, converter.drum_classes), ()))
     )
@@ -267,8 +266,8 @@ def _played(model: MusicVAE, song: _Drums, mean: Tensor) -> np.ndarray:
     hits = torch.from_numpy(song.tokens[..., :DRUMS]).to(model.device)
     controls = window_controls(model.config, song.tokens)
     rows = []
-    for first in range(0, len(hits), BATCH):
-        own = slice(first, first + BATCH)
+    for first in range(0, len(hits), BATCH_SIZE):
+        own = slice(first, first + BATCH_SIZE)
         given = None if controls is None else controls[own].to(model.device)
         played = model.play_hits(mean[own], hits[own], given)
         rows.append(torch.cat([hits[own], played[..., DRUMS:]], -1).cpu().numpy())
@@ -310,7 +309,7 @@ def _replaced(song: _Drums, track: Track) -> np.ndarray:
 
 def _tick_notes(song: _Drums, rows: np.ndarray) -> np.ndarray:
     """What was played of the windows, as notes of TICK_NOTE."""
-    midi = lay(song.converter, pieces_of(song.placed, list(rows), None))
+    midi = render_pieces(song.converter, pieces_of(song.placed, list(rows), None))
     played = [note for track in midi.instruments for note in track.notes]
     notes = np.zeros(len(played), TICK_NOTE)
     notes["start"] = song.score.ticks(np.array([note.start for note in played]))

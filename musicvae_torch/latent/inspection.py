@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-# Of a dimension's means over windows: more variance, and it tells windows apart (Burda et al. 2016,
+# Variance of a dimension's means over windows from which it distinguishes them (Burda et al. 2016,
 # "Importance Weighted Autoencoders", section 5.2).
 ACTIVE_VARIANCE = 0.01
 DIRECTIONS = 200  # along which the distance is measured

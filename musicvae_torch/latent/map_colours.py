@@ -10,7 +10,7 @@ import numpy as np
 
 from musicvae_torch.analysis.attributes import ATTRIBUTES, attribute_names, window_parts
 from musicvae_torch.config import ConfigError, MusicVAEConfig
-from musicvae_torch.dataset.tensors import token_width
+from musicvae_torch.windows.tensors import token_width
 
 SOURCE = "source"
 UNDEFINED = "#c4c4c4"  # of windows without a value

@@ -1,4 +1,4 @@
-"""A map of latents in a page: a chooser colours it anew, and what is pointed at says its name.
+"""A map of latents in a page: a chooser changes its colours, and what is pointed at says its name.
 
 The script is in the page itself, which loads nothing. Without scripts there is the picture.
 """

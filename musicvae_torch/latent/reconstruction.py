@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +12,12 @@ import pretty_midi
 import torch
 from torch import Tensor
 
-from musicvae_torch.converters.groove import DRUMS
-from musicvae_torch.converters.trio import PARTS, TrioConverter
-from musicvae_torch.dataset.tensors import target_tensor, window_controls
-from musicvae_torch.latent.songs import EncodedSong, bars_said, encode_song, window_lengths
-from musicvae_torch.latent.space import BATCH, decode_tokens
+from musicvae_torch.io.markdown import markdown_table
+from musicvae_torch.latent.encoded_song import EncodedSong, bars_said, encode_song, window_lengths
 from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.windows.encoding import BATCH_SIZE, decode_tokens, model_batches
+from musicvae_torch.windows.scores import row_counts
+from musicvae_torch.windows.tensors import window_controls
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +31,7 @@ class Reconstruction:
         parts: names of what is compared.
         nats: (windows,) negative log-likelihood of the song's own notes, given z.
         right: (windows, parts) share of the steps that came back as they were; of grooves, of the
-            hits alone.
+            drums and steps that are rightly struck or not.
     """
 
     song: EncodedSong
@@ -43,25 +44,22 @@ class Reconstruction:
     @property
     def midi(self) -> pretty_midi.PrettyMIDI:
         """What came back, on the song's timeline."""
-        return self.song.lay(list(self.tokens))
+        return self.song.render_pieces(list(self.tokens))
 
     def __str__(self) -> str:
         """A Markdown table, a row for each window and one for their mean."""
-        heads = ["bars", "tracks", "KL, bits", "nats a step", *self.parts]
-        lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
         bits = self.song.kl.cpu().numpy() / np.log(2)
         steps = np.array([np.sum(one.window.length) for one in self.song.placed])
         columns = np.column_stack([bits, self.nats / steps, self.right])
-        for one, row in zip(self.song.placed, columns, strict=True):
-            tracks = ",".join(map(str, one.window.instruments))
-            lines.append(_table_row([bars_said(self.song.converter, one), tracks], row))
-        lines.append(_table_row(["mean", ""], columns.mean(0)))
-        return "\n".join(lines)
-
-
-def _table_row(words: Sequence[str], row: np.ndarray) -> str:
-    numbers = [f"{row[0]:.1f}", f"{row[1]:.3f}", *(f"{value:.3f}" for value in row[2:])]
-    return f"| {' | '.join([*words, *numbers])} |"
+        rows = [
+            [bars_said(self.song.converter, one), ",".join(map(str, one.window.instruments))]
+            for one in self.song.placed
+        ]
+        body = [
+            [*words, f"{row[0]:.1f}", *(f"{value:.3f}" for value in row[1:])]
+            for words, row in zip([*rows, ["mean", ""]], [*columns, columns.mean(0)], strict=True)
+        ]
+        return markdown_table(["bars", "tracks", "KL, bits", "nats a step", *self.parts], body)
 
 
 def reconstruct(
@@ -94,36 +92,27 @@ def reconstruct(
     z = song.draw(spread, seed)
     controls = window_controls(model.config, song.tokens)
     tokens = decode_tokens(model, z, temperature=temperature, controls=controls, seed=seed)
-    parts, right = _share_right(model, song, tokens)
-    return Reconstruction(song, z, tokens, parts, _nats(model, song, z, controls), right)
+    nats, shares = _scores(model, song, z, tokens)
+    return Reconstruction(song, z, tokens, tuple(shares), nats, np.stack(list(shares.values()), 1))
 
 
 @torch.no_grad()
-def _nats(model: MusicVAE, song: EncodedSong, z: Tensor, controls: Tensor | None) -> np.ndarray:
-    nats = []
-    for first in range(0, len(z), BATCH):
-        rows = slice(first, first + BATCH)
-        windows = [one.window for one in song.placed[rows]]
-        targets = target_tensor(model.config, song.tokens[rows]).to(model.device)
-        lengths = window_lengths(windows)
-        counts = None if lengths is None else torch.from_numpy(lengths.astype(np.int64))
-        logits = model.teacher_force(z[rows], targets, None if controls is None else controls[rows])
-        nats.append(model.reconstruction_loss(logits, targets, counts).cpu().numpy())
-    return np.concatenate(nats)
-
-
-def _share_right(
-    model: MusicVAE, song: EncodedSong, tokens: np.ndarray
-) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names of parts, and (windows, parts) share of steps that are as in the song."""
-    own = song.tokens
-    if model.config.output == "groove":
-        same = ((own[..., :DRUMS] > 0.5) == (tokens[..., :DRUMS] > 0.5)).all(-1, keepdims=True)
-        return ("hits",), same.mean(1)
-    if isinstance(song.converter, TrioConverter):
-        return PARTS, (own == tokens).mean(1)
-    if model.config.output == "nade":
-        return ("drums",), (own == tokens).all(-1, keepdims=True).mean(1)
-    # Chords are given; events after a track's end do not count.
-    same, counts = own[..., :1] == tokens[..., :1], own[..., :1] >= 0
-    return ("events",), (same & counts).sum(1) / np.maximum(counts.sum(1), 1)
+def _scores(
+    model: MusicVAE, song: EncodedSong, z: Tensor, tokens: np.ndarray
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """(windows,) reconstruction loss, and (windows,) accuracy of each part."""
+    lengths = window_lengths([one.window for one in song.placed])
+    batches = model_batches(model.config, song.tokens, lengths)
+    decoded = model_batches(model.config, tokens)
+    nats: list[Tensor] = []
+    shares: defaultdict[str, list[Tensor]] = defaultdict(list)
+    for own, batch, found in zip(z.split(BATCH_SIZE), batches, decoded, strict=True):
+        _, targets, counts, controls, *_ = batch.on(model.device)
+        logits = model.teacher_force(own, targets, controls)
+        nats.append(model.reconstruction_loss(logits, targets, counts))
+        for name, (right, steps) in row_counts(model.config, found.targets, batch).items():
+            kind, _, part = name.partition("_")
+            if kind == "accuracy":
+                shares[part].append((right / steps.clamp(min=1)).cpu())
+    accuracies = {part: torch.cat(own).numpy() for part, own in shares.items()}
+    return torch.cat(nats).cpu().numpy(), accuracies

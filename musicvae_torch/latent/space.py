@@ -1,4 +1,4 @@
-"""Latents: drawn, joined by arcs, decoded.
+"""Latents: drawn, and joined by arcs.
 
 Tokens are those of the config's converter, whose ``from_tokens`` makes MIDI of them.
 """
@@ -9,11 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from musicvae_torch.converters.registry import get_converter
 from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.windows.encoding import TEMPERATURE, decode_tokens
 
-BATCH = 32  # windows at a time
-TEMPERATURE = 0.5
 _PARALLEL = 1e-6  # sine of an angle, from where on an arc is as good as a line
 
 
@@ -70,49 +68,6 @@ def interpolate(latents: Tensor, steps: int, loop: bool = False) -> Tensor:
     shares = torch.linspace(0, 1, steps, dtype=latents.dtype, device=latents.device)[:-1, None]
     legs = [slerp(a, b, shares) for a, b in zip(latents, ends, strict=False)]
     return torch.cat(legs if loop else [*legs, latents[-1:]])
-
-
-def decode_tokens(
-    model: MusicVAE,
-    z: Tensor,
-    *,
-    length: int | None = None,
-    temperature: float = TEMPERATURE,
-    controls: Tensor | None = None,
-    seed: int = 0,
-    same_chance: bool = False,
-) -> np.ndarray:
-    """Decode latents.
-
-    Args:
-        model: whose latents they are.
-        z: (windows, z_size).
-        length, temperature, controls: as for :meth:`MusicVAE.decode`.
-        seed: of what is drawn.
-        same_chance: draw for each window from the same random numbers, so that what differs
-            between windows is of their latents; one window at a time.
-
-    Returns:
-        (windows, steps, parts) of the config's converter.
-
-    Raises:
-        ValueError: as :meth:`MusicVAE.decode`.
-    """
-    converter = get_converter(model.config)
-    size = 1 if same_chance else BATCH
-    generator = torch.Generator(model.device).manual_seed(seed)
-    tokens = []
-    for first in range(0, len(z), size):
-        if same_chance:
-            generator.manual_seed(seed)
-        rows = slice(first, first + size)
-        given = controls[rows] if controls is not None and controls.dim() == 3 else controls
-        outputs = model.decode(z[rows], length, temperature, given, generator)
-        told = None
-        if given is not None:
-            told = given[..., : outputs.shape[1], :].expand(len(outputs), -1, -1).cpu().numpy()
-        tokens.append(converter.to_tokens(outputs.cpu().numpy(), told))
-    return np.concatenate(tokens)
 
 
 def sample(

@@ -54,7 +54,7 @@ class _Said(NamedTuple):
 
     tick: int
     chunk: int
-    place: int  # of the message in its chunk
+    position: int  # of the message in its chunk
     value: int
     why: str = ""
 
@@ -82,7 +82,7 @@ class Channels:
         programs: program changes of each port and channel, by tick.
         kits: whether a port's channel becomes a drum kit (1) or stops being one (0), by tick.
         zones: channels that messages bind together.
-        ports: of each chunk, the port of each of its messages from a place on.
+        ports: of each chunk, the port of each of its messages from a position on.
         standard: "GS", "XG" or "GM2", the last that was switched on; empty: none.
         last_reset: tick of the last message that sets all channels back.
         quarter: ticks of a quarter note.
@@ -96,19 +96,19 @@ class Channels:
     standard: str = ""
     last_reset: int = 0
 
-    def port(self, chunk: int, place: int) -> int:
+    def port(self, chunk: int, position: int) -> int:
         """The port of a message: 0, where the file names none."""
         own = self.ports[chunk]
-        found = bisect_right(own, (place, CHANNELS * 16)) - 1
+        found = bisect_right(own, (position, CHANNELS * 16)) - 1
         return own[found][1] if found >= 0 else (own[0][1] if own else 0)
 
-    def program(self, key: Key, chunk: int, place: int, tick: int) -> int:
+    def program(self, key: Key, chunk: int, position: int, tick: int) -> int:
         """The program of a note: what its own chunk said last, else any other; before the first
         that is said, that one, if it comes within a quarter note; else 0."""
         said = self.programs.get(key)
-        return 0 if said is None else _latest(said, chunk, place, tick, self.quarter, 0)
+        return 0 if said is None else _latest(said, chunk, position, tick, self.quarter, 0)
 
-    def kit(self, key: Key, chunk: int, place: int, tick: int) -> tuple[bool, str]:
+    def kit(self, key: Key, chunk: int, position: int, tick: int) -> tuple[bool, str]:
         """Whether a note is a drum's, and what says so."""
         usual = key[1] == DRUM_CHANNEL
         said = self.kits.get(key)
@@ -128,9 +128,9 @@ class Channels:
         return all(one.value for one in said) if said else key[1] == DRUM_CHANNEL
 
 
-def _latest(said: list[_Said], chunk: int, place: int, tick: int, grace: int, usual: int) -> int:
+def _latest(said: list[_Said], chunk: int, position: int, tick: int, grace: int, usual: int) -> int:
     """What holds for a message of a chunk."""
-    own = [one for one in said if one.chunk == chunk and one.place < place]
+    own = [one for one in said if one.chunk == chunk and one.position < position]
     if own:
         return own[-1].value
     others = [one for one in said if one.chunk != chunk and one.tick <= tick]
@@ -144,24 +144,24 @@ def read_channels(file: MidiFile) -> Channels:
     found = Channels(max(file.resolution, 1))
     found.ports = [
         [
-            (place, message.data[0])
-            for place, message in enumerate(chunk.messages)
+            (position, message.data[0])
+            for position, message in enumerate(chunk.messages)
             if message.kind == PORT and message.data
         ]
         for chunk in file.tracks
     ]
     scan = _Scan(found)
-    for _, chunk, place, message in _in_time(file.tracks):
-        scan.heed(chunk, place, message)
+    for _, chunk, position, message in _in_time(file.tracks):
+        scan.heed(chunk, position, message)
     return found
 
 
 def _in_time(tracks: Iterable[Chunk]) -> Iterator[tuple[int, int, int, Message]]:
-    """All messages but notes, by tick, then chunk: (tick, chunk, place, message)."""
+    """All messages but notes, by tick, then chunk: (tick, chunk, position, message)."""
     rows = [
-        (message.tick, index, place, message)
+        (message.tick, index, position, message)
         for index, chunk in enumerate(tracks)
-        for place, message in enumerate(chunk.messages)
+        for position, message in enumerate(chunk.messages)
         if message.status >= 0xA0
     ]
     rows.sort(key=lambda row: row[:3])
@@ -177,16 +177,16 @@ class _Scan:
         self.parameters: dict[Key, list[int]] = defaultdict(lambda: [127, 127])
         self.packets: dict[int, bytes] = {}  # of each chunk, a sysex that goes on
 
-    def heed(self, chunk: int, place: int, message: Message) -> None:
+    def heed(self, chunk: int, position: int, message: Message) -> None:
         if message.status == META:
             return
-        port = self.found.port(chunk, place)
+        port = self.found.port(chunk, position)
         if message.status in (SYSEX, ESCAPE):
             content = self._whole(chunk, message)
-            self._sysex(port, _Said(message.tick, chunk, place, 0), content)
+            self._sysex(port, _Said(message.tick, chunk, position, 0), content)
         elif message.command in (CONTROL_CHANGE, PROGRAM_CHANGE) and message.data:
             key = port, message.channel
-            said = _Said(message.tick, chunk, place, value(message.data[0]))
+            said = _Said(message.tick, chunk, position, value(message.data[0]))
             if message.command == PROGRAM_CHANGE:
                 self._program(key, said)
             elif len(message.data) == 2:

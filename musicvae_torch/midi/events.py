@@ -77,7 +77,7 @@ class Events:
 
 
 class _Special(NamedTuple):
-    """A meta event or a sysex: its status byte, a meta event's type, its content, and the place
+    """A meta event or a sysex: its status byte, a meta event's type, its content, and the position
     of the byte after it."""
 
     status: int
@@ -232,7 +232,7 @@ def _special(content: bytes, position: int) -> _Special:
 
 
 def _deltas(data: np.ndarray, starts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
-    """Delta times, given the places of their first and last bytes."""
+    """Delta times, given the positions of their first and last bytes."""
     deltas = data[lasts].astype(np.int64)
     continued = lasts - starts
     longest = continued.max()

@@ -150,11 +150,11 @@ class MidiFile:
             tracks: in place of each of the present ones; None takes one away.
             added: come after the last track chunk.
         """
-        place = iter(tracks)
+        replacements = iter(tracks)
         chunks: list[Chunk] = []
         last = 0
         for chunk in self.chunks:
-            own = next(place) if chunk.kind == TRACK else chunk
+            own = next(replacements) if chunk.kind == TRACK else chunk
             if own is not None:
                 chunks.append(own)
             if chunk.kind == TRACK:
@@ -213,23 +213,23 @@ def read_file(content: bytes, name: str = "MIDI") -> ReadFile:
     """
     remarks: list[str] = []
     content = _unwrapped(content, remarks)
-    place = content.find(HEADER, 0, JUNK)
-    if place < 0 or len(content) < place + 14:
+    offset = content.find(HEADER, 0, JUNK)
+    if offset < 0 or len(content) < offset + 14:
         raise MidiError(
             f"{name}: not readable as a MIDI file (it has no header, MThd); "
             "save it again from the program that made it"
         )
-    if place:
-        remarks.append(f"left out {_count(place, 'byte')} before the MIDI header")
-    size, kind, announced, resolution = struct.unpack_from(">LHHh", content, place + 4)
-    end = place + 8 + size
+    if offset:
+        remarks.append(f"left out {_count(offset, 'byte')} before the MIDI header")
+    size, kind, announced, resolution = struct.unpack_from(">LHHh", content, offset + 4)
+    end = offset + 8 + size
     if not 6 <= size <= JUNK or end > len(content):
-        end = place + 14
+        end = offset + 14
         remarks.append(f"its header says that it is {size} bytes long; read as one of 6")
     if resolution == 0:
         raise MidiError(f"{name}: has 0 ticks a quarter note; save it again with 480, say")
     chunks = tuple(_chunks(content, end, remarks))
-    file = MidiFile(kind, resolution, chunks, content[place + 14 : end])
+    file = MidiFile(kind, resolution, chunks, content[offset + 14 : end])
     found = len(file.tracks)
     if not found:
         raise MidiError(f"{name}: not readable as a MIDI file (it has no track chunk, MTrk)")
@@ -276,42 +276,42 @@ def _unwrapped(content: bytes, remarks: list[str]) -> bytes:
     """The MIDI file in a RIFF file; what is none stays as it is."""
     if content[:4] != b"RIFF" or content[8:12] != b"RMID":
         return content
-    found, others, place = content, [], 12
-    while place + 8 <= len(content):
-        kind, size = struct.unpack_from("<4sL", content, place)
-        body = content[place + 8 : place + 8 + size]
+    found, others, offset = content, [], 12
+    while offset + 8 <= len(content):
+        kind, size = struct.unpack_from("<4sL", content, offset)
+        body = content[offset + 8 : offset + 8 + size]
         if kind == b"data" and found is content:
             found = body
         else:
             others.append(kind.decode("latin-1").strip())
-        place += 8 + size + size % 2
+        offset += 8 + size + size % 2
     left = f", without its chunks {', '.join(others)}" if others else ""
     remarks.append(f"a RIFF file (RMID); results are plain MIDI files{left}")
     return found
 
 
-def _chunks(content: bytes, place: int, remarks: list[str]) -> Iterable[Chunk]:
-    """The chunks from a place on."""
+def _chunks(content: bytes, offset: int, remarks: list[str]) -> Iterable[Chunk]:
+    """The chunks from an offset on."""
     index = 0
-    while place < len(content):
-        kind = content[place : place + 4]
-        if len(content) < place + 8 or not _is_kind(kind):
-            following = content.find(TRACK, place + 1)
+    while offset < len(content):
+        kind = content[offset : offset + 4]
+        if len(content) < offset + 8 or not _is_kind(kind):
+            following = content.find(TRACK, offset + 1)
             if following < 0:
-                yield Chunk(raw=content[place:], kind=b"")
+                yield Chunk(raw=content[offset:], kind=b"")
                 return
-            remarks.append(f"left out {_count(following - place, 'byte')} between chunks")
-            place = following
+            remarks.append(f"left out {_count(following - offset, 'byte')} between chunks")
+            offset = following
             continue
-        (size,) = struct.unpack_from(">L", content, place + 4)
-        start, end = place + 8, place + 8 + size
+        (size,) = struct.unpack_from(">L", content, offset + 4)
+        start, end = offset + 8, offset + 8 + size
         if kind != TRACK:
             if end > len(content):
                 remarks.append(f"the chunk {kind.decode('latin-1')} is cut short")
             yield Chunk(raw=content[start:end], kind=kind)
-            place = end
+            offset = end
             continue
-        chunk, place = _track(content, start, end, index, remarks)
+        chunk, offset = _track(content, start, end, index, remarks)
         yield chunk
         index += 1
 
@@ -320,54 +320,54 @@ def _is_kind(kind: bytes) -> bool:
     return len(kind) == 4 and all(0x20 <= byte < 0x7F for byte in kind)
 
 
-def _is_chunk(content: bytes, place: int) -> bool:
+def _is_chunk(content: bytes, offset: int) -> bool:
     """Whether a chunk begins there, or nothing comes any more."""
-    if place == len(content) or content[place : place + 4] == TRACK:
+    if offset == len(content) or content[offset : offset + 4] == TRACK:
         return True
-    if len(content) < place + 8 or not _is_kind(content[place : place + 4]):
+    if len(content) < offset + 8 or not _is_kind(content[offset : offset + 4]):
         return False
-    (size,) = struct.unpack_from(">L", content, place + 4)
-    return place + 8 + size <= len(content)
+    (size,) = struct.unpack_from(">L", content, offset + 4)
+    return offset + 8 + size <= len(content)
 
 
 def _track(
     content: bytes, start: int, end: int, index: int, remarks: list[str]
 ) -> tuple[Chunk, int]:
-    """A track chunk, and the place after it. A size that is wrong is that up to the end of the
+    """A track chunk, and the offset after it. A size that is wrong is that up to the end of the
     track."""
-    messages, place, whole = _messages(content, start, min(end, len(content)))
+    messages, offset, whole = _messages(content, start, min(end, len(content)))
     at_end = bool(messages) and messages[-1].kind == END_OF_TRACK
-    if end < len(content) and not _is_chunk(content, end) and not (at_end and place == end):
+    if end < len(content) and not _is_chunk(content, end) and not (at_end and offset == end):
         # What follows is no chunk: the track may go on, and if it then ends, it does.
         longer, after, _ = _messages(content, start, len(content))
         if longer and longer[-1].kind == END_OF_TRACK and _is_chunk(content, after):
-            messages, place, at_end = longer, after, True
-    if at_end and place != end and _is_chunk(content, place):
+            messages, offset, at_end = longer, after, True
+    if at_end and offset != end and _is_chunk(content, offset):
         remarks.append(
             f"track chunk {index} says that it is {_count(end - start, 'byte')} long; "
-            f"it is {place - start}"
+            f"it is {offset - start}"
         )
-        return Chunk(tuple(messages), content[start:place]), place
+        return Chunk(tuple(messages), content[start:offset]), offset
     end = min(end, len(content))
-    if place < end and not whole and _ends_within(content, place, end):
+    if offset < end and not whole and _ends_within(content, offset, end):
         remarks.append(f"track chunk {index} ends in the middle of an event, which is left out")
         closed = (*messages, meta(messages[-1].tick if messages else 0, END_OF_TRACK))
         return Chunk(closed), end
-    if place < end:
+    if offset < end:
         remarks.append(
-            f"track chunk {index} has {_count(end - place, 'byte')} at its end that cannot be "
+            f"track chunk {index} has {_count(end - offset, 'byte')} at its end that cannot be "
             "understood; they are kept"
         )
     elif not messages or messages[-1].kind != END_OF_TRACK:
         remarks.append(f"track chunk {index} does not say where it ends; that is added")
         last = meta(messages[-1].tick if messages else 0, END_OF_TRACK)
         return Chunk((*messages, last), content[start:end] + _END), end
-    return Chunk(tuple(messages), content[start:end], content[place:end]), end
+    return Chunk(tuple(messages), content[start:end], content[offset:end]), end
 
 
-def _ends_within(content: bytes, place: int, end: int) -> bool:
-    """Whether the bytes from `place` on would be an event if more of them followed."""
-    padded = content[place:end] + bytes(JUNK)
+def _ends_within(content: bytes, offset: int, end: int) -> bool:
+    """Whether the bytes from `offset` on would be an event if more of them followed."""
+    padded = content[offset:end] + bytes(JUNK)
     found, _, _ = _messages(padded, 0, len(padded), most=1, running=NOTE_ON)
     return bool(found)
 
@@ -375,75 +375,75 @@ def _ends_within(content: bytes, place: int, end: int) -> bool:
 def _messages(
     content: bytes, start: int, end: int, most: int = -1, running: int = 0
 ) -> tuple[list[Message], int, bool]:
-    """The messages from one place to another.
+    """The messages from one offset to another.
 
     Args:
         content: of the file.
-        start, end: the places; events after an end of track count, if they are none of the next
+        start, end: the offsets; events after an end of track count, if they are none of the next
             chunk.
         most: messages to read; -1: all.
         running: status of the channel message before.
 
     Returns:
-        The messages, the place after the last one, and whether that is `end` or an end of track.
+        The messages, the offset after the last one, and whether that is `end` or an end of track.
     """
     found: list[Message] = []
     add = found.append
-    place, tick = start, 0
+    offset, tick = start, 0
     try:
-        while place < end and len(found) != most:
-            begin = place
-            byte = content[place]
-            place += 1
+        while offset < end and len(found) != most:
+            begin = offset
+            byte = content[offset]
+            offset += 1
             delta = byte & 0x7F
             while byte > 0x7F:
-                byte = content[place]
-                place += 1
+                byte = content[offset]
+                offset += 1
                 delta = delta << 7 | byte & 0x7F
-                if place - begin > MAX_NUMBER:
+                if offset - begin > MAX_NUMBER:
                     return found, begin, False
-            status = content[place]
+            status = content[offset]
             if status < 0x80:
                 if not running:
                     return found, begin, False
                 status = running
             else:
-                place += 1
+                offset += 1
             if status < SYSEX:
                 running = status
                 kind, size = -1, 1 if 0xC0 <= status < 0xE0 else 2
             else:
-                kind, size, place = _other_event(content, place, status)
-            message = Message(tick + delta, status, content[place : place + size], kind)
-            place += size
-            if place > end:
+                kind, size, offset = _other_event(content, offset, status)
+            message = Message(tick + delta, status, content[offset : offset + size], kind)
+            offset += size
+            if offset > end:
                 return found, begin, False
             tick += delta
             add(message)
-            if message.kind == END_OF_TRACK and (place == end or _is_chunk(content, place)):
-                return found, place, True
+            if message.kind == END_OF_TRACK and (offset == end or _is_chunk(content, offset)):
+                return found, offset, True
     except IndexError:
         return found, begin, False
-    return found, place, place == end
+    return found, offset, offset == end
 
 
-def _other_event(content: bytes, place: int, status: int) -> tuple[int, int, int]:
-    """Of an event that is for no channel: type, bytes of its content, and the place of those."""
+def _other_event(content: bytes, offset: int, status: int) -> tuple[int, int, int]:
+    """Of an event that is for no channel: type, bytes of its content, and the offset of those."""
     if status not in (SYSEX, ESCAPE, META):
-        return -1, _SYSTEM_LENGTHS.get(status, 0), place
+        return -1, _SYSTEM_LENGTHS.get(status, 0), offset
     kind = -1
     if status == META:
-        kind = content[place]
-        place += 1
-    return kind, *_length(content, place)
+        kind = content[offset]
+        offset += 1
+    return kind, *_length(content, offset)
 
 
-def _length(content: bytes, place: int) -> tuple[int, int]:
-    """A length, and the place after it; an IndexError where it is damage."""
+def _length(content: bytes, offset: int) -> tuple[int, int]:
+    """A length, and the offset after it; an IndexError where it is damage."""
     size = 0
     for _ in range(MAX_NUMBER):
-        byte = content[place]
-        place += 1
+        byte = content[offset]
+        offset += 1
         size = size << 7 | byte & 0x7F
         if byte < 0x80:
             break
@@ -451,7 +451,7 @@ def _length(content: bytes, place: int) -> tuple[int, int]:
         raise IndexError
     if size > MAX_CONTENT:
         raise IndexError
-    return size, place
+    return size, offset
 
 
 def is_known_meta(kind: int) -> bool:

@@ -189,8 +189,8 @@ def transpose_song(song: Song, semitones: int) -> Song:
     return replace(song, notes=notes, end=float(notes["end"].max(initial=0.0)))
 
 
-class Part(NamedTuple):
-    """A track to write; notes are (start step, end step, pitch)."""
+class StepTrack(NamedTuple):
+    """A track whose notes are (start step, end step, pitch)."""
 
     name: str
     notes: Iterable[tuple[int, int, int]]
@@ -198,15 +198,15 @@ class Part(NamedTuple):
     is_drum: bool = False
 
 
-def parts_to_midi(parts: Iterable[Part], qpm: float) -> pretty_midi.PrettyMIDI:
-    """A track for each part, all notes as loud as Magenta writes them."""
+def tracks_to_midi(tracks: Iterable[StepTrack], qpm: float) -> pretty_midi.PrettyMIDI:
+    """MIDI of some tracks, all notes as loud as Magenta writes them."""
     midi = pretty_midi.PrettyMIDI(initial_tempo=qpm)
     seconds = 60.0 / qpm / STEPS_PER_QUARTER
-    for part in parts:
-        track = pretty_midi.Instrument(part.program, part.is_drum, part.name)
-        track.notes = [
+    for track in tracks:
+        instrument = pretty_midi.Instrument(track.program, track.is_drum, track.name)
+        instrument.notes = [
             pretty_midi.Note(OUTPUT_VELOCITY, pitch, start * seconds, end * seconds)
-            for start, end, pitch in part.notes
+            for start, end, pitch in track.notes
         ]
-        midi.instruments.append(track)
+        midi.instruments.append(instrument)
     return midi

@@ -44,7 +44,7 @@ class _On(NamedTuple):
     tick: int
     velocity: int
     player: Player
-    place: int  # of its message
+    position: int  # of its message
 
 
 @dataclass(eq=False)
@@ -53,7 +53,8 @@ class Player:
 
     Attributes:
         port, program, is_drum, why: as of :class:`musicvae_torch.midi.score.Track`.
-        notes: (start, end, pitch, velocity, channel, place of the note-on), at least a tick long.
+        notes: (start, end, pitch, velocity, channel, position of the note-on message), each at
+            least a tick long.
         instant: those that begin and end at one tick, and do not sound.
     """
 
@@ -65,7 +66,7 @@ class Player:
     instant: list[tuple[int, int, int, int, int, int]] = field(default_factory=list)
 
     def add(self, on: _On, end: int, channel: int, pitch: int) -> None:
-        row = (on.tick, max(end, on.tick + 1), pitch, on.velocity, channel, on.place)
+        row = (on.tick, max(end, on.tick + 1), pitch, on.velocity, channel, on.position)
         # A drum that is struck and let go at once sounds all the same.
         (self.notes if self.is_drum or end > on.tick else self.instant).append(row)
 
@@ -79,7 +80,7 @@ def players_of(chunk: Chunk, index: int, channels: Channels) -> list[Player]:
     """
     players: dict[tuple, Player] = {}
     sounding: dict[tuple[int, int], list[_On]] = defaultdict(list)
-    for place, message in enumerate(chunk.messages):
+    for position, message in enumerate(chunk.messages):
         command = message.command
         if command > CONTROL_CHANGE or len(message.data) != 2:
             continue
@@ -88,8 +89,8 @@ def players_of(chunk: Chunk, index: int, channels: Channels) -> list[Player]:
         number, amount = map(value, message.data)
         channel = message.channel
         if command == NOTE_ON and amount:
-            player = _player(players, channels, index, place, message)
-            sounding[channel, number].append(_On(message.tick, amount, player, place))
+            player = _player(players, channels, index, position, message)
+            sounding[channel, number].append(_On(message.tick, amount, player, position))
         elif command in (NOTE_ON, NOTE_OFF):
             _end(sounding, (channel, number), message.tick)
         elif command == CONTROL_CHANGE and (number == ALL_SOUND_OFF or number >= ALL_NOTES_OFF):
@@ -110,19 +111,19 @@ def players_of(chunk: Chunk, index: int, channels: Channels) -> list[Player]:
 
 
 def _player(
-    players: dict[tuple, Player], channels: Channels, index: int, place: int, on: Message
+    players: dict[tuple, Player], channels: Channels, index: int, position: int, on: Message
 ) -> Player:
     """Whose note begins there."""
-    key = channels.port(index, place), on.channel
+    key = channels.port(index, position), on.channel
     zone = _zone(channels, key)
-    is_drum, why = channels.kit(key, index, place, on.tick)
+    is_drum, why = channels.kit(key, index, position, on.tick)
     if zone is not None and key not in channels.kits:
         is_drum, why = False, zone.why
     asked = key
     if zone is not None and key not in channels.programs:
         asked = next(((zone.port, c) for c in sorted(zone.channels)
                       if (zone.port, c) in channels.programs), key)  # fmt: skip
-    program = channels.program(asked, index, place, on.tick)
+    program = channels.program(asked, index, position, on.tick)
     who = (key[0], key[1] if zone is None or is_drum else zone, program, is_drum)
     if who not in players:
         players[who] = Player(key[0], program, is_drum, why)

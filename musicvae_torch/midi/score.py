@@ -18,7 +18,6 @@ import numpy as np
 import pretty_midi
 
 from musicvae_torch.midi.channels import CHANNELS, DRUM_CHANNEL, Channels, read_channels
-from musicvae_torch.midi.kits import kit_reason
 from musicvae_torch.midi.messages import (
     PROGRAM_CHANGE,
     SET_TEMPO,
@@ -32,71 +31,26 @@ from musicvae_torch.midi.messages import (
 )
 from musicvae_torch.midi.notes import MidiError, read_bytes
 from musicvae_torch.midi.players import Player, players_of
+from musicvae_torch.midi.roles import kit_reason
 from musicvae_torch.midi.text import decode_texts
+from musicvae_torch.midi.tracks import TICK_NOTE, Track
 from musicvae_torch.midi.vocabulary import STEPS_PER_QUARTER
+
+__all__ = [
+    "COARSE",
+    "DEFAULT_TEMPO",
+    "TICK_NOTE",
+    "Score",
+    "Track",
+    "divisible",
+    "read_score",
+    "score_of",
+]
 
 DEFAULT_TEMPO = 500_000  # microseconds a quarter note: 120 a minute
 COARSE = 96  # ticks a quarter below which a sixteenth that falls between ticks would be heard
 
-TICK_NOTE = np.dtype(
-    [("start", np.int64), ("end", np.int64), ("pitch", np.int16), ("velocity", np.int16)]
-)
 _ORDER = ("start", "pitch", "end")
-
-
-@dataclass(frozen=True, eq=False)
-class Track:
-    """The notes of one player in one chunk (MTrk) of the file: on one channel, or on those that
-    belong together (MPE, a guitar synthesizer's strings), with one program.
-
-    Attributes:
-        index: position in ``Score.tracks``.
-        name: of the chunk; may be empty.
-        chunk: index among the file's track chunks.
-        channel: 0 to 15, the first of its channels.
-        program: General MIDI's, from 0; 0 where the file names none.
-        notes: of TICK_NOTE, by start, then pitch; at least one, each at least a tick long.
-        is_drum: whether it is a drum kit; None: whether it is on channel 10.
-        why: it is a drum kit, or none on channel 10, or on several channels; may be empty.
-        port: of the chunk; 0 where the file names none.
-        note_channels: (notes,) channel of each note.
-        ons: (notes,) index of each note's message in the chunk.
-        silent: indices of the chunk's note-ons that sound for no time at all.
-    """
-
-    index: int
-    name: str
-    chunk: int
-    channel: int
-    program: int
-    notes: np.ndarray
-    is_drum: bool = None  # type: ignore[assignment]
-    why: str = ""
-    port: int = 0
-    note_channels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int8))
-    ons: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-    silent: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.is_drum is None:
-            object.__setattr__(self, "is_drum", self.channel == DRUM_CHANNEL)
-
-    @property
-    def channels(self) -> tuple[int, ...]:
-        """All that its notes are on."""
-        return tuple(np.unique(self.note_channels).tolist()) or (self.channel,)
-
-    @property
-    def sound(self) -> str:
-        """Name of its instrument in General MIDI; "drums" for a kit."""
-        if self.is_drum:
-            return "drums"
-        return str(pretty_midi.program_to_instrument_name(self.program))
-
-    def __str__(self) -> str:
-        name = f" {self.name.strip()!r}" if self.name.strip() else ""
-        count = f"{len(self.notes)} note{'s' * (len(self.notes) != 1)}"
-        return f"track {self.index}:{name} {self.sound}, {count}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +115,8 @@ class Score:
 
     def to_pretty_midi(self) -> pretty_midi.PrettyMIDI:
         """The same as pretty_midi has it, in seconds, without markers and text."""
-        plain = self.file.with_tracks([_as_told(self, n) for n in range(len(self.file.tracks))])
+        chunks = [_in_plain_channels(self, number) for number in range(len(self.file.tracks))]
+        plain = self.file.with_tracks(chunks)
         return pretty_midi.PrettyMIDI(io.BytesIO(plain.plain_bytes()))
 
 
@@ -262,7 +217,7 @@ def _written(midi: pretty_midi.PrettyMIDI) -> bytes:
     return buffer.getvalue()
 
 
-def _as_told(score: Score, number: int) -> Chunk:
+def _in_plain_channels(score: Score, number: int) -> Chunk:
     """A chunk for readers that take channel 10 for drums and no other, and heed no program of
     another chunk: what differs from that is written so."""
     chunk = score.file.tracks[number]
@@ -271,24 +226,24 @@ def _as_told(score: Score, number: int) -> Chunk:
     said = {m.channel for m in chunk.messages if m.command == PROGRAM_CHANGE}
     free = [channel for channel in range(CHANNELS) if channel not in used | {DRUM_CHANNEL}]
     kinds = {(channel, track.is_drum) for track in own for channel in track.channels}
-    places: dict[int, int] = {}
+    moved: dict[int, int] = {}
     programs = []
     for track in own:
         for channel in track.channels:
             if (channel, not track.is_drum) in kinds:
                 continue  # both in turn: that cannot be said
             if track.is_drum:
-                places[channel] = DRUM_CHANNEL
+                moved[channel] = DRUM_CHANNEL
             elif channel == DRUM_CHANNEL and free:
-                places[channel] = free[0]
+                moved[channel] = free[0]
             if track.program and channel not in said:
-                at = PROGRAM_CHANGE | places.get(channel, channel)
+                at = PROGRAM_CHANGE | moved.get(channel, channel)
                 programs.append(Message(0, at, bytes([track.program])))
                 said.add(channel)
-    if not programs and all(channel == place for channel, place in places.items()):
+    if not programs and all(channel == other for channel, other in moved.items()):
         return chunk
     messages = (
-        message._replace(status=message.command | places.get(message.channel, message.channel))
+        message._replace(status=message.command | moved.get(message.channel, message.channel))
         if message.is_channel
         else message
         for message in chunk.messages
@@ -298,22 +253,23 @@ def _as_told(score: Score, number: int) -> Chunk:
 
 def _texts(file: MidiFile) -> list[dict[int, str]]:
     """See :attr:`Score.texts`."""
-    places = [
-        (chunk, place, message.data)
+    positions = [
+        (chunk, position, message.data)
         for chunk, own in enumerate(file.tracks)
-        for place, message in enumerate(own.messages)
+        for position, message in enumerate(own.messages)
         if 1 <= message.kind <= 15
     ]
-    texts = decode_texts([data for *_, data in places])
+    texts = decode_texts([data for *_, data in positions])
     found: list[dict[int, str]] = [{} for _ in file.tracks]
-    for (chunk, place, _), text in zip(places, texts, strict=True):
-        found[chunk][place] = text
+    for (chunk, position, _), text in zip(positions, texts, strict=True):
+        found[chunk][position] = text
     return found
 
 
 def _name(chunk: Chunk, texts: dict[int, str]) -> str:
     """The first name of a chunk that is not empty."""
-    names = (text for place, text in texts.items() if chunk.messages[place].kind == TRACK_NAME)
+    kinds = {position: chunk.messages[position].kind for position in texts}
+    names = (text for position, text in texts.items() if kinds[position] == TRACK_NAME)
     return next(filter(None, names), "")
 
 

@@ -117,7 +117,7 @@ def exchange_notes(
         if not dropped and (number != home.chunk or not len(notes)):
             chunks.append(chunk)
             continue
-        messages = [m for place, m in enumerate(chunk.messages) if place not in dropped]
+        messages = [m for position, m in enumerate(chunk.messages) if position not in dropped]
         if number == home.chunk:
             messages = _merged(messages, notes, home.channel)
         chunks.append(replace(chunk, messages=tuple(messages), raw=None))
@@ -153,25 +153,25 @@ def _kept_chunks(
     for number, chunk in enumerate(score.file.tracks):
         own = [track for track in score.tracks if track.chunk == number]
         dropped = _dropped_notes(chunk, own, stays)
-        places = [
-            place
-            for place, message in enumerate(chunk.messages)
-            if place not in dropped
+        positions = [
+            position
+            for position, message in enumerate(chunk.messages)
+            if position not in dropped
             and not (
                 message.is_channel
-                and (score.channels.port(number, place), message.channel) in silent
+                and (score.channels.port(number, position), message.channel) in silent
             )
         ]
-        if len(places) == len(chunk.messages):
+        if len(positions) == len(chunk.messages):
             remains = chunk
         else:
-            remains = replace(chunk, messages=tuple(chunk.messages[p] for p in places), raw=None)
+            remains = replace(chunk, messages=tuple(chunk.messages[p] for p in positions), raw=None)
         says = any(message.kind not in _MERELY_NAMES for message in remains.messages)
         if remains is not chunk and number and not says:
             chunks.append(None)
             continue
         chunks.append(remains)
-        moved = {place: index for index, place in enumerate(places)}
+        moved = {position: index for index, position in enumerate(positions)}
         tracks += [_left(track, stays[track.index], left, moved) for track in own
                    if stays[track.index].any()]  # fmt: skip
         left += 1
@@ -185,8 +185,8 @@ def _left(track: Track, stays: np.ndarray, chunk: int, moved: Mapping[int, int])
         chunk=chunk,
         notes=track.notes[stays],
         note_channels=track.note_channels[stays],
-        ons=np.array([moved[place] for place in track.ons[stays].tolist()], np.int64),
-        silent=tuple(moved[place] for place in track.silent if place in moved),
+        ons=np.array([moved[position] for position in track.ons[stays].tolist()], np.int64),
+        silent=tuple(moved[position] for position in track.silent if position in moved),
     )
 
 
@@ -212,16 +212,16 @@ def _dropped_notes(
         if not mask.any():
             dropped |= set(track.silent)
     sounding: dict[tuple[int, int], list[bool]] = {}
-    for place, message in enumerate(chunk.messages):
+    for position, message in enumerate(chunk.messages):
         if message.command not in (NOTE_ON, NOTE_OFF) or len(message.data) != 2:
             continue
         key = message.channel, message.data[0]
         if is_note_on(message):
-            sounding.setdefault(key, []).append(place not in dropped)
+            sounding.setdefault(key, []).append(position not in dropped)
         else:
             ended = sounding.pop(key, [])
             if ended and not any(ended):
-                dropped.add(place)
+                dropped.add(position)
     return dropped
 
 
@@ -235,9 +235,9 @@ class _Seats:
         self.port = min((track.port for track in score.tracks), default=0)
         self.named, self.noted = set(), set()
         for number, chunk in enumerate(score.file.tracks):
-            for place, message in enumerate(chunk.messages):
+            for position, message in enumerate(chunk.messages):
                 if message.is_channel:
-                    key = score.channels.port(number, place), message.channel
+                    key = score.channels.port(number, position), message.channel
                     if key not in silent:
                         self.named.add(key)
                         if message.command == NOTE_ON:
@@ -352,7 +352,7 @@ def _chunk(part: NewPart, seat: Seat, number: int) -> tuple[Chunk, Track]:
         head.append(meta(0, PORT, bytes([seat.port])))
     body = [*head, *(message for *_, message in events)]
     messages = (*body, meta(body[-1].tick, END_OF_TRACK))
-    ons = [place for place, message in enumerate(messages) if is_note_on(message)]
+    ons = [position for position, message in enumerate(messages) if is_note_on(message)]
     track = Track(
         index=0,
         name=part.name,

@@ -1,22 +1,31 @@
 """The sustain pedal: notes ring on until it is let go.
 
-Facts of note-seq 0.0.5's ``sequences_lib.apply_sustain_control_changes``.
+For what models learn, notes are sustained as Magenta does it, in seconds: :func:`sustained_notes`
+has the facts of note-seq 0.0.5's ``sequences_lib.apply_sustain_control_changes``. For a score that
+is kept and played, :func:`sounding_ends` says in ticks what players do.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from math import inf, nan
+from typing import NamedTuple
 
 import numpy as np
 
+from musicvae_torch.midi.channels import RESET_CONTROLLERS, SUSTAIN
+from musicvae_torch.midi.messages import CONTROL_CHANGE
 from musicvae_torch.midi.quantize import Section
+from musicvae_torch.midi.score import Score, Track
 
+PEDAL_DOWN = 64  # and above
+NEVER = np.iinfo(np.int64).max  # a tick
 # What happens at the same time happens in this order.
 _PRESS, _RELEASE, _NOTE_ON, _NOTE_OFF = range(4)
 
 
-def sustain(section: Section, pedals: np.ndarray) -> tuple[np.ndarray, float]:
+def sustained_notes(section: Section, pedals: np.ndarray) -> tuple[np.ndarray, float]:
     """The notes of a section as its pedals make them sound; drums have none.
 
     A note that is over while the pedal is down lasts until it is let go or the pitch is struck
@@ -41,7 +50,7 @@ def sustain(section: Section, pedals: np.ndarray) -> tuple[np.ndarray, float]:
     last = max(last, float(notes["end"][pitched].max(initial=0.0)))
     for track, own_changes in changes.items():
         own = pitched & (notes["instrument"] == track)
-        notes["end"][own] = _play(notes[own], own_changes)
+        notes["end"][own] = _note_ends(notes[own], own_changes)
     notes = notes[~np.isnan(notes["end"])]
     longest = float(notes["end"].max(initial=0.0))
     np.minimum(notes["end"], last, out=notes["end"], where=np.isinf(notes["end"]))
@@ -62,7 +71,7 @@ def _changes(section: Section, pedals: np.ndarray) -> dict[int, list[tuple[float
     return changes
 
 
-def _play(notes: np.ndarray, changes: list[tuple[float, int]]) -> list[float]:
+def _note_ends(notes: np.ndarray, changes: list[tuple[float, int]]) -> list[float]:
     """When each of a track's notes ends: infinity where the pedal is never let go, NaN where
     the note gives way to another that starts with it."""
     starts, ends, pitches = (notes[name].tolist() for name in ("start", "end", "pitch"))
@@ -95,3 +104,66 @@ def _play(notes: np.ndarray, changes: list[tuple[float, int]]) -> list[float]:
         for note in held:
             ends[note] = inf
     return ends
+
+
+class Change(NamedTuple):
+    """Of a pedal: from a tick on it is down or up."""
+
+    tick: int
+    down: bool
+
+
+def pedal_changes(score: Score, track: Track) -> dict[int, list[Change]]:
+    """What is done to the pedal of each of a track's channels, in whatever chunk."""
+    found: dict[int, list[Change]] = {channel: [] for channel in track.channels}
+    for index, chunk in enumerate(score.file.tracks):
+        for position, message in enumerate(chunk.messages):
+            if message.command != CONTROL_CHANGE or message.channel not in found:
+                continue
+            number, amount = message.data
+            if number not in (SUSTAIN, RESET_CONTROLLERS):
+                continue
+            if score.channels.port(index, position) == track.port:
+                down = number == SUSTAIN and amount >= PEDAL_DOWN
+                found[message.channel].append(Change(message.tick, down))
+    return {channel: sorted(changes, key=lambda c: c.tick) for channel, changes in found.items()}
+
+
+def released(ends: np.ndarray, changes: Iterable[Change]) -> np.ndarray:
+    """When notes fall silent whose keys are let go at `ends`: ticks (notes,), or NEVER."""
+    changes = list(changes)
+    if not changes:
+        return ends
+    ticks = np.array([change.tick for change in changes])
+    is_down = np.array([False, *(change.down for change in changes)])
+    lifts = np.append(ticks[~is_down[1:]], NEVER)
+    held = is_down[np.searchsorted(ticks, ends, side="right")]
+    return np.where(held, lifts[np.searchsorted(lifts, ends, side="right")], ends)
+
+
+def sounding_ends(score: Score, track: Track) -> np.ndarray:
+    """When each of a track's notes falls silent, (notes,) ticks: as its key is let go or, if the
+    pedal is down, as that is lifted or its pitch is struck again; NEVER, if neither happens."""
+    notes = track.notes
+    if track.is_drum:
+        return notes["end"]
+    channels = track.note_channels
+    ends = notes["end"].copy()
+    for channel, changes in pedal_changes(score, track).items():
+        if any(change.down for change in changes):
+            own = channels == channel if len(channels) else np.ones(len(notes), bool)
+            ends[own] = released(ends[own], changes)
+    held = ends > notes["end"]
+    if held.any():
+        again = _next_of_pitch(notes)
+        ends[held] = np.minimum(ends, np.maximum(again, notes["end"]))[held]
+    return ends
+
+
+def _next_of_pitch(notes: np.ndarray) -> np.ndarray:
+    """When each note's pitch is struck again; NEVER, if it is not."""
+    again = np.full(len(notes), NEVER)
+    order = np.lexsort((notes["start"], notes["pitch"]))
+    same = np.diff(notes["pitch"][order]) == 0
+    again[order[:-1][same]] = notes["start"][order[1:]][same]
+    return again

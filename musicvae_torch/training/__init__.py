@@ -5,14 +5,15 @@ module and :class:`WindowsDataModule` the data; :func:`fit` runs any such pair s
 stopped and goes on exactly.
 """
 
-from musicvae_torch.dataset.tensors import ModelBatch, model_batch
+from musicvae_torch.io.devices import Hardware
 from musicvae_torch.training.data import WindowsDataModule
-from musicvae_torch.training.fitting import Hardware, fit
+from musicvae_torch.training.fitting import fit
 from musicvae_torch.training.module import MusicVAETraining, ScheduledTraining
 from musicvae_torch.training.musicvae import load_best, train_musicvae, training_record
 from musicvae_torch.training.objective import elbo_loss, standard_normal_kl
 from musicvae_torch.training.optimizer import TensorFlowAdam
 from musicvae_torch.training.options import TrainingOptions
+from musicvae_torch.windows.tensors import ModelBatch, model_batch
 
 __all__ = [
     "Hardware",

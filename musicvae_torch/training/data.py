@@ -3,51 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import lightning
 import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset
 
-from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.config import MusicVAEConfig, get_config
 from musicvae_torch.converters.registry import get_converter
-from musicvae_torch.dataset import Windows, coded_batches, read_sides, training_batches, transpose
 from musicvae_torch.dataset.augment import transposer
 from musicvae_torch.dataset.batches import draw_batches, shifted_tokens
+from musicvae_torch.dataset.format import Windows, read_sides
 from musicvae_torch.dataset.reading import check_tokens
-from musicvae_torch.dataset.tensors import ModelBatch, has_converter, model_batch, token_width
 from musicvae_torch.training.options import TrainingOptions
-
-Batch = Tensor | list[Tensor] | ModelBatch
-
-
-def as_model_batch(batch: Batch) -> ModelBatch:
-    """A batch of whatever form: bare tokens are inputs and targets alike, with codes or not."""
-    if isinstance(batch, ModelBatch):
-        return batch
-    tokens = batch if isinstance(batch, Tensor) else batch[0]
-    return ModelBatch(tokens, tokens)
-
-
-def _is_plain(config: MusicVAEConfig | None) -> bool:
-    """Whether a config's tokens are inputs and targets as they are, as those of trios."""
-    return config is None or (
-        config.output == "categorical"
-        and config.input_depth == config.output_depth
-        and not config.control_depth
-    )
+from musicvae_torch.windows.tensors import ModelBatch, has_converter, model_batch, token_width
 
 
 class WindowsDataModule(lightning.LightningDataModule):
     """Endless training batches, and the validation windows in order.
 
-    Each batch depends on the seed, its number and the process's rank alone. Batches of configs
-    whose tokens are inputs and targets alike, such as trios, are (batch, steps, parts) int64
-    tokens, with their stored codes where there are some and no window is shifted; those of
-    others are :class:`ModelBatch`.
+    Each training batch depends on the seed, its number and the process's rank alone. A batch has
+    the stored posterior of its windows where there is one and no window is shifted.
 
     Args:
         training, validation: the windows.
@@ -63,15 +42,16 @@ class WindowsDataModule(lightning.LightningDataModule):
         config: MusicVAEConfig | None = None,
     ) -> None:
         super().__init__()
-        if config and options.max_transpose and transposer(config) is None:
+        self.config = config or get_config("hier-trio_16bar")
+        self.shift = transposer(self.config)
+        if options.max_transpose and self.shift is None:
             raise ValueError(
-                f"config {config.name!r} has nothing to transpose: max_transpose must be 0, not "
-                f"{options.max_transpose}"
+                f"config {self.config.name!r} has nothing to transpose: max_transpose must be 0, "
+                f"not {options.max_transpose}"
             )
         self.training = training
         self.validation = validation
         self.options = options
-        self.config = config
 
     @classmethod
     def read(
@@ -95,10 +75,6 @@ class WindowsDataModule(lightning.LightningDataModule):
         sides = read_sides(data, validation, shape=(config.max_seq_len, width), apart=bars)
         return cls(*sides, options, config)
 
-    @property
-    def plain(self) -> bool:
-        return _is_plain(self.config) and self.training.length is None
-
     def train_dataloader(self) -> DataLoader:
         return DataLoader(_TrainingStream(self), batch_size=None)
 
@@ -109,35 +85,21 @@ class WindowsDataModule(lightning.LightningDataModule):
             raise ValueError(
                 f"{len(windows.tokens)} windows to validate on are too few for {ranks} processes"
             )
-        rows = slice(rank, None, ranks)
-        if self.plain:
-            columns = [windows.tokens.astype("int64"), windows.code_mean, windows.code_stddev]
-            tensors = [torch.from_numpy(column[rows]) for column in columns if column is not None]
-            return DataLoader(TensorDataset(*tensors), batch_size=self.options.batch_size)
-        numbers = _Numbers(range(len(windows.tokens))[rows])
-        return DataLoader(numbers, self.options.batch_size, collate_fn=self._validation_batch)
+        rows: Any = range(rank, len(windows.tokens), ranks)
+        return DataLoader(rows, self.options.batch_size, collate_fn=self._validation_batch)
 
     def _validation_batch(self, rows: list[int]) -> ModelBatch:
         return self.batch(self.validation, np.array(rows), self.validation.tokens[rows])
 
     def batch(self, windows: Windows, rows: np.ndarray, tokens: np.ndarray) -> ModelBatch:
-        """Those of the windows, with `tokens` in place of their own."""
-        assert self.config is not None
+        """The windows of these rows, with `tokens` in place of their own."""
         lengths = None if windows.length is None else windows.length[rows]
-        return model_batch(self.config, tokens, lengths)
-
-
-class _Numbers(Dataset):
-    """Rows of the validation windows, as a data set for a DataLoader."""
-
-    def __init__(self, rows: range) -> None:
-        self._rows = rows
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, index: int) -> int:
-        return self._rows[index]
+        mean, stddev = (
+            None if column is None else torch.from_numpy(column[rows])
+            for column in (windows.posterior_mean, windows.posterior_stddev)
+        )
+        batch = model_batch(self.config, tokens, lengths)
+        return batch._replace(posterior_mean=mean, posterior_stddev=stddev)
 
 
 class _TrainingStream(IterableDataset):
@@ -146,28 +108,26 @@ class _TrainingStream(IterableDataset):
     def __init__(self, module: WindowsDataModule) -> None:
         self.module = module
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[ModelBatch]:
         module, options = self.module, self.module.options
         windows, trainer = module.training, module.trainer
         start, rank = 0, 0
         if trainer:
             start = trainer.global_step * trainer.accumulate_grad_batches
             rank = trainer.global_rank
-        draws: dict[str, Any] = {"rank": rank, "draw": options.draw, "temper": options.temper}
-        size, most = options.batch_size, options.max_transpose
-        shift = transposer(module.config) if module.config else transpose
-        if not module.plain:
-            picked = draw_batches(windows, size, options.seed, start, **draws)
-            for rows, rng in picked:
-                tokens = (
-                    shifted_tokens(windows, rows, rng, most, shift)
-                    if shift and most
-                    else windows.tokens[rows]
-                )
-                yield module.batch(windows, rows, tokens)
-        if windows.code_mean is not None and not most:
-            for arrays in coded_batches(windows, size, options.seed, start, **draws):
-                yield [torch.from_numpy(array) for array in arrays]
-        draws["shift"] = shift or transpose  # which does nothing where `most` is 0
-        batches = training_batches(windows, size, most, options.seed, start, **draws)
-        yield from map(torch.from_numpy, batches)
+        most = options.max_transpose
+        if most:  # stored posteriors are those of windows that are not shifted
+            windows = replace(windows, posterior_mean=None, posterior_stddev=None)
+        for rows, rng in draw_batches(
+            windows,
+            options.batch_size,
+            options.seed,
+            start,
+            rank=rank,
+            draw=options.draw,
+            temper=options.temper,
+        ):
+            tokens = windows.tokens[rows]
+            if most and module.shift:
+                tokens = shifted_tokens(windows, rows, rng, most, module.shift)
+            yield module.batch(windows, rows, tokens)

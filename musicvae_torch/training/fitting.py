@@ -10,7 +10,6 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
@@ -21,7 +20,7 @@ from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, TQDMProgres
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.multiprocessing import ProcessExitedException
 
-from musicvae_torch.io.devices import pick_device
+from musicvae_torch.io.devices import Hardware
 from musicvae_torch.kernels.recurrence import compile_recurrence
 from musicvae_torch.training.memory import keep_freed_memory
 from musicvae_torch.training.options import TrainingOptions
@@ -29,66 +28,9 @@ from musicvae_torch.training.resuming import check_resumable
 
 SAVE_EVERY = 60.0  # seconds
 STOPPED = 130  # exit status of a process that was asked to stop
-# Strategies that cut the model into pieces, of whose gradients no process knows the norm.
-_SHARDING = ("fsdp", "deepspeed", "model_parallel")
 
 # What Lightning says to its own developers, of a folder that is in use, and of windows in memory.
 _HARMLESS = ("LeafSpec", "Checkpoint directory", "does not have many workers", "Starting from v1.9")
-
-
-@dataclass(frozen=True)
-class Hardware:
-    """What to train on; all but the device is handed to Lightning's Trainer.
-
-    Attributes:
-        device: "auto", "cpu" or "cuda".
-        devices: how many of them on each node.
-        num_nodes: how many machines; each runs the same call, started as Lightning wants it
-            (by srun or torchrun, say).
-        strategy: Lightning's name of how processes share the work, of those that keep the whole
-            model on each device; "auto": one process on one device, "ddp_spawn" on one node,
-            "ddp" on several.
-        precision: Lightning's name of it, such as "32-true" or "bf16-mixed".
-    """
-
-    device: str = "auto"
-    devices: int = 1
-    num_nodes: int = 1
-    strategy: str = "auto"
-    precision: str = "32-true"
-
-    def __post_init__(self) -> None:
-        for name in ("devices", "num_nodes"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.strategy.startswith(_SHARDING):
-            raise ValueError(
-                f"strategy {self.strategy!r} splits the model, which clipping by the global norm "
-                "does not allow; take ddp"
-            )
-
-    def trainer_arguments(self) -> dict[str, Any]:
-        """Arguments of a Lightning Trainer.
-
-        Raises:
-            ValueError: there is no such device, or it cannot compute so.
-        """
-        cuda = pick_device(self.device).type == "cuda"
-        if not cuda and self.precision not in ("32-true", "bf16-mixed"):
-            raise ValueError(
-                f"precision {self.precision!r} needs cuda; take 32-true or bf16-mixed on the CPU"
-            )
-        strategy = self.strategy
-        # On one machine by processes of its own, as the command must not be run once more in each.
-        if strategy == "auto" and self.devices > 1 and self.num_nodes == 1:
-            strategy = "ddp_spawn"
-        return {
-            "accelerator": "gpu" if cuda else "cpu",
-            "devices": self.devices,
-            "num_nodes": self.num_nodes,
-            "strategy": strategy,
-            "precision": self.precision,
-        }
 
 
 class KeepLast(Checkpoint):
@@ -115,24 +57,24 @@ class KeepLast(Checkpoint):
         # Of what goes to another process; that one has handlers and a trainer of its own.
         return self.__dict__ | {"_handlers": {}, "_trainer": None}
 
-    def listen(self, trainer: lightning.Trainer) -> None:
-        """Take SIGINT and SIGTERM for a wish to stop, until :meth:`deafen`."""
+    def install_handlers(self, trainer: lightning.Trainer) -> None:
+        """Take SIGINT and SIGTERM for a request to stop, until :meth:`restore_handlers`."""
         self._trainer = trainer
         if threading.current_thread() is not threading.main_thread():
             return
         for number in (signal.SIGINT, signal.SIGTERM):
-            before = signal.signal(number, self._hear)
-            if before != self._hear:
+            before = signal.signal(number, self._handle_signal)
+            if before != self._handle_signal:
                 self._handlers.setdefault(number, before)
 
-    def deafen(self) -> None:
+    def restore_handlers(self) -> None:
         self._trainer = None
         if threading.current_thread() is threading.main_thread():
             for number, handler in self._handlers.items():
                 signal.signal(number, handler)
         self._handlers = {}
 
-    def _hear(self, number: int, _frame: FrameType | None) -> None:
+    def _handle_signal(self, number: int, _frame: FrameType | None) -> None:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
@@ -149,7 +91,7 @@ class KeepLast(Checkpoint):
             )
 
     def on_train_start(self, trainer: lightning.Trainer, *_: object) -> None:
-        self.listen(trainer)  # in each process, and after Lightning's own handlers
+        self.install_handlers(trainer)  # in each process, and after Lightning's own handlers
 
     def on_train_batch_end(
         self,
@@ -176,16 +118,16 @@ class KeepLast(Checkpoint):
 
     def _stop_if_asked(self, trainer: lightning.Trainer) -> None:
         if self._agree(trainer, self.asked):
-            # Of the processes of "ddp" the first one tells; the others must not seem to fail.
+            # Of the processes of "ddp" the first one reports it; the others must not seem to fail.
             spawned = trainer.strategy.launcher is not None and hasattr(
                 trainer.strategy.launcher, "_start_method"
             )
             raise SystemExit(STOPPED if spawned or trainer.is_global_zero else 0)
 
     @staticmethod
-    def _agree(trainer: lightning.Trainer, wish: bool) -> bool:
-        """Whether any process wishes so: all must save, and stop, at the same step."""
-        return bool(trainer.strategy.reduce_boolean_decision(wish, all=False))
+    def _agree(trainer: lightning.Trainer, any_asks: bool) -> bool:
+        """Whether any process asks for it: all must save, and stop, at the same step."""
+        return bool(trainer.strategy.reduce_boolean_decision(any_asks, all=False))
 
     def _save(self, trainer: lightning.Trainer) -> None:
         trainer.save_checkpoint(self.path, weights_only=False)
@@ -260,7 +202,7 @@ def fit(
 @contextmanager
 def _stops_as_asked(keep: KeepLast, trainer: lightning.Trainer) -> Iterator[None]:
     """What a stopped training ends in becomes KeyboardInterrupt."""
-    keep.listen(trainer)
+    keep.install_handlers(trainer)
     try:
         yield
     except SystemExit:  # ours, or Lightning's answer to a second Ctrl-C
@@ -272,7 +214,7 @@ def _stops_as_asked(keep: KeepLast, trainer: lightning.Trainer) -> Iterator[None
             raise
         raise KeyboardInterrupt from None
     finally:
-        keep.deafen()
+        keep.restore_handlers()
 
 
 def _loggers(work: Path) -> list[Logger]:

@@ -13,7 +13,7 @@ def keep_freed_memory() -> None:
     """Let the C library keep what is freed, in this process, from now on.
 
     By default glibc gives every large block back to the system at once, and each step of a
-    training then waits for the same pages to be handed out, and zeroed, anew: a fifth of its
+    training then waits for the same pages to be handed out, and zeroed, once more: a fifth of its
     time. Does nothing where the C library is not glibc.
     """
     if sys.platform != "linux":

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from musicvae_torch.config import MusicVAEConfig
-from musicvae_torch.evaluation.scores import add_counts, reconstruction_counts, to_scores
 from musicvae_torch.model.lstm import BidirectionalLSTM, InitialState, LSTMStack
 from musicvae_torch.model.vae import MusicVAE
-from musicvae_torch.training.data import Batch, ModelBatch, as_model_batch
 from musicvae_torch.training.objective import elbo_loss, standard_normal_kl
 from musicvae_torch.training.optimizer import MuonWithAdam, TensorFlowAdam, clip_gradients
 from musicvae_torch.training.options import TrainingOptions
+from musicvae_torch.windows.scores import add_counts, reconstruction_counts, to_scores
+from musicvae_torch.windows.tensors import ModelBatch
 
 # What a step's random numbers are for; with the seed, the step and the rank they make a seed.
 _NOISE, _DROPS, _FREE = 1, 2, 3
@@ -109,7 +109,7 @@ class MusicVAETraining(ScheduledTraining):
 
     def elbo_terms(
         self,
-        batch: Batch,
+        batch: ModelBatch,
         noise: Tensor | None,
         sampling: float = 0.0,
         generator: torch.Generator | None = None,
@@ -124,7 +124,6 @@ class MusicVAETraining(ScheduledTraining):
         Returns:
             Logits, and each window's reconstruction loss and KL divergence in nats.
         """
-        batch = as_model_batch(batch)
         posterior = self.model.encode(batch.inputs, batch.lengths, batch.controls)
         z = _shifted_mean(posterior, noise)
         logits, losses = self._reconstruct(z, batch, sampling, generator)
@@ -163,8 +162,8 @@ class MusicVAETraining(ScheduledTraining):
             torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]))
             yield
 
-    def training_step(self, batch: Batch, index: int) -> Tensor:
-        batch, number = as_model_batch(batch), self._batch_number(index)
+    def training_step(self, batch: ModelBatch, index: int) -> Tensor:
+        number = self._batch_number(index)
         beta = self._hyperparameters.beta_at(self.global_step)
         sampling = self._hyperparameters.sampling_probability_at(self.global_step)
         noise = self.posterior_noise(len(batch.targets), number)
@@ -187,11 +186,10 @@ class MusicVAETraining(ScheduledTraining):
     def on_validation_epoch_start(self) -> None:
         self._sums = {}
 
-    def validation_step(self, batch: Batch, index: int) -> None:
+    def validation_step(self, batch: ModelBatch, index: int) -> None:
         """Count what comes back right from the posterior's mean, each step given the true ones
         before it; and, where the decoder is trained on samples of its own, given those alone
         (scores that end in ``_sampled``: what Magenta's evaluation of such configs shows)."""
-        batch = as_model_batch(batch)
         posterior = self.model.encode(batch.inputs, batch.lengths, batch.controls)
         self._count("kl", standard_normal_kl(posterior))
         self._count_reconstruction(posterior.mean, batch, "", 0.0, None)

@@ -13,12 +13,12 @@ from filelock import FileLock
 
 from musicvae_torch.config import ConfigError, MusicVAEConfig, get_config
 from musicvae_torch.dataset.build import BuildOptions, build_dataset
-from musicvae_torch.dataset.codes import weights_sha256
-from musicvae_torch.dataset.songs import WindowOptions, default_hop
-from musicvae_torch.io.checkpoint import CheckpointError, read_config
+from musicvae_torch.dataset.extraction import WindowOptions, default_hop
+from musicvae_torch.io.checkpoint import CheckpointError, read_config, weights_sha256
+from musicvae_torch.io.devices import Hardware
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training.data import WindowsDataModule
-from musicvae_torch.training.fitting import Hardware, fit
+from musicvae_torch.training.fitting import fit
 from musicvae_torch.training.module import MusicVAETraining
 from musicvae_torch.training.options import TrainingOptions
 

@@ -22,7 +22,7 @@ class TensorFlowAdam(torch.optim.Adam):
 
     At its step t it moves by lr * sqrt(1 - b2**t) / (1 - b1**t) * m / (sqrt(v) + epsilon), where
     PyTorch adds its epsilon to sqrt(v / (1 - b2**t)). The two are the same where PyTorch's
-    epsilon is epsilon / sqrt(1 - b2**t), so this sets it anew at each step and leaves the work to
+    epsilon is epsilon / sqrt(1 - b2**t), so this sets it at each step and leaves the work to
     PyTorch. (With PyTorch's own, the first steps of tiny gradients differ by up to half a step.)
     """
 
@@ -118,7 +118,7 @@ def optimizer_kind(state: Mapping[str, Any]) -> str:
     """Which optimiser a state dict is of: "muon", "adam" or "rmsprop".
 
     Raises:
-        KeyError: it is of none.
+        KeyError: it is of none of them.
     """
     if "both" in state:
         return "muon"
@@ -127,7 +127,7 @@ def optimizer_kind(state: Mapping[str, Any]) -> str:
 
 def clip_gradients(parameters: Iterable[Tensor], longest: float, limit: float) -> Tensor:
     """Scale all gradients down together to a norm of at most `longest`; set them to zero where
-    their norm is `limit` or more, or no number. (Magenta's clip_mode "global_norm".)
+    their norm is `limit` or more, or not a number. (Magenta's clip_mode "global_norm".)
 
     Returns:
         The norm before that, ().

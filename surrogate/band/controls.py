@@ -1,19 +1,14 @@
-"""What is said of how a band plays: chords, and how many notes a bar each part has."""
+"""How many notes a bar each part of a band has."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from musicvae_torch.chords.symbols import chord_class, infer_chords
-from musicvae_torch.converters.melody import melody_notes
 from musicvae_torch.converters.trio import PARTS
-from musicvae_torch.midi.notes import NOTE_DTYPE
-from musicvae_torch.midi.quantize import DEFAULT_QPM
 from musicvae_torch.midi.vocabulary import (
     DRUM_CLASSES,
     FIRST_NOTE,
     STEPS_PER_BAR,
-    STEPS_PER_QUARTER,
 )
 
 # Notes, or drum hits, a bar from which each class but the first, silence, begins: about the
@@ -24,7 +19,6 @@ DENSITIES = {
     "drums": (5.0, 8.0, 11.0, 14.0, 18.0, 24.0),
 }
 DENSITY_DEPTH = 8
-_SECONDS_PER_STEP = 60 / DEFAULT_QPM / STEPS_PER_QUARTER
 
 
 def onset_counts(tokens: np.ndarray) -> np.ndarray:
@@ -58,20 +52,3 @@ def densities_of(tokens: np.ndarray, span_bars: int) -> np.ndarray:
             for part, total in zip(PARTS, own.sum(0), strict=True)
         ]
     return classes
-
-
-def chords_of(*parts: np.ndarray) -> np.ndarray:
-    """(steps,) class of the triad (``chords.chord_class``) that is heard in parts of (steps,)
-    melody or bass classes, half a bar each; 0 where none is."""
-    steps = len(parts[0])
-    rows = [
-        (start * _SECONDS_PER_STEP, end * _SECONDS_PER_STEP, pitch, 80, 0, False, part)
-        for part, tokens in enumerate(parts)
-        for start, end, pitch in melody_notes(tokens)
-    ]
-    notes = np.array(sorted(rows), NOTE_DTYPE)
-    heard = infer_chords(notes, steps * _SECONDS_PER_STEP, DEFAULT_QPM, (4.0, 4.0))
-    if heard is None or not rows:
-        return np.zeros(steps, np.int64)
-    names = heard.at_steps(steps, DEFAULT_QPM)
-    return np.array([chord_class(str(name)) for name in names], np.int64)

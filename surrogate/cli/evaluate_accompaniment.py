@@ -157,11 +157,11 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def _songs(arguments: argparse.Namespace, device: torch.device) -> Any:
     from surrogate.evaluation.evaluate import evaluate
-    from surrogate.evaluation.songs import read_windows
+    from surrogate.evaluation.trio_windows import find_trio_windows
     from surrogate.evaluation.ways import EvaluateOptions
 
     networks = _networks(arguments, device)
-    windows = read_windows(
+    windows = find_trio_windows(
         arguments.folder,
         networks.musicvae.config.max_seq_len,
         arguments.max_songs,

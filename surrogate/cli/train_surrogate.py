@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
         default=MODELS[0],
         help="distribution: ours, of any parts; point: accompany-music-vae's, of the melody, with "
         "its settings (two layers of 128, batches of 16, RMSprop at 3e-4, 20 epochs, no shifts), "
-        "which needs no --musicvae where DATA.h5 holds codes",
+        "which needs no --musicvae where DATA.h5 holds posteriors",
     )
     parser.add_argument(
         "--units",

@@ -5,13 +5,13 @@ What they mean is in docs/evaluation.md.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from musicvae_torch.converters.melody import melody_notes
+from musicvae_torch.converters.melody import infer_chord_classes, melody_notes
 from musicvae_torch.converters.trio import PARTS
-from surrogate.band.controls import chords_of
 from surrogate.evaluation.distributions import (
     note_features,
     overlapping_area,
@@ -30,7 +30,6 @@ from surrogate.evaluation.metrics import (
     share_in_key,
 )
 from surrogate.evaluation.structure import (
-    NAN,
     bars_with_toms,
     bass_on_kick,
     distinct_bars,
@@ -84,7 +83,7 @@ class Truth:
         self.velocities = velocities or {}
         pitched = self.parts["melody"], self.parts["bass"]
         self.key = estimate_key(pitch_histogram(*pitched))
-        self.chords = chords_of(*pitched)
+        self.chords = infer_chord_classes(*pitched)
         self.density = {part: notes_per_bar(self.parts[part], part) for part in self.hidden}
         self.groove = {part: groove_consistency(self.parts[part], part) for part in self.hidden}
         self.features = {part: note_features(self.parts[part], part) for part in self.hidden}
@@ -133,10 +132,10 @@ def structure(parts: Tokens, made: Collection[str]) -> dict[str, float]:
         scores["bass on kick beyond chance"] = together - chance
     if "drums" in made:
         fills, plays = bars_with_toms(drums), bool(drums.any())
-        scores["bars with toms"] = float(fills.mean()) if plays else NAN
+        scores["bars with toms"] = float(fills.mean()) if plays else math.nan
         for phrase in (4, 8):
             scores[f"tom bars that end {phrase}"] = share_at_phrase_end(fills, phrase)
-        scores["distinct drum bars in 16"] = distinct_bars(drums) if plays else NAN
+        scores["distinct drum bars in 16"] = distinct_bars(drums) if plays else math.nan
     for part in ("bass", "drums"):
         if part in made:
             same, every = repeats(parts[part], part, parts["melody"])

@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from musicvae_torch.converters.drums import unpack_rolls
@@ -18,14 +20,12 @@ from musicvae_torch.midi.vocabulary import DRUM_CLASSES, NO_EVENT
 VELOCITIES_PER_BIN = 4  # 32 bins, as in PopMAG
 _SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10))  # major and natural minor
 
-NAN = float("nan")
-
 
 def overlapping_area(one: np.ndarray, other: np.ndarray) -> float:
     """Area that the normalised histograms of two sets of whole numbers share: 0 to 1, and NaN if
     either is empty."""
     if not len(one) or not len(other):
-        return NAN
+        return math.nan
     lowest = min(one.min(), other.min())
     size = int(max(one.max(), other.max()) - lowest) + 1
     shares = (np.bincount(values - lowest, minlength=size) / len(values) for values in (one, other))
@@ -61,7 +61,7 @@ def pitch_class_entropy(pitches: np.ndarray) -> float:
     """Entropy, in bits, of the pitch classes of (notes,) MIDI pitches, counted by notes: 0 of one
     alone, log2(12) of all twelve alike. As ``muspy.pitch_class_entropy``."""
     if not len(pitches):
-        return NAN
+        return math.nan
     shares = np.bincount(pitches % 12, minlength=12) / len(pitches)
     shares = shares[shares > 0]
     return float(-(shares * np.log2(shares)).sum())
@@ -71,7 +71,7 @@ def scale_consistency(pitches: np.ndarray) -> float:
     """Largest share of (notes,) MIDI pitches that lie on one major or natural minor scale. As
     ``muspy.scale_consistency``."""
     if not len(pitches):
-        return NAN
+        return math.nan
     counts = np.bincount(pitches % 12, minlength=12)
     best = max(
         int(counts[(np.array(scale) + tonic) % 12].sum())

@@ -15,13 +15,13 @@ from torch import Tensor
 from torch.distributions import Normal
 from tqdm import tqdm
 
-from musicvae_torch.converters.trio import PARTS, to_tokens
+from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.windows.encoding import decode_tokens, encode_tokens
 from surrogate.encoder.refine import part_indices
 from surrogate.evaluation.bands import band_nats
 from surrogate.evaluation.columns import DISTRIBUTIONS, STRUCTURE, Truth
 from surrogate.evaluation.sampled import accompany_windows
-from surrogate.evaluation.songs import SongWindows
 from surrogate.evaluation.tables import (
     Estimate,
     Scores,
@@ -31,6 +31,7 @@ from surrogate.evaluation.tables import (
     per_song,
     scores_table,
 )
+from surrogate.evaluation.trio_windows import TrioWindows
 from surrogate.evaluation.ways import (
     BATCH,
     ENCODER,
@@ -39,7 +40,6 @@ from surrogate.evaluation.ways import (
     EvaluateOptions,
     Networks,
     batches,
-    encode_all,
     ways_to_a_latent,
 )
 from surrogate.options import BAND, AccompanyOptions
@@ -69,7 +69,7 @@ class Evaluation:
     differences: dict[str, Estimate]
     reference: str
     notes: list[str]
-    windows: SongWindows
+    windows: TrioWindows
     options: EvaluateOptions
 
     def __str__(self) -> str:
@@ -143,7 +143,7 @@ class Evaluation:
 
 
 def evaluate(
-    networks: Networks, windows: SongWindows, options: EvaluateOptions | None = None
+    networks: Networks, windows: TrioWindows, options: EvaluateOptions | None = None
 ) -> Evaluation:
     """Score every way to a latent, no latent, sampled bands and the true parts, on windows of real
     songs.
@@ -154,7 +154,7 @@ def evaluate(
     options = options or EvaluateOptions()
     vae = networks.musicvae
     tokens = torch.from_numpy(windows.tokens).to(vae.device)
-    posterior = encode_all(vae, tokens)
+    posterior = encode_tokens(vae, windows.tokens)
     notes: list[str] = []
     ways = ways_to_a_latent(networks, tokens, posterior, windows.song, options, notes)
     truth = _truth(windows, options.hidden)
@@ -188,7 +188,7 @@ def evaluate(
     )
 
 
-def _by_song(scores: Scores, windows: SongWindows) -> Scores:
+def _by_song(scores: Scores, windows: TrioWindows) -> Scores:
     return {
         name: per_song(values, windows.song, len(windows.songs)) for name, values in scores.items()
     }
@@ -196,7 +196,7 @@ def _by_song(scores: Scores, windows: SongWindows) -> Scores:
 
 def _accompanied(
     networks: Networks,
-    windows: SongWindows,
+    windows: TrioWindows,
     truth: list[Truth],
     options: EvaluateOptions,
     notes: list[str],
@@ -216,7 +216,7 @@ def _accompanied(
 
 def _sampled(
     networks: Networks,
-    windows: SongWindows,
+    windows: TrioWindows,
     truth: list[Truth],
     options: EvaluateOptions,
     method: str,
@@ -256,7 +256,8 @@ def _decoded(
     musicvae: MusicVAE, z: Tensor, tokens: Tensor, truth: list[Truth], hidden: Collection[str]
 ) -> Scores:
     """The likelihood of the true parts (windows, steps, 3), and scores of what is decoded."""
-    return _likelihoods(musicvae, z, tokens, hidden) | _note_scores(truth, _decode(musicvae, z))
+    likeliest = decode_tokens(musicvae, z, temperature=0, batch_size=BATCH).astype(np.int64)
+    return _likelihoods(musicvae, z, tokens, hidden) | _note_scores(truth, likeliest)
 
 
 @torch.no_grad()
@@ -273,13 +274,7 @@ def _named(nats: np.ndarray, hidden: Collection[str]) -> Scores:
     return dict(zip(names, nats.T, strict=True)) | {HIDDEN_NATS: nats.sum(1)}
 
 
-def _decode(musicvae: MusicVAE, z: Tensor) -> np.ndarray:
-    """(windows, steps, 3) likeliest tokens, fed back."""
-    decoded = (musicvae.decode(batch, temperature=0) for batch in z.split(BATCH))
-    return np.concatenate([to_tokens(rows.cpu().numpy()) for rows in decoded]).astype(np.int64)
-
-
-def _truth(windows: SongWindows, hidden: Collection[str]) -> list[Truth]:
+def _truth(windows: TrioWindows, hidden: Collection[str]) -> list[Truth]:
     return [
         Truth(tokens, hidden, _velocities(velocities, hidden))
         for tokens, velocities in zip(windows.tokens, windows.velocities, strict=True)

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from musicvae_torch.converters.melody import melody_notes
+from musicvae_torch.converters.melody import infer_chord_classes, melody_notes
 from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.midi.score import TICK_NOTE, Score
 from musicvae_torch.midi.vocabulary import MAX_PITCH, MIN_PITCH, NO_EVENT
-from surrogate.arrangement.fill import StepNote, bar_lines, sounding_bars
-from surrogate.band.controls import chords_of
+from surrogate.arrangement.fill import StepNote, bar_line_steps, sounding_bars
 from surrogate.evaluation.columns import DISTRIBUTIONS, STRUCTURE, overlaps, structure, tonality
 from surrogate.evaluation.distributions import note_features
 from surrogate.evaluation.lead_sheets import LeadSheet, share_of_chord_tones, share_of_roots
@@ -166,7 +165,7 @@ def _harmony(parts: Mapping[str, np.ndarray], sheet: LeadSheet | None) -> dict[s
     bass, melody = parts["bass"], parts["melody"]
     scores = {
         "bass in key": share_in_key(bass, estimate_key(pitch_histogram(melody))),
-        "bass in harmony": share_in_chords(bass, chords_of(melody)),
+        "bass in harmony": share_in_chords(bass, infer_chord_classes(melody)),
     }
     if sheet is not None:
         scores["chord tones"] = share_of_chord_tones(bass, sheet.tones)
@@ -175,7 +174,7 @@ def _harmony(parts: Mapping[str, np.ndarray], sheet: LeadSheet | None) -> dict[s
 
 
 def _bass_density(song: Hearing, band: Band, bass: np.ndarray) -> dict[str, float]:
-    sounding = sounding_bars(_within(song, band.notes["bass"]), bar_lines(song.bars))
+    sounding = sounding_bars(_within(song, band.notes["bass"]), bar_line_steps(song.bars))
     return {
         "bass notes a bar": notes_per_bar(bass, "bass"),
         "bass groove consistency": groove_consistency(bass, "bass"),
@@ -185,7 +184,7 @@ def _bass_density(song: Hearing, band: Band, bass: np.ndarray) -> dict[str, floa
 
 def _drum_density(song: Hearing, drums: np.ndarray) -> dict[str, float]:
     hits: list[StepNote] = [(step, step + 1, 0) for step in np.flatnonzero(drums).tolist()]
-    sounding = sounding_bars(hits, bar_lines(song.bars))
+    sounding = sounding_bars(hits, bar_line_steps(song.bars))
     return {
         "drum hits a bar": notes_per_bar(drums, "drums"),
         "drum groove consistency": groove_consistency(drums, "drums"),

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pretty_midi
 
-from musicvae_torch.chords.naming import name_chord
+from musicvae_torch.chords.inference import name_chord
 from musicvae_torch.chords.symbols import NO_CHORD, chord_tones
 from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.quantize import DEFAULT_QPM

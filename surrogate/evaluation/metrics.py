@@ -114,9 +114,9 @@ def share_in_key(bass: np.ndarray, key: tuple[int, str] | None) -> float:
 
 
 def share_in_chords(bass: np.ndarray, chords: np.ndarray) -> float:
-    """Share of the notes in (steps,) bass classes that start on a tone of their step's triad
-    (steps,), as :func:`surrogate.band.controls.chords_of` gives them; notes where there is no
-    chord do not count."""
+    """Share of the notes in (steps,) bass classes that start on a tone of their step's triad; notes
+    where there is no chord do not count. Chords are (steps,) classes, as
+    :func:`musicvae_torch.converters.melody.infer_chord_classes` gives them."""
     starts = np.flatnonzero((bass >= FIRST_NOTE) & (chords > 0))
     if not len(starts):
         return float("nan")

@@ -15,7 +15,7 @@ from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.quantize import DEFAULT_QPM
 from musicvae_torch.midi.score import Score, Track
 from musicvae_torch.midi.vocabulary import BASS_PROGRAMS, STEPS_PER_QUARTER
-from surrogate.evaluation.songs import SongWindows
+from surrogate.evaluation.trio_windows import TrioWindows
 from surrogate.options import AccompanyOptions
 from surrogate.pipeline import Accompanist
 
@@ -25,7 +25,7 @@ _STEP = 60 / DEFAULT_QPM / STEPS_PER_QUARTER  # seconds
 
 def accompany_windows(
     accompanist: Accompanist,
-    windows: SongWindows,
+    windows: TrioWindows,
     options: AccompanyOptions,
     progress: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -60,7 +60,7 @@ def accompany_windows(
     return tokens, velocities
 
 
-def _songs(windows: SongWindows, given: Sequence[str]) -> Iterator[pretty_midi.PrettyMIDI]:
+def _songs(windows: TrioWindows, given: Sequence[str]) -> Iterator[pretty_midi.PrettyMIDI]:
     """Each window's given parts as MIDI."""
     for tokens, velocities in zip(windows.tokens, windows.velocities, strict=True):
         midi = pretty_midi.PrettyMIDI(initial_tempo=DEFAULT_QPM)

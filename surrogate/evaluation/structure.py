@@ -6,6 +6,8 @@ whole bars of sixteen steps, and give NaN where there is nothing to measure.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from musicvae_torch.converters.drums import unpack_rolls
@@ -15,8 +17,6 @@ KICK = 0
 TOMS = (4, 5, 6)  # low, mid and high
 BLOCK = 16  # bars among which distinct ones are counted
 FAR = 4  # bars from one to another that may return it
-
-NAN = float("nan")
 
 
 def bass_on_kick(bass: np.ndarray, drums: np.ndarray) -> tuple[float, float]:
@@ -36,7 +36,7 @@ def bass_on_kick(bass: np.ndarray, drums: np.ndarray) -> tuple[float, float]:
     kicks = hits[:, KICK].reshape(-1, STEPS_PER_BAR).astype(np.int64)
     onsets, bars = int(starts.sum()), len(starts)
     if not onsets or not hits.any() or bars < 2:
-        return NAN, NAN
+        return math.nan, math.nan
     together = starts @ kicks.T  # (bars of the bass, bars of the drums)
     own = int(np.trace(together))
     return own / onsets, (int(together.sum()) - own) / (onsets * (bars - 1))
@@ -56,7 +56,7 @@ def share_at_phrase_end(fills: np.ndarray, phrase: int) -> float:
         phrase: bars of one. Fills that fall anywhere give 1 / phrase.
     """
     (at,) = np.nonzero(fills)
-    return float((at % phrase == phrase - 1).mean()) if len(at) else NAN
+    return float((at % phrase == phrase - 1).mean()) if len(at) else math.nan
 
 
 def distinct_bars(tokens: np.ndarray) -> float:
@@ -71,7 +71,7 @@ def distinct_bars(tokens: np.ndarray) -> float:
     """
     bars = tokens.reshape(-1, STEPS_PER_BAR)
     if not len(bars):
-        return NAN
+        return math.nan
     blocks = np.split(bars, range(BLOCK, len(bars), BLOCK))
     whole = [block for block in blocks if len(block) == BLOCK] or blocks
     return float(np.mean([len(np.unique(block, axis=0)) / len(block) for block in whole]))
@@ -117,4 +117,4 @@ def _shared(tokens: np.ndarray, part: str) -> tuple[np.ndarray, np.ndarray]:
 def _mean(alike: np.ndarray, union: np.ndarray, pairs: np.ndarray) -> float:
     """Mean Jaccard similarity of some pairs of bars."""
     kept = pairs & (union > 0)
-    return float((alike[kept] / union[kept]).mean()) if kept.any() else NAN
+    return float((alike[kept] / union[kept]).mean()) if kept.any() else math.nan

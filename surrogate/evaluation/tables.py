@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from musicvae_torch.io.markdown import markdown_table
 from surrogate.evaluation.metrics import bootstrap_interval
 
 DASH = "-"  # where a column does not apply
@@ -55,8 +56,7 @@ class Estimate:
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table; `header` is of the columns after the first."""
-    lines = [f"| | {' | '.join(header)} |", f"| --- |{' --- |' * len(header)}"]
-    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+    return markdown_table(["", *header], rows)
 
 
 def scores_table(rows: dict[str, Scores], columns: Sequence[str], seed: int) -> str:

@@ -15,6 +15,7 @@ from musicvae_torch.attribute_vectors import AttributeVectors
 from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.midi.vocabulary import NO_EVENT
 from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.windows.encoding import encode_tokens
 from surrogate.band.model import Band
 from surrogate.encoder.model import Surrogate
 from surrogate.encoder.refine import (
@@ -142,15 +143,8 @@ def batches(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
     return zip(*(tensor.split(BATCH) for tensor in tensors), strict=True)
 
 
-@torch.no_grad()
-def encode_all(musicvae: MusicVAE, tokens: Tensor) -> Normal:
-    found = [musicvae.encode(batch) for (batch,) in batches(tokens)]
-    mean, stddev = (torch.cat([getattr(it, name) for it in found]) for name in ("mean", "stddev"))
-    return Normal(mean, stddev, validate_args=False)
-
-
 def _encoded_mean(musicvae: MusicVAE, tokens: Tensor) -> Tensor:
-    return encode_all(musicvae, tokens).mean
+    return encode_tokens(musicvae, tokens.cpu().numpy()).mean
 
 
 @torch.no_grad()

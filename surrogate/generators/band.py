@@ -19,7 +19,7 @@ from musicvae_torch.chords.symbols import ChordError, chord_class
 from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.io.checkpoint import shipped_checkpoint, weights_sha256
 from musicvae_torch.io.hub import local_folder
-from musicvae_torch.latent.songs import encode_song
+from musicvae_torch.latent.encoded_song import encode_song
 from musicvae_torch.midi.vocabulary import BASS_PROGRAMS, STEPS_PER_BAR
 from surrogate.arrangement.arrange import kept_tracks
 from surrogate.arrangement.song_harmony import song_harmony

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from musicvae_torch.midi.basses import bass_reasons, telling_names
+from musicvae_torch.midi.roles import bass_reasons, telling_names
 from musicvae_torch.midi.score import Score, Track
 from musicvae_torch.midi.vocabulary import MAX_PITCH, MIN_PITCH
 

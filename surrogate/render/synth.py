@@ -25,8 +25,8 @@ from musicvae_torch.midi.messages import (
     value,
 )
 from musicvae_torch.midi.notes import MidiError
-from musicvae_torch.midi.pedal import NEVER, pedal_changes, released
 from musicvae_torch.midi.score import Score, Track
+from musicvae_torch.midi.sustain import NEVER, pedal_changes, released
 
 if TYPE_CHECKING:
     import tinysoundfont

@@ -108,7 +108,7 @@ def bars_of(score: Score, pickup: int = 0) -> Bars:
         length = bar_length(numerator, denominator, score.resolution)
         if len(ticks) + (until - start) / length > MAX_BARS:
             raise MidiError(f"{score.name}: more than {MAX_BARS} bars")
-        lines = bar_lines(start, until, length)
+        lines = bar_line_ticks(start, until, length)
         ticks += lines if is_last else lines[:-1]
         metres += [(numerator, denominator)] * (len(lines) - 1)
     first = 0 if _starts_with_pickup(ticks, changes, score.resolution) else 1
@@ -120,7 +120,7 @@ def bar_length(numerator: int, denominator: int, resolution: int) -> Fraction:
     return max(Fraction(resolution * QUARTERS_A_WHOLE * numerator, denominator), Fraction(1))
 
 
-def bar_lines(start: int, until: int, length: Fraction) -> list[int]:
+def bar_line_ticks(start: int, until: int, length: Fraction) -> list[int]:
     """Ticks at which bars of so many ticks begin, from `start` to the end of the one that `until`
     is in, or ends. Each is rounded by itself, so that they keep the song's time."""
     bars = ceil((until - start) / length)

@@ -11,7 +11,7 @@ import numpy as np
 from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR, STEPS_PER_QUARTER
-from surrogate.song.bars import bar_length, bar_lines, changes_of_metre
+from surrogate.song.bars import bar_length, bar_line_ticks, changes_of_metre
 from surrogate.song.metre import BEATS, COMPOUND, SIMPLE, bar_beats, beat_groups, is_dotted, places
 
 MAX_BARS = 2048  # an hour and more; longer songs are broken files
@@ -118,7 +118,7 @@ def _sections(score: Score, until: int, pickup: int) -> list[_Section]:
     sections = [_Section(start, end, metre) for (start, metre), (end, _) in pairwise(changes)]
     start, metre = changes[-1]
     _check_length(start, until, metre, score)
-    last = bar_lines(start, max(until, 1), bar_length(*metre, score.resolution))[-1]
+    last = bar_line_ticks(start, max(until, 1), bar_length(*metre, score.resolution))[-1]
     return [*sections, _Section(start, last, metre)]
 
 
@@ -135,7 +135,7 @@ def _bars_of(section: _Section, score: Score) -> list[list[np.ndarray]]:
     length = bar_length(*section.metre, score.resolution)
     return [
         [np.minimum(beat, section.end) for beat in start + beats if beat[0] < section.end]
-        for start in bar_lines(section.start, section.end, length)[:-1]
+        for start in bar_line_ticks(section.start, section.end, length)[:-1]
     ]
 
 

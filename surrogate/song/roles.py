@@ -1,8 +1,8 @@
 """Which part each track of a song plays, and why: decided here, and asked by all.
 
 The melody is :mod:`surrogate.melody`'s affair; drum kits are found where the score is read
-(:mod:`musicvae_torch.midi.channels`, :mod:`musicvae_torch.midi.kits`), basses by
-:mod:`musicvae_torch.midi.basses`. What the user says comes first.
+(:mod:`musicvae_torch.midi.channels`), and basses by :mod:`musicvae_torch.midi.roles`. What the
+user says comes first.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from musicvae_torch.converters.trio import PARTS
-from musicvae_torch.midi.basses import bass_reasons
+from musicvae_torch.midi.roles import bass_reasons
 from musicvae_torch.midi.score import Score
 
 ROLES = (*PARTS, "other")

@@ -9,7 +9,7 @@ import numpy as np
 from musicvae_torch.config import MusicVAEConfig, get_config
 from musicvae_torch.converters.performance import END
 from musicvae_torch.dataset import Windows
-from musicvae_torch.dataset.tensors import token_width
+from musicvae_torch.windows.tensors import token_width
 
 
 def tiny(name: str, **changes: Any) -> MusicVAEConfig:

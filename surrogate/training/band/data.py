@@ -12,16 +12,17 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
+from musicvae_torch.converters.melody import infer_chord_classes
 from musicvae_torch.converters.trio import PARTS, WINDOW_BARS
 from musicvae_torch.dataset.augment import shift_chords, transpose
 from musicvae_torch.dataset.batches import song_chances
 from musicvae_torch.dataset.format import DatasetError
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 from musicvae_torch.training import TrainingOptions
-from surrogate.band.controls import chords_of, densities_of
+from surrogate.band.controls import densities_of
 from surrogate.band.model import HIDDEN
 from surrogate.training.band.lessons import MELODY, Lessons
-from surrogate.training.band.songs import Runs, read_runs
+from surrogate.training.band.runs import Runs, read_runs
 
 STYLES = ("nothing", "another window", "the melody")
 _SPANS = (4, 8, 16)  # bars, over which densities are counted; or over the whole window
@@ -179,7 +180,7 @@ class BandDataModule(lightning.LightningDataModule):
         first = runs.first[run]
         if run not in self._chords:
             tokens = runs.tokens[first : runs.first[run + 1]].astype(np.int64)
-            self._chords[run] = chords_of(tokens[:, 0], tokens[:, 1]).astype(np.int8)
+            self._chords[run] = infer_chord_classes(tokens[:, 0], tokens[:, 1]).astype(np.int8)
         start = bar * STEPS_PER_BAR - first
         return self._chords[run][start : start + bars * STEPS_PER_BAR].astype(np.int64)
 

@@ -10,8 +10,8 @@ from typing import Any
 import lightning
 import torch
 
-from musicvae_torch.dataset.codes import add_codes
-from musicvae_torch.dataset.format import codes_model, open_dataset
+from musicvae_torch.dataset.format import open_dataset, posterior_model
+from musicvae_torch.dataset.posteriors import add_posteriors
 from musicvae_torch.hyperparameters import HYPERPARAMETER_NAMES
 from musicvae_torch.io.checkpoint import weights_sha256
 from musicvae_torch.model.vae import MusicVAE
@@ -78,7 +78,7 @@ def train_band(
     config = config or (BandConfig() if band is None else band.config)
     if musicvae is not None:
         for path in data:
-            add_codes(path, musicvae)
+            add_posteriors(path, musicvae)
         config = replace(config, style_size=MusicVAE.from_pretrained(musicvae).config.z_size)
         if (
             init is not None
@@ -109,7 +109,7 @@ def train_band(
         record["initialised_from"] = {"band": Path(init).name, "sha256": weights_sha256(init)}
         record["biases_frozen"] = freeze_biases
     with open_dataset(data[0]) as file:
-        record["styles"] = codes_model(file)
+        record["styles"] = posterior_model(file)
     if surrogate is not None:
         record["surrogate"] = Path(surrogate).name
     module.band.save_pretrained(out, dtype=getattr(torch, store), records={"training": record})

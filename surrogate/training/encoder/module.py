@@ -27,6 +27,7 @@ from torch.nn import functional
 from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import ScheduledTraining, TrainingOptions, standard_normal_kl
+from musicvae_torch.windows.tensors import ModelBatch
 from surrogate.encoder.model import PointSurrogate, SurrogateConfig, SurrogateEncoder
 from surrogate.training.encoder.masks import MASK_WEIGHTS, MASKS, check_masks, draw_masks, mask_name
 
@@ -64,9 +65,8 @@ class SurrogateObjective:
 class _AgainstPosterior(ScheduledTraining):
     """What both trainings share: the frozen trio, and scores that need no surrogate.
 
-    Batches are (batch, steps, parts) tokens, whose posterior is computed as they come, so that
-    windows may be transposed at random; or a list of these and the posterior's mean (batch,
-    z_size), and its stddev where it is known.
+    Batches are those of :class:`WindowsDataModule`. A posterior that a batch does not hold is
+    computed as it comes, so that windows may be transposed at random.
     """
 
     def __init__(self, musicvae: MusicVAE | None, options: TrainingOptions) -> None:
@@ -84,14 +84,13 @@ class _AgainstPosterior(ScheduledTraining):
         """The frozen trio."""
         return self._frozen[0]
 
-    def posterior_of(
-        self, tokens: Tensor, mean: Tensor | None = None, stddev: Tensor | None = None
-    ) -> Normal:
-        """The trio's posterior, as given or else computed."""
+    def posterior_of(self, batch: ModelBatch) -> Normal:
+        """The trio's posterior, as the batch holds it or else computed."""
+        mean, stddev = batch.posterior_mean, batch.posterior_stddev
         if mean is not None and stddev is not None:
             return Normal(mean, stddev, validate_args=False)
         with torch.no_grad():
-            return self.musicvae.encode(tokens)
+            return self.musicvae.encode(batch.inputs)
 
     def part_nats(self, z: Tensor, tokens: Tensor) -> Tensor:
         """What the trio's decoder, teacher-forced, loses on each part: (batch, parts)."""
@@ -199,11 +198,11 @@ class SurrogateTraining(_AgainstPosterior):
             z = z + predicted.stddev * torch.from_numpy(noise).to(z)
         return (self.part_nats(z, tokens) * ~given_mask).sum(-1)
 
-    def training_step(self, batch: Tensor | list[Tensor], index: int) -> Tensor:
-        tokens, *codes = [batch] if isinstance(batch, Tensor) else batch
+    def training_step(self, batch: ModelBatch, index: int) -> Tensor:
+        tokens = batch.targets
         given_mask = self.draw_given(len(tokens), index)
         predicted = self.surrogate(tokens, given_mask)
-        loss = kl_divergence(self.posterior_of(tokens, *codes), predicted).sum(-1).mean()
+        loss = kl_divergence(self.posterior_of(batch), predicted).sum(-1).mean()
         self.log("train/kl", loss, prog_bar=True)
         if self.objective.decoder_weight:
             nats = self.hidden_nats(predicted, tokens, given_mask, index).mean()
@@ -211,9 +210,9 @@ class SurrogateTraining(_AgainstPosterior):
             loss = loss + self.objective.decoder_weight * nats
         return loss
 
-    def validation_step(self, batch: list[Tensor], index: int) -> None:
-        tokens, *codes = batch
-        posterior = self.posterior_of(tokens, *codes)
+    def validation_step(self, batch: ModelBatch, index: int) -> None:
+        tokens = batch.targets
+        posterior = self.posterior_of(batch)
         main = self.surrogate.posterior(tokens, self.main_mask)
         scores = {
             "val/kl": kl_divergence(posterior, main).sum(-1).mean(),
@@ -241,7 +240,8 @@ class PointTraining(_AgainstPosterior):
     norm of all gradients together (tf.keras clips each by its own), as all trainings here do.
 
     Args:
-        musicvae: the trio, frozen; None: batches hold its codes, and need no more than the melody.
+        musicvae: the trio, frozen; None: batches hold its posteriors, and of the parts the
+            melody alone.
         config: sizes of the surrogate.
         options: how to train; the original's are
             :data:`surrogate.training.encoder.train.SEED_OPTIONS`.
@@ -263,21 +263,22 @@ class PointTraining(_AgainstPosterior):
             self.parameters(), lr=self.options.learning_rate, alpha=0.9, eps=1e-7
         )
 
-    def error_of(self, tokens: Tensor, *codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def error_of(self, batch: ModelBatch) -> tuple[Tensor, Tensor, Tensor]:
         """The prediction and the posterior's mean, (batch, z_size), and the mean squared error."""
-        mean = codes[0] if codes else self.posterior_of(tokens).mean
-        predicted = self.surrogate(tokens[..., PARTS.index("melody")])
+        mean = batch.posterior_mean
+        if mean is None:
+            mean = self.posterior_of(batch).mean
+        predicted = self.surrogate(batch.targets[..., PARTS.index("melody")])
         return predicted, mean, functional.mse_loss(predicted, mean)
 
-    def training_step(self, batch: Tensor | list[Tensor], _: int) -> Tensor:
-        tensors = [batch] if isinstance(batch, Tensor) else batch
-        error = self.error_of(*tensors)[-1]
+    def training_step(self, batch: ModelBatch, _: int) -> Tensor:
+        error = self.error_of(batch)[-1]
         self.log("train/latent_error", error, prog_bar=True)
         return error
 
-    def validation_step(self, batch: list[Tensor], index: int) -> None:
-        tokens = batch[0]
-        predicted, mean, error = self.error_of(*batch)
+    def validation_step(self, batch: ModelBatch, index: int) -> None:
+        tokens = batch.targets
+        predicted, mean, error = self.error_of(batch)
         scores = {
             "val/latent_error": error,
             "val/latent_error_of_prior_mean": mean.square().mean(),

@@ -11,9 +11,9 @@ import torch
 
 from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.dataset import DatasetError, Windows, read_sides
-from musicvae_torch.dataset.codes import weights_sha256
 from musicvae_torch.dataset.format import ANY_MODEL
 from musicvae_torch.hyperparameters import HYPERPARAMETER_NAMES
+from musicvae_torch.io.checkpoint import weights_sha256
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import (
@@ -118,9 +118,9 @@ def train_point_surrogate(
 
     Args:
         data, validation: as for :func:`train_surrogate`; or, without `musicvae`, data sets that
-            hold codes of whatever trio (such as import-dataset makes of that project's files),
+            hold posteriors of whatever trio (such as import-dataset makes of that project's files),
             of which the melody and the mean are needed.
-        musicvae: checkpoint folder of a trio; None: codes stand in for it.
+        musicvae: checkpoint folder of a trio; None: stored posteriors stand in for it.
         options: how to train; ``TrainingOptions(**SEED_OPTIONS)`` is how the original did, for
             SEED_EPOCHS, but that there each window had its turn once an epoch.
         out, rnn_size, epochs, monitor, work, device, store: as for :func:`train_surrogate`.
@@ -130,14 +130,14 @@ def train_point_surrogate(
 
     Raises:
         DatasetError, CheckpointError: a data set or the trio cannot be read, or there is neither
-            a trio nor codes.
+            a trio nor posteriors.
         ConfigError, ValueError: a size or an option is out of range.
         KeyboardInterrupt: stopped; the same call goes on.
     """
     if musicvae is None:
         trio, sides = None, _coded_sides(data, validation, options)
-        assert sides[0].code_mean is not None
-        steps, z_size = sides[0].tokens.shape[1], sides[0].code_mean.shape[1]
+        assert sides[0].posterior_mean is not None
+        steps, z_size = sides[0].tokens.shape[1], sides[0].posterior_mean.shape[1]
     else:
         trio = MusicVAE.from_pretrained(musicvae)
         sides = _trio_sides(data, validation, trio, musicvae)
@@ -155,24 +155,29 @@ def _trio_sides(
 ) -> tuple[Windows, Windows]:
     shape = trio.config.max_seq_len, len(PARTS)
     bars = shape[0] // STEPS_PER_BAR
-    return read_sides(data, validation, shape=shape, codes_of=weights_sha256(folder), apart=bars)
+    return read_sides(
+        data, validation, shape=shape, posteriors_of=weights_sha256(folder), apart=bars
+    )
 
 
 def _coded_sides(
     data: str | Path, validation: str | Path | None, options: TrainingOptions
 ) -> tuple[Windows, Windows]:
-    """Windows with the codes that are stored beside them."""
+    """Windows with the posteriors that are stored beside them."""
     if options.max_transpose:
-        raise ValueError("stored codes do not go with windows that are shifted: --transpose 0")
-    sides = read_sides(data, validation, codes_of=ANY_MODEL)
+        raise ValueError("stored posteriors do not go with windows that are shifted: --transpose 0")
+    sides = read_sides(data, validation, posteriors_of=ANY_MODEL)
     for path, windows in zip((data, validation or data), sides, strict=True):
-        if windows.code_mean is None:
-            raise DatasetError(f"{path}: holds no codes; name the trio with --musicvae")
+        if windows.posterior_mean is None:
+            raise DatasetError(f"{path}: holds no posteriors; name the trio with --musicvae")
         if windows.tokens.shape[2] not in (1, len(PARTS)):
             shape = windows.tokens.shape
             raise DatasetError(f"{path}: tokens have shape {shape}, wanted melodies or trios")
     found, wanted = (
-        (*side.tokens.shape[1:], None if side.code_mean is None else side.code_mean.shape[1])
+        (
+            *side.tokens.shape[1:],
+            None if side.posterior_mean is None else side.posterior_mean.shape[1],
+        )
         for side in (sides[1], sides[0])
     )
     if found != wanted:

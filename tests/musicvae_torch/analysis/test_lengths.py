@@ -14,7 +14,7 @@ from made_up import made_up
 from magenta_models import MODELS, load_golden
 from paths import GOLDEN_FILES
 
-from musicvae_torch.analysis.timeline import in_a_row, lay, write_midi
+from musicvae_torch.analysis.timeline import in_a_row, render_pieces, write_midi
 from musicvae_torch.cli.latent import main
 from musicvae_torch.config import get_config
 from musicvae_torch.converters.registry import get_converter
@@ -66,7 +66,7 @@ def test_music_in_a_row(
     rows = [
         row for number, bars in enumerate(lengths) for row in rows_of(name, bars, seed + number)
     ]
-    midi = lay(converter, in_a_row(converter, rows, qpm))
+    midi = render_pieces(converter, in_a_row(converter, rows, qpm))
     write_midi(midi, tmp_path / "o.mid")
     assert set(ends_of(tmp_path / "o.mid")) == {sum(lengths) * BAR}
     written = pretty_midi.PrettyMIDI(str(tmp_path / "o.mid"))
@@ -79,7 +79,9 @@ def test_ticks_of_long_files_do_not_drift(tmp_path: Path) -> None:
     converter = get_converter("cat-mel_2bar_small")
     row = np.zeros((16, 1), np.int16)
     row[::4, 0] = 2 + 60 - 21
-    write_midi(lay(converter, in_a_row(converter, [row] * 900, 177.77)), tmp_path / "o.mid")
+    write_midi(
+        render_pieces(converter, in_a_row(converter, [row] * 900, 177.77)), tmp_path / "o.mid"
+    )
     melody = mido.MidiFile(tmp_path / "o.mid").tracks[1]
     ticks = np.cumsum([message.time for message in melody])
     starts = [
@@ -96,7 +98,7 @@ def test_a_late_hit_is_cut_and_silence_lasts(tmp_path: Path) -> None:
     row = np.zeros((32, 27), np.float32)
     row[[0, 31], 0], row[[0, 31], 9] = 1, 0.8
     row[0, 18], row[31, 18] = 1, -1  # half a step early, and late
-    midi = lay(converter, in_a_row(converter, [row], 87))
+    midi = render_pieces(converter, in_a_row(converter, [row], 87))
     write_midi(midi, tmp_path / "o.mid")
     assert set(ends_of(tmp_path / "o.mid")) == {2 * BAR}
     (drums,) = pretty_midi.PrettyMIDI(str(tmp_path / "o.mid")).instruments
@@ -105,7 +107,7 @@ def test_a_late_hit_is_cut_and_silence_lasts(tmp_path: Path) -> None:
         for note in drums.notes
     ]
     assert ticks == [(0, 60), (31 * 120 + 60, 2 * BAR)]
-    write_midi(lay(converter, in_a_row(converter, [row * 0], 87)), tmp_path / "o.mid")
+    write_midi(render_pieces(converter, in_a_row(converter, [row * 0], 87)), tmp_path / "o.mid")
     assert set(ends_of(tmp_path / "o.mid")) == {2 * BAR}
 
 
@@ -171,7 +173,7 @@ def test_on_a_songs_timeline(
 ) -> None:
     write_song(tmp_path / "song.mid", resolution, tempos, drums="mel" not in name)
     song = encode_song(load_golden(MODELS / name).model, tmp_path / "song.mid")
-    write_midi(song.lay(list(song.tokens)), tmp_path / "o.mid")
+    write_midi(song.render_pieces(list(song.tokens)), tmp_path / "o.mid")
     written = mido.MidiFile(tmp_path / "o.mid")
     assert set(ends_of(tmp_path / "o.mid")) == {bars * 4 * written.ticks_per_beat}
     kept = [message.tempo for message in written.tracks[0] if message.type == "set_tempo"]
@@ -180,7 +182,7 @@ def test_on_a_songs_timeline(
 
 def test_what_is_added_later_is_kept(tmp_path: Path) -> None:
     converter = get_converter("cat-mel_2bar_small")
-    midi = lay(converter, in_a_row(converter, rows_of("cat-mel_2bar_small", 2, 0)))
+    midi = render_pieces(converter, in_a_row(converter, rows_of("cat-mel_2bar_small", 2, 0)))
     late = pretty_midi.Instrument(5)
     late.notes = [pretty_midi.Note(80, 60, 3.0, 6.0)]
     midi.instruments.append(late)

@@ -30,7 +30,8 @@ from musicvae_torch.attribute_vectors import (
 from musicvae_torch.attribute_vectors.directions import held_still
 from musicvae_torch.attribute_vectors.learning import learn_attributes, measure_attributes
 from musicvae_torch.cli.attributes import main
-from musicvae_torch.converters.trio import to_tokens
+from musicvae_torch.converters.base import from_one_hot
+from musicvae_torch.converters.trio import DEPTHS
 from musicvae_torch.dataset import Windows
 from musicvae_torch.io.checkpoint import CheckpointError, shipped_checkpoint, weights_sha256
 from musicvae_torch.model.vae import MusicVAE
@@ -89,7 +90,7 @@ def test_directions_of_a_linear_latent_are_found(method: str) -> None:
     assert learnt.names == ("density", "swing") and not learnt.left_out
     assert learnt.means == pytest.approx([5, 0.5], abs=0.1)
     assert learnt.stddevs == pytest.approx([3, 0.1], rel=0.05)
-    assert (learnt.told > 0.98).all()
+    assert (learnt.r2 > 0.98).all()
     off = np.abs(learnt.directions - truth)
     if method == "difference":
         # The other attribute goes along, by their correlation; the noise does not.
@@ -118,7 +119,7 @@ def test_an_attribute_that_the_latent_does_not_tell_moves_it_little() -> None:
     latents, values, _ = synthetic()
     values["interval"] = np.random.default_rng(1).normal(size=len(latents))
     learnt = learn_directions(latents, values)
-    assert learnt.told[2] < 0.01 and np.linalg.norm(learnt.directions[2]) < 0.2
+    assert learnt.r2[2] < 0.01 and np.linalg.norm(learnt.directions[2]) < 0.2
 
 
 def test_what_does_not_differ_is_left_out() -> None:
@@ -171,7 +172,7 @@ def test_kept_vectors_come_back(tmp_path: Path, melodies: Path) -> None:
     assert [one.name for one in tmp_path.iterdir()] == ["mine.safetensors"]
     back = AttributeVectors.load(path, melodies / "model")
     assert (back.names, back.units, back.record) == (ours.names, ours.units, ours.record)
-    for name in ("directions", "means", "stddevs", "told"):
+    for name in ("directions", "means", "stddevs", "r2"):
         assert torch.equal(getattr(back, name), getattr(ours, name))
 
 
@@ -313,7 +314,7 @@ def test_help_is_quick() -> None:
         "assert not {'torch', 'numpy', 'lightning', 'h5py'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "--max-windows" in done.stdout and "told" in done.stdout
+    assert "--max-windows" in done.stdout and "R²" in done.stdout
 
 
 def test_using_vectors_needs_no_training_extra() -> None:
@@ -390,6 +391,6 @@ def test_the_shipped_trio_has_vectors_that_move_its_band() -> None:
     found = []
     for strength in (-1.0, 1.0):
         rows = model.decode(shipped.move(z, {"band_density": strength}), temperature=0)
-        found.append(measure(window_parts(model.config, to_tokens(rows.numpy()))))
+        found.append(measure(window_parts(model.config, from_one_hot(rows.numpy(), DEPTHS))))
     sparse_band, dense_band = (values["band_density"].mean() for values in found)
     assert dense_band > sparse_band + 4

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musicvae_torch.chords.naming import name_chord
+from musicvae_torch.chords.inference import name_chord
 from musicvae_torch.chords.symbols import NO_CHORD, ROOTS, chord_tones
 
 

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from musicvae_torch.chords import symbols as chords
+from musicvae_torch.chords import inference
+from musicvae_torch.chords.inference import infer_chords
 from musicvae_torch.chords.symbols import (
     CHORD_DEPTH,
     NO_CHORD,
@@ -16,7 +17,6 @@ from musicvae_torch.chords.symbols import (
     chord_classes,
     chord_controls,
     chord_name,
-    infer_chords,
 )
 from musicvae_torch.midi.notes import NOTE_DTYPE
 
@@ -156,7 +156,7 @@ def test_where_chords_are_inferred(end: float, metre: tuple[int, int], inferred:
 
 def test_probabilities_of_chords() -> None:
     """A key changes once in a thousand frames, a chord in every other."""
-    in_key, within, after_change = (np.exp(logs) for logs in chords._key_chord_logs())
+    in_key, within, after_change = (np.exp(logs) for logs in inference._key_chord_logs())
     assert in_key.sum(1) == pytest.approx(np.ones(12))
     assert within.sum(1) == pytest.approx(np.full((12, 97), 0.999))
     assert after_change.sum(1) == pytest.approx(np.full(12, 0.001 / 11))
@@ -167,7 +167,7 @@ def test_probabilities_of_chords() -> None:
 
 def likeliest_by_brute_force(emissions: np.ndarray) -> np.ndarray:
     """Viterbi's algorithm over all pairs of states."""
-    in_key, within, after_change = chords._key_chord_logs()
+    in_key, within, after_change = inference._key_chord_logs()
     keys, size = in_key.shape
     moves = np.tile(after_change.ravel(), (keys * size, 1))
     for key in range(keys):
@@ -193,7 +193,7 @@ def likeliest_by_brute_force(emissions: np.ndarray) -> np.ndarray:
 )
 def test_likeliest_chords_are_those_of_a_full_search(levels: np.ndarray, scale: float) -> None:
     emissions = levels * scale
-    assert np.array_equal(chords._likeliest(emissions), likeliest_by_brute_force(emissions))
+    assert np.array_equal(inference._likeliest(emissions), likeliest_by_brute_force(emissions))
 
 
 @pytest.mark.parametrize("seed", [1, 8, 13])
@@ -202,5 +202,5 @@ def test_of_equally_likely_chords_the_first_counts(seed: int) -> None:
     rng = np.random.default_rng(seed)
     sounding = rng.random((60, 12)) < 0.17
     lengths = np.linalg.norm(sounding, axis=1, keepdims=True)
-    emissions = 100 * (sounding / np.maximum(lengths, 1)) @ chords._chords_by_pitch()
-    assert np.array_equal(chords._likeliest(emissions), likeliest_by_brute_force(emissions))
+    emissions = 100 * (sounding / np.maximum(lengths, 1)) @ inference._chords_by_pitch()
+    assert np.array_equal(inference._likeliest(emissions), likeliest_by_brute_force(emissions))

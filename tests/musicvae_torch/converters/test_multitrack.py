@@ -30,7 +30,7 @@ from musicvae_torch.converters.performance import (
 from musicvae_torch.midi.fast import load_song
 from musicvae_torch.midi.notes import NOTE_DTYPE, PEDAL_DTYPE, Song
 from musicvae_torch.midi.quantize import sections
-from musicvae_torch.midi.sustain import sustain
+from musicvae_torch.midi.sustain import sustained_notes
 
 GOLDEN = GOLDEN_FILES / "multitrack_converter"
 SONGS = sorted(path.stem for path in GOLDEN.glob("*.mid"))
@@ -344,7 +344,7 @@ def pedalled(
         pedals=np.array([(time, 0, down) for time, down in pedals], PEDAL_DTYPE),
     )
     (section,) = sections(song)
-    sounding, end = sustain(section, song.pedals)
+    sounding, end = sustained_notes(section, song.pedals)
     return sounding[["start", "end", "pitch"]].tolist(), end
 
 

@@ -12,18 +12,23 @@ from hypothesis.extra import numpy as st_numpy
 from paths import GOLDEN_FILES
 
 from musicvae_torch.converters.base import Window
-from musicvae_torch.converters.trio import (
-    DEPTHS,
-    part_notes,
-    to_midi,
-    to_one_hot,
-    to_tokens,
-    trio_windows,
-)
+from musicvae_torch.converters.registry import get_converter
+from musicvae_torch.converters.trio import DEPTHS, part_notes
 from musicvae_torch.midi.notes import Song, read_midi, to_song
 
 GOLDEN = GOLDEN_FILES / "trio_converter"
 SONGS = sorted(path.stem for path in GOLDEN.glob("*.mid"))
+
+CONVERTER = get_converter("hier-trio_16bar")
+to_midi, to_one_hot, to_tokens = CONVERTER.from_tokens, CONVERTER.outputs, CONVERTER.to_tokens
+
+
+def trio_windows(
+    song: Song, hop_bars: int = 1, melody_programs: set[int] | None = None
+) -> list[Window]:
+    converter = get_converter("hier-trio_16bar", hop_bars=hop_bars, melody_programs=melody_programs)
+    return converter.to_tensors(song)
+
 
 some_tokens = st.integers(1, 40).flatmap(
     lambda steps: st.tuples(
@@ -126,7 +131,7 @@ def test_hops_leave_out_windows(hop_bars: int) -> None:
 def test_one_hot_rows_hold_the_tokens(tokens: np.ndarray) -> None:
     rows = to_one_hot(tokens)
     assert rows.shape == (len(tokens), 692)
-    assert rows.dtype == np.float32
+    assert rows.dtype == bool
     places = np.argwhere(rows == 1)[:, 1].reshape(-1, 3)
     assert np.array_equal(places, tokens + np.array([0, 90, 180]))
     assert rows.sum() == tokens.size

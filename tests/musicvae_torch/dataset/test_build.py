@@ -24,12 +24,12 @@ from paths import GOLDEN_FILES
 
 from musicvae_torch.cli.dataset import build_main
 from musicvae_torch.config import get_config
-from musicvae_torch.converters.trio import to_midi
-from musicvae_torch.dataset import DatasetError, Windows, build, merge, parts, read_dataset
+from musicvae_torch.converters.registry import get_converter
+from musicvae_torch.dataset import DatasetError, Windows, build, merge, read_dataset, shards
 from musicvae_torch.dataset.build import BuildOptions, BuildResult, build_dataset
-from musicvae_torch.dataset.parts import Outcome, PartStore
+from musicvae_torch.dataset.extraction import WindowOptions, extract_file, extract_song
 from musicvae_torch.dataset.report import report_path
-from musicvae_torch.dataset.songs import WindowOptions, read_windows, song_windows
+from musicvae_torch.dataset.shards import Outcome, ShardStore
 from musicvae_torch.midi.notes import read_midi, to_song, transpose_song
 
 GOLDEN = GOLDEN_FILES / "trio_converter"
@@ -96,7 +96,7 @@ def song(path: Path, seed: int, bars: int = 20, qpm: float = 120) -> Path:
     tokens[::2, 0] = rng.integers(40, 60, bars * 8)
     tokens[::4, 1] = rng.integers(14, 30, bars * 4)
     tokens[::2, 2] = rng.integers(1, 16, bars * 8)
-    to_midi(tokens, qpm).write(str(path))
+    get_converter("hier-trio_16bar").from_tokens(tokens, qpm).write(str(path))
     return path
 
 
@@ -161,7 +161,9 @@ def test_the_number_of_processes_changes_nothing(
     assert columns(tmp_path / "out.h5") == columns(built[0])
 
 
-def test_the_size_of_parts_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_shards_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     songs = tmp_path / "songs"
     for seed in range(4):
         near_copy(songs / f"{seed} a.mid", seed)
@@ -169,7 +171,7 @@ def test_the_size_of_parts_changes_nothing(tmp_path: Path, monkeypatch: pytest.M
     options = replace(OPTIONS, validation=0.5)
     build_dataset(songs, tmp_path / "one.h5", options)
     for module in (build, merge):
-        monkeypatch.setattr(module, "PART_FILES", 3)
+        monkeypatch.setattr(module, "FILES_PER_SHARD", 3)
     build_dataset(songs, tmp_path / "many.h5", options)
     one, many = (columns(tmp_path / name) for name in ("one.h5", "many.h5"))
     assert one["content"] == many["content"] and len(one["content"]["songs"]) == 4
@@ -190,7 +192,9 @@ def test_equal_windows_of_a_song_are_kept_once(tmp_path: Path) -> None:
     (tmp_path / "songs").mkdir()
     one_bar = np.zeros((16, 3), np.int16)
     one_bar[0] = [40, 20, 1]
-    to_midi(np.tile(one_bar, (20, 1))).write(str(tmp_path / "songs" / "monotone.mid"))
+    get_converter("hier-trio_16bar").from_tokens(np.tile(one_bar, (20, 1))).write(
+        str(tmp_path / "songs" / "monotone.mid")
+    )
     assert build_dataset(tmp_path / "songs", tmp_path / "out.h5", OPTIONS).windows == 1
     (tokens,) = read_dataset(tmp_path / "out.h5").tokens
     assert np.array_equal(tokens, np.tile(one_bar, (16, 1)))
@@ -219,7 +223,7 @@ def test_a_few_windows_of_each_song_are_drawn_by_seed(
 def test_windows_in_other_keys(tmp_path: Path) -> None:
     path = song(tmp_path / "a.mid", 1, bars=18)
     options = replace(TRIO, transpositions=2, max_shift=3, max_windows=2)
-    found = read_windows(path, options)
+    found = extract_file(path, options)
     assert not isinstance(found, build.Skipped)
     shifts = found.columns["transposition"]
     assert len(found.tokens) == 6 and len(set(shifts.tolist())) == 3
@@ -235,12 +239,12 @@ def test_windows_in_other_keys(tmp_path: Path) -> None:
 def test_mode_train_records_its_shift(tmp_path: Path) -> None:
     path = song(tmp_path / "a.mid", 1)
     options = WindowOptions(get_config("cat-mel_2bar_small"), mode="train", seed=3)
-    found = read_windows(path, options)
+    found = extract_file(path, options)
     assert not isinstance(found, build.Skipped)
     (shift,) = set(found.columns["transposition"].tolist())
     assert shift
     loaded = to_song(read_midi(path))
-    plain = song_windows(
+    plain = extract_song(
         transpose_song(loaded, shift), found.digest.tobytes(), replace(options, mode="eval")
     )
     assert not isinstance(plain, build.Skipped) and np.array_equal(plain.tokens, found.tokens)
@@ -282,11 +286,11 @@ def test_melody_programs_reach_the_converter(tmp_path: Path) -> None:
     midi = read_midi(path)
     midi.instruments[0].program = 80
     midi.write(str(path))
-    assert read_windows(path, TRIO) == build.Skipped("no melody")
+    assert extract_file(path, TRIO) == build.Skipped("no melody")
     lead = (*range(32), *range(80, 88))
     for config in ("hier-trio_16bar", "cat-mel_2bar_small"):
         options = WindowOptions(get_config(config), melody_programs=lead)
-        found = read_windows(path, options)
+        found = extract_file(path, options)
         assert not isinstance(found, build.Skipped) and found.columns["instruments"][0][0] == 0
 
 
@@ -310,8 +314,8 @@ def test_drums_only_reads_full_songs_as_it_reads_their_drums(tmp_path: Path, con
     midi.instruments = [track for track in midi.instruments if track.is_drum]
     midi.write(str(tmp_path / "drums.mid"))
     options = WindowOptions(get_config(config))
-    expected = read_windows(tmp_path / "drums.mid", options)
-    found = read_windows(path, replace(options, drums_only=True))
+    expected = extract_file(tmp_path / "drums.mid", options)
+    found = extract_file(path, replace(options, drums_only=True))
     assert not isinstance(expected, build.Skipped) and not isinstance(found, build.Skipped)
     assert np.array_equal(found.tokens, expected.tokens)
     # Tracks are numbered as in the file.
@@ -326,7 +330,7 @@ def test_grooves_of_drums_only(tmp_path: Path, capsys: pytest.CaptureFixture[str
     line = [str(folder), "-o", str(tmp_path / "out.h5"), "--config", "groovae_2bar_humanize"]
     line += ["--validation", "0", "--workers", "1"]
     assert build_main(line) == 2
-    refusal = "notes of no drum (build-dataset --drums-only leaves such notes out)"
+    refusal = "notes that are no drums (build-dataset --drums-only leaves such notes out)"
     assert f"in any (2 {refusal})\n" in capsys.readouterr().err
     assert build_main([*line, "--drums-only"]) == 0
     assert capsys.readouterr().out.splitlines()[1] == "left out: 1 files: no drums"
@@ -434,7 +438,7 @@ def hostile(task: tuple[int, Path], options: WindowOptions) -> Outcome:
         os.kill(os.getpid(), signal.SIGKILL)
     while task[1].name == "hang.mid":
         pass
-    return read_windows(task[1], options)
+    return extract_file(task[1], options)
 
 
 def test_files_that_crash_or_hang_are_skipped(
@@ -460,7 +464,7 @@ BUILD = """
 import sys
 from musicvae_torch.config import get_config
 from musicvae_torch.dataset.build import BuildOptions, build_dataset
-from musicvae_torch.dataset.songs import WindowOptions
+from musicvae_torch.dataset.extraction import WindowOptions
 options = BuildOptions(
     WindowOptions(get_config("hier-trio_16bar")), workers=int(sys.argv[3]), progress=False,
     keep_duplicates=True,
@@ -479,7 +483,7 @@ def start_build(folder: Path, out: Path, workers: int) -> subprocess.Popen[str]:
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A few hundred songs, in several parts."""
+    """A few hundred songs, in several shards."""
     folder = tmp_path_factory.mktemp("many")
     for number in range(40):
         song(folder / f"{number}.mid", number)
@@ -517,7 +521,7 @@ def test_a_stopped_build_goes_on_with_the_same_alone(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(PartStore, "write", stop)
+        patched.setattr(ShardStore, "write", stop)
         with pytest.raises(KeyboardInterrupt):
             build_dataset(many, out, OPTIONS)
     others = replace(OPTIONS, windows=replace(TRIO, hop_bars=4))
@@ -540,7 +544,7 @@ def test_what_a_finished_build_left_is_removed(
 
     out = tmp_path / "out.h5"
     with monkeypatch.context() as patched:
-        patched.setattr(PartStore, "remove", stop)
+        patched.setattr(ShardStore, "remove", stop)
         with pytest.raises(KeyboardInterrupt):
             build_dataset(folder, out, OPTIONS)
     before = out.read_bytes()
@@ -551,7 +555,7 @@ def test_what_a_finished_build_left_is_removed(
 
 
 def test_a_damaged_part_is_named(many: Path, tmp_path: Path) -> None:
-    store = PartStore(tmp_path / "parts", {})
+    store = ShardStore(tmp_path / "shards", {})
     store.path(0).write_bytes(b"PK\x03\x04 cut")
     with pytest.raises(DatasetError, match=r"000000.npz: damaged .* delete it"):
         store.read(0)
@@ -561,7 +565,7 @@ def test_a_damaged_part_is_named(many: Path, tmp_path: Path) -> None:
 def test_memory_does_not_grow_with_the_folder(many: Path, tmp_path: Path) -> None:
     few = tmp_path / "few"
     few.mkdir()
-    for number in range(parts.PART_FILES):
+    for number in range(shards.FILES_PER_SHARD):
         (few / f"{number}.mid").symlink_to(many / f"{number}.mid")
     peaks = []
     for folder in (few, many):
@@ -630,7 +634,7 @@ def test_reading_a_file_says_why_it_has_no_windows(tmp_path: Path) -> None:
         if change:
             change(midi)
         midi.write(str(tmp_path / name))
-        found = read_windows(tmp_path / name, TRIO)
+        found = extract_file(tmp_path / name, TRIO)
         assert isinstance(found, build.Skipped)
         return found.reason
 

@@ -16,13 +16,13 @@ from paths import GOLDEN_FILES
 
 from musicvae_torch.config import MusicVAEConfig, get_config
 from musicvae_torch.converters.registry import get_converter
-from musicvae_torch.dataset import DatasetError, codes, read_dataset
+from musicvae_torch.dataset import DatasetError, posteriors, read_dataset
 from musicvae_torch.dataset.build import BuildOptions, build_dataset
-from musicvae_torch.dataset.codes import add_codes, weights_sha256
-from musicvae_torch.dataset.songs import WindowOptions
-from musicvae_torch.dataset.tensors import encoder_arguments
+from musicvae_torch.dataset.extraction import WindowOptions
+from musicvae_torch.dataset.posteriors import add_posteriors, weights_sha256
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import TrainingOptions
+from musicvae_torch.windows.tensors import ModelBatch, model_batch
 from surrogate.training.encoder.train import train_surrogate
 
 GOLDEN = GOLDEN_FILES
@@ -86,7 +86,7 @@ def test_codes_are_those_of_the_encoder(tmp_path: Path, name: str, songs: str) -
     config = get_config(name, **sizes)
     network = model(tmp_path / "model", config)
     data = data_set(tmp_path / "data.h5", config, songs)
-    count = add_codes(data, tmp_path / "model", device="cpu", batch_size=7, progress=False)
+    count = add_posteriors(data, tmp_path / "model", device="cpu", batch_size=7, progress=False)
     with h5py.File(data) as file:
         tokens = file["tokens"][:]
         mean, stddev = file["code_mean"][:], file["code_stddev"][:]
@@ -108,9 +108,9 @@ def test_codes_are_those_of_the_encoder(tmp_path: Path, name: str, songs: str) -
 
 def test_one_hot_inputs_are_given_as_classes() -> None:
     tokens = np.zeros((2, 256, 3), np.int16)
-    inputs, lengths, controls = encoder_arguments(get_config("hier-trio_16bar"), tokens, None)
-    assert inputs.shape == (2, 256, 3) and inputs.dtype == torch.int64
-    assert lengths is None and controls is None
+    batch = model_batch(get_config("hier-trio_16bar"), tokens)
+    assert batch.inputs.shape == (2, 256, 3) and batch.inputs.dtype == torch.int64
+    assert batch.lengths is None and batch.controls is None
 
 
 def content(path: Path) -> dict[str, bytes]:
@@ -121,27 +121,27 @@ def content(path: Path) -> dict[str, bytes]:
 def test_a_stopped_run_goes_on(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = own / "whole.h5"
     shutil.copy(own / "data.h5", whole)
-    add_codes(whole, own / "model", device="cpu", batch_size=5, progress=False)
+    add_posteriors(whole, own / "model", device="cpu", batch_size=5, progress=False)
     data, before = own / "data.h5", (own / "data.h5").read_bytes()
     encoded = []
-    predict = codes._Encoder.predict_step
+    predict = posteriors._Encoder.predict_step
 
-    def stopping(self: codes._Encoder, batch: tuple[int, codes.Batch]) -> object:
+    def stopping(self: posteriors._Encoder, batch: tuple[int, ModelBatch]) -> object:
         encoded.append(batch[0])
         if len(encoded) == 3:
             raise OSError("power is out")
         return predict(self, batch)
 
-    monkeypatch.setattr(codes._Encoder, "predict_step", stopping)
+    monkeypatch.setattr(posteriors._Encoder, "predict_step", stopping)
     with pytest.raises(OSError, match="power is out"):
-        add_codes(data, own / "model", device="cpu", batch_size=5, progress=False)
+        add_posteriors(data, own / "model", device="cpu", batch_size=5, progress=False)
     assert data.read_bytes() == before
     assert len(list((own / "data.h5.codes").rglob("*.npy"))) == 2
-    add_codes(data, own / "model", device="cpu", batch_size=5, progress=False)
+    add_posteriors(data, own / "model", device="cpu", batch_size=5, progress=False)
     assert encoded[:3] == [0, 1, 2] and encoded[3:] == list(range(2, len(encoded) - 1))
     assert content(data) == content(whole)
     assert not (own / "data.h5.codes").exists()
-    add_codes(data, own / "model", device="cpu", batch_size=5, progress=False)
+    add_posteriors(data, own / "model", device="cpu", batch_size=5, progress=False)
     assert encoded[-1] == len(encoded) - 2  # nothing was left to do
 
 
@@ -150,22 +150,22 @@ def test_another_model_s_codes_take_their_place(own: Path) -> None:
     model(own / "other", config, seed=1)
     data = own / "data.h5"
     for name in ("model", "other"):
-        add_codes(data, own / name, device="cpu", progress=False)
+        add_posteriors(data, own / name, device="cpu", progress=False)
     with h5py.File(data) as file:
         assert file["code_mean"].shape[1] == 5
         assert json.loads(file.attrs["codes"]) == {
             "musicvae": "other",
             "sha256": weights_sha256(own / "other"),
         }
-    assert read_dataset(data, codes_of=weights_sha256(own / "model")).code_mean is None
+    assert read_dataset(data, posteriors_of=weights_sha256(own / "model")).posterior_mean is None
 
 
 def test_two_devices_share_the_windows(own: Path) -> None:
     one, two = own / "one.h5", own / "two.h5"
     for path in (one, two):
         shutil.copy(own / "data.h5", path)
-    add_codes(one, own / "model", device="cpu", batch_size=5, progress=False)
-    add_codes(two, own / "model", device="cpu", devices=2, batch_size=5, progress=False)
+    add_posteriors(one, own / "model", device="cpu", batch_size=5, progress=False)
+    add_posteriors(two, own / "model", device="cpu", devices=2, batch_size=5, progress=False)
     assert content(one) == content(two)
 
 
@@ -173,7 +173,7 @@ def test_a_model_of_other_windows_is_refused(own: Path) -> None:
     model(own / "drums", get_config("cat-drums_2bar_small", **SMALL))
     before = (own / "data.h5").read_bytes()
     with pytest.raises(DatasetError, match=r"data.h5: holds windows of hier-trio_16bar, which cat"):
-        add_codes(own / "data.h5", own / "drums", device="cpu")
+        add_posteriors(own / "data.h5", own / "drums", device="cpu")
     assert (own / "data.h5").read_bytes() == before
 
 
@@ -193,7 +193,7 @@ def test_a_surrogate_is_trained_on_stored_codes(
         ]
 
     computed = trained("computed")
-    add_codes(own / "data.h5", own / "model", device="cpu", progress=False)
+    add_posteriors(own / "data.h5", own / "model", device="cpu", progress=False)
     encoded = []
     encode = MusicVAE.encode
 
@@ -215,16 +215,16 @@ def test_codes_of_replaced_windows_are_not_gone_on_with(
         raise OSError("power is out")
 
     with monkeypatch.context() as patched:
-        patched.setattr(codes, "_write_codes", stop)
+        patched.setattr(posteriors, "_write_posteriors", stop)
         with pytest.raises(OSError, match="power is out"):
-            add_codes(own / "data.h5", own / "model", device="cpu", progress=False)
+            add_posteriors(own / "data.h5", own / "model", device="cpu", progress=False)
     config = get_config("hier-trio_16bar", **SMALL)
     build_dataset(
         GOLDEN / "trio_converter",
         own / "data.h5",
         replace(BuildOptions(WindowOptions(config, max_windows=4, seed=9)), progress=False),
     )
-    add_codes(own / "data.h5", own / "model", device="cpu", progress=False)
+    add_posteriors(own / "data.h5", own / "model", device="cpu", progress=False)
     with h5py.File(own / "data.h5") as file:
         tokens, mean = torch.from_numpy(file["tokens"][:].astype(int)), file["code_mean"][:]
     network = MusicVAE.from_pretrained(own / "model")

@@ -13,7 +13,7 @@ from musicvae_torch.config import get_config
 from musicvae_torch.dataset import DatasetError, exchange, read_dataset
 from musicvae_torch.dataset.build import BuildOptions, build_dataset
 from musicvae_torch.dataset.exchange import export_dataset, import_dataset
-from musicvae_torch.dataset.songs import WindowOptions
+from musicvae_torch.dataset.extraction import WindowOptions
 
 GOLDEN = GOLDEN_FILES / "trio_converter"
 
@@ -91,7 +91,7 @@ def test_what_cannot_be_exported(data: Path, tmp_path: Path) -> None:
         export_dataset(data, out, ["flute"])
     with h5py.File(tmp_path / "bare.h5", "w") as file:
         file["tokens"], file["song"] = np.zeros((2, 256, 3), np.int16), np.zeros(2, int)
-    with pytest.raises(DatasetError, match=r"bare.h5: holds no codes; add them with encode-datas"):
+    with pytest.raises(DatasetError, match=r"bare.h5: holds no posteriors; add them with"):
         export_dataset(tmp_path / "bare.h5", out)
     with pytest.raises(DatasetError, match=r"bare.h5: was built without validation songs"):
         export_dataset(tmp_path / "bare.h5", out, ["trio"], split="train")

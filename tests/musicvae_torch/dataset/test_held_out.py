@@ -14,13 +14,13 @@ import pytest
 
 from musicvae_torch.cli.dataset import build_main
 from musicvae_torch.config import get_config
-from musicvae_torch.converters.trio import to_midi
+from musicvae_torch.converters.registry import get_converter
 from musicvae_torch.dataset import DatasetError, read_dataset
 from musicvae_torch.dataset.batches import draw_batches, source_of
 from musicvae_torch.dataset.build import BuildOptions, BuildResult, build_dataset
-from musicvae_torch.dataset.parts import PartStore
+from musicvae_torch.dataset.extraction import WindowOptions
 from musicvae_torch.dataset.report import report_path
-from musicvae_torch.dataset.songs import WindowOptions
+from musicvae_torch.dataset.shards import ShardStore
 
 TRIO = WindowOptions(get_config("hier-trio_16bar"))
 OPTIONS = BuildOptions(TRIO, validation=0, workers=1, progress=False)
@@ -45,7 +45,7 @@ def moved(tokens: np.ndarray, semitones: int) -> np.ndarray:
 
 def write(path: Path, tokens: np.ndarray, qpm: float = 120) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    to_midi(tokens, qpm).write(str(path))
+    get_converter("hier-trio_16bar").from_tokens(tokens, qpm).write(str(path))
     return path
 
 
@@ -238,15 +238,15 @@ def test_no_song_to_train_on_is_near_one_to_validate_on(tmp_path: Path, folders:
 
 def test_a_stopped_build_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, held = songs(tmp_path / "train", range(70)), songs(tmp_path / "test", range(2))
-    write_part, out = PartStore.write, tmp_path / "out.h5"
+    write_part, out = ShardStore.write, tmp_path / "out.h5"
 
-    def stop(store: PartStore, number: int, outcomes: object) -> None:
+    def stop(store: ShardStore, number: int, outcomes: object) -> None:
         if number:
             raise KeyboardInterrupt
         write_part(store, number, outcomes)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patched:
-        patched.setattr(PartStore, "write", stop)
+        patched.setattr(ShardStore, "write", stop)
         with pytest.raises(KeyboardInterrupt):
             build(out, folder, held=(held,))
     # Parts know nothing of what is held out, but phrases they must have.
@@ -256,7 +256,7 @@ def test_a_stopped_build_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     part = tmp_path / "out.h5.parts" / "000000.npz"
     before = part.stat().st_mtime_ns
     with monkeypatch.context() as patched:
-        patched.setattr(PartStore, "remove", lambda _: None)
+        patched.setattr(ShardStore, "remove", lambda _: None)
         result = build(out, folder, held=(held,))
     assert part.stat().st_mtime_ns == before
     assert result.songs == 67 and result.held_out[0].near_duplicates == 3

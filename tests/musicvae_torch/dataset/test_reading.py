@@ -1,6 +1,5 @@
 """Data sets: reading them, whole or by split, and drawing batches."""
 
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,10 @@ from hypothesis.extra import numpy as st_numpy
 from musicvae_torch.dataset import (
     DatasetError,
     Windows,
-    coded_batches,
+    draw_batches,
     read_dataset,
     read_sides,
-    training_batches,
+    shifted_tokens,
     transpose,
 )
 from musicvae_torch.midi.vocabulary import DRUM_DEPTH, FIRST_NOTE, MELODY_DEPTH
@@ -121,14 +120,16 @@ def marked_windows(sizes: list[int]) -> Windows:
 
 def first_batches(windows: Windows, count: int, **options: Any) -> np.ndarray:
     settings: dict[str, Any] = {"batch_size": 8, "max_transpose": 6, "seed": 3} | options
-    return np.array(list(islice(training_batches(windows, **settings), count)))
+    most, shift = settings.pop("max_transpose"), transpose
+    draws = islice(draw_batches(windows, **settings), count)
+    batches = [shifted_tokens(windows, rows, rng, most, shift) for rows, rng in draws]
+    return np.array(batches, np.int64)
 
 
 def test_batches_go_by_the_seed() -> None:
     windows = marked_windows([5, 1, 30])
     batches = first_batches(windows, 6)
     assert batches.shape == (6, 8, 256, 3)
-    assert batches.dtype == np.int64
     assert np.array_equal(batches, first_batches(windows, 6))
     assert not np.array_equal(batches, first_batches(windows, 6, seed=4))
     assert len(np.unique(batches, axis=0)) == 6
@@ -196,11 +197,17 @@ def test_a_split_is_of_whole_songs(tmp_path: Path) -> None:
 
 def test_codes_are_read_of_the_right_model_alone(tmp_path: Path) -> None:
     path = write(tmp_path / "data.h5")
-    assert read_dataset(path).code_mean is None
-    assert read_dataset(path, codes_of="abd").code_mean is None
-    windows = read_dataset(path, "validation", codes_of="abc")
-    assert windows.code_mean is not None and windows.code_mean.tolist() == [[2, 3], [4, 5]]
-    assert windows.code_stddev is not None and windows.code_stddev.tolist() == [[3, 4], [5, 6]]
+    assert read_dataset(path).posterior_mean is None
+    assert read_dataset(path, posteriors_of="abd").posterior_mean is None
+    windows = read_dataset(path, "validation", posteriors_of="abc")
+    assert windows.posterior_mean is not None and windows.posterior_mean.tolist() == [
+        [2, 3],
+        [4, 5],
+    ]
+    assert windows.posterior_stddev is not None and windows.posterior_stddev.tolist() == [
+        [3, 4],
+        [5, 6],
+    ]
 
 
 def test_a_side_without_songs_is_refused(tmp_path: Path) -> None:
@@ -218,13 +225,3 @@ def test_another_version_is_refused(tmp_path: Path) -> None:
     with h5py.File(path, "a") as file:
         file.attrs["format_version"] = 2
     refused(path, "format_version is 2, this library reads 1")
-
-
-def test_coded_batches_are_the_unshifted_ones() -> None:
-    windows = marked_windows([5, 1, 30])
-    codes = np.arange(36, dtype=np.float32)[:, None]
-    coded = coded_batches(replace(windows, code_mean=codes, code_stddev=-codes), 8, 3, start=2)
-    for plain in first_batches(windows, 5, max_transpose=0)[2:]:
-        tokens, mean, stddev = next(coded)
-        assert np.array_equal(tokens, plain)
-        assert np.array_equal(mean[:, 0], tokens[:, 0, 2]) and np.array_equal(stddev, -mean)

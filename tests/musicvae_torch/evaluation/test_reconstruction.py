@@ -13,17 +13,18 @@ from magenta_models import Golden
 
 from musicvae_torch.cli.train import evaluate_main
 from musicvae_torch.config import CONFIGS
+from musicvae_torch.converters.base import from_one_hot
 from musicvae_torch.converters.registry import get_converter
-from musicvae_torch.converters.trio import to_tokens
+from musicvae_torch.converters.trio import DEPTHS
 from musicvae_torch.dataset.build import BuildOptions, build_dataset
-from musicvae_torch.dataset.songs import WindowOptions
-from musicvae_torch.dataset.tensors import model_batch
+from musicvae_torch.dataset.extraction import WindowOptions
 from musicvae_torch.evaluation.reconstruction import (
     accuracy_table,
     baseline_accuracy,
     reconstruction_accuracy,
 )
 from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.windows.tensors import model_batch
 
 NADE = ("drums", "drums precision", "drums recall")
 GROOVE = ("hits", "hits precision", "hits recall", "velocity error", "timing error")
@@ -41,7 +42,7 @@ def test_baselines() -> None:
 def test_both_ways_of_decoding(golden: Golden) -> None:
     """Counted over batches, as it comes out when one window at a time is compared."""
     model = golden.model
-    tokens = to_tokens(golden.reference["inputs"].numpy()).astype(np.int64)
+    tokens = from_one_hot(golden.reference["inputs"].numpy(), DEPTHS).astype(np.int64)
     right: dict[str, list[float]] = {"teacher forced": [], "decoded freely": []}
     with torch.no_grad():
         for window in torch.from_numpy(tokens).split(1):

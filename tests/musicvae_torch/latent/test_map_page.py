@@ -1,4 +1,4 @@
-"""The map of `musicvae inspect`: what it is coloured by, its page, and what the latent tells."""
+"""The map of `musicvae inspect`: its colours, its page, and the probes of the latent."""
 
 from __future__ import annotations
 
@@ -12,43 +12,42 @@ import pytest
 from made_up import tiny
 
 from musicvae_torch.analysis.attributes import ATTRIBUTES
+from musicvae_torch.analysis.probes import probe_attributes, r2, ridge_weights, split_songs
 from musicvae_torch.cli.latent import main as musicvae
 from musicvae_torch.cli.latent_inspect import Measured, write_report
 from musicvae_torch.latent.inspection import inspect_latents
 from musicvae_torch.latent.map_colours import UNDEFINED, Scale, Sources, colour_names
 from musicvae_torch.latent.map_page import scale_colours, source_colours
 from musicvae_torch.latent.pictures import draw_map
-from musicvae_torch.latent.probes import r_squared, spread_songs, what_is_told
 
 HOSTILE = "x/</script><script>window.bad = 1</script>.mid"
 
 
-def rows(*chosen: int) -> np.ndarray:
-    """(4,) bool."""
-    return np.isin(np.arange(4), chosen)
+def test_r2_by_hand() -> None:
+    # Predictions of 2 and 4 where the values are 2 and 6: a squared error of 4, beside 2² + 2² = 8
+    # from their mean.
+    assert r2(np.array([2.0, 6.0]), np.array([2.0, 4.0])) == pytest.approx(0.5)
+    assert np.isnan(r2(np.ones(2), np.array([2.0, 4.0])))
 
 
-def test_r_squared_by_hand() -> None:
-    # The line through (0, 1) and (2, 3) is x + 1. It says 2 and 4 where 2 and 6 are: a squared
-    # error of 4, beside 2² + 2² = 8 from their mean.
-    inputs, values = np.array([[0.0], [2.0], [1.0], [3.0]]), np.array([1.0, 3.0, 2.0, 6.0])
-    assert r_squared(inputs, values, rows(0, 1), rows(2, 3)) == pytest.approx(0.5)
-    # Ridge: the inputs' variance, 1, and as much again, halve the slope: 2 + (x - 1) / 2 is 2 and
-    # 3, an error of 9.
-    found = r_squared(inputs, values, rows(0, 1), rows(2, 3), ridge=1.0)
-    assert found == pytest.approx(1 - 9 / 8)
-    assert np.isnan(r_squared(inputs, np.ones(4), rows(0, 1), rows(2, 3)))
+def test_ridge_weights_by_hand() -> None:
+    # The line through (0, 1) and (2, 3) has slope 1. As much again as the inputs' variance, 1,
+    # halves it.
+    inputs, targets = np.array([[-1.0], [1.0]]), np.array([[-1.0], [1.0]])
+    assert ridge_weights(inputs, targets, (0.0, 1.0)).ravel() == pytest.approx([1.0, 0.5])
+    # Of all exact fits to two equal inputs the shortest weights.
+    assert ridge_weights(inputs.repeat(2, 1), targets, (0.0,)).ravel() == pytest.approx([0.5, 0.5])
 
 
 def test_songs_stay_together_and_parts_are_even() -> None:
     songs = np.repeat([7, 3, 9, 4], [3, 3, 3, 3])
     for seed in range(5):
-        part = spread_songs(songs, 2, np.random.default_rng(seed))
+        part = split_songs(songs, 2, np.random.default_rng(seed))
         assert part.sum() == 6
         assert all(len(set(part[songs == song])) == 1 for song in (7, 3, 9, 4))
 
 
-def test_what_is_told_of_made_up_latents() -> None:
+def test_probes_of_made_up_latents() -> None:
     rng = np.random.default_rng(0)
     means = rng.normal(size=(600, 40)) * ([3, 2] + [1] * 38)
     songs = np.arange(600) // 4
@@ -61,17 +60,17 @@ def test_what_is_told_of_made_up_latents() -> None:
         "drum_density": np.ones(600),
     }
     values["density"][:100] = np.nan
-    told = what_is_told(means, means[:, :2], values, songs)
-    assert told["density"].windows == 500
-    assert told["density"].map == pytest.approx(1) and told["density"].latent > 0.99
-    assert told["register"].map < 0.05 and told["register"].latent > 0.95
-    assert abs(told["interval"].map) < 0.1 and -0.3 < told["interval"].latent < 0.1
-    assert told["syncopation"].map == pytest.approx(0.5, abs=0.1)
+    scores = probe_attributes(means, means[:, :2], values, songs)
+    assert scores["density"].windows == 500
+    assert scores["density"].map_r2 == pytest.approx(1) and scores["density"].latent_r2 > 0.99
+    assert scores["register"].map_r2 < 0.05 and scores["register"].latent_r2 > 0.95
+    assert abs(scores["interval"].map_r2) < 0.1 and -0.3 < scores["interval"].latent_r2 < 0.1
+    assert scores["syncopation"].map_r2 == pytest.approx(0.5, abs=0.1)
     for name in ("swing", "drum_density"):
-        assert np.isnan(told[name].map) and np.isnan(told[name].latent)
-    assert told["swing"].windows == 15
-    again = what_is_told(means, means[:, :2], values, songs)
-    assert again["register"] == told["register"]
+        assert np.isnan(scores[name].map_r2) and np.isnan(scores[name].latent_r2)
+    assert scores["swing"].windows == 15
+    again = probe_attributes(means, means[:, :2], values, songs)
+    assert again["register"] == scores["register"]
 
 
 def test_windows_of_one_song_are_not_scored_on_themselves() -> None:
@@ -79,8 +78,8 @@ def test_windows_of_one_song_are_not_scored_on_themselves() -> None:
     rng = np.random.default_rng(1)
     songs = np.repeat(np.arange(40), 20)
     means = rng.normal(size=(40, 60))[songs] + rng.normal(0, 0.01, (800, 60))
-    told = what_is_told(means, means[:, :2], {"density": rng.normal(size=40)[songs]}, songs)
-    assert told["density"].latent < 0.2
+    scores = probe_attributes(means, means[:, :2], {"density": rng.normal(size=40)[songs]}, songs)
+    assert scores["density"].latent_r2 < 0.2
 
 
 def test_scales_and_sources() -> None:
@@ -105,7 +104,7 @@ def made_up_report(folder: Path, colour: str) -> Path:
     means, songs = rng.normal(size=(80, 5)), np.arange(80) // 4
     found = inspect_latents(means, np.full((80, 5), 0.5), ["x", "y"] * 40, songs.tolist())
     values = {"density": np.arange(80.0), "swing": np.where(songs < 3, np.nan, 0.25)}
-    measured = Measured(values, what_is_told(means, found.map, values, songs))
+    measured = Measured(values, probe_attributes(means, found.map, values, songs))
     names = [HOSTILE if song == 0 else f"y/{song}.mid" for song in songs]
     write_report(found, names, folder, "made up", measured, colour)
     return folder / "index.html"

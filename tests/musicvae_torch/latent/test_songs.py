@@ -117,9 +117,9 @@ def test_latents_decode_to_magentas_samples(name: str) -> None:
     reference, model = load_golden(MODELS / name).reference, model_of(name)
     controls = reference.get("sample_c_input")
     converter = get_converter(model.config)
-    for same_chance in (False, True):
+    for same_noise in (False, True):
         tokens = decode_tokens(
-            model, reference["z"], temperature=0, controls=controls, same_chance=same_chance
+            model, reference["z"], temperature=0, controls=controls, same_noise=same_noise
         )
         assert np.array_equal(converter.outputs(tokens), reference["samples"].numpy() > 0)
         if controls is not None:
@@ -134,7 +134,7 @@ def test_seeds_reproduce_and_differ() -> None:
     near = sample(model, 2, temperature=0, spread=0)
     assert np.array_equal(near[0], near[1])
     z = torch.zeros(2, model.config.z_size)
-    alike = decode_tokens(model, z, temperature=1, same_chance=True)
+    alike = decode_tokens(model, z, temperature=1, same_noise=True)
     assert np.array_equal(alike[0], alike[1])
 
 
@@ -168,7 +168,7 @@ def test_a_perfect_model_gives_back_the_very_notes(tmp_path: Path) -> None:
     """The tokens of the windows themselves, laid on the timeline, written and read again."""
     for path in (TRIO, GAPS, ROOT / "tests/golden/trio_converter/tempo_change.mid"):
         song = encode_song(model_of("hierdec-trio_16bar"), path)
-        write_midi(song.lay(list(song.tokens)), tmp_path / "again.mid")
+        write_midi(song.render_pieces(list(song.tokens)), tmp_path / "again.mid")
         again = encode_song(model_of("hierdec-trio_16bar"), tmp_path / "again.mid")
         assert [one.bar for one in again.placed] == [one.bar for one in song.placed]
         for one, other in zip(song.placed, again.placed, strict=True):
@@ -204,7 +204,7 @@ def test_melodies_that_sound_alike_stay_apart() -> None:
         ]
         midi.instruments.append(track)
     song = encode_song(model_of("cat-mel_2bar_small"), midi)
-    again = song.lay(list(song.tokens))
+    again = song.render_pieces(list(song.tokens))
     assert [[(n.pitch, n.start, n.end) for n in track.notes] for track in again.instruments] == [
         [(n.pitch, n.start, n.end) for n in track.notes] for track in midi.instruments
     ]
@@ -324,7 +324,7 @@ def test_chords_of_a_melody_and_of_bars() -> None:
     assert rows[1].argmax(-1).tolist() == wanted.tolist()
     with pytest.raises(ValueError, match="takes one chord a bar"):
         chords_of_window(bars, chord_bars("C G"), 512)
-    with pytest.raises(ValueError, match="is not told chords"):
+    with pytest.raises(ValueError, match="is not conditioned on chords"):
         chords_of_window(model_of("groovae_4bar").config, chord_bars("C"), 64)
 
 
@@ -490,7 +490,10 @@ def test_groove(what: str, name: str, folders: Folders, tmp_path: Path) -> None:
         ("reconstruct song.mid --musicvae .", "musicvae reconstruct: .: no checkpoint here"),
         ("reconstruct song.mid --device tpu9", "musicvae reconstruct: device 'tpu9' cannot be"),
         ("sample -n 0 -o o", "musicvae sample: n must be at least 1"),
-        ("sample --chords C -o o", "musicvae sample: the model 'hier-trio_16bar' is not told"),
+        (
+            "sample --chords C -o o",
+            "musicvae sample: the model 'hier-trio_16bar' is not conditioned on",
+        ),
         ("sample --chords H -o o", "musicvae sample: 'H' is no chord symbol"),
         ("sample --length 0 -o o", "musicvae sample: length 0 is out of range"),
         ("interpolate song.mid song.mid", "musicvae interpolate: name a .mid file or a folder"),

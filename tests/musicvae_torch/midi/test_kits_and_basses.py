@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from small_scores import Notes, chunk, score
 
-from musicvae_torch.midi.basses import bass_reasons
+from musicvae_torch.midi.roles import bass_reasons
 from musicvae_torch.midi.score import Score
 
 HITS: Notes = [(n / 2, n / 2 + 0.25, (36, 42, 38, 42)[n % 4]) for n in range(32)]

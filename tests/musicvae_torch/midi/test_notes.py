@@ -13,7 +13,8 @@ from paths import GOLDEN_FILES
 
 from musicvae_torch.converters.drums import drum_notes, drum_tokens
 from musicvae_torch.converters.melody import melody_notes, melody_tokens
-from musicvae_torch.converters.trio import DEPTHS, trio_windows
+from musicvae_torch.converters.registry import get_converter
+from musicvae_torch.converters.trio import DEPTHS
 from musicvae_torch.midi.notes import NOTE_DTYPE, MidiError, Song, read_midi, to_song
 from musicvae_torch.midi.quantize import sections, to_steps
 from musicvae_torch.midi.score import read_score
@@ -321,7 +322,7 @@ def test_damaged_files_are_read_or_refused(
     except MidiError as error:
         assert "\n" not in str(error)
     else:
-        for window in trio_windows(to_song(midi)):
+        for window in get_converter("hier-trio_16bar").to_tensors(to_song(midi)):
             assert window.tokens.shape == (256, 3)
             assert (window.tokens >= 0).all() and (window.tokens < DEPTHS).all()
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from small_scores import score_of
 
-from musicvae_torch.midi.pedal import NEVER, Change, released, sounding_ends
+from musicvae_torch.midi.sustain import NEVER, Change, released, sounding_ends
 
 HELD = [Change(100, True), Change(200, False), Change(300, True)]
 

@@ -30,7 +30,6 @@ from musicvae_torch.training import (
     fitting,
     train_musicvae,
 )
-from musicvae_torch.training.data import Batch
 
 CONFIG = MusicVAEConfig(
     name="tiny",
@@ -69,17 +68,16 @@ class Recording(MusicVAETraining):
         self.stop = stop
         self.seen: list[tuple[int, Tensor]] = []
 
-    def training_step(self, batch: Batch, index: int) -> Tensor:
+    def training_step(self, batch: ModelBatch, index: int) -> Tensor:
         if self.stop == ("training", self.global_step):
             raise self.stops_with
         return super().training_step(self.note(batch), index)
 
-    def note(self, batch: Batch) -> Batch:
-        assert isinstance(batch, Tensor)
-        self.seen.append((self.global_step, batch))
+    def note(self, batch: ModelBatch) -> ModelBatch:
+        self.seen.append((self.global_step, batch.targets))
         return batch
 
-    def validation_step(self, batch: Batch, index: int) -> None:
+    def validation_step(self, batch: ModelBatch, index: int) -> None:
         if self.stop == ("validation", self.global_step) and index == 1:
             raise self.stops_with
         super().validation_step(batch, index)
@@ -111,7 +109,7 @@ def test_objective(free_bits: float, windows_above: int) -> None:
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     tokens = torch.from_numpy(random_windows(3, seed=0).tokens.astype(np.int64))
-    loss = module.training_step(tokens, 0)
+    loss = module.training_step(ModelBatch(tokens, tokens), 0)
 
     mean, stddev = (moment.detach().double() for moment in moments(module, tokens))
     kl = 0.5 * (mean**2 + stddev**2 - 1 - 2 * stddev.log()).sum(-1)
@@ -293,12 +291,12 @@ class Signalled(Recording):
 
     signals: tuple[signal.Signals, ...] = ()
 
-    def training_step(self, batch: Batch, index: int) -> Tensor:
+    def training_step(self, batch: ModelBatch, index: int) -> Tensor:
         if self.stop == ("training", self.global_step):
             self.send()
         return MusicVAETraining.training_step(self, self.note(batch), index)
 
-    def validation_step(self, batch: Batch, index: int) -> None:
+    def validation_step(self, batch: ModelBatch, index: int) -> None:
         if self.stop == ("validation", self.global_step):
             self.send()
         MusicVAETraining.validation_step(self, batch, index)

@@ -18,7 +18,7 @@ from musicvae_torch.hyperparameters import HYPERPARAMETERS, Hyperparameters, hyp
 from musicvae_torch.model.decoder import CoreDecoder
 from musicvae_torch.model.lstm import BidirectionalLSTM, LSTMStack, LSTMWeights
 from musicvae_torch.model.vae import MusicVAE
-from musicvae_torch.training import MusicVAETraining, TensorFlowAdam, TrainingOptions
+from musicvae_torch.training import ModelBatch, MusicVAETraining, TensorFlowAdam, TrainingOptions
 from musicvae_torch.training.optimizer import clip_gradients
 
 TINY = {"z_size": 4, "enc_rnn_size": (8,), "dec_rnn_size": (8, 6)}
@@ -193,10 +193,11 @@ def test_training_samples_by_the_schedule(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(MusicVAE, "teacher_force", noted)
     tokens = torch.randint(0, 90, (3, 8, 1))
+    batch = ModelBatch(tokens, tokens)
     with pytest.warns(UserWarning, match="You are trying to `self.log"):
-        first = module.training_step(tokens, 0)
+        first = module.training_step(batch, 0)
         torch.manual_seed(5)
-        assert torch.equal(module.training_step(tokens, 0), first)  # of seed and step alone
+        assert torch.equal(module.training_step(batch, 0), first)  # of seed and step alone
     assert chances == [0.75, 0.75]
 
 

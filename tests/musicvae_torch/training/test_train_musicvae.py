@@ -18,11 +18,11 @@ from paths import EXAMPLES
 from convert_weights.conversion import convert
 from musicvae_torch.cli.train import train_main
 from musicvae_torch.dataset import Windows, read_dataset
-from musicvae_torch.dataset.codes import weights_sha256
-from musicvae_torch.io.checkpoint import read_config
+from musicvae_torch.io.checkpoint import read_config, weights_sha256
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import (
     Hardware,
+    ModelBatch,
     MusicVAETraining,
     TrainingOptions,
     WindowsDataModule,
@@ -30,7 +30,6 @@ from musicvae_torch.training import (
     musicvae,
     train_musicvae,
 )
-from musicvae_torch.training.data import Batch
 
 pytestmark = pytest.mark.usefixtures("quiet_lightning")
 
@@ -252,9 +251,9 @@ class Ranked(MusicVAETraining):
         super().__init__(tiny("cat-mel_2bar_med_chords"), options)
         self.notes = notes
 
-    def training_step(self, batch: Batch, index: int) -> torch.Tensor:
+    def training_step(self, batch: ModelBatch, index: int) -> torch.Tensor:
         path = self.notes / f"{self.global_rank}-{self.global_step}.npy"
-        np.save(path, batch.inputs.numpy())  # type: ignore[union-attr]
+        np.save(path, batch.inputs.numpy())
         np.save(self.notes / f"noise-{path.name}", self.posterior_noise(2).numpy())
         return super().training_step(batch, index)
 

@@ -20,7 +20,7 @@ from musicvae_torch.converters.trio import DEPTHS, PARTS
 from musicvae_torch.dataset import Windows
 from musicvae_torch.dataset.exchange import import_dataset
 from musicvae_torch.model.vae import MusicVAE
-from musicvae_torch.training import TrainingOptions, WindowsDataModule, fit, load_best
+from musicvae_torch.training import ModelBatch, TrainingOptions, WindowsDataModule, fit, load_best
 from surrogate.cli.train_surrogate import main
 from surrogate.encoder.model import (
     PointSurrogate,
@@ -77,7 +77,7 @@ def test_training_brings_it_closer_to_the_posterior() -> None:
     optimizer = torch.optim.Adam(module.parameters(), 1e-2)
     losses = []
     for _ in range(60):
-        loss = module.training_step(tokens, 0)
+        loss = module.training_step(ModelBatch(tokens, tokens), 0)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -92,7 +92,7 @@ def test_training_brings_it_closer_to_the_posterior() -> None:
 def test_the_loss_is_the_divergence_from_posterior_to_prediction() -> None:
     """By the formula for normal distributions, with the masks of the step."""
     module, tokens = training(), trios(4)
-    loss = module.training_step(tokens, 0)
+    loss = module.training_step(ModelBatch(tokens, tokens), 0)
     posterior = module.musicvae.encode(tokens)
     predicted = module.surrogate(tokens, module.draw_given(4, 0))
     m, s = (moment.detach().double() for moment in (posterior.mean, posterior.stddev))
@@ -100,7 +100,8 @@ def test_the_loss_is_the_divergence_from_posterior_to_prediction() -> None:
     kl = (t / s).log() + (s**2 + (m - n) ** 2) / (2 * t**2) - 0.5
     assert float(loss.detach()) == pytest.approx(float(kl.sum(-1).mean()), rel=1e-5)
     mean, stddev = torch.zeros(4, 3), torch.full((4, 3), 0.5)
-    stored = module.training_step([tokens, mean, stddev], 0)  # in place of computing it
+    coded = ModelBatch(tokens, tokens, posterior_mean=mean, posterior_stddev=stddev)
+    stored = module.training_step(coded, 0)  # in place of computing it
     expected = kl_divergence(Normal(mean, stddev), predicted).sum(-1).mean()
     torch.testing.assert_close(stored, expected)
 
@@ -112,7 +113,8 @@ def test_the_loss_through_the_decoder(decode_from: str) -> None:
     plain = training()
     module = training(decoder_weight=0.1, decode_from=decode_from)
     module.surrogate.load_state_dict(plain.surrogate.state_dict())
-    extra = module.training_step(tokens, 0) - plain.training_step(tokens, 0)
+    batch = ModelBatch(tokens, tokens)
+    extra = module.training_step(batch, 0) - plain.training_step(batch, 0)
     given = module.draw_given(6, 0)
     predicted = module.surrogate(tokens, given)
     z = predicted.mean
@@ -221,11 +223,12 @@ def test_a_point_is_brought_closer() -> None:
     module = PointTraining(trio(), SurrogateConfig(z_size=3, rnn_size=(8,)), TrainingOptions())
     tokens = trios(3)
     mean = module.musicvae.encode(tokens).mean
-    predicted, target, error = module.error_of(tokens)
+    predicted, target, error = module.error_of(ModelBatch(tokens, tokens))
     torch.testing.assert_close(target, mean)
     torch.testing.assert_close(error, (predicted - mean).square().mean())
-    melodies = tokens[..., :1]  # and with codes nothing else is read
-    torch.testing.assert_close(module.error_of(melodies, mean)[2], error)
+    melodies = tokens[..., :1]  # with a stored posterior nothing else is read
+    coded = ModelBatch(melodies, melodies, posterior_mean=mean)
+    torch.testing.assert_close(module.error_of(coded)[2], error)
 
 
 def test_each_step_of_a_point_has_its_learning_rate(tmp_path: Path) -> None:
@@ -289,7 +292,7 @@ def test_what_no_training_changes_is_computed_once(monkeypatch: pytest.MonkeyPat
     module, tokens = training(), trios(2)
     logged: list[dict[str, Tensor]] = []
     module.log_dict = lambda scores, **_: logged.append(scores)  # type: ignore[method-assign]
-    module.validation_step([tokens], 0)
+    module.validation_step(ModelBatch(tokens, tokens), 0)
     decoded = []
     decode = module.part_nats
 
@@ -298,11 +301,12 @@ def test_what_no_training_changes_is_computed_once(monkeypatch: pytest.MonkeyPat
         return decode(z, tokens)
 
     monkeypatch.setattr(module, "part_nats", counted)
-    module.validation_step([tokens], 0)
+    module.validation_step(ModelBatch(tokens, tokens), 0)
     assert len(decoded) == 1
     for name, value in logged[0].items():
         torch.testing.assert_close(logged[1][name], value, msg=name)
-    module.validation_step([trios(2, seed=9)], 1)
+    other = trios(2, seed=9)
+    module.validation_step(ModelBatch(other, other), 1)
     assert logged[2]["val/encoder_nats_bass"] != logged[1]["val/encoder_nats_bass"]
 
 
@@ -382,7 +386,10 @@ def test_command_of_the_original(files: Path, tmp_path: Path, data: str) -> None
     ("line", "message"),
     [
         ("@data.h5 -o x", "name the trio's checkpoint: --musicvae FOLDER"),
-        ("@data.h5 -o x --model point", "data.h5: holds no codes; name the trio with --musicvae"),
+        (
+            "@data.h5 -o x --model point",
+            "data.h5: holds no posteriors; name the trio with",
+        ),
         ("@melodies.h5 -o x --model point --transpose 1", "--transpose 0"),
         ("@data.h5 --musicvae @trio -o x --model point --pooling mean", "point has no --pooling"),
         ("@data.h5 --musicvae @trio -o x --hears bass --masks drums=1", "no mask has a weight"),

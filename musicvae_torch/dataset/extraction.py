@@ -25,7 +25,7 @@ from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 
 DIGEST_BYTES = 16
 # Why a song is left out of grooves.
-NOT_DRUMS = "notes of no drum (build-dataset --drums-only leaves such notes out)"
+NOT_DRUMS = "notes that are no drums (build-dataset --drums-only leaves such notes out)"
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def default_hop(config: MusicVAEConfig) -> int | None:
 
 
 @dataclass(frozen=True)
-class SongWindows:
+class ExtractedSong:
     """What a data set keeps of a song.
 
     Attributes:
@@ -147,9 +147,9 @@ def file_digest(path: Path) -> bytes:
     return hashlib.blake2b(path.read_bytes(), digest_size=DIGEST_BYTES).digest()
 
 
-def read_windows(
+def extract_file(
     path: Path, options: WindowOptions, *, phrases: bool = False
-) -> SongWindows | Skipped:
+) -> ExtractedSong | Skipped:
     """A song's distinct windows, with its phrases if asked for, or why it has none."""
     try:
         if path.exists() and not path.is_file():  # a pipe, say, which would never end
@@ -161,8 +161,8 @@ def read_windows(
     except MidiError as error:
         return Skipped("unreadable", str(error).removeprefix(f"{path}: "))
     try:
-        found = song_windows(song, digest, options)
-        if phrases and isinstance(found, SongWindows):
+        found = extract_song(song, digest, options)
+        if phrases and isinstance(found, ExtractedSong):
             drums = has_drums_alone(options.converter())
             found = replace(found, phrases=song_phrases(song, drums))
         return found
@@ -172,11 +172,11 @@ def read_windows(
         return Skipped("unusable notes", str(error))
 
 
-def song_windows(song: Song, digest: bytes, options: WindowOptions) -> SongWindows | Skipped:
-    """As :func:`read_windows`, of a song with that digest.
+def extract_song(song: Song, digest: bytes, options: WindowOptions) -> ExtractedSong | Skipped:
+    """As :func:`extract_file`, of a song with that digest.
 
     Raises:
-        NotDrumsError: the config is a groove's, and a pitch is of no drum.
+        NotDrumsError: the config is a groove's, and a pitch is no drum's.
         MidiError: Magenta too would fail on the song.
     """
     seeds = [options.seed, *np.frombuffer(digest, np.uint32).tolist()]
@@ -199,7 +199,7 @@ def song_windows(song: Song, digest: bytes, options: WindowOptions) -> SongWindo
     instruments = {track for window in kept for track in window.instruments}
     shifted = [(window, shift) for window in kept]
     shifted += _in_other_keys(converter, song, kept, shift, _other_shifts(rng, options))
-    return SongWindows(
+    return ExtractedSong(
         digest=np.frombuffer(digest, np.uint8),
         print=fingerprint(song.notes, instruments),
         tokens=np.stack([window.tokens for window, _ in shifted]),
@@ -230,10 +230,10 @@ def _in_other_keys(
 ) -> Iterator[tuple[Window, int]]:
     """Those windows once more, with their shifts. One that lies elsewhere when shifted, since
     notes beyond the pitch range are lost, is left out."""
-    places = {(window.start, window.instruments) for window in kept}
+    known = {(window.start, window.instruments) for window in kept}
     for other in others:
         for window in _windows(converter, song, shift + other):
-            if (window.start, window.instruments) in places:
+            if (window.start, window.instruments) in known:
                 yield window, shift + other
 
 

@@ -1,4 +1,4 @@
-"""How well a batch is reconstructed: sums, from which shares of the whole data set are made."""
+"""How well windows are reconstructed: counts, from which shares of windows or of all are made."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch import Tensor
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.converters.performance import DEPTH as EVENT_DEPTH
 from musicvae_torch.converters.trio import DEPTHS, PARTS
-from musicvae_torch.dataset.tensors import ModelBatch
 from musicvae_torch.midi.vocabulary import DRUM_DEPTH, MELODY_DEPTH
 from musicvae_torch.model.heads import NADEHead
 from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.windows.tensors import ModelBatch
 
-# Of each score what was counted, and out of how much.
+# Of each score, what was counted in each window and out of how much, (batch,) each.
 Counts = dict[str, tuple[Tensor, Tensor]]
 
 ROOT = "rmse_"  # scores of this name are the root of their share
@@ -41,8 +41,8 @@ def steps_that_count(batch: ModelBatch) -> Tensor:
     if batch.lengths is None:
         return torch.ones(shape, dtype=torch.bool, device=batch.targets.device)
     ends = batch.lengths.view(shape[0], -1, 1)
-    places = torch.arange(shape[1] // ends.shape[1], device=ends.device)
-    return (places < ends).flatten(1)
+    steps = torch.arange(shape[1] // ends.shape[1], device=ends.device)
+    return (steps < ends).flatten(1)
 
 
 def reconstruction_counts(model: MusicVAE, logits: Tensor, batch: ModelBatch) -> Counts:
@@ -76,7 +76,7 @@ def row_counts(config: MusicVAEConfig, rows: Tensor, batch: ModelBatch) -> Count
     Args:
         config: of the rows.
         rows: (batch, steps, output_depth), as :meth:`MusicVAE.decode` gives them; of one-hot
-            parts, the largest number of each is its choice.
+            parts, the largest number of each is its choice. Or their classes.
         batch: the truth.
 
     Returns:
@@ -92,24 +92,26 @@ def row_counts(config: MusicVAEConfig, rows: Tensor, batch: ModelBatch) -> Count
         return _bit_counts(rows.bool(), batch.targets.bool(), counts)
     if config.output == "groove":
         return _groove_counts(rows, batch.targets, counts)
-    depths = config.output_depths
-    targets = batch.targets
-    if targets.shape[-1] == len(depths) and not targets.is_floating_point():
-        truths = targets.unbind(-1)
-    else:
-        truths = tuple(part.argmax(-1) for part in targets.split(depths, -1))
     found: Counts = {}
-    parts = zip(part_names(config), rows.split(depths, -1), truths, strict=True)
-    for name, guess, truth in parts:
-        right = (guess.argmax(-1) == truth) & counts
-        found[f"accuracy_{name}"] = right.sum(), counts.sum()
+    guesses, truths = _classes(config, rows), _classes(config, batch.targets)
+    for name, guess, truth in zip(part_names(config), guesses, truths, strict=True):
+        right = (guess == truth) & counts
+        found[f"accuracy_{name}"] = right.sum(1), counts.sum(1)
     return found
+
+
+def _classes(config: MusicVAEConfig, rows: Tensor) -> tuple[Tensor, ...]:
+    """The class of each one-hot part, (batch, steps) each, of classes or rows."""
+    depths = config.output_depths
+    if rows.shape[-1] == len(depths) and not rows.is_floating_point():
+        return rows.unbind(-1)
+    return tuple(part.argmax(-1) for part in rows.split(depths, -1))
 
 
 def _bit_counts(guess: Tensor, bits: Tensor, counts: Tensor) -> Counts:
     right = (guess == bits).all(-1) & counts
     return {
-        "accuracy_drums": (right.sum(), counts.sum()),
+        "accuracy_drums": (right.sum(1), counts.sum(1)),
         **_precision_and_recall("drums", guess & counts[..., None], bits & counts[..., None]),
     }
 
@@ -122,22 +124,31 @@ def _groove_counts(rows: Tensor, targets: Tensor, counts: Tensor) -> Counts:
     wrong_velocity = (velocities - true_velocities) ** 2
     wrong_offset = (offsets - true_offsets) ** 2
     return {
-        "accuracy_hits": (((struck == truth) & counts).sum(), counts.sum()),
+        "accuracy_hits": (_total((struck == truth) & counts), _total(counts)),
         **_precision_and_recall("hits", struck, truth),
-        f"{ROOT}velocity": ((wrong_velocity * truth).sum(), truth.sum()),
-        f"{ROOT}offset": ((wrong_offset * truth).sum(), truth.sum()),
+        f"{ROOT}velocity": (_total(wrong_velocity * truth), _total(truth)),
+        f"{ROOT}offset": (_total(wrong_offset * truth), _total(truth)),
     }
 
 
 def _precision_and_recall(name: str, guess: Tensor, truth: Tensor) -> Counts:
-    both = (guess & truth).sum()
-    return {f"precision_{name}": (both, guess.sum()), f"recall_{name}": (both, truth.sum())}
+    both = _total(guess & truth)
+    return {
+        f"precision_{name}": (both, _total(guess)),
+        f"recall_{name}": (both, _total(truth)),
+    }
+
+
+def _total(values: Tensor) -> Tensor:
+    """(batch, steps, drums) → (batch,)"""
+    return values.flatten(1).sum(1)
 
 
 def add_counts(sums: dict[str, Tensor], counts: Counts) -> None:
     """Add a batch's counts to sums, as :func:`to_scores` takes them, in float64."""
     for name, (counted, whole) in counts.items():
-        added = torch.stack([counted.double(), whole.double().to(counted.device)])
+        both = counted.double().sum(), whole.double().sum().to(counted.device)
+        added = torch.stack(both)
         sums[name] = sums[name] + added if name in sums else added
 
 

@@ -1,7 +1,7 @@
-"""Parts: what a build has finished, so that a stopped one goes on.
+"""Shards: what a build has finished, so that a stopped one goes on.
 
 A folder beside the data set holds ``plan.json``, which says of what build it is, and a file for
-each finished run of PART_FILES MIDI files.
+each finished run of FILES_PER_SHARD MIDI files.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from typing import Any
 
 import numpy as np
 
+from musicvae_torch.dataset.extraction import DIGEST_BYTES, ExtractedSong, Skipped
 from musicvae_torch.dataset.format import DatasetError
-from musicvae_torch.dataset.songs import DIGEST_BYTES, Skipped, SongWindows
 from musicvae_torch.io.files import replacing
 
-PART_FILES = 64  # few, so that little is lost or held in memory while one file takes long
+FILES_PER_SHARD = 64  # few, so that little is lost or held in memory while one file takes long
 
-Outcome = SongWindows | Skipped
+Outcome = ExtractedSong | Skipped
 
 
 @dataclass(frozen=True)
-class Part:
+class Shard:
     """What came of a run of files; songs are in order of their files.
 
     Attributes:
@@ -66,11 +66,11 @@ class Part:
         ]
 
 
-class PartStore:
-    """The parts of one build.
+class ShardStore:
+    """The shards of one build.
 
     Raises:
-        DatasetError: the folder holds the parts of another build.
+        DatasetError: the folder holds the shards of another build.
     """
 
     def __init__(self, folder: Path, plan: dict[str, Any]) -> None:
@@ -99,7 +99,7 @@ class PartStore:
 
     def write(self, number: int, outcomes: dict[int, Outcome]) -> None:
         """Store what came of each file, by its number."""
-        songs = {n: o for n, o in sorted(outcomes.items()) if isinstance(o, SongWindows)}
+        songs = {n: o for n, o in sorted(outcomes.items()) if isinstance(o, ExtractedSong)}
         skipped = [
             (n, o.reason, o.detail) for n, o in sorted(outcomes.items()) if isinstance(o, Skipped)
         ]
@@ -108,8 +108,8 @@ class PartStore:
         with replacing(self.path(number)) as path, path.open("wb") as file:
             np.savez(file, allow_pickle=False, skipped=np.frombuffer(text, np.uint8), **arrays)
 
-    def read(self, number: int) -> Part:
-        """A part that was written.
+    def read(self, number: int) -> Shard:
+        """A shard that was written.
 
         Raises:
             DatasetError: its file is damaged.
@@ -123,7 +123,7 @@ class PartStore:
                 for name in list(arrays)
                 if name.startswith("column_")
             }
-            return Part(**arrays, columns=columns, skipped=skipped)
+            return Shard(**arrays, columns=columns, skipped=skipped)
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise DatasetError(
                 f"{self.path(number)}: damaged ({error}); delete it and give the command again"
@@ -133,7 +133,7 @@ class PartStore:
         shutil.rmtree(self.folder)
 
 
-def _arrays(songs: dict[int, SongWindows]) -> dict[str, np.ndarray]:
+def _arrays(songs: dict[int, ExtractedSong]) -> dict[str, np.ndarray]:
     found = list(songs.values())
     packed = [np.frombuffer(zlib.compress(song.tokens.tobytes(), 1), np.uint8) for song in found]
     prints = [song.print for song in found]
@@ -159,7 +159,7 @@ def _arrays(songs: dict[int, SongWindows]) -> dict[str, np.ndarray]:
     }
 
 
-def _joined_columns(songs: list[SongWindows]) -> dict[str, np.ndarray]:
+def _joined_columns(songs: list[ExtractedSong]) -> dict[str, np.ndarray]:
     if not songs:
         return {}
     joined = {}

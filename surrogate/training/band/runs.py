@@ -13,7 +13,7 @@ import numpy as np
 
 from musicvae_torch.converters.trio import PARTS, WINDOW_BARS
 from musicvae_torch.dataset.batches import source_of
-from musicvae_torch.dataset.format import SPLITS, DatasetError, open_dataset
+from musicvae_torch.dataset.format import DatasetError, open_dataset, split_rows
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES, STEPS_PER_BAR
 
 _CHUNK = 4096  # windows read at a time
@@ -111,7 +111,7 @@ def _read(path: Path, split: str | None) -> Runs:
                 f"{path}: tokens have shape {shape}, wanted (n, {_STEPS}, {len(PARTS)}); build it "
                 "with build-dataset --config hier-trio_16bar"
             )
-        rows = _rows(file, path, split)
+        rows = split_rows(file, split)
         if not len(rows):
             raise DatasetError(f"{path}: holds no windows{f' for {split}' if split else ''}")
         new, begins, parts = _join(file, rows)
@@ -128,21 +128,6 @@ def _read(path: Path, split: str | None) -> Runs:
         code_step=ends - _STEPS,
         code_mean=codes,
     )
-
-
-def _rows(file: h5py.File, path: Path, split: str | None) -> np.ndarray:
-    """Rows of the windows of a split."""
-    song = file["song"][:]
-    if split is None:
-        return np.arange(len(song))
-    assert split in SPLITS
-    if "validation" not in file or not file["validation"][:].any():
-        raise DatasetError(
-            f"{path}: was built without validation songs; build it with --validation 0.1, or name "
-            "a data set of other songs with --validation"
-        )
-    aside = file["validation"][:].astype(bool)
-    return np.flatnonzero(aside[song] == (split == "validation"))
 
 
 def _join(file: h5py.File, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:

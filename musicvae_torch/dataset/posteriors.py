@@ -23,20 +23,20 @@ from torch.utils.data import DataLoader, Dataset
 
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.dataset.format import (
-    CODE_COLUMNS,
+    POSTERIOR_COLUMNS,
     DatasetError,
-    codes_model,
     dataset_config,
     open_dataset,
+    posterior_model,
 )
-from musicvae_torch.dataset.tensors import Batch, encoder_arguments
 from musicvae_torch.io.checkpoint import weights_sha256
-from musicvae_torch.io.devices import pick_device
+from musicvae_torch.io.devices import Hardware
 from musicvae_torch.io.files import replacing
 from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.windows.tensors import ModelBatch, model_batch
 
 
-def add_codes(
+def add_posteriors(
     data: str | Path,
     musicvae: str | Path,
     *,
@@ -49,7 +49,7 @@ def add_codes(
     """Add ``code_mean`` and ``code_stddev`` of every window to a data set, or replace them.
 
     Finished batches are kept in the folder `data` with ".codes" added, from where the same call
-    goes on. Nothing is done where the codes of this model are there already.
+    goes on. Nothing is done where the posteriors by this model are there already.
 
     Args:
         data: the file; replaced as a whole, at the end.
@@ -74,14 +74,25 @@ def add_codes(
     with open_dataset(data) as file:
         check_config(file, model.config)
         count = len(file["tokens"])
-        if codes_model(file).get("sha256") == weights:
+        if posterior_model(file).get("sha256") == weights:
             return count
         # Windows that a new build put in the file are others.
         build = str(file.attrs.get("build", ""))
     key = hashlib.sha256(f"{weights} {build} {count} {batch_size}".encode()).hexdigest()[:16]
-    parts = data.with_name(f"{data.name}.codes") / key
-    batches = _Batches(data, model.config, batch_size, count, parts)
-    trainer = _trainer(device, devices, nodes, progress, parts)
+    store = data.with_name(f"{data.name}.codes") / key
+    batches = _Batches(data, model.config, batch_size, count, store)
+    callbacks: list[lightning.Callback] = [_BatchWriter(store)]
+    if progress:
+        callbacks.append(TQDMProgressBar(refresh_rate=1))
+    trainer = lightning.Trainer(
+        **Hardware(device, devices, nodes).trainer_arguments(),
+        callbacks=callbacks,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        inference_mode=True,
+    )
     if len(batches):
         with warnings.catch_warnings():
             for harmless in ("does not have many workers", "infer the batch indices", "LeafSpec"):
@@ -91,8 +102,8 @@ def add_codes(
     trainer.strategy.barrier()
     if trainer.is_global_zero:
         record = {"musicvae": Path(musicvae).name, "sha256": weights}
-        _write_codes(data, parts, -(-count // batch_size), record)
-        shutil.rmtree(parts.parent)
+        _write_posteriors(data, store, -(-count // batch_size), record)
+        shutil.rmtree(store.parent)
     return count
 
 
@@ -116,10 +127,10 @@ class _Encoder(lightning.LightningModule):
         super().__init__()
         self.model = model
 
-    def predict_step(self, batch: tuple[int, Batch]) -> tuple[int, Tensor]:
-        """A batch's number and its codes, (2, windows, z_size): mean and stddev."""
-        number, (inputs, lengths, controls) = batch
-        posterior = self.model.encode(inputs, lengths, controls)
+    def predict_step(self, batch: tuple[int, ModelBatch]) -> tuple[int, Tensor]:
+        """A batch's number and its posteriors, (2, windows, z_size): mean and stddev."""
+        number, windows = batch
+        posterior = self.model.encode(windows.inputs, windows.lengths, windows.controls)
         return number, torch.stack([posterior.mean, posterior.stddev])
 
 
@@ -127,81 +138,58 @@ class _Batches(Dataset):
     """The batches that are still to be encoded, with their numbers."""
 
     def __init__(
-        self, data: Path, config: MusicVAEConfig, batch_size: int, count: int, done: Path
+        self, data: Path, config: MusicVAEConfig, batch_size: int, count: int, store: Path
     ) -> None:
         self._data = data
         self._config = config
         self._batch_size = batch_size
         numbers = range(-(-count // batch_size))
-        self._left = [number for number in numbers if not _part_path(done, number).is_file()]
+        self._missing = [number for number in numbers if not _batch_path(store, number).is_file()]
 
     def __len__(self) -> int:
-        return len(self._left)
+        return len(self._missing)
 
-    def __getitem__(self, index: int) -> tuple[int, Batch]:
-        number = self._left[index]
+    def __getitem__(self, index: int) -> tuple[int, ModelBatch]:
+        number = self._missing[index]
         rows = slice(number * self._batch_size, (number + 1) * self._batch_size)
         with open_dataset(self._data) as file:
             tokens = file["tokens"][rows]
             lengths = file["length"][rows] if "length" in file else None
-        return number, encoder_arguments(self._config, tokens, lengths)
+        return number, model_batch(self._config, tokens, lengths)
 
 
-class _PartWriter(BasePredictionWriter):
-    """Stores each batch's codes as they come, on whatever rank."""
+class _BatchWriter(BasePredictionWriter):
+    """Stores the posteriors of each batch as they come, on whatever rank."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, store: Path) -> None:
         super().__init__("batch")
-        self._folder = folder
+        self._store = store
 
     def write_on_batch_end(self, *arguments: Any) -> None:
-        number, codes = arguments[2]
-        with replacing(_part_path(self._folder, number)) as path, path.open("wb") as file:
-            np.save(file, codes.cpu().numpy())
+        number, posteriors = arguments[2]
+        with replacing(_batch_path(self._store, number)) as path, path.open("wb") as file:
+            np.save(file, posteriors.cpu().numpy())
 
 
-def _part_path(folder: Path, number: int) -> Path:
-    return folder / f"{number:06d}.npy"
+def _batch_path(store: Path, number: int) -> Path:
+    return store / f"{number:06d}.npy"
 
 
-def _trainer(
-    device: str, devices: int, nodes: int, progress: bool, parts: Path
-) -> lightning.Trainer:
-    callbacks: list[lightning.Callback] = [_PartWriter(parts)]
-    if progress:
-        callbacks.append(TQDMProgressBar(refresh_rate=1))
-    # Processes of its own for one machine, as the command must not be run once more in each.
-    spawns = devices > 1 and nodes == 1
-    return lightning.Trainer(
-        accelerator="gpu" if pick_device(device).type == "cuda" else "cpu",
-        devices=devices,
-        num_nodes=nodes,
-        strategy="ddp_spawn" if spawns else "auto",
-        callbacks=callbacks,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-        inference_mode=True,
-    )
-
-
-def _write_codes(data: Path, parts: Path, batches: int, model: dict[str, str]) -> None:
-    # In the parts' folder, so that nothing else is left where this is cut short.
-    with h5py.File(parts / "merged.h5", "w") as file:
+def _write_posteriors(data: Path, store: Path, batches: int, model: dict[str, str]) -> None:
+    # In the store's folder, so that nothing else is left where this is cut short.
+    with h5py.File(store / "merged.h5", "w") as file:
         with h5py.File(data, "r") as old:
             file.attrs.update(old.attrs)
             for name in old:
-                if name not in CODE_COLUMNS:
+                if name not in POSTERIOR_COLUMNS:
                     old.copy(name, file)
             count = len(old["tokens"])
         file.attrs["codes"] = json.dumps(model)
         first = 0
         for number in range(batches):
-            codes = np.load(_part_path(parts, number), allow_pickle=False)
-            for name, values in zip(CODE_COLUMNS, codes, strict=True):
-                if name not in file:
-                    file.create_dataset(name, (count, codes.shape[-1]), np.float32)
-                file[name][first : first + codes.shape[1]] = values
-            first += codes.shape[1]
-    (parts / "merged.h5").replace(data)
+            moments = np.load(_batch_path(store, number), allow_pickle=False)
+            for name, values in zip(POSTERIOR_COLUMNS, moments, strict=True):
+                column = file.require_dataset(name, (count, values.shape[1]), np.float32)
+                column[first : first + len(values)] = values
+            first += moments.shape[1]
+    (store / "merged.h5").replace(data)

@@ -14,22 +14,21 @@ from torch.distributions import Normal, kl_divergence
 
 from musicvae_torch.analysis.diagnosis import NoWindowError, why_no_window
 from musicvae_torch.analysis.timeline import (
-    Placed,
-    cover,
+    PlacedWindow,
     drum_song,
-    lay,
     pieces_of,
     place_windows,
+    render_pieces,
+    tile,
     timeline_of,
 )
 from musicvae_torch.converters.base import Converter, Window
 from musicvae_torch.converters.groove import GrooveConverter
 from musicvae_torch.converters.registry import get_converter
-from musicvae_torch.dataset.tensors import encoder_arguments
-from musicvae_torch.latent.space import BATCH
 from musicvae_torch.midi.fast import load_song
-from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.midi.notes import MidiError, Song
 from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.windows.encoding import encode_tokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +41,12 @@ class EncodedSong:
         placed: the windows and where they lie.
         posterior: (windows, z_size) means and standard deviations.
         timeline: the song itself.
-        left_out: drum notes of no drum that a groove knows.
+        left_out: drum notes that no drum of a groove stands for.
     """
 
     name: str
     converter: Converter
-    placed: tuple[Placed, ...]
+    placed: tuple[PlacedWindow, ...]
     posterior: Normal
     timeline: pretty_midi.PrettyMIDI
     left_out: int = 0
@@ -76,21 +75,11 @@ class EncodedSong:
         noise = torch.randn(self.mean.shape, generator=torch.Generator().manual_seed(seed))
         return self.mean + spread * self.posterior.stddev * noise.to(self.mean)
 
-    def lay(self, tokens: Sequence[np.ndarray]) -> pretty_midi.PrettyMIDI:
+    def render_pieces(self, tokens: Sequence[np.ndarray]) -> pretty_midi.PrettyMIDI:
         """What was made of its windows, where these were, at the song's tempos and metres."""
-        base = replace_tracks(self.timeline, [])
-        return lay(self.converter, pieces_of(self.placed, tokens, self.timeline), base)
-
-
-def replace_tracks(
-    midi: pretty_midi.PrettyMIDI, tracks: Sequence[pretty_midi.Instrument]
-) -> pretty_midi.PrettyMIDI:
-    """A song with other tracks, and without its texts if they are none."""
-    base = timeline_of(midi)
-    base.instruments = list(tracks)
-    if not tracks:
-        base.lyrics, base.text_events = [], []
-    return base
+        base = timeline_of(self.timeline)
+        base.instruments, base.lyrics, base.text_events = [], [], []
+        return render_pieces(self.converter, pieces_of(self.placed, tokens, self.timeline), base)
 
 
 def song_converter(model: MusicVAE, melody_programs: Collection[int] | None = None) -> Converter:
@@ -103,7 +92,7 @@ def find_windows(
     midi: str | Path | pretty_midi.PrettyMIDI,
     *,
     tracks: Collection[int] | None = None,
-) -> tuple[list[Placed], int]:
+) -> tuple[list[PlacedWindow], int]:
     """All windows of a song, and how many drum notes a groove leaves out.
 
     Args:
@@ -119,18 +108,28 @@ def find_windows(
     song, left_out = load_song(midi), 0
     if isinstance(converter, GrooveConverter):
         song, left_out = drum_song(song, converter)
-    try:
-        placed = place_windows(converter, song)
-    except MidiError as error:
-        raise MidiError(f"{name}: {error}") from None
-    if not placed:
-        raise NoWindowError(f"{name}: {why_no_window(converter, song)}")
+    placed = windows_of(converter, song, name)
     wanted = [one for one in placed if tracks is None or set(one.window.instruments) <= set(tracks)]
     if not wanted:
         found = sorted({one.window.instruments for one in placed})
         said = "; ".join(",".join(map(str, own)) for own in found[:8])
         raise NoWindowError(f"{name}: no window of those tracks; there are windows of: {said}")
     return wanted, left_out
+
+
+def windows_of(converter: Converter, song: Song, name: str) -> list[PlacedWindow]:
+    """All windows of a song; `name` is for messages.
+
+    Raises:
+        MidiError, NoWindowError: as :func:`find_windows`.
+    """
+    try:
+        placed = place_windows(converter, song)
+    except MidiError as error:
+        raise MidiError(f"{name}: {error}") from None
+    if not placed:
+        raise NoWindowError(f"{name}: {why_no_window(converter, song)}")
+    return placed
 
 
 def encode_song(
@@ -157,42 +156,17 @@ def encode_song(
     """
     converter = song_converter(model, melody_programs)
     found, left_out = find_windows(converter, midi, tracks=tracks)
-    placed = tuple(found if every_window else cover(converter, found))
+    placed = tuple(found if every_window else tile(converter, found))
     name = str(midi) if isinstance(midi, str | Path) else "the song"
     return EncodedSong(
         name, converter, placed, encode_placed(model, placed), timeline_of(midi), left_out
     )
 
 
-def encode_placed(model: MusicVAE, placed: Sequence[Placed]) -> Normal:
+def encode_placed(model: MusicVAE, placed: Sequence[PlacedWindow]) -> Normal:
     """The posterior of windows, (windows, z_size)."""
     windows = [one.window for one in placed]
     return encode_tokens(model, np.stack([one.tokens for one in windows]), window_lengths(windows))
-
-
-@torch.no_grad()
-def encode_tokens(model: MusicVAE, tokens: np.ndarray, lengths: np.ndarray | None) -> Normal:
-    """The posterior of windows.
-
-    Args:
-        model: any.
-        tokens: (windows, steps, parts) of the config's converter.
-        lengths: (windows, segments) steps that count, of multitrack bars; None: all.
-
-    Returns:
-        Means and standard deviations, (windows, z_size), on the model's device.
-    """
-    means, stddevs = [], []
-    for first in range(0, len(tokens), BATCH):
-        rows = slice(first, first + BATCH)
-        own = None if lengths is None else lengths[rows]
-        given = encoder_arguments(model.config, tokens[rows], own)
-        inputs, counts, controls = (None if one is None else one.to(model.device) for one in given)
-        assert inputs is not None
-        posterior = model.encode(inputs, counts, controls)
-        means.append(posterior.mean)
-        stddevs.append(posterior.stddev)
-    return Normal(torch.cat(means), torch.cat(stddevs))
 
 
 def window_lengths(windows: Sequence[Window]) -> np.ndarray | None:
@@ -201,7 +175,7 @@ def window_lengths(windows: Sequence[Window]) -> np.ndarray | None:
     return np.stack(lengths) if lengths else None
 
 
-def bars_said(converter: Converter, one: Placed) -> str:
+def bars_said(converter: Converter, one: PlacedWindow) -> str:
     """The bars of a window that count, from 1."""
     first, last = one.bar + one.skip + 1, one.bar + converter.window_bars
     return str(first) if first == last else f"{first}-{last}"

@@ -1,0 +1,117 @@
+"""Many windows through a MusicVAE's encoder and decoder, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.distributions import Normal
+from tqdm import tqdm
+
+from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.converters.registry import get_converter
+from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.windows.tensors import ModelBatch, model_batch
+
+BATCH_SIZE = 32  # windows; more than that does not fit the cache of one core
+_CUDA_BATCH_SIZE = 512
+TEMPERATURE = 0.5
+
+
+def model_batches(
+    config: MusicVAEConfig,
+    tokens: np.ndarray,
+    lengths: np.ndarray | None = None,
+    *,
+    batch_size: int = BATCH_SIZE,
+    progress: bool = False,
+) -> Iterator[ModelBatch]:
+    """Windows as a model takes them, on the CPU.
+
+    Args:
+        config: of the model.
+        tokens: (windows, steps, parts) of the config's converter.
+        lengths: (windows, segments) steps that count, of multitrack bars; None: all.
+        batch_size: windows a batch.
+        progress: show a progress bar.
+    """
+    starts = range(0, len(tokens), batch_size)
+    for start in tqdm(starts, unit="batch", disable=None if progress else True):
+        rows = slice(start, start + batch_size)
+        own = None if lengths is None else lengths[rows]
+        yield model_batch(config, tokens[rows], own)
+
+
+@torch.no_grad()
+def encode_tokens(
+    model: MusicVAE,
+    tokens: np.ndarray,
+    lengths: np.ndarray | None = None,
+    *,
+    progress: bool = False,
+) -> Normal:
+    """The posterior of windows.
+
+    Args:
+        model: any.
+        tokens, lengths, progress: as for :func:`model_batches`.
+
+    Returns:
+        Means and standard deviations, (windows, z_size), on the model's device.
+    """
+    size = _CUDA_BATCH_SIZE if model.device.type == "cuda" else BATCH_SIZE
+    batches = model_batches(model.config, tokens, lengths, batch_size=size, progress=progress)
+    means, stddevs = [], []
+    for batch in batches:
+        inputs, _, own_lengths, controls, *_ = batch.on(model.device)
+        posterior = model.encode(inputs, own_lengths, controls)
+        means.append(posterior.mean)
+        stddevs.append(posterior.stddev)
+    return Normal(torch.cat(means), torch.cat(stddevs))
+
+
+def decode_tokens(
+    model: MusicVAE,
+    z: Tensor,
+    *,
+    length: int | None = None,
+    temperature: float = TEMPERATURE,
+    controls: Tensor | None = None,
+    seed: int = 0,
+    same_noise: bool = False,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
+    """Decode latents.
+
+    Args:
+        model: whose latents they are.
+        z: (windows, z_size).
+        length, temperature, controls: as for :meth:`MusicVAE.decode`.
+        seed: of the random draws.
+        same_noise: draw for each window from the same random numbers, so that windows differ by
+            their latents alone; one window at a time.
+        batch_size: windows at a time, on which the random draws of a window depend.
+
+    Returns:
+        (windows, steps, parts) of the config's converter.
+
+    Raises:
+        ValueError: as :meth:`MusicVAE.decode`.
+    """
+    converter = get_converter(model.config)
+    size = 1 if same_noise else batch_size
+    generator = torch.Generator(model.device).manual_seed(seed)
+    tokens = []
+    for start in range(0, len(z), size):
+        if same_noise:
+            generator.manual_seed(seed)
+        rows = slice(start, start + size)
+        own = controls[rows] if controls is not None and controls.dim() == 3 else controls
+        outputs = model.decode(z[rows], length, temperature, own, generator)
+        if own is not None:
+            own = own[..., : outputs.shape[1], :].expand(len(outputs), -1, -1)
+        own_array = None if own is None else own.cpu().numpy()
+        tokens.append(converter.to_tokens(outputs.cpu().numpy(), own_array))
+    return np.concatenate(tokens)
