@@ -30,9 +30,9 @@ from surrogate.band.model import HIDDEN, Controls
 from surrogate.band.scoring import nats_of
 from surrogate.encoder.refine import hide
 from surrogate.evaluation.bands import another_window
-from surrogate.evaluation.songs import SongWindows, read_windows
 from surrogate.evaluation.tables import Estimate, markdown, per_song
 from surrogate.evaluation.ways import encode_all, predict
+from surrogate.evaluation.windows import SongWindows, read_windows
 from surrogate.pipeline import Accompanist
 
 BATCH = 32

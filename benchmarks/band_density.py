@@ -20,8 +20,8 @@ from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.score import Score, divisible, read_score
 from surrogate.evaluation.against import melody_of
 from surrogate.evaluation.finished import DENSITY, read_band, score_band, stacked
-from surrogate.evaluation.songs import midi_files
 from surrogate.evaluation.tables import scores_table
+from surrogate.evaluation.windows import midi_files
 from surrogate.options import BAND_DENSITY, AccompanyOptions
 from surrogate.pipeline import Accompanist
 from surrogate.song.context import Hearing, hear

@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.score import TICK_NOTE, Score, read_score
-from surrogate.evaluation.songs import midi_files
+from surrogate.evaluation.windows import midi_files
 from surrogate.melody.choice import choose_melody
 from surrogate.song.bars import bars_of
 from surrogate.song.beats import (

@@ -49,7 +49,7 @@ def main() -> None:
     from musicvae_torch.converters.trio import to_midi
     from surrogate import Accompanist, AccompanyOptions
     from surrogate.evaluation.sampled import accompany_windows
-    from surrogate.evaluation.songs import SongWindows
+    from surrogate.evaluation.windows import SongWindows
     from surrogate.render.piano_roll import draw_piano_roll
 
     songs = first_windows(arguments.folder, arguments.songs, arguments.seed)

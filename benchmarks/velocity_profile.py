@@ -52,7 +52,7 @@ from surrogate.arrangement.dynamics import (
     swell,
 )
 from surrogate.evaluation.metrics import bootstrap_interval
-from surrogate.evaluation.songs import midi_files
+from surrogate.evaluation.windows import midi_files
 
 MIN_BARS, MIN_NOTES, MIN_VELOCITIES, MIN_DEVIATION = 16, 64, 8, 3.0
 FEW_SONGS = 20.0  # a cell of so many songs is drawn halfway to its drum's mean

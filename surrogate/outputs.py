@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from musicvae_torch.io.files import printable
+from surrogate.accompaniment import Accompaniment
 from surrogate.arguments import FORMATS
-from surrogate.result import Accompaniment
 
 USUAL = ("mid", "png", "wav", "html")
 _NEEDS = {"png": "matplotlib", "svg": "matplotlib", "wav": "tinysoundfont", "html": "tinysoundfont"}

@@ -20,6 +20,7 @@ from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.score import Score, divisible, read_score
 from musicvae_torch.midi.vocabulary import NO_EVENT, NOTE_OFF
 from musicvae_torch.model.vae import MusicVAE
+from surrogate.accompaniment import Accompaniment, Candidate
 from surrogate.arrangement.arrange import Arranger
 from surrogate.arrangement.harmony import read
 from surrogate.band.model import Band
@@ -37,7 +38,6 @@ from surrogate.generators.band import BandGenerator, load_band
 from surrogate.generators.protocol import Generated, PartGenerator
 from surrogate.generators.trio import TrioGenerator
 from surrogate.options import BAND, METHODS, NO_STYLE, AccompanyOptions, default_method
-from surrogate.result import Accompaniment, Candidate
 from surrogate.song.context import Hearing, hear, notes_on
 
 SONGS = 16  # read before anything is generated, where there are many

@@ -15,10 +15,10 @@ from test_pipeline import RestingVAE, listening_vae, small_surrogate, small_vae
 from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.score import Score
 from surrogate import Accompanist, AccompanyOptions, SurrogateConfig, SurrogateEncoder
+from surrogate.accompaniment import Accompaniment
 from surrogate.arrangement.fill import fill_silent_bars, only_live
 from surrogate.arrangement.harmony import ChordError
 from surrogate.cli.accompany import main as accompany_command
-from surrogate.result import Accompaniment
 
 RESOLUTION = 48
 QUARTER = RESOLUTION

@@ -16,8 +16,8 @@ from musicvae_torch.training import TrainingOptions
 from surrogate.band.controls import chords_of, densities_of, density_class
 from surrogate.band.model import HIDDEN
 from surrogate.training.band.data import BandDataModule, validation_windows
-from surrogate.training.band.lessons import Lessons
-from surrogate.training.band.songs import read_runs
+from surrogate.training.band.masking import Lessons
+from surrogate.training.band.runs import read_runs
 
 PLAIN = Lessons(
     bars={16: 1},

@@ -23,9 +23,9 @@ from surrogate.band.model import HIDDEN, Band, BandConfig, Controls, styles_of
 from surrogate.cli.train_band import main
 from surrogate.encoder.model import SurrogateConfig, SurrogateEncoder
 from surrogate.training.band.data import BandDataModule, Lesson
-from surrogate.training.band.lessons import Lessons
+from surrogate.training.band.masking import Lessons
 from surrogate.training.band.module import BandTraining, melody_lesson, token_losses
-from surrogate.training.band.songs import read_runs
+from surrogate.training.band.runs import read_runs
 
 pytestmark = [
     pytest.mark.usefixtures("quiet_lightning"),

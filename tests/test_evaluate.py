@@ -34,7 +34,6 @@ from surrogate.evaluation.columns import Truth
 from surrogate.evaluation.evaluate import HIDDEN_NATS, NO_LATENT, TRUE_PARTS, evaluate
 from surrogate.evaluation.finished import read_band, score_band
 from surrogate.evaluation.sampled import accompany_windows
-from surrogate.evaluation.songs import read_windows
 from surrogate.evaluation.tables import DASH, Estimate, mean_where, paired_differences, per_song
 from surrogate.evaluation.ways import (
     ENCODER,
@@ -45,6 +44,7 @@ from surrogate.evaluation.ways import (
     Networks,
     other_songs,
 )
+from surrogate.evaluation.windows import read_windows
 from surrogate.generators.protocol import Generated
 from surrogate.song.context import Hearing, hear
 from surrogate.song.folders import NoSongsError

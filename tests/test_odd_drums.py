@@ -42,9 +42,9 @@ from raw_midi import (
 from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.score import Score
 from surrogate import Accompanist, AccompanyOptions
+from surrogate.accompaniment import Accompaniment
 from surrogate.cli.accompany import main as accompany_command
 from surrogate.melody.choice import choose_melody
-from surrogate.result import Accompaniment
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from surrogate.encoder.candidates import chance, difference, rank, style
-from surrogate.encoder.windows import crossfade, cut_window, window_starts
+from surrogate.encoder.crossfade import crossfade, cut_window, window_starts
 
 
 @pytest.mark.parametrize(

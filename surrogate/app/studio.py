@@ -17,13 +17,13 @@ from typing import Any
 from musicvae_torch.io.files import replacing
 from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.score import Score, read_score
+from surrogate.accompaniment import Accompaniment
 from surrogate.arguments import bar_ranges, beat
 from surrogate.melody.choice import TrackSummary, summarize_tracks
 from surrogate.melody.track_query import instrument, refusal
 from surrogate.options import BAND, METHODS, OF_BAND, AccompanyOptions
 from surrogate.pipeline import Accompanist
 from surrogate.render.page import page_html
-from surrogate.result import Accompaniment
 
 LONGEST_NAME = 60  # characters of a file's name, without its ending
 

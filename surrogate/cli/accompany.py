@@ -13,8 +13,8 @@ from musicvae_torch.cli.train import add_dtype, run_command
 from surrogate.arguments import WISHES, bar_ranges, beat, formats, parts, temperature, track_wishes
 
 if TYPE_CHECKING:
+    from surrogate.accompaniment import Accompaniment
     from surrogate.options import AccompanyOptions
-    from surrogate.result import Accompaniment
 
 EXAMPLES = """examples:
   accompany tune.mid -o band.mid                       the melody with a band
@@ -520,7 +520,7 @@ def report_lines(result: Accompaniment) -> list[str]:
 def _folder(
     arguments: argparse.Namespace, options: AccompanyOptions, written: Sequence[str]
 ) -> None:
-    from surrogate.batch import accompany_folder
+    from surrogate.accompany_folder import accompany_folder
 
     summary = accompany_folder(
         _load(arguments),

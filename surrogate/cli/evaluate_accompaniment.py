@@ -157,8 +157,8 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def _songs(arguments: argparse.Namespace, device: torch.device) -> Any:
     from surrogate.evaluation.evaluate import evaluate
-    from surrogate.evaluation.songs import read_windows
     from surrogate.evaluation.ways import EvaluateOptions
+    from surrogate.evaluation.windows import read_windows
 
     networks = _networks(arguments, device)
     windows = read_windows(

@@ -176,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _train(arguments: argparse.Namespace) -> None:
     from musicvae_torch.training import TrainingOptions
     from surrogate.band.model import BandConfig
-    from surrogate.training.band.lessons import Lessons
+    from surrogate.training.band.masking import Lessons
     from surrogate.training.band.train import train_band
 
     sizes = given(arguments, *_SIZES)

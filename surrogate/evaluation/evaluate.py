@@ -21,7 +21,6 @@ from surrogate.encoder.refine import part_indices
 from surrogate.evaluation.bands import band_nats
 from surrogate.evaluation.columns import DISTRIBUTIONS, STRUCTURE, Truth
 from surrogate.evaluation.sampled import accompany_windows
-from surrogate.evaluation.songs import SongWindows
 from surrogate.evaluation.tables import (
     Estimate,
     Scores,
@@ -42,6 +41,7 @@ from surrogate.evaluation.ways import (
     encode_all,
     ways_to_a_latent,
 )
+from surrogate.evaluation.windows import SongWindows
 from surrogate.options import BAND, AccompanyOptions
 from surrogate.pipeline import Accompanist
 

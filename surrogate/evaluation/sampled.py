@@ -15,7 +15,7 @@ from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.quantize import DEFAULT_QPM
 from musicvae_torch.midi.score import Score, Track
 from musicvae_torch.midi.vocabulary import BASS_PROGRAMS, STEPS_PER_QUARTER
-from surrogate.evaluation.songs import SongWindows
+from surrogate.evaluation.windows import SongWindows
 from surrogate.options import AccompanyOptions
 from surrogate.pipeline import Accompanist
 

@@ -18,9 +18,9 @@ from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.encoder.candidates import chance, style
+from surrogate.encoder.crossfade import crossfade, cut_window, window_starts
 from surrogate.encoder.latents import Latents, find_latents
 from surrogate.encoder.model import Surrogate
-from surrogate.encoder.windows import crossfade, cut_window, window_starts
 from surrogate.generators.protocol import Generated
 from surrogate.options import BAND_DENSITY, AccompanyOptions
 from surrogate.song.context import Hearing

@@ -20,8 +20,8 @@ from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 from musicvae_torch.training import TrainingOptions
 from surrogate.band.controls import chords_of, densities_of
 from surrogate.band.model import HIDDEN
-from surrogate.training.band.lessons import MELODY, Lessons
-from surrogate.training.band.songs import Runs, read_runs
+from surrogate.training.band.masking import MELODY, Lessons
+from surrogate.training.band.runs import Runs, read_runs
 
 STYLES = ("nothing", "another window", "the melody")
 _SPANS = (4, 8, 16)  # bars, over which densities are counted; or over the whole window

@@ -25,7 +25,7 @@ from musicvae_torch.training import ScheduledTraining, TrainingOptions
 from surrogate.band.model import HIDDEN, Band, BandConfig, Controls
 from surrogate.encoder.model import SurrogateEncoder
 from surrogate.training.band.data import Lesson
-from surrogate.training.band.lessons import MELODY
+from surrogate.training.band.masking import MELODY
 
 _BAND = ("bass", "drums")
 LISTENER_SHARE = 0.3

@@ -19,7 +19,7 @@ from musicvae_torch.training import Hardware, TrainingOptions, fit, load_best
 from surrogate.band.model import Band, BandConfig, styles_of
 from surrogate.encoder.model import SurrogateEncoder
 from surrogate.training.band.data import BandDataModule
-from surrogate.training.band.lessons import Lessons
+from surrogate.training.band.masking import Lessons
 from surrogate.training.band.module import BandTraining
 
 
