@@ -32,7 +32,7 @@ from surrogate.encoder.refine import hide
 from surrogate.evaluation.bands import another_window
 from surrogate.evaluation.tables import Estimate, markdown, per_song
 from surrogate.evaluation.ways import encode_all, predict
-from surrogate.evaluation.windows import SongWindows, read_windows
+from surrogate.evaluation.windows import EvaluationWindows, read_evaluation_windows
 from surrogate.pipeline import Accompanist
 
 BATCH = 32
@@ -49,7 +49,7 @@ class Windows:
         accompanist: whose networks speak.
     """
 
-    def __init__(self, windows: SongWindows, accompanist: Accompanist) -> None:
+    def __init__(self, windows: EvaluationWindows, accompanist: Accompanist) -> None:
         assert accompanist.band is not None and accompanist.surrogate is not None
         self.accompanist, self.band = accompanist, accompanist.band
         self.song, self.songs = windows.song, len(windows.songs)
@@ -182,7 +182,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the curves")
     arguments = parser.parse_args()
-    found = read_windows(
+    found = read_evaluation_windows(
         arguments.folder,
         max_songs=arguments.max_songs,
         max_windows=arguments.max_windows,

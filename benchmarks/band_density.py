@@ -24,7 +24,7 @@ from surrogate.evaluation.tables import scores_table
 from surrogate.evaluation.windows import midi_files
 from surrogate.options import BAND_DENSITY, AccompanyOptions
 from surrogate.pipeline import Accompanist
-from surrogate.song.context import Hearing, hear
+from surrogate.song.context import SongContext, analyze
 
 MOST_BARS = 150
 COLUMNS = ("bass in key", "bass in harmony", *DENSITY[:4])
@@ -46,7 +46,7 @@ def main() -> None:
         arguments.musicvae, arguments.surrogate, method="surrogate"
     )
     assert accompanist.surrogate is not None
-    own = accompanist.surrogate.config.lift
+    own = accompanist.surrogate.config.density_shift
     songs = draw_songs(arguments.folder, arguments.songs, arguments.seed)
     rows = {"real": stacked([scores for _, _, scores in songs])}
     settings = [
@@ -75,18 +75,18 @@ def main() -> None:
 
 def draw_songs(
     folder: Path, count: int, seed: int
-) -> list[tuple[Score, Hearing, dict[str, float]]]:
+) -> list[tuple[Score, SongContext, dict[str, float]]]:
     """Songs whose real band plays nearly throughout, each with what is heard of its melody and
     the scores of that band."""
     paths = midi_files(folder)
     order = np.random.default_rng(seed).permutation(len(paths)).tolist()
-    songs: list[tuple[Score, Hearing, dict[str, float]]] = []
+    songs: list[tuple[Score, SongContext, dict[str, float]]] = []
     for path in (paths[index] for index in order):
         if len(songs) == count:
             break
         try:
             score = divisible(read_score(path))
-            song = hear(score, replace(AccompanyOptions(), melody=melody_of(score)))
+            song = analyze(score, replace(AccompanyOptions(), melody=melody_of(score)))
         except MidiError:
             continue
         if not 16 <= song.bars <= MOST_BARS:

@@ -27,18 +27,18 @@ from surrogate.band.model import Band
 from surrogate.encoder.candidates import rank
 from surrogate.encoder.latents import check_method
 from surrogate.encoder.loading import (
-    check_pair,
+    check_surrogate,
     check_trio,
     load_attributes,
     load_groove,
-    load_pair,
+    load_networks,
 )
 from surrogate.encoder.model import Surrogate
 from surrogate.generators.band import BandGenerator, load_band
 from surrogate.generators.protocol import Generated, PartGenerator
 from surrogate.generators.trio import TrioGenerator
 from surrogate.options import BAND, METHODS, NO_STYLE, AccompanyOptions, default_method
-from surrogate.song.context import Hearing, hear, notes_on
+from surrogate.song.context import SongContext, analyze, context_remarks
 
 SONGS = 16  # read before anything is generated, where there are many
 
@@ -75,7 +75,7 @@ class Accompanist:
     ) -> None:
         check_trio(musicvae)
         if surrogate is not None:
-            check_pair(musicvae, surrogate)
+            check_surrogate(musicvae, surrogate)
         self.musicvae = musicvae
         self.surrogate = surrogate
         self.attributes = attributes
@@ -118,7 +118,7 @@ class Accompanist:
         AccompanyOptions(method=method)
         method = method or default_method(musicvae, band)
         place = pick_device(device)
-        pair = load_pair(musicvae, surrogate, place, alone=method == "refine-only", dtype=dtype)
+        pair = load_networks(musicvae, surrogate, place, alone=method == "refine-only", dtype=dtype)
         drummer = None if groove is None else load_groove(groove, place)
         attributes = load_attributes(musicvae)
         if method != BAND:
@@ -137,12 +137,12 @@ class Accompanist:
             MidiError: the file cannot be read, lacks a given part, or is too long.
             ValueError: an option does not go with this model or this song.
         """
-        (result,) = self.accompany_many([midi], options)
+        (result,) = self.accompany_batch([midi], options)
         if isinstance(result, MidiError):
             raise result
         return result
 
-    def accompany_many(
+    def accompany_batch(
         self, songs: Iterable[Midi], options: AccompanyOptions | None = None
     ) -> Iterator[Accompaniment | MidiError]:
         """Make the missing parts of many songs, several at a time.
@@ -167,11 +167,11 @@ class Accompanist:
             self._band.style_of(options.style)
         if options.chords is not None:
             read(options.chords, bars=1)  # whether they are any, before the work
-        batch: list[Hearing | MidiError] = []
+        batch: list[SongContext | MidiError] = []
         for song in songs:
             try:
                 score = song if isinstance(song, Score) else read_score(song)
-                batch.append(hear(divisible(score), options))
+                batch.append(analyze(divisible(score), options))
             except MidiError as error:
                 batch.append(error)
             if len(batch) == SONGS:
@@ -183,7 +183,7 @@ class Accompanist:
         """The options with a method, if they have none yet, and with all that goes with it.
 
         Raises:
-            ValueError: the method needs a network that there is not, or that hears other parts.
+            ValueError: the method needs a network that there is not, or that takes other parts.
         """
         own = METHODS[self.band is None and not options.of_band]
         options = options.by(options.method or own)
@@ -194,9 +194,9 @@ class Accompanist:
         return options
 
     def _play(
-        self, songs: Sequence[Hearing | MidiError], options: AccompanyOptions
+        self, songs: Sequence[SongContext | MidiError], options: AccompanyOptions
     ) -> Iterator[Accompaniment | MidiError]:
-        heard = [song for song in songs if isinstance(song, Hearing)]
+        heard = [song for song in songs if isinstance(song, SongContext)]
         own = self._band if options.method == BAND else self._trio
         generator = self.generator or own
         assert generator is not None
@@ -218,7 +218,7 @@ class Accompanist:
             )
 
     def _result(
-        self, song: Hearing, generated: Generated, options: AccompanyOptions
+        self, song: SongContext, generated: Generated, options: AccompanyOptions
     ) -> Accompaniment:
         order = rank(generated.log_likelihood.sum(-1), generated.tokens)
         tokens = _silenced(generated.tokens, generated.silent, options)
@@ -249,7 +249,7 @@ class Accompanist:
             generated.latents,
             generated.starts,
             options,
-            (*self._notes(options), *notes_on(song, options.skip), *remarks),
+            (*self._notes(options), *context_remarks(song, options.skip), *remarks),
         )
 
 

@@ -34,7 +34,7 @@ def accompanist() -> Accompanist:
         rnn_size=(8,),
         level_lengths=(16, 16),
         input_depth=692,
-        hears=("melody", "bass", "drums"),
+        input_parts=("melody", "bass", "drums"),
     )
     return Accompanist(listening_vae(), SurrogateEncoder(config))
 
@@ -169,7 +169,7 @@ def test_what_is_given_must_be_there(accompanist: Accompanist) -> None:
     lone = song(notes(quarters(0, 16)))
     with pytest.raises(MidiError, match=r"song.mid: bass is given, but no track is a bass; --list"):
         accompanist.accompany(lone, AccompanyOptions(given=("bass",)))
-    with pytest.raises(ValueError, match="bass are given, but the surrogate hears melody alone"):
+    with pytest.raises(ValueError, match="bass are given, but the surrogate takes melody alone"):
         Accompanist(small_vae(), small_surrogate()).accompany(
             band(), AccompanyOptions(given=("melody", "bass"))
         )
@@ -256,7 +256,7 @@ def test_temperature_of_each_part(accompanist: Accompanist) -> None:
 
 def test_many_songs_as_one_by_one(accompanist: Accompanist, tmp_path: Path) -> None:
     songs = [band(), song(notes(quarters(3, 30))), tmp_path / "no.mid", band(2)]
-    together = list(accompanist.accompany_many(songs))
+    together = list(accompanist.accompany_batch(songs))
     assert isinstance(together[2], MidiError)
     for index in (0, 1, 3):
         alone = accompanist.accompany(songs[index])

@@ -12,7 +12,7 @@ import gradio as gr
 from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.midi.notes import MIDI_SUFFIXES, MidiError
 from musicvae_torch.midi.score import Score
-from surrogate.app.studio import Bands, Studio, melody_choices, options_of, other_tracks, read_song
+from surrogate.app.studio import Result, Studio, melody_choices, options_of, other_tracks, read_song
 from surrogate.options import (
     BAND,
     HARMONIES,
@@ -271,7 +271,7 @@ class _Page:
             self.again: gr.Button(interactive=True),
         }
 
-    def _make(self, song: Score | None, before: Bands | None, *values: Any) -> Iterator[Updates]:
+    def _make(self, song: Score | None, before: Result | None, *values: Any) -> Iterator[Updates]:
         """Bands are wanted: their notes come first, their sound as soon as it is there."""
         try:
             if song is None:
@@ -314,14 +314,14 @@ class _Page:
             return
         yield {self.player: _frame(page), **sound, **self._finished(bands, page, remarks)}
 
-    def _finished(self, bands: Bands, page: str, remarks: list[str]) -> Updates:
+    def _finished(self, bands: Result, page: str, remarks: list[str]) -> Updates:
         saved = bands.save_page(page)
         return {
             self.page: gr.DownloadButton(value=saved, interactive=True),
             self.remarks: _remarks(remarks),
         }
 
-    def _pick(self, bands: Bands | None, number: int) -> Iterator[Updates]:
+    def _pick(self, bands: Result | None, number: int) -> Iterator[Updates]:
         """Another band is to be downloaded; till its files are there, none can be."""
         if bands is None:
             return
@@ -351,7 +351,7 @@ def _on(
     event(react, inputs, outputs, api_visibility="private", **how)
 
 
-def _discard(bands: Bands | None) -> None:
+def _discard(bands: Result | None) -> None:
     if bands is not None:
         bands.discard()
 

@@ -66,7 +66,7 @@ class Studio:
         first = () if able.band is None else METHODS[:1]
         return (*first, *(METHODS[3:] if able.surrogate is None else METHODS[1:]))
 
-    def make(self, song: Score, options: AccompanyOptions) -> Bands:
+    def make(self, song: Score, options: AccompanyOptions) -> Result:
         """Make bands; one song at a time.
 
         Raises:
@@ -82,11 +82,11 @@ class Studio:
                 name = plain_name(options.style)
                 raise MidiError(str(error).replace(options.style, name)) from None
         folder = Path(tempfile.mkdtemp(prefix="bands-", dir=self.folder))
-        return Bands(result, Path(song.name).stem, folder, self.soundfont)
+        return Result(result, Path(song.name).stem, folder, self.soundfont)
 
 
 @dataclass(frozen=True, eq=False)
-class Bands:
+class Result:
     """A result, and its files, which are written when they are asked for.
 
     Attributes:

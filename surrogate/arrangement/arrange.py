@@ -15,7 +15,7 @@ from musicvae_torch.midi.stitch import NewPart, stitch
 from musicvae_torch.midi.vocabulary import ELECTRIC_BASS
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.arrangement.bass_line import keep_bass_in_harmony
-from surrogate.arrangement.dynamics import Loudness, loudness, play
+from surrogate.arrangement.dynamics import VelocityContour, part_velocities, velocity_contour
 from surrogate.arrangement.fill import (
     PLAIN_DRUMS,
     StepNote,
@@ -29,7 +29,7 @@ from surrogate.arrangement.harmony import Harmony
 from surrogate.arrangement.song_harmony import song_harmony
 from surrogate.options import AccompanyOptions
 from surrogate.song.bars import snapped
-from surrogate.song.context import Hearing
+from surrogate.song.context import SongContext
 
 PROGRAMS = {"melody": 0, "bass": ELECTRIC_BASS, "drums": 0}
 
@@ -59,24 +59,24 @@ class Arranger:
     """What all bands of a song have in common.
 
     Attributes:
-        song: what was heard of it.
+        song: as :func:`surrogate.song.context.analyze` gives it.
         options: what the user chose.
         kept: indices of the tracks that stay.
         harmony: from the song's first bar; None: the bass need fit none.
-        heard: how loud the tracks are that stay.
+        contour: velocities of the tracks that stay.
         groove: a model that plays drum hits; None: the profile does.
     """
 
-    song: Hearing
+    song: SongContext
     options: AccompanyOptions
     kept: tuple[int, ...]
     harmony: Harmony | None
-    heard: Loudness
+    contour: VelocityContour
     groove: MusicVAE | None = None
 
     @classmethod
     def of(
-        cls, song: Hearing, options: AccompanyOptions, groove: MusicVAE | None = None
+        cls, song: SongContext, options: AccompanyOptions, groove: MusicVAE | None = None
     ) -> Arranger:
         """Raises:
         ChordError: the chords that were given are none.
@@ -88,8 +88,8 @@ class Arranger:
         tracks = [song.score.tracks[index].notes for index in kept]
         notes = np.concatenate([np.zeros(0, TICK_NOTE), *tracks])
         steps = song.grid.steps(notes["start"]) - song.first_step
-        heard = loudness(steps, notes["velocity"], song.bars)
-        return cls(song, options, kept, harmony, heard, groove)
+        contour = velocity_contour(steps, notes["velocity"], song.bars)
+        return cls(song, options, kept, harmony, contour, groove)
 
     def arrange(self, played: list[list[StepNote]], number: int) -> Arranged:
         """A song's new file.
@@ -108,7 +108,7 @@ class Arranger:
             if part == "drums" and self.groove is not None:
                 struck = humanize_drums(self.groove, notes)
                 touch, offsets = struck.velocities, struck.offsets
-            velocities = play(notes, part, self.heard, options.dynamics, seed, touch)
+            velocities = part_velocities(notes, part, self.contour, options.dynamics, seed, touch)
             placed = self._placed(notes, velocities, offsets)
             new.append(NewPart(part, PROGRAMS[part], part == "drums", placed))
         partly = self._staying(new)

@@ -20,7 +20,7 @@ def plain_bass(pitches: np.ndarray) -> list[StepNote]:
     return [(0, STEPS_PER_BAR // 2, pitch), (STEPS_PER_BAR // 2, STEPS_PER_BAR, pitch)]
 
 
-def bar_lines(bars: int) -> np.ndarray:
+def bar_steps(bars: int) -> np.ndarray:
     """(bars + 1,) steps at which the model's bars begin, and the last one ends."""
     return np.arange(bars + 1) * STEPS_PER_BAR
 
@@ -85,7 +85,7 @@ def fill_silent_bars(
     Returns:
         The notes with those filled in, in order.
     """
-    lines = bar_lines(len(wanted)) if lines is None else lines
+    lines = bar_steps(len(wanted)) if lines is None else lines
     live = np.ones(lines[-1], bool) if live is None else live
     sounding = sounding_bars(notes, lines, live)
     filled = list(notes)

@@ -61,7 +61,7 @@ def densities_of(tokens: np.ndarray, span_bars: int) -> np.ndarray:
 
 
 def chords_of(*parts: np.ndarray) -> np.ndarray:
-    """(steps,) class of the triad (``chords.chord_class``) that is heard in parts of (steps,)
+    """(steps,) class of the triad (``chords.chord_class``) that sounds in parts of (steps,)
     melody or bass classes, half a bar each; 0 where none is."""
     steps = len(parts[0])
     rows = [
@@ -70,8 +70,8 @@ def chords_of(*parts: np.ndarray) -> np.ndarray:
         for start, end, pitch in melody_notes(tokens)
     ]
     notes = np.array(sorted(rows), NOTE_DTYPE)
-    heard = infer_chords(notes, steps * _SECONDS_PER_STEP, DEFAULT_QPM, (4.0, 4.0))
-    if heard is None or not rows:
+    chords = infer_chords(notes, steps * _SECONDS_PER_STEP, DEFAULT_QPM, (4.0, 4.0))
+    if chords is None or not rows:
         return np.zeros(steps, np.int64)
-    names = heard.at_steps(steps, DEFAULT_QPM)
+    names = chords.at_steps(steps, DEFAULT_QPM)
     return np.array([chord_class(str(name)) for name in names], np.int64)

@@ -370,7 +370,7 @@ def _run(arguments: argparse.Namespace) -> None:
     if not arguments.midi.exists():
         raise FileNotFoundError(f"{arguments.midi}: no such file")
     from musicvae_torch.midi.notes import is_midi
-    from surrogate.outputs import check_formats, spare_song
+    from surrogate.outputs import check_formats, refuse_overwrite
 
     options = _options(arguments)
     _check_out(arguments)
@@ -381,7 +381,7 @@ def _run(arguments: argparse.Namespace) -> None:
     if not many and (not into_folder or "mid" in written):
         name = f"{arguments.midi.stem}.mid"
         first = arguments.out / name if into_folder else arguments.out
-        spare_song(arguments.midi, first, options.candidates)
+        refuse_overwrite(arguments.midi, first, options.candidates)
     if arguments.plot:
         from surrogate.render.piano_roll import check_picture
 
@@ -483,12 +483,14 @@ def _write(
 ) -> list[Path]:
     from musicvae_torch.io.files import printable
     from musicvae_torch.midi.notes import is_midi
-    from surrogate.outputs import deliver, write_bands
+    from surrogate.outputs import write_bands, write_outputs
 
     if is_midi(arguments.out):
         paths = write_bands(result, arguments.out)
     else:
-        paths = deliver(result, arguments.out, arguments.midi.stem, written, arguments.soundfont)
+        paths = write_outputs(
+            result, arguments.out, arguments.midi.stem, written, arguments.soundfont
+        )
     if arguments.plot:
         from surrogate.render.piano_roll import draw_view
 

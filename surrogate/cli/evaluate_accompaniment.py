@@ -158,10 +158,10 @@ def _run(arguments: argparse.Namespace) -> None:
 def _songs(arguments: argparse.Namespace, device: torch.device) -> Any:
     from surrogate.evaluation.evaluate import evaluate
     from surrogate.evaluation.ways import EvaluateOptions
-    from surrogate.evaluation.windows import read_windows
+    from surrogate.evaluation.windows import read_evaluation_windows
 
     networks = _networks(arguments, device)
-    windows = read_windows(
+    windows = read_evaluation_windows(
         arguments.folder,
         networks.musicvae.config.max_seq_len,
         arguments.max_songs,

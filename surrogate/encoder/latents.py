@@ -25,7 +25,7 @@ class Latents(NamedTuple):
 
 def check_method(surrogate: Surrogate | None, options: AccompanyOptions) -> None:
     """Raises:
-    ValueError: the method needs a surrogate, or one that hears other parts.
+    ValueError: the method needs a surrogate, or one with other input parts.
     """
     if options.method == "refine-only":
         return
@@ -33,11 +33,11 @@ def check_method(surrogate: Surrogate | None, options: AccompanyOptions) -> None
         raise ValueError(
             f"method {options.method!r} needs a surrogate encoder; without one there is refine-only"
         )
-    deaf = [part for part in options.given if part not in surrogate.hears]
-    if deaf:
+    unknown = [part for part in options.given if part not in surrogate.input_parts]
+    if unknown:
         raise ValueError(
-            f"{', '.join(options.given)} are given, but the surrogate hears "
-            f"{', '.join(surrogate.hears)} alone; without one there is --method refine-only"
+            f"{', '.join(options.given)} are given, but the surrogate takes "
+            f"{', '.join(surrogate.input_parts)} alone; without one there is --method refine-only"
         )
 
 
@@ -48,7 +48,7 @@ def find_latents(
     windows: np.ndarray,
     options: AccompanyOptions,
 ) -> Latents:
-    """Hear windows.
+    """Find the latents of windows.
 
     Args:
         musicvae: of trios.

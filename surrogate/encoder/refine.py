@@ -118,8 +118,10 @@ def refine(
     ):
         for first in range(0, len(z), options.batch_size):
             own = slice(first, first + options.batch_size)
-            climb = _Climb(musicvae, tokens[own], parts, z[own], (mean[own], stddev[own]), options)
-            found.append(climb.run())
+            ascent = LatentAscent(
+                musicvae, tokens[own], parts, z[own], (mean[own], stddev[own]), options
+            )
+            found.append(ascent.run())
             bar.update(len(found[-1].z))
     if not found:
         nothing = z.new_zeros(0)
@@ -140,18 +142,18 @@ def refine_prediction(
     """Refine what a surrogate predicts of the given parts, from its mean on; where it predicts a
     distribution, with that as the prior.
 
-    A surrogate that cannot hear all of the given parts predicts from those that it can.
+    A surrogate that takes only some of the given parts predicts from those.
 
     For arguments and errors, see :func:`refine`.
     """
-    heard = tuple(part for part in given if part in surrogate.hears)
+    known = tuple(part for part in given if part in surrogate.input_parts)
     found = []
     with torch.no_grad():
         for batch in tokens.to(musicvae.device).split((options or RefineOptions()).batch_size):
             if isinstance(surrogate, SurrogateEncoder):
-                found.append(surrogate.posterior(batch, heard))
+                found.append(surrogate.posterior(batch, known))
             else:
-                mean = surrogate.posterior_mean(batch, heard)
+                mean = surrogate.posterior_mean(batch, known)
                 found.append(Normal(mean, torch.ones_like(mean)))
     start = torch.cat([batch.mean for batch in found])
     prior = None
@@ -192,7 +194,7 @@ def _frozen(network: nn.Module) -> Iterator[None]:
             weight.requires_grad_(True)
 
 
-class _Climb:
+class LatentAscent:
     """Gradient ascent on the latents of a batch; windows that have stopped leave it.
 
     `rows` are the windows still in it; z, its moments and its prior are kept for those alone.

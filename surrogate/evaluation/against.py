@@ -11,12 +11,12 @@ from tqdm import tqdm
 
 from musicvae_torch.midi.notes import MidiError, is_midi
 from musicvae_torch.midi.score import Score, divisible, read_score
-from surrogate.evaluation.finished import Band, Comparison, read_band, score_band, stacked
+from surrogate.evaluation.finished import BandParts, Comparison, read_band, score_band, stacked
 from surrogate.evaluation.lead_sheets import LeadSheet, read_lead_sheet
 from surrogate.evaluation.tables import mean_where
 from surrogate.options import AccompanyOptions
 from surrogate.pipeline import Accompanist
-from surrogate.song.context import Hearing, hear
+from surrogate.song.context import SongContext, analyze
 from surrogate.song.folders import NoSongsError, midi_files
 from surrogate.song.roles import roles_of
 
@@ -70,7 +70,7 @@ def compare(
         try:
             score = divisible(read_score(path))
             alone = replace(options, melody=melody_of(score), given=("melody",), keep="given")
-            song = hear(score, alone)
+            song = analyze(score, alone)
             theirs = read_band(score, song)
             ours = _scores(accompanist, score, alone, seeds, song, real=theirs)
         except MidiError as error:
@@ -153,9 +153,9 @@ def _scores(
     score: Score,
     options: AccompanyOptions,
     seeds: int,
-    song: Hearing,
+    song: SongContext,
     sheet: LeadSheet | None = None,
-    real: Band | None = None,
+    real: BandParts | None = None,
 ) -> dict[str, float]:
     """Mean scores over bands of ours of several seeds."""
     scored = []

@@ -19,7 +19,7 @@ BAND = "band network"
 NO_STYLE = f"{BAND}, without a style"
 OWN_STYLE = f"{BAND}, style of another window"
 OTHER_STYLE = f"{BAND}, another song's style"
-DEAF = f"{BAND}, hearing nothing"
+NOTHING_GIVEN = f"{BAND}, hearing nothing"
 
 
 def band_nats(
@@ -49,8 +49,8 @@ def band_nats(
     styles = dict(_styles(networks, tokens, posterior.mean, song, options, notes))
     for name, style in styles.items():
         yield name, _nats(band, given, tokens, style, options)
-    missing = hide(tokens, options.hidden, HIDDEN)  # those parts are neither heard nor played
-    yield DEAF, _nats(band, torch.full_like(tokens, HIDDEN), missing, None, options)
+    missing = hide(tokens, options.hidden, HIDDEN)  # those parts are neither given nor played
+    yield NOTHING_GIVEN, _nats(band, torch.full_like(tokens, HIDDEN), missing, None, options)
 
 
 def _styles(
@@ -63,11 +63,10 @@ def _styles(
 ) -> Iterator[tuple[str, Tensor | None]]:
     """(windows, z_size) each; NaN for windows that have none."""
     surrogate = networks.surrogate
-    heard = () if surrogate is None else surrogate.hears
     if not networks.styled:
         notes.append(f"The {BAND} was not trained on this MusicVAE's latents: it has no style.")
-    elif surrogate is None or not set(options.given) <= set(heard):
-        notes.append(f"No row of the {BAND} in the surrogate's style: none hears all that is given")
+    elif surrogate is None or not set(options.given) <= set(surrogate.input_parts):
+        notes.append(f"No row of the {BAND} in the surrogate's style: none takes all that is given")
     else:
         yield BAND, predict(surrogate, tokens, options.given)
     yield NO_STYLE, None

@@ -1,4 +1,4 @@
-"""How good accompaniments of real songs are: parts are hidden, generated anew and compared.
+"""How good accompaniments of real songs are: parts are hidden, generated and compared.
 
 What the rows and columns mean is in docs/evaluation.md.
 """
@@ -41,7 +41,7 @@ from surrogate.evaluation.ways import (
     encode_all,
     ways_to_a_latent,
 )
-from surrogate.evaluation.windows import SongWindows
+from surrogate.evaluation.windows import EvaluationWindows
 from surrogate.options import BAND, AccompanyOptions
 from surrogate.pipeline import Accompanist
 
@@ -69,7 +69,7 @@ class Evaluation:
     differences: dict[str, Estimate]
     reference: str
     notes: list[str]
-    windows: SongWindows
+    windows: EvaluationWindows
     options: EvaluateOptions
 
     def __str__(self) -> str:
@@ -143,7 +143,7 @@ class Evaluation:
 
 
 def evaluate(
-    networks: Networks, windows: SongWindows, options: EvaluateOptions | None = None
+    networks: Networks, windows: EvaluationWindows, options: EvaluateOptions | None = None
 ) -> Evaluation:
     """Score every way to a latent, no latent, sampled bands and the true parts, on windows of real
     songs.
@@ -188,7 +188,7 @@ def evaluate(
     )
 
 
-def _by_song(scores: Scores, windows: SongWindows) -> Scores:
+def _by_song(scores: Scores, windows: EvaluationWindows) -> Scores:
     return {
         name: per_song(values, windows.song, len(windows.songs)) for name, values in scores.items()
     }
@@ -196,7 +196,7 @@ def _by_song(scores: Scores, windows: SongWindows) -> Scores:
 
 def _accompanied(
     networks: Networks,
-    windows: SongWindows,
+    windows: EvaluationWindows,
     truth: list[Truth],
     options: EvaluateOptions,
     notes: list[str],
@@ -206,17 +206,17 @@ def _accompanied(
     rows = {}
     if networks.band is not None:
         rows[f"`accompany`, {seeds}"] = _sampled(networks, windows, truth, options, BAND)
-    if networks.surrogate is not None and set(options.given) <= set(networks.surrogate.hears):
+    if networks.surrogate is not None and set(options.given) <= set(networks.surrogate.input_parts):
         name = f"`accompany --method surrogate`, {seeds}"
         rows[name] = _sampled(networks, windows, truth, options, "surrogate")
     else:
-        notes.append("No row of `accompany`'s surrogate: none hears all that is given.")
+        notes.append("No row of `accompany`'s surrogate: none takes all that is given.")
     return {name: _by_song(scores, windows) for name, scores in rows.items()}
 
 
 def _sampled(
     networks: Networks,
-    windows: SongWindows,
+    windows: EvaluationWindows,
     truth: list[Truth],
     options: EvaluateOptions,
     method: str,
@@ -279,7 +279,7 @@ def _decode(musicvae: MusicVAE, z: Tensor) -> np.ndarray:
     return np.concatenate([to_tokens(rows.cpu().numpy()) for rows in decoded]).astype(np.int64)
 
 
-def _truth(windows: SongWindows, hidden: Collection[str]) -> list[Truth]:
+def _truth(windows: EvaluationWindows, hidden: Collection[str]) -> list[Truth]:
     return [
         Truth(tokens, hidden, _velocities(velocities, hidden))
         for tokens, velocities in zip(windows.tokens, windows.velocities, strict=True)

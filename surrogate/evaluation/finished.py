@@ -12,7 +12,7 @@ from musicvae_torch.converters.melody import melody_notes
 from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.midi.score import TICK_NOTE, Score
 from musicvae_torch.midi.vocabulary import MAX_PITCH, MIN_PITCH, NO_EVENT
-from surrogate.arrangement.fill import StepNote, bar_lines, sounding_bars
+from surrogate.arrangement.fill import StepNote, bar_steps, sounding_bars
 from surrogate.band.controls import chords_of
 from surrogate.evaluation.columns import DISTRIBUTIONS, STRUCTURE, overlaps, structure, tonality
 from surrogate.evaluation.distributions import note_features
@@ -26,7 +26,7 @@ from surrogate.evaluation.metrics import (
     share_in_key,
 )
 from surrogate.evaluation.tables import DASH, Estimate, Scores, markdown, scores_table
-from surrogate.song.context import Hearing, part_tokens
+from surrogate.song.context import SongContext, part_tokens
 from surrogate.song.roles import roles_of
 
 MADE = ("bass", "drums")
@@ -57,7 +57,7 @@ DIFFERENCES = (
 
 
 @dataclass(frozen=True)
-class Band:
+class BandParts:
     """The bass and the drums of a finished song.
 
     Attributes:
@@ -75,7 +75,7 @@ class Band:
         return {part: notes["velocity"].astype(np.int64) for part, notes in self.notes.items()}
 
 
-def read_band(score: Score, song: Hearing) -> Band:
+def read_band(score: Score, song: SongContext) -> BandParts:
     """The band of a finished song whose melody is `song`; the two may count different ticks a
     quarter.
 
@@ -99,7 +99,7 @@ def read_band(score: Score, song: Hearing) -> Band:
         own = own[(own["end"] > ticks[first]) & (own["start"] < finish)]
         tokens[part] = part_tokens(part, own, song.grid, song.first_bar, song.bars)
         notes[part] = own
-    return Band(tokens, notes)
+    return BandParts(tokens, notes)
 
 
 def _within_range(pitches: np.ndarray) -> np.ndarray:
@@ -109,7 +109,7 @@ def _within_range(pitches: np.ndarray) -> np.ndarray:
     return np.asarray(pitches + 12 * (up - down))
 
 
-def _plays(notes: np.ndarray, lead: np.ndarray, song: Hearing) -> bool:
+def _plays(notes: np.ndarray, lead: np.ndarray, song: SongContext) -> bool:
     """Whether a track's notes, in the song's ticks, are those of the melody (steps,), or nearly."""
     wanted = {(start, pitch) for start, _, pitch in melody_notes(lead)}
     steps = song.grid.steps(notes["start"]) - song.first_step
@@ -131,7 +131,10 @@ def _notes(score: Score, resolution: int) -> dict[str, list[np.ndarray]]:
 
 
 def score_band(
-    song: Hearing, band: Band, sheet: LeadSheet | None = None, real: Band | None = None
+    song: SongContext,
+    band: BandParts,
+    sheet: LeadSheet | None = None,
+    real: BandParts | None = None,
 ) -> dict[str, float]:
     """All columns of one accompaniment, from the melody's first bar to its last; those of a part
     that it lacks are left out.
@@ -174,8 +177,8 @@ def _harmony(parts: Mapping[str, np.ndarray], sheet: LeadSheet | None) -> dict[s
     return scores
 
 
-def _bass_density(song: Hearing, band: Band, bass: np.ndarray) -> dict[str, float]:
-    sounding = sounding_bars(_within(song, band.notes["bass"]), bar_lines(song.bars))
+def _bass_density(song: SongContext, band: BandParts, bass: np.ndarray) -> dict[str, float]:
+    sounding = sounding_bars(_within(song, band.notes["bass"]), bar_steps(song.bars))
     return {
         "bass notes a bar": notes_per_bar(bass, "bass"),
         "bass groove consistency": groove_consistency(bass, "bass"),
@@ -183,9 +186,9 @@ def _bass_density(song: Hearing, band: Band, bass: np.ndarray) -> dict[str, floa
     }
 
 
-def _drum_density(song: Hearing, drums: np.ndarray) -> dict[str, float]:
+def _drum_density(song: SongContext, drums: np.ndarray) -> dict[str, float]:
     hits: list[StepNote] = [(step, step + 1, 0) for step in np.flatnonzero(drums).tolist()]
-    sounding = sounding_bars(hits, bar_lines(song.bars))
+    sounding = sounding_bars(hits, bar_steps(song.bars))
     return {
         "drum hits a bar": notes_per_bar(drums, "drums"),
         "drum groove consistency": groove_consistency(drums, "drums"),
@@ -193,7 +196,7 @@ def _drum_density(song: Hearing, drums: np.ndarray) -> dict[str, float]:
     }
 
 
-def _within(song: Hearing, notes: np.ndarray) -> list[StepNote]:
+def _within(song: SongContext, notes: np.ndarray) -> list[StepNote]:
     """Notes as steps from the song's first bar, cut to its bars; pitches do not count."""
     starts, ends = (
         np.clip(steps - song.first_step, 0, len(song.tokens)).tolist()

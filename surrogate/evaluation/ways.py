@@ -62,7 +62,7 @@ class EvaluateOptions:
     """How to compare.
 
     Attributes:
-        given: the parts that are heard; the others are hidden.
+        given: the parts that are given; the others are hidden.
         seed: of the prior's sample, of other songs' latents and of the bootstrap; the first of
             those of `accompany`.
         seeds: how many bands of each window `accompany` makes; 0: none.
@@ -101,13 +101,13 @@ def ways_to_a_latent(
         if surrogate is None:
             notes.append(f"No row of {name}: none was given.")
             continue
-        heard = tuple(part for part in options.given if part in surrogate.hears)
-        if not heard:
-            notes.append(f"No row of {name}: it hears {' and '.join(surrogate.hears)} only.")
+        known = tuple(part for part in options.given if part in surrogate.input_parts)
+        if not known:
+            notes.append(f"No row of {name}: it takes {' and '.join(surrogate.input_parts)} only.")
             continue
-        if heard != options.given:
-            notes.append(f"Of what is given, {name} hears {' and '.join(heard)} only.")
-        sources[name] = partial(predict, surrogate, tokens, heard)
+        if known != options.given:
+            notes.append(f"Of what is given, {name} takes {' and '.join(known)} only.")
+        sources[name] = partial(predict, surrogate, tokens, known)
         if name == OURS:
             sources[OURS_REFINED] = partial(climb, surrogate)
             sources[REFINED] = climb

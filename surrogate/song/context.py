@@ -29,7 +29,7 @@ SHORT_REST = 4  # bars of a rest in which the band plays on, if the song's own d
 
 
 @dataclass(frozen=True, eq=False)
-class Hearing:
+class SongContext:
     """A song as the networks hear it, from the first bar of the given parts to their last.
 
     Attributes:
@@ -104,7 +104,7 @@ class Hearing:
         return self.first_bar * STEPS_PER_BAR
 
 
-def hear(score: Score, options: AccompanyOptions) -> Hearing:
+def analyze(score: Score, options: AccompanyOptions) -> SongContext:
     """Find the given parts of a song, and lay them on the model's grid.
 
     Args:
@@ -150,7 +150,7 @@ def hear(score: Score, options: AccompanyOptions) -> Hearing:
     pitched = [own["pitch"] for part, own in sounding.items() if part != "drums"]
     pitches = np.concatenate(pitched) if pitched else np.zeros(0, np.int16)
     known = pitches[(pitches >= MIN_PITCH) & (pitches <= MAX_PITCH)]
-    return Hearing(
+    return SongContext(
         score,
         melody,
         roles,
@@ -248,7 +248,7 @@ def _legato(notes: np.ndarray, sounding: np.ndarray) -> np.ndarray:
     return longer
 
 
-def notes_on(song: Hearing, skip: Iterable[tuple[int, int]] = ()) -> tuple[str, ...]:
+def context_remarks(song: SongContext, skip: Iterable[tuple[int, int]] = ()) -> tuple[str, ...]:
     """What the user should know of how a song was heard, a line each.
 
     Args:

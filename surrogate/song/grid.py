@@ -12,7 +12,15 @@ from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR, STEPS_PER_QUARTER
 from surrogate.song.bars import bar_length, bar_lines, changes_of_metre
-from surrogate.song.metre import BEATS, COMPOUND, SIMPLE, bar_beats, beat_groups, is_dotted, places
+from surrogate.song.metre import (
+    BEATS,
+    COMPOUND,
+    SIMPLE,
+    bar_beats,
+    beat_groups,
+    beat_positions,
+    is_dotted,
+)
 
 MAX_BARS = 2048  # an hour and more; longer songs are broken files
 NOT_THERE = np.iinfo(np.int64).max
@@ -94,7 +102,7 @@ def _step_ticks(score: Score, until: int, pickup: int) -> np.ndarray:
             place = BEATS
             continue
         for bar in bars:
-            taken, place = places(beat_groups(len(bar)), place)
+            taken, place = beat_positions(beat_groups(len(bar)), place)
             rows |= zip(taken, bar, strict=True)
         if place > MAX_BARS * BEATS:
             raise _too_long(score)
