@@ -28,7 +28,7 @@ from surrogate.arrangement.groove import humanize_drums
 from surrogate.arrangement.harmony import Harmony
 from surrogate.arrangement.song_harmony import song_harmony
 from surrogate.options import AccompanyOptions
-from surrogate.song.bars import snapped
+from surrogate.song.bars import bars_that_sound, snapped
 from surrogate.song.context import SongContext
 
 PROGRAMS = {"melody": 0, "bass": ELECTRIC_BASS, "drums": 0}
@@ -196,13 +196,8 @@ class Arranger:
     def _played(self) -> np.ndarray:
         """(bars,) bool: the song's bars in which the given parts play, or the band in their
         rests."""
-        lines = self.song.song_bars.ticks
-        played = np.zeros(len(self.song.song_bars), bool)
-        firsts = np.searchsorted(lines, self.song.sounding["start"], side="right") - 1
-        lasts = np.searchsorted(lines, self.song.sounding["end"], side="left")
-        for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
-            played[max(first, 0) : max(last, first + 1)] = True
-        return played
+        notes = self.song.sounding
+        return bars_that_sound(self.song.song_bars.ticks, notes["start"], notes["end"])
 
     @cached_property
     def _skipped(self) -> np.ndarray:

@@ -466,8 +466,7 @@ def _load(arguments: argparse.Namespace) -> Any:
 def _list_tracks(arguments: argparse.Namespace) -> None:
     from musicvae_torch.midi.score import read_score
     from surrogate.melody.choice import tracks_table
-    from surrogate.song.context import find_parts
-    from surrogate.song.roles import roles_and_reasons
+    from surrogate.song.roles import find_parts, roles_and_reasons
 
     score = read_score(arguments.midi)
     score, melody, chosen = find_parts(score, _options(arguments), required=False)

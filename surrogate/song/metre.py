@@ -57,15 +57,15 @@ def beat_groups(beats: int) -> list[int]:
 
 def beat_positions(groups: list[int], next_position: int) -> tuple[list[int], int]:
     """Beats of the model's that a bar falls on, counted from the first of the bar that
-    `next_position` is in, and the place after them.
+    `next_position` is in, and the position after them.
 
     Groups of three and four begin a bar of the model's, pairs a half of one.
     """
     taken: list[int] = []
-    place = next_position
+    position = next_position
     for group in groups:
         unit = {1: 1, 2: 2}.get(group, BEATS)
-        place = -(-place // unit) * unit
-        taken += [place + beat for beat in _POSITIONS[group]]
-        place += BEATS if group == 3 else group
-    return taken, place
+        position = -(-position // unit) * unit
+        taken += [position + beat for beat in _POSITIONS[group]]
+        position += BEATS if group == 3 else group
+    return taken, position
