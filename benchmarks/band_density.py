@@ -19,7 +19,8 @@ from tqdm import tqdm
 from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.score import Score, divisible, read_score
 from surrogate.evaluation.against import melody_of
-from surrogate.evaluation.finished import DENSITY, read_band, score_band, stacked
+from surrogate.evaluation.columns import DENSITY
+from surrogate.evaluation.finished import read_band, score_band, stacked
 from surrogate.evaluation.tables import scores_table
 from surrogate.evaluation.windows import midi_files
 from surrogate.options import BAND_DENSITY, AccompanyOptions

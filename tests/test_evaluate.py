@@ -31,8 +31,9 @@ from surrogate.encoder.refine import RefineOptions
 from surrogate.evaluation.against import compare
 from surrogate.evaluation.bands import BAND, NO_STYLE, NOTHING_GIVEN, OWN_STYLE
 from surrogate.evaluation.columns import Truth
-from surrogate.evaluation.evaluate import HIDDEN_NATS, NO_LATENT, TRUE_PARTS, evaluate
+from surrogate.evaluation.evaluate import TRUE_PARTS, evaluate
 from surrogate.evaluation.finished import read_band, score_band
+from surrogate.evaluation.reports import HIDDEN_NATS, NO_LATENT
 from surrogate.evaluation.sampled import accompany_windows
 from surrogate.evaluation.tables import DASH, Estimate, mean_where, paired_differences, per_song
 from surrogate.evaluation.ways import (

@@ -11,8 +11,9 @@ from tqdm import tqdm
 
 from musicvae_torch.midi.notes import MidiError, is_midi
 from musicvae_torch.midi.score import Score, divisible, read_score
-from surrogate.evaluation.finished import BandParts, Comparison, read_band, score_band, stacked
+from surrogate.evaluation.finished import BandParts, read_band, score_band, stacked
 from surrogate.evaluation.lead_sheets import LeadSheet, read_lead_sheet
+from surrogate.evaluation.reports import Comparison
 from surrogate.evaluation.tables import mean_where
 from surrogate.options import AccompanyOptions
 from surrogate.pipeline import Accompanist

@@ -41,6 +41,15 @@ from surrogate.evaluation.structure import (
 Tokens = Mapping[str, np.ndarray]  # part → (steps,) classes
 Velocities = Mapping[str, np.ndarray]  # part → (notes,) velocities, 1 to 127
 
+HARMONY = ("chord tones", "roots on the downbeat", "bass in key", "bass in harmony")
+DENSITY = (
+    "bass notes a bar",
+    "drum hits a bar",
+    "bass groove consistency",
+    "drum groove consistency",
+    "bars with bass",
+    "bars with drums",
+)
 STRUCTURE = (
     "bass on kick beyond chance",
     "bars with toms",

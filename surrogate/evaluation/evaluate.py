@@ -6,8 +6,6 @@ What the rows and columns mean is in docs/evaluation.md.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,16 +17,14 @@ from musicvae_torch.converters.trio import PARTS, to_tokens
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.encoder.refine import part_indices
 from surrogate.evaluation.bands import band_nats
-from surrogate.evaluation.columns import DISTRIBUTIONS, STRUCTURE, Truth
+from surrogate.evaluation.columns import Truth
+from surrogate.evaluation.reports import HIDDEN_NATS, NO_LATENT, Evaluation
 from surrogate.evaluation.sampled import accompany_windows
 from surrogate.evaluation.tables import (
-    Estimate,
     Scores,
-    differences_table,
     mean_where,
     paired_differences,
     per_song,
-    scores_table,
 )
 from surrogate.evaluation.ways import (
     BATCH,
@@ -45,101 +41,7 @@ from surrogate.evaluation.windows import EvaluationWindows
 from surrogate.options import BAND, AccompanyOptions
 from surrogate.pipeline import Accompanist
 
-NO_LATENT = "decoder without a latent"
 TRUE_PARTS = "the true parts"
-HIDDEN_NATS = "nats hidden"
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Scores of every row.
-
-    Attributes:
-        rows: by name, the mean of each song's windows in each column that applies.
-        columns: of all rows; those of latents and likelihoods first.
-        differences: of the rows to `reference`, on the hidden parts' log-likelihood, paired.
-        reference: the row compared with.
-        notes: on what was left out.
-        windows: that were evaluated on.
-        options: that were used.
-    """
-
-    rows: dict[str, Scores]
-    columns: list[str]
-    differences: dict[str, Estimate]
-    reference: str
-    notes: list[str]
-    windows: EvaluationWindows
-    options: EvaluateOptions
-
-    def __str__(self) -> str:
-        """Markdown: what was evaluated on, the tables, and the verdict."""
-        given, hidden = " and ".join(self.options.given), " and ".join(self.options.hidden)
-        apart = (*STRUCTURE, *DISTRIBUTIONS)
-        of_latents = [column for column in self.columns if column.startswith(("latent", "nats"))]
-        of_notes = [name for name in self.columns if name not in (*of_latents, *apart)]
-        with_nats = {name: row for name, row in self.rows.items() if HIDDEN_NATS in row}
-        blocks = [
-            f"{self.windows}. Given: {given}; hidden: {hidden}. Means over songs, with 95 % "
-            "bootstrap intervals.",
-            self._table(of_latents, with_nats),
-            "Decoded freely, the likeliest token at each step, but for the bands of `accompany`, "
-            "which are sampled. How far the notes agree with the true parts:",
-            self._table(of_notes),
-            "How the bands hold together:",
-            self._table([name for name in STRUCTURE if name in self.columns]),
-            "How their notes are distributed:",
-            self._table([name for name in DISTRIBUTIONS if name in self.columns]),
-            f"Song by song, nats a step of the hidden parts, less those of {self.reference}:",
-            differences_table(self.differences, HIDDEN_NATS),
-            *self.notes,
-            *([self.verdict()] if NO_LATENT in self.rows else []),
-        ]
-        return "\n\n".join(blocks)
-
-    def _table(self, columns: Collection[str], rows: dict[str, Scores] | None = None) -> str:
-        shown = self.rows if rows is None else rows
-        kept = {name: row for name, row in shown.items() if not row.keys().isdisjoint(columns)}
-        return scores_table(kept, list(columns), self.options.seed)
-
-    def verdict(self) -> str:
-        """Which ways to a latent say more of the hidden parts than no latent at all does."""
-        found: dict[str, list[str]] = {"Better": [], "Worse": [], "Not told apart": []}
-        against = paired_differences(self.rows, NO_LATENT, HIDDEN_NATS, self.options.seed)
-        for name, it in against.items():
-            side = "Better" if it.low > 0 else "Worse" if it.high < 0 else "Not told apart"
-            found[side].append(f"{name} {it.mean:+.2f}")
-        sides = (f"{side}: {', '.join(names)}." for side, names in found.items() if names)
-        return (
-            f"Against the {NO_LATENT}, in nats a step of the hidden parts, by the interval of the "
-            f"differences song by song. {' '.join(sides)}"
-        )
-
-    def as_json(self) -> dict[str, Any]:
-        """All of it as plain JSON data; NaN becomes null."""
-        seed = self.options.seed
-        rows = {
-            name: {
-                column: Estimate.of(values, seed).as_json()
-                | {"of_songs": [None if np.isnan(value) else value for value in values.tolist()]}
-                for column, values in scores.items()
-            }
-            for name, scores in self.rows.items()
-        }
-        return {
-            "given": list(self.options.given),
-            "hidden": list(self.options.hidden),
-            "seed": seed,
-            "seeds": self.options.seeds,
-            "windows": len(self.windows.tokens),
-            "songs": self.windows.songs,
-            "skipped": self.windows.skipped,
-            "rows": rows,
-            "reference": self.reference,
-            "differences": {name: it.as_json() for name, it in self.differences.items()},
-            "notes": self.notes,
-            "verdict": self.verdict() if NO_LATENT in self.rows else None,
-        }
 
 
 def evaluate(
