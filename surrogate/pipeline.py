@@ -40,7 +40,7 @@ from surrogate.generators.trio import TrioGenerator
 from surrogate.options import BAND, METHODS, NO_STYLE, AccompanyOptions, default_method
 from surrogate.song.context import SongContext, analyze, context_remarks
 
-SONGS = 16  # read before anything is generated, where there are many
+BATCH = 16  # songs read before anything is generated
 
 Midi: TypeAlias = str | Path | pretty_midi.PrettyMIDI | Score
 
@@ -145,7 +145,7 @@ class Accompanist:
     def accompany_batch(
         self, songs: Iterable[Midi], options: AccompanyOptions | None = None
     ) -> Iterator[Accompaniment | MidiError]:
-        """Make the missing parts of many songs, several at a time.
+        """Make the missing parts of songs, a batch at a time.
 
         Args:
             songs: as for :meth:`accompany`.
@@ -174,10 +174,10 @@ class Accompanist:
                 batch.append(analyze(divisible(score), options))
             except MidiError as error:
                 batch.append(error)
-            if len(batch) == SONGS:
-                yield from self._play(batch, options)
+            if len(batch) == BATCH:
+                yield from self._accompany(batch, options)
                 batch = []
-        yield from self._play(batch, options)
+        yield from self._accompany(batch, options)
 
     def complete(self, options: AccompanyOptions) -> AccompanyOptions:
         """The options with a method, if they have none yet, and with all that goes with it.
@@ -193,14 +193,14 @@ class Accompanist:
             raise ValueError("method 'band' needs a band network, and none was loaded")
         return options
 
-    def _play(
+    def _accompany(
         self, songs: Sequence[SongContext | MidiError], options: AccompanyOptions
     ) -> Iterator[Accompaniment | MidiError]:
-        heard = [song for song in songs if isinstance(song, SongContext)]
+        contexts = [song for song in songs if isinstance(song, SongContext)]
         own = self._band if options.method == BAND else self._trio
         generator = self.generator or own
         assert generator is not None
-        generated = iter(generator.generate(heard, options))
+        generated = iter(generator.generate(contexts, options))
         for song in songs:
             if isinstance(song, MidiError):
                 yield song
@@ -227,18 +227,8 @@ class Accompanist:
         remarks: dict[str, None] = {}
         for number in order:
             band = arranger.arrange(part_notes(tokens[number]), number)
-            candidates.append(
-                Candidate(
-                    number,
-                    band.score,
-                    band.new,
-                    tokens[number],
-                    generated.log_likelihood[number],
-                    band.left,
-                    band.staying,
-                    band.stay_in,
-                )
-            )
+            likelihood = generated.log_likelihood[number]
+            candidates.append(Candidate(number, band, tokens[number], likelihood))
             remarks |= dict.fromkeys(band.remarks)
         return Accompaniment(
             song.timing.source,

@@ -128,7 +128,7 @@ def test_what_stays(accompanist: Accompanist, keep: str, channels: set[int]) -> 
     before = band()
     result = accompanist.accompany(before, AccompanyOptions(melody="flute", keep=keep))
     wanted = {row for row in rows(before) if row[0] in channels}
-    assert rows(result.score, result.best.new) == wanted
+    assert rows(result.score, result.best.arrangement.new) == wanted
     assert [track.name for track in result.best.tracks] == ["bass", "drums"]
     replaced = [track.channel for track in result.replaced]
     assert replaced == ([] if keep == "all" else [2, 9])
@@ -154,7 +154,7 @@ def test_any_parts_may_be_given(
     assert [track.name for track in result.best.tracks] == made
     replaced = {0: "melody", 2: "bass", 9: "drums"}
     stays = {row for row in rows(before) if replaced.get(row[0]) not in made}
-    assert rows(result.score, result.best.new) == stays
+    assert rows(result.score, result.best.arrangement.new) == stays
 
 
 def test_a_given_bass_is_no_melody(accompanist: Accompanist) -> None:

@@ -34,15 +34,16 @@ from surrogate.song.context import SongContext
 PROGRAMS = {"melody": 0, "bass": ELECTRIC_BASS, "drums": 0}
 
 
-class Arranged(NamedTuple):
+class Arrangement(NamedTuple):
     """A song with a band.
 
     Attributes:
-        score: the new file.
-        new: indices of its new tracks.
-        left: indices of the song's own tracks that are in it, wholly or in part, in its order.
-        staying: of the song's tracks that new parts take the place of, which notes stay.
-        stay_in: the bars in which those are, by the track's index.
+        score: the song's tracks that stay as they were, then the new ones.
+        new: indices of those in ``score.tracks``.
+        left: indices of the song's own tracks that are in `score`, wholly or in part, in its order.
+        staying: of the song's tracks that new parts replace, which notes stay, (notes,) bool; no
+            entry, where none does.
+        stay_in: the numbers of the bars in which those are, by the track's index.
         remarks: what the user should know, a line each.
     """
 
@@ -91,7 +92,7 @@ class Arranger:
         contour = velocity_contour(steps, notes["velocity"], song.bars)
         return cls(song, options, kept, harmony, contour, groove)
 
-    def arrange(self, played: list[list[StepNote]], number: int) -> Arranged:
+    def arrange(self, played: list[list[StepNote]], number: int) -> Arrangement:
         """A song's new file.
 
         Args:
@@ -127,7 +128,7 @@ class Arranger:
             for index, mask in partly.items()
         }
         new_tracks = tuple(range(first, len(score.tracks)))
-        return Arranged(score, new_tracks, left, partly, where, remarks)
+        return Arrangement(score, new_tracks, left, partly, where, remarks)
 
     def _staying(self, new: Sequence[NewPart]) -> dict[int, np.ndarray]:
         """Of each track whose part is made anew, which of its notes stay, (notes,) bool: those in

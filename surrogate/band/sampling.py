@@ -75,45 +75,8 @@ class Sampled(NamedTuple):
     nats: Tensor
 
 
-def sample(
-    band: Band,
-    given: Tensor,
-    controls: Controls | None = None,
-    *,
-    absent: Sequence[str] = (),
-    candidates: int = 1,
-    seed: int = 0,
-    sampling: Sampling | None = None,
-) -> Sampled:
-    """Draw what is hidden of a song.
-
-    Args:
-        band: in evaluation mode.
-        given: (steps, 3) int64 tokens, HIDDEN where the band is to play.
-        controls: what else is said, of one song or of each candidate.
-        absent: parts that neither are given nor are to be played. (Bands are trained to do without
-            a melody.)
-        candidates: how many to draw, each with draws of its own; rows of what is returned.
-        seed: of the draws; the same gives the same tokens.
-        sampling: how to draw; None: the defaults.
-
-    Raises:
-        ValueError: the tokens have another shape, or classes that a part lacks; an absent part is
-            unknown, or given.
-    """
-    return sample_rows(
-        band,
-        given.expand(candidates, *given.shape),
-        controls,
-        absent=absent,
-        seed=seed,
-        numbers=range(candidates),
-        sampling=sampling,
-    )
-
-
 @torch.no_grad()
-def sample_rows(
+def sample(
     band: Band,
     given: Tensor,
     controls: Controls | None = None,
@@ -127,12 +90,20 @@ def sample_rows(
     """Draw what is hidden of several songs of one length, or of candidates for them.
 
     Args:
-        given: (rows, steps, 3), as for :func:`sample`.
+        band: in evaluation mode.
+        given: (rows, steps, 3) int64 tokens, HIDDEN where the band is to play.
         controls: what else is said, of all rows or of each.
+        absent: parts that neither are given nor are to be played. (Bands are trained to do without
+            a melody.)
+        seed: of the draws; the same gives the same tokens.
         numbers: (rows,) which candidate each is: of one number, all have the same draws.
+        sampling: how to draw; None: the defaults.
         drafted: how many steps to work out together, by drafts of them, for a few rows; 1: play
             step after step, which is slower and gives the same.
-        band, absent, seed, sampling: as for :func:`sample`; for the errors too.
+
+    Raises:
+        ValueError: the tokens have another shape, or classes that a part lacks; an absent part is
+            unknown, or given.
     """
     sampling = sampling or Sampling()
     hidden = _hidden(given, absent).to(band.player.start.device)

@@ -29,6 +29,7 @@ from musicvae_torch.io.hub import local_folder
 from musicvae_torch.kernels.terms import OneHot, Term, densify
 from surrogate.encoder.pooling import POOLINGS, PooledEncoder
 
+BATCH = 64  # windows at a time
 # Names of fields in config.json, where they differ from those of SurrogateConfig.
 JSON_KEYS = {"input_parts": "hears", "density_shift": "lift"}
 
@@ -152,6 +153,18 @@ class Surrogate(PretrainedNetwork):
         """
         raise NotImplementedError
 
+    @torch.no_grad()
+    def predict(
+        self, tokens: Tensor, given: Sequence[str] = ("melody",)
+    ) -> tuple[Tensor, Tensor | None]:
+        """The mean and the standard deviation of any number of windows, (windows, z_size) each, a
+        batch at a time; None in place of the second, where the network predicts a point.
+
+        Arguments and errors are those of :meth:`posterior_mean`.
+        """
+        batches = tokens.split(BATCH)
+        return torch.cat([self.posterior_mean(batch, given) for batch in batches]), None
+
     def _check(self, tokens: Tensor, given: Sequence[str]) -> Tensor:
         """Which parts are given, (parts,) bool; for the errors see :meth:`posterior_mean`."""
         shape = (self.config.max_seq_len, len(PARTS))
@@ -233,6 +246,13 @@ class SurrogateEncoder(Surrogate):
 
     def posterior_mean(self, tokens: Tensor, given: Sequence[str] = ("melody",)) -> Tensor:
         return self.posterior(tokens, given).mean
+
+    @torch.no_grad()
+    def predict(
+        self, tokens: Tensor, given: Sequence[str] = ("melody",)
+    ) -> tuple[Tensor, Tensor | None]:
+        found = [self.posterior(batch, given) for batch in tokens.split(BATCH)]
+        return torch.cat([one.mean for one in found]), torch.cat([one.stddev for one in found])
 
 
 class PointSurrogate(Surrogate):

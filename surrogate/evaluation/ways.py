@@ -153,11 +153,10 @@ def _encoded_mean(musicvae: MusicVAE, tokens: Tensor) -> Tensor:
     return encode_all(musicvae, tokens).mean
 
 
-@torch.no_grad()
 def predict(surrogate: Surrogate, tokens: Tensor, given: tuple[str, ...]) -> Tensor:
     """(windows, z_size), the means that a surrogate predicts from given parts of tokens (windows,
     steps, 3)."""
-    return torch.cat([surrogate.posterior_mean(batch, given) for (batch,) in batches(tokens)])
+    return surrogate.predict(tokens, given)[0]
 
 
 def _refined(

@@ -24,7 +24,7 @@ from musicvae_torch.midi.vocabulary import BASS_PROGRAMS, STEPS_PER_BAR
 from surrogate.arrangement.arrange import kept_tracks
 from surrogate.arrangement.song_harmony import song_harmony
 from surrogate.band.model import HIDDEN, Band, Controls, styles_of
-from surrogate.band.sampling import Sampled, Sampling, sample_rows
+from surrogate.band.sampling import Sampled, Sampling, sample
 from surrogate.encoder.candidates import latent_offsets
 from surrogate.encoder.latents import Latents
 from surrogate.encoder.loading import DEFAULT_MUSICVAE
@@ -89,7 +89,7 @@ class BandGenerator:
         chords = torch.stack([self._chords(song, options) for song in songs])
         # A song without input for the surrogate has no style, which is zeros.
         styles = torch.cat([self._style(own, options) for own in latents])
-        return sample_rows(
+        return sample(
             self.band,
             given.repeat_interleave(count, 0).to(device),
             Controls(chords.repeat_interleave(count, 0).to(device), style=styles.to(device)),
