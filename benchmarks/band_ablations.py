@@ -31,7 +31,7 @@ from surrogate.band.scoring import nats_of
 from surrogate.encoder.refine import hide
 from surrogate.evaluation.bands import another_window
 from surrogate.evaluation.tables import Estimate, markdown, per_song
-from surrogate.evaluation.ways import encode_all, predict
+from surrogate.evaluation.task import encode_all
 from surrogate.evaluation.windows import EvaluationWindows, read_evaluation_windows
 from surrogate.pipeline import Accompanist
 
@@ -56,7 +56,7 @@ class Windows:
         self.tokens = torch.from_numpy(windows.tokens)
         self.given = hide(self.tokens, ("melody",), HIDDEN)
         self.latent = encode_all(accompanist.musicvae, self.tokens).mean
-        self.predicted = predict(accompanist.surrogate, self.tokens, ("melody",))
+        self.predicted = accompanist.surrogate.predict(self.tokens, ("melody",))[0]
 
     def nats(self, controls: Controls, given: Tensor | None = None) -> Tensor:
         """(windows, bars), of bass and drums together."""

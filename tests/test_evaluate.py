@@ -36,15 +36,8 @@ from surrogate.evaluation.finished import read_band, score_band
 from surrogate.evaluation.reports import HIDDEN_NATS, NO_LATENT
 from surrogate.evaluation.sampled import accompany_windows
 from surrogate.evaluation.tables import DASH, Estimate, mean_where, paired_differences, per_song
-from surrogate.evaluation.ways import (
-    ENCODER,
-    OURS,
-    OURS_REFINED,
-    REFINED,
-    EvaluateOptions,
-    Networks,
-    other_songs,
-)
+from surrogate.evaluation.task import EvaluateOptions, Networks, other_songs
+from surrogate.evaluation.ways import ENCODER, OURS, OURS_REFINED, REFINED
 from surrogate.evaluation.windows import read_evaluation_windows
 from surrogate.generators.protocol import Generated
 from surrogate.song.context import SongContext, analyze

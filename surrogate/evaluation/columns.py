@@ -76,6 +76,12 @@ DISTRIBUTIONS = (
 )
 
 
+def velocities_by_part(velocities: np.ndarray, parts: Collection[str]) -> dict[str, np.ndarray]:
+    """Part → (notes,) the velocities above 0 of (steps, 3)."""
+    columns = dict(zip(PARTS, velocities.T, strict=True))
+    return {part: columns[part][columns[part] > 0] for part in parts}
+
+
 class Truth:
     """The real parts of a window, and what others are compared with.
 

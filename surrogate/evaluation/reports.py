@@ -20,7 +20,7 @@ from surrogate.evaluation.tables import (
     rows_as_json,
     scores_table,
 )
-from surrogate.evaluation.ways import EvaluateOptions
+from surrogate.evaluation.task import EvaluateOptions
 from surrogate.evaluation.windows import EvaluationWindows
 
 NO_LATENT = "decoder without a latent"
