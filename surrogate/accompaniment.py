@@ -95,7 +95,7 @@ class Accompaniment:
 
     @property
     def replaced(self) -> tuple[Track, ...]:
-        """The tracks of the song whose parts were made anew."""
+        """The tracks of the song that new parts replace."""
         made = self.options.made
         return tuple(
             track
@@ -113,7 +113,7 @@ class Accompaniment:
             if track.index in self.kept or stays.all():
                 continue
             is_made = self.roles[track.index] in self.options.made
-            line = f"{'made anew in place of' if is_made else 'left out:'} {track}"
+            line = f"{'replaced:' if is_made else 'left out:'} {track}"
             if stays.any():
                 gone, where = int((~stays).sum()), ranges(band.stay_in[track.index])
                 line += f": {gone} of {len(stays)} notes; the others stay, in bars {where}"

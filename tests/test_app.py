@@ -154,7 +154,7 @@ def test_the_sound_of_a_band(studio: Studio, tmp_path: Path) -> None:
 def test_remarks(studio: Studio, bands: Result) -> None:
     assert bands.remarks() == []
     again = studio.make(read_song(bands.midi(1)), AccompanyOptions())
-    assert again.remarks()[0].startswith("Made anew in place of track 1: 'bass'")
+    assert again.remarks()[0].startswith("Replaced: track 1: 'bass'")
 
 
 def test_directions_are_offered_where_there_are_vectors(studio: Studio) -> None:

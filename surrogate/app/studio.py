@@ -180,7 +180,7 @@ def melody_choices(song: Score) -> list[tuple[str, int]]:
     able.sort(key=lambda ranked: (-ranked[0], ranked[1].index))
     if len(able) == 1:
         return [(_words(able[0][1]), able[0][1].index)]
-    return [(f"{_words(track)} · {track.chance:.0%}", track.index) for _, track in able]
+    return [(f"{_words(track)} · {track.probability:.0%}", track.index) for _, track in able]
 
 
 def other_tracks(song: Score) -> list[str]:

@@ -131,7 +131,7 @@ class Arranger:
         return Arrangement(score, new_tracks, left, partly, where, remarks)
 
     def _staying(self, new: Sequence[NewPart]) -> dict[int, np.ndarray]:
-        """Of each track whose part is made anew, which of its notes stay, (notes,) bool: those in
+        """Of each track that a new part replaces, which of its notes stay, (notes,) bool: those in
         bars of the song in which the new part does not play."""
         song, options = self.song, self.options
         if options.keep == "given" or options.outside == "none":

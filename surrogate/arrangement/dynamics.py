@@ -173,13 +173,13 @@ def swell(profile: PartProfile, contour: VelocityContour, steps: np.ndarray) -> 
 
 
 def accents(profile: PartProfile, steps: np.ndarray, pitches: np.ndarray) -> np.ndarray:
-    """What the place in the bar (and the drum) adds to notes, (notes,) each; nothing to drums of
-    no class."""
-    places = np.asarray(steps) % STEPS_PER_BAR
+    """What the position in the bar (and the drum) adds to notes, (notes,) each; 0 for percussion
+    outside the nine drum classes."""
+    positions = np.asarray(steps) % STEPS_PER_BAR
     if len(profile.accents) == 1:
-        return profile.accents[0, places]
+        return profile.accents[0, positions]
     drums = class_of_pitch(DRUM_CLASSES)[pitches]
-    return np.where(drums >= 0, profile.accents[drums, places], 0.0)
+    return np.where(drums >= 0, profile.accents[drums, positions], 0.0)
 
 
 @cache

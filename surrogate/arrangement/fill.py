@@ -32,7 +32,7 @@ def sounding_bars(
 
     Args:
         lines: (bars + 1,) steps at which bars begin, ascending from 0, and the last one ends.
-        live: (steps,) bool, at which anything can be heard; None: all.
+        live: (steps,) bool, at which anything can sound; None: all.
     """
     sounding = np.zeros(lines[-1], bool)
     for start, end, _ in notes:
@@ -77,7 +77,7 @@ def fill_silent_bars(
         wanted: (bars,) bool, where the part should sound.
         plain: a bar of the model's, which stands for the played one where there is none like the
             silent one, or it has nothing at the steps that are live.
-        live: (steps,) bool, at which anything can be heard; None: all. A song of another metre
+        live: (steps,) bool, at which anything can sound; None: all. A song of another metre
             has not all of a bar's beats, and its last bar may be cut short.
         lines: (bars + 1,) steps at which bars begin, and the last one ends, none longer than one
             of the model's; None: the model's.

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from musicvae_torch.cli.command_line import Idle, command, read_arguments
 from musicvae_torch.cli.train import add_dtype, run_command
-from surrogate.arguments import WISHES, bar_ranges, beat, formats, parts, temperature, track_wishes
+from surrogate.arguments import (
+    TRACK_QUERY,
+    bar_ranges,
+    beat,
+    formats,
+    parts,
+    temperature,
+    track_query,
+)
 
 if TYPE_CHECKING:
     from surrogate.accompaniment import Accompaniment
@@ -146,7 +154,7 @@ def _add_what_is_heard(parser: argparse.ArgumentParser) -> None:
         "--melody",
         action="append",
         metavar="TRACK",
-        help=f"the melody: {WISHES}; may be given more than once, for tracks that share it "
+        help=f"the melody: {TRACK_QUERY}; may be given more than once, for tracks that share it "
         "(default: the likeliest)",
     )
     group.add_argument(
@@ -442,7 +450,7 @@ def _options(arguments: argparse.Namespace) -> AccompanyOptions:
         )
     }
     for part in ("melody", "bass", "drums"):
-        chosen[part] = track_wishes(getattr(arguments, part))
+        chosen[part] = track_query(getattr(arguments, part))
     for name in ("temperature", "top_p", "guidance", "style", "variety", "harmony"):
         if getattr(arguments, name) is not None:
             chosen[name] = getattr(arguments, name)

@@ -170,8 +170,8 @@ def _text(song: SongContext, names: list[str]) -> str:
     """The chord symbols of steps, for each of the song's own bars from the first that plays."""
     lines = song.song_bars.ticks
     first = int(np.searchsorted(lines, song.start, side="right")) - 1
-    places = np.arange(STEPS_PER_BAR) / STEPS_PER_BAR
-    ticks = lines[first:-1, None] + np.diff(lines)[first:, None] * places
+    fractions = np.arange(STEPS_PER_BAR) / STEPS_PER_BAR
+    ticks = lines[first:-1, None] + np.diff(lines)[first:, None] * fractions
     steps = np.clip(song.grid.steps(ticks) - song.first_step, 0, len(names) - 1)
     return " | ".join(_bar_text(bar) for bar in np.array(names)[steps])
 

@@ -42,7 +42,7 @@ def write_page(
 
     Args:
         path: of the .html file.
-        views: the input and what was made of it; the first one's bars and tempo are told.
+        views: the input and what was made of it; the first one's bars and tempo are shown.
         settings: names and values of what made them, shown as a table.
         title: of the page; the default is the name of the first view's file.
         soundfont: .sf2 or .sf3; the default is pretty_midi's.

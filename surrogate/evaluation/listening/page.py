@@ -84,7 +84,7 @@ def write_test(
         melody: folder of the melodies alone, which are then to be heard, too.
         excerpt: which part of each song is heard; the default is the first half minute.
         title: of the page; listeners see it.
-        pairs: most that one listener hears, drawn for each anew; None: all.
+        pairs: most that one listener hears, drawn for each listener; None: all.
         seed: of the order in which sounds lie in the page.
         soundfont: .sf2 or .sf3; the default is pretty_midi's.
         progress: show a progress bar.
