@@ -222,7 +222,7 @@ class Accompanist:
     ) -> Accompaniment:
         order = rank(generated.log_likelihood.sum(-1), generated.tokens)
         tokens = _silenced(generated.tokens, generated.silent, options)
-        arranger = Arranger.of(song, options, self.groove)
+        arranger = Arranger(song, options, self.groove)
         candidates = []
         remarks: dict[str, None] = {}
         for number in order:

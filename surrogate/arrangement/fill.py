@@ -14,7 +14,7 @@ LOWEST_BASS = 28
 
 
 def plain_bass(pitches: np.ndarray) -> list[StepNote]:
-    """A bar of the melody's commonest pitch class (C, of none), in a bass's register."""
+    """A bar of the melody's commonest pitch class (C for no pitches), in a bass's register."""
     common = int(np.bincount(pitches % 12, minlength=12).argmax())
     pitch = LOWEST_BASS + (common - LOWEST_BASS) % 12
     return [(0, STEPS_PER_BAR // 2, pitch), (STEPS_PER_BAR // 2, STEPS_PER_BAR, pitch)]

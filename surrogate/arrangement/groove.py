@@ -71,10 +71,10 @@ def humanize_drums(model: MusicVAE, hits: Sequence[StepNote]) -> Touch:
     rolls[indices] = 1
     if len(windows):
         batches = torch.from_numpy(rolls).to(model.device).split(BATCH)
-        played = (
-            torch.cat([_velocities_and_offsets(model, batch) for batch in batches]).cpu().numpy()
+        found = torch.cat([_velocities_and_offsets(model, batch) for batch in batches])
+        loud, early = (
+            part[indices].astype(np.float64) for part in np.split(found.cpu().numpy(), 2, -1)
         )
-        loud, early = (part[indices].astype(np.float64) for part in np.split(played, 2, axis=-1))
         velocities[known] = np.rint(loud * MAX_VELOCITY).clip(1, MAX_VELOCITY).astype(np.int64)
         offsets[known] = (-early / 2).clip(-0.5, 0.5)
     return Touch(velocities, offsets)

@@ -103,7 +103,7 @@ def from_markers(score: Score, grid: HasSteps) -> Harmony | None:
     several the richest. Single letters alone may as well be names of sections, and are no chords.
 
     Returns:
-        None where there are none.
+        None, if there are too few.
     """
     groups: dict[tuple[int, int], list[tuple[int, str]]] = {}
     for index, texts in enumerate(score.texts):

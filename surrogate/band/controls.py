@@ -35,7 +35,7 @@ def onset_counts(tokens: np.ndarray) -> np.ndarray:
 
 
 def density_class(part: str, notes_per_bar: float) -> int:
-    """The class of a part that has so many notes, or drum hits, a bar; 0 of none."""
+    """The class of a part that has so many notes, or drum hits, a bar; class 0 is silence."""
     return int(notes_per_bar > 0) + int(np.searchsorted(DENSITIES[part], notes_per_bar, "right"))
 
 
@@ -62,7 +62,7 @@ def densities_of(tokens: np.ndarray, span_bars: int) -> np.ndarray:
 
 def chords_of(*parts: np.ndarray) -> np.ndarray:
     """(steps,) class of the triad (``chords.chord_class``) that sounds in parts of (steps,)
-    melody or bass classes, half a bar each; 0 where none is."""
+    melody or bass classes, half a bar each; 0 where nothing sounds."""
     steps = len(parts[0])
     rows = [
         (start * _SECONDS_PER_STEP, end * _SECONDS_PER_STEP, pitch, 80, 0, False, part)

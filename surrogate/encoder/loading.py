@@ -72,7 +72,7 @@ def load_groove(folder: str | Path, device: torch.device) -> MusicVAE:
 
 
 def load_attributes(musicvae: str | Path | None) -> AttributeVectors | None:
-    """The attribute vectors beside a MusicVAE (None stands for the one that ships), if there are.
+    """The attribute vectors beside a MusicVAE (None stands for the one that ships), if it has any.
 
     Raises:
         CheckpointError: they are damaged or of other weights.

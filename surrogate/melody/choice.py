@@ -186,7 +186,8 @@ def tracks_table(
     if not summaries:
         return "no track has a note"
     rows = [_HEADER]
-    ranks = {value: rank for rank, value in enumerate(_distinct_scores(summaries), 1)}
+    scores = dict.fromkeys(track.score for track in summaries if track.score is not None)
+    ranks = {score: rank for rank, score in enumerate(scores, 1)}
     taken = choice.tracks if choice else ()
     for track in summaries:
         able = track.score is not None
@@ -243,11 +244,6 @@ def _part_said(role: tuple[str, str]) -> str:
     if part == "other":
         return why
     return f"{part} ({why})" if why else part
-
-
-def _distinct_scores(summaries: list[TrackSummary]) -> list[float]:
-    scores = [track.score for track in summaries if track.score is not None]
-    return list(dict.fromkeys(scores))
 
 
 def _short(name: str, width: int = 28) -> str:

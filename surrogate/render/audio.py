@@ -84,7 +84,7 @@ def mix(stems: Collection[np.ndarray]) -> np.ndarray:
 
 
 def peak(samples: np.ndarray) -> float:
-    """The largest absolute sample; 0 of none."""
+    """The largest absolute sample; 0 for no samples."""
     return float(max(samples.max(initial=0), -samples.min(initial=0)))
 
 

@@ -43,8 +43,6 @@ class SongContext:
         sounding: the notes in whose bars the band plays, of TICK_NOTE: all of the given parts, and
             of the song's own bass and drums those that it replaces.
         song_bars: as a musician counts them.
-        start: tick of the first given note.
-        end: tick at which the last one ends.
         timing: of the score on the beats of its file, or on others.
     """
 
@@ -58,9 +56,17 @@ class SongContext:
     pitches: np.ndarray
     sounding: np.ndarray
     song_bars: Bars
-    start: int
-    end: int
     timing: Retimed
+
+    @cached_property
+    def start(self) -> int:
+        """Tick at which the first of the sounding notes begins."""
+        return int(self.sounding["start"].min())
+
+    @cached_property
+    def end(self) -> int:
+        """Tick at which the last of the sounding notes ends."""
+        return int(self.sounding["end"].max())
 
     @property
     def bars(self) -> int:
@@ -126,7 +132,7 @@ def analyze(score: Score, options: AccompanyOptions) -> SongContext:
     everything = np.concatenate(list(sounding.values()))
     old = tidy(_old_notes(score, roles, options))
     everything = _with_old(everything, old, song_bars.ticks, options.outside == "band")
-    start, end = int(everything["start"].min()), int(everything["end"].max())
+    end = int(everything["end"].max())
     if options.metre == "refuse":
         _refuse_metres(score, end)
     grid = Grid(score, end, options.pickup)
@@ -153,8 +159,6 @@ def analyze(score: Score, options: AccompanyOptions) -> SongContext:
         known,
         everything,
         song_bars,
-        start,
-        end,
         timing,
     )
 
