@@ -179,6 +179,8 @@ class Accompanist:
                 batch = []
         yield from self._accompany(batch, options)
 
+    accompany_many = accompany_batch  # its name before 0.2, for one release
+
     def complete(self, options: AccompanyOptions) -> AccompanyOptions:
         """The options with a method, if they have none yet, and with all that goes with it.
 

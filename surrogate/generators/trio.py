@@ -73,7 +73,9 @@ class TrioGenerator:
         self, songs: Sequence[SongContext], options: AccompanyOptions
     ) -> Iterator[Generated]:
         """Candidates of each song."""
-        for plan, tokens in self._bands(self._plans(songs, options), options):
+        found = self.latents(songs, options)
+        plans = [self._plan(song, *own, options) for song, own in zip(songs, found, strict=True)]
+        for plan, tokens in zip(plans, self._sample_all(plans, options), strict=True):
             starts = np.array(plan.starts) * self.segment_steps // STEPS_PER_BAR
             silent = np.repeat(~plan.covered, self.segment_steps)[: tokens.shape[1]]
             likelihood = self._log_likelihoods(plan, tokens, options)
@@ -98,10 +100,6 @@ class TrioGenerator:
         counts = [len(own) for own in starts]
         latents = map(Latents, *(values.split(counts) for values in found))
         return list(zip(starts, latents, strict=True))
-
-    def _plans(self, songs: Sequence[SongContext], options: AccompanyOptions) -> list[_Plan]:
-        found = self.latents(songs, options)
-        return [self._plan(song, *own, options) for song, own in zip(songs, found, strict=True)]
 
     def _window_starts(self, song: SongContext) -> list[int]:
         """Segments at which windows begin; those in which nothing is given are left out."""
@@ -146,15 +144,13 @@ class TrioGenerator:
             moves[BAND_DENSITY] = moves.get(BAND_DENSITY, 0.0) + self.surrogate.config.density_shift
         return moves
 
-    def _bands(
-        self, plans: Sequence[_Plan], options: AccompanyOptions
-    ) -> Iterator[tuple[_Plan, np.ndarray]]:
-        """Each song with the tokens (candidates, steps, parts) that are played for it."""
+    def _sample_all(self, plans: Sequence[_Plan], options: AccompanyOptions) -> list[np.ndarray]:
+        """Each song's tokens (candidates, steps, parts)."""
         made = [PARTS.index(part) for part in options.made]
         per_batch = max(BATCH // options.candidates, 1)
         # Songs are as long as the longest of their batch: what is past the end does not count.
         by_length = sorted(range(len(plans)), key=lambda index: plans[index].embeddings.shape[1])
-        played: dict[int, np.ndarray] = {}
+        sampled: dict[int, np.ndarray] = {}
         for first in range(0, len(plans), per_batch):
             batch = by_length[first : first + per_batch]
             bands = self._sample([plans[index] for index in batch], options, made)
@@ -162,9 +158,8 @@ class TrioGenerator:
                 given = plans[index].song.tokens
                 tokens = np.repeat(given[None], options.candidates, axis=0)
                 tokens[..., made] = band[:, : tokens.shape[1]]
-                played[index] = tokens
-        for index, plan in enumerate(plans):
-            yield plan, played.pop(index)
+                sampled[index] = tokens
+        return [sampled[index] for index in range(len(plans))]
 
     def _sample(
         self, plans: Sequence[_Plan], options: AccompanyOptions, made: list[int]
