@@ -1,9 +1,9 @@
-"""How busy, how regular and how much in key bands are beside real ones, by lift and temperature.
+"""How dense, regular and in key bands are beside real ones, by density shift and temperature.
 
-    python benchmarks/band_density.py MIDI_FOLDER --lifts 0,.3,.5 --temperatures .4,.6
+    python benchmarks/band_density.py MIDI_FOLDER --shifts 0,.3,.5 --temperatures .4,.6
 
-Each song's melody alone is accompanied; its own bass and drums are the row "real". The lift that a
-surrogate's config names (see ``surrogate.encoder.model.SurrogateConfig``) was chosen on the
+Each song's melody alone is accompanied; its own bass and drums are the row "real". The density
+shift of a surrogate's config (see ``surrogate.encoder.model.SurrogateConfig``) was chosen on the
 validation songs with this.
 """
 
@@ -36,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="real songs with a melody, bass and drums")
     parser.add_argument("--songs", type=int, default=40)
-    parser.add_argument("--lifts", type=_numbers, default=[0.0])
+    parser.add_argument("--shifts", type=_numbers, default=[0.0])
     parser.add_argument("--temperatures", type=_numbers, default=[0.6])
     parser.add_argument("--varieties", type=_numbers, default=[0.0])
     parser.add_argument("--musicvae", type=Path)
@@ -51,12 +51,12 @@ def main() -> None:
     songs = draw_songs(arguments.folder, arguments.songs, arguments.seed)
     rows = {"real": stacked([scores for _, _, scores in songs])}
     settings = [
-        (lift, temperature, variety)
-        for lift in arguments.lifts
+        (shift, temperature, variety)
+        for shift in arguments.shifts
         for temperature in arguments.temperatures
         for variety in arguments.varieties
     ]
-    for lift, temperature, variety in tqdm(settings):
+    for shift, temperature, variety in tqdm(settings):
         scored = []
         for number, (score, song, _) in enumerate(songs):
             options = AccompanyOptions(
@@ -65,11 +65,12 @@ def main() -> None:
                 temperature=temperature,
                 variety=variety,
                 seed=arguments.seed + number,
-                attributes={BAND_DENSITY: lift - own},
+                attributes={BAND_DENSITY: shift - own},
             )
             result = accompanist.accompany(score, options)
             scored.append(score_band(song, read_band(result.score, song)))
-        rows[f"lift {lift:g}, temperature {temperature:g}, variety {variety:g}"] = stacked(scored)
+        name = f"density shift {shift:g}, temperature {temperature:g}, variety {variety:g}"
+        rows[name] = stacked(scored)
     print(f"{len(songs)} songs of {arguments.folder}")
     print(scores_table(rows, COLUMNS, arguments.seed))
 
