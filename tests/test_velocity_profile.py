@@ -37,7 +37,7 @@ def test_accents_of_drums_that_no_song_has() -> None:
 
 def test_nothing_follows_what_never_changes() -> None:
     song = played([KICK, SNARE] * 4, [100, 80] * 4)
-    steady = BENCHMARK["loudness"](np.arange(0, 32, 4), np.full(8, 70.0), 2)
+    steady = BENCHMARK["velocity_contour"](np.arange(0, 32, 4), np.full(8, 70.0), 2)
     assert isinstance(steady, VelocityContour)
     assert BENCHMARK["learn_follow"]([(song, steady)], "drums") == pytest.approx(0.0, abs=1e-6)
     assert BENCHMARK["learn_follow"]([], "drums") == 0.0
