@@ -32,8 +32,7 @@ from surrogate.band.scoring import nats_of
 from surrogate.encoder.refine import hide
 from surrogate.evaluation.bands import another_window
 from surrogate.evaluation.tables import Estimate, markdown, per_song
-from surrogate.evaluation.trio_windows import TrioWindows, find_trio_windows
-from surrogate.evaluation.ways import predict
+from surrogate.evaluation.windows import EvaluationWindows, read_evaluation_windows
 from surrogate.pipeline import Accompanist
 
 BATCH = 32
@@ -50,14 +49,14 @@ class Windows:
         accompanist: whose networks speak.
     """
 
-    def __init__(self, windows: TrioWindows, accompanist: Accompanist) -> None:
+    def __init__(self, windows: EvaluationWindows, accompanist: Accompanist) -> None:
         assert accompanist.band is not None and accompanist.surrogate is not None
         self.accompanist, self.band = accompanist, accompanist.band
         self.song, self.songs = windows.song, len(windows.songs)
         self.tokens = torch.from_numpy(windows.tokens)
         self.given = hide(self.tokens, ("melody",), HIDDEN)
-        self.latent = encode_tokens(accompanist.musicvae, self.tokens.cpu().numpy()).mean
-        self.predicted = predict(accompanist.surrogate, self.tokens, ("melody",))
+        self.latent = encode_tokens(accompanist.musicvae, windows.tokens).mean
+        self.predicted = accompanist.surrogate.predict(self.tokens, ("melody",))[0]
 
     def nats(self, controls: Controls, given: Tensor | None = None) -> Tensor:
         """(windows, bars), of bass and drums together."""
@@ -183,7 +182,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the curves")
     arguments = parser.parse_args()
-    found = find_trio_windows(
+    found = read_evaluation_windows(
         arguments.folder,
         max_songs=arguments.max_songs,
         max_windows=arguments.max_windows,

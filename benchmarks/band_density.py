@@ -1,9 +1,9 @@
-"""How busy, how regular and how much in key bands are beside real ones, by lift and temperature.
+"""How dense, regular and in key bands are beside real ones, by density shift and temperature.
 
-    python benchmarks/band_density.py MIDI_FOLDER --lifts 0,.3,.5 --temperatures .4,.6
+    python benchmarks/band_density.py MIDI_FOLDER --shifts 0,.3,.5 --temperatures .4,.6
 
-Each song's melody alone is accompanied; its own bass and drums are the row "real". The lift that a
-surrogate's config names (see ``surrogate.encoder.model.SurrogateConfig``) was chosen on the
+Each song's melody alone is accompanied; its own bass and drums are the row "real". The density
+shift of a surrogate's config (see ``surrogate.encoder.model.SurrogateConfig``) was chosen on the
 validation songs with this.
 """
 
@@ -19,12 +19,13 @@ from tqdm import tqdm
 from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.score import Score, divisible, read_score
 from surrogate.evaluation.against import melody_of
-from surrogate.evaluation.finished import DENSITY, read_band, score_band, stacked
+from surrogate.evaluation.columns import DENSITY
+from surrogate.evaluation.finished import read_band, score_band, stacked
 from surrogate.evaluation.tables import scores_table
-from surrogate.evaluation.trio_windows import midi_files
+from surrogate.evaluation.windows import midi_files
 from surrogate.options import BAND_DENSITY, AccompanyOptions
 from surrogate.pipeline import Accompanist
-from surrogate.song.context import Hearing, hear
+from surrogate.song.context import SongContext, analyze
 
 MOST_BARS = 150
 COLUMNS = ("bass in key", "bass in harmony", *DENSITY[:4])
@@ -35,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="real songs with a melody, bass and drums")
     parser.add_argument("--songs", type=int, default=40)
-    parser.add_argument("--lifts", type=_numbers, default=[0.0])
+    parser.add_argument("--shifts", type=_numbers, default=[0.0])
     parser.add_argument("--temperatures", type=_numbers, default=[0.6])
     parser.add_argument("--varieties", type=_numbers, default=[0.0])
     parser.add_argument("--musicvae", type=Path)
@@ -46,16 +47,16 @@ def main() -> None:
         arguments.musicvae, arguments.surrogate, method="surrogate"
     )
     assert accompanist.surrogate is not None
-    own = accompanist.surrogate.config.lift
+    own = accompanist.surrogate.config.density_shift
     songs = draw_songs(arguments.folder, arguments.songs, arguments.seed)
     rows = {"real": stacked([scores for _, _, scores in songs])}
     settings = [
-        (lift, temperature, variety)
-        for lift in arguments.lifts
+        (shift, temperature, variety)
+        for shift in arguments.shifts
         for temperature in arguments.temperatures
         for variety in arguments.varieties
     ]
-    for lift, temperature, variety in tqdm(settings):
+    for shift, temperature, variety in tqdm(settings):
         scored = []
         for number, (score, song, _) in enumerate(songs):
             options = AccompanyOptions(
@@ -64,29 +65,30 @@ def main() -> None:
                 temperature=temperature,
                 variety=variety,
                 seed=arguments.seed + number,
-                attributes={BAND_DENSITY: lift - own},
+                attributes={BAND_DENSITY: shift - own},
             )
             result = accompanist.accompany(score, options)
             scored.append(score_band(song, read_band(result.score, song)))
-        rows[f"lift {lift:g}, temperature {temperature:g}, variety {variety:g}"] = stacked(scored)
+        name = f"density shift {shift:g}, temperature {temperature:g}, variety {variety:g}"
+        rows[name] = stacked(scored)
     print(f"{len(songs)} songs of {arguments.folder}")
     print(scores_table(rows, COLUMNS, arguments.seed))
 
 
 def draw_songs(
     folder: Path, count: int, seed: int
-) -> list[tuple[Score, Hearing, dict[str, float]]]:
+) -> list[tuple[Score, SongContext, dict[str, float]]]:
     """Songs whose real band plays nearly throughout, each with what is heard of its melody and
     the scores of that band."""
     paths = midi_files(folder)
     order = np.random.default_rng(seed).permutation(len(paths)).tolist()
-    songs: list[tuple[Score, Hearing, dict[str, float]]] = []
+    songs: list[tuple[Score, SongContext, dict[str, float]]] = []
     for path in (paths[index] for index in order):
         if len(songs) == count:
             break
         try:
             score = divisible(read_score(path))
-            song = hear(score, replace(AccompanyOptions(), melody=melody_of(score)))
+            song = analyze(score, replace(AccompanyOptions(), melody=melody_of(score)))
         except MidiError:
             continue
         if not 16 <= song.bars <= MOST_BARS:

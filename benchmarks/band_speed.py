@@ -42,13 +42,13 @@ def _line(song: Path, candidates: int, repeats: int) -> str:
     accompanist = Accompanist.from_pretrained()
     options = AccompanyOptions(candidates=candidates)
     calls: list[tuple[Any, Any]] = []
-    play_rows = generator.play_rows
+    sample = generator.sample
 
     def note(*given: Any, **more: Any) -> Any:
         calls.append((given, more))
-        return play_rows(*given, **more)
+        return sample(*given, **more)
 
-    with mock.patch.object(generator, "play_rows", note):
+    with mock.patch.object(generator, "sample", note):
         accompanist.accompany(song, options)
     ((given, more),) = calls
 
@@ -56,7 +56,7 @@ def _line(song: Path, candidates: int, repeats: int) -> str:
         taken = []
         for _ in range(repeats):
             start = time.perf_counter()
-            played = play_rows(*given, **more, drafted=drafted)
+            played = sample(*given, **more, drafted=drafted)
             taken.append(time.perf_counter() - start)
         return min(taken), played
 

@@ -41,7 +41,7 @@ from surrogate.evaluation.metrics import (
     share_in_chords,
     share_in_key,
 )
-from surrogate.evaluation.trio_windows import midi_files
+from surrogate.evaluation.windows import midi_files
 from surrogate.pipeline import Accompanist
 
 STEPS = 256

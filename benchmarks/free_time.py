@@ -28,14 +28,14 @@ from tqdm import tqdm
 
 from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.score import TICK_NOTE, Score, read_score
-from surrogate.evaluation.trio_windows import midi_files
+from surrogate.evaluation.windows import midi_files
 from surrogate.melody.choice import choose_melody
 from surrogate.song.bars import bars_of
+from surrogate.song.beat_fit import follows_the_beats
 from surrogate.song.beats import (
     bar_weights,
     beats_at,
     downbeat,
-    follows_the_beats,
     onset_weights,
     track_beats,
 )

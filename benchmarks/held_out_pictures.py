@@ -50,7 +50,7 @@ def main() -> None:
     from musicvae_torch.converters.registry import get_converter
     from surrogate import Accompanist, AccompanyOptions
     from surrogate.evaluation.sampled import accompany_windows
-    from surrogate.evaluation.trio_windows import TrioWindows
+    from surrogate.evaluation.windows import EvaluationWindows
     from surrogate.render.piano_roll import draw_piano_roll
 
     songs = first_windows(arguments.folder, arguments.songs, arguments.seed)
@@ -59,7 +59,7 @@ def main() -> None:
     )
     truth = np.stack([tokens for _, tokens in songs]).astype(np.int64)
     names = [path.name for path, _ in songs]
-    windows = TrioWindows(truth, np.full_like(truth, 80), np.arange(len(songs)), names, {})
+    windows = EvaluationWindows(truth, np.full_like(truth, 80), np.arange(len(songs)), names, {})
     played = [
         accompany_windows(networks, windows, AccompanyOptions(method=method))[0]
         for method in (None, "surrogate")

@@ -41,8 +41,8 @@ from tqdm import tqdm
 
 SUFFIXES = {".mid", ".midi", ".kar", ".rmi", ".smf"}
 NEW_NAMES = (b"bass", b"drums")
-PARTLY = re.compile(r"made anew in place of track \d+: .*: (\d+) of (\d+) notes(?:; .*)?")
-WHOLLY = re.compile(r"made anew in place of track \d+: .*, (\d+) notes?")
+PARTLY = re.compile(r"replaced: track \d+: .*: (\d+) of (\d+) notes(?:; .*)?")
+WHOLLY = re.compile(r"replaced: track \d+: .*, (\d+) notes?")
 SHOWN = 12  # names a kind of fault
 
 

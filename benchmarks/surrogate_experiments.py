@@ -79,7 +79,7 @@ def build(
         config,
         input_depth=sum(part_depths(PARTS)),
         level_lengths=trio.encoder_level_lengths,
-        hears=PARTS,
+        input_parts=PARTS,
         **{"rnn_size": (96,)}
         | {name: changes.pop(name) for name in list(changes) if name in known},
     )

@@ -43,16 +43,16 @@ from musicvae_torch.midi.vocabulary import (
 from surrogate.arrangement.dynamics import (
     PROFILE_FILE,
     REFERENCE,
-    Loudness,
+    VelocityContour,
     accents,
-    loudness,
     part_level,
     part_profiles,
-    play,
+    part_velocities,
     swell,
+    velocity_contour,
 )
 from surrogate.evaluation.metrics import bootstrap_interval
-from surrogate.evaluation.trio_windows import midi_files
+from surrogate.evaluation.windows import midi_files
 
 MIN_BARS, MIN_NOTES, MIN_VELOCITIES, MIN_DEVIATION = 16, 64, 8, 3.0
 FEW_SONGS = 20.0  # a cell of so many songs is drawn halfway to its drum's mean
@@ -137,12 +137,12 @@ def _highest(section: Section, mask: np.ndarray) -> np.ndarray:
     return of_track[max(heights, key=lambda track: heights[track])] if heights else mask
 
 
-def hear(parts: Parts, heard: tuple[str, ...]) -> Loudness:
+def contour_of(parts: Parts, sources: tuple[str, ...]) -> VelocityContour:
     """How loud some parts of a song are together."""
-    steps = np.concatenate([parts[part].steps for part in heard])
-    velocities = np.concatenate([parts[part].velocities for part in heard])
+    steps = np.concatenate([parts[part].steps for part in sources])
+    velocities = np.concatenate([parts[part].velocities for part in sources])
     bars = max(int(one.steps.max(initial=0)) for one in parts.values()) // STEPS_PER_BAR + 1
-    return loudness(steps, velocities, bars)
+    return velocity_contour(steps, velocities, bars)
 
 
 def learn_accents(songs: list[Played], part: str) -> np.ndarray:
@@ -175,15 +175,15 @@ def _classes(one: Played, part: str) -> np.ndarray:
     return class_of_pitch(DRUM_CLASSES)[one.pitches]
 
 
-def learn_follow(pairs: list[tuple[Played, Loudness]], part: str) -> float:
-    """Slope of velocities, less their drum's mean, on the loudness of what is heard; 0 where that
-    never changes."""
+def learn_follow(pairs: list[tuple[Played, VelocityContour]], part: str) -> float:
+    """Slope of velocities, less their drum's mean, on the song's contour; 0 where that never
+    changes."""
     products = squares = 0.0
-    for one, heard in pairs:
+    for one, contour in pairs:
         own = _classes(one, part)
         counts = np.maximum(np.bincount(own), 1)
         rest = one.velocities - (np.bincount(own, one.velocities) / counts)[own]
-        moved = heard.at(one.steps)
+        moved = contour.at(one.steps)
         moved = moved - moved.mean()
         products += float((moved * rest).mean())
         squares += float((moved**2).mean())
@@ -191,9 +191,9 @@ def learn_follow(pairs: list[tuple[Played, Loudness]], part: str) -> float:
 
 
 def learn_level(pairs: list[tuple[float, float]]) -> tuple[float, float]:
-    """Level at REFERENCE and slope, of (mean of what is heard, mean of the part) of each song."""
-    heard, own = np.array(pairs).T
-    slope, level = np.polyfit(heard - REFERENCE, own, 1)
+    """Level at REFERENCE and slope, of (mean of the song, mean of the part) of each song."""
+    contour, own = np.array(pairs).T
+    slope, level = np.polyfit(contour - REFERENCE, own, 1)
     return float(level), float(slope)
 
 
@@ -216,7 +216,7 @@ def learn(songs: list[Parts]) -> dict[str, object]:
     for part in PARTS:
         alive = [song[part] for song in songs if song[part].alive]
         pairs = [
-            (song[part], hear(song, HEARD[part]))
+            (song[part], contour_of(song, HEARD[part]))
             for song in songs
             if song[part].enough and all(song[other].enough for other in HEARD[part])
         ]
@@ -224,7 +224,7 @@ def learn(songs: list[Parts]) -> dict[str, object]:
         spreads = [spread for one in alive if (spread := spread_of(one, part)) > 0]
         level, constant = (
             learn_level(
-                [(heard.mean, one.level) for one, heard in pairs if heard.constant == fixed]
+                [(contour.mean, one.level) for one, contour in pairs if contour.constant == fixed]
             )
             for fixed in (False, True)
         )
@@ -262,8 +262,8 @@ def evaluate(songs: list[Parts]) -> str:
         ]
         rows: dict[str, list[tuple[float, float, float, float]]] = {}
         for song in chosen:
-            one, heard = song[part], hear(song, HEARD[part])
-            for name, predicted in predictions(part, one, heard).items():
+            one, contour = song[part], contour_of(song, HEARD[part])
+            for name, predicted in predictions(part, one, contour).items():
                 error = float(np.abs(predicted - one.velocities).mean())
                 varied = one.alive and np.ptp(predicted) > 0
                 within = np.corrcoef(predicted, one.velocities)[0, 1] if varied else np.nan
@@ -282,22 +282,22 @@ def evaluate(songs: list[Parts]) -> str:
     return "\n".join(lines)
 
 
-def predictions(part: str, one: Played, heard: Loudness) -> dict[str, np.ndarray]:
+def predictions(part: str, one: Played, contour: VelocityContour) -> dict[str, np.ndarray]:
     """Velocities of a part, in several ways, (notes,) each."""
     profile = part_profiles()[part]
-    level = np.full(len(one.steps), part_level(profile, heard))
-    moved, accented = swell(profile, heard, one.steps), accents(profile, one.steps, one.pitches)
+    level = np.full(len(one.steps), part_level(profile, contour))
+    moved, accented = swell(profile, contour, one.steps), accents(profile, one.steps, one.pitches)
     notes = list(
         zip(one.steps.tolist(), (one.steps + 1).tolist(), one.pitches.tolist(), strict=True)
     )
     return {
         f"all {OUTPUT_VELOCITY}": np.full(len(level), float(OUTPUT_VELOCITY)),
-        "the melody's mean": np.full(len(level), heard.mean),
+        "the melody's mean": np.full(len(level), contour.mean),
         "level": level,
         "level, swells": level + moved,
         "level, accents": level + accented,
         "level, swells, accents": (level + moved + accented).clip(1, 127),
-        "and the deviations": play(notes, part, heard).astype(np.float64),
+        "and the deviations": part_velocities(notes, part, contour).astype(np.float64),
     }
 
 

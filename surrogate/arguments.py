@@ -6,7 +6,7 @@ from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Sequence
 from typing import Any
 
-WISHES = (
+TRACK_QUERY = (
     "2 (a track's number), 0,3 (several), channel:5 (1 to 16), program:73 (0 to 127), name:TEXT, "
     "instrument:TEXT, or TEXT of either"
 )
@@ -55,8 +55,8 @@ def temperature(text: str) -> float | dict[str, float]:
         raise ArgumentTypeError(f"wanted a number, or bass=0.5,drums=0.8, not {text!r}") from None
 
 
-def track_wishes(texts: Sequence[str] | None) -> str | tuple[str, ...] | None:
-    """What was said of a part's tracks, once or more often; None: nothing."""
+def track_query(texts: Sequence[str] | None) -> str | tuple[str, ...] | None:
+    """A part's track query, or several; None: none was given."""
     if not texts:
         return None
     return texts[0] if len(texts) == 1 else tuple(texts)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from musicvae_torch.io.files import printable
+from surrogate.accompaniment import Accompaniment
 from surrogate.arguments import FORMATS
-from surrogate.result import Accompaniment
 
 USUAL = ("mid", "png", "wav", "html")
 _NEEDS = {"png": "matplotlib", "svg": "matplotlib", "wav": "tinysoundfont", "html": "tinysoundfont"}
@@ -28,9 +28,9 @@ def check_formats(wanted: Sequence[str] | None, soundfont: Path | None = None) -
     for name in sorted(names - able):
         raise ModuleNotFoundError(f"no {_NEEDS[name]}", name=_NEEDS[name])
     if soundfont is not None and names & {"wav", "html"}:
-        from surrogate.render.synth import Band
+        from surrogate.render.synth import Synthesizer
 
-        Band(soundfont)
+        Synthesizer(soundfont)
     return tuple(name for name in FORMATS if name in names)
 
 
@@ -39,7 +39,7 @@ def band_path(first: Path, number: int) -> Path:
     return first if number == 1 else first.with_name(f"{first.stem}_{number}{first.suffix}")
 
 
-def spare_song(song: Path, first: Path, bands: int) -> None:
+def refuse_overwrite(song: Path, first: Path, bands: int) -> None:
     """Raises:
     ValueError: a band's MIDI would take the song's own place.
     """
@@ -49,7 +49,7 @@ def spare_song(song: Path, first: Path, bands: int) -> None:
             raise ValueError(f"{path}: is the song itself; name another place for the result")
 
 
-def deliver(
+def write_outputs(
     result: Accompaniment,
     folder: Path,
     stem: str,

@@ -20,27 +20,27 @@ from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.score import Score, divisible, read_score
 from musicvae_torch.midi.vocabulary import NO_EVENT, NOTE_OFF
 from musicvae_torch.model.vae import MusicVAE
+from surrogate.accompaniment import Accompaniment, Candidate
 from surrogate.arrangement.arrange import Arranger
 from surrogate.arrangement.harmony import read
 from surrogate.band.model import Band
 from surrogate.encoder.candidates import rank
 from surrogate.encoder.latents import check_method
 from surrogate.encoder.loading import (
-    check_pair,
+    check_surrogate,
     check_trio,
     load_attributes,
     load_groove,
-    load_pair,
+    load_networks,
 )
 from surrogate.encoder.model import Surrogate
 from surrogate.generators.band import BandGenerator, load_band
 from surrogate.generators.protocol import Generated, PartGenerator
 from surrogate.generators.trio import TrioGenerator
 from surrogate.options import BAND, METHODS, NO_STYLE, AccompanyOptions, default_method
-from surrogate.result import Accompaniment, Candidate
-from surrogate.song.context import Hearing, hear, notes_on
+from surrogate.song.context import SongContext, analyze, context_remarks
 
-SONGS = 16  # read before anything is generated, where there are many
+BATCH = 16  # songs read before anything is generated
 
 Midi: TypeAlias = str | Path | pretty_midi.PrettyMIDI | Score
 
@@ -75,7 +75,7 @@ class Accompanist:
     ) -> None:
         check_trio(musicvae)
         if surrogate is not None:
-            check_pair(musicvae, surrogate)
+            check_surrogate(musicvae, surrogate)
         self.musicvae = musicvae
         self.surrogate = surrogate
         self.attributes = attributes
@@ -118,7 +118,7 @@ class Accompanist:
         AccompanyOptions(method=method)
         method = method or default_method(musicvae, band)
         place = pick_device(device)
-        pair = load_pair(musicvae, surrogate, place, alone=method == "refine-only", dtype=dtype)
+        pair = load_networks(musicvae, surrogate, place, alone=method == "refine-only", dtype=dtype)
         drummer = None if groove is None else load_groove(groove, place)
         attributes = load_attributes(musicvae)
         if method != BAND:
@@ -137,15 +137,15 @@ class Accompanist:
             MidiError: the file cannot be read, lacks a given part, or is too long.
             ValueError: an option does not go with this model or this song.
         """
-        (result,) = self.accompany_many([midi], options)
+        (result,) = self.accompany_batch([midi], options)
         if isinstance(result, MidiError):
             raise result
         return result
 
-    def accompany_many(
+    def accompany_batch(
         self, songs: Iterable[Midi], options: AccompanyOptions | None = None
     ) -> Iterator[Accompaniment | MidiError]:
-        """Make the missing parts of many songs, several at a time.
+        """Make the missing parts of songs, a batch at a time.
 
         Args:
             songs: as for :meth:`accompany`.
@@ -167,23 +167,25 @@ class Accompanist:
             self._band.style_of(options.style)
         if options.chords is not None:
             read(options.chords, bars=1)  # whether they are any, before the work
-        batch: list[Hearing | MidiError] = []
+        batch: list[SongContext | MidiError] = []
         for song in songs:
             try:
                 score = song if isinstance(song, Score) else read_score(song)
-                batch.append(hear(divisible(score), options))
+                batch.append(analyze(divisible(score), options))
             except MidiError as error:
                 batch.append(error)
-            if len(batch) == SONGS:
-                yield from self._play(batch, options)
+            if len(batch) == BATCH:
+                yield from self._accompany(batch, options)
                 batch = []
-        yield from self._play(batch, options)
+        yield from self._accompany(batch, options)
+
+    accompany_many = accompany_batch  # its name before 0.2, for one release
 
     def complete(self, options: AccompanyOptions) -> AccompanyOptions:
         """The options with a method, if they have none yet, and with all that goes with it.
 
         Raises:
-            ValueError: the method needs a network that there is not, or that hears other parts.
+            ValueError: the method needs a network that there is not, or that takes other parts.
         """
         own = METHODS[self.band is None and not options.of_band]
         options = options.by(options.method or own)
@@ -193,14 +195,14 @@ class Accompanist:
             raise ValueError("method 'band' needs a band network, and none was loaded")
         return options
 
-    def _play(
-        self, songs: Sequence[Hearing | MidiError], options: AccompanyOptions
+    def _accompany(
+        self, songs: Sequence[SongContext | MidiError], options: AccompanyOptions
     ) -> Iterator[Accompaniment | MidiError]:
-        heard = [song for song in songs if isinstance(song, Hearing)]
+        contexts = [song for song in songs if isinstance(song, SongContext)]
         own = self._band if options.method == BAND else self._trio
         generator = self.generator or own
         assert generator is not None
-        generated = iter(generator.generate(heard, options))
+        generated = iter(generator.generate(contexts, options))
         for song in songs:
             if isinstance(song, MidiError):
                 yield song
@@ -218,27 +220,17 @@ class Accompanist:
             )
 
     def _result(
-        self, song: Hearing, generated: Generated, options: AccompanyOptions
+        self, song: SongContext, generated: Generated, options: AccompanyOptions
     ) -> Accompaniment:
         order = rank(generated.log_likelihood.sum(-1), generated.tokens)
         tokens = _silenced(generated.tokens, generated.silent, options)
-        arranger = Arranger.of(song, options, self.groove)
+        arranger = Arranger(song, options, self.groove)
         candidates = []
         remarks: dict[str, None] = {}
         for number in order:
             band = arranger.arrange(part_notes(tokens[number]), number)
-            candidates.append(
-                Candidate(
-                    number,
-                    band.score,
-                    band.new,
-                    tokens[number],
-                    generated.log_likelihood[number],
-                    band.left,
-                    band.staying,
-                    band.stay_in,
-                )
-            )
+            likelihood = generated.log_likelihood[number]
+            candidates.append(Candidate(number, band, tokens[number], likelihood))
             remarks |= dict.fromkeys(band.remarks)
         return Accompaniment(
             song.timing.source,
@@ -249,7 +241,7 @@ class Accompanist:
             generated.latents,
             generated.starts,
             options,
-            (*self._notes(options), *notes_on(song, options.skip), *remarks),
+            (*self._notes(options), *context_remarks(song, options.skip), *remarks),
         )
 
 

@@ -31,9 +31,9 @@ def test_contents(unpacked: Path) -> None:
     home = unpacked / "musicvae_torch/checkpoints"
     packed = {path.name for path in home.iterdir() if path.is_dir()}
     assert shipped == packed != set()
-    parts = {path.name for path in (unpacked / "surrogate/render").glob("page*.[hcj]*")}
+    parts = {path.name for path in (unpacked / "surrogate/render").glob("*.[hcj]*")}
     scripts = {"page.js", "page_elements.js", "page_roll.js", "page_sound.js"}
-    assert parts == {"page.html", "page.css", *scripts}
+    assert parts == {"frame.html", "page.html", "page.css", *scripts}
     parts = {path.name for path in (unpacked / "surrogate/evaluation/listening").glob("*.[hcj]*")}
     assert parts == {"test.html", "test.css", "session.js", "screens.js"}
 

@@ -57,24 +57,26 @@ class KeepLast(Checkpoint):
         # Of what goes to another process; that one has handlers and a trainer of its own.
         return self.__dict__ | {"_handlers": {}, "_trainer": None}
 
-    def install_handlers(self, trainer: lightning.Trainer) -> None:
-        """Take SIGINT and SIGTERM for a request to stop, until :meth:`restore_handlers`."""
+    def install(self, trainer: lightning.Trainer) -> None:
+        """Handle SIGINT and SIGTERM by stopping the training, until :meth:`restore`."""
         self._trainer = trainer
         if threading.current_thread() is not threading.main_thread():
             return
         for number in (signal.SIGINT, signal.SIGTERM):
-            before = signal.signal(number, self._handle_signal)
-            if before != self._handle_signal:
+            before = signal.signal(number, self.handle_signal)
+            if before != self.handle_signal:
                 self._handlers.setdefault(number, before)
 
-    def restore_handlers(self) -> None:
+    def restore(self) -> None:
+        """Put back the handlers that :meth:`install` replaced."""
         self._trainer = None
         if threading.current_thread() is threading.main_thread():
             for number, handler in self._handlers.items():
                 signal.signal(number, handler)
         self._handlers = {}
 
-    def _handle_signal(self, number: int, _frame: FrameType | None) -> None:
+    def handle_signal(self, number: int, _frame: FrameType | None) -> None:
+        """Ask the training to stop at the next safe place; the second signal stops it at once."""
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
@@ -91,7 +93,7 @@ class KeepLast(Checkpoint):
             )
 
     def on_train_start(self, trainer: lightning.Trainer, *_: object) -> None:
-        self.install_handlers(trainer)  # in each process, and after Lightning's own handlers
+        self.install(trainer)  # in each process, and after Lightning's own handlers
 
     def on_train_batch_end(
         self,
@@ -202,7 +204,7 @@ def fit(
 @contextmanager
 def _stops_as_asked(keep: KeepLast, trainer: lightning.Trainer) -> Iterator[None]:
     """What a stopped training ends in becomes KeyboardInterrupt."""
-    keep.install_handlers(trainer)
+    keep.install(trainer)
     try:
         yield
     except SystemExit:  # ours, or Lightning's answer to a second Ctrl-C
@@ -214,7 +216,7 @@ def _stops_as_asked(keep: KeepLast, trainer: lightning.Trainer) -> Iterator[None
             raise
         raise KeyboardInterrupt from None
     finally:
-        keep.restore_handlers()
+        keep.restore()
 
 
 def _loggers(work: Path) -> list[Logger]:

@@ -1,4 +1,4 @@
-"""The app's looks: what is chosen on the left, what is heard on the right."""
+"""The app's looks: settings on the left, the result on the right."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import gradio as gr
 from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.midi.notes import MIDI_SUFFIXES, MidiError
 from musicvae_torch.midi.score import Score
-from surrogate.app.studio import Bands, Studio, melody_choices, options_of, other_tracks, read_song
+from surrogate.app.studio import Result, Studio, melody_choices, options_of, other_tracks, read_song
 from surrogate.options import (
     BAND,
     HARMONIES,
@@ -129,10 +129,10 @@ class _Page:
         )
         put["given"] = gr.CheckboxGroup(
             list(PARTS), value=list(self.usual.given), label="Given",
-            info="parts to take from the song; the others are made anew",
+            info="parts to take from the song; the others are made",
         )  # fmt: skip
         put["keep"] = gr.Dropdown(
-            _named(KEEPS, "all but the parts made anew", "the given parts alone", "every one"),
+            _named(KEEPS, "all but the parts that are made", "the given parts alone", "every one"),
             value=self.usual.keep, label="Keep", info="tracks of the song that stay",
         )  # fmt: skip
         put["outside"] = gr.Dropdown(
@@ -255,15 +255,15 @@ class _Page:
         try:
             song = read_song(path)
             choices = melody_choices(song)
-            told = [facts(song)]
+            lines = [facts(song)]
         except (ValueError, OSError) as error:
             return {**nothing, self.problem: _problem(error)}
         if others := other_tracks(song):
-            told.append(f"Other tracks: {'; '.join(others)}")
+            lines.append(f"Other tracks: {'; '.join(others)}")
         return {
             **nothing,
             self.song: song,
-            self.facts: gr.HTML(_paragraphs(told), visible=True),
+            self.facts: gr.HTML(_paragraphs(lines), visible=True),
             self.melody: gr.Radio(
                 choices, value=choices[0][1] if choices else None, visible=bool(choices)
             ),
@@ -271,7 +271,7 @@ class _Page:
             self.again: gr.Button(interactive=True),
         }
 
-    def _make(self, song: Score | None, before: Bands | None, *values: Any) -> Iterator[Updates]:
+    def _make(self, song: Score | None, before: Result | None, *values: Any) -> Iterator[Updates]:
         """Bands are wanted: their notes come first, their sound as soon as it is there."""
         try:
             if song is None:
@@ -279,7 +279,7 @@ class _Page:
             settings = dict(zip(self.settings, values, strict=True))
             choices = melody_choices(song)
             if choices and settings["melody"] == choices[0][1]:
-                settings["melody"] = None  # so that it is told why it is the likeliest
+                settings["melody"] = None  # so that the page says why it is the likeliest
             if settings["temperature"] == warmest(settings["method"]):
                 settings["temperature"] = None  # each part has its own
             bands = self.studio.make(song, options_of(settings))
@@ -314,14 +314,14 @@ class _Page:
             return
         yield {self.player: _frame(page), **sound, **self._finished(bands, page, remarks)}
 
-    def _finished(self, bands: Bands, page: str, remarks: list[str]) -> Updates:
+    def _finished(self, bands: Result, page: str, remarks: list[str]) -> Updates:
         saved = bands.save_page(page)
         return {
             self.page: gr.DownloadButton(value=saved, interactive=True),
             self.remarks: _remarks(remarks),
         }
 
-    def _pick(self, bands: Bands | None, number: int) -> Iterator[Updates]:
+    def _pick(self, bands: Result | None, number: int) -> Iterator[Updates]:
         """Another band is to be downloaded; till its files are there, none can be."""
         if bands is None:
             return
@@ -351,7 +351,7 @@ def _on(
     event(react, inputs, outputs, api_visibility="private", **how)
 
 
-def _discard(bands: Bands | None) -> None:
+def _discard(bands: Result | None) -> None:
     if bands is not None:
         bands.discard()
 

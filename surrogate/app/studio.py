@@ -17,13 +17,13 @@ from typing import Any
 from musicvae_torch.io.files import replacing
 from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.score import Score, read_score
+from surrogate.accompaniment import Accompaniment
 from surrogate.arguments import bar_ranges, beat
 from surrogate.melody.choice import TrackSummary, summarize_tracks
 from surrogate.melody.track_query import instrument, refusal
 from surrogate.options import BAND, METHODS, OF_BAND, AccompanyOptions
 from surrogate.pipeline import Accompanist
 from surrogate.render.page import page_html
-from surrogate.result import Accompaniment
 
 LONGEST_NAME = 60  # characters of a file's name, without its ending
 
@@ -66,7 +66,7 @@ class Studio:
         first = () if able.band is None else METHODS[:1]
         return (*first, *(METHODS[3:] if able.surrogate is None else METHODS[1:]))
 
-    def make(self, song: Score, options: AccompanyOptions) -> Bands:
+    def make(self, song: Score, options: AccompanyOptions) -> Result:
         """Make bands; one song at a time.
 
         Raises:
@@ -82,11 +82,11 @@ class Studio:
                 name = plain_name(options.style)
                 raise MidiError(str(error).replace(options.style, name)) from None
         folder = Path(tempfile.mkdtemp(prefix="bands-", dir=self.folder))
-        return Bands(result, Path(song.name).stem, folder, self.soundfont)
+        return Result(result, Path(song.name).stem, folder, self.soundfont)
 
 
 @dataclass(frozen=True, eq=False)
-class Bands:
+class Result:
     """A result, and its files, which are written when they are asked for.
 
     Attributes:
@@ -180,7 +180,7 @@ def melody_choices(song: Score) -> list[tuple[str, int]]:
     able.sort(key=lambda ranked: (-ranked[0], ranked[1].index))
     if len(able) == 1:
         return [(_words(able[0][1]), able[0][1].index)]
-    return [(f"{_words(track)} · {track.chance:.0%}", track.index) for _, track in able]
+    return [(f"{_words(track)} · {track.probability:.0%}", track.index) for _, track in able]
 
 
 def other_tracks(song: Score) -> list[str]:

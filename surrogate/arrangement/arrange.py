@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ from musicvae_torch.midi.stitch import NewPart, stitch
 from musicvae_torch.midi.vocabulary import ELECTRIC_BASS
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.arrangement.bass_line import keep_bass_in_harmony
-from surrogate.arrangement.dynamics import Loudness, loudness, play
+from surrogate.arrangement.dynamics import part_velocities, velocity_contour
 from surrogate.arrangement.fill import (
     PLAIN_DRUMS,
     StepNote,
@@ -25,24 +24,24 @@ from surrogate.arrangement.fill import (
     plain_bass,
 )
 from surrogate.arrangement.groove import humanize_drums
-from surrogate.arrangement.harmony import Harmony
 from surrogate.arrangement.song_harmony import song_harmony
 from surrogate.options import AccompanyOptions
-from surrogate.song.bars import snapped
-from surrogate.song.context import Hearing
+from surrogate.song.bars import bars_that_sound, snapped
+from surrogate.song.context import SongContext
 
 PROGRAMS = {"melody": 0, "bass": ELECTRIC_BASS, "drums": 0}
 
 
-class Arranged(NamedTuple):
+class Arrangement(NamedTuple):
     """A song with a band.
 
     Attributes:
-        score: the new file.
-        new: indices of its new tracks.
-        left: indices of the song's own tracks that are in it, wholly or in part, in its order.
-        staying: of the song's tracks that new parts take the place of, which notes stay.
-        stay_in: the bars in which those are, by the track's index.
+        score: the song's tracks that stay as they were, then the new ones.
+        new: indices of those in ``score.tracks``.
+        left: indices of the song's own tracks that are in `score`, wholly or in part, in its order.
+        staying: of the song's tracks that new parts replace, which notes stay, (notes,) bool; no
+            entry, where none does.
+        stay_in: the numbers of the bars in which those are, by the track's index.
         remarks: what the user should know, a line each.
     """
 
@@ -54,50 +53,39 @@ class Arranged(NamedTuple):
     remarks: tuple[str, ...]
 
 
-@dataclass(frozen=True, eq=False)
 class Arranger:
-    """What all bands of a song have in common.
+    """Writes bands into a song's file.
+
+    Args:
+        song: its context.
+        options: what the user chose.
+        groove: a model that plays drum hits; None: the velocity profile does.
 
     Attributes:
-        song: what was heard of it.
-        options: what the user chose.
         kept: indices of the tracks that stay.
-        harmony: from the song's first bar; None: the bass need fit none.
-        heard: how loud the tracks are that stay.
-        groove: a model that plays drum hits; None: the profile does.
+
+    Raises:
+        ChordError: the chords that were given are none.
     """
 
-    song: Hearing
-    options: AccompanyOptions
-    kept: tuple[int, ...]
-    harmony: Harmony | None
-    heard: Loudness
-    groove: MusicVAE | None = None
-
-    @classmethod
-    def of(
-        cls, song: Hearing, options: AccompanyOptions, groove: MusicVAE | None = None
-    ) -> Arranger:
-        """Raises:
-        ChordError: the chords that were given are none.
-        """
-        kept = kept_tracks(song.roles, options)
-        harmony = None
-        if "bass" in options.made and options.harmony != "off":
-            harmony = song_harmony(song, kept, options.chords)
-        tracks = [song.score.tracks[index].notes for index in kept]
+    def __init__(
+        self, song: SongContext, options: AccompanyOptions, groove: MusicVAE | None = None
+    ) -> None:
+        self.song, self.options, self.groove = song, options, groove
+        self.kept = kept_tracks(song.roles, options)
+        fits_chords = "bass" in options.made and options.harmony != "off"
+        self._harmony = song_harmony(song, self.kept, options.chords) if fits_chords else None
+        tracks = [song.score.tracks[index].notes for index in self.kept]
         notes = np.concatenate([np.zeros(0, TICK_NOTE), *tracks])
         steps = song.grid.steps(notes["start"]) - song.first_step
-        heard = loudness(steps, notes["velocity"], song.bars)
-        return cls(song, options, kept, harmony, heard, groove)
+        self._contour = velocity_contour(steps, notes["velocity"], song.bars)
 
-    def arrange(self, played: list[list[StepNote]], number: int) -> Arranged:
+    def arrange(self, played: list[list[StepNote]], number: int) -> Arrangement:
         """A song's new file.
 
         Args:
             played: each part's notes, in steps from the song's first bar.
-            number: of the candidate, for what is left to chance.
-
+            number: of the candidate, by which deviations are drawn.
         """
         options = self.options
         seed = int(np.random.SeedSequence([options.seed % 2**64, number]).generate_state(1)[0])
@@ -108,8 +96,8 @@ class Arranger:
             if part == "drums" and self.groove is not None:
                 struck = humanize_drums(self.groove, notes)
                 touch, offsets = struck.velocities, struck.offsets
-            velocities = play(notes, part, self.heard, options.dynamics, seed, touch)
-            placed = self._placed(notes, velocities, offsets)
+            velocities = part_velocities(notes, part, self._contour, options.dynamics, seed, touch)
+            placed = self._in_ticks(notes, velocities, offsets)
             new.append(NewPart(part, PROGRAMS[part], part == "drums", placed))
         partly = self._staying(new)
         timing = self.song.timing
@@ -127,10 +115,10 @@ class Arranger:
             for index, mask in partly.items()
         }
         new_tracks = tuple(range(first, len(score.tracks)))
-        return Arranged(score, new_tracks, left, partly, where, remarks)
+        return Arrangement(score, new_tracks, left, partly, where, remarks)
 
     def _staying(self, new: Sequence[NewPart]) -> dict[int, np.ndarray]:
-        """Of each track whose part is made anew, which of its notes stay, (notes,) bool: those in
+        """Of each track that a new part replaces, which of its notes stay, (notes,) bool: those in
         bars of the song in which the new part does not play."""
         song, options = self.song, self.options
         if options.keep == "given" or options.outside == "none":
@@ -163,12 +151,12 @@ class Arranger:
         return only_live(filled, song.live)
 
     def _in_harmony(self, part: str, notes: list[StepNote]) -> list[StepNote]:
-        if part != "bass" or self.harmony is None:
+        if part != "bass" or self._harmony is None:
             return notes
         assert self.options.harmony is not None
-        return keep_bass_in_harmony(notes, self.harmony, self.options.harmony)
+        return keep_bass_in_harmony(notes, self._harmony, self.options.harmony)
 
-    def _placed(
+    def _in_ticks(
         self, notes: list[StepNote], velocities: np.ndarray, offsets: np.ndarray | None
     ) -> np.ndarray:
         """Notes in steps → notes of TICK_NOTE: none after the given parts end, and none in bars to
@@ -196,13 +184,8 @@ class Arranger:
     def _played(self) -> np.ndarray:
         """(bars,) bool: the song's bars in which the given parts play, or the band in their
         rests."""
-        lines = self.song.song_bars.ticks
-        played = np.zeros(len(self.song.song_bars), bool)
-        firsts = np.searchsorted(lines, self.song.sounding["start"], side="right") - 1
-        lasts = np.searchsorted(lines, self.song.sounding["end"], side="left")
-        for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
-            played[max(first, 0) : max(last, first + 1)] = True
-        return played
+        notes = self.song.sounding
+        return bars_that_sound(self.song.song_bars.ticks, notes["start"], notes["end"])
 
     @cached_property
     def _skipped(self) -> np.ndarray:

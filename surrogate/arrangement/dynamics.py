@@ -34,12 +34,12 @@ class PartProfile:
     """How one part plays in real songs, in units of MIDI velocity.
 
     Attributes:
-        level: mean velocity of the part in a song whose heard notes average REFERENCE.
+        level: mean velocity of the part in a song whose own notes average REFERENCE.
         slope: by how much it rises with each unit of that average.
-        constant_level, constant_slope: the same, where all heard notes are of one velocity, a
-            setting rather than playing.
+        constant_level, constant_slope: the same, where all of the song's notes have one
+            velocity, a setting rather than playing.
         most_above: in nine songs of ten the part's mean is no further than this above that of
-            what is heard; nor is it here, lest the band drown a soft song.
+            the song's own notes; nor is it here, lest the band drown a soft song.
         follow: share of the song's swelling and fading that the part goes along with.
         spread: standard deviation of notes on the same place of neighbouring bars.
         accents: (classes, 16) deviation from the part's level at each step of a bar; drums have
@@ -57,8 +57,8 @@ class PartProfile:
 
 
 @dataclass(frozen=True)
-class Loudness:
-    """How loud the heard notes of a song are.
+class VelocityContour:
+    """How the velocities of a song's own notes rise and fall.
 
     Attributes:
         bars: (bars,) mean velocity of the notes around each.
@@ -76,21 +76,21 @@ class Loudness:
         return np.interp(np.asarray(steps) + 0.5, middles, self.bars)
 
 
-def loudness(start_steps: np.ndarray, velocities: np.ndarray, bars: int) -> Loudness:
-    """How loud a song is, bar by bar.
+def velocity_contour(start_steps: np.ndarray, velocities: np.ndarray, bars: int) -> VelocityContour:
+    """The velocities of a song, bar by bar.
 
     A bar counts for itself and, with weights that fall to nothing REACH bars away, for its
     neighbours; where no note is near, the nearest loudness goes on, or a straight line between
     two.
 
     Args:
-        start_steps, velocities: (notes,) of the notes that are heard, such as the melody's;
+        start_steps, velocities: (notes,) of the song's own notes, such as the melody's;
             notes before the first bar or after the last count for that bar. None at all: of
             velocity OUTPUT_VELOCITY throughout.
         bars: at least 1.
     """
     if not len(velocities):
-        return Loudness(np.full(bars, float(OUTPUT_VELOCITY)), float(OUTPUT_VELOCITY), True)
+        return VelocityContour(np.full(bars, float(OUTPUT_VELOCITY)), float(OUTPUT_VELOCITY), True)
     own = np.clip(np.asarray(start_steps) // STEPS_PER_BAR, 0, bars - 1)
     counts = np.bincount(own, minlength=bars)
     means = np.bincount(own, velocities, bars) / np.maximum(counts, 1)
@@ -102,13 +102,13 @@ def loudness(start_steps: np.ndarray, velocities: np.ndarray, bars: int) -> Loud
     )
     near = np.flatnonzero(shares > 0)
     levels = np.interp(np.arange(bars), near, sums[near] / shares[near])
-    return Loudness(levels, float(np.mean(velocities)), bool(np.ptp(velocities) == 0))
+    return VelocityContour(levels, float(np.mean(velocities)), bool(np.ptp(velocities) == 0))
 
 
-def play(
+def part_velocities(
     notes: Sequence[StepNote],
     part: str,
-    heard: Loudness,
+    contour: VelocityContour,
     dynamics: float = 1.0,
     seed: int = 0,
     touch: np.ndarray | None = None,
@@ -116,9 +116,9 @@ def play(
     """Velocities of a new part's notes.
 
     Args:
-        notes: (start step, end step, pitch), steps counted from the first bar of `heard`.
+        notes: (start step, end step, pitch), steps counted from the first bar of `contour`.
         part: "melody", "bass" or "drums".
-        heard: of the song's own notes.
+        contour: of the song's own notes.
         dynamics: 0: all notes at OUTPUT_VELOCITY; 1: as in real songs. The part's level is the
             song's from 1 on; swells, accents and deviations grow in proportion, up to
             MAX_DYNAMICS.
@@ -144,8 +144,8 @@ def play(
     rng = np.random.default_rng([seed, list(profiles).index(part)])
     hand = rng.standard_normal(len(notes)).clip(-_WIDEST, _WIDEST) * profile.spread
     shape = accents(profile, starts, pitches) + hand if touch is None else touch - np.mean(touch)
-    moving = swell(profile, heard, starts) + shape
-    level = OUTPUT_VELOCITY + min(dynamics, 1.0) * (part_level(profile, heard) - OUTPUT_VELOCITY)
+    moving = swell(profile, contour, starts) + shape
+    level = OUTPUT_VELOCITY + min(dynamics, 1.0) * (part_level(profile, contour) - OUTPUT_VELOCITY)
     velocities = np.rint(level + dynamics * moving)
     return velocities.clip(1, MAX_VELOCITY).astype(np.int64)
 
@@ -158,28 +158,28 @@ def check_dynamics(dynamics: float) -> None:
         raise ValueError(f"dynamics go from 0 to {MAX_DYNAMICS:g}, not {dynamics}")
 
 
-def part_level(profile: PartProfile, heard: Loudness) -> float:
+def part_level(profile: PartProfile, contour: VelocityContour) -> float:
     """Mean velocity of a part in a song as loud as this one."""
-    above = heard.mean - REFERENCE
+    above = contour.mean - REFERENCE
     level = profile.level + profile.slope * above
-    if heard.constant:
+    if contour.constant:
         level = profile.constant_level + profile.constant_slope * above
-    return min(level, heard.mean + profile.most_above)
+    return min(level, contour.mean + profile.most_above)
 
 
-def swell(profile: PartProfile, heard: Loudness, steps: np.ndarray) -> np.ndarray:
+def swell(profile: PartProfile, contour: VelocityContour, steps: np.ndarray) -> np.ndarray:
     """What the song's swelling and fading adds at (notes,) steps."""
-    return profile.follow * (heard.at(steps) - heard.mean)
+    return profile.follow * (contour.at(steps) - contour.mean)
 
 
 def accents(profile: PartProfile, steps: np.ndarray, pitches: np.ndarray) -> np.ndarray:
-    """What the place in the bar (and the drum) adds to notes, (notes,) each; nothing to drums of
-    no class."""
-    places = np.asarray(steps) % STEPS_PER_BAR
+    """What the position in the bar (and the drum) adds to notes, (notes,) each; 0 for percussion
+    outside the nine drum classes."""
+    positions = np.asarray(steps) % STEPS_PER_BAR
     if len(profile.accents) == 1:
-        return profile.accents[0, places]
+        return profile.accents[0, positions]
     drums = class_of_pitch(DRUM_CLASSES)[pitches]
-    return np.where(drums >= 0, profile.accents[drums, places], 0.0)
+    return np.where(drums >= 0, profile.accents[drums, positions], 0.0)
 
 
 @cache

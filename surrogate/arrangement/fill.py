@@ -14,13 +14,13 @@ LOWEST_BASS = 28
 
 
 def plain_bass(pitches: np.ndarray) -> list[StepNote]:
-    """A bar of the melody's commonest pitch class (C, of none), in a bass's register."""
+    """A bar of the melody's commonest pitch class (C for no pitches), in a bass's register."""
     common = int(np.bincount(pitches % 12, minlength=12).argmax())
     pitch = LOWEST_BASS + (common - LOWEST_BASS) % 12
     return [(0, STEPS_PER_BAR // 2, pitch), (STEPS_PER_BAR // 2, STEPS_PER_BAR, pitch)]
 
 
-def bar_line_steps(bars: int) -> np.ndarray:
+def bar_steps(bars: int) -> np.ndarray:
     """(bars + 1,) steps at which the model's bars begin, and the last one ends."""
     return np.arange(bars + 1) * STEPS_PER_BAR
 
@@ -32,7 +32,7 @@ def sounding_bars(
 
     Args:
         lines: (bars + 1,) steps at which bars begin, ascending from 0, and the last one ends.
-        live: (steps,) bool, at which anything can be heard; None: all.
+        live: (steps,) bool, at which anything can sound; None: all.
     """
     sounding = np.zeros(lines[-1], bool)
     for start, end, _ in notes:
@@ -77,7 +77,7 @@ def fill_silent_bars(
         wanted: (bars,) bool, where the part should sound.
         plain: a bar of the model's, which stands for the played one where there is none like the
             silent one, or it has nothing at the steps that are live.
-        live: (steps,) bool, at which anything can be heard; None: all. A song of another metre
+        live: (steps,) bool, at which anything can sound; None: all. A song of another metre
             has not all of a bar's beats, and its last bar may be cut short.
         lines: (bars + 1,) steps at which bars begin, and the last one ends, none longer than one
             of the model's; None: the model's.
@@ -85,7 +85,7 @@ def fill_silent_bars(
     Returns:
         The notes with those filled in, in order.
     """
-    lines = bar_line_steps(len(wanted)) if lines is None else lines
+    lines = bar_steps(len(wanted)) if lines is None else lines
     live = np.ones(lines[-1], bool) if live is None else live
     sounding = sounding_bars(notes, lines, live)
     filled = list(notes)

@@ -41,14 +41,14 @@ def humanize_drums(model: MusicVAE, hits: Sequence[StepNote]) -> Touch:
     """Velocities and timing of drum hits.
 
     The song is cut into windows as long as the model's (two bars, of Magenta's models), counted
-    from the first bar; silence follows the last one's hits. A model of a "humanize" config hears
+    from the first bar; silence follows the last one's hits. A model of a "humanize" config encodes
     the hits of a window; one that has them as controls plays them in the style of its prior's
     mean. Both then go through the window with the hits as they are.
 
     Args:
         model: see :func:`surrogate.encoder.loading.check_groove_model`.
         hits: (start step, end step, pitch), steps from 0, in any order. Pitches of none of the
-            nine drums (``vocabulary.DRUM_CLASSES``) are not heard, and come at OUTPUT_VELOCITY,
+            nine drums (``vocabulary.DRUM_CLASSES``) are no input, and come at OUTPUT_VELOCITY,
             on the grid.
 
     Raises:
@@ -67,19 +67,21 @@ def humanize_drums(model: MusicVAE, hits: Sequence[StepNote]) -> Touch:
     # Windows without hits need no playing.
     windows, own = np.unique(starts[known] // size, return_inverse=True)
     rolls = np.zeros((len(windows), size, DRUMS), np.float32)
-    places = own, starts[known] % size, drums[known]
-    rolls[places] = 1
+    indices = own, starts[known] % size, drums[known]
+    rolls[indices] = 1
     if len(windows):
         batches = torch.from_numpy(rolls).to(model.device).split(BATCH)
-        played = torch.cat([_play(model, batch) for batch in batches]).cpu().numpy()
-        loud, early = (part[places].astype(np.float64) for part in np.split(played, 2, axis=-1))
+        found = torch.cat([_velocities_and_offsets(model, batch) for batch in batches])
+        loud, early = (
+            part[indices].astype(np.float64) for part in np.split(found.cpu().numpy(), 2, -1)
+        )
         velocities[known] = np.rint(loud * MAX_VELOCITY).clip(1, MAX_VELOCITY).astype(np.int64)
         offsets[known] = (-early / 2).clip(-0.5, 0.5)
     return Touch(velocities, offsets)
 
 
 @torch.no_grad()
-def _play(model: MusicVAE, hits: Tensor) -> Tensor:
+def _velocities_and_offsets(model: MusicVAE, hits: Tensor) -> Tensor:
     """(windows, steps, 9) hits → (windows, steps, 18): velocities and offsets, of 1 if early."""
     if model.config.control_depth:
         z = hits.new_zeros(len(hits), model.config.z_size)

@@ -1,4 +1,4 @@
-"""Chords of a song on its steps: written by hand, found as text in the file, or heard in its notes.
+"""Chords of a song on its steps: by hand, from text in the file, or inferred from its notes.
 
 Steps are sixteen a bar, counted from the first bar.
 """
@@ -22,7 +22,7 @@ from musicvae_torch.midi.vocabulary import OUTPUT_VELOCITY, STEPS_PER_BAR, STEPS
 
 HALF_BAR = STEPS_PER_BAR // 2
 _SECONDS_PER_STEP = 60 / DEFAULT_QPM / STEPS_PER_QUARTER
-_METRES = {1: (2.0, 2.0), 2: (4.0, 4.0)}  # in which infer_chords hears so many chords a bar
+_METRES = {1: (2.0, 2.0), 2: (4.0, 4.0)}  # in which infer_chords finds so many chords a bar
 _BARS_AT_A_TIME = 480  # infer_chords takes 1,000 half bars
 _CHORD_TEXTS = (0x01, 0x05, 0x06, 0x07)  # text, lyrics, markers and cue points
 _FEWEST_MARKS = 4
@@ -62,15 +62,6 @@ class Harmony:
         """Chord symbols of the shape of `steps`."""
         return np.array(self.names)[self.index_at(steps)]
 
-    def to_text(self, bars: int) -> str:
-        """Bar by bar, as :func:`parse` reads it; a chord off the half bar is where its half
-        begins."""
-        halves = self.names_at(np.arange(2 * bars) * HALF_BAR)
-        pairs = halves.reshape(bars, 2).tolist()
-        texts = [one if one == other else f"{one} {other}" for one, other in pairs]
-        same = [index > 0 and text == texts[index - 1] for index, text in enumerate(texts)]
-        return " | ".join("%" if old else text for text, old in zip(texts, same, strict=True))
-
 
 def parse(text: str, bars: int) -> Harmony:
     """Chords by hand, as :func:`musicvae_torch.chords.text.written_bars` reads them; the list
@@ -107,7 +98,7 @@ def from_markers(score: Score, grid: HasSteps) -> Harmony | None:
     several the richest. Single letters alone may as well be names of sections, and are no chords.
 
     Returns:
-        None where there are none.
+        None, if there are too few.
     """
     groups: dict[tuple[int, int], list[tuple[int, str]]] = {}
     for index, texts in enumerate(score.texts):
@@ -119,10 +110,10 @@ def from_markers(score: Score, grid: HasSteps) -> Harmony | None:
     found = max(map(_marked, groups.values()), key=len, default=[])
     if not found:
         return None
-    places = np.zeros(len(found), TICK_NOTE)
-    places["start"] = [tick for tick, _ in found]
-    places["end"] = places["start"] + 1
-    starts, _ = grid.to_steps(places)
+    marks = np.zeros(len(found), TICK_NOTE)
+    marks["start"] = [tick for tick, _ in found]
+    marks["end"] = marks["start"] + 1
+    starts, _ = grid.to_steps(marks)
     return _harmony(np.maximum(starts, 0).tolist(), [name for _, name in found])
 
 
@@ -138,8 +129,8 @@ def infer(
     Args:
         start_steps, end_steps, pitches: (notes,) of the pitched tracks that are kept, in any
             order; drums are not to be among them. Notes before the first step do not count.
-        bars: of the song; 480 are heard at a time.
-        a_bar: chords a bar, 2 or 1. One is calmer, and as true where only a melody is heard
+        bars: of the song; 480 are inferred at a time.
+        a_bar: chords a bar, 2 or 1. One is calmer, and as true where only a melody sounds
             (docs/dynamics.md).
 
     Returns:
@@ -160,11 +151,11 @@ def infer(
         notes["start"] = starts * _SECONDS_PER_STEP
         notes["end"] = (end_steps[inside] - step) * _SECONDS_PER_STEP
         notes["pitch"], notes["velocity"] = pitches[inside], OUTPUT_VELOCITY
-        heard = infer_chords(
+        inferred = infer_chords(
             np.sort(notes), length * _SECONDS_PER_STEP, DEFAULT_QPM, _METRES[a_bar]
         )
-        assert heard is not None  # a common metre, and few enough chords
-        own = heard.at_steps(length, DEFAULT_QPM)[::long]
+        assert inferred is not None  # a common metre, and few enough chords
+        own = inferred.at_steps(length, DEFAULT_QPM)[::long]
         own[: int(starts.min()) // long] = NO_CHORD
         names[first * a_bar : first * a_bar + len(own)] = own
     return _harmony((np.arange(len(names)) * long).tolist(), names.tolist())

@@ -9,10 +9,10 @@ import numpy as np
 from musicvae_torch.midi.score import TICK_NOTE
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 from surrogate.arrangement.harmony import Harmony, from_markers, infer, read
-from surrogate.song.context import Hearing
+from surrogate.song.context import SongContext
 
 
-def song_harmony(song: Hearing, kept: Sequence[int], chords: str | None = None) -> Harmony:
+def song_harmony(song: SongContext, kept: Sequence[int], chords: str | None = None) -> Harmony:
     """The harmony of a song, in steps from its first bar.
 
     Args:
@@ -38,7 +38,7 @@ def song_harmony(song: Hearing, kept: Sequence[int], chords: str | None = None) 
     return infer(starts, ends, notes["pitch"].astype(np.int64), song.bars, a_bar)
 
 
-def _by_hand(song: Hearing, chords: str) -> Harmony:
+def _by_hand(song: SongContext, chords: str) -> Harmony:
     lines = song.song_bars.ticks
     first = int(np.searchsorted(lines, song.start, side="right")) - 1
     lines = lines[first:]

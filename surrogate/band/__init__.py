@@ -1,1 +1,1 @@
-"""The band: a network that plays the hidden parts of a song, hearing those that are given."""
+"""The band: a network that plays the hidden parts of a song, conditioned on the given ones."""

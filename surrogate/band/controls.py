@@ -29,7 +29,7 @@ def onset_counts(tokens: np.ndarray) -> np.ndarray:
 
 
 def density_class(part: str, notes_per_bar: float) -> int:
-    """The class of a part that has so many notes, or drum hits, a bar; 0 of none."""
+    """The class of a part that has so many notes, or drum hits, a bar; class 0 is silence."""
     return int(notes_per_bar > 0) + int(np.searchsorted(DENSITIES[part], notes_per_bar, "right"))
 
 

@@ -1,12 +1,12 @@
 """The band's network: what a song's other parts may be, given some of them.
 
-Two transformers over sixteenths. The *listener* hears all that is given, before and behind, with
-chords, densities and style where they are said. The *player* goes forward: at each step it knows
-the steps before and what the listener made of this one, and its heads say what melody, bass and
-drums may do, in that order, each knowing what those before it do on this very step.
+Two transformers over sixteenths. The *listener* is bidirectional: it attends to all that is given,
+with chords, densities and style where there are any. The *player* is causal: at each step it has
+the steps before and the listener's output for this one, and its heads give logits of melody, bass
+and drums, in that order, each conditioned on those before it on the same step.
 
 Tokens are (batch, steps, 3) int64 classes of melody, bass and drums, as in ``converters.trio``, and
-HIDDEN where a part is not to be heard.
+HIDDEN where a part is masked.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ class Head(nn.Module):
     def __init__(self, width: int, part: str) -> None:
         super().__init__()
         index = PARTS.index(part)
-        self.hears = part_embeddings(PARTS[:index], width)
+        self.hears = part_embeddings(PARTS[:index], width)  # a name that checkpoints hold
         self.norm = nn.LayerNorm(width, bias=False)
         self.up = nn.Linear(width, 2 * width, bias=False)
         self.down = nn.Linear(2 * width, width, bias=False)
@@ -249,7 +249,7 @@ class Listener(nn.Module):
 
 
 class Player(nn.Module):
-    """A causal transformer over what was played, and what the listener hears now."""
+    """A causal transformer over what was played, and the listener's output at this step."""
 
     def __init__(self, config: BandConfig) -> None:
         super().__init__()
@@ -257,17 +257,17 @@ class Player(nn.Module):
         self.parts = part_embeddings(PARTS, width)
         self.start = nn.Parameter(torch.zeros(width))
         self.place = Embedding(STEPS_PER_BAR, width)
-        self.heard = nn.Linear(width, width, bias=False)
+        self.heard = nn.Linear(width, width, bias=False)  # of the listener's output
         self.style = style_reader(config)
         self.blocks = nn.ModuleList(
             Block(width, config.heads, config.context, causal=True)
             for _ in range(config.player_layers)
         )
 
-    def now(self, heard: Tensor, style: Tensor | None) -> Tensor:
-        """What a step knows but for the past: (batch, steps, width), like `heard`."""
-        steps = torch.arange(heard.shape[1], device=heard.device)
-        x = self.heard(heard) + self.place(steps % STEPS_PER_BAR)
+    def now(self, listened: Tensor, style: Tensor | None) -> Tensor:
+        """What a step knows but for the past: (batch, steps, width), like the listener's output."""
+        steps = torch.arange(listened.shape[1], device=listened.device)
+        x = self.heard(listened) + self.place(steps % STEPS_PER_BAR)
         return x if style is None else x + self.style(style)
 
     def forward(self, now: Tensor, past: Tensor, rotation: Rotation) -> Tensor:
@@ -330,18 +330,15 @@ class Band(PretrainedNetwork):
             Logits of melody, bass and drums, (batch, steps, depth) each. Those of a step depend on
             `tokens` of earlier steps, and on those of the parts before it on the same step.
         """
-        hidden = self.hidden(given, tokens if past is None else past, controls)
+        _, hidden = self.hidden_states(given, tokens if past is None else past, controls)
         melody, bass, drums = (self.heads[part](hidden, tokens) for part in PARTS)
         return melody, bass, drums
 
-    def hidden(self, given: Tensor, past: Tensor, controls: Controls) -> Tensor:
-        """What the heads start from: (batch, steps, width); arguments as for :meth:`forward`."""
-        return self.heard_and_hidden(given, past, controls)[1]
-
-    def heard_and_hidden(
+    def hidden_states(
         self, given: Tensor, past: Tensor, controls: Controls
     ) -> tuple[Tensor, Tensor]:
-        """What each step knows without the past, and with it: (batch, steps, width) each."""
+        """The player's input, which knows nothing of the past, and its output, from which the heads
+        start: (batch, steps, width) each; arguments as for :meth:`forward`."""
         rotation = self.rotation(given.shape[1], given.device)
         now = self.player.now(self.listener(given, controls, rotation), controls.style)
         return now, self.player(now, past, rotation)

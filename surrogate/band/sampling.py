@@ -32,8 +32,8 @@ class Sampling:
         top_p: each token is drawn from the likeliest classes that have at least this share of the
             probability together (Holtzman et al. 2020, "nucleus sampling").
         guidance: how much more the given parts and the chords count than they do to the band: log
-            probabilities are moved by this factor away from those of a band that hears none of
-            them, and whose drums do not hear what the bass does on the same step (Ho and Salimans
+            probabilities are moved by this factor away from unconditional ones, for which melody
+            and chords are masked, and for the drums also the bass of the same step (Ho and Salimans
             2022, "Classifier-free diffusion guidance"). 1: not at all; others take twice the time.
         density: what is added to the log-odds of notes that begin, and of drum hits, at each step,
             for each of PARTS.
@@ -61,7 +61,7 @@ class Sampling:
         return own if isinstance(own, tuple) else (own,) * len(PARTS)
 
 
-class Played(NamedTuple):
+class Sampled(NamedTuple):
     """What a band played.
 
     Attributes:
@@ -75,45 +75,8 @@ class Played(NamedTuple):
     nats: Tensor
 
 
-def play(
-    band: Band,
-    given: Tensor,
-    controls: Controls | None = None,
-    *,
-    absent: Sequence[str] = (),
-    candidates: int = 1,
-    seed: int = 0,
-    sampling: Sampling | None = None,
-) -> Played:
-    """Draw what is hidden of a song.
-
-    Args:
-        band: in evaluation mode.
-        given: (steps, 3) int64 tokens, HIDDEN where the band is to play.
-        controls: what else is said, of one song or of each candidate.
-        absent: parts that neither are given nor are to be played. (Bands are trained to do without
-            a melody.)
-        candidates: how many to draw, each with draws of its own; rows of what is returned.
-        seed: of the draws; the same gives the same tokens.
-        sampling: how to draw; None: the defaults.
-
-    Raises:
-        ValueError: the tokens have another shape, or classes that a part lacks; an absent part is
-            unknown, or given.
-    """
-    return play_rows(
-        band,
-        given.expand(candidates, *given.shape),
-        controls,
-        absent=absent,
-        seed=seed,
-        numbers=range(candidates),
-        sampling=sampling,
-    )
-
-
 @torch.no_grad()
-def play_rows(
+def sample(
     band: Band,
     given: Tensor,
     controls: Controls | None = None,
@@ -123,16 +86,24 @@ def play_rows(
     numbers: Sequence[int],
     sampling: Sampling | None = None,
     drafted: int = DRAFTED,
-) -> Played:
+) -> Sampled:
     """Draw what is hidden of several songs of one length, or of candidates for them.
 
     Args:
-        given: (rows, steps, 3), as for :func:`play`.
+        band: in evaluation mode.
+        given: (rows, steps, 3) int64 tokens, HIDDEN where the band is to play.
         controls: what else is said, of all rows or of each.
+        absent: parts that neither are given nor are to be played. (Bands are trained to do without
+            a melody.)
+        seed: of the draws; the same gives the same tokens.
         numbers: (rows,) which candidate each is: of one number, all have the same draws.
+        sampling: how to draw; None: the defaults.
         drafted: how many steps to work out together, by drafts of them, for a few rows; 1: play
             step after step, which is slower and gives the same.
-        band, absent, seed, sampling: as for :func:`play`; for the errors too.
+
+    Raises:
+        ValueError: the tokens have another shape, or classes that a part lacks; an absent part is
+            unknown, or given.
     """
     sampling = sampling or Sampling()
     hidden = _hidden(given, absent).to(band.player.start.device)
@@ -140,9 +111,9 @@ def play_rows(
     (rows, steps, _), guided = tokens.shape, sampling.guidance != 1
     most = max(min(_OF_ALL_ROWS // rows, drafted, steps), 1)
     known, controls = tokens, controls or Controls()
-    if guided:  # the band that hears nothing plays along, in rows of its own
+    if guided:  # unconditional rows follow the conditional ones
         known = torch.cat([tokens, torch.full_like(tokens, HIDDEN)])
-        controls = _with_deaf(controls, rows)
+        controls = _with_unconditional(controls, rows)
     stepper = Stepper(band, known, controls, most)
     uniform = _uniform(seed, numbers, steps).to(tokens.device)
     nats = torch.zeros(tokens.shape, device=tokens.device)
@@ -152,14 +123,14 @@ def play_rows(
         own = hidden[:, now]
         drafts = torch.where(own, draft(tokens, range(first, now.stop)), tokens[:, now])
         past = torch.cat([tokens[:, max(first - 1, 0), None], drafts[:, :-1]], 1)
-        stepper.look(torch.cat([past, _unheard(past)]) if guided else past)
+        stepper.look(torch.cat([past, _unconditional(past)]) if guided else past)
         drawn, costs = _draw_parts(stepper, drafts, own, uniform[:, now], sampling)
         kept = as_drafted(drawn, drafts)
         tokens[:, now][:, :kept] = drawn[:, :kept]
         nats[:, now][:, :kept] = costs[:, :kept]
         stepper.keep(kept)
         first += kept
-    return Played(tokens, nats)
+    return Sampled(tokens, nats)
 
 
 def _draw_parts(
@@ -177,8 +148,8 @@ def _draw_parts(
     for part, name in enumerate(PARTS):
         if not bool(own[..., part].any()):
             continue
-        heard = torch.cat([drawn, _unheard(drawn, part)]) if guided else drawn
-        every_logs = stepper.logits(part, heard).log_softmax(-1)
+        seen = torch.cat([drawn, _unconditional(drawn, part)]) if guided else drawn
+        every_logs = stepper.logits(part, seen).log_softmax(-1)
         logs = weighed = every_logs[:rows]
         if guided:
             others = every_logs[rows:]
@@ -214,7 +185,7 @@ def draw(logits: Tensor, uniform: Tensor, temperature: float, top_p: float) -> T
 
 
 def _hidden(given: Tensor, absent: Sequence[str]) -> Tensor:
-    """(rows, steps, 3) bool, what is to be played; for the errors see :func:`play`."""
+    """(rows, steps, 3) bool, what is to be played; for the errors see :func:`sample`."""
     if given.dim() != 3 or given.shape[2] != len(PARTS) or given.dtype != torch.int64:
         raise ValueError(
             f"given is {given.dtype} of shape {tuple(given.shape)}, wanted int64 classes "
@@ -245,8 +216,8 @@ def _uniform(seed: int, numbers: Sequence[int], steps: int) -> Tensor:
     return torch.from_numpy(np.stack([drawn[number] for number in numbers])).float()
 
 
-def _with_deaf(controls: Controls, rows: int) -> Controls:
-    """What is said of each row, and then of as many that hear no chords."""
+def _with_unconditional(controls: Controls, rows: int) -> Controls:
+    """The controls of each row, then those of as many unconditional rows, without chords."""
 
     def twice(said: Tensor | None) -> Tensor | None:
         return None if said is None else torch.cat([said.expand(rows, *said.shape[1:])] * 2)
@@ -263,9 +234,8 @@ def is_onset(part: str) -> Tensor:
     return (torch.arange(DEPTHS[PARTS.index(part)]) >= first).float()
 
 
-def _unheard(tokens: Tensor, part: int | None = None) -> Tensor:
-    """The tokens (rows, n, 3) of steps as a band knows them that hears no melody, and whose drums
-    (where it is for them) hear no bass begin a note."""
+def _unconditional(tokens: Tensor, part: int | None = None) -> Tensor:
+    """The tokens (rows, n, 3) of the unconditional rows: no melody, and for the drums no bass."""
     tokens = tokens.clone()
     tokens[..., _MELODY] = HIDDEN
     if part == _DRUMS:

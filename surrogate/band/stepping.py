@@ -32,8 +32,7 @@ class Stepper:
     def __init__(self, band: Band, given: Tensor, controls: Controls, most: int = 1) -> None:
         player, (batch, steps, _) = band.player, given.shape
         rotation, dtype = band.rotation(steps, given.device), band.weight_dtype
-        heard = band.listener(given, controls, rotation)
-        self._now = player.now(heard, controls.style)
+        self._now = player.now(band.listener(given, controls, rotation), controls.style)
         self._start = player.start
         self._past = all_vectors(player.parts)
         self._turns = torch.complex(rotation.cos, rotation.sin)[:, None]

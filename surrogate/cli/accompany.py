@@ -10,11 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from musicvae_torch.cli.command_line import Idle, command, read_arguments
 from musicvae_torch.cli.train import add_dtype, run_command
-from surrogate.arguments import WISHES, bar_ranges, beat, formats, parts, temperature, track_wishes
+from surrogate.arguments import (
+    TRACK_QUERY,
+    bar_ranges,
+    beat,
+    formats,
+    parts,
+    temperature,
+    track_query,
+)
 
 if TYPE_CHECKING:
+    from surrogate.accompaniment import Accompaniment
     from surrogate.options import AccompanyOptions
-    from surrogate.result import Accompaniment
 
 EXAMPLES = """examples:
   accompany tune.mid -o band.mid                       the melody with a band
@@ -146,7 +154,7 @@ def _add_what_is_heard(parser: argparse.ArgumentParser) -> None:
         "--melody",
         action="append",
         metavar="TRACK",
-        help=f"the melody: {WISHES}; may be given more than once, for tracks that share it "
+        help=f"the melody: {TRACK_QUERY}; may be given more than once, for tracks that share it "
         "(default: the likeliest)",
     )
     group.add_argument(
@@ -370,7 +378,7 @@ def _run(arguments: argparse.Namespace) -> None:
     if not arguments.midi.exists():
         raise FileNotFoundError(f"{arguments.midi}: no such file")
     from musicvae_torch.midi.notes import is_midi
-    from surrogate.outputs import check_formats, spare_song
+    from surrogate.outputs import check_formats, refuse_overwrite
 
     options = _options(arguments)
     _check_out(arguments)
@@ -381,7 +389,7 @@ def _run(arguments: argparse.Namespace) -> None:
     if not many and (not into_folder or "mid" in written):
         name = f"{arguments.midi.stem}.mid"
         first = arguments.out / name if into_folder else arguments.out
-        spare_song(arguments.midi, first, options.candidates)
+        refuse_overwrite(arguments.midi, first, options.candidates)
     if arguments.plot:
         from surrogate.render.piano_roll import check_picture
 
@@ -442,7 +450,7 @@ def _options(arguments: argparse.Namespace) -> AccompanyOptions:
         )
     }
     for part in ("melody", "bass", "drums"):
-        chosen[part] = track_wishes(getattr(arguments, part))
+        chosen[part] = track_query(getattr(arguments, part))
     for name in ("temperature", "top_p", "guidance", "style", "variety", "harmony"):
         if getattr(arguments, name) is not None:
             chosen[name] = getattr(arguments, name)
@@ -466,8 +474,7 @@ def _load(arguments: argparse.Namespace) -> Any:
 def _list_tracks(arguments: argparse.Namespace) -> None:
     from musicvae_torch.midi.score import read_score
     from surrogate.melody.choice import tracks_table
-    from surrogate.song.context import find_parts
-    from surrogate.song.roles import roles_and_reasons
+    from surrogate.song.roles import find_parts, roles_and_reasons
 
     score = read_score(arguments.midi)
     score, melody, chosen = find_parts(score, _options(arguments), required=False)
@@ -483,12 +490,14 @@ def _write(
 ) -> list[Path]:
     from musicvae_torch.io.files import printable
     from musicvae_torch.midi.notes import is_midi
-    from surrogate.outputs import deliver, write_bands
+    from surrogate.outputs import write_bands, write_outputs
 
     if is_midi(arguments.out):
         paths = write_bands(result, arguments.out)
     else:
-        paths = deliver(result, arguments.out, arguments.midi.stem, written, arguments.soundfont)
+        paths = write_outputs(
+            result, arguments.out, arguments.midi.stem, written, arguments.soundfont
+        )
     if arguments.plot:
         from surrogate.render.piano_roll import draw_view
 
@@ -520,7 +529,7 @@ def report_lines(result: Accompaniment) -> list[str]:
 def _folder(
     arguments: argparse.Namespace, options: AccompanyOptions, written: Sequence[str]
 ) -> None:
-    from surrogate.batch import accompany_folder
+    from surrogate.accompany_folder import accompany_folder
 
     summary = accompany_folder(
         _load(arguments),

@@ -154,9 +154,9 @@ def _studio(arguments: argparse.Namespace, folder: Path) -> Studio:
     use_few_threads(accompanist.musicvae)
     studio = Studio(accompanist, folder, arguments.soundfont)
     if arguments.soundfont is not None and studio.sounds:
-        from surrogate.render.synth import Band
+        from surrogate.render.synth import Synthesizer
 
-        Band(arguments.soundfont)  # before the work, not after it
+        Synthesizer(arguments.soundfont)  # before the work, not after it
     return studio
 
 

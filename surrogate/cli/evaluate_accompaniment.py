@@ -15,7 +15,7 @@ from surrogate.arguments import at_least
 if TYPE_CHECKING:
     import torch
 
-    from surrogate.evaluation.ways import Networks
+    from surrogate.evaluation.task import Networks
 
 EXAMPLES = """examples:
   evaluate-accompaniment midi --max-songs 50
@@ -157,11 +157,11 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def _songs(arguments: argparse.Namespace, device: torch.device) -> Any:
     from surrogate.evaluation.evaluate import evaluate
-    from surrogate.evaluation.trio_windows import find_trio_windows
-    from surrogate.evaluation.ways import EvaluateOptions
+    from surrogate.evaluation.task import EvaluateOptions
+    from surrogate.evaluation.windows import read_evaluation_windows
 
     networks = _networks(arguments, device)
-    windows = find_trio_windows(
+    windows = read_evaluation_windows(
         arguments.folder,
         networks.musicvae.config.max_seq_len,
         arguments.max_songs,
@@ -185,7 +185,7 @@ def _networks(arguments: argparse.Namespace, device: torch.device) -> Networks:
         load_attributes,
     )
     from surrogate.encoder.model import load_surrogate
-    from surrogate.evaluation.ways import Networks
+    from surrogate.evaluation.task import Networks
     from surrogate.generators.band import load_band
 
     place, band, styled = arguments.musicvae, None, True

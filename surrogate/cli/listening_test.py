@@ -121,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _read(arguments: argparse.Namespace) -> None:
-    from surrogate.evaluation.listening.tables import report
+    from surrogate.evaluation.listening.report import report
     from surrogate.evaluation.listening.votes import matching, read_votes
 
     print(report(read_votes(matching(arguments.votes))))

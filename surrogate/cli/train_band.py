@@ -176,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _train(arguments: argparse.Namespace) -> None:
     from musicvae_torch.training import TrainingOptions
     from surrogate.band.model import BandConfig
-    from surrogate.training.band.lessons import Lessons
+    from surrogate.training.band.masking import MaskingOptions
     from surrogate.training.band.train import train_band
 
     sizes = given(arguments, *_SIZES)
@@ -186,7 +186,9 @@ def _train(arguments: argparse.Namespace) -> None:
         arguments.out,
         BandConfig(**sizes) if sizes else None,
         TrainingOptions(**training_options(arguments)),
-        lessons=Lessons(**given(arguments, "bars", "without_melody", "forgetful", "thin_drums")),
+        masking=MaskingOptions(
+            **given(arguments, "bars", "without_melody", "forgetful", "thin_drums")
+        ),
         init=arguments.init,
         musicvae=arguments.musicvae,
         freeze_biases=arguments.freeze_biases,

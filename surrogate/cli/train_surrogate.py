@@ -185,6 +185,8 @@ def _train(arguments: argparse.Namespace) -> None:
         raise ValueError("name the trio's checkpoint: --musicvae FOLDER")
     else:
         network["objective"] = SurrogateObjective(**objective)
+        if "hears" in network:
+            network["input_parts"] = network.pop("hears")
         folder = train_surrogate(*where, **(network | common))
     print(f"{folder}: trained")
 

@@ -9,8 +9,8 @@ from musicvae_torch.converters.trio import PARTS
 LIKELIHOOD_SHARE = 0.5  # of likelihood beside diversity, in the ranking
 
 
-def chance(seed: int, candidate: int, steps: int) -> np.ndarray:
-    """(steps, parts) float32 of [0, 1): where in its distribution each token of a candidate is.
+def uniform_noise(seed: int, candidate: int, steps: int) -> np.ndarray:
+    """(steps, parts) float32 of [0, 1): the quantile at which each token of a candidate is drawn.
 
     The same for any device, any number of candidates, and for the beginning of a longer song.
     """
@@ -18,13 +18,14 @@ def chance(seed: int, candidate: int, steps: int) -> np.ndarray:
     return generator.random((steps, len(PARTS)), np.float32)
 
 
-def style(seed: int, candidate: int, size: int) -> np.ndarray:
-    """(size,) float32: in which direction a candidate's latents deviate, in all windows alike.
-    Zeros for the first, standard normal for others."""
-    if candidate == 0:
-        return np.zeros(size, np.float32)
-    generator = np.random.default_rng([seed % 2**64, candidate, 1])
-    return generator.standard_normal(size, np.float32)
+def latent_offsets(seed: int, candidates: int, size: int) -> np.ndarray:
+    """(candidates, size) float32: in which direction each candidate's latents deviate, in all
+    windows alike. Zeros for the first, standard normal for others."""
+    offsets = np.zeros((candidates, size), np.float32)
+    for candidate in range(1, candidates):
+        generator = np.random.default_rng([seed % 2**64, candidate, 1])
+        offsets[candidate] = generator.standard_normal(size, np.float32)
+    return offsets
 
 
 def rank(likelihoods: np.ndarray, tokens: np.ndarray) -> list[int]:

@@ -9,11 +9,9 @@ import torch
 from torch import Tensor
 
 from musicvae_torch.model.vae import MusicVAE
-from surrogate.encoder.model import Surrogate, SurrogateEncoder
+from surrogate.encoder.model import Surrogate
 from surrogate.encoder.refine import hide, refine, refine_prediction
 from surrogate.options import AccompanyOptions
-
-BATCH = 64  # windows at a time
 
 
 class Latents(NamedTuple):
@@ -25,7 +23,7 @@ class Latents(NamedTuple):
 
 def check_method(surrogate: Surrogate | None, options: AccompanyOptions) -> None:
     """Raises:
-    ValueError: the method needs a surrogate, or one that hears other parts.
+    ValueError: the method needs a surrogate, or one with other input parts.
     """
     if options.method == "refine-only":
         return
@@ -33,22 +31,21 @@ def check_method(surrogate: Surrogate | None, options: AccompanyOptions) -> None
         raise ValueError(
             f"method {options.method!r} needs a surrogate encoder; without one there is refine-only"
         )
-    deaf = [part for part in options.given if part not in surrogate.hears]
-    if deaf:
+    unknown = [part for part in options.given if part not in surrogate.input_parts]
+    if unknown:
         raise ValueError(
-            f"{', '.join(options.given)} are given, but the surrogate hears "
-            f"{', '.join(surrogate.hears)} alone; without one there is --method refine-only"
+            f"{', '.join(options.given)} are given, but the surrogate takes "
+            f"{', '.join(surrogate.input_parts)} alone; without one there is --method refine-only"
         )
 
 
-@torch.no_grad()
 def find_latents(
     musicvae: MusicVAE,
     surrogate: Surrogate | None,
     windows: np.ndarray,
     options: AccompanyOptions,
 ) -> Latents:
-    """Hear windows.
+    """Find the latents of windows.
 
     Args:
         musicvae: of trios.
@@ -60,25 +57,12 @@ def find_latents(
         What the surrogate predicts. Refined latents, and those of a surrogate that predicts a
         point, have no spread.
     """
-    found = [
-        _of_batch(musicvae, surrogate, hide(batch, options.given, by=0), options)
-        for batch in torch.from_numpy(windows).to(musicvae.device).split(BATCH)
-    ]
-    means, stddevs = zip(*found, strict=True)
-    return Latents(torch.cat(means), torch.cat(stddevs))
-
-
-def _of_batch(
-    musicvae: MusicVAE, surrogate: Surrogate | None, tokens: Tensor, options: AccompanyOptions
-) -> Latents:
-    given = options.given
+    tokens = hide(torch.from_numpy(windows), options.given, by=0).to(musicvae.device)
+    stddev = None
     if options.method == "refine-only" or surrogate is None:
-        mean = refine(musicvae, tokens, given).z
+        mean = refine(musicvae, tokens, options.given).z
     elif options.method == "refine":
-        mean = refine_prediction(musicvae, surrogate, tokens, given).z
-    elif isinstance(surrogate, SurrogateEncoder):
-        posterior = surrogate.posterior(tokens, given)
-        return Latents(posterior.mean, posterior.stddev)
+        mean = refine_prediction(musicvae, surrogate, tokens, options.given).z
     else:
-        mean = surrogate.posterior_mean(tokens, given)
-    return Latents(mean, torch.zeros_like(mean))
+        mean, stddev = surrogate.predict(tokens, options.given)
+    return Latents(mean, torch.zeros_like(mean) if stddev is None else stddev)

@@ -21,7 +21,7 @@ DEFAULT_BASELINE = "trio_16bar_small_point"  # of accompany-music-vae's kind, to
 DEFAULT_WITHOUT_LATENT = "trio_16bar_small_no_latent"  # the trio, trained on without its latent
 
 
-def load_pair(
+def load_networks(
     musicvae: str | Path | None,
     surrogate: str | Path | None,
     device: torch.device,
@@ -46,7 +46,7 @@ def load_pair(
     home = surrogate or shipped_checkpoint(DEFAULT_SURROGATE)
     network = load_surrogate(home, device)
     try:
-        check_pair(trio, network)
+        check_surrogate(trio, network)
     except CheckpointError as error:
         if surrogate or not musicvae:
             raise CheckpointError(f"{home}: {error}") from None
@@ -72,7 +72,7 @@ def load_groove(folder: str | Path, device: torch.device) -> MusicVAE:
 
 
 def load_attributes(musicvae: str | Path | None) -> AttributeVectors | None:
-    """The attribute vectors beside a MusicVAE (None stands for the one that ships), if there are.
+    """The attribute vectors beside a MusicVAE (None stands for the one that ships), if it has any.
 
     Raises:
         CheckpointError: they are damaged or of other weights.
@@ -105,18 +105,18 @@ def check_groove_model(model: MusicVAE) -> None:
     )
 
 
-def check_pair(musicvae: MusicVAE, surrogate: Surrogate) -> None:
+def check_surrogate(musicvae: MusicVAE, surrogate: Surrogate) -> None:
     """Raises:
-    CheckpointError: the two do not belong together, or the surrogate hears no melody.
+    CheckpointError: the two do not belong together, or the surrogate takes no melody.
     """
-    vae, heard = musicvae.config, surrogate.config
-    if heard.input_depth != sum(part_depths(heard.hears)):
+    vae, config = musicvae.config, surrogate.config
+    if config.input_depth != sum(part_depths(config.input_parts)):
         raise CheckpointError(
-            f"the surrogate hears {heard.input_depth} classes; {' and '.join(heard.hears)} have "
-            f"{sum(part_depths(heard.hears))}"
+            f"the surrogate takes {config.input_depth} classes; "
+            f"{' and '.join(config.input_parts)} have {sum(part_depths(config.input_parts))}"
         )
-    if (vae.z_size, vae.max_seq_len) != (heard.z_size, heard.max_seq_len):
+    if (vae.z_size, vae.max_seq_len) != (config.z_size, config.max_seq_len):
         raise CheckpointError(
-            f"the surrogate predicts {heard.z_size} latent dimensions of "
-            f"{heard.max_seq_len} steps, the MusicVAE wants {vae.z_size} of {vae.max_seq_len}"
+            f"the surrogate predicts {config.z_size} latent dimensions of "
+            f"{config.max_seq_len} steps, the MusicVAE wants {vae.z_size} of {vae.max_seq_len}"
         )

@@ -2,7 +2,7 @@
 
 The idea is of the project accompany-music-vae, whose network, PointSurrogate here, predicts the
 posterior's mean from the melody. SurrogateEncoder predicts the whole posterior from any parts,
-with the very network that encodes trios, told which parts it is not given.
+with the very network that encodes trios, with a flag for each part that is not given.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ from musicvae_torch.io.hub import local_folder
 from musicvae_torch.kernels.terms import OneHot, Term, densify
 from surrogate.encoder.pooling import POOLINGS, PooledEncoder
 
+BATCH = 64  # windows at a time
+# Names of fields in config.json, where they differ from those of SurrogateConfig.
+JSON_KEYS = {"input_parts": "hears", "density_shift": "lift"}
+
 
 @dataclass(frozen=True)
 class SurrogateConfig:
@@ -36,14 +40,14 @@ class SurrogateConfig:
 
     Attributes:
         max_seq_len: steps in a window.
-        input_depth: classes of the parts that it hears, of all together.
+        input_depth: classes of all input parts together.
         z_size: dimensions of the latent that it predicts.
         rnn_size: LSTM units per direction of each layer.
         level_lengths: steps at each level of the encoder, lowest first; empty: flat.
-        hears: the parts that it can be given, in the order of PARTS.
+        input_parts: the parts that it can be given, in the order of PARTS.
         pooling: how the top level is summarised; see
             :class:`surrogate.encoder.pooling.PooledEncoder`.
-        lift: how far to move predicted latents along the MusicVAE's attribute vector for
+        density_shift: how far to move predicted latents along the MusicVAE's attribute vector for
             "band_density" so that bands are as busy as real ones: a mean over all that a melody
             may mean says less than any of it. Found with ``benchmarks/band_density.py``.
     """
@@ -53,9 +57,9 @@ class SurrogateConfig:
     z_size: int = 512
     rnn_size: tuple[int, ...] = (128, 128)
     level_lengths: tuple[int, ...] = ()
-    hears: tuple[str, ...] = ("melody",)
+    input_parts: tuple[str, ...] = ("melody",)
     pooling: str = "last"
-    lift: float = 0.0
+    density_shift: float = 0.0
 
     def __post_init__(self) -> None:
         sizes = (self.max_seq_len, self.input_depth, self.z_size, *self.rnn_size)
@@ -66,18 +70,21 @@ class SurrogateConfig:
                 f"surrogate: level_lengths {self.level_lengths} multiply to "
                 f"{prod(self.level_lengths)}, not to max_seq_len {self.max_seq_len}"
             )
-        if not self.hears or self.hears != tuple(part for part in PARTS if part in self.hears):
+        parts = self.input_parts
+        if not parts or parts != tuple(part for part in PARTS if part in parts):
             raise ConfigError(
-                f"surrogate: hears must be some of {', '.join(PARTS)}, in that order, not "
-                f"{self.hears!r}"
+                f"surrogate: hears (input_parts) must be some of {', '.join(PARTS)}, in that "
+                f"order, not {parts!r}"
             )
-        if len(self.hears) > 1 and self.input_depth != sum(part_depths(self.hears)):
+        if len(parts) > 1 and self.input_depth != sum(part_depths(parts)):
             raise ConfigError(
-                f"surrogate: {', '.join(self.hears)} have {sum(part_depths(self.hears))} classes, "
+                f"surrogate: {', '.join(parts)} have {sum(part_depths(parts))} classes, "
                 f"input_depth is {self.input_depth}"
             )
-        if not isinstance(self.lift, int | float) or not isfinite(self.lift):
-            raise ConfigError(f"surrogate: lift must be a finite number, not {self.lift!r}")
+        if not isinstance(self.density_shift, int | float) or not isfinite(self.density_shift):
+            raise ConfigError(
+                f"surrogate: lift (density_shift) must be finite, not {self.density_shift!r}"
+            )
         if self.pooling not in POOLINGS:
             raise ConfigError(
                 f"surrogate: unknown pooling {self.pooling!r}; choose one of: {', '.join(POOLINGS)}"
@@ -85,7 +92,7 @@ class SurrogateConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The sizes as plain JSON data."""
-        return asdict(self)
+        return {JSON_KEYS.get(name, name): value for name, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> SurrogateConfig:
@@ -94,8 +101,10 @@ class SurrogateConfig:
         Raises:
             TypeError: a key is unknown.
         """
+        names = {key: name for name, key in JSON_KEYS.items()}
         fields: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
+            names.get(key, key): tuple(value) if isinstance(value, list) else value
+            for key, value in data.items()
         }
         return cls(**fields)
 
@@ -113,7 +122,7 @@ def part_depths(parts: Sequence[str]) -> tuple[int, ...]:
 
 
 class Surrogate(PretrainedNetwork):
-    """What all surrogate encoders have in common: what they hear, and a latent to play."""
+    """What all surrogate encoders have in common: their input parts, and a latent to predict."""
 
     config_class = SurrogateConfig
     config: SurrogateConfig
@@ -123,9 +132,9 @@ class Surrogate(PretrainedNetwork):
         self.config = config
 
     @property
-    def hears(self) -> tuple[str, ...]:
+    def input_parts(self) -> tuple[str, ...]:
         """The parts that it can be given, of PARTS."""
-        return self.config.hears
+        return self.config.input_parts
 
     def posterior_mean(self, tokens: Tensor, given: Sequence[str] = ("melody",)) -> Tensor:
         """The predicted mean of the trio's posterior.
@@ -133,16 +142,28 @@ class Surrogate(PretrainedNetwork):
         Args:
             tokens: (batch, max_seq_len, parts) int64 classes of a trio, -1 for a row of zeros.
                 Parts that are not given may hold anything.
-            given: the parts that the network hears, of `hears`.
+            given: the parts to predict from, of `input_parts`.
 
         Returns:
             (batch, z_size).
 
         Raises:
             ValueError: the tokens have another shape, or classes that the given parts lack; no
-                part is given, or one that it cannot hear.
+                part is given, or one that is no input of this network.
         """
         raise NotImplementedError
+
+    @torch.no_grad()
+    def predict(
+        self, tokens: Tensor, given: Sequence[str] = ("melody",)
+    ) -> tuple[Tensor, Tensor | None]:
+        """The mean and the standard deviation of any number of windows, (windows, z_size) each, a
+        batch at a time; None in place of the second, where the network predicts a point.
+
+        Arguments and errors are those of :meth:`posterior_mean`.
+        """
+        batches = tokens.split(BATCH)
+        return torch.cat([self.posterior_mean(batch, given) for batch in batches]), None
 
     def _check(self, tokens: Tensor, given: Sequence[str]) -> Tensor:
         """Which parts are given, (parts,) bool; for the errors see :meth:`posterior_mean`."""
@@ -152,14 +173,17 @@ class Surrogate(PretrainedNetwork):
                 f"tokens are {tokens.dtype} of shape {tuple(tokens.shape)}, wanted int64 classes "
                 f"(batch, {shape[0]}, {shape[1]})"
             )
-        if isinstance(given, str) or not given or not set(given) <= set(self.hears):
+        if isinstance(given, str) or not given or not set(given) <= set(self.input_parts):
             raise ValueError(
-                f"given is {given!r}; this surrogate hears one or more of: {', '.join(self.hears)}"
+                f"given is {given!r}; wanted one or more of this surrogate's inputs: "
+                f"{', '.join(self.input_parts)}"
             )
         for part in given:
-            heard = tokens[..., PARTS.index(part)]
-            depth = self.config.input_depth if self.hears == (part,) else part_depths([part])[0]
-            if bool(((heard < -1) | (heard >= depth)).any()):
+            classes = tokens[..., PARTS.index(part)]
+            depth = (
+                self.config.input_depth if self.input_parts == (part,) else part_depths([part])[0]
+            )
+            if bool(((classes < -1) | (classes >= depth)).any()):
                 raise ValueError(f"{part} tokens must lie between -1 and {depth - 1}")
         return torch.tensor([part in given for part in PARTS], device=tokens.device)
 
@@ -179,8 +203,8 @@ class SurrogateEncoder(Surrogate):
 
     def __init__(self, config: SurrogateConfig) -> None:
         super().__init__(config)
-        self._hides = len(config.hears) > 1
-        self._depths = part_depths(config.hears) if self._hides else (config.input_depth,)
+        self._hides = len(config.input_parts) > 1
+        self._depths = part_depths(config.input_parts) if self._hides else (config.input_depth,)
         try:
             self.encoder = PooledEncoder(
                 sum(self._depths) + self._hides * len(self._depths),
@@ -197,14 +221,14 @@ class SurrogateEncoder(Surrogate):
 
         Args:
             tokens: as for :meth:`posterior_mean`.
-            given_mask: (batch, parts) bool, whether a part is given. Parts that it cannot hear
-                do not count, and one that is all it can hear is always given.
+            given_mask: (batch, parts) bool, whether a part is given. Parts that are no inputs do
+                not count, and a single input is always given.
 
         Returns:
             A normal distribution whose ``mean`` and ``stddev`` are (batch, z_size).
         """
         terms: list[Term] = []
-        for part, depth in zip(self.hears, self._depths, strict=True):
+        for part, depth in zip(self.input_parts, self._depths, strict=True):
             index = PARTS.index(part)
             classes = tokens[..., index]
             if self._hides:
@@ -223,6 +247,13 @@ class SurrogateEncoder(Surrogate):
     def posterior_mean(self, tokens: Tensor, given: Sequence[str] = ("melody",)) -> Tensor:
         return self.posterior(tokens, given).mean
 
+    @torch.no_grad()
+    def predict(
+        self, tokens: Tensor, given: Sequence[str] = ("melody",)
+    ) -> tuple[Tensor, Tensor | None]:
+        found = [self.posterior(batch, given) for batch in tokens.split(BATCH)]
+        return torch.cat([one.mean for one in found]), torch.cat([one.stddev for one in found])
+
 
 class PointSurrogate(Surrogate):
     """Predicts the mean of a trio's posterior from its melody, and no spread.
@@ -233,7 +264,7 @@ class PointSurrogate(Surrogate):
     time; that bias starts at 1 instead. Weights start as Keras draws them.
 
     Raises:
-        ConfigError: the sizes are of a hierarchical encoder, or of one that hears other parts.
+        ConfigError: the sizes are of a hierarchical encoder, or its input is not the melody.
     """
 
     kind = "point-surrogate"
@@ -242,8 +273,8 @@ class PointSurrogate(Surrogate):
         super().__init__(config)
         if config.level_lengths:
             raise ConfigError(f"{self.kind}: is flat; level_lengths must be empty: {config}")
-        if config.hears != ("melody",) or config.pooling != "last":
-            raise ConfigError(f"{self.kind}: hears the melody alone, and pools nothing: {config}")
+        if config.input_parts != ("melody",) or config.pooling != "last":
+            raise ConfigError(f"{self.kind}: takes the melody alone, and pools nothing: {config}")
         widths = (config.input_depth, *(2 * units for units in config.rnn_size))
         self.layers = nn.ModuleList(
             nn.LSTM(width, units, batch_first=True, bidirectional=True)

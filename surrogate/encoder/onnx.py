@@ -42,15 +42,15 @@ def export_surrogate(
         "kind": network.kind,
         "config": network.config.to_dict(),
         "parts": list(PARTS),
-        "depths": dict(zip(network.hears, _depths(network), strict=True)),
+        "depths": dict(zip(network.input_parts, _depths(network), strict=True)),
     }
     return write_graphs(out, [graph], {**(records or {}), **manifest})
 
 
 def _depths(network: Surrogate) -> tuple[int, ...]:
-    """Classes of each part that it hears."""
-    hears = network.hears
-    return part_depths(hears) if len(hears) > 1 else (network.config.input_depth,)
+    """Classes of each input part."""
+    input_parts = network.input_parts
+    return part_depths(input_parts) if len(input_parts) > 1 else (network.config.input_depth,)
 
 
 def _start(network: Surrogate, about: str) -> tuple[Graph, Value]:
@@ -63,13 +63,13 @@ def _start(network: Surrogate, about: str) -> tuple[Graph, Value]:
 def _encoder_graph(network: SurrogateEncoder) -> Graph:
     """Tokens, and which parts are given → the predicted posterior."""
     graph, tokens = _start(network, "the posterior of a trio, told from some of its parts")
-    hides = len(network.hears) > 1
+    hides = len(network.input_parts) > 1
     given = ""
     if hides:
         what = f"whether {', '.join(PARTS)} are given"
         given = graph.input("given", "bool", ("batch", len(PARTS)), what)
     rows = []
-    for part, depth in zip(network.hears, _depths(network), strict=True):
+    for part, depth in zip(network.input_parts, _depths(network), strict=True):
         index = PARTS.index(part)
         classes = _column(graph, tokens, index)
         if hides:  # the class that stands for a hidden part

@@ -19,10 +19,10 @@ from tqdm import tqdm
 
 from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.model.vae import MusicVAE
-from surrogate.encoder.model import Surrogate, SurrogateEncoder
+from surrogate.encoder.model import Surrogate
 
 UNKNOWN = -1  # class of a row of zeros, which costs nothing
-_FIRST_MOMENT, _SECOND_MOMENT, _TINY = 0.9, 0.999, 1e-8  # Adam's usual constants
+_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8  # Adam's usual constants
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,8 @@ def refine(
     ):
         for first in range(0, len(z), options.batch_size):
             own = slice(first, first + options.batch_size)
-            climb = _Climb(musicvae, tokens[own], parts, z[own], (mean[own], stddev[own]), options)
-            found.append(climb.run())
+            around = Normal(mean[own], stddev[own])
+            found.append(_ascend(musicvae, tokens[own], parts, z[own], around, options))
             bar.update(len(found[-1].z))
     if not found:
         nothing = z.new_zeros(0)
@@ -140,23 +140,13 @@ def refine_prediction(
     """Refine what a surrogate predicts of the given parts, from its mean on; where it predicts a
     distribution, with that as the prior.
 
-    A surrogate that cannot hear all of the given parts predicts from those that it can.
+    A surrogate that takes only some of the given parts predicts from those.
 
     For arguments and errors, see :func:`refine`.
     """
-    heard = tuple(part for part in given if part in surrogate.hears)
-    found = []
-    with torch.no_grad():
-        for batch in tokens.to(musicvae.device).split((options or RefineOptions()).batch_size):
-            if isinstance(surrogate, SurrogateEncoder):
-                found.append(surrogate.posterior(batch, heard))
-            else:
-                mean = surrogate.posterior_mean(batch, heard)
-                found.append(Normal(mean, torch.ones_like(mean)))
-    start = torch.cat([batch.mean for batch in found])
-    prior = None
-    if isinstance(surrogate, SurrogateEncoder):
-        prior = Normal(start, torch.cat([batch.stddev for batch in found]))
+    known = tuple(part for part in given if part in surrogate.input_parts)
+    start, stddev = surrogate.predict(tokens.to(musicvae.device), known)
+    prior = None if stddev is None else Normal(start, stddev)
     return refine(musicvae, tokens, given, start, prior, options, progress)
 
 
@@ -192,83 +182,47 @@ def _frozen(network: nn.Module) -> Iterator[None]:
             weight.requires_grad_(True)
 
 
-class _Climb:
-    """Gradient ascent on the latents of a batch; windows that have stopped leave it.
-
-    `rows` are the windows still in it; z, its moments and its prior are kept for those alone.
-    """
-
-    def __init__(
-        self,
-        musicvae: MusicVAE,
-        tokens: Tensor,
-        parts: list[int],
-        z: Tensor,
-        prior: tuple[Tensor, Tensor],
-        options: RefineOptions,
-    ) -> None:
-        self.musicvae, self.parts, self.options = musicvae, parts, options
-        self.tokens, self.z = tokens, z.detach().clone()
-        self.mean, self.stddev = (values.detach() for values in prior)
-        self.moments = torch.zeros_like(self.z), torch.zeros_like(self.z)
-        self.rows = torch.arange(len(z), device=z.device)
-        self.waited = torch.zeros_like(self.rows)
-        self.steps = torch.zeros_like(self.rows)
-        self.best = self.z.clone()
-        self.best_score = z.new_full((len(z),), -torch.inf)
-        self.before = z.new_zeros(len(z))
-        self.after = z.new_zeros(len(z))
-
-    @torch.enable_grad()
-    def run(self) -> Refined:
-        for step in range(self.options.steps + 1):
-            z = self.z.requires_grad_(True)
-            likelihood = -self.musicvae.losses_of(z, self.tokens, self.parts).sum((1, 2))
-            score = likelihood + self.options.prior_weight * self._log_prior(z)
+@torch.enable_grad()
+def _ascend(
+    musicvae: MusicVAE,
+    tokens: Tensor,
+    parts: list[int],
+    start: Tensor,
+    prior: Normal,
+    options: RefineOptions,
+) -> Refined:
+    """Gradient ascent on the latents of a batch; windows that have stopped are decoded no more."""
+    z = start.detach().clone().requires_grad_(True)
+    # Adam by hand: torch.optim takes seconds to import what it needs to compile.
+    first, second = torch.zeros_like(z), torch.zeros_like(z)
+    best, best_score = z.detach().clone(), z.new_full((len(z),), -torch.inf)
+    before, after = z.new_zeros(len(z)), z.new_zeros(len(z))
+    rows = torch.arange(len(z), device=z.device)  # the windows that go on
+    waited, steps = torch.zeros_like(rows), torch.zeros_like(rows)
+    for step in range(options.steps + 1):
+        likelihood = -musicvae.losses_of(z[rows], tokens[rows], parts).sum((1, 2))
+        # Up to a constant of each window.
+        log_prior = -0.5 * (((z - prior.mean) / prior.stddev) ** 2).sum(-1)[rows]
+        score = likelihood + options.prior_weight * log_prior
+        with torch.no_grad():
             if step == 0:
-                self.before = likelihood.detach()
-            self._note(likelihood.detach(), score.detach())
-            if step == self.options.steps:
-                break
-            (gradient,) = torch.autograd.grad(score.sum(), z)
-            self.z = z.detach()
-            going = self.waited < self.options.patience
-            if not bool(going.all()):
-                gradient = gradient[going]
-                self._keep(going)
-            if not len(self.rows):
-                break
-            self._move(gradient, step + 1)
-        return Refined(self.best, self.before, self.after, self.steps)
-
-    def _log_prior(self, z: Tensor) -> Tensor:
-        """(windows,), up to a constant of each window."""
-        return -0.5 * (((z - self.mean) / self.stddev) ** 2).sum(-1)
-
-    def _note(self, likelihood: Tensor, score: Tensor) -> None:
-        """Remember the best latents, and how long each window has waited for a better one."""
-        best = self.best_score[self.rows]
-        better = score > best
-        self.waited = torch.where(score > best + self.options.tolerance, 0, self.waited + 1)
-        self.best_score[self.rows] = torch.where(better, score, best)
-        self.best[self.rows[better]] = self.z.detach()[better]
-        self.after[self.rows[better]] = likelihood[better]
-
-    def _keep(self, going: Tensor) -> None:
-        self.rows, self.waited, self.tokens = (
-            self.rows[going],
-            self.waited[going],
-            self.tokens[going],
-        )
-        self.z, self.mean, self.stddev = self.z[going], self.mean[going], self.stddev[going]
-        self.moments = self.moments[0][going], self.moments[1][going]
-
-    def _move(self, gradient: Tensor, step: int) -> None:
-        """Adam's step, upwards. All windows began together, so that one count serves them all."""
-        first, second = self.moments
-        first.lerp_(gradient, 1 - _FIRST_MOMENT)
-        second.lerp_(gradient**2, 1 - _SECOND_MOMENT)
-        mean = first / (1 - _FIRST_MOMENT**step)
-        spread = (second / (1 - _SECOND_MOMENT**step)).sqrt()
-        self.z = self.z + self.options.learning_rate * mean / (spread + _TINY)
-        self.steps[self.rows] = step
+                before = likelihood.clone()
+            better = score > best_score[rows]
+            much_better = score > best_score[rows] + options.tolerance
+            waited[rows] = torch.where(much_better, 0, waited[rows] + 1)
+            improved = rows[better]
+            best_score[improved], after[improved] = score[better], likelihood[better]
+            best[improved] = z[improved]
+        going = waited[rows] < options.patience
+        if step == options.steps or not bool(going.any()):
+            break
+        (gradient,) = torch.autograd.grad(score.sum(), z)
+        first.lerp_(gradient, 1 - _BETA1)
+        second.lerp_(gradient**2, 1 - _BETA2)
+        rows = rows[going]
+        steps[rows] = step + 1
+        with torch.no_grad():
+            spread = (second / (1 - _BETA2 ** (step + 1))).sqrt()
+            mean = first / (1 - _BETA1 ** (step + 1))
+            z += options.learning_rate * mean / (spread + _EPSILON)
+    return Refined(best, before, after, steps)

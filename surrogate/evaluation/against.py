@@ -11,12 +11,13 @@ from tqdm import tqdm
 
 from musicvae_torch.midi.notes import MidiError, is_midi
 from musicvae_torch.midi.score import Score, divisible, read_score
-from surrogate.evaluation.finished import Band, Comparison, read_band, score_band, stacked
+from surrogate.evaluation.finished import BandParts, read_band, score_band, stacked
 from surrogate.evaluation.lead_sheets import LeadSheet, read_lead_sheet
+from surrogate.evaluation.reports import Comparison
 from surrogate.evaluation.tables import mean_where
 from surrogate.options import AccompanyOptions
 from surrogate.pipeline import Accompanist
-from surrogate.song.context import Hearing, hear
+from surrogate.song.context import SongContext, analyze
 from surrogate.song.folders import NoSongsError, midi_files
 from surrogate.song.roles import roles_of
 
@@ -52,74 +53,66 @@ def compare(
         NoSongsError: no file, or none to compare with.
     """
     options = options or AccompanyOptions()
-    paths = midi_files(folder)
+    skipped: list[str] = []
+    songs = midi_files(folder)
     sheets: dict[Path, Path] = {}  # by the song's folder
-    for path in paths:
+    for path in songs:
         if path.stem == LEAD_SHEET:
             sheets.setdefault(path.parent, path)
-    skipped: list[str] = []
     if sheets:
-        for path in paths:
-            if path.parent not in sheets:
-                skipped.append(f"{path}: no {LEAD_SHEET} lies beside it")
-        found = list(sheets.values())
-        return _compare_lead_sheets(accompanist, found, options, seeds, progress, skipped)
-    files: list[str] = []
-    rows: dict[str, list[dict[str, float]]] = {THEIRS: [], OURS: []}
-    for path in tqdm(paths, unit="file", disable=None if progress else True):
-        try:
-            score = divisible(read_score(path))
-            alone = replace(options, melody=melody_of(score), given=("melody",), keep="given")
-            song = hear(score, alone)
-            theirs = read_band(score, song)
-            ours = _scores(accompanist, score, alone, seeds, song, real=theirs)
-        except MidiError as error:
-            skipped.append(str(error))
-            continue
-        rows[THEIRS].append(score_band(song, theirs, real=theirs))
-        rows[OURS].append(ours)
-        files.append(path.name)
-    if not files:
-        raise NoSongsError(f"{folder}: nothing to compare with: {'; '.join(skipped)}")
-    decoded = np.array([DECODED_MELODY in name.lower() for name in files])
-    columns = {name: stacked(scored) for name, scored in rows.items()}
-    return Comparison(files, columns, (OURS,), skipped, options.seed, seeds, decoded)
-
-
-def _compare_lead_sheets(
-    accompanist: Accompanist,
-    paths: list[Path],
-    options: AccompanyOptions,
-    seeds: int,
-    progress: bool,
-    skipped: list[str],
-) -> Comparison:
-    """What others made of lead sheets beside ours, with the chords, without, and with the harmony
-    off, or strong, whichever is not the default."""
+        beside = (path for path in songs if path.parent not in sheets)
+        skipped += [f"{path}: no {LEAD_SHEET} lies beside it" for path in beside]
+        songs = list(sheets.values())
     files: list[str] = []
     rows: dict[str, list[dict[str, float]]] = {}
-    for path in tqdm(paths, unit="song", disable=None if progress else True):
+    for path in tqdm(songs, unit="song", disable=None if progress else True):
         try:
-            sheet = read_lead_sheet(path)
-            scored = _theirs(path, sheet, skipped)
-            for name, chosen in _ours(sheet, accompanist.complete(options)).items():
-                scored[name] = _scores(
-                    accompanist, sheet.melody, chosen, seeds, sheet.song, sheet=sheet
-                )
+            if sheets:
+                scored = _score_lead_sheet(accompanist, path, options, seeds, skipped)
+            else:
+                scored = _score_finished(accompanist, path, options, seeds)
         except MidiError as error:
             skipped.append(str(error))
             continue
         for name in {**rows, **scored}:
             of_files = rows.setdefault(name, [{} for _ in files])
             of_files.append(scored.get(name, {}))
-        files.append(path.parent.name)
+        files.append(path.parent.name if sheets else path.name)
     if not files:
-        raise NoSongsError(f"nothing to compare with: {'; '.join(skipped)}")
-    ours = tuple(name for name in OUR_ROWS if name in rows)
+        raise NoSongsError(f"{folder}: nothing to compare with: {'; '.join(skipped)}")
+    ours = tuple(name for name in (OUR_ROWS if sheets else (OURS,)) if name in rows)
     order = [*sorted(name for name in rows if name not in ours), *ours]
     columns = {name: stacked(rows[name]) for name in order}
-    decoded = np.zeros(len(files), bool)
-    return Comparison(files, columns, ours, skipped, options.seed, seeds, decoded, by_file=False)
+    decoded = np.array([not sheets and DECODED_MELODY in name.lower() for name in files])
+    return Comparison(
+        files, columns, ours, skipped, options.seed, seeds, decoded, by_file=not sheets
+    )
+
+
+def _score_finished(
+    accompanist: Accompanist, path: Path, options: AccompanyOptions, seeds: int
+) -> dict[str, dict[str, float]]:
+    """Scores of a finished song, and of ours of its melody."""
+    score = divisible(read_score(path))
+    alone = replace(options, melody=melody_of(score), given=("melody",), keep="given")
+    song = analyze(score, alone)
+    theirs = read_band(score, song)
+    return {
+        THEIRS: score_band(song, theirs, real=theirs),
+        OURS: _scores(accompanist, score, alone, seeds, song, real=theirs),
+    }
+
+
+def _score_lead_sheet(
+    accompanist: Accompanist, path: Path, options: AccompanyOptions, seeds: int, skipped: list[str]
+) -> dict[str, dict[str, float]]:
+    """Scores of what others made of a lead sheet, and of ours with the chords, without, and with
+    the harmony off, or strong, whichever is not the default."""
+    sheet = read_lead_sheet(path)
+    scored = _theirs(path, sheet, skipped)
+    for name, chosen in _ours(sheet, accompanist.complete(options)).items():
+        scored[name] = _scores(accompanist, sheet.melody, chosen, seeds, sheet.song, sheet=sheet)
+    return scored
 
 
 def _theirs(path: Path, sheet: LeadSheet, skipped: list[str]) -> dict[str, dict[str, float]]:
@@ -153,9 +146,9 @@ def _scores(
     score: Score,
     options: AccompanyOptions,
     seeds: int,
-    song: Hearing,
+    song: SongContext,
     sheet: LeadSheet | None = None,
-    real: Band | None = None,
+    real: BandParts | None = None,
 ) -> dict[str, float]:
     """Mean scores over bands of ours of several seeds."""
     scored = []

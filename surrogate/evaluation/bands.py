@@ -7,78 +7,53 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from torch import Tensor
-from torch.distributions import Normal
 
 from musicvae_torch.converters.trio import PARTS
-from surrogate.band.model import HIDDEN, Band, Controls
+from surrogate.band.model import HIDDEN, Controls
 from surrogate.band.scoring import nats_of
 from surrogate.encoder.refine import hide
-from surrogate.evaluation.ways import BATCH, EvaluateOptions, Networks, other_songs, predict
+from surrogate.evaluation.task import BATCH, Task
 
 BAND = "band network"
 NO_STYLE = f"{BAND}, without a style"
 OWN_STYLE = f"{BAND}, style of another window"
 OTHER_STYLE = f"{BAND}, another song's style"
-DEAF = f"{BAND}, hearing nothing"
+NOTHING_GIVEN = f"{BAND}, hearing nothing"
 
 
-def band_nats(
-    networks: Networks,
-    tokens: Tensor,
-    posterior: Normal,
-    song: np.ndarray,
-    options: EvaluateOptions,
-    notes: list[str],
-) -> Iterator[tuple[str, np.ndarray]]:
+def band_nats(task: Task) -> Iterator[tuple[str, np.ndarray]]:
     """Each row's name, with what the hidden parts cost: (windows, hidden parts), in nats a step;
-    NaN where a window has no such style.
-
-    Args:
-        networks: of which the band network is one, or there are no rows.
-        tokens: (windows, steps, 3) classes.
-        posterior: of the windows, by the MusicVAE's encoder.
-        song: (windows,) ascending numbers of their songs.
-        options: what is given.
-        notes: what is left out is added to them.
-    """
-    band = networks.band
-    if band is None:
-        notes.append(f"No rows of a {BAND}: none was given.")
+    NaN where a window has no such style. Without a band network there are no rows."""
+    if task.networks.band is None:
+        task.notes.append(f"No rows of a {BAND}: none was given.")
         return
+    tokens, options = task.tokens, task.options
     given = hide(tokens, options.given, HIDDEN)
-    styles = dict(_styles(networks, tokens, posterior.mean, song, options, notes))
-    for name, style in styles.items():
-        yield name, _nats(band, given, tokens, style, options)
-    missing = hide(tokens, options.hidden, HIDDEN)  # those parts are neither heard nor played
-    yield DEAF, _nats(band, torch.full_like(tokens, HIDDEN), missing, None, options)
+    for name, style in dict(_styles(task)).items():
+        yield name, _nats(task, given, tokens, style)
+    missing = hide(tokens, options.hidden, HIDDEN)  # those parts are neither given nor played
+    yield NOTHING_GIVEN, _nats(task, torch.full_like(tokens, HIDDEN), missing, None)
 
 
-def _styles(
-    networks: Networks,
-    tokens: Tensor,
-    mean: Tensor,
-    song: np.ndarray,
-    options: EvaluateOptions,
-    notes: list[str],
-) -> Iterator[tuple[str, Tensor | None]]:
+def _styles(task: Task) -> Iterator[tuple[str, Tensor | None]]:
     """(windows, z_size) each; NaN for windows that have none."""
-    surrogate = networks.surrogate
-    heard = () if surrogate is None else surrogate.hears
-    if not networks.styled:
+    given, surrogate, notes = task.options.given, task.networks.surrogate, task.notes
+    if not task.networks.styled:
         notes.append(f"The {BAND} was not trained on this MusicVAE's latents: it has no style.")
-    elif surrogate is None or not set(options.given) <= set(heard):
-        notes.append(f"No row of the {BAND} in the surrogate's style: none hears all that is given")
+    elif surrogate is None or not set(given) <= set(surrogate.input_parts):
+        notes.append(f"No row of the {BAND} in the surrogate's style: none takes all that is given")
     else:
-        yield BAND, predict(surrogate, tokens, options.given)
+        yield BAND, surrogate.predict(task.tokens, given)[0]
     yield NO_STYLE, None
-    if not networks.styled:
+    if not task.networks.styled:
         return
-    others = another_window(song)
+    others = another_window(task.windows.song)
+    mean = task.posterior.mean
     style = mean[torch.from_numpy(others).to(mean.device)]
     style[torch.from_numpy(others == np.arange(len(others)))] = torch.nan
     yield OWN_STYLE, style
-    if song[0] != song[-1]:
-        yield OTHER_STYLE, mean[torch.from_numpy(other_songs(song, options.seed)).to(mean.device)]
+    if not task.has_one_song:
+        yield OTHER_STYLE, task.mean_of_other_songs()
 
 
 def another_window(song: np.ndarray) -> np.ndarray:
@@ -90,11 +65,11 @@ def another_window(song: np.ndarray) -> np.ndarray:
     return np.where(rows < last, rows + 1, first)
 
 
-def _nats(
-    band: Band, given: Tensor, tokens: Tensor, style: Tensor | None, options: EvaluateOptions
-) -> np.ndarray:
+def _nats(task: Task, given: Tensor, tokens: Tensor, style: Tensor | None) -> np.ndarray:
     """(windows, hidden parts) nats a step."""
-    hidden = [PARTS.index(part) for part in options.hidden]
+    band = task.networks.band
+    assert band is not None
+    hidden = [PARTS.index(part) for part in task.options.hidden]
     rows = []
     for at in range(0, len(tokens), BATCH):
         own = slice(at, at + BATCH)

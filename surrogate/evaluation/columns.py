@@ -40,6 +40,15 @@ from surrogate.evaluation.structure import (
 Tokens = Mapping[str, np.ndarray]  # part → (steps,) classes
 Velocities = Mapping[str, np.ndarray]  # part → (notes,) velocities, 1 to 127
 
+HARMONY = ("chord tones", "roots on the downbeat", "bass in key", "bass in harmony")
+DENSITY = (
+    "bass notes a bar",
+    "drum hits a bar",
+    "bass groove consistency",
+    "drum groove consistency",
+    "bars with bass",
+    "bars with drums",
+)
 STRUCTURE = (
     "bass on kick beyond chance",
     "bars with toms",
@@ -64,6 +73,12 @@ DISTRIBUTIONS = (
     "pitch-class entropy",
     "scale consistency",
 )
+
+
+def velocities_by_part(velocities: np.ndarray, parts: Collection[str]) -> dict[str, np.ndarray]:
+    """Part → (notes,) the velocities above 0 of (steps, 3)."""
+    columns = dict(zip(PARTS, velocities.T, strict=True))
+    return {part: columns[part][columns[part] > 0] for part in parts}
 
 
 class Truth:

@@ -1,10 +1,9 @@
-"""Finished accompaniments: their scores on what needs no truth, and tables of them."""
+"""Finished accompaniments: their bass and drums, and scores of them that need no truth."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,8 +11,8 @@ from musicvae_torch.converters.melody import infer_chord_classes, melody_notes
 from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.midi.score import TICK_NOTE, Score
 from musicvae_torch.midi.vocabulary import MAX_PITCH, MIN_PITCH, NO_EVENT
-from surrogate.arrangement.fill import StepNote, bar_line_steps, sounding_bars
-from surrogate.evaluation.columns import DISTRIBUTIONS, STRUCTURE, overlaps, structure, tonality
+from surrogate.arrangement.fill import StepNote, bar_steps, sounding_bars
+from surrogate.evaluation.columns import overlaps, structure, tonality
 from surrogate.evaluation.distributions import note_features
 from surrogate.evaluation.lead_sheets import LeadSheet, share_of_chord_tones, share_of_roots
 from surrogate.evaluation.metrics import (
@@ -24,39 +23,16 @@ from surrogate.evaluation.metrics import (
     share_in_chords,
     share_in_key,
 )
-from surrogate.evaluation.tables import DASH, Estimate, Scores, markdown, scores_table
-from surrogate.song.context import Hearing, part_tokens
+from surrogate.evaluation.tables import Scores
+from surrogate.song.context import SongContext, part_tokens
 from surrogate.song.roles import roles_of
 
 MADE = ("bass", "drums")
 SAME_MELODY = 0.8  # of the notes of either, from which two tracks are one melody
-HARMONY = ("chord tones", "roots on the downbeat", "bass in key", "bass in harmony")
-DENSITY = (
-    "bass notes a bar",
-    "drum hits a bar",
-    "bass groove consistency",
-    "drum groove consistency",
-    "bars with bass",
-    "bars with drums",
-)
-TABLES = {
-    "Harmony and density:": (*HARMONY, *DENSITY),
-    "How the bands hold together:": STRUCTURE,
-    "How their notes are distributed:": DISTRIBUTIONS,
-}
-DIFFERENCES = (
-    *HARMONY,
-    "bass notes a bar",
-    "drum hits a bar",
-    "bass on kick beyond chance",
-    "bars with toms",
-    "bass repeats",
-    "drums repeats",
-)
 
 
 @dataclass(frozen=True)
-class Band:
+class BandParts:
     """The bass and the drums of a finished song.
 
     Attributes:
@@ -74,7 +50,7 @@ class Band:
         return {part: notes["velocity"].astype(np.int64) for part, notes in self.notes.items()}
 
 
-def read_band(score: Score, song: Hearing) -> Band:
+def read_band(score: Score, song: SongContext) -> BandParts:
     """The band of a finished song whose melody is `song`; the two may count different ticks a
     quarter.
 
@@ -98,7 +74,7 @@ def read_band(score: Score, song: Hearing) -> Band:
         own = own[(own["end"] > ticks[first]) & (own["start"] < finish)]
         tokens[part] = part_tokens(part, own, song.grid, song.first_bar, song.bars)
         notes[part] = own
-    return Band(tokens, notes)
+    return BandParts(tokens, notes)
 
 
 def _within_range(pitches: np.ndarray) -> np.ndarray:
@@ -108,7 +84,7 @@ def _within_range(pitches: np.ndarray) -> np.ndarray:
     return np.asarray(pitches + 12 * (up - down))
 
 
-def _plays(notes: np.ndarray, lead: np.ndarray, song: Hearing) -> bool:
+def _plays(notes: np.ndarray, lead: np.ndarray, song: SongContext) -> bool:
     """Whether a track's notes, in the song's ticks, are those of the melody (steps,), or nearly."""
     wanted = {(start, pitch) for start, _, pitch in melody_notes(lead)}
     steps = song.grid.steps(notes["start"]) - song.first_step
@@ -130,7 +106,10 @@ def _notes(score: Score, resolution: int) -> dict[str, list[np.ndarray]]:
 
 
 def score_band(
-    song: Hearing, band: Band, sheet: LeadSheet | None = None, real: Band | None = None
+    song: SongContext,
+    band: BandParts,
+    sheet: LeadSheet | None = None,
+    real: BandParts | None = None,
 ) -> dict[str, float]:
     """All columns of one accompaniment, from the melody's first bar to its last; those of a part
     that it lacks are left out.
@@ -173,8 +152,8 @@ def _harmony(parts: Mapping[str, np.ndarray], sheet: LeadSheet | None) -> dict[s
     return scores
 
 
-def _bass_density(song: Hearing, band: Band, bass: np.ndarray) -> dict[str, float]:
-    sounding = sounding_bars(_within(song, band.notes["bass"]), bar_line_steps(song.bars))
+def _bass_density(song: SongContext, band: BandParts, bass: np.ndarray) -> dict[str, float]:
+    sounding = sounding_bars(_within(song, band.notes["bass"]), bar_steps(song.bars))
     return {
         "bass notes a bar": notes_per_bar(bass, "bass"),
         "bass groove consistency": groove_consistency(bass, "bass"),
@@ -182,9 +161,9 @@ def _bass_density(song: Hearing, band: Band, bass: np.ndarray) -> dict[str, floa
     }
 
 
-def _drum_density(song: Hearing, drums: np.ndarray) -> dict[str, float]:
+def _drum_density(song: SongContext, drums: np.ndarray) -> dict[str, float]:
     hits: list[StepNote] = [(step, step + 1, 0) for step in np.flatnonzero(drums).tolist()]
-    sounding = sounding_bars(hits, bar_line_steps(song.bars))
+    sounding = sounding_bars(hits, bar_steps(song.bars))
     return {
         "drum hits a bar": notes_per_bar(drums, "drums"),
         "drum groove consistency": groove_consistency(drums, "drums"),
@@ -192,140 +171,13 @@ def _drum_density(song: Hearing, drums: np.ndarray) -> dict[str, float]:
     }
 
 
-def _within(song: Hearing, notes: np.ndarray) -> list[StepNote]:
+def _within(song: SongContext, notes: np.ndarray) -> list[StepNote]:
     """Notes as steps from the song's first bar, cut to its bars; pitches do not count."""
     starts, ends = (
         np.clip(steps - song.first_step, 0, len(song.tokens)).tolist()
         for steps in song.grid.to_steps(notes)
     )
     return [(start, end, 0) for start, end in zip(starts, ends, strict=True) if start < end]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Scores of finished accompaniments and of ours.
-
-    Attributes:
-        files: names of those that were compared.
-        rows: each column (files,), by who made them; theirs first, then ours.
-        ours: the names of our rows.
-        skipped: a line for each file that was left out.
-        seed: of the bootstrap, and the first of ours.
-        seeds: how many bands of ours each score is the mean of.
-        decoded: (files,) bool, where the melody is not the song's own; means leave them out.
-        by_file: whether the text has a line for each file.
-    """
-
-    files: list[str]
-    rows: dict[str, Scores]
-    ours: tuple[str, ...]
-    skipped: list[str]
-    seed: int
-    seeds: int
-    decoded: np.ndarray
-    by_file: bool = True
-    columns: list[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        order = [column for columns in TABLES.values() for column in columns]
-        known = {column for scores in self.rows.values() for column in scores}
-        object.__setattr__(self, "columns", [column for column in order if column in known])
-
-    def __str__(self) -> str:
-        """Markdown: means over files, differences, and perhaps a line for each file."""
-        kept = self._kept()
-        marked = int(self.decoded.sum())
-        text = (
-            f"Files: {len(self.files) - marked}; means over them, with 95 % bootstrap intervals; "
-            f"ours of {self.seeds} seed{'s' * (self.seeds > 1)} each."
-        )
-        if marked:
-            text += f" Left out of the means, marked *, for a decoded melody: {marked}."
-        blocks = [text, *self._made()]
-        for title, columns in TABLES.items():
-            blocks += [title, scores_table(kept, self._known(columns), self.seed)]
-        differences = self._differences(kept)
-        if differences:
-            table = scores_table(differences, self._known(DIFFERENCES), self.seed)
-            blocks += ["Ours less theirs, file by file:", table]
-        else:
-            blocks.append("There is nothing of others to compare with: ours alone are shown.")
-        if self.by_file:
-            blocks += ["File by file, theirs / ours:", self._by_file()]
-        return "\n\n".join([*blocks, *(f"Left out: {line}" for line in self.skipped)])
-
-    def _known(self, columns: Iterable[str]) -> list[str]:
-        return [column for column in columns if column in self.columns]
-
-    def _made(self) -> list[str]:
-        """What only some of the files have."""
-        lines = []
-        for name, scores in self.rows.items():
-            counts = {
-                part: int((~np.isnan(scores.get(f"bars with {part}", np.array([np.nan])))).sum())
-                for part in MADE
-            }
-            if any(count < len(self.files) for count in counts.values()):
-                has = " and ".join(f"{part} in {count}" for part, count in counts.items())
-                lines.append(
-                    f"{name} has {has} of {len(self.files)} files; its means are of those."
-                )
-        return lines
-
-    def _kept(self) -> dict[str, Scores]:
-        return {
-            name: {column: values[~self.decoded] for column, values in scores.items()}
-            for name, scores in self.rows.items()
-        }
-
-    def _differences(self, kept: dict[str, Scores]) -> dict[str, Scores]:
-        """Ours less theirs, file by file, where a column is of both."""
-        theirs = [name for name in self.rows if name not in self.ours]
-        return {
-            f"{own} less {other}": {
-                column: kept[own][column] - kept[other][column]
-                for column in kept[own]
-                if column in kept[other]
-            }
-            for own in self.ours
-            for other in theirs
-        }
-
-    def _by_file(self) -> str:
-        """Each file's scores of harmony and density."""
-        columns = self._known((*HARMONY, *DENSITY))
-        body = []
-        for index, name in enumerate(self.files):
-            cells = [
-                " / ".join(_cell(self.rows[row][column][index]) for row in self.rows)
-                for column in columns
-            ]
-            body.append([name + " *" * bool(self.decoded[index]), *cells])
-        return markdown(columns, body)
-
-    def as_json(self) -> dict[str, Any]:
-        """All of it as plain JSON data; NaN becomes null."""
-        kept = self._kept()
-        rows = {
-            name: {
-                column: Estimate.of(kept[name][column], self.seed).as_json()
-                | {"of_files": [None if np.isnan(value) else value for value in values.tolist()]}
-                for column, values in scores.items()
-            }
-            for name, scores in self.rows.items()
-        }
-        return {
-            "files": self.files,
-            "decoded_melody": self.decoded.tolist(),
-            "seed": self.seed,
-            "seeds": self.seeds,
-            "rows": rows,
-            "skipped": self.skipped,
-        }
-
-
-def _cell(value: float) -> str:
-    return DASH if np.isnan(value) else f"{value:.2f}"
 
 
 def stacked(scores: list[dict[str, float]]) -> Scores:

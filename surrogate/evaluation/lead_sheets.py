@@ -20,7 +20,7 @@ from musicvae_torch.midi.score import Score, Track, divisible, read_score
 from musicvae_torch.midi.vocabulary import FIRST_NOTE, MIN_PITCH, STEPS_PER_BAR
 from surrogate.arrangement.harmony import from_markers
 from surrogate.options import AccompanyOptions
-from surrogate.song.context import Hearing, hear
+from surrogate.song.context import SongContext, analyze
 from surrogate.song.roles import roles_of
 
 MANY_AT_ONCE = 1.5  # notes an onset, on the average, from which a track is one of chords
@@ -43,7 +43,7 @@ class LeadSheet:
 
     name: str
     melody: Score
-    song: Hearing
+    song: SongContext
     tones: np.ndarray
     roots: np.ndarray
     chords: str
@@ -58,7 +58,7 @@ def read_lead_sheet(path: Path) -> LeadSheet:
     score = divisible(read_score(path))
     melody, chords = _tracks(score)
     alone = divisible(read_score(_only(score, melody)))
-    song = hear(alone, AccompanyOptions(melody=0))
+    song = analyze(alone, AccompanyOptions(melody=0))
     steps = song.first_step + np.arange(len(song.tokens))
     if chords is None:
         marked = from_markers(score, song.grid)
@@ -166,12 +166,12 @@ def _held(names: list[str]) -> list[str]:
     return held
 
 
-def _text(song: Hearing, names: list[str]) -> str:
+def _text(song: SongContext, names: list[str]) -> str:
     """The chord symbols of steps, for each of the song's own bars from the first that plays."""
     lines = song.song_bars.ticks
     first = int(np.searchsorted(lines, song.start, side="right")) - 1
-    places = np.arange(STEPS_PER_BAR) / STEPS_PER_BAR
-    ticks = lines[first:-1, None] + np.diff(lines)[first:, None] * places
+    fractions = np.arange(STEPS_PER_BAR) / STEPS_PER_BAR
+    ticks = lines[first:-1, None] + np.diff(lines)[first:, None] * fractions
     steps = np.clip(song.grid.steps(ticks) - song.first_step, 0, len(names) - 1)
     return " | ".join(_bar_text(bar) for bar in np.array(names)[steps])
 

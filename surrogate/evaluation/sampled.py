@@ -15,7 +15,7 @@ from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.quantize import DEFAULT_QPM
 from musicvae_torch.midi.score import Score, Track
 from musicvae_torch.midi.vocabulary import BASS_PROGRAMS, STEPS_PER_QUARTER
-from surrogate.evaluation.trio_windows import TrioWindows
+from surrogate.evaluation.windows import EvaluationWindows
 from surrogate.options import AccompanyOptions
 from surrogate.pipeline import Accompanist
 
@@ -25,7 +25,7 @@ _STEP = 60 / DEFAULT_QPM / STEPS_PER_QUARTER  # seconds
 
 def accompany_windows(
     accompanist: Accompanist,
-    windows: TrioWindows,
+    windows: EvaluationWindows,
     options: AccompanyOptions,
     progress: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -33,7 +33,7 @@ def accompany_windows(
 
     Args:
         accompanist: that makes the bands.
-        windows: of which it hears the given parts alone, with their velocities.
+        windows: of which it is given the given parts alone, with their velocities.
         options: of the bands; the first candidate counts.
         progress: show a progress bar.
 
@@ -44,7 +44,7 @@ def accompany_windows(
     tokens, velocities = windows.tokens.copy(), np.zeros_like(windows.tokens)
     made = [PARTS.index(part) for part in options.made]
     tokens[..., made] = 0
-    results = accompanist.accompany_many(_songs(windows, options.given), options)
+    results = accompanist.accompany_batch(_songs(windows, options.given), options)
     shown = tqdm(
         results,
         total=len(tokens),
@@ -60,7 +60,7 @@ def accompany_windows(
     return tokens, velocities
 
 
-def _songs(windows: TrioWindows, given: Sequence[str]) -> Iterator[pretty_midi.PrettyMIDI]:
+def _songs(windows: EvaluationWindows, given: Sequence[str]) -> Iterator[pretty_midi.PrettyMIDI]:
     """Each window's given parts as MIDI."""
     for tokens, velocities in zip(windows.tokens, windows.velocities, strict=True):
         midi = pretty_midi.PrettyMIDI(initial_tempo=DEFAULT_QPM)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -72,6 +73,27 @@ def _cell(scores: Scores, column: str, seed: int) -> str:
     if column not in scores:
         return DASH
     return Estimate.of(scores[column], seed).text(_digits(column))
+
+
+def rows_as_json(
+    rows: dict[str, Scores], seed: int, each: str, kept: np.ndarray | None = None
+) -> dict[str, dict[str, Any]]:
+    """Each row's means, with intervals and single values, as plain JSON data; NaN becomes null.
+
+    Args:
+        rows: by name.
+        seed: of the intervals.
+        each: key of the single values.
+        kept: (songs,) bool, those that count in the means; None: all.
+    """
+    return {
+        name: {
+            column: Estimate.of(values if kept is None else values[kept], seed).as_json()
+            | {each: [None if math.isnan(value) else value for value in values.tolist()]}
+            for column, values in scores.items()
+        }
+        for name, scores in rows.items()
+    }
 
 
 def paired_differences(

@@ -1,4 +1,4 @@
-"""Missing parts from a band network, which hears all that is given and what it has played.
+"""Missing parts from a band network, conditioned on the given parts and on what it has played.
 
 Given parts, chords, densities and a style → the listener → the player, step by step → new parts
 
@@ -24,14 +24,14 @@ from musicvae_torch.midi.vocabulary import BASS_PROGRAMS, STEPS_PER_BAR
 from surrogate.arrangement.arrange import kept_tracks
 from surrogate.arrangement.song_harmony import song_harmony
 from surrogate.band.model import HIDDEN, Band, Controls, styles_of
-from surrogate.band.sampling import Played, Sampling, play_rows
-from surrogate.encoder.candidates import style
+from surrogate.band.sampling import Sampled, Sampling, sample
+from surrogate.encoder.candidates import latent_offsets
 from surrogate.encoder.latents import Latents
 from surrogate.encoder.loading import DEFAULT_MUSICVAE
 from surrogate.generators.protocol import Generated
 from surrogate.generators.trio import TrioGenerator
 from surrogate.options import BAND, NO_STYLE, AccompanyOptions
-from surrogate.song.context import Hearing
+from surrogate.song.context import SongContext
 
 DEFAULT_BAND = "trio_16bar_small_band"
 # Added to those of notes and hits. Chosen on validation songs, as those with which bands are about
@@ -55,19 +55,21 @@ class BandGenerator:
         self._style_of: tuple[Hashable, Latents] | None = None  # of the last file, as it was
 
     @torch.no_grad()
-    def generate(self, songs: Sequence[Hearing], options: AccompanyOptions) -> Iterator[Generated]:
+    def generate(
+        self, songs: Sequence[SongContext], options: AccompanyOptions
+    ) -> Iterator[Generated]:
         """Candidates of each song. Songs of one length are played together."""
         options = options.by(BAND)
         found = self.latents(songs, options)
-        played: dict[int, Played] = {}
+        sampled: dict[int, Sampled] = {}
         for group in _of_one_length(songs, options.candidates):
             latents = [found[index][1] for index in group]
-            together = self._play([songs[index] for index in group], latents, options)
+            together = self._sample([songs[index] for index in group], latents, options)
             for row, index in enumerate(group):
                 rows = slice(row * options.candidates, (row + 1) * options.candidates)
-                played[index] = Played(*(values[rows].cpu() for values in together))
+                sampled[index] = Sampled(*(values[rows].cpu() for values in together))
         for index, (starts, own) in enumerate(found):
-            tokens, costs = played.pop(index)
+            tokens, costs = sampled.pop(index)
             nats = costs.sum(-1).unflatten(1, (-1, STEPS_PER_BAR)).sum(-1)
             yield Generated(
                 tokens.numpy(),
@@ -77,17 +79,17 @@ class BandGenerator:
                 np.array(starts, np.int64),
             )
 
-    def _play(
-        self, songs: Sequence[Hearing], latents: Sequence[Latents], options: AccompanyOptions
-    ) -> Played:
+    def _sample(
+        self, songs: Sequence[SongContext], latents: Sequence[Latents], options: AccompanyOptions
+    ) -> Sampled:
         """Candidate after candidate of each song, all of one length."""
         device, count = self.band.player.start.device, options.candidates
         given = torch.from_numpy(np.stack([song.tokens for song in songs]))
         given[..., [PARTS.index(part) for part in options.made]] = HIDDEN
         chords = torch.stack([self._chords(song, options) for song in songs])
-        # A song in which the surrogate has nothing to hear has no style, which is zeros.
+        # A song without input for the surrogate has no style, which is zeros.
         styles = torch.cat([self._style(own, options) for own in latents])
-        return play_rows(
+        return sample(
             self.band,
             given.repeat_interleave(count, 0).to(device),
             Controls(chords.repeat_interleave(count, 0).to(device), style=styles.to(device)),
@@ -97,7 +99,7 @@ class BandGenerator:
         )
 
     def latents(
-        self, songs: Sequence[Hearing], options: AccompanyOptions
+        self, songs: Sequence[SongContext], options: AccompanyOptions
     ) -> list[tuple[list[int], Latents]]:
         """What is known of each song's style: the bars at which windows begin, and their latents.
         No windows, where there is no style.
@@ -110,8 +112,9 @@ class BandGenerator:
         if other not in (None, NO_STYLE):
             latents = self.style_of(other)
             return [([], latents)] * len(songs)
-        heard = () if styles is None or styles.surrogate is None else styles.surrogate.hears
-        if styles is None or other == NO_STYLE or not set(options.given) <= set(heard):
+        surrogate = None if styles is None else styles.surrogate
+        inputs = () if surrogate is None else surrogate.input_parts
+        if styles is None or other == NO_STYLE or not set(options.given) <= set(inputs):
             nothing = torch.zeros(0, self.band.config.style_size)
             return [([], Latents(nothing, nothing))] * len(songs)
         bars = styles.segment_steps // STEPS_PER_BAR
@@ -142,10 +145,10 @@ class BandGenerator:
         mean, stddev = (values.mean(0) for values in latents)
         if self.styles is not None and self.styles.attributes is not None and options.moves:
             mean = self.styles.attributes.move(mean[None], options.moves)[0]
-        noise = np.stack([style(options.seed, n, len(mean)) for n in range(options.candidates)])
-        return (mean + options.variety * torch.from_numpy(noise).to(mean) * stddev)[:, None]
+        offsets = latent_offsets(options.seed, options.candidates, len(mean))
+        return (mean + options.variety * torch.from_numpy(offsets).to(mean) * stddev)[:, None]
 
-    def _chords(self, song: Hearing, options: AccompanyOptions) -> Tensor:
+    def _chords(self, song: SongContext, options: AccompanyOptions) -> Tensor:
         """(steps,) chord classes: those that the user or the file says, or that the tracks that
         stay suggest."""
         harmony = song_harmony(song, kept_tracks(song.roles, options), options.chords)
@@ -162,8 +165,8 @@ def sampling_of(options: AccompanyOptions) -> Sampling:
     return Sampling(options.temperatures, options.top_p, options.guidance, density)
 
 
-def _of_one_length(songs: Sequence[Hearing], candidates: int) -> Iterator[list[int]]:
-    """Indices of songs that are as long, as many as are played at a time."""
+def _of_one_length(songs: Sequence[SongContext], candidates: int) -> Iterator[list[int]]:
+    """Indices of songs that are as long, as many as are sampled at a time."""
     by_length: dict[int, list[int]] = {}
     for index, song in enumerate(songs):
         by_length.setdefault(len(song.tokens), []).append(index)

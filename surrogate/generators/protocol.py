@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from surrogate.options import AccompanyOptions
-from surrogate.song.context import Hearing
+from surrogate.song.context import SongContext
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,14 +37,16 @@ class Generated:
 class PartGenerator(Protocol):
     """A model that makes missing parts. To accompany with another one, write this method."""
 
-    def generate(self, songs: Sequence[Hearing], options: AccompanyOptions) -> Iterator[Generated]:
+    def generate(
+        self, songs: Sequence[SongContext], options: AccompanyOptions
+    ) -> Iterator[Generated]:
         """The parts that are not given, of each song in order.
 
         The same options give the same tokens, candidate by candidate, whatever other songs or how
         many candidates there are.
 
         Args:
-            songs: as they were heard.
+            songs: with their given parts as tokens.
             options: seed, candidates, given parts and what else the model understands.
         """
         ...

@@ -17,13 +17,13 @@ from musicvae_torch.attribute_vectors import AttributeVectors
 from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 from musicvae_torch.model.vae import MusicVAE
-from surrogate.encoder.candidates import chance, style
+from surrogate.encoder.candidates import latent_offsets, uniform_noise
+from surrogate.encoder.crossfade import crossfade, cut_window, window_starts
 from surrogate.encoder.latents import Latents, find_latents
 from surrogate.encoder.model import Surrogate
-from surrogate.encoder.windows import crossfade, cut_window, window_starts
 from surrogate.generators.protocol import Generated
 from surrogate.options import BAND_DENSITY, AccompanyOptions
-from surrogate.song.context import Hearing
+from surrogate.song.context import SongContext
 
 BATCH = 64  # bands decoded at a time
 
@@ -33,7 +33,7 @@ class _Plan:
     """A song between its latents and its bands.
 
     Attributes:
-        hearing: what was heard of it.
+        song: its given parts on the model's grid.
         starts: (windows,) segments at which they begin.
         mean: (windows, z_size), the likeliest latents.
         embeddings: (candidates, segments, size) for the decoder.
@@ -41,7 +41,7 @@ class _Plan:
         covered: (segments,) bool, where a window has an embedding.
     """
 
-    hearing: Hearing
+    song: SongContext
     starts: list[int]
     mean: Tensor
     embeddings: Tensor
@@ -69,9 +69,13 @@ class TrioGenerator:
         self.attributes = attributes
 
     @torch.no_grad()
-    def generate(self, songs: Sequence[Hearing], options: AccompanyOptions) -> Iterator[Generated]:
+    def generate(
+        self, songs: Sequence[SongContext], options: AccompanyOptions
+    ) -> Iterator[Generated]:
         """Candidates of each song."""
-        for plan, tokens in self._bands(self._plans(songs, options), options):
+        found = self.latents(songs, options)
+        plans = [self._plan(song, *own, options) for song, own in zip(songs, found, strict=True)]
+        for plan, tokens in zip(plans, self._sample_all(plans, options), strict=True):
             starts = np.array(plan.starts) * self.segment_steps // STEPS_PER_BAR
             silent = np.repeat(~plan.covered, self.segment_steps)[: tokens.shape[1]]
             likelihood = self._log_likelihoods(plan, tokens, options)
@@ -79,7 +83,7 @@ class TrioGenerator:
 
     @torch.no_grad()
     def latents(
-        self, songs: Sequence[Hearing], options: AccompanyOptions
+        self, songs: Sequence[SongContext], options: AccompanyOptions
     ) -> list[tuple[list[int], Latents]]:
         """What is known of the latents of each song's windows, all found together, before they are
         moved; and the segments at which the windows begin."""
@@ -97,11 +101,7 @@ class TrioGenerator:
         latents = map(Latents, *(values.split(counts) for values in found))
         return list(zip(starts, latents, strict=True))
 
-    def _plans(self, songs: Sequence[Hearing], options: AccompanyOptions) -> list[_Plan]:
-        found = self.latents(songs, options)
-        return [self._plan(song, *own, options) for song, own in zip(songs, found, strict=True)]
-
-    def _window_starts(self, song: Hearing) -> list[int]:
+    def _window_starts(self, song: SongContext) -> list[int]:
         """Segments at which windows begin; those in which nothing is given are left out."""
         segments = self.musicvae.decoder.segments
         starts = window_starts(self._segments(song), segments, max(segments // 2, 1))
@@ -109,7 +109,7 @@ class TrioGenerator:
         size = self.segment_steps
         return [s for s in starts if plays[s * size : (s + segments) * size].any()]
 
-    def _segments(self, song: Hearing) -> int:
+    def _segments(self, song: SongContext) -> int:
         return -(-len(song.tokens) // self.segment_steps)
 
     @property
@@ -120,7 +120,7 @@ class TrioGenerator:
 
     def _plan(
         self,
-        song: Hearing,
+        song: SongContext,
         starts: list[int],
         latents: Latents,
         options: AccompanyOptions,
@@ -128,10 +128,8 @@ class TrioGenerator:
         mean, stddev = latents
         if self.attributes is not None:
             mean = self.attributes.move(mean, self._moves(options))
-        styles = np.stack(
-            [style(options.seed, n, mean.shape[1]) for n in range(options.candidates)]
-        )
-        deviation = options.variety * torch.from_numpy(styles).to(mean)[:, None] * stddev
+        offsets = latent_offsets(options.seed, options.candidates, mean.shape[1])
+        deviation = options.variety * torch.from_numpy(offsets).to(mean)[:, None] * stddev
         z = torch.cat([mean[None], mean + deviation])  # (1 + candidates, windows, z_size)
         embeddings = self.musicvae.embed(z.flatten(0, 1)).unflatten(0, z.shape[:2])
         faded = [crossfade(window, starts, self._segments(song)) for window in embeddings]
@@ -142,40 +140,37 @@ class TrioGenerator:
     def _moves(self, options: AccompanyOptions) -> dict[str, float]:
         """How far to move latents along attribute vectors."""
         moves = dict(options.moves)
-        if self.surrogate is not None and self.surrogate.config.lift:
-            moves[BAND_DENSITY] = moves.get(BAND_DENSITY, 0.0) + self.surrogate.config.lift
+        if self.surrogate is not None and self.surrogate.config.density_shift:
+            moves[BAND_DENSITY] = moves.get(BAND_DENSITY, 0.0) + self.surrogate.config.density_shift
         return moves
 
-    def _bands(
-        self, plans: Sequence[_Plan], options: AccompanyOptions
-    ) -> Iterator[tuple[_Plan, np.ndarray]]:
-        """Each song with the tokens (candidates, steps, parts) that are played for it."""
+    def _sample_all(self, plans: Sequence[_Plan], options: AccompanyOptions) -> list[np.ndarray]:
+        """Each song's tokens (candidates, steps, parts)."""
         made = [PARTS.index(part) for part in options.made]
         per_batch = max(BATCH // options.candidates, 1)
         # Songs are as long as the longest of their batch: what is past the end does not count.
         by_length = sorted(range(len(plans)), key=lambda index: plans[index].embeddings.shape[1])
-        played: dict[int, np.ndarray] = {}
+        sampled: dict[int, np.ndarray] = {}
         for first in range(0, len(plans), per_batch):
             batch = by_length[first : first + per_batch]
-            bands = self._perform([plans[index] for index in batch], options, made)
+            bands = self._sample([plans[index] for index in batch], options, made)
             for index, band in zip(batch, bands, strict=True):
-                heard = plans[index].hearing.tokens
-                tokens = np.repeat(heard[None], options.candidates, axis=0)
+                given = plans[index].song.tokens
+                tokens = np.repeat(given[None], options.candidates, axis=0)
                 tokens[..., made] = band[:, : tokens.shape[1]]
-                played[index] = tokens
-        for index, plan in enumerate(plans):
-            yield plan, played.pop(index)
+                sampled[index] = tokens
+        return [sampled[index] for index in range(len(plans))]
 
-    def _perform(
+    def _sample(
         self, plans: Sequence[_Plan], options: AccompanyOptions, made: list[int]
     ) -> np.ndarray:
         """(songs, candidates, steps of the longest song, made parts) classes."""
         longest = max(plan.embeddings.shape[1] for plan in plans)
         steps = longest * self.segment_steps
         embeddings = torch.cat([_lengthen(plan.embeddings, longest) for plan in plans])
-        places = np.stack([chance(options.seed, n, steps) for n in range(options.candidates)])
-        every = torch.from_numpy(np.concatenate([places] * len(plans))).to(embeddings.device)
-        played = self.musicvae.perform(embeddings, options.temperatures, every, made)
+        noise = np.stack([uniform_noise(options.seed, n, steps) for n in range(options.candidates)])
+        uniforms = torch.from_numpy(np.concatenate([noise] * len(plans))).to(embeddings.device)
+        played = self.musicvae.perform(embeddings, options.temperatures, uniforms, made)
         return played.cpu().numpy().reshape(len(plans), options.candidates, steps, len(made))
 
     def _log_likelihoods(
@@ -194,8 +189,8 @@ class TrioGenerator:
             ]
         )
         nats = -losses.sum(-1)[:, : tokens.shape[1]].unflatten(1, (-1, STEPS_PER_BAR)).sum(-1)
-        heard = np.repeat(plan.covered, self.segment_steps)[: tokens.shape[1]]
-        return nats.cpu().numpy() * heard[::STEPS_PER_BAR]
+        covered = np.repeat(plan.covered, self.segment_steps)[: tokens.shape[1]]
+        return nats.cpu().numpy() * covered[::STEPS_PER_BAR]
 
 
 def _lengthen(embeddings: Tensor, length: int) -> Tensor:

@@ -46,7 +46,7 @@ class TrackSummary:
         polyphony: how many of its notes sound on average while it sounds; 1 is one at a time.
         score: higher is likelier to be the melody; None for tracks that cannot be. Tracks of one
             player, who takes turns with himself (a program changes), share theirs.
-        chance: that it is the melody, by the score; 0 where that is None.
+        probability: that it is the melody, by the score; 0 where that is None.
         reasons: what speaks for it most, compared with the song's other tracks.
     """
 
@@ -61,7 +61,7 @@ class TrackSummary:
     playing: float
     polyphony: float
     score: float | None
-    chance: float
+    probability: float
     reasons: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -77,7 +77,7 @@ class Melody:
     Attributes:
         tracks: indices of ``Score.tracks`` that it is on.
         notes: of TICK_NOTE, by start, none lapping over another: notes of those tracks, with ends
-            that may be sooner, MIN_PITCH to MAX_PITCH. What the networks hear.
+            that may be sooner, MIN_PITCH to MAX_PITCH. The networks' input.
         how: it was found, in a line for the user.
     """
 
@@ -98,8 +98,8 @@ def summarize_tracks(score: Score) -> list[TrackSummary]:
         * values[:, list(FEATURES).index("present")]
     )
     scores = gains.sum(axis=1) + named
-    chances = np.exp(scores - scores.max(initial=-np.inf))
-    chances /= max(chances.sum(), 1e-300)
+    probabilities = np.exp(scores - scores.max(initial=-np.inf))
+    probabilities /= max(probabilities.sum(), 1e-300)
     row_of = {track.index: row for row, part in enumerate(parts) for track in part}
     song = _span(score.tracks)
     summaries = []
@@ -120,7 +120,7 @@ def summarize_tracks(score: Score) -> list[TrackSummary]:
                 playing=time / song,
                 polyphony=float((track.notes["end"] - track.notes["start"]).sum() / time),
                 score=None if row is None else float(scores[row]),
-                chance=0.0 if row is None else float(chances[row]),
+                probability=0.0 if row is None else float(probabilities[row]),
                 reasons=() if row is None else _reasons(row, gains, named),
             )
         )
@@ -186,7 +186,8 @@ def tracks_table(
     if not summaries:
         return "no track has a note"
     rows = [_HEADER]
-    ranks = {value: rank for rank, value in enumerate(_distinct_scores(summaries), 1)}
+    scores = dict.fromkeys(track.score for track in summaries if track.score is not None)
+    ranks = {score: rank for rank, score in enumerate(scores, 1)}
     taken = choice.tracks if choice else ()
     for track in summaries:
         able = track.score is not None
@@ -202,7 +203,7 @@ def tracks_table(
                 f"{track.playing:.0%}",
                 f"{track.polyphony:.1f}",
                 f"{track.score:.1f}" if track.score is not None else "-",
-                f"{track.chance:.0%}" if able else "-",
+                f"{track.probability:.0%}" if able else "-",
                 _verdict(score.tracks[track.index], taken, roles),
             )
         )
@@ -243,11 +244,6 @@ def _part_said(role: tuple[str, str]) -> str:
     if part == "other":
         return why
     return f"{part} ({why})" if why else part
-
-
-def _distinct_scores(summaries: list[TrackSummary]) -> list[float]:
-    scores = [track.score for track in summaries if track.score is not None]
-    return list(dict.fromkeys(scores))
 
 
 def _short(name: str, width: int = 28) -> str:

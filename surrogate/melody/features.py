@@ -3,7 +3,7 @@ weight.
 
 A line is a track, or several that one player plays in turn (a channel whose program changes). Each
 line gets FEATURES; their weighted sum is its score, and the softmax of the scores over a song's
-lines is the chance that each is the melody. The weights were fitted so (``docs/melody.md``).
+lines is the probability that each is the melody. The weights were fitted so (``docs/melody.md``).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _SOLO = frozenset([*range(52, 55), *range(56, 61), *range(64, 88), 22, 40, 110])
 
 
 def is_singable(track: Track) -> bool:
-    """Whether the networks could hear anything of it as a melody."""
+    """Whether any of its notes could be input of the networks as a melody."""
     pitches = track.notes["pitch"]
     return not track.is_drum and bool(((pitches >= MIN_PITCH) & (pitches <= MAX_PITCH)).any())
 

@@ -36,7 +36,7 @@ class Reduction:
 
 
 def reduce_to_melody(notes: np.ndarray, seconds: Seconds) -> Reduction:
-    """The melody of notes: of two hands the right one's, of each hand the highest voice.
+    """The melody of notes: the highest voice, and where two hands play, that of the right hand.
 
     Args:
         notes: of TICK_NOTE, in any order. Those outside MIN_PITCH to MAX_PITCH are left out.
@@ -113,7 +113,7 @@ def _may_hide(
     hiding = []
     for other, index in sounding.items():
         recent = begin - start[index] <= TOGETHER
-        # The same pitch hides only what doubles it: later it is struck anew.
+        # The same pitch hides only what doubles it: later it is struck again.
         if (recent and other >= own) or other > own + STEP:
             hiding.append(index)
     following = note + 1

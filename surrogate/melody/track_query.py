@@ -1,4 +1,4 @@
-"""What a user may say to name the tracks of a part, and which tracks those are."""
+"""Track queries: how a user names the tracks of a part, and which tracks those are."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pretty_midi
 from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.score import Score, Track
 from musicvae_torch.midi.vocabulary import MAX_PITCH, MIN_PITCH
-from surrogate.arguments import WISHES
+from surrogate.arguments import TRACK_QUERY
 from surrogate.melody.features import is_singable, lines
 
 _LEFT = re.compile(r"\b(left|lh|l\.h\.)(?!\w)", re.IGNORECASE)
@@ -20,7 +20,7 @@ _RIGHT = re.compile(r"\b(right|rh|r\.h\.)(?!\w)", re.IGNORECASE)
 def find_tracks(
     score: Score, wanted: str | int | Sequence[str | int], part: str = "melody"
 ) -> list[Track]:
-    """The tracks that a wish means, or several wishes together.
+    """The tracks that a query selects, or several queries together.
 
     - an index, or digits, or ``track:2``, or several, ``0,3``: those tracks of ``score.tracks``;
     - ``channel:5``: all that sounds on a channel, counted from 1 as musicians do;
@@ -35,16 +35,16 @@ def find_tracks(
 
     Args:
         score: the song.
-        wanted: one wish, or several, whose tracks share the part.
+        wanted: one query, or several, whose tracks share the part.
         part: that they are to play; a melody has to be singable.
 
     Raises:
         MidiError: nothing fits, or several lines, or what does cannot be a melody.
     """
-    wishes = [wanted] if isinstance(wanted, str | int) else list(wanted)
+    queries = [wanted] if isinstance(wanted, str | int) else list(wanted)
     found: dict[int, Track] = {}
-    for wish in wishes:
-        for track in _find(score, str(wish).strip(), part):
+    for query in queries:
+        for track in _find(score, str(query).strip(), part):
             found[track.index] = track
     return [found[index] for index in sorted(found)]
 
@@ -53,7 +53,7 @@ def _find(score: Score, text: str, part: str) -> list[Track]:
     kind, colon, rest = text.partition(":")
     kind, value = kind.strip().lower(), rest.strip()
     if not text or (colon and kind in _KINDS and not value):
-        raise MidiError(f"{score.name}: {text!r} names no {part}; say {WISHES}")
+        raise MidiError(f"{score.name}: {text!r} names no {part}; say {TRACK_QUERY}")
     if re.fullmatch(r"-?\d+(\s*,\s*\d+)*", text):
         kind, value = "track", text
     elif not colon or kind not in _KINDS:

@@ -12,7 +12,7 @@ import numpy as np
 
 from musicvae_torch.io.files import replacing
 from musicvae_torch.midi.score import Score
-from surrogate.render.synth import SAMPLE_RATE, Band
+from surrogate.render.synth import SAMPLE_RATE, Synthesizer
 from surrogate.render.view import ROLES, View
 
 MAX_SAMPLE = 32_767  # of 16 bits
@@ -27,7 +27,7 @@ _ONE_CHANNEL = 0.1
 def render(
     song: Score | View, soundfont: str | Path | None = None, sample_rate: int = SAMPLE_RATE
 ) -> np.ndarray:
-    """Play a song, from its first tick to a tail after its last note; see :class:`Band`.
+    """Play a song, from its first tick to a tail after its last note; see :class:`Synthesizer`.
 
     Args:
         song: a view is played part by part: the sum of what :func:`render_stems` gives.
@@ -44,7 +44,7 @@ def render(
     """
     if isinstance(song, View):
         return mix(render_stems(song, soundfont, sample_rate).values())
-    samples = Band(soundfont, sample_rate).play(song, song.tracks)
+    samples = Synthesizer(soundfont, sample_rate).synthesize(song, song.tracks)
     return samples / max(peak(samples), 1.0)
 
 
@@ -59,7 +59,7 @@ def render_stems(
         Of each role that the view has, (samples, 2) float32, equally long; their sum stays within
         -1 and 1.
     """
-    stems = play_stems(view, Band(soundfont, sample_rate))
+    stems = synthesize_stems(view, Synthesizer(soundfont, sample_rate))
     whole = mix(stems.values())
     loudest = max(peak(whole), 1.0)
     return {
@@ -68,11 +68,11 @@ def render_stems(
     }
 
 
-def play_stems(view: View, band: Band) -> dict[str, np.ndarray]:
+def synthesize_stems(view: View, synthesizer: Synthesizer) -> dict[str, np.ndarray]:
     """Of each role that a view has, (samples, 2) float32: each with its own end and tail, as loud
     as the band plays, so that the same part sounds the same in every view."""
     tracks = {role: view.tracks_of(role) for role in ROLES}
-    return {role: band.play(view.score, own) for role, own in tracks.items() if own}
+    return {role: synthesizer.synthesize(view.score, own) for role, own in tracks.items() if own}
 
 
 def mix(stems: Collection[np.ndarray]) -> np.ndarray:
@@ -84,7 +84,7 @@ def mix(stems: Collection[np.ndarray]) -> np.ndarray:
 
 
 def peak(samples: np.ndarray) -> float:
-    """The largest absolute sample; 0 of none."""
+    """The largest absolute sample; 0 for no samples."""
     return float(max(samples.max(initial=0), -samples.min(initial=0)))
 
 

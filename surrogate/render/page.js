@@ -1,9 +1,8 @@
 // The page's cards, one a view, and what the keyboard does.
 
-class Take {
+class Take extends Card {
   constructor(view, number) {
-    this.view = view;
-    this.player = new Player(view, () => this.show());
+    super(view.title, view);
     this.build(number);
     this.roll = new Roll(view, this.player, this.roll_box);
   }
@@ -15,8 +14,6 @@ class Take {
   build(number) {
     const { view } = this;
     const name = `take-${number}`;
-    this.button = element("button", { class: "play", type: "button" });
-    this.time = element("span", { class: "time" });
     this.parts = element("div", { class: "parts", role: "group", "aria-label": "Parts to hear" });
     this.chips = new Map();
     for (const role of Object.keys(view.stems)) this.build_chip(role);
@@ -25,11 +22,6 @@ class Take {
       class: "roll", role: "img", "aria-label": `Notes of ${[...new Set(parts)].join(", ")}`,
     });
     this.overview = element("canvas", { "aria-hidden": "true" });
-    this.slider = element("input", {
-      type: "range", min: 0, max: view.seconds, step: "any", "aria-label": `Position in ${view.title}`,
-    });
-    this.slider.value = 0;
-    this.problem = element("p", { class: "problem", role: "alert", hidden: "" });
     const link = element("a", {
       class: "download", download: view.file, href: `data:audio/midi;base64,${view.midi}`,
     }, "MIDI ↓");
@@ -42,8 +34,6 @@ class Take {
       this.problem);
     this.button.hidden = this.parts.hidden = !song.audio.length;
     this.button.disabled = !Object.keys(view.stems).length;
-    this.button.addEventListener("click", () => this.toggle());
-    this.slider.addEventListener("input", () => this.seek(Number(this.slider.value)));
     this.roll_box.addEventListener("click", (event) => {
       const x = event.clientX - this.roll_box.getBoundingClientRect().left;
       this.seek(follow(view.clock, 0, 1, this.roll.quarter_at(x)));
@@ -61,15 +51,6 @@ class Take {
     this.parts.append(chip);
   }
 
-  seek(seconds) {
-    this.select();
-    this.attempt(this.player.seek(seconds));
-  }
-
-  toggle() {
-    if (this.player.state === "paused") this.play(); else this.player.pause();
-  }
-
   play() {
     if (this.button.disabled || this.button.hidden) return;
     for (const other of takes)
@@ -85,48 +66,14 @@ class Take {
     if (before !== this) before.show();
   }
 
-  // A browser that can't decode or play says so on the card.
-  attempt(done) {
-    this.problem.hidden = true;
-    Promise.resolve(done).catch((error) => {
-      this.player.pause();
-      this.problem.textContent = `This browser cannot play it: ${error.message || error.name}`;
-      this.problem.hidden = false;
-    });
-  }
-
   show() {
-    const { state, position, muted } = this.player;
-    if (state === "playing" && position >= this.view.seconds) {
-      this.player.offset = this.view.seconds;
-      this.player.pause();
-      return;
-    }
-    if (state !== this.shown) {
-      const label = state === "paused" ? "Play" : "Pause";
-      this.button.replaceChildren(icon(state === "paused" ? PLAY : PAUSE));
-      this.button.setAttribute("aria-label", `${label} ${this.view.title}`);
-      this.button.classList.toggle("waiting", state === "waiting");
-      this.card.dataset.state = this.shown = state;
-      if (state === "playing") requestAnimationFrame(() => this.tick());
-    }
+    if (!this.show_player()) return;
+    const { muted } = this.player;
     this.card.classList.toggle("current", current === this && takes.length > 1);
     for (const [role, chip] of this.chips) chip.setAttribute("aria-pressed", String(!muted.has(role)));
-    const text = `${clock(position)} / ${clock(this.view.seconds)}`;
-    if (this.time.textContent !== text) {
-      this.time.textContent = text;
-      this.slider.setAttribute("aria-valuetext", `${clock(position)} of ${clock(this.view.seconds)}`);
-    }
-    this.slider.value = position;
     const before = this.roll.drawn;
     this.roll.draw(this.quarter);
     if (before !== this.roll.drawn) this.draw_overview();
-  }
-
-  tick() {
-    if (this.player.state !== "playing") return;
-    this.show();
-    requestAnimationFrame(() => this.tick());
   }
 
   // The whole song in small, with a shade over the bars that the roll shows.

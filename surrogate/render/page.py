@@ -1,8 +1,8 @@
 """A song and what was made of it as one HTML file that needs no network: notes, players, settings.
 
-Its parts are beside this file: `page.html` is the frame, `page.css` the looks, and of the program
-`page_sound.js` plays, `page_elements.js` makes what others show, `page_roll.js` draws, `page.js`
-does the rest.
+Its parts are beside this file: `page.html` is the body in the frame `frame.html`, `page.css` the
+looks, and of the program `page_sound.js` plays, `page_elements.js` makes players and what they
+show, `page_roll.js` draws, `page.js` does the rest.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def write_page(
 
     Args:
         path: of the .html file.
-        views: the input and what was made of it; the first one's bars and tempo are told.
+        views: the input and what was made of it; the first one's bars and tempo are shown.
         settings: names and values of what made them, shown as a table.
         title: of the page; the default is the name of the first view's file.
         soundfont: .sf2 or .sf3; the default is pretty_midi's.
@@ -76,13 +76,12 @@ def page_html(
 
 
 def fill_frame(
-    frame: str, title: str, style: str, scripts: Sequence[str], data: Mapping[str, Any]
+    body: str, title: str, style: str, scripts: Sequence[str], data: Mapping[str, Any]
 ) -> str:
     """A whole HTML file, which loads nothing: its policy lets in its own script and style alone.
 
     Args:
-        frame: HTML with places for `{{title}}`, `{{policy}}`, `{{style}}`, `{{data}}` and
-            `{{script}}`.
+        body: HTML in which `{{title}}` stands for the title.
         title: as text.
         style: CSS.
         scripts: JavaScript, one after the other.
@@ -100,6 +99,7 @@ def fill_frame(
         "script": script,
         "data": json.dumps(data, separators=(",", ":"), allow_nan=False).translate(UNSAFE),
     }
+    frame = resource("surrogate.render", "frame.html").replace("{{body}}", body)
     # In one pass, so that nothing within a piece is taken for a place to fill.
     return re.sub(r"\{\{(\w+)\}\}", lambda place: pieces[place[1]], frame)
 

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from musicvae_torch.midi.score import Score, Track
-from surrogate.render.audio import best_compression, mix, peak, play_stems
+from surrogate.render.audio import best_compression, mix, peak, synthesize_stems
 from surrogate.render.drum_lanes import LANES, lanes_of
-from surrogate.render.synth import Band
+from surrogate.render.synth import Synthesizer
 from surrogate.render.view import View
 from surrogate.song.bars import bars_of, last_tick
 
@@ -126,17 +126,19 @@ def _clock(score: Score, end: int) -> list[list[float]]:
 def _add_sound(data: Data, views: Sequence[View], soundfont: str | Path | None) -> None:
     """Play the parts of all views. One that sounds the same in several is kept but once."""
     compression = best_compression()
-    band = Band(soundfont, compression.sample_rate)
+    synthesizer = Synthesizer(soundfont, compression.sample_rate)
     known: dict[bytes, int] = {}
     loudest = HEADROOM
     # Compression takes the most of it, and leaves Python free.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         pressed: list[tuple[float, Future[bytes]]] = []
         for view, own in zip(views, data["views"], strict=True):
-            stems = play_stems(view, band)
+            stems = synthesize_stems(view, synthesizer)
             whole = mix(stems.values())
             loudest = max(loudest, peak(whole))
-            own["seconds"] = round(max(len(whole) / band.sample_rate, own["seconds"]), DIGITS)
+            own["seconds"] = round(
+                max(len(whole) / synthesizer.sample_rate, own["seconds"]), DIGITS
+            )
             for role, stem in stems.items():
                 digest = sha256(stem.tobytes()).digest()
                 if digest not in known:

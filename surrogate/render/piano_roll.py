@@ -46,6 +46,7 @@ class _Plan:
     """What all rows of a picture share.
 
     Attributes:
+        view: to draw.
         bars: of the song.
         rows: of each row, index of its first bar and of the one after its last.
         width: of every row, in ticks.
@@ -53,6 +54,7 @@ class _Plan:
         lanes: drums' lanes that are drawn, from the lowest.
     """
 
+    view: View
     bars: Bars
     rows: list[tuple[int, int]]
     width: int
@@ -121,10 +123,10 @@ def draw_view(view: View, path: str | Path, title: str | None = None) -> None:
         top = height - HEAD
         for row in plan.rows:
             axis = _axes(figure, height, top - roll, roll)
-            _draw_pitches(axis, view, plan, row)
+            _draw_pitches(axis, plan, row)
             if plan.lanes:
                 axis = _axes(figure, height, top - roll - drums, drums - DRUM_GAP)
-                _draw_drums(axis, view, plan, row)
+                _draw_drums(axis, plan, row)
             top -= roll + drums + ROW_GAP
         _head(figure, height, view, view.title if title is None else title)
         with replacing(path) as temporary:
@@ -148,7 +150,7 @@ def _plan(view: View) -> _Plan:
     rows = list(zip(starts, [*starts[1:], len(bars)], strict=True))
     width = max(int(bars.ticks[last] - bars.ticks[first]) for first, last in rows)
     drums = (track for track in view.score.tracks if track.is_drum)
-    return _Plan(bars, rows, width, (float(low), float(high)), used_lanes(drums))
+    return _Plan(view, bars, rows, width, (float(low), float(high)), used_lanes(drums))
 
 
 def _axes(figure: Any, height: float, bottom: float, own: float) -> Any:
@@ -162,40 +164,39 @@ def _axes(figure: Any, height: float, bottom: float, own: float) -> Any:
     return axis
 
 
-def _draw_pitches(axis: Any, view: View, plan: _Plan, row: tuple[int, int]) -> None:
+def _draw_pitches(axis: Any, plan: _Plan, row: tuple[int, int]) -> None:
     """The row of a piano roll: keys, bars, notes that have a pitch."""
     low, high = plan.pitches
-    first, end = _frame(axis, view, plan, row, (low, high))
+    first, end = _frame(axis, plan, row, (low, high))
     for pitch in range(int(low), int(high) + 2):
         if pitch % 12 in BLACK_KEYS:
             axis.fill_between([first, end], pitch - 0.5, pitch + 0.5, color=KEY, lw=0, zorder=0)
     octaves = [pitch for pitch in range(0, 128, 12) if low <= pitch <= high]
     axis.set_yticks(octaves, [f"C{pitch // 12 - 1}" for pitch in octaves])
-    for track, role in _behind_first(view):
+    for track, role in _behind_first(plan.view):
         if not track.is_drum:
             long = track.notes["end"] - track.notes["start"]
-            breath = np.minimum(long / 5, view.score.resolution * BREATH_QUARTERS)
+            breath = np.minimum(long / 5, plan.view.score.resolution * BREATH_QUARTERS)
             ends = track.notes["end"] - breath
-            _boxes(axis, view, track, role, track.notes["pitch"], 0.48, ends, (first, end))
+            _boxes(axis, plan.view, track, role, track.notes["pitch"], 0.48, ends, (first, end))
 
 
-def _draw_drums(axis: Any, view: View, plan: _Plan, row: tuple[int, int]) -> None:
+def _draw_drums(axis: Any, plan: _Plan, row: tuple[int, int]) -> None:
     """The drums' lines below a row."""
     lines = len(plan.lanes)
-    first, end = _frame(axis, view, plan, row, (-0.5, lines - 0.5), numbers=False)
+    first, end = _frame(axis, plan, row, (-0.5, lines - 0.5), numbers=False)
     axis.set_yticks(range(lines), [LANES[lane] for lane in plan.lanes], fontsize=6)
     line_of = np.searchsorted(plan.lanes, np.arange(len(LANES)))
-    hit = view.score.resolution * HIT_QUARTERS
-    for track, role in _behind_first(view):
+    hit = plan.view.score.resolution * HIT_QUARTERS
+    for track, role in _behind_first(plan.view):
         if track.is_drum:
             lines_struck = line_of[lanes_of(track.notes["pitch"])]
             ends = track.notes["start"] + hit
-            _boxes(axis, view, track, role, lines_struck, 0.34, ends, (first, end))
+            _boxes(axis, plan.view, track, role, lines_struck, 0.34, ends, (first, end))
 
 
 def _frame(
     axis: Any,
-    view: View,
     plan: _Plan,
     row: tuple[int, int],
     heights: tuple[float, float],
@@ -205,7 +206,7 @@ def _frame(
     bars, (from_bar, to_bar) = plan.bars, row
     ticks = bars.ticks[from_bar : to_bar + 1]
     first, end = int(ticks[0]), int(ticks[-1])
-    beats = bars.beats(view.score.resolution)
+    beats = bars.beats(plan.view.score.resolution)
     if to_bar - from_bar <= 2 * BARS_A_ROW:
         inside = beats[(beats > first) & (beats < end)]
         axis.vlines(inside, *heights, color=BEAT_LINE, lw=0.5, zorder=1)

@@ -54,7 +54,7 @@ def default_soundfont() -> Path:
     return Path(pretty_midi.__file__).parent / "TimGM6mb.sf2"
 
 
-class Band:
+class Synthesizer:
     """A SoundFont, ready to play.
 
     Args:
@@ -74,16 +74,16 @@ class Band:
         except OSError as error:
             raise ValueError(f"{path}: no SoundFont ({error.strerror})") from None
         try:
-            self._tune_up()
+            self._create()
         except RuntimeError:
             raise ValueError(f"{path}: not readable as a SoundFont (.sf2, .sf3)") from None
 
-    def play(self, score: Score, tracks: Sequence[Track]) -> np.ndarray:
+    def synthesize(self, score: Score, tracks: Sequence[Track]) -> np.ndarray:
         """Some tracks of a song, from its first tick to TAIL_SECONDS after their last note.
 
         The tempo map, programs, banks, controllers and pitch bends are those of the file. What a
         chunk leaves unsaid on a channel, others say for it; where two say different things, each
-        is heard in its own notes alone. So the same notes sound the same, whatever plays besides.
+        applies to its own notes alone. So the same notes sound the same, whatever plays besides.
 
         Returns:
             (samples, 2) float32, left and right, which may go beyond -1 and 1.
@@ -96,7 +96,7 @@ class Band:
         if seconds > MAX_MINUTES * 60:
             raise MidiError(f"{score.name}: more than {MAX_MINUTES} minutes of music")
         out = np.zeros((round(seconds * self.sample_rate), 2), np.float32)
-        synth, events = self._seat(score, tracks)
+        synth, events = self._events(score, tracks)
         ticks = np.array([event[0] for event in events], np.int64)
         frames = np.rint(score.seconds(ticks) * self.sample_rate).astype(np.int64)
         done = 0
@@ -111,7 +111,7 @@ class Band:
         fading *= np.linspace(1, 0, len(fading), dtype=np.float32)[:, None]
         return out
 
-    def _tune_up(self) -> tinysoundfont.Synth:
+    def _create(self) -> tinysoundfont.Synth:
         """A synthesizer in which nothing sounds yet."""
         import tinysoundfont
 
@@ -119,12 +119,12 @@ class Band:
         synth.sfload(self._font)
         return synth
 
-    def _seat(self, score: Score, tracks: Sequence[Track]) -> tuple[Any, list[Event]]:
+    def _events(self, score: Score, tracks: Sequence[Track]) -> tuple[Any, list[Event]]:
         """A synthesizer with a channel for each channel of each chunk, and what to play on them.
 
         It takes more than MIDI's sixteen, so chunks need not fight for one.
         """
-        synth = self._tune_up()
+        synth = self._create()
         said = _state_changes(score)
         seats: dict[tuple[int, int, bool], int] = {}
         events: list[Event] = []

@@ -1,1 +1,1 @@
-"""A song as the networks hear it: who plays what, its bars and beats on their grid, its tokens."""
+"""A song as input of the networks: who plays what, its bars and beats on their grid, its tokens."""

@@ -52,6 +52,26 @@ class Bars:
         return np.concatenate([np.zeros(0), *inner])
 
 
+def covered(firsts: np.ndarray, stops: np.ndarray, count: int) -> np.ndarray:
+    """(count,) bool: the indices within any range from one of `firsts` up to its stop, excluded; a
+    range holds its first index at least. What lies outside 0 to `count` is cut off."""
+    stops = np.clip(np.maximum(stops, firsts + 1), 0, count)
+    firsts = np.clip(firsts, 0, count)
+    changes = np.bincount(firsts, minlength=count + 1) - np.bincount(stops, minlength=count + 1)
+    return np.cumsum(changes)[:count] > 0
+
+
+def bars_that_sound(lines: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """(bars,) bool: the bars in which any of the notes sounds.
+
+    Args:
+        lines: (bars + 1,) ticks at which bars begin, ascending, and the last one ends.
+        starts, ends: (notes,) ticks.
+    """
+    firsts = np.searchsorted(lines, starts, side="right") - 1
+    return covered(firsts, np.searchsorted(lines, ends, side="left"), len(lines) - 1)
+
+
 def last_tick(score: Score) -> int:
     """When the last note ends; 0 in an empty song."""
     return max((int(track.notes["end"].max()) for track in score.tracks), default=0)
@@ -129,7 +149,7 @@ def bar_line_ticks(start: int, until: int, length: Fraction) -> list[int]:
 
 def changes_of_metre(score: Score, pickup: int = 0) -> list[tuple[int, int, int]]:
     """Where metres begin, as (tick, numerator, denominator); after a pickup of so many ticks, that
-    the file does not know of, the one that is then in force begins anew."""
+    the file does not know of, the one that is then in force begins again."""
     changes = [(tick, above, below) for tick, above, below in score.metres.tolist()]
     if not pickup:
         return changes

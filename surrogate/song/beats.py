@@ -1,11 +1,8 @@
-"""Whether notes follow their file's beats, and where their beats are if they do not.
-
-Recordings and transcriptions count time at a nominal 120 quarter notes a minute, whatever was
-played. Everything here works on onsets alone, with numpy.
+"""The beats that notes lie on, where they do not follow those of their file.
 
 Beats are tracked by dynamic programming (Ellis, "Beat Tracking by Dynamic Programming", JNMR 36,
 2007) with the period as a part of the state, as in bar pointer models (Krebs et al., ISMIR 2015),
-so that tempo may drift; what is scored is not an onset's strength but its likelihood at its place
+so that tempo may drift; what is scored is not an onset's strength but its likelihood at its phase
 within a beat. Why own code: pretty_midi estimates one tempo from inter-onset intervals and follows
 no drift (it is measured beside this in docs/accompaniment.md), and the trackers for MIDI that do,
 such as PM2S, are neural networks with weights of their own.
@@ -15,25 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from typing import NamedTuple
 
 import numpy as np
 
-SIXTEENTHS = 4  # a quarter note
+from surrogate.song.beat_fit import EXCERPT, MOST_TEMPOS, phase_coherence
 
-# follows_the_beats
-CHORD = 1 / 16  # quarter notes within which onsets are one
-SUBDIVISIONS = np.array([1, 2, 3, 4, 6])  # of a quarter note, on which notes of most songs lie
-FAST = (8, 12)  # those that count only where notes are as fast
-LAG = 1 / 16  # quarter notes by which all notes may be late, or early
-LEAST_ONSETS = 12
-LEAST_FIT = 0.25
-OTHER_FIT, GAIN = 0.75, 0.25
-EXCERPT = 200  # onsets that other tempos are tried on
-MOST_TEMPOS = 8000
-
-# Beats in seconds.
-SPREAD = 0.025  # standard deviation of onsets about their places within a beat, seconds
+SPREAD = 0.025  # standard deviation of onsets about their positions within a beat, seconds
 APART = 0.035  # seconds within which onsets are a chord
 FRAMES = 100  # a second
 SHORTEST, LONGEST = 0.3, 1.5  # seconds a beat: 200 to 40 a minute
@@ -43,7 +27,7 @@ DRIFT = 0.015  # standard deviation of the logarithm of one beat's period over t
 EARLY = 1 / 8  # beats by which the first note may be before the first beat
 LONGEST_SONG = 7200.0  # seconds
 
-# Shares of onsets at places within a beat, of real songs' beats in two and in three (and swung).
+# Shares of onsets at phases of a beat, of real songs' beats in two and in three (and swung).
 ANYWHERE = 0.1
 IN_TWO = ((0, 0.4), (1 / 2, 0.25), (1 / 4, 0.08), (3 / 4, 0.08))
 IN_THREE = ((0, 0.5), (1 / 3, 0.12), (2 / 3, 0.28))
@@ -52,63 +36,6 @@ ACCENTS = ((0, 1.0), (1 / 4, -0.5), (3 / 4, -0.5), (1 / 3, -0.5), (2 / 3, -0.5))
 
 # General MIDI's drums
 KICKS, SNARES, CRASHES = (35, 36), (37, 38, 39, 40), (49, 52, 55, 57)
-
-
-class BeatFit(NamedTuple):
-    """How notes lie on beats.
-
-    Attributes:
-        follows: whether they follow them, or are too few to tell.
-        fit: the mean cosine of onsets' phases over the subdivision that they fit best: 1, all are
-            on it; 0, chance.
-        distance: see :func:`grid_distance`.
-        onsets: how many there are, chords counted once.
-    """
-
-    follows: bool
-    fit: float
-    distance: float
-    onsets: int
-
-
-def grid_distance(onsets: np.ndarray) -> float:
-    """Mean distance of onsets to the nearest sixteenth, in sixteenths: .25 is chance, triplets
-    have .17, swing .1 and more.
-
-    Args:
-        onsets: (n,) in quarter notes of the file's own; 0.0 for none.
-    """
-    if not len(onsets):
-        return 0.0
-    sixteenths = np.asarray(onsets, float) * SIXTEENTHS
-    return float(np.abs(sixteenths - np.round(sixteenths)).mean())
-
-
-def follows_the_beats(onsets: np.ndarray) -> BeatFit:
-    """Whether onsets lie where the beats of their file are.
-
-    Onsets that do gather at some subdivision of the quarter note, in two or three; those that do
-    not are spread evenly over all. The fit has a standard deviation of 1/sqrt(2n) by chance, and n
-    onsets do not follow if theirs is less than a quarter and one of those. Regular notes at
-    another tempo, if few, may do better by chance: they do not follow either, if they fit that
-    tempo clearly better. Fewer than 12 tell nothing.
-
-    Give it the onsets of all tracks: a solo may be free over a band that is not. Measured by
-    `benchmarks/free_time.py`, see docs/accompaniment.md. Tempos in simple ratios to the file's, as
-    90 or 60 to 120, cannot be told from it by this.
-
-    Args:
-        onsets: (n,) in quarter notes of the file's own, of all notes, in any order.
-    """
-    distinct = _distinct(onsets, CHORD)
-    count = len(distinct)
-    fit, distance = _fit(distinct), grid_distance(distinct)
-    if count < LEAST_ONSETS:
-        return BeatFit(True, fit, distance, count)
-    follows = fit >= LEAST_FIT + (2 * count) ** -0.5 and not (
-        fit < OTHER_FIT and _fits_another_tempo(distinct[:EXCERPT])
-    )
-    return BeatFit(follows, fit, distance, count)
 
 
 def onset_weights(
@@ -186,9 +113,9 @@ def beats_at(
     times, accents = _accented(onsets, weights)
     _check_length(times, until)
     period = _refined(times, 60 / tempo)
-    phases = np.arange(0, period, min(0.005, period / 16))
-    places = ((times - phases[:, None]) / period) % 1
-    offset = float(phases[_likelihood(places, accents, period).argmax()])
+    offsets = np.arange(0, period, min(0.005, period / 16))
+    phases = ((times - offsets[:, None]) / period) % 1
+    offset = float(offsets[_likelihood(phases, accents, period).argmax()])
     first = offset + np.floor((times[0] - offset) / period + EARLY) * period
     return first + period * np.arange(np.ceil(max(until - first, 0) / period + 1e-9) + 1)
 
@@ -230,59 +157,19 @@ def downbeat(onsets: np.ndarray, weights: np.ndarray, beats: np.ndarray) -> int:
         beats: (beats,) seconds, ascending; at least two.
 
     Returns:
-        0 to 3: the place at which notes on the beat weigh most; among equals the one that comes
+        0 to 3: the one on which notes weigh most; among equals the one that comes
         first from the first note's beat on.
     """
     if not len(onsets):
         return 0
-    places = np.interp(onsets, beats, np.arange(len(beats)))
-    nearest = np.round(places).astype(int)
-    on_beat = np.abs(places - nearest) <= EARLY
+    positions = np.interp(onsets, beats, np.arange(len(beats)))
+    nearest = np.round(positions).astype(int)
+    on_beat = np.abs(positions - nearest) <= EARLY
     sums = np.bincount(nearest[on_beat] % 4, np.asarray(weights, float)[on_beat], minlength=4)
     first = int(nearest[np.argmin(onsets)]) % 4
     order = [(first + step) % 4 for step in range(4)]
     best = sums.max()
-    return next(place for place in order if sums[place] >= best - 1e-9 * abs(best))
-
-
-def _distinct(onsets: np.ndarray, apart: float) -> np.ndarray:
-    """Onsets in order, without those that follow another within `apart`."""
-    times = np.unique(np.asarray(onsets, float))
-    return times[np.append(True, np.diff(times) > apart)] if len(times) else times
-
-
-def _fit(onsets: np.ndarray) -> float:
-    """See :class:`BeatFit`."""
-    if not len(onsets):
-        return 0.0
-    gaps = np.diff(onsets)
-    fast = [k for k in FAST if len(gaps) and (gaps < 1.25 / k).mean() > 0.25]
-    subdivisions = np.append(SUBDIVISIONS, fast)
-    means = np.exp(2j * np.pi * subdivisions[:, None] * onsets).mean(axis=1)
-    beyond = np.maximum(np.abs(np.angle(means)) - 2 * np.pi * subdivisions * LAG, 0)
-    return float((np.abs(means) * np.cos(beyond)).max())
-
-
-def _fits_another_tempo(onsets: np.ndarray) -> bool:
-    """Whether onsets gather clearly better at the beats of a tempo from half to double the file's.
-    (Which one, this does not tell: beats of four thirds of a tempo gather on its triplets.)"""
-    since = onsets - onsets[0]
-    count = int(np.clip(np.log(4) * since[-1] / 0.05, 1, MOST_TEMPOS))
-    ratios = np.exp(np.linspace(-np.log(2), np.log(2), count))
-    best = _gathering(since, ratios).max()
-    own = max(_fit(onsets), _gathering(since, np.ones(1))[0])  # however late its beats are
-    return bool(best > OTHER_FIT and best - own > GAIN)
-
-
-def _gathering(onsets: np.ndarray, tempos: np.ndarray) -> np.ndarray:
-    """(tempos,) how much onsets gather at a beat's best subdivision, wherever; 1: all are on it."""
-    turns = np.exp(2j * np.pi * tempos[:, None] * onsets)
-    powers = turns.copy()
-    best = np.abs(powers.mean(axis=1))
-    for _ in range(SIXTEENTHS - 1):
-        powers *= turns
-        best = np.maximum(best, np.abs(powers.mean(axis=1)))
-    return best
+    return next(beat for beat in order if sums[beat] >= best - 1e-9 * abs(best))
 
 
 def _refined(times: np.ndarray, period: float) -> float:
@@ -290,7 +177,7 @@ def _refined(times: np.ndarray, period: float) -> float:
     since = times[: 5 * EXCERPT] - times[0]
     count = 2 * int(np.clip(0.02 * since[-1] / period / 0.05, 10, MOST_TEMPOS // 10)) + 1
     ratios = np.linspace(0.99, 1.01, count)  # the middle one is 1
-    fits = _gathering(since / period, ratios)
+    fits = phase_coherence(since / period, ratios)
     better = fits.max() > max(fits[count // 2] + 0.1, 0.4)
     return float(period / ratios[fits.argmax()]) if better else period
 
@@ -318,29 +205,29 @@ def _check_length(times: np.ndarray, until: float) -> None:
         raise ValueError("more than two hours: too long for beats to be found")
 
 
-def _densities(places: np.ndarray, period: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """At places within a beat, 0 to 1: the log density of onsets in two and in three, where an even
+def _densities(phases: np.ndarray, period: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """At phases of a beat, 0 to 1: the log density of onsets in two and in three, where an even
     one has 0; and what an accent adds there."""
 
-    def near(place: float) -> np.ndarray:
+    def near(phase: float) -> np.ndarray:
         """Height of a bell curve of SPREAD seconds."""
-        seconds = ((places - place + 0.5) % 1 - 0.5) * period
+        seconds = ((phases - phase + 0.5) % 1 - 0.5) * period
         return np.exp(-0.5 * (seconds / SPREAD) ** 2)
 
     def log_density(shares: tuple[tuple[float, float], ...]) -> np.ndarray:
         height = period / (SPREAD * np.sqrt(2 * np.pi))
         total = ANYWHERE + sum(share for _, share in shares)
         return np.log(
-            (ANYWHERE + sum(share * height * near(place) for place, share in shares)) / total
+            (ANYWHERE + sum(share * height * near(phase) for phase, share in shares)) / total
         )
 
-    gains = np.zeros_like(places) + sum(gain * near(place) for place, gain in ACCENTS)
+    gains = np.zeros_like(phases) + sum(gain * near(phase) for phase, gain in ACCENTS)
     return log_density(IN_TWO), log_density(IN_THREE), gains
 
 
-def _likelihood(places: np.ndarray, accents: np.ndarray, period: float) -> np.ndarray:
-    """Log likelihood of onsets at places within a beat; the last axis is theirs."""
-    two, three, gains = _densities(places, period)
+def _likelihood(phases: np.ndarray, accents: np.ndarray, period: float) -> np.ndarray:
+    """Log likelihood of onsets at phases of a beat; the last axis is theirs."""
+    two, three, gains = _densities(phases, period)
     return np.maximum(two.sum(axis=-1), three.sum(axis=-1)) + (gains * accents).sum(axis=-1)
 
 

@@ -1,8 +1,8 @@
-"""What the networks hear of a song: its given parts as tokens on the model's grid."""
+"""The input of the networks: a song's given parts as tokens on the model's grid."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import pairwise
@@ -17,20 +17,19 @@ from musicvae_torch.midi.score import TICK_NOTE, Score
 from musicvae_torch.midi.sustain import sounding_ends
 from musicvae_torch.midi.vocabulary import MAX_PITCH, MIN_PITCH, STEPS_PER_BAR, STEPS_PER_QUARTER
 from surrogate.melody.choice import Melody, choose_melody
-from surrogate.melody.track_query import find_tracks
-from surrogate.options import NOBODY, AccompanyOptions
-from surrogate.song.bars import Bars, bars_of, snapped
+from surrogate.options import AccompanyOptions
+from surrogate.song.bars import Bars, bars_of, bars_that_sound, covered, snapped
 from surrogate.song.grid import Grid
 from surrogate.song.metre import is_common
 from surrogate.song.retiming import Retimed, on_beats
-from surrogate.song.roles import roles_of, with_drums
+from surrogate.song.roles import find_parts, roles_of
 
 SHORT_REST = 4  # bars of a rest in which the band plays on, if the song's own did
 
 
 @dataclass(frozen=True, eq=False)
-class Hearing:
-    """A song as the networks hear it, from the first bar of the given parts to their last.
+class SongContext:
+    """A song as the networks' input, from the first bar of the given parts to their last.
 
     Attributes:
         score: the song, in ticks that sixteenths fall on.
@@ -41,11 +40,9 @@ class Hearing:
         tokens: (bars * 16, 3) int64 classes; parts that are not given rest.
         plays: (bars,) bool, where a given note sounds, whether or not it is in `tokens`.
         pitches: MIDI pitches of the given melody and bass notes that the model knows.
-        sounding: the notes in whose bars the band plays, of TICK_NOTE: the given ones, heard or
-            not, and of the song's own bass and drums those that it is to stand in for.
+        sounding: the notes in whose bars the band plays, of TICK_NOTE: all of the given parts, and
+            of the song's own bass and drums those that it replaces.
         song_bars: as a musician counts them.
-        start: tick of the first given note.
-        end: tick at which the last one ends.
         timing: of the score on the beats of its file, or on others.
     """
 
@@ -59,9 +56,17 @@ class Hearing:
     pitches: np.ndarray
     sounding: np.ndarray
     song_bars: Bars
-    start: int
-    end: int
     timing: Retimed
+
+    @cached_property
+    def start(self) -> int:
+        """Tick at which the first of the sounding notes begins."""
+        return int(self.sounding["start"].min())
+
+    @cached_property
+    def end(self) -> int:
+        """Tick at which the last of the sounding notes ends."""
+        return int(self.sounding["end"].max())
 
     @property
     def bars(self) -> int:
@@ -70,7 +75,7 @@ class Hearing:
 
     @cached_property
     def live(self) -> np.ndarray:
-        """(bars * 16,) bool, steps at which the new parts may be heard: those that last any time,
+        """(bars * 16,) bool, steps at which the new parts may sound: those that last any time,
         from the song's own bar in which the given parts begin to the end of their last note."""
         lines = self.song_bars.ticks
         begin = lines[np.searchsorted(lines, self.start, side="right") - 1]
@@ -91,12 +96,7 @@ class Hearing:
         half a sixteenth."""
         ticks = self.grid.step_ticks[self.first_step + self.lines]
         least = self.score.resolution // (2 * STEPS_PER_QUARTER)
-        firsts = np.searchsorted(ticks, self.sounding["start"] + least, side="right") - 1
-        lasts = np.searchsorted(ticks, self.sounding["end"] - least, side="left")
-        plays = np.zeros(len(ticks) - 1, bool)
-        for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
-            plays[max(first, 0) : max(last, first + 1)] = True
-        return plays
+        return bars_that_sound(ticks, self.sounding["start"] + least, self.sounding["end"] - least)
 
     @property
     def first_step(self) -> int:
@@ -104,7 +104,7 @@ class Hearing:
         return self.first_bar * STEPS_PER_BAR
 
 
-def hear(score: Score, options: AccompanyOptions) -> Hearing:
+def analyze(score: Score, options: AccompanyOptions) -> SongContext:
     """Find the given parts of a song, and lay them on the model's grid.
 
     Args:
@@ -132,15 +132,13 @@ def hear(score: Score, options: AccompanyOptions) -> Hearing:
     everything = np.concatenate(list(sounding.values()))
     old = tidy(_old_notes(score, roles, options))
     everything = _with_old(everything, old, song_bars.ticks, options.outside == "band")
-    start, end = int(everything["start"].min()), int(everything["end"].max())
+    end = int(everything["end"].max())
     if options.metre == "refuse":
         _refuse_metres(score, end)
     grid = Grid(score, end, options.pickup)
     firsts, lasts = grid.to_bars(everything)
     first, bars = int(firsts.min()), int(lasts.max() - firsts.min())
-    plays = np.zeros(bars, bool)
-    for begin, after in zip(firsts - first, lasts - first, strict=True):
-        plays[begin:after] = True
+    plays = covered(firsts - first, lasts - first, bars)
     tokens = np.zeros((bars * STEPS_PER_BAR, len(PARTS)), np.int64)
     for part, own in sounding.items():
         voice = own
@@ -150,7 +148,7 @@ def hear(score: Score, options: AccompanyOptions) -> Hearing:
     pitched = [own["pitch"] for part, own in sounding.items() if part != "drums"]
     pitches = np.concatenate(pitched) if pitched else np.zeros(0, np.int16)
     known = pitches[(pitches >= MIN_PITCH) & (pitches <= MAX_PITCH)]
-    return Hearing(
+    return SongContext(
         score,
         melody,
         roles,
@@ -161,44 +159,8 @@ def hear(score: Score, options: AccompanyOptions) -> Hearing:
         known,
         everything,
         song_bars,
-        start,
-        end,
         timing,
     )
-
-
-def find_parts(
-    score: Score, options: AccompanyOptions, required: bool = True
-) -> tuple[Score, Melody | None, dict[str, tuple[int, ...] | None]]:
-    """The song with its drum kits as they were chosen, its melody, and the tracks that were chosen
-    for its bass and drums, as :func:`surrogate.song.roles.roles_of` takes them.
-
-    Args:
-        required: a song without a melody is an error, if that is given.
-
-    Raises:
-        MidiError: what is chosen is not there, or a track has two parts.
-    """
-    chosen = {part: _chosen(score, part, options) for part in ("bass", "drums")}
-    if chosen["drums"]:
-        score = with_drums(score, chosen["drums"])
-    melody = _find_melody(score, options, chosen, required)
-    tracks = () if melody is None else melody.tracks
-    everyone = [*tracks, *(chosen["bass"] or ()), *(chosen["drums"] or ())]
-    twice = next((track for track in everyone if everyone.count(track) > 1), None)
-    if twice is not None:
-        raise MidiError(f"{score.name}: {score.tracks[twice]} is to play two parts; choose one")
-    return score, melody, chosen
-
-
-def _chosen(score: Score, part: str, options: AccompanyOptions) -> tuple[int, ...] | None:
-    """Indices of the tracks that the user wants for a part; None: any that are found."""
-    wanted = getattr(options, part)
-    if wanted is None:
-        return None
-    if wanted == NOBODY:
-        return ()
-    return tuple(track.index for track in find_tracks(score, wanted, part))
 
 
 def _old_notes(score: Score, roles: tuple[str, ...], options: AccompanyOptions) -> np.ndarray:
@@ -218,11 +180,7 @@ def _with_old(
     all, or those in short rests of the given parts, in which nobody wants another band."""
     if everywhere or not len(old):
         return np.concatenate([given, old])
-    plays = np.zeros(len(lines) - 1, bool)
-    firsts = np.searchsorted(lines, given["start"], side="right") - 1
-    lasts = np.searchsorted(lines, given["end"], side="left")
-    for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
-        plays[max(first, 0) : max(last, first + 1)] = True
+    plays = bars_that_sound(lines, given["start"], given["end"])
     own = np.clip(np.searchsorted(lines, old["start"], side="right") - 1, 0, len(plays) - 1)
     played = np.flatnonzero(plays)
     for before, after in pairwise(played.tolist()):
@@ -248,11 +206,11 @@ def _legato(notes: np.ndarray, sounding: np.ndarray) -> np.ndarray:
     return longer
 
 
-def notes_on(song: Hearing, skip: Iterable[tuple[int, int]] = ()) -> tuple[str, ...]:
-    """What the user should know of how a song was heard, a line each.
+def context_remarks(song: SongContext, skip: Iterable[tuple[int, int]] = ()) -> tuple[str, ...]:
+    """What the user should know of how a song was read, a line each.
 
     Args:
-        song: what was heard of it.
+        song: its context.
         skip: ranges of its bars in which the band is to be silent.
     """
     last = song.song_bars.first + len(song.song_bars) - 1
@@ -273,30 +231,9 @@ def notes_on(song: Hearing, skip: Iterable[tuple[int, int]] = ()) -> tuple[str, 
     return (*named, *song.timing.remarks, *mapped, *beyond)
 
 
-def _find_melody(
-    score: Score,
-    options: AccompanyOptions,
-    chosen: Mapping[str, tuple[int, ...] | None],
-    required: bool = True,
-) -> Melody | None:
-    """The melody; where it is not given, one that is sure to be named is enough."""
-    if options.melody is not None:
-        return None if options.melody == NOBODY else choose_melody(score, options.melody)
-    taken = {track for own in chosen.values() for track in own or ()}
-    if "melody" in options.given and required:
-        return choose_melody(score, but=taken)
-    try:
-        melody = choose_melody(score, but=taken)
-    except MidiError:
-        return None
-    roles = roles_of(score, (), chosen["bass"], chosen["drums"])
-    # A given bass is the likeliest melody of a file that has no other, but it is no melody.
-    return None if any(roles[track] in options.given for track in melody.tracks) else melody
-
-
 def _given_notes(part: str, score: Score, roles: tuple[str, ...], last: int) -> np.ndarray:
     """All notes of a part's tracks, of TICK_NOTE, as long as they sound, up to the tick `last`; of
-    a melody, those too that are not heard."""
+    a melody, those too that its reduction to one voice leaves out."""
     own = []
     for track, role in zip(score.tracks, roles, strict=True):
         if role == part:

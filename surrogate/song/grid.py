@@ -12,7 +12,15 @@ from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR, STEPS_PER_QUARTER
 from surrogate.song.bars import bar_length, bar_line_ticks, changes_of_metre
-from surrogate.song.metre import BEATS, COMPOUND, SIMPLE, bar_beats, beat_groups, is_dotted, places
+from surrogate.song.metre import (
+    BEATS,
+    COMPOUND,
+    SIMPLE,
+    bar_beats,
+    beat_groups,
+    beat_positions,
+    is_dotted,
+)
 
 MAX_BARS = 2048  # an hour and more; longer songs are broken files
 NOT_THERE = np.iinfo(np.int64).max
@@ -29,7 +37,7 @@ class _Section(NamedTuple):
 class Grid:
     """Ticks ↔ steps of the model's bars, which :mod:`surrogate.song.metre` lays on the song's.
 
-    Bars are counted anew from each change of metre. Where the first bar is short, it is a pickup:
+    Counting starts again at each change of metre. Where the first bar is short, it is a pickup:
     it ends with the model's bar.
 
     Args:
@@ -85,20 +93,20 @@ def _step_ticks(score: Score, until: int, pickup: int) -> np.ndarray:
     """See :class:`Grid`."""
     sections = _sections(score, until, pickup)
     rows: dict[int, np.ndarray] = {}  # each beat's four steps, by the number of the model's beat
-    place = 0
+    position = 0
     for index, section in enumerate(sections):
-        place = -(-place // BEATS) * BEATS
+        position = -(-position // BEATS) * BEATS
         bars = _bars_of(section, score)
         if index == 0 and len(bars) == 1 < len(sections) and len(bars[0]) < BEATS:
             rows |= enumerate(bars[0], start=BEATS - len(bars[0]))
-            place = BEATS
+            position = BEATS
             continue
         for bar in bars:
-            taken, place = places(beat_groups(len(bar)), place)
+            taken, position = beat_positions(beat_groups(len(bar)), position)
             rows |= zip(taken, bar, strict=True)
-        if place > MAX_BARS * BEATS:
+        if position > MAX_BARS * BEATS:
             raise _too_long(score)
-    beats = -(-place // BEATS) * BEATS
+    beats = -(-position // BEATS) * BEATS
     ticks = np.full((beats, STEPS_PER_QUARTER), NOT_THERE, np.int64)
     ticks[list(rows)] = np.stack(list(rows.values()))
     # What is not there begins, and ends, with what comes next.

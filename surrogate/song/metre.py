@@ -21,7 +21,7 @@ SIMPLE = (Fraction(0), Fraction(1, 4), Fraction(1, 2), Fraction(3, 4))
 COMPOUND = (Fraction(0), Fraction(1, 3), Fraction(2, 3), Fraction(5, 6))  # a beat's sixteenths
 
 _GROUPS = {5: (3, 2), 6: (3, 3)}
-_PLACES = {1: (0,), 2: (0, 1), 3: (0, 1, 3), 4: (0, 1, 2, 3)}
+_POSITIONS = {1: (0,), 2: (0, 1), 3: (0, 1, 3), 4: (0, 1, 2, 3)}
 
 
 def is_common(numerator: int, denominator: int) -> bool:
@@ -55,17 +55,17 @@ def beat_groups(beats: int) -> list[int]:
     return [BEATS] * (beats // BEATS) + [beats % BEATS] * (beats % BEATS > 0)
 
 
-def places(groups: list[int], next_place: int) -> tuple[list[int], int]:
+def beat_positions(groups: list[int], next_position: int) -> tuple[list[int], int]:
     """Beats of the model's that a bar falls on, counted from the first of the bar that
-    `next_place` is in, and the place after them.
+    `next_position` is in, and the position after them.
 
     Groups of three and four begin a bar of the model's, pairs a half of one.
     """
     taken: list[int] = []
-    place = next_place
+    position = next_position
     for group in groups:
         unit = {1: 1, 2: 2}.get(group, BEATS)
-        place = -(-place // unit) * unit
-        taken += [place + beat for beat in _PLACES[group]]
-        place += BEATS if group == 3 else group
-    return taken, place
+        position = -(-position // unit) * unit
+        taken += [position + beat for beat in _POSITIONS[group]]
+        position += BEATS if group == 3 else group
+    return taken, position

@@ -1,7 +1,7 @@
-"""Songs whose notes do not follow their file's beats: laid on the notes' own beats, and back.
+"""Songs whose notes do not follow their file's beats: retimed to the notes' own beats, and back.
 
 A recorder or a transcriber writes 120 quarter notes a minute, whatever was played. Such a song is
-heard with each of its beats on a quarter note, and what is made for it goes back to the file's own
+retimed, with each of its beats on a quarter note, and the new parts go back to the file's own
 ticks, of which none is changed.
 """
 
@@ -14,11 +14,11 @@ import numpy as np
 from musicvae_torch.midi.messages import Chunk
 from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.score import TICK_NOTE, Score
+from surrogate.song.beat_fit import follows_the_beats
 from surrogate.song.beats import (
     bar_weights,
     beats_at,
     downbeat,
-    follows_the_beats,
     onset_weights,
     track_beats,
 )
@@ -50,15 +50,15 @@ class Retimed:
             return notes
         moved = notes.copy()
         for side in ("start", "end"):
-            places = notes[side] / self.score.resolution - self.lead
-            ticks = np.interp(places, np.arange(len(self.beats)), self.beats)
+            positions = notes[side] / self.score.resolution - self.lead
+            ticks = np.interp(positions, np.arange(len(self.beats)), self.beats)
             moved[side] = np.maximum(np.rint(ticks), 0)
         np.maximum(moved["end"], moved["start"] + 1, out=moved["end"])
         return moved
 
 
 def on_beats(score: Score, beat: str | float) -> Retimed:
-    """Lay a song on beats.
+    """Retime a song to its beats.
 
     Args:
         score: the song, with a note at least.
@@ -90,10 +90,10 @@ def on_beats(score: Score, beat: str | float) -> Retimed:
     except ValueError as error:
         raise MidiError(f"{score.name}: {error}") from None
     first = downbeat(starts, bar_weights(ends - starts, notes["pitch"], drums), beats)
-    return _laid(score, beats, tempo, -first % BEATS_A_BAR)
+    return _retimed(score, beats, tempo, -first % BEATS_A_BAR)
 
 
-def _laid(score: Score, beats: np.ndarray, tempo: float, lead: int) -> Retimed:
+def _retimed(score: Score, beats: np.ndarray, tempo: float, lead: int) -> Retimed:
     """The song with its beats, at these seconds, on quarter notes, after some that it begins
     with."""
     # The first may be before the file's start, where there are no ticks.
@@ -103,8 +103,8 @@ def _laid(score: Score, beats: np.ndarray, tempo: float, lead: int) -> Retimed:
         ticks[beats < 0] = beats[beats < 0] * rate
 
     def moved(at: np.ndarray) -> np.ndarray:
-        places = np.interp(at, ticks, np.arange(len(ticks))) + lead
-        return np.rint(places * score.resolution).astype(np.int64)
+        positions = np.interp(at, ticks, np.arange(len(ticks))) + lead
+        return np.rint(positions * score.resolution).astype(np.int64)
 
     chunks = []
     for chunk in score.file.tracks:
@@ -120,7 +120,7 @@ def _laid(score: Score, beats: np.ndarray, tempo: float, lead: int) -> Retimed:
         notes["start"] = moved(notes["start"])
         notes["end"] = np.maximum(moved(notes["end"]), notes["start"] + 1)
         tracks.append(replace(track, notes=notes))
-    laid = replace(
+    retimed = replace(
         score,
         file=score.file.with_tracks(chunks),
         tracks=tuple(tracks),
@@ -129,4 +129,4 @@ def _laid(score: Score, beats: np.ndarray, tempo: float, lead: int) -> Retimed:
         end=int(moved(np.array([score.end]))[0]),
     )
     remark = f"the band is laid on {tempo:.1f} beats a minute, as the notes have them"
-    return Retimed(laid, score, ticks, lead, (remark,))
+    return Retimed(retimed, score, ticks, lead, (remark,))

@@ -1,18 +1,23 @@
-"""Which part each track of a song plays, and why: decided here, and asked by all.
+"""Which part each track of a song plays, and why.
 
-The melody is :mod:`surrogate.melody`'s affair; drum kits are found where the score is read
-(:mod:`musicvae_torch.midi.channels`), and basses by :mod:`musicvae_torch.midi.roles`. What the
-user says comes first.
+What the user says comes first. Else :mod:`surrogate.melody` finds the melody,
+:mod:`musicvae_torch.midi.basses` basses, and drum kits are found where the score is read
+(:mod:`musicvae_torch.midi.channels`, :mod:`musicvae_torch.midi.kits`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from musicvae_torch.midi.basses import bass_reasons
+
 from musicvae_torch.converters.trio import PARTS
-from musicvae_torch.midi.roles import bass_reasons
+from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.score import Score
+from surrogate.melody.choice import Melody, choose_melody
+from surrogate.melody.track_query import find_tracks
+from surrogate.options import NOBODY, AccompanyOptions
 
 ROLES = (*PARTS, "other")
 CHOSEN = "as chosen"
@@ -67,3 +72,58 @@ def with_drums(score: Score, drums: Collection[int]) -> Score:
         for track in score.tracks
     ]
     return replace(score, tracks=tuple(tracks))
+
+
+def find_parts(
+    score: Score, options: AccompanyOptions, required: bool = True
+) -> tuple[Score, Melody | None, dict[str, tuple[int, ...] | None]]:
+    """The song with its drum kits as they were chosen, its melody, and the tracks that were chosen
+    for its bass and drums, as :func:`roles_of` takes them.
+
+    Args:
+        required: a song without a melody is an error, if that is given.
+
+    Raises:
+        MidiError: what is chosen is not there, or a track has two parts.
+    """
+    chosen = {part: _chosen(score, part, options) for part in ("bass", "drums")}
+    if chosen["drums"]:
+        score = with_drums(score, chosen["drums"])
+    melody = _find_melody(score, options, chosen, required)
+    tracks = () if melody is None else melody.tracks
+    everyone = [*tracks, *(chosen["bass"] or ()), *(chosen["drums"] or ())]
+    twice = next((track for track in everyone if everyone.count(track) > 1), None)
+    if twice is not None:
+        raise MidiError(f"{score.name}: {score.tracks[twice]} is to play two parts; choose one")
+    return score, melody, chosen
+
+
+def _chosen(score: Score, part: str, options: AccompanyOptions) -> tuple[int, ...] | None:
+    """Indices of the tracks that the user wants for a part; None: any that are found."""
+    wanted = getattr(options, part)
+    if wanted is None:
+        return None
+    if wanted == NOBODY:
+        return ()
+    return tuple(track.index for track in find_tracks(score, wanted, part))
+
+
+def _find_melody(
+    score: Score,
+    options: AccompanyOptions,
+    chosen: Mapping[str, tuple[int, ...] | None],
+    required: bool = True,
+) -> Melody | None:
+    """The melody; where it is not given, one that is sure to be named is enough."""
+    if options.melody is not None:
+        return None if options.melody == NOBODY else choose_melody(score, options.melody)
+    taken = {track for own in chosen.values() for track in own or ()}
+    if "melody" in options.given and required:
+        return choose_melody(score, but=taken)
+    try:
+        melody = choose_melody(score, but=taken)
+    except MidiError:
+        return None
+    roles = roles_of(score, (), chosen["bass"], chosen["drums"])
+    # A given bass is the likeliest melody of a file that has no other, but it is no melody.
+    return None if any(roles[track] in options.given for track in melody.tracks) else melody

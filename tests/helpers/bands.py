@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from musicvae_torch.converters.trio import DEPTHS, PARTS
 from surrogate.band.model import HIDDEN, Band, BandConfig, Controls
+from surrogate.band.sampling import Sampled, sample
 
 STEPS = 256
 
@@ -32,6 +34,14 @@ def small_band(context: int = 1024, seed: int = 0, style_size: int = 5) -> Band:
         if "norm" not in name:
             torch.nn.init.normal_(parameter, std=0.4, generator=generator)
     return band.eval()
+
+
+def sample_song(
+    band: Band, given: Tensor, controls: Controls | None = None, candidates: int = 1, **how: Any
+) -> Sampled:
+    """Candidates of one song (steps, 3), each with draws of its own."""
+    rows = given.expand(candidates, *given.shape)
+    return sample(band, rows, controls, numbers=range(candidates), **how)
 
 
 def random_tokens(steps: int, batch: int = 1, seed: int = 0) -> Tensor:

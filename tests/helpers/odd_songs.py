@@ -8,8 +8,8 @@ from pathlib import Path
 from raw_midi import beat, notes, parse, smf
 
 from musicvae_torch.midi.score import Score, read_score
+from surrogate.accompaniment import Accompaniment
 from surrogate.melody.choice import choose_melody
-from surrogate.result import Accompaniment
 from surrogate.song.roles import roles_of
 
 FLUTE, FINGERED_BASS, STRINGS, GUITAR = 73, 33, 48, 27

@@ -17,7 +17,7 @@ from surrogate import (
     SurrogateEncoder,
 )
 from surrogate.generators.protocol import Generated
-from surrogate.song.context import Hearing
+from surrogate.song.context import SongContext
 
 STEP = 0.125  # seconds, at 120 quarters a minute
 
@@ -56,7 +56,9 @@ class Recorder:
     def __init__(self) -> None:
         self.asked: list[AccompanyOptions] = []
 
-    def generate(self, songs: Sequence[Hearing], options: AccompanyOptions) -> Iterator[Generated]:
+    def generate(
+        self, songs: Sequence[SongContext], options: AccompanyOptions
+    ) -> Iterator[Generated]:
         for known in songs:
             self.asked.append(options)
             tokens = known.tokens[None].copy()

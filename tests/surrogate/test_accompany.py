@@ -15,10 +15,10 @@ from small_scores import score_of
 from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.score import Score
 from surrogate import Accompanist, AccompanyOptions, SurrogateConfig, SurrogateEncoder
+from surrogate.accompaniment import Accompaniment
 from surrogate.arrangement.fill import fill_silent_bars, only_live
 from surrogate.arrangement.harmony import ChordError
 from surrogate.cli.accompany import main as accompany_command
-from surrogate.result import Accompaniment
 
 RESOLUTION = 48
 QUARTER = RESOLUTION
@@ -34,7 +34,7 @@ def accompanist() -> Accompanist:
         rnn_size=(8,),
         level_lengths=(16, 16),
         input_depth=692,
-        hears=("melody", "bass", "drums"),
+        input_parts=("melody", "bass", "drums"),
     )
     return Accompanist(listening_vae(), SurrogateEncoder(config))
 
@@ -128,7 +128,7 @@ def test_what_stays(accompanist: Accompanist, keep: str, channels: set[int]) -> 
     before = band()
     result = accompanist.accompany(before, AccompanyOptions(melody="flute", keep=keep))
     wanted = {row for row in rows(before) if row[0] in channels}
-    assert rows(result.score, result.best.new) == wanted
+    assert rows(result.score, result.best.arrangement.new) == wanted
     assert [track.name for track in result.best.tracks] == ["bass", "drums"]
     replaced = [track.channel for track in result.replaced]
     assert replaced == ([] if keep == "all" else [2, 9])
@@ -154,7 +154,7 @@ def test_any_parts_may_be_given(
     assert [track.name for track in result.best.tracks] == made
     replaced = {0: "melody", 2: "bass", 9: "drums"}
     stays = {row for row in rows(before) if replaced.get(row[0]) not in made}
-    assert rows(result.score, result.best.new) == stays
+    assert rows(result.score, result.best.arrangement.new) == stays
 
 
 def test_a_given_bass_is_no_melody(accompanist: Accompanist) -> None:
@@ -169,7 +169,7 @@ def test_what_is_given_must_be_there(accompanist: Accompanist) -> None:
     lone = song(notes(quarters(0, 16)))
     with pytest.raises(MidiError, match=r"song.mid: bass is given, but no track is a bass; --list"):
         accompanist.accompany(lone, AccompanyOptions(given=("bass",)))
-    with pytest.raises(ValueError, match="bass are given, but the surrogate hears melody alone"):
+    with pytest.raises(ValueError, match="bass are given, but the surrogate takes melody alone"):
         Accompanist(small_vae(), small_surrogate()).accompany(
             band(), AccompanyOptions(given=("melody", "bass"))
         )
@@ -256,7 +256,7 @@ def test_temperature_of_each_part(accompanist: Accompanist) -> None:
 
 def test_many_songs_as_one_by_one(accompanist: Accompanist, tmp_path: Path) -> None:
     songs = [band(), song(notes(quarters(3, 30))), tmp_path / "no.mid", band(2)]
-    together = list(accompanist.accompany_many(songs))
+    together = list(accompanist.accompany_batch(songs))
     assert isinstance(together[2], MidiError)
     for index in (0, 1, 3):
         alone = accompanist.accompany(songs[index])

@@ -17,13 +17,13 @@ from surrogate import Accompanist, AccompanyOptions
 from surrogate.arrangement.song_harmony import song_harmony
 from surrogate.generators.band import BandGenerator
 from surrogate.generators.trio import TrioGenerator
-from surrogate.song.context import Hearing, hear
+from surrogate.song.context import SongContext, analyze
 
 BARS = 20
 
 
-def heard(options: AccompanyOptions, seed: int = 0) -> Hearing:
-    return hear(divisible(read_score(song(seed, bars=BARS))), options)
+def heard(options: AccompanyOptions, seed: int = 0) -> SongContext:
+    return analyze(divisible(read_score(song(seed, bars=BARS))), options)
 
 
 @pytest.fixture

@@ -42,9 +42,9 @@ from raw_midi import (
 from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.score import Score
 from surrogate import Accompanist, AccompanyOptions
+from surrogate.accompaniment import Accompaniment
 from surrogate.cli.accompany import main as accompany_command
 from surrogate.melody.choice import choose_melody
-from surrogate.result import Accompaniment
 
 
 @pytest.fixture(scope="module")
@@ -233,12 +233,12 @@ def test_each_loss_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     song, out = str(tmp_path / "song.mid"), str(tmp_path / "out.mid")
     assert accompany_command([song, "-o", out]) == 0
     said = capsys.readouterr().out.splitlines()
-    lost = [row for row in said if row.startswith("made anew in place of track")]
+    lost = [row for row in said if row.startswith("replaced: track")]
     assert len(lost) == 2
     assert "32 of 96 notes" in lost[0] and f"{HITS} of {3 * HITS} notes" in lost[1]
     assert accompany_command([song, "-o", out, "--outside", "none"]) == 0
     said = capsys.readouterr().out.splitlines()
-    lost = [row for row in said if row.startswith("made anew in place of track")]
+    lost = [row for row in said if row.startswith("replaced: track")]
     assert ", 96 notes" in lost[0] and f", {3 * HITS} notes" in lost[1]
 
 

@@ -23,7 +23,7 @@ from surrogate import (
 )
 from surrogate.arrangement.fill import (
     PLAIN_DRUMS,
-    bar_line_steps,
+    bar_steps,
     fill_silent_bars,
     let_go,
     plain_bass,
@@ -229,7 +229,7 @@ def test_silent_bars_repeat_the_nearest_played_one() -> None:
     wanted = np.array([True] * 3 + [False] + [True] * 3)
     filled = fill_silent_bars(notes, wanted, [])
     assert set(notes) < set(filled)
-    assert sounding_bars(filled, bar_line_steps(7)).tolist() == [
+    assert sounding_bars(filled, bar_steps(7)).tolist() == [
         True,
         True,
         True,

@@ -13,7 +13,7 @@ from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.score import Score, read_score
 from surrogate.evaluation.listening.loudness import loudness
 from surrogate.render.audio import peak
-from surrogate.render.synth import Band
+from surrogate.render.synth import Synthesizer
 from surrogate.song.bars import bars_of
 from surrogate.song.folders import midi_files
 
@@ -96,8 +96,8 @@ def find_songs(systems: Mapping[str, Path], melody: Path | None = None) -> Songs
     return songs
 
 
-def play_songs(
-    songs: Songs, excerpt: Excerpt, band: Band, systems: int
+def render_excerpts(
+    songs: Songs, excerpt: Excerpt, synthesizer: Synthesizer, systems: int
 ) -> Iterator[tuple[str, Clips]]:
     """Each song's name, and its sounds: equally long, and equally loud.
 
@@ -108,7 +108,7 @@ def play_songs(
     """
     for name, paths in songs.paths.items():
         try:
-            sounds = _play(paths, excerpt, band)
+            sounds = _equally_loud(paths, excerpt, synthesizer)
         except MidiError as error:
             songs.left_out.append(str(error))
             continue
@@ -128,17 +128,19 @@ def _by_name(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _play(paths: Sequence[Path], excerpt: Excerpt, band: Band) -> list[np.ndarray]:
+def _equally_loud(
+    paths: Sequence[Path], excerpt: Excerpt, synthesizer: Synthesizer
+) -> list[np.ndarray]:
     scores = [read_score(path) for path in paths]
     for path, score in zip(paths, scores, strict=True):
         if not score.tracks:
             raise MidiError(f"{path}: no notes")
     sounds = [
-        _cut(score, begin, end, band)
+        _cut(score, begin, end, synthesizer)
         for score, (begin, end) in zip(scores, excerpt.bounds(scores), strict=True)
     ]
     longest = max(map(len, sounds))
-    levels = [loudness(sound, band.sample_rate) for sound in sounds]
+    levels = [loudness(sound, synthesizer.sample_rate) for sound in sounds]
     for path, level in zip(paths, levels, strict=True):
         if not np.isfinite(level):
             raise MidiError(f"{path}: nothing is heard in the excerpt")
@@ -151,7 +153,7 @@ def _play(paths: Sequence[Path], excerpt: Excerpt, band: Band) -> list[np.ndarra
     ]
 
 
-def _cut(score: Score, begin: int, end: int, band: Band) -> np.ndarray:
+def _cut(score: Score, begin: int, end: int, synthesizer: Synthesizer) -> np.ndarray:
     """A score between two ticks, and FADE seconds in which what sounds then fades out."""
     tracks = []
     for track in score.tracks:
@@ -160,9 +162,11 @@ def _cut(score: Score, begin: int, end: int, band: Band) -> np.ndarray:
             channels = track.note_channels
             own = channels[heard] if len(channels) == len(heard) else channels
             tracks.append(replace(track, notes=track.notes[heard], note_channels=own))
-    samples = band.play(score, tracks)
-    first, last = (round(float(score.seconds(tick)) * band.sample_rate) for tick in (begin, end))
-    fade = round(FADE * band.sample_rate)
+    samples = synthesizer.synthesize(score, tracks)
+    first, last = (
+        round(float(score.seconds(tick)) * synthesizer.sample_rate) for tick in (begin, end)
+    )
+    fade = round(FADE * synthesizer.sample_rate)
     samples = samples[first : last + fade]
     ending = samples[last - first :]
     ending *= np.linspace(1, 0, fade, dtype=np.float32)[: len(ending), None]

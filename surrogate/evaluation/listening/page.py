@@ -1,8 +1,8 @@
 """A listening test as one HTML file that needs no network.
 
-Its parts are beside this file: `test.html` is the frame, `test.css` the looks beyond those of
+Its parts are beside this file: `test.html` is the body, `test.css` the looks beyond those of
 `surrogate/render/page.css`; `session.js` knows what a listener has voted, `screens.js` shows it.
-What plays is `surrogate/render/page_sound.js`.
+The frame and the players are those of `surrogate/render`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import numpy as np
 from tqdm import tqdm
 
 from musicvae_torch.io.files import replacing
-from surrogate.evaluation.listening.excerpts import MELODY, Excerpt, find_songs, play_songs
+from surrogate.evaluation.listening.excerpts import MELODY, Excerpt, find_songs, render_excerpts
 from surrogate.evaluation.listening.key import Key
 from surrogate.render.audio import best_compression
 from surrogate.render.page import fill_frame, resource
-from surrogate.render.synth import Band
+from surrogate.render.synth import Synthesizer
 
 TITLE = "Listening test"
 QUESTIONS = {
@@ -84,7 +84,7 @@ def write_test(
         melody: folder of the melodies alone, which are then to be heard, too.
         excerpt: which part of each song is heard; the default is the first half minute.
         title: of the page; listeners see it.
-        pairs: most that one listener hears, drawn for each anew; None: all.
+        pairs: most that one listener hears, drawn for each listener; None: all.
         seed: of the order in which sounds lie in the page.
         soundfont: .sf2 or .sf3; the default is pretty_midi's.
         progress: show a progress bar.
@@ -97,17 +97,17 @@ def write_test(
     if len(systems) < 2:
         raise ValueError("a listening test compares at least two folders")
     compression = best_compression()
-    band = Band(soundfont, compression.sample_rate)
+    synthesizer = Synthesizer(soundfont, compression.sample_rate)
     found = find_songs(systems, melody)
     names: list[str] = []
     sounds = _Sounds()
-    played = play_songs(found, excerpt or Excerpt(), band, len(systems))
+    played = render_excerpts(found, excerpt or Excerpt(), synthesizer, len(systems))
     for name, clips in tqdm(
         played, total=len(found.paths), unit="song", disable=None if progress else True
     ):
         for system, samples in clips.items():
             sounds.audio.append(compression.encode(samples))
-            sounds.seconds.append(round(len(samples) / band.sample_rate, 3))
+            sounds.seconds.append(round(len(samples) / synthesizer.sample_rate, 3))
             sounds.owners.append((len(names), system))
         names.append(name)
     if not names:

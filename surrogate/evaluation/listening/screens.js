@@ -5,89 +5,48 @@ let clips = []; // those on the screen
 let current = null; // the one that the space bar plays
 
 // A sound with its player.
-class Clip {
+class Clip extends Card {
   constructor(title, index, heard, changed) {
-    this.title = title;
+    const seconds = song.seconds[index];
+    super(title, { seconds, stems: { band: index } });
     this.heard = heard; // seconds
     this.changed = changed;
     this.was = 0;
-    this.seconds = song.seconds[index];
-    this.needed = Math.min(song.listening, this.seconds / 2);
-    this.player = new Player({ seconds: this.seconds, stems: { band: index } }, () => this.show());
+    this.needed = Math.min(song.listening, seconds / 2);
     this.build();
     this.show();
   }
 
   build() {
-    this.button = element("button", { class: "play", type: "button" });
-    this.time = element("span", { class: "time" });
     this.note = element("span", { class: "heard" });
-    this.slider = element("input", {
-      type: "range", min: 0, max: this.seconds, step: "any", "aria-label": `Position in ${this.title}`,
-    });
-    this.problem = element("p", { class: "problem", role: "alert", hidden: "" });
     this.card = element("section", { class: "take", "aria-label": this.title },
       element("div", { class: "top" }, element("strong", { class: "name" }, this.title), this.note),
       element("div", { class: "controls" }, this.button, this.time), this.slider, this.problem);
-    this.button.addEventListener("click", () => this.toggle());
-    this.slider.addEventListener("input", () => {
-      current = this;
-      this.attempt(this.player.seek(Number(this.slider.value)));
-    });
   }
 
   get enough() {
     return this.heard >= this.needed;
   }
 
-  toggle() {
-    if (this.player.state === "paused") this.play(); else this.player.pause();
+  select() {
+    current = this;
   }
 
   // From where it is, or from where the one that plays is.
   play(position = this.player.offset) {
     for (const other of clips) if (other !== this && other.player.state !== "paused") other.player.pause();
-    current = this;
-    this.player.offset = Math.min(position, this.seconds);
+    this.select();
+    this.player.offset = Math.min(position, this.view.seconds);
     this.attempt(this.player.play());
   }
 
-  attempt(done) {
-    this.problem.hidden = true;
-    Promise.resolve(done).catch((error) => {
-      this.player.pause();
-      this.problem.textContent = `This browser cannot play it: ${error.message || error.name}`;
-      this.problem.hidden = false;
-    });
-  }
-
   show() {
-    const { state, position } = this.player;
+    const { position } = this.player;
     if (this.shown === "playing") this.heard += Math.max(position - this.was, 0);
     this.was = position;
-    if (state === "playing" && position >= this.seconds) {
-      this.shown = "ended"; // what was heard is counted
-      this.player.offset = this.seconds;
-      this.player.pause();
-      return;
-    }
-    if (state !== this.shown) {
-      this.button.replaceChildren(icon(state === "paused" ? PLAY : PAUSE));
-      this.button.setAttribute("aria-label", `${state === "paused" ? "Play" : "Pause"} ${this.title}`);
-      this.button.classList.toggle("waiting", state === "waiting");
-      this.card.dataset.state = this.shown = state;
-      if (state === "playing") requestAnimationFrame(() => this.tick());
-    }
-    this.time.textContent = `${clock(position)} / ${clock(this.seconds)}`;
-    this.slider.value = position;
+    if (!this.show_player()) return;
     this.note.textContent = this.enough ? "✓ heard" : "";
     this.changed(this);
-  }
-
-  tick() {
-    if (this.player.state !== "playing") return;
-    this.show();
-    requestAnimationFrame(() => this.tick());
   }
 }
 

@@ -70,7 +70,7 @@ class Session {
     const { name, started, at, answers } = this;
     try {
       localStorage.setItem(STORE, JSON.stringify({ name, started, at, answers }));
-    } catch { /* a reload begins anew */ }
+    } catch { /* a reload starts over */ }
   }
 
   // Of the trial that is shown; seconds for which A and B were heard are in it from the start.

@@ -1,4 +1,4 @@
-"""A band's lessons as a Lightning data module: endless batches, and windows to validate on."""
+"""Training examples of a band: endless batches, and windows to validate on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 from musicvae_torch.training import TrainingOptions
 from surrogate.band.controls import densities_of
 from surrogate.band.model import HIDDEN
-from surrogate.training.band.lessons import MELODY, Lessons
+from surrogate.training.band.masking import MELODY, MaskingOptions
 from surrogate.training.band.runs import Runs, read_runs
 
 STYLES = ("nothing", "another window", "the melody")
@@ -30,7 +30,7 @@ _THIN = 2  # drums that are struck in a window of clean data, at least
 _WINDOWS_A_SONG = 8  # to validate on, at most
 
 
-class Lesson(NamedTuple):
+class BandBatch(NamedTuple):
     """A batch of windows and what is given of them; see :class:`surrogate.band.model.Band`.
 
     Attributes:
@@ -52,19 +52,19 @@ class Lesson(NamedTuple):
 
 
 class BandDataModule(lightning.LightningDataModule):
-    """Lessons drawn at random, each batch by the seed, its number and the process's rank alone;
+    """Windows masked at random, each batch by the seed, its number and the process's rank alone;
     and 16-bar windows to validate on.
 
     Args:
         training, validation: songs.
         options: of batches and draws. A batch has as many steps as `batch_size` windows of 16
             bars, whatever the length of its windows.
-        lessons: what to draw.
+        masking: lengths of windows, and what is given of them.
         style_size: of the codes.
         validation_windows: how many to validate on, at most.
 
     Raises:
-        DatasetError: no song is long enough, with drums enough, for any of the lessons' lengths;
+        DatasetError: no song is long enough, with drums enough, for any of the lengths;
             those that fit nowhere are left out.
     """
 
@@ -73,22 +73,24 @@ class BandDataModule(lightning.LightningDataModule):
         training: Runs,
         validation: Runs,
         options: TrainingOptions,
-        lessons: Lessons,
+        masking: MaskingOptions,
         style_size: int,
         validation_windows: int = 600,
     ) -> None:
         super().__init__()
         self.training, self.validation = training, validation
-        self.options, self.lessons = options, lessons
+        self.options, self.masking = options, masking
         self.style_size = style_size
         self.validation_windows = validation_windows
-        self._draws = {bars: Draws(training, bars, options, lessons) for bars in lessons.bars}
+        self._draws = {
+            bars: WindowSampler(training, bars, options, masking) for bars in masking.bars
+        }
         self._weights = np.array(
-            [weight * self._draws[bars].fits for bars, weight in lessons.bars.items()]
+            [weight * self._draws[bars].fits for bars, weight in masking.bars.items()]
         )
         if not self._weights.any():
             raise DatasetError(
-                f"no window of {', '.join(map(str, lessons.bars))} bars fits into any of the "
+                f"no window of {', '.join(map(str, masking.bars))} bars fits into any of the "
                 f"{len(training.songs)} songs to train on"
             )
         self._chords: dict[int, np.ndarray] = {}
@@ -99,7 +101,7 @@ class BandDataModule(lightning.LightningDataModule):
         data: list[Path],
         validation: Path | None,
         options: TrainingOptions,
-        lessons: Lessons,
+        masking: MaskingOptions,
         style_size: int,
     ) -> BandDataModule:
         """Data sets of build-dataset; without `validation`, the songs they have set aside.
@@ -117,7 +119,7 @@ class BandDataModule(lightning.LightningDataModule):
                 f"{data[0]}: holds codes of {codes.shape[1]} dimensions, and the band's style has "
                 f"{style_size}"
             )
-        return cls(*sides, options, lessons, style_size)
+        return cls(*sides, options, masking, style_size)
 
     def train_dataloader(self) -> DataLoader:
         return DataLoader(_Stream(self), batch_size=None)
@@ -134,18 +136,18 @@ class BandDataModule(lightning.LightningDataModule):
         own = torch.from_numpy(tokens[rank::ranks].astype(np.int64))
         return DataLoader(TensorDataset(own), batch_size=self.options.batch_size)
 
-    def batch(self, number: int, rank: int = 0) -> Lesson:
+    def batch(self, number: int, rank: int = 0) -> BandBatch:
         """A training batch."""
         rng = np.random.default_rng([self.options.seed, number, 0, rank])
         chances = self._weights / self._weights.sum()
         bars = int(rng.choice(list(self._draws), p=chances))
         count = max(self.options.batch_size * WINDOW_BARS // bars, 1)
         starts = self._draws[bars].draw(count, rng)
-        columns = zip(*(self._lesson(int(start), bars, rng) for start in starts), strict=True)
-        return Lesson(*(torch.from_numpy(np.stack(column)) for column in columns))
+        columns = zip(*(self._example(int(start), bars, rng) for start in starts), strict=True)
+        return BandBatch(*(torch.from_numpy(np.stack(column)) for column in columns))
 
-    def _lesson(self, bar: int, bars: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-        """One window's row of each of a :class:`Lesson`'s tensors."""
+    def _example(self, bar: int, bars: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        """One window's row of each of a :class:`BandBatch`'s tensors."""
         most = self.options.max_transpose
         plain = self.training.window(bar, bars)
         semitones = int(rng.integers(-most, most + 1))
@@ -153,10 +155,10 @@ class BandDataModule(lightning.LightningDataModule):
         if (tokens == plain).all():
             semitones = 0  # it would have left the range of pitches
         steps = len(tokens)
-        given, lacks_melody = self.lessons.draw_given(steps, rng)
-        forgotten = self.lessons.draw_forgotten(steps, rng)
+        given, lacks_melody = self.masking.draw_given(steps, rng)
+        forgotten = self.masking.draw_forgotten(steps, rng)
         chords = np.full(steps, HIDDEN)
-        if rng.random() < self.lessons.told_chords:
+        if rng.random() < self.masking.with_chords:
             chords = shift_chords(self._chords_at(bar, bars), semitones)
         density = self._density(tokens, rng)
         style, wants_melody_style = self._style(bar, bars, rng)
@@ -174,7 +176,7 @@ class BandDataModule(lightning.LightningDataModule):
         )
 
     def _chords_at(self, bar: int, bars: int) -> np.ndarray:
-        """(steps,) chords that melody and bass make, heard once in each run."""
+        """(steps,) chords of melody and bass, inferred once for each run."""
         runs = self.training
         run = int(runs.bar_run[bar])
         first = runs.first[run]
@@ -186,11 +188,11 @@ class BandDataModule(lightning.LightningDataModule):
 
     def _density(self, tokens: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """(steps, 3) density classes of some parts, or of none."""
-        if rng.random() >= self.lessons.told_density:
+        if rng.random() >= self.masking.with_density:
             return np.full(tokens.shape, HIDDEN)
         span = int(rng.choice([*_SPANS, len(tokens) // STEPS_PER_BAR]))
-        told = rng.random(len(PARTS)) < 0.5
-        return np.where(told, densities_of(tokens, span), HIDDEN)
+        said = rng.random(len(PARTS)) < 0.5
+        return np.where(said, densities_of(tokens, span), HIDDEN)
 
     def _style(self, bar: int, bars: int, rng: np.random.Generator) -> tuple[np.ndarray, bool]:
         """The code of another window of the song that shares no bar with this one, if that is what
@@ -217,7 +219,7 @@ class BandDataModule(lightning.LightningDataModule):
         return low + np.flatnonzero(apart)
 
 
-class Draws:
+class WindowSampler:
     """Draws windows of a length: a source, a song of it, and one of the places in the song where
     such a window fits.
 
@@ -225,15 +227,17 @@ class Draws:
         runs: the songs.
         bars: of a window.
         options: `draw` and `temper` are heeded.
-        lessons: `thin_drums` is.
+        masking: `thin_drums` is.
 
     Attributes:
         fits: whether such a window fits anywhere.
     """
 
-    def __init__(self, runs: Runs, bars: int, options: TrainingOptions, lessons: Lessons) -> None:
+    def __init__(
+        self, runs: Runs, bars: int, options: TrainingOptions, masking: MaskingOptions
+    ) -> None:
         fits = runs.bars_left >= bars
-        if not lessons.thin_drums:
+        if not masking.thin_drums:
             fits &= runs.drums_used >= _THIN
         starts = np.flatnonzero(fits)
         self.fits = bool(len(starts))
@@ -280,7 +284,7 @@ class _Stream(IterableDataset):
     def __init__(self, module: BandDataModule) -> None:
         self.module = module
 
-    def __iter__(self) -> Iterator[Lesson]:
+    def __iter__(self) -> Iterator[BandBatch]:
         trainer: Any = self.module.trainer
         number, rank = 0, 0
         if trainer:

@@ -3,7 +3,7 @@
 By hand::
 
     options = TrainingOptions(batch_size=16, steps=20_000, optimizer="muon")
-    data = BandDataModule.read(["data.h5"], None, options, Lessons(), config.style_size)
+    data = BandDataModule.read(["data.h5"], None, options, MaskingOptions(), config.style_size)
     module = BandTraining(config, options)
     best = fit(module, data, options, "work")
     load_best(module, best)
@@ -24,29 +24,30 @@ from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 from musicvae_torch.training import ScheduledTraining, TrainingOptions
 from surrogate.band.model import HIDDEN, Band, BandConfig, Controls
 from surrogate.encoder.model import SurrogateEncoder
-from surrogate.training.band.data import Lesson
-from surrogate.training.band.lessons import MELODY
+from surrogate.training.band.data import BandBatch
+from surrogate.training.band.masking import MELODY
 
 _BAND = ("bass", "drums")
 LISTENER_SHARE = 0.3
 _NOISE = 3  # a kind of draws, beside those of batches
 
 
-def token_losses(band: Band, lesson: Lesson, style: Tensor | None) -> list[tuple[Tensor, Tensor]]:
+def token_losses(band: Band, batch: BandBatch, style: Tensor | None) -> list[tuple[Tensor, Tensor]]:
     """What hidden tokens cost, for each part.
 
     Returns:
         Which steps they are, (tokens,), with the batch flattened; and their nats, (tokens,).
     """
-    controls = Controls(lesson.chords, lesson.density, style)
-    return losses_from(band, band.hidden(lesson.given, lesson.past, controls), lesson)
+    controls = Controls(batch.chords, batch.density, style)
+    _, hidden = band.hidden_states(batch.given, batch.past, controls)
+    return losses_from(band, hidden, batch)
 
 
-def losses_from(band: Band, hidden: Tensor, lesson: Lesson) -> list[tuple[Tensor, Tensor]]:
+def losses_from(band: Band, hidden: Tensor, batch: BandBatch) -> list[tuple[Tensor, Tensor]]:
     """The same, from what the heads start from, (batch, steps, width)."""
     hidden = hidden.flatten(0, 1)
-    tokens = lesson.tokens.flatten(0, 1)
-    asked = ((lesson.given == HIDDEN) & (lesson.tokens != HIDDEN)).flatten(0, 1)
+    tokens = batch.tokens.flatten(0, 1)
+    asked = ((batch.given == HIDDEN) & (batch.tokens != HIDDEN)).flatten(0, 1)
     losses = []
     for index, part in enumerate(PARTS):
         rows = asked[:, index].nonzero()[:, 0]
@@ -60,9 +61,9 @@ def losses_from(band: Band, hidden: Tensor, lesson: Lesson) -> list[tuple[Tensor
 class BandTraining(ScheduledTraining):
     """Brings a band to play the hidden parts as they are.
 
-    The loss is the nats of all hidden tokens, by the steps of the batch; and, so that the listener
-    learns to hear, LISTENER_SHARE of what they cost by what it alone makes of each step, before the
-    player. (Else it hears next to nothing: what was played tells more, and is learnt sooner.)
+    The loss is the nats of all hidden tokens, by the steps of the batch, and an auxiliary loss for
+    the listener: LISTENER_SHARE of their nats from its output alone, without the player. (Without
+    that loss it learns next to nothing, as the past predicts more and is learnt sooner.)
     Batches are those of :class:`surrogate.training.band.data.BandDataModule`.
 
     Args:
@@ -92,35 +93,35 @@ class BandTraining(ScheduledTraining):
     def matrices(self) -> list[Tensor]:
         return self.band.matrices()
 
-    def styles(self, lesson: Lesson, index: int) -> Tensor:
+    def styles(self, batch: BandBatch, index: int) -> Tensor:
         """(batch, 1, style_size): those of the batch, and what the surrogate predicts from the
         first 16 bars of a melody where that is wanted: its mean, or as likely a sample."""
-        style, rows = lesson.style, lesson.wants_melody_style.nonzero()[:, 0]
+        style, rows = batch.style, batch.wants_melody_style.nonzero()[:, 0]
         if self._frozen and len(rows):
-            batch = index % self.options.accumulate
+            within_step = index % self.options.accumulate
             rng = np.random.default_rng(
-                [self.options.seed, self.global_step, _NOISE, batch, self.global_rank]
+                [self.options.seed, self.global_step, _NOISE, within_step, self.global_rank]
             )
             noise = rng.standard_normal((len(rows), style.shape[1]), np.float32)
             noise *= rng.integers(0, 2, (len(rows), 1))
-            tokens = lesson.tokens[rows, : WINDOW_BARS * STEPS_PER_BAR]
+            tokens = batch.tokens[rows, : WINDOW_BARS * STEPS_PER_BAR]
             with torch.no_grad():
                 predicted = self._frozen[0].posterior(tokens, PARTS[MELODY : MELODY + 1])
             sample = predicted.mean + predicted.stddev * torch.from_numpy(noise).to(style)
             style = style.index_copy(0, rows, sample.to(style))
         return style[:, None]
 
-    def training_step(self, lesson: Lesson, index: int) -> Tensor:
-        controls = Controls(lesson.chords, lesson.density, self.styles(lesson, index))
-        both = self.band.heard_and_hidden(lesson.given, lesson.past, controls)
-        heard, total = (_total(losses_from(self.band, one, lesson), lesson) for one in both)
-        self.log("train/nats", total, prog_bar=True, batch_size=len(lesson.tokens))
-        self.log("train/nats_listener", heard, batch_size=len(lesson.tokens))
-        return total + LISTENER_SHARE * heard
+    def training_step(self, batch: BandBatch, index: int) -> Tensor:
+        controls = Controls(batch.chords, batch.density, self.styles(batch, index))
+        states = self.band.hidden_states(batch.given, batch.past, controls)
+        listener, total = (_total(losses_from(self.band, own, batch), batch) for own in states)
+        self.log("train/nats", total, prog_bar=True, batch_size=len(batch.tokens))
+        self.log("train/nats_listener", listener, batch_size=len(batch.tokens))
+        return total + LISTENER_SHARE * listener
 
     def validation_step(self, batch: list[Tensor], _index: int) -> None:
         (tokens,) = batch
-        losses = token_losses(self.band, melody_lesson(tokens), None)
+        losses = token_losses(self.band, melody_given(tokens), None)
         size, steps = tokens.shape[0], tokens.shape[1]
         scores: dict[str, Tensor] = {}
         by_bar = torch.zeros(steps // STEPS_PER_BAR, device=tokens.device)
@@ -137,17 +138,17 @@ class BandTraining(ScheduledTraining):
         return {"styles_from_melodies": bool(self._frozen)}
 
 
-def _total(losses: list[tuple[Tensor, Tensor]], lesson: Lesson) -> Tensor:
+def _total(losses: list[tuple[Tensor, Tensor]], batch: BandBatch) -> Tensor:
     """Nats of all tokens, by the steps of the batch: ()."""
-    steps = lesson.tokens.shape[0] * lesson.tokens.shape[1]
+    steps = batch.tokens.shape[0] * batch.tokens.shape[1]
     return torch.stack([nats.sum() for _rows, nats in losses]).sum() / steps
 
 
-def melody_lesson(tokens: Tensor) -> Lesson:
+def melody_given(tokens: Tensor) -> BandBatch:
     """The windows (batch, steps, 3) with their melodies given, and nothing else said."""
     given = torch.full_like(tokens, HIDDEN)
     given[..., MELODY] = tokens[..., MELODY]
-    return Lesson(
+    return BandBatch(
         tokens=tokens,
         given=given,
         past=tokens,

@@ -135,7 +135,7 @@ def _join(file: h5py.File, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, li
 
     A window goes on with the one before it in the file if it is of the same tracks of the same
     song in the same key, begins at most sixteen bars later, and has what they share alike: bars
-    are counted anew wherever the metre or the tempo changes.
+    are counted from 0 again wherever the metre or the tempo changes.
 
     Returns:
         (windows,) how many of its steps, the last ones, are new; (windows,) bool, whether it

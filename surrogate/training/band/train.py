@@ -19,7 +19,7 @@ from musicvae_torch.training import Hardware, TrainingOptions, fit, load_best
 from surrogate.band.model import Band, BandConfig, styles_of
 from surrogate.encoder.model import SurrogateEncoder
 from surrogate.training.band.data import BandDataModule
-from surrogate.training.band.lessons import Lessons
+from surrogate.training.band.masking import MaskingOptions
 from surrogate.training.band.module import BandTraining
 
 
@@ -30,7 +30,7 @@ def train_band(
     config: BandConfig | None,
     options: TrainingOptions,
     *,
-    lessons: Lessons | None = None,
+    masking: MaskingOptions | None = None,
     init: str | Path | None = None,
     musicvae: str | Path | None = None,
     freeze_biases: bool = False,
@@ -48,7 +48,7 @@ def train_band(
         out: folder for the result.
         config: sizes; None: those of `init`, or the defaults.
         options: how to train.
-        lessons: what to learn; None: the defaults.
+        masking: what to learn; None: the defaults.
         init: checkpoint folder of a band to go on from.
         musicvae: checkpoint folder of a trio, whose latents are to be the styles: its codes are
             added to `data`, where they are not there yet. A band of `init` that knows another one's
@@ -86,7 +86,7 @@ def train_band(
             and styles_of(init).get("sha256") != weights_sha256(musicvae)
         ):
             band.forget_styles(config.style_size)
-    lessons = lessons or Lessons()
+    masking = masking or MaskingOptions()
     predictor = None if surrogate is None else SurrogateEncoder.from_pretrained(surrogate)
     if predictor is not None and predictor.config.z_size != config.style_size:
         raise ValueError(
@@ -97,7 +97,7 @@ def train_band(
         [Path(path) for path in data],
         None if validation is None else Path(validation),
         options,
-        lessons,
+        masking,
         config.style_size,
     )
     lightning.seed_everything(options.seed, verbose=False)
@@ -131,6 +131,6 @@ def training_record(
     return {
         "data": sizes,
         "options": used,
-        "lessons": asdict(data.lessons),
+        "lessons": asdict(data.masking),
         "best": scores,
     }

@@ -48,13 +48,13 @@ def check_masks(weights: Mapping[str, float]) -> None:
 
 
 def draw_masks(
-    weights: Mapping[str, float], hears: Sequence[str], count: int, rng: np.random.Generator
+    weights: Mapping[str, float], input_parts: Sequence[str], count: int, rng: np.random.Generator
 ) -> np.ndarray:
     """Draw which parts are given.
 
     Args:
         weights: chance of each mask, by its name, up to a common factor.
-        hears: parts that may be given; masks with others are left out.
+        input_parts: parts that may be given; masks with others are left out.
         count: how many to draw.
         rng: what to draw with.
 
@@ -64,9 +64,11 @@ def draw_masks(
     Raises:
         ValueError: no mask of these parts has a weight.
     """
-    usable = [given for given in MASKS if set(given) <= set(hears)]
+    usable = [given for given in MASKS if set(given) <= set(input_parts)]
     chances = np.array([weights.get(mask_name(given), 0.0) for given in usable])
     if not chances.sum():
-        raise ValueError(f"no mask has a weight that gives {', '.join(hears)} or some of them")
+        raise ValueError(
+            f"no mask has a weight that gives {', '.join(input_parts)} or some of them"
+        )
     rows = np.array([[part in given for part in PARTS] for given in usable])
     return rows[rng.choice(len(usable), count, p=chances / chances.sum())]

@@ -145,7 +145,7 @@ class SurrogateTraining(_AgainstPosterior):
         objective: what to train; None: the defaults.
 
     Raises:
-        ValueError: no mask has a weight that leaves only parts which the surrogate hears.
+        ValueError: no mask has a weight that leaves only parts which the surrogate takes.
     """
 
     def __init__(
@@ -158,21 +158,21 @@ class SurrogateTraining(_AgainstPosterior):
         super().__init__(musicvae, options)
         self.objective = objective or SurrogateObjective()
         self.surrogate = SurrogateEncoder(config)
-        draw_masks(self.objective.masks, config.hears, 1, np.random.default_rng(0))
+        draw_masks(self.objective.masks, config.input_parts, 1, np.random.default_rng(0))
         if self.objective.decoder_weight:
             # cuDNN has no backward pass otherwise; the decoder itself works the same in both.
             self.musicvae.decoder.train()
 
     @property
     def main_mask(self) -> tuple[str, ...]:
-        """What is given where scores do not say so: the melody, if it can hear it."""
-        hears = self.surrogate.hears
-        return ("melody",) if "melody" in hears else hears[:1]
+        """What is given where scores do not say so: the melody, if it is an input."""
+        input_parts = self.surrogate.input_parts
+        return ("melody",) if "melody" in input_parts else input_parts[:1]
 
     @property
     def masks(self) -> list[tuple[str, ...]]:
         """All that it may be given and is scored for."""
-        return [given for given in MASKS if set(given) <= set(self.surrogate.hears)]
+        return [given for given in MASKS if set(given) <= set(self.surrogate.input_parts)]
 
     @property
     def monitors(self) -> list[str]:
@@ -183,7 +183,7 @@ class SurrogateTraining(_AgainstPosterior):
     def draw_given(self, count: int, index: int) -> Tensor:
         """Which parts the windows of batch `index` are given: (count, parts) bool."""
         rng = self.batch_draws(_MASKS, index)
-        masks = draw_masks(self.objective.masks, self.surrogate.hears, count, rng)
+        masks = draw_masks(self.objective.masks, self.surrogate.input_parts, count, rng)
         return torch.from_numpy(masks).to(self.device)
 
     def hidden_nats(
@@ -284,6 +284,6 @@ class PointTraining(_AgainstPosterior):
             "val/latent_error_of_prior_mean": mean.square().mean(),
         }
         if self._frozen:
-            scores |= self.surrogate_scores(predicted, tokens, self.surrogate.hears)
+            scores |= self.surrogate_scores(predicted, tokens, self.surrogate.input_parts)
             scores |= self.constant_scores(index, tokens, mean)
         self.log_dict(scores, batch_size=len(tokens), sync_dist=True)

@@ -47,7 +47,7 @@ def train_surrogate(
     options: TrainingOptions,
     *,
     rnn_size: tuple[int, ...] = (128,),
-    hears: tuple[str, ...] = PARTS,
+    input_parts: tuple[str, ...] = PARTS,
     pooling: str = "last",
     objective: SurrogateObjective | None = None,
     epochs: float | None = None,
@@ -66,7 +66,7 @@ def train_surrogate(
         out: folder for the result.
         options: how to train.
         rnn_size: LSTM units per direction of each layer.
-        hears: parts that it can be given, in the order of PARTS.
+        input_parts: parts that it can be given, in the order of PARTS.
         pooling: see :class:`surrogate.encoder.pooling.PooledEncoder`.
         objective: what to train it to do; None: the defaults.
         epochs: in place of `options.steps`, so many times the windows of `data`.
@@ -87,11 +87,11 @@ def train_surrogate(
     options = _with_epochs(options, epochs, sides[0])
     config = SurrogateConfig(
         max_seq_len=trio.config.max_seq_len,
-        input_depth=sum(part_depths(hears)),
+        input_depth=sum(part_depths(input_parts)),
         z_size=trio.config.z_size,
         rnn_size=rnn_size,
         level_lengths=trio.config.encoder_level_lengths,
-        hears=hears,
+        input_parts=input_parts,
         pooling=pooling,
     )
     lightning.seed_everything(options.seed, verbose=False)

@@ -210,7 +210,7 @@ def test_chances_are_as_the_temperature_says(tmp_path: Path) -> None:
 
 
 def surrogates() -> dict[str, Surrogate]:
-    sizes: dict[str, Any] = {"input_depth": 692, "z_size": 3, "hears": PARTS}
+    sizes: dict[str, Any] = {"input_depth": 692, "z_size": 3, "input_parts": PARTS}
     small: dict[str, Any] = {"rnn_size": (4, 6), "max_seq_len": 16}
     flat = SurrogateConfig(**sizes, **small)
     return {
@@ -231,7 +231,7 @@ def posteriors_agree(network: Surrogate, folder: Path, batch: int = 3) -> None:
     steps = network.config.max_seq_len
     rng = np.random.default_rng(0)
     tokens = rng.integers(-1, DEPTHS, (batch, steps, len(PARTS)))
-    for given in [(part,) for part in network.hears] + [network.hears]:
+    for given in [(part,) for part in network.input_parts] + [network.input_parts]:
         heard = tokens.copy()
         for index, part in enumerate(PARTS):
             if part not in given:

@@ -24,7 +24,7 @@ from small_pairs import small_surrogate, small_vae
 from musicvae_torch.midi.notes import MidiError
 from surrogate import Accompanist, AccompanyOptions
 from surrogate.app.studio import (
-    Bands,
+    Result,
     Studio,
     melody_choices,
     options_of,
@@ -46,7 +46,7 @@ def studio(tmp_path: Path) -> Studio:
 
 
 @pytest.fixture
-def bands(studio: Studio) -> Bands:
+def bands(studio: Studio) -> Result:
     return studio.make(read_song(SAINTS), AccompanyOptions(candidates=2))
 
 
@@ -90,7 +90,7 @@ def test_broken_files_get_a_line_without_the_place_they_were_put(tmp_path: Path)
         read_song(tmp_path / "empty.mid")
 
 
-def test_the_first_melody_is_the_guess(tmp_path: Path, bands: Bands) -> None:
+def test_the_first_melody_is_the_guess(tmp_path: Path, bands: Result) -> None:
     song = read_song(bands.midi(1))
     choices = melody_choices(song)
     assert choices[0][1] in choose_melody(song).tracks
@@ -127,7 +127,7 @@ def test_settings_that_mean_nothing(settings: dict[str, Any], line: str) -> None
         options_of(settings)
 
 
-def test_files_of_bands(bands: Bands, studio: Studio) -> None:
+def test_files_of_bands(bands: Result, studio: Studio) -> None:
     assert bands.names == ["Band 1", "Band 2"]
     for number, band in enumerate(bands.result.candidates, start=1):
         path = bands.midi(number)
@@ -151,10 +151,10 @@ def test_the_sound_of_a_band(studio: Studio, tmp_path: Path) -> None:
     assert first[:4] == second[:4] == b"RIFF" and first != second
 
 
-def test_remarks(studio: Studio, bands: Bands) -> None:
+def test_remarks(studio: Studio, bands: Result) -> None:
     assert bands.remarks() == []
     again = studio.make(read_song(bands.midi(1)), AccompanyOptions())
-    assert again.remarks()[0].startswith("Made anew in place of track 1: 'bass'")
+    assert again.remarks()[0].startswith("Replaced: track 1: 'bass'")
 
 
 def test_directions_are_offered_where_there_are_vectors(studio: Studio) -> None:
@@ -182,13 +182,13 @@ def test_the_page_reads_a_song(page: Any, tmp_path: Path) -> None:
     assert not page._read(None)[page.problem].visible
 
 
-def make(page: Any, before: Bands | None = None, **changes: Any) -> list[dict[Any, Any]]:
+def make(page: Any, before: Result | None = None, **changes: Any) -> list[dict[Any, Any]]:
     values = {name: part.value for name, part in page.settings.items()}
     values |= {"melody": 0, "candidates": 2} | changes
     return list(page._make(read_song(SAINTS), before, *values.values()))
 
 
-def test_the_page_makes_bands(page: Any, bands: Bands) -> None:
+def test_the_page_makes_bands(page: Any, bands: Result) -> None:
     page.studio.sounds = False  # that takes long
     (told,) = make(page, bands)
     assert not bands.folder.exists()  # those before

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 
 from surrogate.arrangement.dynamics import (
     REFERENCE,
-    Loudness,
     PartProfile,
+    VelocityContour,
     accents,
-    loudness,
     part_level,
     part_profiles,
-    play,
+    part_velocities,
     swell,
+    velocity_contour,
 )
 
 PROFILE = PartProfile(
@@ -33,38 +33,38 @@ NOTES = st.lists(
 
 
 def test_a_bar_counts_for_itself_and_less_for_its_neighbours() -> None:
-    heard = loudness(np.array([0, 4, 16]), np.array([60, 80, 100]), 2)
+    contour = velocity_contour(np.array([0, 4, 16]), np.array([60, 80, 100]), 2)
     # Bars of 70 and 100; weights 1 and 2/3.
     np.testing.assert_allclose(
-        heard.bars, [(70 + 100 * 2 / 3) / (5 / 3), (100 + 140 / 3) / (5 / 3)]
+        contour.bars, [(70 + 100 * 2 / 3) / (5 / 3), (100 + 140 / 3) / (5 / 3)]
     )
-    assert heard.mean == 80
-    assert not heard.constant
+    assert contour.mean == 80
+    assert not contour.constant
 
 
 def test_bars_far_from_any_note_lie_on_a_line() -> None:
-    heard = loudness(np.array([0, 8 * 16]), np.array([50, 90]), 11)
+    contour = velocity_contour(np.array([0, 8 * 16]), np.array([50, 90]), 11)
     # Three bars away a note no longer counts: bars 0 to 2 are 50, 6 to 10 are 90.
-    assert heard.bars.tolist() == [50, 50, 50, 60, 70, 80, 90, 90, 90, 90, 90]
+    assert contour.bars.tolist() == [50, 50, 50, 60, 70, 80, 90, 90, 90, 90, 90]
 
 
 def test_loudness_runs_between_the_middles_of_bars() -> None:
-    heard = Loudness(np.array([50.0, 82.0]), 66.0, False)
+    contour = VelocityContour(np.array([50.0, 82.0]), 66.0, False)
     # A note's middle counts: step 7's is at the bar's half less half a step; to the next bar's
     # middle, at 24, it is 16 steps, and 2 velocities a step.
-    assert heard.at(np.array([0, 7, 8, 15, 16, 31])).tolist() == [50, 50, 51, 65, 67, 82]
+    assert contour.at(np.array([0, 7, 8, 15, 16, 31])).tolist() == [50, 50, 51, 65, 67, 82]
 
 
 def test_notes_outside_count_for_the_first_and_last_bar() -> None:
-    heard = loudness(np.array([-5, 1000]), np.array([40, 40]), 3)
-    assert heard.bars.tolist() == [40, 40, 40]
-    assert heard.constant
+    contour = velocity_contour(np.array([-5, 1000]), np.array([40, 40]), 3)
+    assert contour.bars.tolist() == [40, 40, 40]
+    assert contour.constant
 
 
 def test_no_notes_are_of_the_fixed_velocity() -> None:
-    heard = loudness(np.zeros(0, int), np.zeros(0, int), 2)
-    assert heard.bars.tolist() == [80, 80]
-    assert heard.constant
+    contour = velocity_contour(np.zeros(0, int), np.zeros(0, int), 2)
+    assert contour.bars.tolist() == [80, 80]
+    assert contour.constant
 
 
 @given(
@@ -75,27 +75,27 @@ def test_loudness_is_one_number_a_bar_within_the_velocities(
     notes: list[tuple[int, int]], bars: int
 ) -> None:
     steps, velocities = np.array(notes).T
-    heard = loudness(steps, velocities, bars)
-    assert heard.bars.shape == (bars,)
-    assert heard.bars.min() >= velocities.min() - 1e-9
-    assert heard.bars.max() <= velocities.max() + 1e-9
+    contour = velocity_contour(steps, velocities, bars)
+    assert contour.bars.shape == (bars,)
+    assert contour.bars.min() >= velocities.min() - 1e-9
+    assert contour.bars.max() <= velocities.max() + 1e-9
 
 
 def test_level_rises_with_the_song() -> None:
     def level(mean: float, constant: bool) -> float:
-        return part_level(PROFILE, Loudness(np.array([mean]), mean, constant))
+        return part_level(PROFILE, VelocityContour(np.array([mean]), mean, constant))
 
     assert level(REFERENCE, False) == 90
     assert level(REFERENCE, True) == 95
     assert level(120, False) == 100
     assert level(120, True) == 111
-    # By the line 65, but no further than 20 above what is heard.
+    # By the line 65, but no further than 20 above what is contour.
     assert level(40, False) == 60
 
 
 def test_swell_and_accents() -> None:
-    heard = Loudness(np.array([60.0, 100.0]), 80.0, False)
-    assert swell(PROFILE, heard, np.array([0, 31])).tolist() == [-10, 10]
+    contour = VelocityContour(np.array([60.0, 100.0]), 80.0, False)
+    assert swell(PROFILE, contour, np.array([0, 31])).tolist() == [-10, 10]
     assert accents(PROFILE, np.array([0, 5, 17]), np.array([30, 30, 30])).tolist() == [0, 5, 1]
 
 
@@ -107,59 +107,63 @@ def test_drums_have_accents_by_class_and_unknown_pitches_none() -> None:
 
 
 def test_without_dynamics_all_is_as_it_was() -> None:
-    heard = loudness(np.array([0, 16, 32]), np.array([30, 60, 120]), 3)
+    contour = velocity_contour(np.array([0, 16, 32]), np.array([30, 60, 120]), 3)
     notes = [(0, 4, 40), (16, 20, 41), (40, 44, 43)]
-    assert play(notes, "bass", heard, 0.0).tolist() == [80, 80, 80]
+    assert part_velocities(notes, "bass", contour, 0.0).tolist() == [80, 80, 80]
 
 
 def test_velocities_follow_a_crescendo() -> None:
     steps = np.arange(0, 16 * 16, 2)
-    heard = loudness(steps, np.linspace(40, 120, len(steps)), 16)
+    contour = velocity_contour(steps, np.linspace(40, 120, len(steps)), 16)
     kicks = [(step, step + 1, 36) for step in range(0, 256, 16)]
-    natural, twice = (play(kicks, "drums", heard, dynamics) for dynamics in (1.0, 2.0))
+    natural, twice = (part_velocities(kicks, "drums", contour, dynamics) for dynamics in (1.0, 2.0))
     for velocities, least in ((natural, 15), (twice, 30)):
         assert velocities[-4:].mean() - velocities[:4].mean() > least
 
 
 def test_hits_on_the_beat_are_louder_than_between() -> None:
-    heard = loudness(np.array([0, 100]), np.array([90, 90]), 16)
+    contour = velocity_contour(np.array([0, 100]), np.array([90, 90]), 16)
     hats = [(step, step + 1, 42) for step in range(256)]
-    velocities = play(hats, "drums", heard).reshape(16, 16)
+    velocities = part_velocities(hats, "drums", contour).reshape(16, 16)
     assert velocities[:, ::4].mean() > velocities[:, 1::2].mean() + 5
 
 
 def test_soft_songs_are_not_drowned() -> None:
-    heard = loudness(np.array([0, 8, 16]), np.array([20, 30, 25]), 2)
+    contour = velocity_contour(np.array([0, 8, 16]), np.array([20, 30, 25]), 2)
     notes = [(step, step + 1, 40) for step in range(32)]
-    assert play(notes, "bass", heard).mean() < 25 + part_profiles()["bass"].most_above + 3
+    assert (
+        part_velocities(notes, "bass", contour).mean() < 25 + part_profiles()["bass"].most_above + 3
+    )
 
 
 def test_seeds_differ_and_reproduce() -> None:
-    heard = loudness(np.array([0, 8]), np.array([70, 80]), 2)
+    contour = velocity_contour(np.array([0, 8]), np.array([70, 80]), 2)
     notes = [(step, step + 1, 40) for step in range(32)]
-    first = play(notes, "bass", heard, seed=3)
-    assert first.tolist() == play(notes, "bass", heard, seed=3).tolist()
-    assert first.tolist() != play(notes, "bass", heard, seed=4).tolist()
+    first = part_velocities(notes, "bass", contour, seed=3)
+    assert first.tolist() == part_velocities(notes, "bass", contour, seed=3).tolist()
+    assert first.tolist() != part_velocities(notes, "bass", contour, seed=4).tolist()
 
 
 def test_a_touch_takes_the_place_of_accents_and_deviations() -> None:
-    heard = Loudness(np.full(2, 100.0), 100.0, True)
+    contour = VelocityContour(np.full(2, 100.0), 100.0, True)
     touch = np.array([100, 60, 110, 50])
     notes = [(0, 1, 36), (4, 5, 42), (8, 9, 38), (14, 15, 42)]
     level = part_profiles()["drums"].constant_level
     expected = np.rint(level + np.array([20, -20, 30, -30])).clip(1, 127)
-    assert play(notes, "drums", heard, touch=touch).tolist() == expected.tolist()
+    assert part_velocities(notes, "drums", contour, touch=touch).tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("dynamics", [-0.1, 2.1, float("nan")])
 def test_dynamics_out_of_range(dynamics: float) -> None:
     with pytest.raises(ValueError, match="dynamics go from 0 to 2"):
-        play([(0, 1, 40)], "bass", loudness(np.array([0]), np.array([80]), 1), dynamics)
+        part_velocities(
+            [(0, 1, 40)], "bass", velocity_contour(np.array([0]), np.array([80]), 1), dynamics
+        )
 
 
 def test_unknown_part() -> None:
     with pytest.raises(ValueError, match="choose one of: melody, bass, drums"):
-        play([(0, 1, 40)], "horns", loudness(np.array([0]), np.array([80]), 1))
+        part_velocities([(0, 1, 40)], "horns", velocity_contour(np.array([0]), np.array([80]), 1))
 
 
 @settings(max_examples=50)
@@ -167,8 +171,8 @@ def test_unknown_part() -> None:
 def test_velocities_are_midi(
     notes: list[tuple[int, int, int]], part: str, dynamics: float, loud: int
 ) -> None:
-    heard = loudness(np.array([0, 16]), np.array([loud, 127]), 8)
-    velocities = play(notes, part, heard, dynamics)
+    contour = velocity_contour(np.array([0, 16]), np.array([loud, 127]), 8)
+    velocities = part_velocities(notes, part, contour, dynamics)
     assert velocities.shape == (len(notes),)
     assert velocities.min() >= 1
     assert velocities.max() <= 127

@@ -131,11 +131,10 @@ NAMES = st.sampled_from(["C", "F#m7", "Bb/D", "N.C.", "Gsus4", "Adim"])
 
 
 @given(st.lists(st.lists(NAMES, min_size=1, max_size=2), min_size=1, max_size=8))
-def test_text_reads_back(bars: list[list[str]]) -> None:
+def test_each_half_bar_has_its_chord(bars: list[list[str]]) -> None:
     harmony = parse(" | ".join(" ".join(bar) for bar in bars), len(bars))
     assert harmony.starts[0] == 0
     assert (np.diff(harmony.starts) > 0).all()
-    assert spans(parse(harmony.to_text(len(bars)), len(bars))) == spans(harmony)
     halves = [name for bar in bars for name in (bar * 2 if len(bar) == 1 else bar)]
     assert harmony.names_at(np.arange(len(halves)) * 8).tolist() == halves
 
@@ -197,7 +196,6 @@ def test_chords_are_heard_in_triads() -> None:
     rows = triads([C, C, AM, F, G, G, C, C], 8)
     harmony = infer(*notes_of(rows), bars=4)
     assert spans(harmony) == [(0, "C"), (16, "Am"), (24, "F"), (32, "G"), (48, "C")]
-    assert harmony.to_text(4) == "C | Am F | G | C"
 
 
 def test_one_chord_a_bar() -> None:

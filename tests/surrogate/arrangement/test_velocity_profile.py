@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from paths import ROOT
 
-from surrogate.arrangement.dynamics import Loudness
+from surrogate.arrangement.dynamics import VelocityContour
 
 BENCHMARK = runpy.run_path(str(ROOT / "benchmarks" / "velocity_profile.py"), run_name="benchmark")
 KICK, SNARE = 36, 38
@@ -35,7 +35,7 @@ def test_accents_of_drums_that_no_song_has() -> None:
 
 def test_nothing_follows_what_never_changes() -> None:
     song = played([KICK, SNARE] * 4, [100, 80] * 4)
-    steady = BENCHMARK["loudness"](np.arange(0, 32, 4), np.full(8, 70.0), 2)
-    assert isinstance(steady, Loudness)
+    steady = BENCHMARK["velocity_contour"](np.arange(0, 32, 4), np.full(8, 70.0), 2)
+    assert isinstance(steady, VelocityContour)
     assert BENCHMARK["learn_follow"]([(song, steady)], "drums") == pytest.approx(0.0, abs=1e-6)
     assert BENCHMARK["learn_follow"]([], "drums") == 0.0

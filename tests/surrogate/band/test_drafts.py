@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from bands import hide, random_tokens, small_band
+from bands import hide, random_tokens, sample_song, small_band
 
 from surrogate.band.drafts import as_drafted, draft
-from surrogate.band.sampling import Sampling, play, play_rows
+from surrogate.band.sampling import Sampling, sample
 
 
 @pytest.mark.parametrize("guidance", [1.0, 1.6])
@@ -19,7 +19,7 @@ def test_what_is_played_is_that_of_step_after_step(
     band, sampling = small_band(context), Sampling(temperature, guidance=guidance)
     given = hide(random_tokens(16).repeat(2, 5, 1), "bass", "drums")  # one bar, over and over
     drafts, steps = (
-        play_rows(band, given, seed=3, numbers=[0, 1], sampling=sampling, drafted=drafted)
+        sample(band, given, seed=3, numbers=[0, 1], sampling=sampling, drafted=drafted)
         for drafted in (4, 1)
     )
     assert torch.equal(drafts.tokens, steps.tokens)
@@ -28,7 +28,7 @@ def test_what_is_played_is_that_of_step_after_step(
 
 def test_a_candidate_is_the_same_alone_and_among_many() -> None:
     given = hide(random_tokens(16)[0].repeat(5, 1), "bass", "drums")
-    alone, nine = (play(small_band(), given, candidates=count, seed=3) for count in (1, 9))
+    alone, nine = (sample_song(small_band(), given, candidates=count, seed=3) for count in (1, 9))
     assert torch.equal(alone.tokens[0], nine.tokens[0])
 
 
@@ -37,9 +37,9 @@ def test_rows_with_other_gaps_are_played_together() -> None:
     band, tokens = small_band(), random_tokens(40)[0]
     one, other = hide(tokens, "drums"), tokens.clone()
     other[20:30, 1] = -1
-    together = play_rows(band, torch.stack([one, other]), numbers=[0, 0])
+    together = sample(band, torch.stack([one, other]), numbers=[0, 0])
     for row, given in enumerate((one, other)):
-        assert torch.equal(together.tokens[row], play(band, given).tokens[0])
+        assert torch.equal(together.tokens[row], sample_song(band, given).tokens[0])
 
 
 def test_drafts_are_copies_of_the_lag_that_foretold_best() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from bands import full_controls, hide, random_tokens, small_band
+from bands import full_controls, hide, random_tokens, sample_song, small_band
 
 from musicvae_torch.converters.trio import DEPTHS, PARTS
 from musicvae_torch.midi.vocabulary import FIRST_NOTE
 from surrogate.band.model import HIDDEN, Controls
-from surrogate.band.sampling import Sampling, draw, is_onset, play, play_rows
+from surrogate.band.sampling import Sampling, draw, is_onset, sample
 
 WARM = Sampling(temperature=2.0, top_p=1.0)
 
@@ -18,7 +18,7 @@ def test_given_tokens_stay() -> None:
     tokens = random_tokens(48)[0]
     given = hide(tokens, "bass")
     given[16:32, PARTS.index("drums")] = HIDDEN
-    played = play(small_band(), given, candidates=2, sampling=WARM).tokens
+    played = sample_song(small_band(), given, candidates=2, sampling=WARM).tokens
     assert played.shape == (2, 48, 3)
     kept = given != HIDDEN
     assert (played[:, kept] == given[kept]).all()
@@ -28,10 +28,10 @@ def test_given_tokens_stay() -> None:
 
 def test_the_seed_decides() -> None:
     band, given = small_band(), hide(random_tokens(48)[0], "bass", "drums")
-    one, again = (play(band, given, candidates=3, seed=4, sampling=WARM) for _ in range(2))
+    one, again = (sample_song(band, given, candidates=3, seed=4, sampling=WARM) for _ in range(2))
     assert (one.tokens == again.tokens).all()
     assert (one.nats == again.nats).all()
-    another = play(band, given, candidates=3, seed=5, sampling=WARM)
+    another = sample_song(band, given, candidates=3, seed=5, sampling=WARM)
     assert (one.tokens != another.tokens).any()
     assert (one.tokens[0] != one.tokens[1]).any()  # each candidate has draws of its own
 
@@ -40,7 +40,7 @@ def test_nats_are_those_of_the_whole() -> None:
     """Of what was drawn, at temperature 1, whatever it was drawn with."""
     band, given = small_band(), hide(random_tokens(48)[0], "bass", "drums")
     controls = full_controls(48)
-    played = play(band, given, controls, candidates=2, sampling=Sampling(0.5, 0.9))
+    played = sample_song(band, given, controls, candidates=2, sampling=Sampling(0.5, 0.9))
     both = given.expand(2, -1, -1)
     with torch.no_grad():
         logits = band(both, played.tokens, controls)
@@ -52,9 +52,9 @@ def test_nats_are_those_of_the_whole() -> None:
 
 def test_guidance_of_one_is_none_and_others_count() -> None:
     band, given = small_band(), hide(random_tokens(48)[0], "bass", "drums")
-    plain = play(band, given).tokens
-    assert (plain == play(band, given, sampling=Sampling(guidance=1.0)).tokens).all()
-    assert (plain != play(band, given, sampling=Sampling(guidance=3.0)).tokens).any()
+    plain = sample_song(band, given).tokens
+    assert (plain == sample_song(band, given, sampling=Sampling(guidance=1.0)).tokens).all()
+    assert (plain != sample_song(band, given, sampling=Sampling(guidance=3.0)).tokens).any()
 
 
 def test_without_guidance_by_the_melody_its_notes_do_not_matter() -> None:
@@ -62,7 +62,7 @@ def test_without_guidance_by_the_melody_its_notes_do_not_matter() -> None:
     band = small_band()
     one, other = (hide(random_tokens(32, seed=seed)[0], "bass", "drums") for seed in (1, 2))
     first, second = (
-        play(band, given, sampling=Sampling(guidance=0)).tokens for given in (one, other)
+        sample_song(band, given, sampling=Sampling(guidance=0)).tokens for given in (one, other)
     )
     assert (first[:, :, 1:] == second[:, :, 1:]).all()
 
@@ -73,8 +73,9 @@ def test_guided_drums_hear_the_bass() -> None:
     one[-1, 1], other = 40, one.clone()
     other[-1, 1] = 60
     for guidance, alike in ((0.0, True), (1.0, False), (3.0, False)):
+        sampling = Sampling(guidance=guidance)
         drums = [
-            play(small_band(), given, candidates=9, sampling=Sampling(guidance=guidance)).tokens
+            sample_song(small_band(), given, candidates=9, sampling=sampling).tokens
             for given in (one, other)
         ]
         assert torch.equal(drums[0][:, :-1, 2], drums[1][:, :-1, 2]) or guidance
@@ -88,7 +89,7 @@ def test_density_by_hand() -> None:
     band, given = small_band(), hide(random_tokens(32)[0], "bass", "drums")
 
     def count(bass: float, drums: float) -> tuple[int, int]:
-        tokens = play(band, given, sampling=Sampling(density=(0.0, bass, drums))).tokens[0]
+        tokens = sample_song(band, given, sampling=Sampling(density=(0.0, bass, drums))).tokens[0]
         return int((tokens[:, 1] >= FIRST_NOTE).sum()), int((tokens[:, 2] > 0).sum())
 
     assert count(-30, 30) == (0, 32) and count(30, -30) == (32, 0)
@@ -96,7 +97,7 @@ def test_density_by_hand() -> None:
 
 def test_absent_parts_are_not_played() -> None:
     given = torch.full((32, 3), HIDDEN)
-    played = play(small_band(), given, absent=["melody"]).tokens
+    played = sample_song(small_band(), given, absent=["melody"]).tokens
     assert (played[..., 0] == HIDDEN).all()
     assert (played[..., 1:] >= 0).all()
 
@@ -110,10 +111,10 @@ def test_rows_are_as_if_alone(guidance: float) -> None:
     songs[1] = hide(songs[1], "melody")
     songs[2, 16:32] = HIDDEN
     controls = full_controls(48, batch=3)
-    together = play_rows(band, songs, controls, numbers=[4, 0, 4], sampling=sampling)
+    together = sample(band, songs, controls, numbers=[4, 0, 4], sampling=sampling)
     for row, number in enumerate((4, 0, 4)):
         own = Controls(*(one[row : row + 1] for one in vars(controls).values()))
-        alone = play(band, songs[row], own, candidates=number + 1, sampling=sampling)
+        alone = sample_song(band, songs[row], own, candidates=number + 1, sampling=sampling)
         assert torch.equal(together.tokens[row], alone.tokens[number])
         torch.testing.assert_close(together.nats[row], alone.nats[number])
 
@@ -152,7 +153,7 @@ def test_temperature_by_hand() -> None:
 def test_bad_calls(change: dict, told: str) -> None:
     arguments = {"given": torch.zeros(4, 3, dtype=torch.int64)} | change
     with pytest.raises(ValueError, match=told):
-        play(small_band(), arguments.pop("given"), Controls(), **arguments)
+        sample_song(small_band(), arguments.pop("given"), Controls(), **arguments)
 
 
 @pytest.mark.parametrize(

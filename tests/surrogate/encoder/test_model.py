@@ -21,7 +21,7 @@ from surrogate.encoder.loading import DEFAULT_SURROGATE
 from surrogate.encoder.pooling import POOLINGS
 from surrogate.training.encoder.masks import MASKS
 
-ALL = {"input_depth": sum(DEPTHS), "hears": PARTS}
+ALL = {"input_depth": sum(DEPTHS), "input_parts": PARTS}
 
 
 def surrogate(**changes: object) -> SurrogateEncoder:
@@ -92,9 +92,11 @@ def test_what_can_be_given(network: Surrogate) -> None:
     assert network.posterior_mean(tokens).shape == (2, 3)
     assert torch.equal(network.posterior_mean(tokens), network.posterior_mean(tokens, ["melody"]))
     refused: list[object] = [(), [], ("organ",), ("melody", "organ"), "melody"]
-    refused += [[part] for part in PARTS if part not in network.hears]
+    refused += [[part] for part in PARTS if part not in network.input_parts]
     for given in refused:
-        with pytest.raises(ValueError, match="this surrogate hears one or more of: melody") as info:
+        with pytest.raises(
+            ValueError, match="one or more of this surrogate's inputs: melody"
+        ) as info:
             network.posterior_mean(tokens, given)  # type: ignore[arg-type]
         assert "\n" not in str(info.value)
     for wrong in (tokens[:, 1:], tokens[..., :2], tokens.int()):
@@ -107,10 +109,10 @@ def test_what_can_be_given(network: Surrogate) -> None:
 
 def test_a_melody_alone_needs_no_flag() -> None:
     network, tokens = surrogate(), trios(2)
-    assert network.hears == ("melody",)
+    assert network.input_parts == ("melody",)
     own = network.encoder([OneHot(tokens[..., 0], 90)]).mean
     assert torch.equal(network.posterior_mean(tokens), own)
-    nothing = torch.zeros(2, 3, dtype=torch.bool)  # it hears the melody all the same
+    nothing = torch.zeros(2, 3, dtype=torch.bool)  # it is given the melody all the same
     assert torch.equal(network(tokens, nothing).mean, own)
 
 
@@ -183,12 +185,12 @@ def test_a_config_that_does_not_say_hears_the_melody(tmp_path: Path) -> None:
     assert config["model"].pop("hears") == ["melody"]
     assert config["model"].pop("pooling") == "last"
     path.write_text(json.dumps(config))
-    assert load_surrogate(tmp_path).hears == ("melody",)
+    assert load_surrogate(tmp_path).input_parts == ("melody",)
 
 
-def test_the_shipped_one_hears_a_melody() -> None:
+def test_the_shipped_one_takes_a_melody() -> None:
     network = load_surrogate(shipped_checkpoint(DEFAULT_SURROGATE))
-    assert isinstance(network, SurrogateEncoder) and "melody" in network.hears
+    assert isinstance(network, SurrogateEncoder) and "melody" in network.input_parts
     assert bool(network.posterior(trios(2)).stddev.gt(0).all())
 
 
@@ -202,10 +204,10 @@ def test_other_kinds_are_no_surrogates(tmp_path: Path, kind: object) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"hears": ()}, "hears must be some of melody, bass, drums"),
-        ({"hears": ("bass", "melody"), "input_depth": 180}, "in that order"),
-        ({"hears": ("organ",)}, "hears must be some of"),
-        ({"hears": ("melody", "bass")}, "have 180 classes, input_depth is 90"),
+        ({"input_parts": ()}, "must be some of melody, bass, drums"),
+        ({"input_parts": ("bass", "melody"), "input_depth": 180}, "in that order"),
+        ({"input_parts": ("organ",)}, "must be some of"),
+        ({"input_parts": ("melody", "bass")}, "have 180 classes, input_depth is 90"),
         ({"pooling": "max"}, "unknown pooling 'max'; choose one of: last, mean, attention"),
         ({"pooling": "attention", "rnn_size": (5,)}, "4 heads of attention do not divide 10"),
         ({"level_lengths": (16, 15)}, "multiply to 240"),
@@ -221,7 +223,7 @@ def test_a_point_surrogate_is_flat_and_hears_the_melody() -> None:
     with pytest.raises(ConfigError, match="level_lengths must be empty"):
         PointSurrogate(SurrogateConfig(level_lengths=(16, 16)))
     for changes in ({**ALL}, {"pooling": "mean"}):
-        with pytest.raises(ConfigError, match="hears the melody alone"):
+        with pytest.raises(ConfigError, match="takes the melody alone"):
             PointSurrogate(SurrogateConfig(**changes))
 
 

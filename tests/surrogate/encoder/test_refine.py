@@ -110,7 +110,7 @@ def test_from_a_surrogates_prediction() -> None:
     for network in (SurrogateEncoder(config), PointSurrogate(config)):
         with torch.no_grad():
             mean = network.posterior_mean(tokens)
-        given = ("melody", "drums")  # of which it hears the melody
+        given = ("melody", "drums")  # of which it takes the melody
         torch.testing.assert_close(refine_prediction(model, network, tokens, given, still).z, mean)
         found = refine_prediction(model, network, tokens, given, BRISK)
         assert (found.after > found.before).all()

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surrogate.encoder.candidates import chance, difference, rank, style
-from surrogate.encoder.windows import crossfade, cut_window, window_starts
+from surrogate.encoder.candidates import difference, latent_offsets, rank, uniform_noise
+from surrogate.encoder.crossfade import crossfade, cut_window, window_starts
 
 
 @pytest.mark.parametrize(
@@ -54,13 +54,15 @@ def test_a_flat_decoders_windows_do_not_fade() -> None:
     assert rows[:, 0].tolist() == [1, 0, 2] and covered.tolist() == [True, False, True]
 
 
-def test_chance_depends_on_seed_and_number_alone() -> None:
-    assert np.array_equal(chance(3, 1, 50), chance(3, 1, 80)[:50])
-    assert not np.array_equal(chance(3, 1, 50), chance(3, 2, 50))
-    assert not np.array_equal(chance(3, 1, 50), chance(4, 1, 50))
-    assert chance(-1, 0, 5).shape == (5, 3)
-    assert not np.array_equal(style(3, 1, 8), style(3, 2, 8)) and not style(3, 0, 8).any()
-    values = chance(0, 0, 20_000)
+def test_noise_depends_on_seed_and_number_alone() -> None:
+    assert np.array_equal(uniform_noise(3, 1, 50), uniform_noise(3, 1, 80)[:50])
+    assert not np.array_equal(uniform_noise(3, 1, 50), uniform_noise(3, 2, 50))
+    assert not np.array_equal(uniform_noise(3, 1, 50), uniform_noise(4, 1, 50))
+    assert uniform_noise(-1, 0, 5).shape == (5, 3)
+    first, second, third = latent_offsets(3, 3, 8)
+    assert not first.any() and not np.array_equal(second, third)
+    assert np.array_equal(latent_offsets(3, 2, 8), [first, second])
+    values = uniform_noise(0, 0, 20_000)
     assert values.min() >= 0 and values.max() < 1 and abs(values.mean() - 0.5) < 0.01
 
 

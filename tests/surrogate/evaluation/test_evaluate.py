@@ -26,23 +26,17 @@ from surrogate.band.scoring import nats_of
 from surrogate.cli.evaluate_accompaniment import main
 from surrogate.encoder.refine import RefineOptions
 from surrogate.evaluation.against import compare
-from surrogate.evaluation.bands import BAND, DEAF, NO_STYLE, OWN_STYLE
+from surrogate.evaluation.bands import BAND, NO_STYLE, NOTHING_GIVEN, OWN_STYLE
 from surrogate.evaluation.columns import Truth
-from surrogate.evaluation.evaluate import HIDDEN_NATS, NO_LATENT, TRUE_PARTS, evaluate
+from surrogate.evaluation.evaluate import TRUE_PARTS, evaluate
 from surrogate.evaluation.finished import read_band, score_band
+from surrogate.evaluation.reports import HIDDEN_NATS, NO_LATENT
 from surrogate.evaluation.sampled import accompany_windows
 from surrogate.evaluation.tables import DASH, Estimate, mean_where, paired_differences, per_song
-from surrogate.evaluation.trio_windows import find_trio_windows
-from surrogate.evaluation.ways import (
-    ENCODER,
-    OURS,
-    OURS_REFINED,
-    REFINED,
-    EvaluateOptions,
-    Networks,
-    other_songs,
-)
-from surrogate.song.context import hear
+from surrogate.evaluation.task import EvaluateOptions, Networks, other_songs
+from surrogate.evaluation.ways import ENCODER, OURS, OURS_REFINED, REFINED
+from surrogate.evaluation.windows import read_evaluation_windows
+from surrogate.song.context import analyze
 from surrogate.song.folders import NoSongsError
 
 
@@ -61,16 +55,16 @@ VELOCITY_OVERLAPS = {"bass velocity overlap", "drums velocity overlap"}
 
 
 def test_windows_of_songs(folder: Path) -> None:
-    windows = find_trio_windows(folder)
+    windows = read_evaluation_windows(folder)
     assert windows.songs == ["0.mid", "1.mid", "2.mid"] and len(windows.tokens) == 6
     assert windows.song.tolist() == [0, 0, 1, 1, 2, 2]
     assert sorted(windows.skipped) == ["too short", "unreadable"]
     assert "1 unreadable" in str(windows)
-    few = [find_trio_windows(folder, max_songs=2, max_windows=1, seed=4) for _ in range(2)]
+    few = [read_evaluation_windows(folder, max_songs=2, max_windows=1, seed=4) for _ in range(2)]
     assert few[0].songs == few[1].songs and len(few[0].songs) == 2 == len(few[0].tokens)
     np.testing.assert_array_equal(few[0].tokens, few[1].tokens)
     with pytest.raises(NoSongsError, match=r"no file has a window.*no melody"):
-        find_trio_windows(folder, melody_programs=[70])
+        read_evaluation_windows(folder, melody_programs=[70])
 
 
 def test_every_row_and_column(folder: Path) -> None:
@@ -78,7 +72,7 @@ def test_every_row_and_column(folder: Path) -> None:
     networks = Networks(
         small_vae(), small_surrogate(), baseline, small_vae(), band=small_band(style_size=4)
     )
-    result = evaluate(networks, find_trio_windows(folder), BRIEF)
+    result = evaluate(networks, read_evaluation_windows(folder), BRIEF)
     assert len(result.rows) == 19 and not result.notes and result.reference == OURS
     # Columns: of latents, of likelihoods, of notes, and of velocities, which decoders have none of.
     sampled = "`accompany`, 2 seeds"
@@ -105,13 +99,13 @@ def test_every_row_and_column(folder: Path) -> None:
         "bass on kick beyond chance": 0,
     }.items():
         assert truth[column].tolist() == [wanted] * 3
-    again = evaluate(networks, find_trio_windows(folder), BRIEF)
+    again = evaluate(networks, read_evaluation_windows(folder), BRIEF)
     assert str(result) == str(again) and result.as_json() == again.as_json()
     json.dumps(result.as_json(), allow_nan=False)
 
 
 def test_likelihood_is_of_the_latents_of_the_row(folder: Path) -> None:
-    model, windows = small_vae(), find_trio_windows(folder)
+    model, windows = small_vae(), read_evaluation_windows(folder)
     result = evaluate(Networks(model), windows, BRIEF)
     tokens = torch.from_numpy(windows.tokens)
     with torch.no_grad():
@@ -123,7 +117,10 @@ def test_likelihood_is_of_the_latents_of_the_row(folder: Path) -> None:
 
 def test_without_a_latent(folder: Path) -> None:
     """The row is of the other model, decoded from zeros; the verdict weighs all rows against it."""
-    windows, tokens = find_trio_windows(folder), torch.from_numpy(find_trio_windows(folder).tokens)
+    windows, tokens = (
+        read_evaluation_windows(folder),
+        torch.from_numpy(read_evaluation_windows(folder).tokens),
+    )
     other = small_vae()
     with torch.no_grad():
         for parameter in other.parameters():
@@ -142,8 +139,11 @@ def test_without_a_latent(folder: Path) -> None:
 
 def test_a_band_network_by_its_styles(folder: Path) -> None:
     """Rows are of the styles that they name; and without the melody, of any melody."""
-    windows = find_trio_windows(folder)
-    band, surrogate = small_band(style_size=4), small_surrogate()
+    windows, band, surrogate = (
+        read_evaluation_windows(folder),
+        small_band(style_size=4),
+        small_surrogate(),
+    )
     networks = Networks(small_vae(), surrogate, band=band)
     options = EvaluateOptions(seeds=0, refine=BRIEF.refine)
     rows = evaluate(networks, windows, options).rows
@@ -163,17 +163,19 @@ def test_a_band_network_by_its_styles(folder: Path) -> None:
     other = windows.tokens.copy()
     other[..., 0] = 0
     silent = evaluate(networks, replace(windows, tokens=other), options).rows
-    np.testing.assert_allclose(silent[DEAF][HIDDEN_NATS], rows[DEAF][HIDDEN_NATS])
+    np.testing.assert_allclose(silent[NOTHING_GIVEN][HIDDEN_NATS], rows[NOTHING_GIVEN][HIDDEN_NATS])
     assert (silent[NO_STYLE][HIDDEN_NATS] != rows[NO_STYLE][HIDDEN_NATS]).all()
     strange = evaluate(replace(networks, styled=False), windows, options)
     assert BAND not in strange.rows and "it has no style" in str(strange)
-    one = evaluate(networks, find_trio_windows(folder, max_windows=1), options).rows[OWN_STYLE]
+    one = evaluate(networks, read_evaluation_windows(folder, max_windows=1), options).rows[
+        OWN_STYLE
+    ]
     assert np.isnan(one[HIDDEN_NATS]).all()  # there is no other window
 
 
 def test_given_parts_are_the_real_ones(folder: Path) -> None:
     """Whatever melody a latent decodes to, a band is judged beside the song's own."""
-    window = find_trio_windows(folder).tokens[0]
+    window = read_evaluation_windows(folder).tokens[0]
     other = window.copy()
     other[:, 0] = 0
     truth = Truth(window, ("bass", "drums"))
@@ -190,7 +192,7 @@ def test_mean_over_seeds() -> None:
 
 
 def test_velocities_of_windows(folder: Path) -> None:
-    windows = find_trio_windows(folder)
+    windows = read_evaluation_windows(folder)
     # Melody on every beat, bass on every other, drums on every beat, all at 80.
     assert windows.velocities.shape == windows.tokens.shape
     for part, every in enumerate((4, 8, 4)):
@@ -200,7 +202,7 @@ def test_velocities_of_windows(folder: Path) -> None:
 
 def test_sampled_bands_of_windows(folder: Path) -> None:
     """They hear nothing but the given parts, and are those that accompany makes."""
-    windows = find_trio_windows(folder, max_songs=1)
+    windows = read_evaluation_windows(folder, max_songs=1)
     accompanist = Accompanist(small_vae(), small_surrogate())
     options = AccompanyOptions(seed=5)
     tokens, velocities = accompany_windows(accompanist, windows, options)
@@ -216,16 +218,16 @@ def test_sampled_bands_of_windows(folder: Path) -> None:
 
 
 def test_what_cannot_be_is_left_out_and_said(folder: Path) -> None:
-    windows = find_trio_windows(folder, max_songs=1)
+    windows = read_evaluation_windows(folder, max_songs=1)
     networks = Networks(small_vae(), small_surrogate())
     options = EvaluateOptions(("drums",), seeds=0, refine=RefineOptions(steps=1))
     result = evaluate(networks, windows, options)
     assert OURS not in result.rows and result.reference == REFINED
     text = str(result)
-    assert "it hears melody only" in text and "one song only" in text
+    assert "it takes melody only" in text and "one song only" in text
     assert "nats melody" in result.columns and "drum hits F1" not in result.columns
     partly = evaluate(networks, windows, replace(BRIEF, given=("melody", "drums")))
-    assert OURS_REFINED in partly.rows and "hears melody only" in str(partly)
+    assert OURS_REFINED in partly.rows and "takes melody only" in str(partly)
     with pytest.raises(ValueError, match="leaves nothing to generate"):
         EvaluateOptions(("melody", "bass", "drums"))
 
@@ -292,7 +294,7 @@ def test_differences_are_ours_less_theirs_and_seeds_differ(tmp_path: Path) -> No
 
 
 def test_a_verdict_needs_an_interval_without_zero(folder: Path) -> None:
-    windows = find_trio_windows(folder)
+    windows = read_evaluation_windows(folder)
     result = evaluate(Networks(small_vae(), without_latent=small_vae()), windows, BRIEF)
     rows = {
         NO_LATENT: {HIDDEN_NATS: np.array([-2.0, -2.0, -2.0])},
@@ -324,7 +326,7 @@ def test_a_band_is_scored_where_the_melody_plays() -> None:
         midi.instruments.append(pretty_midi.Instrument(program, is_drum=notes is drums))
         midi.instruments[-1].notes = notes
     score = read_score(midi)
-    heard = hear(score, AccompanyOptions(melody=0))
+    heard = analyze(score, AccompanyOptions(melody=0))
     scores = score_band(heard, read_band(score, heard))
     assert scores["bass in key"] == scores["bass in harmony"] == 0.5
     assert (scores["bass notes a bar"], scores["drum hits a bar"]) == (1.0, 0.5)
@@ -340,7 +342,7 @@ def test_pitches_out_of_range_keep_their_class() -> None:
         for index, pitch in enumerate([14, 20, 21, 108, 109, 127, 2])
     ]
     score = read_score(midi)
-    heard = hear(score, AccompanyOptions(melody=0))
+    heard = analyze(score, AccompanyOptions(melody=0))
     tokens = read_band(score, heard).tokens["bass"][:7]
     assert (tokens + 21 - 2).tolist() == [26, 32, 21, 108, 97, 103, 26]
 

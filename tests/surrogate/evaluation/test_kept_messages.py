@@ -35,7 +35,7 @@ KIT: list[Timed] = [(0, named("Kit")), (0, control(9, 7, 90))]
 HEAD = conductor(MARKER, end=9 * BAR)
 SONG = smf(HEAD, FLUTE_CHUNK, chunk([*KIT, *line(beat(10), 9)]), EXTRA)
 HITS = 12
-LINES = [f"made anew in place of track 1: 'Kit' drums: {8 * HITS} of {10 * HITS} notes"]
+LINES = [f"replaced: track 1: 'Kit' drums: {8 * HITS} of {10 * HITS} notes"]
 OUTSIDE = [*line(beat(1), 9), *line(beat(1, 9), 9)]
 
 
@@ -149,7 +149,7 @@ def test_a_bass_on_a_channel_that_the_file_made_drums() -> None:
 
 def test_a_chunk_of_which_names_alone_are_left_may_go() -> None:
     own = chunk([*KIT, *line(beat(10), 9)])
-    lines = [f"made anew in place of track 1: 'Kit' drums, {10 * HITS} notes"]
+    lines = [f"replaced: track 1: 'Kit' drums, {10 * HITS} notes"]
     without = smf(
         HEAD,
         FLUTE_CHUNK,

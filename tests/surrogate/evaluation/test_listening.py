@@ -21,7 +21,7 @@ from surrogate.evaluation.listening.excerpts import Excerpt
 from surrogate.evaluation.listening.key import Key
 from surrogate.evaluation.listening.loudness import loudness
 from surrogate.evaluation.listening.page import QUESTIONS, write_test
-from surrogate.evaluation.listening.tables import crossed_interval, report, sign_test
+from surrogate.evaluation.listening.report import crossed_interval, report, sign_test
 from surrogate.evaluation.listening.votes import VotesError, read_votes
 from surrogate.evaluation.metrics import bootstrap_interval
 from surrogate.render import audio

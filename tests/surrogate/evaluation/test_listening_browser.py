@@ -15,7 +15,7 @@ from listening_songs import data_of, write_folders
 from surrogate.evaluation.listening.excerpts import Excerpt
 from surrogate.evaluation.listening.key import Key
 from surrogate.evaluation.listening.page import write_test
-from surrogate.evaluation.listening.tables import report
+from surrogate.evaluation.listening.report import report
 from surrogate.evaluation.listening.votes import read_votes
 
 pytest.importorskip("tinysoundfont", reason="tinysoundfont is not installed: no sound to play")

@@ -1,4 +1,4 @@
-"""Which track is taken for the melody: by wish, by guess, and how that is shown."""
+"""Which track is taken for the melody: by query, by guess, and how that is shown."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ BAND = score(
         ("instrument:viol", 3),
     ],
 )
-def test_the_users_wish(wanted: str | int, track: int) -> None:
+def test_the_users_query(wanted: str | int, track: int) -> None:
     assert chosen(BAND, wanted) == (track,)
 
 
@@ -178,7 +178,7 @@ def test_tracks_that_share_the_melody(wanted: str | list[str | int]) -> None:
         ("", "names no melody"),
     ],
 )
-def test_a_wish_that_cannot_be_met(wanted: str | int, says: str) -> None:
+def test_a_query_that_cannot_be_met(wanted: str | int, says: str) -> None:
     with pytest.raises(MidiError, match=says) as caught:
         choose_melody(BAND, wanted)
     assert str(caught.value).startswith("song.mid: ")
@@ -230,8 +230,8 @@ def test_features_by_hand() -> None:
 def test_summaries() -> None:
     tune, chords, drums = summarize_tracks(score(TUNE, CHORDS, DRUMS))
     assert (tune.low, tune.high, tune.notes, tune.polyphony, tune.playing) == (72, 77, 4, 1, 1)
-    assert (chords.polyphony, drums.score, drums.chance) == (3, None, 0)
-    assert tune.chance + chords.chance == pytest.approx(1)
+    assert (chords.polyphony, drums.score, drums.probability) == (3, None, 0)
+    assert tune.probability + chords.probability == pytest.approx(1)
     assert tune.score is not None and chords.score is not None and tune.score > chords.score
 
 

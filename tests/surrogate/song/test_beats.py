@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from surrogate.song.beat_fit import follows_the_beats, grid_distance
 from surrogate.song.beats import (
     bar_weights,
     beats_at,
     downbeat,
-    follows_the_beats,
-    grid_distance,
     onset_weights,
     track_beats,
 )

@@ -16,7 +16,7 @@ from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.score import TICK_NOTE, Score, Track
 from surrogate.song.bars import bars_of
 from surrogate.song.grid import MAX_BARS, Grid
-from surrogate.song.metre import bar_beats, beat_groups, is_common, places
+from surrogate.song.metre import bar_beats, beat_groups, beat_positions, is_common
 
 
 def in_metres(*changes: tuple[int, int, int], resolution: int = 4) -> Score:
@@ -67,18 +67,18 @@ def test_beats_fill_their_bar(above: int, below: int) -> None:
     assert sum(lengths) == Fraction(4 * above, below) and min(lengths) > 0
     groups = beat_groups(len(lengths))
     assert sum(groups) == len(lengths) and max(groups) <= 4
-    taken, after = places(groups, 0)
+    taken, after = beat_positions(groups, 0)
     assert len(taken) == len(lengths) and taken == sorted(set(taken)) and after > taken[-1]
 
 
 def test_where_beats_fall() -> None:
-    assert places([4], 0) == ([0, 1, 2, 3], 4)
-    assert places([3], 4) == ([4, 5, 7], 8)
-    assert places([3, 2], 0) == ([0, 1, 3, 4, 5], 6)
-    assert places([2], 2) == ([2, 3], 4)
-    assert places([2], 1) == ([2, 3], 4)
-    assert places([1], 3) == ([3], 4)
-    assert places([4], 6) == ([8, 9, 10, 11], 12)
+    assert beat_positions([4], 0) == ([0, 1, 2, 3], 4)
+    assert beat_positions([3], 4) == ([4, 5, 7], 8)
+    assert beat_positions([3, 2], 0) == ([0, 1, 3, 4, 5], 6)
+    assert beat_positions([2], 2) == ([2, 3], 4)
+    assert beat_positions([2], 1) == ([2, 3], 4)
+    assert beat_positions([1], 3) == ([3], 4)
+    assert beat_positions([4], 6) == ([8, 9, 10, 11], 12)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Windows of data sets, joined into runs; and what lessons are drawn of them."""
+"""Windows of data sets, joined into runs; and what masking are drawn of them."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from musicvae_torch.training import TrainingOptions
 from surrogate.band.controls import densities_of, density_class
 from surrogate.band.model import HIDDEN
 from surrogate.training.band.data import BandDataModule, validation_windows
-from surrogate.training.band.lessons import Lessons
+from surrogate.training.band.masking import MaskingOptions
 from surrogate.training.band.runs import read_runs
 
-PLAIN = Lessons(
+PLAIN = MaskingOptions(
     bars={16: 1},
     given={"melody": 1},
     without_melody=0,
     some_bars=0,
     forgetful=0,
-    told_chords=0,
-    told_density=0,
+    with_chords=0,
+    with_density=0,
 )
 
 
@@ -104,30 +104,34 @@ def test_data_of_other_shapes(tmp_path: Path) -> None:
 
 
 def module(
-    tmp_path: Path, song: np.ndarray, bars: list[int], lessons: Lessons, **columns: np.ndarray
+    tmp_path: Path,
+    song: np.ndarray,
+    bars: list[int],
+    masking: MaskingOptions,
+    **columns: np.ndarray,
 ) -> BandDataModule:
     path = write_windows(tmp_path / "d.h5", song_windows(song, bars), ["x.mid"], **columns)
     options = TrainingOptions(batch_size=8, max_transpose=0, draw="sources")
-    return BandDataModule(read_runs([path]), read_runs([path]), options, lessons, 3)
+    return BandDataModule(read_runs([path]), read_runs([path]), options, masking, 3)
 
 
 def test_a_batch_is_of_the_song(tmp_path: Path) -> None:
     song = groove_song(48)
     data = module(tmp_path, song, [0, 8, 16, 32], PLAIN)
-    lesson = data.batch(0)
-    assert lesson.tokens.shape == (8, 256, 3)
+    batch = data.batch(0)
+    assert batch.tokens.shape == (8, 256, 3)
     places = {song[16 * bar : 16 * bar + 256].tobytes() for bar in range(33)}
-    assert all(window.numpy().tobytes() in places for window in lesson.tokens)
-    assert (lesson.given[..., 0] == lesson.tokens[..., 0]).all()
-    assert (lesson.given[..., 1:] == HIDDEN).all()
-    assert (lesson.past == lesson.tokens).all()
-    for unsaid in (lesson.chords, lesson.density):
+    assert all(window.numpy().tobytes() in places for window in batch.tokens)
+    assert (batch.given[..., 0] == batch.tokens[..., 0]).all()
+    assert (batch.given[..., 1:] == HIDDEN).all()
+    assert (batch.past == batch.tokens).all()
+    for unsaid in (batch.chords, batch.density):
         assert (unsaid == HIDDEN).all()
-    assert not lesson.style.any()
+    assert not batch.style.any()
 
 
 def test_batches_depend_on_their_number_and_rank(tmp_path: Path) -> None:
-    data = module(tmp_path, groove_song(48), [0, 16, 32], Lessons(bars={16: 1, 32: 1}))
+    data = module(tmp_path, groove_song(48), [0, 16, 32], MaskingOptions(bars={16: 1, 32: 1}))
     for column, again, other, rank in zip(
         data.batch(3), data.batch(3), data.batch(4), data.batch(3, rank=1), strict=True
     ):
@@ -139,8 +143,8 @@ def test_batches_depend_on_their_number_and_rank(tmp_path: Path) -> None:
 
 def test_long_windows_make_small_batches(tmp_path: Path) -> None:
     """A batch has as many steps, whatever the length of its windows."""
-    lessons = Lessons(bars={16: 1, 32: 1, 64: 1})
-    data = module(tmp_path, groove_song(80), list(range(0, 65, 8)), lessons)
+    masking = MaskingOptions(bars={16: 1, 32: 1, 64: 1})
+    data = module(tmp_path, groove_song(80), list(range(0, 65, 8)), masking)
     shapes = Counter(tuple(data.batch(number).tokens.shape[:2]) for number in range(60))
     assert set(shapes) == {(8, 256), (4, 512), (2, 1024)}
     assert min(shapes.values()) > 8
@@ -155,21 +159,23 @@ def test_thin_drums_are_left_out(tmp_path: Path) -> None:
     # A window of the first 32 bars that has more begins in bar 17 at the earliest.
     hits = windows[..., 2].numpy()
     assert ((np.bitwise_or.reduce(hits, axis=1) & ~4) > 0).all()
-    both = module(tmp_path, song, [0, 16, 32], Lessons(**{**vars(PLAIN), "thin_drums": True}))
+    both = module(
+        tmp_path, song, [0, 16, 32], MaskingOptions(**{**vars(PLAIN), "thin_drums": True})
+    )
     hits = np.concatenate([both.batch(number).tokens[..., 2].numpy() for number in range(20)])
     assert ((np.bitwise_or.reduce(hits, axis=1) & ~4) == 0).any()
 
 
 def test_transposed_chords_stay_with_the_notes(tmp_path: Path) -> None:
     song = groove_song(32)
-    lessons = Lessons(**{**vars(PLAIN), "told_chords": 1.0})
+    masking = MaskingOptions(**{**vars(PLAIN), "with_chords": 1.0})
     path = write_windows(tmp_path / "d.h5", song_windows(song, [0, 16]), ["x.mid"])
     options = TrainingOptions(batch_size=32, max_transpose=5, draw="songs")
-    lesson = BandDataModule(read_runs([path]), read_runs([path]), options, lessons, 3).batch(0)
+    batch = BandDataModule(read_runs([path]), read_runs([path]), options, masking, 3).batch(0)
     chords = infer_chord_classes(song[:, 0], song[:, 1])
     assert (chords > 0).any()
     shifts = set()
-    for tokens, told in zip(lesson.tokens.numpy(), lesson.chords.numpy(), strict=True):
+    for tokens, told in zip(batch.tokens.numpy(), batch.chords.numpy(), strict=True):
         drums = [
             bar for bar in range(17) if (song[16 * bar : 16 * bar + 256, 2] == tokens[:, 2]).all()
         ]
@@ -191,9 +197,9 @@ def test_styles_are_codes_of_other_windows(tmp_path: Path) -> None:
     data = module(tmp_path, groove_song(64), bars, PLAIN, code_mean=codes)
     kinds: Counter[str] = Counter()
     for number in range(60):
-        lesson = data.batch(number)
+        batch = data.batch(number)
         for tokens, style, wanted in zip(
-            lesson.tokens, lesson.style, lesson.wants_melody_style, strict=True
+            batch.tokens, batch.style, batch.wants_melody_style, strict=True
         ):
             kinds["melody" if wanted else "other" if style.any() else "nothing"] += 1
             if style.any():
@@ -210,10 +216,12 @@ def test_styles_are_codes_of_other_windows(tmp_path: Path) -> None:
 
 def test_given_and_forgotten_shares() -> None:
     rng = np.random.default_rng(0)
-    lessons = Lessons(given={"melody": 3, "bass+drums": 1}, without_melody=0.1, some_bars=0.5)
+    masking = MaskingOptions(
+        given={"melody": 3, "bass+drums": 1}, without_melody=0.1, some_bars=0.5
+    )
     seen: Counter[str] = Counter()
     for _ in range(4000):
-        given, lacks_melody = lessons.draw_given(256, rng)
+        given, lacks_melody = masking.draw_given(256, rng)
         assert not lacks_melody or not given.any()
         whole = [part for part, own in zip(PARTS, given.T, strict=True) if own.all()]
         some = bool((given.any(0) & ~given.all(0)).any())
@@ -225,7 +233,7 @@ def test_given_and_forgotten_shares() -> None:
     assert shares["melody"] == pytest.approx(0.9 * 0.75 * 0.5, abs=0.05)
     assert shares["bass+drums"] == pytest.approx(0.9 * 0.25 * 0.5, abs=0.03)
     lost = np.stack(
-        [Lessons(forgetful=1.0, forgotten=0.5).draw_forgotten(256, rng) for _ in range(500)]
+        [MaskingOptions(forgetful=1.0, forgotten=0.5).draw_forgotten(256, rng) for _ in range(500)]
     )
     assert not lost[..., 0].any()
     assert lost[..., 1:].mean() == pytest.approx(0.25, abs=0.02)
@@ -243,7 +251,7 @@ def test_given_and_forgotten_shares() -> None:
 )
 def test_bad_lessons(wrong: dict, told: str) -> None:
     with pytest.raises(ValueError, match=told):
-        Lessons(**wrong)
+        MaskingOptions(**wrong)
 
 
 def test_validation_windows_do_not_overlap(tmp_path: Path) -> None:

@@ -22,9 +22,9 @@ from musicvae_torch.training import TrainingOptions, fit, load_best
 from surrogate.band.model import HIDDEN, Band, BandConfig, Controls, styles_of
 from surrogate.cli.train_band import main
 from surrogate.encoder.model import SurrogateConfig, SurrogateEncoder
-from surrogate.training.band.data import BandDataModule, Lesson
-from surrogate.training.band.lessons import Lessons
-from surrogate.training.band.module import BandTraining, melody_lesson, token_losses
+from surrogate.training.band.data import BandBatch, BandDataModule
+from surrogate.training.band.masking import MaskingOptions
+from surrogate.training.band.module import BandTraining, melody_given, token_losses
 from surrogate.training.band.runs import read_runs
 
 pytestmark = [
@@ -36,7 +36,7 @@ CONFIG = BandConfig(width=16, heads=2, listener_layers=1, player_layers=1, style
 OPTIONS = TrainingOptions(
     batch_size=2, steps=6, validate_every=3, optimizer="muon", draw="sources", seed=1
 )
-LESSONS = Lessons(bars={16: 1, 32: 1})
+LESSONS = MaskingOptions(bars={16: 1, 32: 1})
 TINY = "--steps 2 --batch-size 2 --width 16 --heads 2 --listener-layers 1 --player-layers 1"
 
 
@@ -76,9 +76,9 @@ def test_only_hidden_tokens_count() -> None:
     given[:, 16:, 1] = HIDDEN
     tokens = hide(tokens, "melody")
     given = hide(given, "melody")
-    lesson = melody_lesson(tokens)._replace(given=given, style=torch.zeros(2, 5))
-    losses = token_losses(band, lesson, None)
-    logits = band(given, tokens, Controls(lesson.chords, lesson.density))
+    batch = melody_given(tokens)._replace(given=given, style=torch.zeros(2, 5))
+    losses = token_losses(band, batch, None)
+    logits = band(given, tokens, Controls(batch.chords, batch.density))
     assert [len(nats) for _, nats in losses] == [0, 32, 64]
     expected = functional.cross_entropy(
         logits[1][:, 16:].flatten(0, 1), tokens[:, 16:, 1].flatten()
@@ -109,12 +109,12 @@ def test_it_learns(files: Path) -> None:
     """Two windows by heart."""
     torch.manual_seed(0)
     quick = replace(OPTIONS, learning_rate=0.02, muon_learning_rate=0.05)
-    module, lesson = BandTraining(CONFIG, quick), data(files).batch(0)
+    module, batch = BandTraining(CONFIG, quick), data(files).batch(0)
     module.log = lambda *_, **__: None  # type: ignore[method-assign]
     optimizer = module.configure_optimizers()
     losses = []
     for _ in range(60):
-        loss = module.training_step(lesson, 0)
+        loss = module.training_step(batch, 0)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -131,7 +131,7 @@ class Stopping(BandTraining):
 
     stop: int | None = None
 
-    def on_train_batch_start(self, batch: Lesson, index: int) -> None:
+    def on_train_batch_start(self, batch: BandBatch, index: int) -> None:
         if self.global_step == self.stop:
             raise Stop
         super().on_train_batch_start(batch, index)
@@ -165,18 +165,18 @@ def test_styles_from_melodies() -> None:
     """What the surrogate predicts from the melodies that want it, and the others as they are."""
     torch.manual_seed(0)
     surrogate = SurrogateEncoder(
-        SurrogateConfig(z_size=3, rnn_size=(4,), level_lengths=(16, 16), hears=("melody",))
+        SurrogateConfig(z_size=3, rnn_size=(4,), level_lengths=(16, 16), input_parts=("melody",))
     )
     module = BandTraining(CONFIG, OPTIONS, surrogate=surrogate)
     assert not any("surrogate" in name for name in module.state_dict())
     tokens = random_tokens(512, batch=40)
     style = torch.full((40, 3), 9.0)
     wants = torch.arange(40) % 2 == 0
-    lesson = melody_lesson(tokens)._replace(style=style, wants_melody_style=wants)
-    styles = module.styles(lesson, 0)
+    batch = melody_given(tokens)._replace(style=style, wants_melody_style=wants)
+    styles = module.styles(batch, 0)
     assert styles.shape == (40, 1, 3)
     assert (styles[~wants] == 9).all()
-    assert torch.equal(styles, module.styles(lesson, 0))  # the step decides what is drawn
+    assert torch.equal(styles, module.styles(batch, 0))  # the step decides what is drawn
     predicted = surrogate.posterior(tokens[wants][:, :256], ("melody",))
     errors = ((styles[wants][:, 0] - predicted.mean) / predicted.stddev).abs()
     means = (errors < 1e-4).all(1)
@@ -208,9 +208,9 @@ def test_the_command(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     # Scores as those weights have them, but for float16.
     runs = read_runs([files / "other.h5"])
     windows = np.stack([runs.window(40 * song + bar, 16) for song in range(3) for bar in (0, 16)])
-    lesson = melody_lesson(torch.from_numpy(windows.astype(np.int64)))
+    batch = melody_given(torch.from_numpy(windows.astype(np.int64)))
     with torch.no_grad():
-        nats = sum(float(own.mean()) for _, own in token_losses(band, lesson, None)[1:])
+        nats = sum(float(own.mean()) for _, own in token_losses(band, batch, None)[1:])
     assert best["val/nats"] == pytest.approx(nats, rel=1e-2)
     # And on from there.
     line = f"@data.h5 --validation @other.h5 -o {tmp_path / 'next'} --init {out} --steps 1"

@@ -40,7 +40,7 @@ pytestmark = [
 ]
 
 CONFIG = SurrogateConfig(
-    z_size=3, input_depth=sum(DEPTHS), rnn_size=(8,), level_lengths=(16, 16), hears=PARTS
+    z_size=3, input_depth=sum(DEPTHS), rnn_size=(8,), level_lengths=(16, 16), input_parts=PARTS
 )
 
 
@@ -346,7 +346,7 @@ def test_command_of_ours(files: Path, tmp_path: Path) -> None:
     assert command(files, f"@data.h5 --musicvae @trio -o {out} {options}") == 0
     network = load_surrogate(out)
     assert isinstance(network, SurrogateEncoder)
-    assert network.hears == ("melody", "drums") and network.config.pooling == "attention"
+    assert network.input_parts == ("melody", "drums") and network.config.pooling == "attention"
     record = json.loads((out / "config.json").read_text())["training"]
     assert record["objective"] == {
         "masks": {"melody": 3.0, "drums": 1.0},

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from musicvae_torch.midi.notes import MidiError
 from surrogate.options import AccompanyOptions
-from surrogate.outputs import band_path, deliver
+from surrogate.outputs import band_path, write_outputs
 from surrogate.pipeline import Accompanist
 from surrogate.song.folders import NoSongsError, midi_files
 
@@ -59,7 +59,7 @@ def accompany_folder(
         accompanist: makes the bands.
         folder, out: of the songs, and for the results.
         options: for all songs.
-        formats, soundfont: see :func:`surrogate.outputs.deliver`.
+        formats, soundfont: see :func:`surrogate.outputs.write_outputs`.
         resume: leave out songs that have a file of every format already.
 
     Songs whose results would have one name (``tune.mid`` and ``tune.midi``, or ``tune_2.mid`` and
@@ -79,14 +79,14 @@ def accompany_folder(
             summary.left.append(path)
         else:
             songs.append((path, place, stem))
-    results = accompanist.accompany_many((path for path, *_ in songs), options)
+    results = accompanist.accompany_batch((path for path, *_ in songs), options)
     watched = tqdm(zip(songs, results, strict=True), total=len(songs), unit="song", disable=None)
     try:
         for (path, place, stem), result in watched:
             try:
                 if isinstance(result, MidiError):
                     raise result
-                deliver(result, place, stem, formats, soundfont)
+                write_outputs(result, place, stem, formats, soundfont)
             except MidiError as error:
                 summary.failed.append(str(error))
             else:

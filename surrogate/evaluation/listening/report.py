@@ -36,7 +36,7 @@ def crossed_interval(
     values: np.ndarray, listeners: np.ndarray, songs: np.ndarray, seed: int = 0
 ) -> tuple[float, float]:
     """95 % percentile interval of a mean by the pigeonhole bootstrap (Owen 2007): listeners are
-    drawn anew, and songs are, and a vote counts as often as its listener and its song together.
+    resampled, and songs are, and a vote counts as often as its listener and its song together.
 
     Args:
         values: (votes,).

@@ -1,4 +1,4 @@
-"""What a band is to learn from a window: which parts are given, what is said of the others."""
+"""How training examples of a band are masked: which parts are given, what is said of the others."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ GIVEN_WEIGHTS: Mapping[str, float] = {
     "bass+drums": 0.05,
     "none": 0.03,
 }
-_SHARES = ("without_melody", "some_bars", "forgetful", "forgotten", "told_chords", "told_density")
+_SHARES = ("without_melody", "some_bars", "forgetful", "forgotten", "with_chords", "with_density")
 
 
 @dataclass(frozen=True)
-class Lessons:
+class MaskingOptions:
     """How windows are drawn, and what a band is given of them.
 
     Attributes:
@@ -35,8 +35,8 @@ class Lessons:
             played.
         some_bars: share of the others in which some bars of the hidden parts are given, too.
         forgetful: share of windows whose player has forgotten bars of bass and drums, so that it
-            cannot but listen; `forgotten` is the largest share of bars.
-        told_chords, told_density: share of windows with chords, and with densities of some parts.
+            must attend to the listener; `forgotten` is the largest share of bars.
+        with_chords, with_density: share of windows with chords, and with densities of some parts.
         thin_drums: whether windows whose drums are a single instrument count.
     """
 
@@ -46,8 +46,8 @@ class Lessons:
     some_bars: float = 0.15
     forgetful: float = 0.25
     forgotten: float = 0.5
-    told_chords: float = 0.5
-    told_density: float = 0.3
+    with_chords: float = 0.5
+    with_density: float = 0.3
     thin_drums: bool = False
 
     def __post_init__(self) -> None:

@@ -1,9 +1,9 @@
-"""What became of a song."""
+"""An accompaniment: the song that came, and its candidates."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -14,6 +14,7 @@ import pretty_midi
 from musicvae_torch.io.files import replacing
 from musicvae_torch.midi.notes import check_midi_out
 from musicvae_torch.midi.score import Score, Track
+from surrogate.arrangement.arrange import Arrangement
 from surrogate.melody.choice import Melody
 from surrogate.options import AccompanyOptions
 from surrogate.render.view import View
@@ -24,30 +25,26 @@ class Candidate:
     """One band for a song.
 
     Attributes:
-        number: of its chance; with the same seed and options, the same number is the same band.
-        score: the song's tracks that stay as they were, then the new ones.
-        new: indices of those in ``score.tracks``.
+        number: of its noise; with the same seed and options, the same number is the same band.
+        arrangement: the song's tracks that stay, and the new ones.
         tokens: (bars * 16, 3) int64 classes of melody, bass and drums as the decoder left them.
         log_likelihood: (bars,) of the new parts, in nats, under the latent that is likeliest.
-        left: indices of the song's own tracks that are in `score`, wholly or in part, in its order.
-        staying: of the song's tracks that new parts take the place of, which notes stay, (notes,)
-            bool; no entry, where none does.
-        stay_in: the numbers of the bars in which those are, by the track's index.
     """
 
     number: int
-    score: Score
-    new: tuple[int, ...]
+    arrangement: Arrangement
     tokens: np.ndarray
     log_likelihood: np.ndarray
-    left: tuple[int, ...]
-    staying: Mapping[int, np.ndarray] = field(default_factory=dict)
-    stay_in: Mapping[int, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def score(self) -> Score:
+        """The song with this band."""
+        return self.arrangement.score
 
     @property
     def tracks(self) -> tuple[Track, ...]:
         """The new ones."""
-        return tuple(self.score.tracks[index] for index in self.new)
+        return tuple(self.score.tracks[index] for index in self.arrangement.new)
 
     @property
     def nats_per_step(self) -> float:
@@ -72,7 +69,7 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class Accompaniment:
-    """What became of a song.
+    """A song with the bands made for it.
 
     Attributes:
         song: as it came.
@@ -98,7 +95,7 @@ class Accompaniment:
 
     @property
     def replaced(self) -> tuple[Track, ...]:
-        """The tracks of the song whose parts were made anew."""
+        """The tracks of the song that new parts replace."""
         made = self.options.made
         return tuple(
             track
@@ -109,14 +106,14 @@ class Accompaniment:
     def losses(self, candidate: Candidate | None = None) -> list[str]:
         """What of the song is not in a candidate (the best), a line for each track: how many of its
         notes went, and where the others stay."""
-        band = candidate or self.best
+        band = (candidate or self.best).arrangement
         lines = []
         for track in self.song.tracks:
             stays = band.staying.get(track.index, np.zeros(len(track.notes), bool))
             if track.index in self.kept or stays.all():
                 continue
             is_made = self.roles[track.index] in self.options.made
-            line = f"{'made anew in place of' if is_made else 'left out:'} {track}"
+            line = f"{'replaced:' if is_made else 'left out:'} {track}"
             if stays.any():
                 gone, where = int((~stays).sum()), ranges(band.stay_in[track.index])
                 line += f": {gone} of {len(stays)} notes; the others stay, in bars {where}"
@@ -145,11 +142,10 @@ class Accompaniment:
     def view(self, candidate: Candidate | None = None, title: str = "") -> View:
         """A candidate (the best) to draw, to hear and to show."""
         candidate = candidate or self.best
-        kept = [self.roles[index] for index in candidate.left]
+        kept = [self.roles[index] for index in candidate.arrangement.left]
         roles = [*kept, *(track.name for track in candidate.tracks)]
-        return View(
-            title or self.song.name, candidate.score, tuple(roles), frozenset(candidate.new)
-        )
+        new = frozenset(candidate.arrangement.new)
+        return View(title or self.song.name, candidate.score, tuple(roles), new)
 
     def views(self) -> list[View]:
         """The song as it came, then every candidate."""

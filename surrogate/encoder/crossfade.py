@@ -47,8 +47,8 @@ def crossfade(embeddings: Tensor, starts: list[int], length: int) -> tuple[Tenso
         (length, size), and (length,) bool: whether any window has it. The others are zeros.
     """
     _, segments, size = embeddings.shape
-    places = torch.arange(segments, device=embeddings.device)
-    weights = torch.minimum(places, segments - 1 - places) + 0.5
+    indices = torch.arange(segments, device=embeddings.device)
+    weights = torch.minimum(indices, segments - 1 - indices) + 0.5
     total = embeddings.new_zeros(length + segments, size)
     weight = embeddings.new_zeros(length + segments)
     for window, start in zip(embeddings, starts, strict=True):

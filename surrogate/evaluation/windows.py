@@ -20,7 +20,7 @@ from surrogate.song.folders import NoSongsError, midi_files
 
 
 @dataclass(frozen=True)
-class TrioWindows:
+class EvaluationWindows:
     """Windows of songs.
 
     Attributes:
@@ -46,7 +46,7 @@ class TrioWindows:
         return f"{text}; files that gave none: {reasons}"
 
 
-def find_trio_windows(
+def read_evaluation_windows(
     folder: str | Path,
     steps: int = 256,
     max_songs: int | None = None,
@@ -54,7 +54,7 @@ def find_trio_windows(
     melody_programs: Collection[int] = MELODY_PROGRAMS,
     seed: int = 0,
     progress: bool = False,
-) -> TrioWindows:
+) -> EvaluationWindows:
     """The distinct windows of the songs of a folder, which do not overlap within a combination
     of tracks.
 
@@ -95,7 +95,7 @@ def find_trio_windows(
     songs = sorted(found)
     tokens, velocities = (np.concatenate([found[name][k] for name in songs]) for k in (0, 1))
     lengths = [len(found[name][0]) for name in songs]
-    return TrioWindows(
+    return EvaluationWindows(
         tokens,
         velocities,
         np.repeat(np.arange(len(songs)), lengths),
