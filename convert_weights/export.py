@@ -10,7 +10,7 @@ from typing import cast
 
 import numpy as np
 
-from convert_weights.formats.atomic_folder import publishing, refuse_own_folder
+from convert_weights.formats.atomic_folder import atomic_folder, refuse_own_folder
 from convert_weights.formats.tensor_bundle import write_tensor_bundle
 from convert_weights.names.magenta import match_layers, to_variables
 from convert_weights.names.magenta_js import write_magenta_js
@@ -71,7 +71,7 @@ def export(
     """
     if target == "magenta-js":
         refuse_own_folder(out, Path(source))
-    with publishing(out, force) as result:
+    with atomic_folder(out, force) as result:
         model = MusicVAE.from_pretrained(Path(source))
         config = model.config
         if target == "tensorflow":

@@ -6,15 +6,15 @@ Only names, shapes and types are looked at here; no weight is read.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Protocol
+from typing import Any
 
-import numpy as np
 import torch
 
 from convert_weights.errors import CheckpointError
+from convert_weights.formats.tensors import Tensors
 from convert_weights.names.magenta import (
     Layer,
     Shape,
@@ -27,15 +27,6 @@ from musicvae_torch.config import CONFIGS, ConfigError, MusicVAEConfig
 from musicvae_torch.model.vae import MusicVAE
 
 _MAX_LISTED = 10
-
-
-class Tensors(Protocol):
-    """A checkpoint's variables by their TensorFlow names, each read only when asked for."""
-
-    def __iter__(self) -> Iterator[str]: ...
-    def __getitem__(self, name: str, /) -> np.ndarray: ...
-    def shape(self, name: str, /) -> Shape: ...
-    def dtype(self, name: str, /) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -56,7 +47,7 @@ class Plan:
 
 
 def make_plan(
-    tensors: Tensors, config: MusicVAEConfig | None, name: str | os.PathLike[str]
+    tensors: Tensors[Any], config: MusicVAEConfig | None, name: str | os.PathLike[str]
 ) -> Plan:
     """Match a checkpoint's variables with a model.
 

@@ -65,10 +65,8 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
             (folder / name).write_bytes(content)
         source = folder / "small.tar" if "small.tar" in files else folder
         try:
-            with (
-                open_source(source) as found,
-                TensorBundle.open_files(found.location, found.files) as bundle,
-            ):
+            with open_source(source) as found:
+                bundle = TensorBundle.open_files(found.location, found.files)
                 return {name: (bundle.dtype(name), bundle[name].tolist()) for name in bundle}
         except CheckpointError as error:
             assert len(str(error).splitlines()) == 1

@@ -53,15 +53,15 @@ def variables_of(config: MusicVAEConfig) -> dict[str, tuple[int, ...]]:
 
 def read_model(folder: Path) -> tuple[MusicVAEConfig, MusicVAE]:
     files = files_of(folder)
-    with TfjsWeights.open(files) as weights:
-        config = read_magenta_js_config(files, weights, folder.name)
-        plan = make_plan(weights, config, folder)
-        assert plan.config == config and not plan.skipped
-        state: dict[str, torch.Tensor] = {}
-        for layer in plan.layers:
-            arrays = to_parameters(layer, (weights[name] for name in layer.variables))
-            for name, array in arrays.items():
-                state[name] = torch.tensor(array).reshape(layer.parameters[name])
+    weights = TfjsWeights.open(files)
+    config = read_magenta_js_config(files, weights, folder.name)
+    plan = make_plan(weights, config, folder)
+    assert plan.config == config and not plan.skipped
+    state: dict[str, torch.Tensor] = {}
+    for layer in plan.layers:
+        arrays = to_parameters(layer, (weights[name] for name in layer.variables))
+        for name, array in arrays.items():
+            state[name] = torch.tensor(array).reshape(layer.parameters[name])
     model = MusicVAE(config)
     model.load_state_dict(state)
     return config, model
@@ -151,8 +151,8 @@ def edit(path: Path, change: Callable[[Any], object]) -> None:
 
 
 def open_and_read(folder: Path) -> Tensors:
-    with TfjsWeights.open(files_of(folder)) as weights:
-        return {name: weights[name] for name in weights}
+    weights = TfjsWeights.open(files_of(folder))
+    return {name: weights[name] for name in weights}
 
 
 ARRAYS = st.dictionaries(
@@ -231,14 +231,14 @@ def test_reads_other_types_and_groups(tmp_path: Path) -> None:
             weight |= {"dtype": "float32", "quantization": {"dtype": "float16"}}
         groups.append({"paths": [name], "weights": [weight]})
     (tmp_path / MANIFEST).write_text(json.dumps(groups))
-    with TfjsWeights.open(files_of(tmp_path)) as weights:
-        assert [weights.dtype(name) for name in weights] == ["float32", "int32", "bool", "float32"]
-        assert len(weights) == 4 and "half" in weights and "w" not in weights
-        for name, array in arrays.items():
-            read = weights[name]
-            assert read.shape == array.shape and (read == array).all()
-            assert read.dtype == weights.dtype(name) and not read.flags.writeable
-        assert "'w'" in failure(lambda: weights.shape("w"))
+    weights = TfjsWeights.open(files_of(tmp_path))
+    assert [weights.dtype(name) for name in weights] == ["float32", "int32", "bool", "float32"]
+    assert len(weights) == 4 and "half" in weights and "w" not in weights
+    for name, array in arrays.items():
+        read = weights[name]
+        assert read.shape == array.shape and (read == array).all()
+        assert read.dtype == weights.dtype(name) and not read.flags.writeable
+    assert "'w'" in failure(lambda: weights.shape("w"))
 
 
 def test_reads_from_within_an_archive(tmp_path: Path) -> None:
@@ -250,11 +250,11 @@ def test_reads_from_within_an_archive(tmp_path: Path) -> None:
             file.write(path.read_bytes())
             files[path.name] = FileRange(path.name, archive, start, path.stat().st_size)
     expected = open_and_read(GOLDEN / "trio_4bar")
-    with TfjsWeights.open(files) as weights:
-        assert read_magenta_js_config(files, weights).base == "hier-trio_16bar"
-        assert list(weights) == list(expected)
-        for name, array in expected.items():
-            assert weights[name].tobytes() == array.tobytes()
+    weights = TfjsWeights.open(files)
+    assert read_magenta_js_config(files, weights).base == "hier-trio_16bar"
+    assert list(weights) == list(expected)
+    for name, array in expected.items():
+        assert weights[name].tobytes() == array.tobytes()
     archive.write_bytes(archive.read_bytes()[:-9])
     assert MANIFEST in failure(lambda: TfjsWeights.open(files))
 
@@ -480,9 +480,9 @@ def test_every_other_config_comes_back(name: str, tmp_path: Path) -> None:
     tensors = {variable: np.ones(shape, np.float32) for variable, shape in shapes.items()}
     write_magenta_js(tmp_path, tensors, config)
     files = files_of(tmp_path)
-    with TfjsWeights.open(files) as weights:
-        read = read_magenta_js_config(files, weights)
-        make_plan(weights, read, tmp_path)
+    weights = TfjsWeights.open(files)
+    read = read_magenta_js_config(files, weights)
+    make_plan(weights, read, tmp_path)
     base = SAME.get(name, name)
     assert read == dataclasses.replace(config, name=base, base=base)
 

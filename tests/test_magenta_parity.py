@@ -127,10 +127,10 @@ def test_weights_there_and_back(golden: Golden) -> None:
     again: dict[str, np.ndarray] = {}
     for layer in layers:
         again |= to_variables(layer, (weights[name] for name in layer.parameters))
-    with TensorBundle.open(next(golden.folder.glob("*.index")).with_suffix("")) as bundle:
-        assert set(again) == set(bundle) - {"global_step"}
-        for name, array in again.items():
-            assert array.dtype == bundle[name].dtype and array.tobytes() == bundle[name].tobytes()
+    bundle = TensorBundle.open(next(golden.folder.glob("*.index")).with_suffix(""))
+    assert set(again) == set(bundle) - {"global_step"}
+    for name, array in again.items():
+        assert array.dtype == bundle[name].dtype and array.tobytes() == bundle[name].tobytes()
 
 
 def test_config_may_be_left_out_where_the_variables_decide(golden: Golden, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +11,22 @@ import numpy as np
 import pytest
 
 from convert_weights.errors import CheckpointError
+from convert_weights.formats.tensors import Tensors
 from convert_weights.names.magenta import Shape, match_layers
 from convert_weights.plan import Plan, make_plan, parameter_shapes
 from musicvae_torch.config import CONFIGS, MusicVAEConfig, get_config
 
 
-class Shapes:
+class Shapes(Tensors[Shape]):
     """The variables of a checkpoint, without the numbers."""
 
     def __init__(self, config: MusicVAEConfig, **changes: Shape | None) -> None:
-        layers = match_layers(config, parameter_shapes(config))
         self.shapes: dict[str, Shape] = {}
-        for layer in layers:
+        for layer in match_layers(config, parameter_shapes(config)):
             self.shapes |= layer.variables
         for name, shape in changes.items():
             self.shapes[name] = shape or ()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.shapes)
+        super().__init__([], self.shapes)
 
     def __getitem__(self, name: str) -> np.ndarray:
         raise AssertionError("a plan reads no weights")

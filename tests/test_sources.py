@@ -132,10 +132,10 @@ def test_folder_and_folder_in_a_folder(
     monkeypatch.chdir(tmp_path)
     with open_source(folder) as found:
         assert contents(found) == files
-        with TensorBundle.open_files(found.location, found.files) as bundle:
-            assert {name: bundle[name].tolist() for name in bundle} == {
-                name: array.tolist() for name, array in TENSORS.items()
-            }
+        bundle = TensorBundle.open_files(found.location, found.files)
+        assert {name: bundle[name].tolist() for name in bundle} == {
+            name: array.tolist() for name, array in TENSORS.items()
+        }
 
 
 def test_uncompressed_archive_is_read_in_place(tmp_path: Path, files: dict[str, bytes]) -> None:

@@ -13,7 +13,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
-def publishing(folder: str | os.PathLike[str], force: bool) -> Iterator[Path]:
+def atomic_folder(folder: str | os.PathLike[str], force: bool) -> Iterator[Path]:
     """A private folder whose files are moved to `folder` when the block ends without an error.
 
     Args:
@@ -40,7 +40,7 @@ def publishing(folder: str | os.PathLike[str], force: bool) -> Iterator[Path]:
         result = Path(work) / "result"
         result.mkdir()
         yield result
-        _publish(result, folder)
+        _move(result, folder)
 
 
 def refuse_own_folder(folder: str | os.PathLike[str], source: Path) -> None:
@@ -64,7 +64,7 @@ def _naming(folder: Path, work: Path) -> Iterator[None]:
         raise
 
 
-def _publish(result: Path, folder: Path) -> None:
+def _move(result: Path, folder: Path) -> None:
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         result.replace(folder)

@@ -4,12 +4,10 @@ import json
 import math
 import reprlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 from convert_weights.errors import CheckpointError, located
 from convert_weights.formats.file_range import FileRange
-from musicvae_torch.io.files import replacing
 
 _MAX_BYTES = 16 << 20  # a weights manifest of Magenta's largest model takes 10 KB
 _KINDS = {
@@ -41,12 +39,6 @@ def read_json(files: Mapping[str, FileRange], name: str) -> Any:
             raise
         except ValueError as error:
             raise CheckpointError(f"is not JSON: {error}") from None
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Writes a JSON file, whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(data), encoding="utf-8")
 
 
 def field(data: Any, key: str, kind: type[Kind], default: Kind | None = None) -> Kind:

@@ -6,6 +6,7 @@ checkpoints, so magenta.py serves for both. Facts are those of @magenta/music 1.
 model and core's data converters and chord encoders.
 """
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ import numpy as np
 
 from convert_weights.errors import CheckpointError, located
 from convert_weights.formats.file_range import FileRange
-from convert_weights.formats.strict_json import field, read_json, shown, write_json
+from convert_weights.formats.strict_json import field, read_json, shown
 from convert_weights.formats.tfjs_weights import TfjsWeights, write_tfjs_weights
 from convert_weights.names.magenta import resize
 from musicvae_torch.config import ConfigError, MusicVAEConfig, get_config
@@ -123,7 +124,7 @@ def write_magenta_js(
     spec = to_spec(config)
     write_tfjs_weights(folder, tensors, quantization_bytes)
     # Last: a folder without it is no model.
-    write_json(Path(folder) / CONFIG, spec)
+    (Path(folder) / CONFIG).write_text(json.dumps(spec), encoding="utf-8")
 
 
 def to_spec(config: MusicVAEConfig) -> dict[str, Any]:
