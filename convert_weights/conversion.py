@@ -18,10 +18,10 @@ from convert_weights.errors import CheckpointError
 from convert_weights.formats.atomic_folder import atomic_folder, refuse_own_folder
 from convert_weights.formats.file_range import FileRange
 from convert_weights.formats.safetensors_writer import write_safetensors
-from convert_weights.formats.tensor_bundle import TensorBundle
+from convert_weights.formats.tensor_bundle import open_tensor_bundle
 from convert_weights.formats.tensors import Tensors
-from convert_weights.formats.tfjs_weights import TfjsWeights
-from convert_weights.names.magenta import Layer, to_parameters
+from convert_weights.formats.tfjs_weights import open_tfjs_weights
+from convert_weights.names.magenta import to_parameters
 from convert_weights.names.magenta_js import read_magenta_js_config
 from convert_weights.plan import Plan, make_plan
 from convert_weights.sources.locate import Source, open_source
@@ -45,7 +45,7 @@ class Opened:
     """
 
     source: Source
-    tensors: Tensors[Any]
+    tensors: Tensors
     config: MusicVAEConfig | None
 
 
@@ -93,9 +93,9 @@ def open_checkpoint(
 
 def _open_tensors(source: Source) -> Opened:
     if source.kind == "tensorflow":
-        return Opened(source, TensorBundle.open_files(source.location, source.files), None)
+        return Opened(source, open_tensor_bundle(source.location, source.files), None)
     if source.kind == "magenta-js":
-        weights = TfjsWeights.open(source.files)
+        weights = open_tfjs_weights(source.files)
         config = read_magenta_js_config(source.files, weights, name=source.name)
         return Opened(source, weights, config)
     raise CheckpointError(
@@ -208,12 +208,11 @@ def _write_musicvae(
 
 
 def _convert_layers(
-    tensors: Tensors[Any], plan: Plan, progress: bool
+    tensors: Tensors, plan: Plan, progress: bool
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Our parameters with their names, those of one layer after another."""
     disable = None if progress else True
-    bar: Iterable[Layer] = tqdm(plan.layers, desc="converting", unit="layer", disable=disable)
-    for layer in bar:
+    for layer in tqdm(plan.layers, desc="converting", unit="layer", disable=disable):
         yield from to_parameters(layer, (tensors[name] for name in layer.variables)).items()
 
 

@@ -22,7 +22,7 @@ from convert_weights import cli, conversion
 from convert_weights.conversion import convert
 from convert_weights.errors import CheckpointError
 from convert_weights.formats import atomic_folder
-from convert_weights.formats.tensor_bundle import TensorBundle, write_tensor_bundle
+from convert_weights.formats.tensor_bundle import open_tensor_bundle, write_tensor_bundle
 from convert_weights.names.magenta import match_layers, to_variables
 from convert_weights.plan import make_plan
 from musicvae_torch.config import ConfigError, MusicVAEConfig, get_config
@@ -39,7 +39,7 @@ Tensors = dict[str, np.ndarray]
 
 @pytest.fixture(scope="module")
 def golden() -> Tensors:
-    bundle = TensorBundle.open(PREFIX)
+    bundle = open_tensor_bundle(PREFIX)
     return {name: bundle[name].copy() for name in bundle}
 
 
@@ -229,7 +229,7 @@ def test_plan_reads_no_tensor(tmp_path: Path, golden: Tensors) -> None:
         shutil.copyfile(path, tmp_path / path.name)
     data = tmp_path / f"{PREFIX.name}.data-00000-of-00001"
     data.write_bytes(bytes(data.stat().st_size))
-    bundle = TensorBundle.open(tmp_path / PREFIX.name)
+    bundle = open_tensor_bundle(tmp_path / PREFIX.name)
     plan = make_plan(bundle, get_config(HIERDEC), "checkpoint")
     assert plan.skipped == ["global_step"]
     with pytest.raises(CheckpointError, match="checksum"):

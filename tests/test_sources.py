@@ -19,7 +19,7 @@ from convert_weights.errors import CheckpointError
 from convert_weights.formats import compression
 from convert_weights.formats.file_range import FileRange
 from convert_weights.formats.sstable import read_table, write_table
-from convert_weights.formats.tensor_bundle import TensorBundle, write_tensor_bundle
+from convert_weights.formats.tensor_bundle import open_tensor_bundle, write_tensor_bundle
 from convert_weights.formats.tfjs_weights import MANIFEST
 from convert_weights.formats.wire import varint_field
 from convert_weights.sources.locate import Source, open_source
@@ -37,7 +37,7 @@ def failure(source: Path, checkpoint: str | None = None) -> str:
     """The message of the CheckpointError that opening raises; it must be one line."""
     with pytest.raises(CheckpointError) as caught, open_source(source, checkpoint) as found:
         if found.kind == "tensorflow":
-            TensorBundle.open_files(found.location, found.files)
+            open_tensor_bundle(found.location, found.files)
     message = str(caught.value)
     assert len(message.splitlines()) == 1
     return message
@@ -132,7 +132,7 @@ def test_folder_and_folder_in_a_folder(
     monkeypatch.chdir(tmp_path)
     with open_source(folder) as found:
         assert contents(found) == files
-        bundle = TensorBundle.open_files(found.location, found.files)
+        bundle = open_tensor_bundle(found.location, found.files)
         assert {name: bundle[name].tolist() for name in bundle} == {
             name: array.tolist() for name, array in TENSORS.items()
         }
@@ -173,7 +173,7 @@ def test_several_shards_in_an_archive(tmp_path: Path) -> None:
     assert "two.ckpt.data-00001-of-00002: no such file" in failure(tmp_path / "a.tar")
     (tmp_path / "a.tar").write_bytes(tar(members | {"two.ckpt.data-00001-of-00002": b""}))
     with open_source(tmp_path / "a.tar") as found:
-        bundle = TensorBundle.open_files(found.location, found.files)
+        bundle = open_tensor_bundle(found.location, found.files)
         assert bundle["b"] == 7 and len(bundle.files) == 3
 
 
@@ -193,7 +193,7 @@ def test_choosing_among_several(tmp_path: Path, wrap: str) -> None:
     assert "one/model.ckpt, two/last.ckpt, two/model.ckpt" in message
     for name, value in [("one/model.ckpt", 7), ("one", 7), ("two/model.ckpt", 8), ("last.ckpt", 9)]:
         with open_source(source, name) as found:
-            bundle = TensorBundle.open_files(found.location, found.files)
+            bundle = open_tensor_bundle(found.location, found.files)
             assert (bundle["b"] == value and found.name == name.split("/")[-1]) or name == "one"
     assert "'none.ckpt', only one/model.ckpt" in failure(source, "none.ckpt")
     assert "2 checkpoints" in failure(source, "model.ckpt")

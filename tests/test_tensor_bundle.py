@@ -18,8 +18,8 @@ from convert_weights.formats.file_range import FileRange
 from convert_weights.formats.sstable import read_table, write_table
 from convert_weights.formats.tensor_bundle import (
     Entry,
-    TensorBundle,
     encode_entry,
+    open_tensor_bundle,
     write_tensor_bundle,
 )
 from convert_weights.formats.wire import (
@@ -67,7 +67,7 @@ def failure(action: Callable[[], object]) -> str:
 
 
 def open_and_read(prefix: Path) -> dict[str, np.ndarray]:
-    bundle = TensorBundle.open(prefix)
+    bundle = open_tensor_bundle(prefix)
     return {name: bundle[name] for name in bundle}
 
 
@@ -96,7 +96,7 @@ def test_reads_what_tensorflow_wrote() -> None:
     expected = json.loads((GOLDEN / "variables.json").read_text())
     # TensorFlow's saver puts the tensors one after another, in order of names.
     content, offset = data_of(PREFIX).read_bytes(), 0
-    bundle = TensorBundle.open(PREFIX)
+    bundle = open_tensor_bundle(PREFIX)
     assert {name: list(bundle.shape(name)) for name in bundle} == expected
     assert list(bundle) == sorted(expected)
     assert len(bundle) == 43 and BIAS in bundle and "mu" not in bundle
@@ -110,7 +110,7 @@ def test_reads_what_tensorflow_wrote() -> None:
 
 
 def test_arrays_are_read_only() -> None:
-    array = TensorBundle.open(PREFIX)[BIAS]
+    array = open_tensor_bundle(PREFIX)[BIAS]
     assert np.isfinite(array).all() and array.shape == (3,)
     with pytest.raises(ValueError, match="read-only"):
         array[0] = 1.0
@@ -177,13 +177,13 @@ def test_several_shards(tmp_path: Path) -> None:
         "tensor_2": [2, -2],
     }
     data_of(prefix, 1, 3).unlink()
-    assert "data-00001-of-00003" in failure(lambda: TensorBundle.open(prefix))
+    assert "data-00001-of-00003" in failure(lambda: open_tensor_bundle(prefix))
 
 
 def test_bfloat16_is_widened_to_float32(tmp_path: Path) -> None:
     content = struct.pack("<4H", 0x3F80, 0xC000, 0x3EAB, 0x7F80)
     prefix = bundle_with(tmp_path, {b"x": entry(content, dtype=14, shape=(4,))}, content)
-    bundle = TensorBundle.open(prefix)
+    bundle = open_tensor_bundle(prefix)
     assert bundle.dtype("x") == "bfloat16"
     assert bundle["x"].dtype == np.float32 and not bundle["x"].flags.writeable
     assert bundle["x"].tolist() == [1.0, -2.0, 0.333984375, np.inf]
@@ -191,13 +191,13 @@ def test_bfloat16_is_widened_to_float32(tmp_path: Path) -> None:
 
 def test_strings_are_listed_but_not_read(tmp_path: Path) -> None:
     prefix = bundle_with(tmp_path, {b"graph": entry(dtype=7, shape=())})
-    bundle = TensorBundle.open(prefix)
+    bundle = open_tensor_bundle(prefix)
     assert bundle.shape("graph") == () and bundle.dtype("graph") == "type 7"
     assert "'graph' is of type 7" in failure(lambda: bundle["graph"])
 
 
 def test_unknown_name() -> None:
-    bundle = TensorBundle.open(PREFIX)
+    bundle = open_tensor_bundle(PREFIX)
     for ask in (bundle.__getitem__, bundle.shape, bundle.dtype):
         message = failure(lambda ask=ask: ask("encoder/nu"))  # type: ignore[misc]
         assert str(index_of(PREFIX)) in message and "'encoder/nu'" in message
@@ -207,19 +207,19 @@ def test_unknown_name() -> None:
 def test_truncated_index(copy: Path, keep: int) -> None:
     path = index_of(copy)
     path.write_bytes(path.read_bytes()[:keep])
-    assert str(path) in failure(lambda: TensorBundle.open(copy))
+    assert str(path) in failure(lambda: open_tensor_bundle(copy))
 
 
 def test_index_without_its_middle(copy: Path) -> None:
     path = index_of(copy)
     path.write_bytes(path.read_bytes()[1000:])
-    assert str(path) in failure(lambda: TensorBundle.open(copy))
+    assert str(path) in failure(lambda: open_tensor_bundle(copy))
 
 
 def test_wrong_magic(copy: Path) -> None:
     path = index_of(copy)
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
-    message = failure(lambda: TensorBundle.open(copy))
+    message = failure(lambda: open_tensor_bundle(copy))
     assert str(path) in message and "0xdb4775248b80fb57" in message
 
 
@@ -245,23 +245,23 @@ def test_block_checksum_is_named(copy: Path) -> None:
     damaged = bytearray(index_of(PREFIX).read_bytes())
     damaged[500] ^= 1
     index_of(copy).write_bytes(damaged)
-    assert "checksum" in failure(lambda: TensorBundle.open(copy))
+    assert "checksum" in failure(lambda: open_tensor_bundle(copy))
 
 
 def test_truncated_shard(copy: Path) -> None:
     path = data_of(copy)
     path.write_bytes(path.read_bytes()[:-9])
-    message = failure(lambda: TensorBundle.open(copy))
+    message = failure(lambda: open_tensor_bundle(copy))
     assert str(path) in message and "'global_step'" not in message and "sigma/kernel" in message
     path.write_bytes(b"")
-    assert str(path) in failure(lambda: TensorBundle.open(copy))
+    assert str(path) in failure(lambda: open_tensor_bundle(copy))
 
 
 def test_damaged_shard_spares_other_tensors(copy: Path) -> None:
     content = bytearray(data_of(copy).read_bytes())
     content[-1] ^= 1
     data_of(copy).write_bytes(content)
-    bundle = TensorBundle.open(copy)
+    bundle = open_tensor_bundle(copy)
     message = failure(lambda: bundle["global_step"])
     assert str(data_of(copy)) in message and "'global_step'" in message
     assert "checksum" in message
@@ -270,9 +270,9 @@ def test_damaged_shard_spares_other_tensors(copy: Path) -> None:
 
 def test_missing_files(copy: Path) -> None:
     data_of(copy).unlink()
-    assert str(data_of(copy)) in failure(lambda: TensorBundle.open(copy))
+    assert str(data_of(copy)) in failure(lambda: open_tensor_bundle(copy))
     index_of(copy).unlink()
-    assert str(index_of(copy)) in failure(lambda: TensorBundle.open(copy))
+    assert str(index_of(copy)) in failure(lambda: open_tensor_bundle(copy))
 
 
 @pytest.mark.parametrize(
@@ -289,12 +289,12 @@ def test_missing_files(copy: Path) -> None:
 )
 def test_refused_header(tmp_path: Path, header: bytes, reason: str) -> None:
     prefix = bundle_with(tmp_path, {b"": header})
-    assert reason in failure(lambda: TensorBundle.open(prefix))
+    assert reason in failure(lambda: open_tensor_bundle(prefix))
 
 
 def test_index_without_header(tmp_path: Path) -> None:
     write_table(tmp_path / "none.index", [(b"x", entry())])
-    assert "header" in failure(lambda: TensorBundle.open(tmp_path / "none"))
+    assert "header" in failure(lambda: open_tensor_bundle(tmp_path / "none"))
 
 
 @pytest.mark.parametrize(
@@ -323,13 +323,13 @@ def test_index_without_header(tmp_path: Path) -> None:
 )
 def test_refused_entry(tmp_path: Path, proto: bytes, reason: str) -> None:
     prefix = bundle_with(tmp_path, {b"some/tensor": proto})
-    message = failure(lambda: TensorBundle.open(prefix))
+    message = failure(lambda: open_tensor_bundle(prefix))
     assert reason in message and "'some/tensor'" in message and str(prefix) in message
 
 
 def test_slice_of_a_partitioned_variable(tmp_path: Path) -> None:
     prefix = bundle_with(tmp_path, {b"\0slice": entry()})
-    assert "partitioned" in failure(lambda: TensorBundle.open(prefix))
+    assert "partitioned" in failure(lambda: open_tensor_bundle(prefix))
 
 
 @settings(

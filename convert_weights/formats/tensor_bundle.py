@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import numpy as np
 from convert_weights.errors import CheckpointError, located
 from convert_weights.formats.file_range import FileRange, files_in
 from convert_weights.formats.sstable import read_table, write_table
-from convert_weights.formats.tensors import Tensors
+from convert_weights.formats.tensors import Tensor, Tensors
 from convert_weights.formats.wire import (
     Message,
     bytes_field,
@@ -61,74 +62,52 @@ class Entry:
     checksum: int
 
 
-class TensorBundle(Tensors[Entry]):
-    """A checkpoint's tensors by name, in order of names. Open one with `TensorBundle.open`."""
+def open_tensor_bundle(
+    prefix: str | os.PathLike[str], files: Mapping[str, FileRange] | None = None
+) -> Tensors:
+    """The tensors of a checkpoint, in order of names.
 
-    @classmethod
-    def open(cls, prefix: str | os.PathLike[str]) -> "TensorBundle":
-        """Opens the checkpoint on disk whose index is PREFIX.index; raises as `open_files`."""
-        path = Path(prefix)
-        try:
-            files = {file.name: file for file in files_in(path.parent)}
-        except OSError as error:
-            raise CheckpointError(f"{error.filename or path}: {error.strerror}") from None
-        return cls.open_files(path, files)
+    NumPy has no bfloat16: such tensors are widened to float32, which is exact. Tensors of a type
+    that has no array (strings) are listed, but cannot be read. Checksums are verified on reading.
 
-    @classmethod
-    def open_files(
-        cls, prefix: str | os.PathLike[str], files: Mapping[str, FileRange]
-    ) -> "TensorBundle":
-        """Opens a checkpoint from ranges of files.
+    prefix: where it is; the last part is what its files' names begin with.
+    files: NAME.index and NAME.data-XXXXX-of-YYYYY by name, among any others; None: those on disk
+        beside the prefix.
+    Raises CheckpointError if the index or a shard is missing, malformed or cut off, or if the
+    checkpoint is big-endian, holds partitioned variables, or tensors that overlap.
+    """
+    if files is None:
+        files = {file.name: file for file in files_in(Path(prefix).parent)}
+    index = _find(files, index_path(prefix))
+    shard_count, entries = _read_index(index)
+    shards = [_find(files, path) for path in shard_paths(prefix, shard_count)]
+    tensors = {}
+    for name, entry in entries.items():
+        _check_entry(name, entry, index, shards)
+        dtype = _DTYPES.get(entry.dtype, f"type {entry.dtype}")
+        read = partial(_read_tensor, name, entry, index, shards[entry.shard])
+        tensors[name] = Tensor(entry.shape, dtype, read)
+    _check_overlaps(entries, shards)
+    return Tensors([index, *shards], tensors)
 
-        prefix: where it is, for errors; the last part is what its files' names begin with.
-        files: by name, NAME.index and NAME.data-XXXXX-of-YYYYY, among any others.
-        Raises CheckpointError if the index or a shard is missing, malformed or cut off, or if the
-        checkpoint is big-endian, holds partitioned variables, or tensors that overlap.
-        """
-        index = _find(files, index_path(prefix))
-        shard_count, entries = _read_index(index)
-        shards = [_find(files, path) for path in shard_paths(prefix, shard_count)]
-        for name, entry in entries.items():
-            _check_entry(name, entry, index, shards)
-        _check_overlaps(entries, shards)
-        return cls([index, *shards], entries)
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        """The tensor's shape. Raises CheckpointError if there is no such tensor."""
-        return self.entry(name).shape
-
-    def dtype(self, name: str) -> str:
-        """TensorFlow's name of the element type, or "type N" if its arrays cannot be read here.
-
-        Raises CheckpointError if there is no such tensor.
-        """
-        number = self.entry(name).dtype
-        return _DTYPES.get(number, f"type {number}")
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        """The tensor as a read-only array of its own shape and type, its checksum verified.
-
-        NumPy has no bfloat16: it comes widened to float32, which is exact. Raises CheckpointError
-        if there is no such tensor, its type has no array (strings), or its bytes are corrupt.
-        """
-        entry = self.entry(name)
-        index, shard = self.files[0], self.files[1 + entry.shard]
-        if entry.dtype not in _DTYPES:
-            raise CheckpointError(
-                f"{index.label}: tensor {name!r} is of {self.dtype(name)}, expected one of"
-                f" {', '.join(_DTYPES.values())}"
-            )
-        with located(shard.label):
-            raw = shard.map(entry.offset, entry.size)
-        found = masked_crc32c(raw)
-        if found != entry.checksum:
-            raise CheckpointError(
-                f"{shard.label}: tensor {name!r} has the checksum {found:#010x},"
-                f" expected {entry.checksum:#010x}"
-            )
-        array = _decode(raw, self.dtype(name)).reshape(entry.shape)
-        array.flags.writeable = False
-        return array
+def _read_tensor(name: str, entry: Entry, index: FileRange, shard: FileRange) -> np.ndarray:
+    if entry.dtype not in _DTYPES:
+        raise CheckpointError(
+            f"{index.label}: tensor {name!r} is of type {entry.dtype}, expected one of"
+            f" {', '.join(_DTYPES.values())}"
+        )
+    with located(shard.label):
+        raw = shard.map(entry.offset, entry.size)
+    found = masked_crc32c(raw)
+    if found != entry.checksum:
+        raise CheckpointError(
+            f"{shard.label}: tensor {name!r} has the checksum {found:#010x},"
+            f" expected {entry.checksum:#010x}"
+        )
+    array = _decode(raw, _DTYPES[entry.dtype]).reshape(entry.shape)
+    array.flags.writeable = False
+    return array
 
 
 def write_tensor_bundle(prefix: str | os.PathLike[str], tensors: Mapping[str, np.ndarray]) -> None:

@@ -1,51 +1,58 @@
 """The tensors of a checkpoint by name, whatever its format is."""
 
-from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from convert_weights.errors import CheckpointError
 from convert_weights.formats.file_range import FileRange
 
-Entry = TypeVar("Entry")
+
+class Tensor(NamedTuple):
+    """One tensor: its shape, the name of its element type, and what reads it, read-only."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    read: Callable[[], np.ndarray]
 
 
-class Tensors(Mapping[str, np.ndarray], Generic[Entry]):
+class Tensors(Mapping[str, np.ndarray]):
     """A checkpoint's tensors by name, each read from its file when it is asked for.
 
-    No file stays open in between, and the arrays are read-only.
+    No file stays open in between. Raises CheckpointError for a name that there is not, and for a
+    tensor that cannot be read.
 
     Attributes:
         files: those that hold the checkpoint, the one that lists the tensors first.
-        entries: what that file says of each tensor, in the order of the names.
     """
 
-    def __init__(self, files: Sequence[FileRange], entries: Mapping[str, Entry]) -> None:
+    def __init__(self, files: Sequence[FileRange], tensors: Mapping[str, Tensor]) -> None:
         self.files = files
-        self.entries = entries
+        self._tensors = tensors
 
-    @abstractmethod
     def shape(self, name: str) -> tuple[int, ...]:
-        """The tensor's shape. Raises CheckpointError if there is no such tensor."""
+        """The tensor's shape."""
+        return self._tensor(name).shape
 
-    @abstractmethod
     def dtype(self, name: str) -> str:
-        """The name of the element type. Raises CheckpointError if there is no such tensor."""
+        """The name of the tensor's element type."""
+        return self._tensor(name).dtype
 
-    def entry(self, name: str) -> Entry:
-        """What the checkpoint says of a tensor. Raises CheckpointError if there is none."""
-        try:
-            return self.entries[name]
-        except KeyError:
-            raise CheckpointError(f"{self.files[0].label}: has no tensor {name!r}") from None
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._tensor(name).read()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.entries)
+        return iter(self._tensors)
 
     def __len__(self) -> int:
-        return len(self.entries)
+        return len(self._tensors)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.entries
+        return name in self._tensors
+
+    def _tensor(self, name: str) -> Tensor:
+        try:
+            return self._tensors[name]
+        except KeyError:
+            raise CheckpointError(f"{self.files[0].label}: has no tensor {name!r}") from None

@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 from convert_weights.errors import CheckpointError, located
 from convert_weights.formats.file_range import FileRange
 from convert_weights.formats.strict_json import field, number, read_json, shown
-from convert_weights.formats.tensors import Tensors
+from convert_weights.formats.tensors import Tensor, Tensors
 
 MANIFEST = "weights_manifest.json"
 
@@ -60,41 +61,27 @@ class _Entry:
         return math.prod(self.shape) * np.dtype(_STORED[self.stored]).itemsize
 
 
-class TfjsWeights(Tensors[_Entry]):
-    """A manifest's tensors by name, in the manifest's order. Open them with `TfjsWeights.open`."""
+def open_tfjs_weights(files: Mapping[str, FileRange]) -> Tensors:
+    """The tensors of the weights in a folder, whose files are given by name, in manifest's order.
 
-    @classmethod
-    def open(cls, files: Mapping[str, FileRange]) -> "TfjsWeights":
-        """Opens the weights in a folder, whose files are given by name.
+    They are of type "float32", "int32" or "bool"; quantised numbers come as tfjs restores them.
+    Raises CheckpointError if the manifest or a shard is missing, malformed or cut off.
+    """
+    document = read_json(files, MANIFEST)
+    with located(files[MANIFEST].label):
+        entries, shards = _read_manifest(document, files)
+    tensors = {
+        name: Tensor(entry.shape, entry.dtype, partial(_read_tensor, entry))
+        for name, entry in entries.items()
+    }
+    return Tensors([files[MANIFEST], *shards], tensors)
 
-        Raises CheckpointError if the manifest or a shard is missing, malformed or cut off.
-        """
-        document = read_json(files, MANIFEST)
-        with located(files[MANIFEST].label):
-            entries, shards = _read_manifest(document, files)
-        return cls([files[MANIFEST], *shards], entries)
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        """The tensor's shape. Raises CheckpointError if there is no such tensor."""
-        return self.entry(name).shape
-
-    def dtype(self, name: str) -> str:
-        """The type of the array that is read: "float32", "int32" or "bool".
-
-        Raises CheckpointError if there is no such tensor.
-        """
-        return self.entry(name).dtype
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        """The tensor as a read-only array; quantised numbers come as tfjs restores them.
-
-        Raises CheckpointError if there is no such tensor, or its files are gone.
-        """
-        entry = self.entry(name)
-        raw = _read_bytes(entry.shards, entry.offset, entry.size)
-        array = _restore(raw.view(_STORED[entry.stored]), entry).reshape(entry.shape)
-        array.flags.writeable = False
-        return array
+def _read_tensor(entry: _Entry) -> np.ndarray:
+    raw = _read_bytes(entry.shards, entry.offset, entry.size)
+    array = _restore(raw.view(_STORED[entry.stored]), entry).reshape(entry.shape)
+    array.flags.writeable = False
+    return array
 
 
 def write_tfjs_weights(

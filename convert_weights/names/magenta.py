@@ -125,8 +125,6 @@ NADE = Layout(
     variable_shapes=_nade_variable_shapes,
 )
 
-_PLACEHOLDERS = {"level": r"\d+", "layer": r"\d+", "part": r"\d+", "direction": "fw|bw"}
-
 _BIDIRECTIONAL = "cell_{layer}/bidirectional_rnn/{direction}/multi_rnn_cell/cell_0/lstm_cell"
 FLAT_ENCODER = Row(f"encoder/{_BIDIRECTIONAL}", "encoder.levels.0.layers.{layer}.{direction}", LSTM)
 HIERARCHICAL_ENCODER = Row(
@@ -261,7 +259,4 @@ def _find_row(table: tuple[Row, ...], prefix: str) -> tuple[Row, str]:
 @cache
 def _pattern(template: str) -> re.Pattern[str]:
     """A template such as "a.{layer}.b" as a regular expression with named groups."""
-    parts = re.split(r"\{(\w+)\}", template)
-    for index, part in enumerate(parts):
-        parts[index] = f"(?P<{part}>{_PLACEHOLDERS[part]})" if index % 2 else re.escape(part)
-    return re.compile("".join(parts))
+    return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>\\w+)", re.escape(template)))

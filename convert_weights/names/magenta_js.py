@@ -18,7 +18,8 @@ import numpy as np
 from convert_weights.errors import CheckpointError, located
 from convert_weights.formats.file_range import FileRange
 from convert_weights.formats.strict_json import field, read_json, shown
-from convert_weights.formats.tfjs_weights import TfjsWeights, write_tfjs_weights
+from convert_weights.formats.tensors import Tensors
+from convert_weights.formats.tfjs_weights import write_tfjs_weights
 from convert_weights.names.magenta import resize
 from musicvae_torch.config import ConfigError, MusicVAEConfig, get_config
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES, MAX_PITCH, MIN_PITCH
@@ -88,7 +89,7 @@ _DEFAULTS = {"minPitch": 0, "maxPitch": 127} | _GROOVE
 
 
 def read_magenta_js_config(
-    files: Mapping[str, FileRange], weights: TfjsWeights, name: str = ""
+    files: Mapping[str, FileRange], weights: Tensors, name: str = ""
 ) -> MusicVAEConfig:
     """The config of a magenta.js model: `base` is the Magenta config that is nearest to it.
 
