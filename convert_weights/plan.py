@@ -1,4 +1,4 @@
-"""What a conversion will do: which config a checkpoint is of, and what becomes of each variable.
+"""The plan of a conversion: a checkpoint's config, and the parameter of each variable.
 
 Only names, shapes and types are looked at here; no weight is read.
 """
@@ -28,7 +28,7 @@ from musicvae_torch.model.vae import MusicVAE
 
 @dataclass(frozen=True)
 class Plan:
-    """What a conversion would do.
+    """A conversion that can be done.
 
     Attributes:
         config: with the sizes that the checkpoint has.
@@ -90,8 +90,8 @@ def _identify(variables: Mapping[str, Shape], source: str | os.PathLike[str]) ->
     candidates = _fitting(variables)  # with the checkpoint's sizes, by name
     if not candidates:
         raise CheckpointError(
-            f"{source}: fits none of Magenta's configs; --config NAME tells why it is not that "
-            "one, and --list what is in it"
+            f"{source}: fits none of Magenta's configs; --config NAME says why it is not that "
+            "one, and --list shows its variables"
         )
     names = list(candidates)
     # Sizes are evidence only: released models do not always have those of their config.
@@ -102,7 +102,7 @@ def _identify(variables: Mapping[str, Shape], source: str | os.PathLike[str]) ->
         names = closer or names
     if len(names) > 1:
         raise CheckpointError(
-            f"{source}: the variables do not tell which config it is; choose with --config one of: "
+            f"{source}: the variables fit several configs; choose with --config one of: "
             f"{', '.join(names)}"
         )
     return CONFIGS[names[0]]

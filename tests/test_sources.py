@@ -242,7 +242,7 @@ def test_keras_in_an_archive_is_to_be_unpacked(tmp_path: Path) -> None:
         ({"notes.txt": b"x"}, "weights_manifest.json or NAME.h5), only notes.txt"),
         ({"config.json": b"x", "model.safetensors": b"x"}, "is converted already"),
         ({}, "is an empty archive"),
-        ({"a.data-00000-of-00001": b"x"}, "of no use without a.index"),
+        ({"a.data-00000-of-00001": b"x"}, "cannot be read without a.index"),
         ({"trio/trio.tar.gz": b"x"}, "the archive trio/trio.tar.gz: give that itself"),
         ({"a.index": b"x"}, "a.tar/a.index: has 1 bytes"),
         ({"a.index": link("a.index", tarfile.SYMTYPE)}, "a.index is a symbolic link"),

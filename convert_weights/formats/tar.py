@@ -1,7 +1,7 @@
-"""Tar archives: where their members lie, so that these can be read in place.
+"""Finding the members of a tar archive, so that they can be read in place.
 
-Python's tarfile reads the headers. What a hostile archive could do to it is kept from it: it would
-take a description of any size into memory, and it ends quietly at a damaged header.
+Python's tarfile reads the headers. By itself it would take a description of any size into memory,
+and end without an error at a damaged header; both are checked here.
 """
 
 import io
@@ -26,7 +26,7 @@ _OTHERS = {
     tarfile.FIFOTYPE: "a pipe",
 }
 
-# The members of an archive by name: the bytes of a file, or what it is that is no plain file.
+# The members of an archive by name: the bytes of a file, or, of another member, what it is.
 Members = dict[str, FileRange | str]
 
 
@@ -79,7 +79,7 @@ def starts_tar(head: bytes) -> bool:
 
 
 class _HeaderFile(io.FileIO):
-    """A file of which only headers are read, and only so many."""
+    """A file that refuses to be read beyond what the headers of a checkpoint's archive take."""
 
     _left = _MAX_HEADERS
 
@@ -94,7 +94,7 @@ class _HeaderFile(io.FileIO):
         return super().read(size) or b""
 
     def read_at(self, position: int) -> bytes:
-        """The block at a position; what there is of it at the file's end."""
+        """The block at a position; less than a block at the end of the file."""
         self.seek(position)
         return self.read(_BLOCK)
 

@@ -52,7 +52,7 @@ _MAX_RANK = 32  # NumPy 1's limit; TensorFlow's own is 254, and no variable come
 
 @dataclass(frozen=True)
 class Entry:
-    """What the index says of one tensor. offset and size are bytes within its shard."""
+    """The index's entry of one tensor. offset and size are in bytes, within its shard."""
 
     dtype: int
     shape: tuple[int, ...]

@@ -20,8 +20,8 @@ class Tensor(NamedTuple):
 class Tensors(Mapping[str, np.ndarray]):
     """A checkpoint's tensors by name, each read from its file when it is asked for.
 
-    No file stays open in between. Raises CheckpointError for a name that there is not, and for a
-    tensor that cannot be read.
+    No file stays open in between. Looking up an unknown name, or a tensor that cannot be read,
+    raises CheckpointError.
 
     Attributes:
         files: those that hold the checkpoint, the one that lists the tensors first.

@@ -41,10 +41,11 @@ _MAX_DIMENSION = 2**31 - 1
 
 @dataclass(frozen=True)
 class _Entry:
-    """What the manifest says of one tensor.
+    """The manifest's description of one tensor.
 
     stored: the type of its numbers in the shards; as uint8 or uint16 they stand for
-    number * scale + minimum. shards: those of its group. offset: bytes from the start of these.
+    number * scale + minimum. shards: those of its group. offset: in bytes, from the start of the
+    first shard.
     """
 
     dtype: str
@@ -62,9 +63,9 @@ class _Entry:
 
 
 def open_tfjs_weights(files: Mapping[str, FileRange]) -> Tensors:
-    """The tensors of the weights in a folder, whose files are given by name, in manifest's order.
+    """The tensors that a folder's manifest lists, in its order; `files` are the folder's, by name.
 
-    They are of type "float32", "int32" or "bool"; quantised numbers come as tfjs restores them.
+    They are of type "float32", "int32" or "bool"; quantised numbers are restored as tfjs does.
     Raises CheckpointError if the manifest or a shard is missing, malformed or cut off.
     """
     document = read_json(files, MANIFEST)
@@ -164,7 +165,7 @@ def _read_bytes(shards: list[FileRange], offset: int, size: int) -> np.ndarray:
 def _read_manifest(
     document: Any, files: Mapping[str, FileRange]
 ) -> tuple[dict[str, _Entry], list[FileRange]]:
-    """What the manifest says of each tensor, and all shards."""
+    """The manifest's entries by name of the tensor, and the shards of all groups."""
     if not isinstance(document, list):
         raise CheckpointError(f"is {shown(document)}, expected a list of groups of weights")
     entries: dict[str, _Entry] = {}

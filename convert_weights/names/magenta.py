@@ -1,4 +1,4 @@
-"""Magenta's variable names and layouts against musicvae_torch's, as data, in both directions.
+"""Magenta's names and layouts of variables ↔ musicvae_torch's of parameters, as data.
 
 Sources: the variable names in checkpoints that Magenta 2.1.4 and its trainer wrote; the gate order
 i, j, f, o of TensorFlow's LSTMBlockCell. No number is changed either way: arrays are only permuted,

@@ -1,4 +1,4 @@
-"""The folder in which @magenta/music (magenta.js) keeps a MusicVAE, both ways.
+"""Reading and writing the config of a MusicVAE of @magenta/music (magenta.js).
 
 config.json says how notes become tensors, from which the structure follows; the weights are in
 TensorFlow.js's format (tfjs_weights.py), under the very names and layouts of Magenta's TensorFlow
@@ -33,7 +33,7 @@ _KEYS = 12
 
 @dataclass(frozen=True)
 class _Kind:
-    """Models whose notes become tensors alike.
+    """Models whose notes become tensors in the same way.
 
     converter: magenta.js's data converter. arguments: its own, without the lengths.
     bases: the Magenta configs that do so too.
@@ -227,7 +227,7 @@ def _control_depth(spec: dict[str, Any]) -> int:
 
 
 def _bases(converter: str, arguments: dict[str, Any]) -> tuple[str, ...]:
-    """The Magenta configs whose notes-to-tensors rules a data converter has."""
+    """The Magenta configs that turn notes into tensors by a data converter's rules."""
     differences = {
         kind.bases: _differences(arguments, kind.arguments)
         for kind in _KINDS

@@ -89,7 +89,7 @@ def _files(release: Release, target: Path) -> Iterator[str]:
 
 
 def _shards(path: Path) -> list[str]:
-    """The files that a magenta.js manifest lists. It is a stranger's: only plain names are good."""
+    """The files that a magenta.js manifest lists; names that lead elsewhere are refused."""
     try:
         groups = read_json({path.name: FileRange.whole(path)}, path.name)
         if not isinstance(groups, list):

@@ -31,7 +31,7 @@ _APPLE_DOUBLE = "._"  # what macOS puts into archives beside each file
 
 @dataclass(frozen=True)
 class Source:
-    """A checkpoint, found.
+    """A checkpoint that was found.
 
     kind: "tensorflow" (V2), "magenta-js" (a manifest and shards) or "keras" (an HDF5 file).
     name: TensorFlow's prefix, the folder or archive that the manifest is in, or the HDF5 file;
@@ -59,7 +59,7 @@ def open_source(
         file; a folder that holds one of these, or in whose folders one is; or a tar, plain or
         compressed by gzip, bzip2 or xz (whatever it is called), that holds one.
     checkpoint: the name of the one that is meant, where there are several.
-    scratch: the folder to unpack a compressed archive in; None: the system's own for such.
+    scratch: the folder to unpack a compressed archive in; None: the system's temporary folder.
 
     Raises CheckpointError if there is no checkpoint, or several and none is chosen, or an archive
     is damaged; OSError if files cannot be read.
@@ -81,7 +81,7 @@ def open_source(
 
 
 def _named_source(path: Path) -> Source | None:
-    """The one checkpoint that a path means; None for a folder, an archive, or nothing at all."""
+    """The checkpoint of which a path names a file or the prefix; None if it does not."""
     part = _PART.fullmatch(path.name)
     prefix = part["prefix"] if part else path.name
     if (path.parent / f"{prefix}.index").is_file():
@@ -89,7 +89,7 @@ def _named_source(path: Path) -> Source | None:
     if not path.is_file():
         return None
     if part:
-        raise CheckpointError(f"{path}: is of no use without {prefix}.index beside it")
+        raise CheckpointError(f"{path}: cannot be read without {prefix}.index beside it")
     if path.name == MANIFEST:
         return _source("magenta-js", path.parent, _list_files(path.parent), MANIFEST)
     file = FileRange.whole(path)
@@ -98,7 +98,7 @@ def _named_source(path: Path) -> Source | None:
 
 @contextmanager
 def _uncompressed(path: Path, scratch: str | os.PathLike[str] | None) -> Iterator[Path]:
-    """The tar that a file is, or that it stands for."""
+    """A file that is a tar, or its decompressed content."""
     with path.open("rb") as file:
         head = file.read(512)
     if decompressor := find_decompressor(head):
@@ -146,10 +146,10 @@ def _find_checkpoints(members: Members) -> dict[str, Kind]:
 
 
 def _choose(path: Path, members: Members, checkpoint: str | None) -> Source:
-    """The checkpoint among the members of `path` that is called so, or is the only one."""
+    """The checkpoint of that name among the members of `path`; None: the only one."""
     found = _find_checkpoints(members)
     if not found:
-        raise CheckpointError(f"{path}: {_tell_absence(members)}")
+        raise CheckpointError(f"{path}: {_explain_absence(members)}")
     names = list(found)
     if checkpoint in found:
         names = [checkpoint]
@@ -206,14 +206,14 @@ def _is_hdf5(file: FileRange) -> bool:
     return file.size >= size and file.map(0, size).tobytes() == _HDF5_SIGNATURE
 
 
-def _tell_absence(members: Members) -> str:
-    """Why there is no checkpoint among members, as far as they tell."""
+def _explain_absence(members: Members) -> str:
+    """The reason why members hold no checkpoint, as far as their names show it."""
     if CONFIG_FILE in members and WEIGHTS_FILE in members:
         return "holds a network that is converted already; --to writes a MusicVAE for Magenta"
     for name in members:
         part = _PART.fullmatch(name)
         if part and part["part"].startswith("data"):
-            return f"holds {name}, which is of no use without {part['prefix']}.index"
+            return f"holds {name}, which cannot be read without {part['prefix']}.index"
     for name in members:
         if name.endswith(_ARCHIVE_SUFFIXES):
             return f"holds no checkpoint, but the archive {name}: give that itself"

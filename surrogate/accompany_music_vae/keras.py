@@ -207,15 +207,21 @@ def _to_parameters(
         for suffix, direction in (("", arrays[:3]), ("_reverse", arrays[3:])):
             for parameter, array in _lstm_parameters(*direction).items():
                 parameters[f"layers.{index}.{parameter}_l0{suffix}"] = array
-    _check_dense(dense, layers[dense], 2 * units[-1])
-    kernel, bias = layers[dense].values()
+    match _shapes(dense, layers[dense]):
+        case [(rows, columns), (biases,)] if rows == 2 * units[-1] and columns == biases:
+            kernel, bias = layers[dense].values()
+        case shapes:
+            raise CheckpointError(
+                f"layer {dense!r}: has weights of shapes {_shown(shapes)}, expected a dense layer's"
+                f" [{2 * units[-1]}, Z] and [Z]"
+            )
     parameters |= {"mean.weight": np.ascontiguousarray(kernel.T), "mean.bias": bias}
     depth = parameters["layers.0.weight_ih_l0"].shape[1]
     return SurrogateConfig(steps, depth, len(bias), tuple(units)), parameters
 
 
 def _check_bidirectional(name: str, weights: Weights, depth: int | None) -> int:
-    """Units of each direction of a layer. depth: width of the input, None for any."""
+    """The units of each direction of a layer. depth: width of the input, None for any."""
     match shapes := _shapes(name, weights):
         case [(rows, _), (units, _), (biases,), *_]:
             forward = [(depth or rows, 4 * units), (units, 4 * units), (biases,)]
@@ -224,16 +230,6 @@ def _check_bidirectional(name: str, weights: Weights, depth: int | None) -> int:
     raise CheckpointError(
         f"layer {name!r}: has weights of shapes {_shown(shapes)}, expected a forward and a backward"
         f" LSTM of {[depth or 'D', '4H']}, ['H', '4H'] and ['4H'] or ['8H']"
-    )
-
-
-def _check_dense(name: str, weights: Weights, depth: int) -> None:
-    match shapes := _shapes(name, weights):
-        case [(rows, columns), (biases,)] if rows == depth and columns == biases:
-            return
-    raise CheckpointError(
-        f"layer {name!r}: has weights of shapes {_shown(shapes)}, expected a dense layer's"
-        f" [{depth}, Z] and [Z]"
     )
 
 
