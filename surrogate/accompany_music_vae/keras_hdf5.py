@@ -27,6 +27,13 @@ Weights = dict[str, np.ndarray]
 _MAX_SECONDS = 60
 _BASE_MEMORY = 1 << 30
 
+# What is said of a file whose reading failed otherwise than by an exception.
+_DAMAGE = {
+    "timed out": f"took more than {_MAX_SECONDS} s to read",
+    "out of memory": "asks for more memory than it can need",
+}
+_CRASH = "made its reader crash"
+
 
 @dataclass(frozen=True)
 class KerasFile:
@@ -66,7 +73,7 @@ def read_keras_hdf5(path: Path) -> KerasFile:
         _read_or_refuse, [path], workers=1, seconds=_MAX_SECONDS, memory=memory
     )
     if isinstance(result, Failure):
-        raise CheckpointError(f"{path}: is damaged, its reader failed ({result})")
+        raise CheckpointError(f"{path}: {_DAMAGE.get(result, _CRASH)}: it is damaged")
     if isinstance(result, CheckpointError):
         raise CheckpointError(f"{path}: {result}")
     return result
