@@ -30,8 +30,8 @@ from musicvae_torch.dataset.format import read_dataset
 from musicvae_torch.io.checkpoint import shipped_checkpoint
 from musicvae_torch.io.devices import pick_device
 from musicvae_torch.model.vae import MusicVAE
-from surrogate.encoder.loading import DEFAULT_MUSICVAE, DEFAULT_SURROGATE
-from surrogate.encoder.model import SurrogateEncoder, load_surrogate
+from surrogate.encoder.loading import DEFAULT_MUSICVAE, DEFAULT_SURROGATE, load_surrogate
+from surrogate.encoder.model import SurrogateEncoder
 from surrogate.encoder.refine import RefineOptions, refine
 from surrogate.evaluation.metrics import bootstrap_interval
 

@@ -29,9 +29,9 @@ from musicvae_torch.dataset import Windows, read_dataset
 from musicvae_torch.io.files import replacing
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import TrainingOptions, WindowsDataModule, fit, load_best
+from surrogate.accompany_music_vae.training import ORIGINAL_OPTIONS, PointTraining
 from surrogate.encoder.model import SurrogateConfig, part_depths
-from surrogate.training.encoder.module import PointTraining, SurrogateObjective, SurrogateTraining
-from surrogate.training.encoder.train import SEED_OPTIONS
+from surrogate.training.encoder.module import SurrogateObjective, SurrogateTraining
 
 # What differs from the first row, by fields of SurrogateConfig, SurrogateObjective and
 # TrainingOptions; `share` is how much of the windows a run is given.
@@ -63,7 +63,7 @@ def build(
     point = changes.pop("point", False)
     windows = round(windows * changes.pop("share", 1))
     fields: dict[str, Any] = {"batch_size": 32, "learning_rate": 2e-3, "adam_beta2": 0.99}
-    fields |= dict(SEED_OPTIONS) if point else {}
+    fields |= dict(ORIGINAL_OPTIONS) if point else {}
     known = TrainingOptions.__dataclass_fields__
     fields |= {name: changes.pop(name) for name in list(changes) if name in known}
     steps = windows // fields["batch_size"]

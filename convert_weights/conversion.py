@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,20 @@ import numpy as np
 from tqdm import tqdm
 
 from convert_weights.errors import CheckpointError
-from convert_weights.formats.atomic_folder import publishing, refuse_own_folder
+from convert_weights.formats.atomic_folder import atomic_folder, refuse_own_folder
 from convert_weights.formats.file_range import FileRange
 from convert_weights.formats.safetensors_writer import write_safetensors
-from convert_weights.formats.tensor_bundle import TensorBundle
-from convert_weights.formats.tfjs_weights import TfjsWeights
-from convert_weights.names.magenta import Layer, to_parameters
+from convert_weights.formats.tensor_bundle import open_tensor_bundle
+from convert_weights.formats.tensors import Tensors
+from convert_weights.formats.tfjs_weights import open_tfjs_weights
+from convert_weights.names.magenta import to_parameters
 from convert_weights.names.magenta_js import read_magenta_js_config
-from convert_weights.plan import Plan, Tensors, make_plan
-from convert_weights.report import ConversionReport, owner_of, provenance
+from convert_weights.plan import Plan, make_plan
 from convert_weights.sources.locate import Source, open_source
-from convert_weights.sources.releases import Release
+from convert_weights.sources.releases import NOTICE, Release
+from musicvae_torch import __version__
 from musicvae_torch.config import MusicVAEConfig, get_config
-from musicvae_torch.io.checkpoint import CONFIG_FILE, WEIGHTS_FILE, config_text
+from musicvae_torch.io.checkpoint import CONFIG_FILE, FORMAT_VERSION, WEIGHTS_FILE, config_text
 from musicvae_torch.model.vae import MusicVAE
 
 _FORMATS = {"tensorflow": "TensorFlow V2 checkpoint", "magenta-js": "magenta.js"}
@@ -41,13 +42,36 @@ class Opened:
         source: where its files are.
         tensors: its variables under TensorFlow's names.
         config: what it says it is a model of; None: nothing.
-        files: those that hold it, for the record.
     """
 
     source: Source
     tensors: Tensors
     config: MusicVAEConfig | None
-    files: Iterable[FileRange]
+
+
+@dataclass(frozen=True)
+class ConversionReport:
+    """What a conversion did.
+
+    Attributes:
+        folder: where the network is.
+        name: name of its config, or of its kind.
+        config: its sizes, which are those of the checkpoint.
+        parameters: number of the network's parameters.
+        converted: number of arrays that became the network's.
+        skipped: number of the checkpoint's other arrays.
+        notes: what a user should know of this checkpoint.
+        owner: whose weights they are and under which licence, as far as is known.
+    """
+
+    folder: Path
+    name: str
+    config: Any
+    parameters: int
+    converted: int
+    skipped: int
+    notes: list[str]
+    owner: str
 
 
 @contextmanager
@@ -63,27 +87,21 @@ def open_checkpoint(
         CheckpointError: there is none, several, or one that cannot be read.
         OSError: files cannot be read.
     """
-    with (
-        open_source(source, checkpoint, scratch=scratch) as found,
-        _open_tensors(found) as opened,
-    ):
-        yield opened
+    with open_source(source, checkpoint, scratch=scratch) as found:
+        yield _open_tensors(found)
 
 
-@contextmanager
-def _open_tensors(source: Source) -> Iterator[Opened]:
+def _open_tensors(source: Source) -> Opened:
     if source.kind == "tensorflow":
-        with TensorBundle.open_files(source.location, source.files) as bundle:
-            yield Opened(source, bundle, None, bundle.files)
-    elif source.kind == "magenta-js":
-        with TfjsWeights.open(source.files) as weights:
-            config = read_magenta_js_config(source.files, weights, name=source.name)
-            yield Opened(source, weights, config, weights.files)
-    else:
-        raise CheckpointError(
-            f"{source.location}: is a surrogate that Keras saved, no MusicVAE: only --out"
-            " FOLDER takes it"
-        )
+        return Opened(source, open_tensor_bundle(source.location, source.files), None)
+    if source.kind == "magenta-js":
+        weights = open_tfjs_weights(source.files)
+        config = read_magenta_js_config(source.files, weights, name=source.name)
+        return Opened(source, weights, config)
+    raise CheckpointError(
+        f"{source.location}: is a surrogate that Keras saved, no MusicVAE: only --out FOLDER"
+        " takes it"
+    )
 
 
 def convert(
@@ -102,14 +120,14 @@ def convert(
     memory at a time. Where it cannot be done, nothing is left behind.
 
     Args:
-        source: whatever `sources.open_source` takes. What Keras saved becomes a surrogate encoder,
-            all else a MusicVAE.
+        source: whatever `open_source` takes. A surrogate encoder that Keras saved stays one, all
+            else is a MusicVAE.
         config_name: what it is a model of, as get_config takes it; sizes are taken from the
             checkpoint. None: what the checkpoint says, or the one config that its variables fit.
         out: a folder, new or empty.
-        checkpoint: which one in `source`, if it has several.
+        checkpoint: name of the one to convert, if `source` has several.
         release: the release that `source` is, for the record.
-        force: let the two files be replaced.
+        force: replace the two files if they are in `out` already.
         progress: show a bar on stderr, if that is a terminal.
 
     Raises:
@@ -120,39 +138,63 @@ def convert(
     """
     config = None if config_name is None else get_config(config_name)
     with (
-        publishing(out, force) as result,
+        atomic_folder(out, force) as result,
         open_source(source, checkpoint, scratch=result.parent) as found,
     ):
         if found.kind == "keras":
-            from convert_weights.names.keras import write_surrogate
-
             if config:
                 raise CheckpointError(
                     f"{found.location}: is a surrogate that Keras saved, no {config.name}"
                 )
-            report = write_surrogate(found.location, result)
-        else:
-            if found.kind == "magenta-js":
-                refuse_own_folder(out, found.location)
-            with _open_tensors(found) as opened:
-                plan = make_plan(opened.tensors, config or opened.config, found.location)
-                report = _write_musicvae(opened, plan, result, owner_of(release), progress)
-    return replace(report, folder=Path(out))
+            return _write_surrogate(found, result, Path(out))
+        if found.kind == "magenta-js":
+            refuse_own_folder(out, found.location)
+        opened = _open_tensors(found)
+        plan = make_plan(opened.tensors, config or opened.config, found.location)
+        return _write_musicvae(opened, plan, result, Path(out), release, progress)
+
+
+def _write_surrogate(source: Source, work: Path, folder: Path) -> ConversionReport:
+    """Write a surrogate that Keras saved into `work`, which is to become `folder`."""
+    from surrogate.accompany_music_vae.keras import read_keras_surrogate
+
+    surrogate = read_keras_surrogate(source.location)
+    network = surrogate.network
+    # Magenta released no surrogates: nothing is known of the licence.
+    owner = "of whoever trained them, under their licence"
+    record = _provenance(source, surrogate.source_format, owner, source.files.values())
+    network.save_pretrained(work, records={"provenance": record})
+    return ConversionReport(
+        folder=folder,
+        name=network.kind,
+        config=network.config,
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        converted=surrogate.converted,
+        skipped=surrogate.skipped,
+        notes=surrogate.notes,
+        owner=owner,
+    )
 
 
 def _write_musicvae(
-    opened: Opened, plan: Plan, folder: Path, owner: str, progress: bool
+    opened: Opened, plan: Plan, work: Path, folder: Path, release: Release | None, progress: bool
 ) -> ConversionReport:
+    """Write a MusicVAE into `work`, which is to become `folder`."""
+    if release is None:
+        owner = f"of whoever trained them, under their licence; what Magenta released is {NOTICE}"
+    else:
+        owner = f"Magenta's {release.name}, {NOTICE}"
     shapes = {name: shape for layer in plan.layers for name, shape in layer.parameters.items()}
-    # A thread reads the files a second time while they are in the system's cache still.
+    source, files = opened.source, opened.tensors.files
+    # A thread reads the files a second time while they are still in the system's cache.
     with ThreadPoolExecutor(max_workers=1) as hashing:
-        record = hashing.submit(_provenance, opened, plan, owner)
+        record = hashing.submit(_provenance, source, _FORMATS[source.kind], owner, files)
         write_safetensors(
-            folder / WEIGHTS_FILE, shapes, _convert_layers(opened.tensors, plan, progress)
+            work / WEIGHTS_FILE, shapes, _convert_layers(opened.tensors, plan, progress)
         )
-        records = {"provenance": record.result()}
+        records = {"provenance": record.result() | {"config": plan.config.name}}
     text = config_text(MusicVAE.kind, plan.config.to_dict(), records)
-    (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
+    (work / CONFIG_FILE).write_text(text, encoding="utf-8")
     return ConversionReport(
         folder=folder,
         name=plan.config.name,
@@ -170,13 +212,19 @@ def _convert_layers(
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Our parameters with their names, those of one layer after another."""
     disable = None if progress else True
-    bar: Iterable[Layer] = tqdm(plan.layers, desc="converting", unit="layer", disable=disable)
-    for layer in bar:
+    for layer in tqdm(plan.layers, desc="converting", unit="layer", disable=disable):
         yield from to_parameters(layer, (tensors[name] for name in layer.variables)).items()
 
 
-def _provenance(opened: Opened, plan: Plan, owner: str) -> dict[str, Any]:
-    source = opened.source
-    return provenance(source.name, _FORMATS[source.kind], owner, opened.files) | {
-        "config": plan.config.name
+def _provenance(
+    source: Source, source_format: str, owner: str, files: Iterable[FileRange]
+) -> dict[str, Any]:
+    """The record of a conversion, for config.json. files: those that hold the checkpoint."""
+    return {
+        "converter": f"convert_weights {__version__}",
+        "format_version": FORMAT_VERSION,
+        "source": source.name,
+        "source_format": source_format,
+        "weights": owner,
+        "sha256": {file.name: file.sha256() for file in files},
     }

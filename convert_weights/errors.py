@@ -1,7 +1,7 @@
 """The errors that a checkpoint which cannot be used, or had, raises."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 
@@ -20,3 +20,9 @@ def located(where: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except CheckpointError as error:
         raise CheckpointError(f"{os.fspath(where)}: {error}") from None
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names for a message: the first ten, and how many more there are."""
+    more = len(names) - 10
+    return ", ".join(names[:10]) + (f" and {more} more" if more > 0 else "")

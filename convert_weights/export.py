@@ -1,46 +1,22 @@
-"""The way back: our models as variables under Magenta's names, in a checkpoint that it restores."""
+"""Writing our models as checkpoints that Magenta and magenta.js load."""
 
 from __future__ import annotations
 
 import os
-from collections import ChainMap
-from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
-from convert_weights.formats.atomic_folder import publishing, refuse_own_folder
+from convert_weights.formats.atomic_folder import atomic_folder, refuse_own_folder
 from convert_weights.formats.tensor_bundle import write_tensor_bundle
-from convert_weights.names.magenta import match_layers, to_variables
+from convert_weights.formats.tensors import Tensor, Tensors
+from convert_weights.names.magenta import Layer, match_layers, to_variables
 from convert_weights.names.magenta_js import write_magenta_js
 from musicvae_torch.model.vae import MusicVAE
 
 _PREFIX = "model.ckpt"
-# TensorFlow looks here for the newest checkpoint of a folder.
-_STATE_FILE = "checkpoint"
-
-
-class Variables(Mapping[str, np.ndarray]):
-    """A model's weights under Magenta's names, in TensorFlow's layout, each made when asked for."""
-
-    def __init__(self, model: MusicVAE) -> None:
-        self._parameters = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
-        shapes = {name: tuple(tensor.shape) for name, tensor in self._parameters.items()}
-        layers = match_layers(model.config, shapes)
-        self._layers = {name: layer for layer in layers for name in layer.variables}
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        layer = self._layers[name]
-        return to_variables(layer, (self._parameters[own].numpy() for own in layer.parameters))[
-            name
-        ]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._layers)
-
-    def __len__(self) -> int:
-        return len(self._layers)
+_STATE_FILE = "checkpoint"  # in which TensorFlow looks for the newest checkpoint of a folder
 
 
 def export(
@@ -57,21 +33,21 @@ def export(
         source: our checkpoint folder.
         out: a folder, new or empty.
         target: "tensorflow" or "magenta-js".
-        quantization_bytes: of a number of magenta.js, 1 or 2; None: exact.
-        force: let files of the same names be replaced.
+        quantization_bytes: bytes for each number of magenta.js, 1 or 2; None: four, which is exact.
+        force: replace files of the same names.
 
     Returns:
-        What was written, and how to load it.
+        A line that names the folder and says how to load it.
 
     Raises:
         musicvae_torch.io.checkpoint.CheckpointError: there is no MusicVAE in `source`.
         convert_weights.errors.CheckpointError: magenta.js knows no such architecture.
-        FileExistsError: the folder is in use, or for magenta.js `source` itself.
+        FileExistsError: the folder is in use, or it is `source` and the target is magenta-js.
         OSError: files cannot be read or written.
     """
     if target == "magenta-js":
         refuse_own_folder(out, Path(source))
-    with publishing(out, force) as result:
+    with atomic_folder(out, force) as result:
         model = MusicVAE.from_pretrained(Path(source))
         config = model.config
         if target == "tensorflow":
@@ -83,9 +59,7 @@ def export(
                 f"dec_rnn_size={dec}, z_size={config.z_size}{nade}"
             )
         else:
-            write_magenta_js(
-                result, Variables(model), config, quantization_bytes=quantization_bytes
-            )
+            write_magenta_js(result, Tensors([], _variables(model)), config, quantization_bytes)
             hint = "new MusicVAE(URL of this folder) of @magenta/music"
     return f"{out}: {hint}"
 
@@ -95,8 +69,22 @@ def write_tensorflow(folder: Path, model: MusicVAE) -> None:
 
     The files are model.ckpt.index, model.ckpt.data-00000-of-00001 and `checkpoint`.
     """
-    # Magenta's saver asks for the trainer's step counter too.
-    step: dict[str, np.ndarray] = {"global_step": np.array(0, np.int64)}
-    variables = cast(dict[str, np.ndarray], Variables(model))
-    write_tensor_bundle(folder / _PREFIX, ChainMap(step, variables))
+    # Magenta's saver asks for the trainer's step counter, too.
+    step = Tensor((), "int64", partial(np.array, 0, np.int64))
+    write_tensor_bundle(folder / _PREFIX, Tensors([], _variables(model) | {"global_step": step}))
     (folder / _STATE_FILE).write_text(f'model_checkpoint_path: "{_PREFIX}"\n', encoding="utf-8")
+
+
+def _variables(model: MusicVAE) -> dict[str, Tensor]:
+    """A model's weights by Magenta's names, each made in TensorFlow's layout when it is read."""
+    parameters = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
+    shapes = {name: array.shape for name, array in parameters.items()}
+
+    def read(layer: Layer, name: str) -> np.ndarray:
+        return to_variables(layer, (parameters[own] for own in layer.parameters))[name]
+
+    return {
+        name: Tensor(shape, "float32", partial(read, layer, name))
+        for layer in match_layers(model.config, shapes)
+        for name, shape in layer.variables.items()
+    }

@@ -1,4 +1,4 @@
-"""What a conversion will do: which config a checkpoint is of, and what becomes of each variable.
+"""The plan of a conversion: a checkpoint's config, and the parameter of each variable.
 
 Only names, shapes and types are looked at here; no weight is read.
 """
@@ -6,15 +6,14 @@ Only names, shapes and types are looked at here; no weight is read.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Protocol
 
-import numpy as np
 import torch
 
-from convert_weights.errors import CheckpointError
+from convert_weights.errors import CheckpointError, listed
+from convert_weights.formats.tensors import Tensors
 from convert_weights.names.magenta import (
     Layer,
     Shape,
@@ -26,21 +25,10 @@ from convert_weights.names.magenta import (
 from musicvae_torch.config import CONFIGS, ConfigError, MusicVAEConfig
 from musicvae_torch.model.vae import MusicVAE
 
-_MAX_LISTED = 10
-
-
-class Tensors(Protocol):
-    """A checkpoint's variables by their TensorFlow names, each read only when asked for."""
-
-    def __iter__(self) -> Iterator[str]: ...
-    def __getitem__(self, name: str, /) -> np.ndarray: ...
-    def shape(self, name: str, /) -> Shape: ...
-    def dtype(self, name: str, /) -> str: ...
-
 
 @dataclass(frozen=True)
 class Plan:
-    """What a conversion would do.
+    """A conversion that can be done.
 
     Attributes:
         config: with the sizes that the checkpoint has.
@@ -74,7 +62,7 @@ def make_plan(
     for variable in skipped:
         del variables[variable]
     if residual := [variable for variable in variables if is_residual(variable)]:
-        raise CheckpointError(f"{name}: residual models are not supported: {_listed(residual)}")
+        raise CheckpointError(f"{name}: residual models are not supported: {listed(residual)}")
     if config is None:
         config = _identify(variables, name)
     sized, layers, faults = _match(config, variables)
@@ -85,20 +73,15 @@ def make_plan(
         for variable in variables
         if tensors.dtype(variable) != "float32"
     ]:
-        raise CheckpointError(f"{name}: {_listed(wrong)}")
+        raise CheckpointError(f"{name}: {listed(wrong)}")
     return Plan(sized, layers, skipped, _size_notes(config, sized))
-
-
-def meta_model(config: MusicVAEConfig) -> MusicVAE:
-    """A model without memory: names and shapes only."""
-    with torch.device("meta"):
-        return MusicVAE(config)
 
 
 @cache
 def parameter_shapes(config: MusicVAEConfig) -> Mapping[str, Shape]:
     """Names and shapes of all parameters of a model of `config`."""
-    state = meta_model(config).state_dict()
+    with torch.device("meta"):  # a model without memory
+        state = MusicVAE(config).state_dict()
     return {name: tuple(tensor.shape) for name, tensor in state.items()}
 
 
@@ -107,8 +90,8 @@ def _identify(variables: Mapping[str, Shape], source: str | os.PathLike[str]) ->
     candidates = _fitting(variables)  # with the checkpoint's sizes, by name
     if not candidates:
         raise CheckpointError(
-            f"{source}: fits none of Magenta's configs; --config NAME tells why it is not that "
-            "one, and --list what is in it"
+            f"{source}: fits none of Magenta's configs; --config NAME says why it is not that "
+            "one, and --list shows its variables"
         )
     names = list(candidates)
     # Sizes are evidence only: released models do not always have those of their config.
@@ -119,7 +102,7 @@ def _identify(variables: Mapping[str, Shape], source: str | os.PathLike[str]) ->
         names = closer or names
     if len(names) > 1:
         raise CheckpointError(
-            f"{source}: the variables do not tell which config it is; choose with --config one of: "
+            f"{source}: the variables fit several configs; choose with --config one of: "
             f"{', '.join(names)}"
         )
     return CONFIGS[names[0]]
@@ -150,10 +133,8 @@ def _fitting(variables: Mapping[str, Shape]) -> dict[str, MusicVAEConfig]:
     return {name: sized for name, (sized, _, faults) in matches.items() if not faults}
 
 
-def _same_layers(one: MusicVAEConfig, other: MusicVAEConfig) -> bool:
-    return len(one.enc_rnn_size) == len(other.enc_rnn_size) and len(one.dec_rnn_size) == len(
-        other.dec_rnn_size
-    )
+def _same_layers(*configs: MusicVAEConfig) -> bool:
+    return len({(len(config.enc_rnn_size), len(config.dec_rnn_size)) for config in configs}) == 1
 
 
 def _match(
@@ -168,15 +149,15 @@ def _match(
     expected = {name: shape for layer in layers for name, shape in layer.variables.items()}
     faults = []
     if missing := [name for name in expected if name not in variables]:
-        faults.append(f"missing variables: {_listed(missing)}")
+        faults.append(f"missing variables: {listed(missing)}")
     if unknown := [name for name in variables if name not in expected]:
-        faults.append(f"unknown variables: {_listed(unknown)}")
+        faults.append(f"unknown variables: {listed(unknown)}")
     if wrong := [
         f"{name} is {list(variables[name])}, expected {list(shape)}"
         for name, shape in expected.items()
         if variables.get(name, shape) != shape
     ]:
-        faults.append(f"wrong shapes: {_listed(wrong)}")
+        faults.append(f"wrong shapes: {listed(wrong)}")
     return sized, layers, faults
 
 
@@ -186,10 +167,3 @@ def _size_notes(config: MusicVAEConfig, sized: MusicVAEConfig) -> list[str]:
         for name in ("enc_rnn_size", "dec_rnn_size", "z_size", "nade_num_hidden")
         if getattr(sized, name) != getattr(config, name)
     ]
-
-
-def _listed(items: Iterable[str]) -> str:
-    items = list(items)
-    shown = ", ".join(items[:_MAX_LISTED])
-    rest = len(items) - _MAX_LISTED
-    return f"{shown} and {rest} more" if rest > 0 else shown

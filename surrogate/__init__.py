@@ -12,13 +12,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from surrogate.encoder.model import (
-        PointSurrogate,
-        Surrogate,
-        SurrogateConfig,
-        SurrogateEncoder,
-        load_surrogate,
-    )
+    from surrogate.accompany_music_vae.network import PointSurrogate
+    from surrogate.encoder.loading import load_surrogate
+    from surrogate.encoder.model import Surrogate, SurrogateConfig, SurrogateEncoder
     from surrogate.pipeline import Accompaniment, Accompanist, AccompanyOptions, accompany
 
 __all__ = [
@@ -32,10 +28,11 @@ __all__ = [
     "accompany",
     "load_surrogate",
 ]
+_HOMES = {"PointSurrogate": "accompany_music_vae.network", "load_surrogate": "encoder.loading"}
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
         home = "pipeline" if name.lower().startswith("accompan") else "encoder.model"
-        return getattr(import_module(f"surrogate.{home}"), name)
+        return getattr(import_module(f"surrogate.{_HOMES.get(name, home)}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

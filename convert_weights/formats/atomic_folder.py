@@ -1,4 +1,4 @@
-"""Putting a finished folder in place, whole or not at all."""
+"""Writing a folder of files whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
-def publishing(folder: str | os.PathLike[str], force: bool) -> Iterator[Path]:
+def atomic_folder(folder: str | os.PathLike[str], force: bool) -> Iterator[Path]:
     """A private folder whose files are moved to `folder` when the block ends without an error.
 
     Args:
         folder: new or empty; with `force`, files of the same names in it are replaced.
-        force: whether it may be in use.
+        force: write into a folder that is not empty.
 
     Raises:
-        FileExistsError: `folder` is a file, or in use without `force`.
-        OSError: it cannot be written; names `folder`.
+        FileExistsError: `folder` is a file, or is not empty and `force` is not set.
+        OSError: `folder` cannot be written; the error names it.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
@@ -40,22 +40,22 @@ def publishing(folder: str | os.PathLike[str], force: bool) -> Iterator[Path]:
         result = Path(work) / "result"
         result.mkdir()
         yield result
-        _publish(result, folder)
+        _move(result, folder)
 
 
 def refuse_own_folder(folder: str | os.PathLike[str], source: Path) -> None:
     """Raise FileExistsError if `folder` is `source`: each has a config.json of another kind."""
     if source.is_dir() and Path(folder).is_dir() and source.samefile(folder):
         raise FileExistsError(
-            f"{os.fspath(folder)}: is what is converted, whose config.json would be lost; choose"
-            " another folder"
+            f"{os.fspath(folder)}: is the folder that is converted, and its config.json would be"
+            " lost; choose another folder"
         )
 
 
 @contextmanager
 def _naming(folder: Path, work: Path) -> Iterator[None]:
-    """Has an OSError name `folder` where the disk is full, which comes without a file, or where it
-    names a file in `work`, of which a user knows nothing."""
+    """Makes an OSError name `folder` if the disk is full, which names no file, or if it names a
+    file in `work`, which a user does not know."""
     try:
         yield
     except OSError as error:
@@ -64,7 +64,7 @@ def _naming(folder: Path, work: Path) -> Iterator[None]:
         raise
 
 
-def _publish(result: Path, folder: Path) -> None:
+def _move(result: Path, folder: Path) -> None:
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         result.replace(folder)

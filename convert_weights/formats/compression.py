@@ -1,4 +1,4 @@
-"""Files compressed by gzip, bzip2 or xz, told by their first bytes."""
+"""Decompression of files of gzip, bzip2 and xz, which are recognised by their first bytes."""
 
 import bz2
 import gzip
@@ -13,7 +13,7 @@ from typing import BinaryIO
 from convert_weights.errors import CheckpointError, located
 
 _CHUNK = 1024 * 1024
-# A checkpoint of the largest released model, with the optimiser's state and twins, has 5 GB.
+# The largest released model takes 5 GB with the optimiser's state and cuDNN's second copies.
 _MAX_SIZE = 16 * 1024**3
 _MAX_MEMORY = 256 * 1024 * 1024  # `xz -9` asks for a quarter of that
 
@@ -21,18 +21,18 @@ _Chunks = Callable[[BinaryIO], Iterator[bytes]]
 
 
 def find_decompressor(head: bytes) -> _Chunks | None:
-    """What decompresses a file that begins with `head` (6 bytes or more); None: it need not be."""
+    """The decompressor of a file that begins with `head` (6 bytes or more); None: it needs none."""
     return next((chunks for magic, chunks in _FORMATS if head.startswith(magic)), None)
 
 
 def decompress(
     source: Path, chunks: _Chunks, target: Path, is_wanted: Callable[[bytes], bool]
 ) -> None:
-    """Writes what the file `source` stands for to `target`.
+    """Decompresses the file `source` into the file `target`.
 
-    is_wanted: tells by the first 512 bytes whether to go on.
-    Raises CheckpointError if it is not wanted, is damaged or cut off, or takes over 16 GiB or over
-    half of the free space of target's file system (a conversion takes as much again).
+    is_wanted: decides by the first 512 decompressed bytes whether to go on.
+    Raises CheckpointError if the content is not wanted, is damaged or cut off, or takes over 16 GiB
+    or over half of the free space of target's file system (a conversion takes as much again).
     """
     limit = min(_MAX_SIZE, shutil.disk_usage(target.parent).free // 2)
     head, size = b"", 0
@@ -71,7 +71,7 @@ def _gunzip(file: BinaryIO) -> Iterator[bytes]:
 def _decode(
     decoder: Callable[[], bz2.BZ2Decompressor | lzma.LZMADecompressor], file: BinaryIO
 ) -> Iterator[bytes]:
-    """Streams one after another, with zeros between them."""
+    """Decompresses streams that follow each other, perhaps with zeros in between."""
     data = file.read(_CHUNK)
     while data:
         stream = decoder()

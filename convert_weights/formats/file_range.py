@@ -1,4 +1,4 @@
-"""A stretch of a file: a whole file, or a member of an archive where it lies."""
+"""A range of a file's bytes: a whole file, or a member of an archive, read in place."""
 
 import hashlib
 import os

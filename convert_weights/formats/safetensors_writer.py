@@ -28,7 +28,7 @@ def write_safetensors(
     tensors: each name with an array whose elements, in C order, are the tensor's. The array may be
         a view with more axes than the tensor, transposed ones: these are written quickly.
 
-    Raises ValueError for tensors other than `shapes` says; what was written is of no use then.
+    Raises ValueError for tensors that differ from `shapes`; the file is then incomplete.
     """
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     end = 0
@@ -55,7 +55,7 @@ def _blocks(array: np.ndarray) -> Iterator[np.ndarray]:
             yield from _blocks(part)
     else:
         for start in range(0, len(array), _BLOCK_ROWS):
-            # Columns of a large matrix lie far apart in memory. To gather them first and transpose
-            # them then, within the processor's cache, is six times as fast as to do it in one.
+            # Columns of a large matrix lie far apart in memory. Gathering some of them first, and
+            # transposing these within the processor's cache, is six times as fast as one step.
             columns = np.ascontiguousarray(array[start : start + _BLOCK_ROWS].T)
             yield np.ascontiguousarray(columns.T)

@@ -5,7 +5,7 @@ from convert_weights.formats.wire import read_varint
 
 
 def decompress(data: bytes) -> bytes:
-    """The bytes that the snappy stream `data` stands for.
+    """Decompresses the snappy stream `data`.
 
     Raises CheckpointError for a stream that is malformed or not of the length that it declares.
     """

@@ -1,15 +1,13 @@
-"""JSON from strangers: parsed whole or refused, and its fields taken by kind."""
+"""Reading JSON files that may be malformed: each field is checked for its type."""
 
 import json
 import math
 import reprlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 from convert_weights.errors import CheckpointError, located
 from convert_weights.formats.file_range import FileRange
-from musicvae_torch.io.files import replacing
 
 _MAX_BYTES = 16 << 20  # a weights manifest of Magenta's largest model takes 10 KB
 _KINDS = {
@@ -24,9 +22,9 @@ Kind = TypeVar("Kind")
 
 
 def read_json(files: Mapping[str, FileRange], name: str) -> Any:
-    """What a folder's JSON file of that name holds.
+    """The content of the JSON file `name` in a folder whose files are given by name.
 
-    Raises CheckpointError if there is none, or it is not JSON or absurdly long.
+    Raises CheckpointError if there is no such file, or it is not JSON or absurdly long.
     """
     if name not in files:
         raise CheckpointError(f"{name}: there is no such file, expected it beside {sorted(files)}")
@@ -43,17 +41,11 @@ def read_json(files: Mapping[str, FileRange], name: str) -> Any:
             raise CheckpointError(f"is not JSON: {error}") from None
 
 
-def write_json(path: Path, data: Any) -> None:
-    """Writes a JSON file, whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(data), encoding="utf-8")
-
-
 def field(data: Any, key: str, kind: type[Kind], default: Kind | None = None) -> Kind:
     """The value of `key` in a JSON object.
 
-    Raises CheckpointError if `data` is no object, the value is of another kind, or it is missing
-    or null while there is no default.
+    Raises CheckpointError if `data` is no object, the value is of another type than `kind`, or it
+    is missing or null and there is no default.
     """
     if not isinstance(data, dict):
         raise CheckpointError(f"{shown(data)} is no object, expected one with {key!r}")
@@ -77,5 +69,5 @@ def number(data: Any, key: str) -> float:
 
 
 def shown(value: Any) -> str:
-    """A JSON value for a message: one line, cut short."""
+    """A JSON value as text for a message, in one line and cut short."""
     return "missing" if value is None else reprlib.repr(value)

@@ -9,8 +9,8 @@ types.proto.
 import math
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import numpy as np
 from convert_weights.errors import CheckpointError, located
 from convert_weights.formats.file_range import FileRange, files_in
 from convert_weights.formats.sstable import read_table, write_table
+from convert_weights.formats.tensors import Tensor, Tensors
 from convert_weights.formats.wire import (
     Message,
     bytes_field,
@@ -51,7 +52,7 @@ _MAX_RANK = 32  # NumPy 1's limit; TensorFlow's own is 254, and no variable come
 
 @dataclass(frozen=True)
 class Entry:
-    """What the index says of one tensor. offset and size are bytes within its shard."""
+    """The index's entry of one tensor. offset and size are in bytes, within its shard."""
 
     dtype: int
     shape: tuple[int, ...]
@@ -61,150 +62,52 @@ class Entry:
     checksum: int
 
 
-class TensorBundle(AbstractContextManager["TensorBundle"]):
-    """A checkpoint's tensors by name, each read from a memory map when asked for.
+def open_tensor_bundle(
+    prefix: str | os.PathLike[str], files: Mapping[str, FileRange] | None = None
+) -> Tensors:
+    """The tensors of a checkpoint, in order of names.
 
-    Open one with `TensorBundle.open`. Iterating gives the names, in order.
+    NumPy has no bfloat16: such tensors are widened to float32, which is exact. Tensors of a type
+    that has no array (strings) are listed, but cannot be read. Checksums are verified on reading.
+
+    prefix: where it is; the last part is what its files' names begin with.
+    files: NAME.index and NAME.data-XXXXX-of-YYYYY by name, among any others; None: those on disk
+        beside the prefix.
+    Raises CheckpointError if the index or a shard is missing, malformed or cut off, or if the
+    checkpoint is big-endian, holds partitioned variables, or tensors that overlap.
     """
+    if files is None:
+        files = {file.name: file for file in files_in(Path(prefix).parent)}
+    index = _find(files, index_path(prefix))
+    shard_count, entries = _read_index(index)
+    shards = [_find(files, path) for path in shard_paths(prefix, shard_count)]
+    tensors = {}
+    for name, entry in entries.items():
+        _check_entry(name, entry, index, shards)
+        dtype = _DTYPES.get(entry.dtype, f"type {entry.dtype}")
+        read = partial(_read_tensor, name, entry, index, shards[entry.shard])
+        tensors[name] = Tensor(entry.shape, dtype, read)
+    _check_overlaps(entries, shards)
+    return Tensors([index, *shards], tensors)
 
-    def __init__(
-        self, index: FileRange, entries: dict[str, Entry], shards: list[FileRange]
-    ) -> None:
-        self._index = index
-        self._entries = entries
-        self._shards = shards
 
-    @classmethod
-    def open(cls, prefix: str | os.PathLike[str]) -> "TensorBundle":
-        """Opens the checkpoint on disk whose index is PREFIX.index; raises as `open_files`."""
-        path = Path(prefix)
-        try:
-            files = {file.name: file for file in files_in(path.parent)}
-        except OSError as error:
-            raise CheckpointError(f"{error.filename or path}: {error.strerror}") from None
-        return cls.open_files(path, files)
-
-    @classmethod
-    def open_files(
-        cls, prefix: str | os.PathLike[str], files: Mapping[str, FileRange]
-    ) -> "TensorBundle":
-        """Opens a checkpoint from ranges of files.
-
-        prefix: where it is, for errors; the last part is what its files' names begin with.
-        files: by name, NAME.index and NAME.data-XXXXX-of-YYYYY, among any others.
-        Raises CheckpointError if the index or a shard is missing, malformed or cut off, or if the
-        checkpoint is big-endian, holds partitioned variables, or tensors that overlap.
-        """
-        index = _find(files, index_path(prefix))
-        shard_count, entries = _read_index(index)
-        shards = [_find(files, path) for path in shard_paths(prefix, shard_count)]
-        bundle = cls(index, entries, shards)
-        for name in bundle:
-            bundle._check(name)
-        bundle._check_overlaps()
-        return bundle
-
-    @property
-    def files(self) -> list[FileRange]:
-        """The checkpoint's files: the index, then the shards."""
-        return [self._index, *self._shards]
-
-    def close(self) -> None:
-        """Lets go of the files; arrays that were read stay good."""
-        self._shards = []
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._entries
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """The tensor's shape. Raises CheckpointError if there is no such tensor."""
-        return self._entry(name).shape
-
-    def dtype(self, name: str) -> str:
-        """TensorFlow's name of the element type, or "type N" if its arrays cannot be read here.
-
-        Raises CheckpointError if there is no such tensor.
-        """
-        number = self._entry(name).dtype
-        return _DTYPES.get(number, f"type {number}")
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        """The tensor as a read-only array of its own shape and type, its checksum verified.
-
-        NumPy has no bfloat16: it comes widened to float32, which is exact. Raises CheckpointError
-        if there is no such tensor, its type has no array (strings), or its bytes are corrupt.
-        """
-        entry = self._entry(name)
-        if not self._shards:
-            raise CheckpointError(f"{self._index.label}: the checkpoint is closed")
-        shard = self._shards[entry.shard]
-        if entry.dtype not in _DTYPES:
-            raise CheckpointError(
-                f"{self._index.label}: tensor {name!r} is of {self.dtype(name)}, expected one of"
-                f" {', '.join(_DTYPES.values())}"
-            )
-        with located(shard.label):
-            raw = shard.map(entry.offset, entry.size)
-        found = masked_crc32c(raw)
-        if found != entry.checksum:
-            raise CheckpointError(
-                f"{shard.label}: tensor {name!r} has the checksum {found:#010x},"
-                f" expected {entry.checksum:#010x}"
-            )
-        array = _decode(raw, self.dtype(name)).reshape(entry.shape)
-        array.flags.writeable = False
-        return array
-
-    def _entry(self, name: str) -> Entry:
-        try:
-            return self._entries[name]
-        except KeyError:
-            raise CheckpointError(f"{self._index.label}: has no tensor {name!r}") from None
-
-    def _check(self, name: str) -> None:
-        """Raises CheckpointError if an entry contradicts itself or the files."""
-        entry = self._entries[name]
-        if not 0 <= entry.shard < len(self._shards):
-            raise CheckpointError(
-                f"{self._index.label}: tensor {name!r} is in shard {entry.shard},"
-                f" expected less than {len(self._shards)}"
-            )
-        shard = self._shards[entry.shard]
-        if entry.offset < 0 or entry.size < 0 or entry.offset + entry.size > shard.size:
-            raise CheckpointError(
-                f"{shard.label}: tensor {name!r} takes {entry.size} bytes at {entry.offset},"
-                f" expected them within the file's {shard.size}"
-            )
-        if entry.dtype in _DTYPES:
-            size = math.prod(entry.shape) * _storage_dtype(_DTYPES[entry.dtype]).itemsize
-            if size != entry.size:
-                raise CheckpointError(
-                    f"{self._index.label}: tensor {name!r} of shape {list(entry.shape)} and type"
-                    f" {self.dtype(name)} takes {entry.size} bytes, expected {size}"
-                )
-
-    def _check_overlaps(self) -> None:
-        """Raises CheckpointError if two tensors share bytes, which no writer makes: a small file
-        could stand for a model of any size."""
-        places = sorted(
-            (entry.shard, entry.offset, entry.size, name)
-            for name, entry in self._entries.items()
-            if entry.size
+def _read_tensor(name: str, entry: Entry, index: FileRange, shard: FileRange) -> np.ndarray:
+    if entry.dtype not in _DTYPES:
+        raise CheckpointError(
+            f"{index.label}: tensor {name!r} is of type {entry.dtype}, expected one of"
+            f" {', '.join(_DTYPES.values())}"
         )
-        for (shard, offset, size, name), (next_shard, next_offset, _, other) in pairwise(places):
-            if shard == next_shard and offset + size > next_offset:
-                raise CheckpointError(
-                    f"{self._shards[shard].label}: tensors {name!r} and {other!r} overlap"
-                )
+    with located(shard.label):
+        raw = shard.map(entry.offset, entry.size)
+    found = masked_crc32c(raw)
+    if found != entry.checksum:
+        raise CheckpointError(
+            f"{shard.label}: tensor {name!r} has the checksum {found:#010x},"
+            f" expected {entry.checksum:#010x}"
+        )
+    array = _decode(raw, _DTYPES[entry.dtype]).reshape(entry.shape)
+    array.flags.writeable = False
+    return array
 
 
 def write_tensor_bundle(prefix: str | os.PathLike[str], tensors: Mapping[str, np.ndarray]) -> None:
@@ -284,6 +187,41 @@ def _read_index(file: FileRange) -> tuple[int, dict[str, Entry]]:
                     raise CheckpointError("is a slice of a partitioned variable, expected a whole")
                 entries[name] = _decode_entry(table[key])
     return shard_count, entries
+
+
+def _check_entry(name: str, entry: Entry, index: FileRange, shards: list[FileRange]) -> None:
+    """Raises CheckpointError if an entry contradicts itself or the files."""
+    if not 0 <= entry.shard < len(shards):
+        raise CheckpointError(
+            f"{index.label}: tensor {name!r} is in shard {entry.shard},"
+            f" expected less than {len(shards)}"
+        )
+    shard = shards[entry.shard]
+    if entry.offset < 0 or entry.size < 0 or entry.offset + entry.size > shard.size:
+        raise CheckpointError(
+            f"{shard.label}: tensor {name!r} takes {entry.size} bytes at {entry.offset},"
+            f" expected them within the file's {shard.size}"
+        )
+    if dtype := _DTYPES.get(entry.dtype):
+        size = math.prod(entry.shape) * _storage_dtype(dtype).itemsize
+        if size != entry.size:
+            raise CheckpointError(
+                f"{index.label}: tensor {name!r} of shape {list(entry.shape)} and type"
+                f" {dtype} takes {entry.size} bytes, expected {size}"
+            )
+
+
+def _check_overlaps(entries: Mapping[str, Entry], shards: list[FileRange]) -> None:
+    """Raises CheckpointError if two tensors share bytes, which no writer makes: a small file could
+    stand for a model of any size."""
+    places = sorted(
+        (entry.shard, entry.offset, entry.size, name)
+        for name, entry in entries.items()
+        if entry.size
+    )
+    for (shard, offset, size, name), (next_shard, next_offset, _, other) in pairwise(places):
+        if shard == next_shard and offset + size > next_offset:
+            raise CheckpointError(f"{shards[shard].label}: tensors {name!r} and {other!r} overlap")
 
 
 def _encode_header() -> bytes:

@@ -6,11 +6,12 @@ anywhere, even within a number. Format and arithmetic are those of tfjs-core's i
 (types.ts, weights_loader.ts, io_utils.ts).
 """
 
+import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ import numpy as np
 
 from convert_weights.errors import CheckpointError, located
 from convert_weights.formats.file_range import FileRange
-from convert_weights.formats.strict_json import field, number, read_json, shown, write_json
-from musicvae_torch.io.files import replacing
+from convert_weights.formats.strict_json import field, number, read_json, shown
+from convert_weights.formats.tensors import Tensor, Tensors
 
 MANIFEST = "weights_manifest.json"
 
@@ -40,10 +41,11 @@ _MAX_DIMENSION = 2**31 - 1
 
 @dataclass(frozen=True)
 class _Entry:
-    """What the manifest says of one tensor.
+    """The manifest's description of one tensor.
 
     stored: the type of its numbers in the shards; as uint8 or uint16 they stand for
-    number * scale + minimum. offset: bytes from the start of its group.
+    number * scale + minimum. shards: those of its group. offset: in bytes, from the start of the
+    first shard.
     """
 
     dtype: str
@@ -51,7 +53,7 @@ class _Entry:
     stored: str
     scale: float
     minimum: float
-    group: int
+    shards: list[FileRange]
     offset: int
 
     @property
@@ -60,71 +62,27 @@ class _Entry:
         return math.prod(self.shape) * np.dtype(_STORED[self.stored]).itemsize
 
 
-class TfjsWeights(AbstractContextManager["TfjsWeights"]):
-    """A manifest's tensors by name, each read from the shards when asked for.
+def open_tfjs_weights(files: Mapping[str, FileRange]) -> Tensors:
+    """The tensors that a folder's manifest lists, in its order; `files` are the folder's, by name.
 
-    Open them with `TfjsWeights.open`. Iterating gives the names, in the manifest's order. No file
-    stays open in between: large models have hundreds of shards.
+    They are of type "float32", "int32" or "bool"; quantised numbers are restored as tfjs does.
+    Raises CheckpointError if the manifest or a shard is missing, malformed or cut off.
     """
+    document = read_json(files, MANIFEST)
+    with located(files[MANIFEST].label):
+        entries, shards = _read_manifest(document, files)
+    tensors = {
+        name: Tensor(entry.shape, entry.dtype, partial(_read_tensor, entry))
+        for name, entry in entries.items()
+    }
+    return Tensors([files[MANIFEST], *shards], tensors)
 
-    def __init__(
-        self, manifest: FileRange, entries: dict[str, _Entry], groups: list["_Group"]
-    ) -> None:
-        self._manifest = manifest
-        self._entries = entries
-        self._groups = groups
-        self.files = [manifest, *(file for group in groups for file in group.files)]
 
-    @classmethod
-    def open(cls, files: Mapping[str, FileRange]) -> "TfjsWeights":
-        """Opens the weights in a folder, whose files are given by name.
-
-        Raises CheckpointError if the manifest or a shard is missing, malformed or cut off.
-        """
-        document = read_json(files, MANIFEST)
-        with located(files[MANIFEST].label):
-            entries, groups = _read_manifest(document, files)
-        return cls(files[MANIFEST], entries, groups)
-
-    def __exit__(self, *exception: object) -> None:
-        pass
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._entries
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """The tensor's shape. Raises CheckpointError if there is no such tensor."""
-        return self._entry(name).shape
-
-    def dtype(self, name: str) -> str:
-        """The type of the array that is read: "float32", "int32" or "bool".
-
-        Raises CheckpointError if there is no such tensor.
-        """
-        return self._entry(name).dtype
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        """The tensor as a read-only array; quantised numbers come as tfjs restores them.
-
-        Raises CheckpointError if there is no such tensor, or its files are gone.
-        """
-        entry = self._entry(name)
-        raw = self._groups[entry.group].read(entry.offset, entry.size)
-        array = _restore(raw.view(_STORED[entry.stored]), entry).reshape(entry.shape)
-        array.flags.writeable = False
-        return array
-
-    def _entry(self, name: str) -> _Entry:
-        try:
-            return self._entries[name]
-        except KeyError:
-            raise CheckpointError(f"{self._manifest.label}: has no tensor {name!r}") from None
+def _read_tensor(entry: _Entry) -> np.ndarray:
+    raw = _read_bytes(entry.shards, entry.offset, entry.size)
+    array = _restore(raw.view(_STORED[entry.stored]), entry).reshape(entry.shape)
+    array.flags.writeable = False
+    return array
 
 
 def write_tfjs_weights(
@@ -146,9 +104,9 @@ def write_tfjs_weights(
     count = math.ceil(total / _SHARD_BYTES)
     paths = [f"group1-shard{index}of{count}" for index in range(1, count + 1)]
     for path, shard in zip(paths, _cut(pieces), strict=True):
-        with replacing(folder / path) as temporary:
-            temporary.write_bytes(shard)
-    write_json(folder / MANIFEST, [{"paths": paths, "weights": entries}])
+        (folder / path).write_bytes(shard)
+    manifest = [{"paths": paths, "weights": entries}]
+    (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
 
 
 def _describe(name: str, array: np.ndarray, quantization_bytes: int | None) -> dict[str, Any]:
@@ -176,7 +134,7 @@ def _pack(array: np.ndarray, entry: dict[str, Any]) -> bytes:
 
 
 def _cut(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The pieces joined and cut anew into shards, all full but the last."""
+    """Joins the pieces and cuts them into shards, all full but the last."""
     pending = bytearray()
     for piece in pieces:
         pending += piece
@@ -187,56 +145,49 @@ def _cut(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield bytes(pending)
 
 
-@dataclass(frozen=True)
-class _Group:
-    """A group's shards as one run of bytes."""
-
-    files: list[FileRange]
-
-    @property
-    def size(self) -> int:
-        return sum(file.size for file in self.files)
-
-    def read(self, offset: int, size: int) -> np.ndarray:
-        """`size` bytes from `offset`: mapped into memory if one shard has them all, or a copy."""
-        parts = []
-        start = 0
-        for file in self.files:
-            first, last = max(offset - start, 0), min(offset + size - start, file.size)
-            if first < last:
-                with located(file.label):
-                    try:
-                        parts.append(file.map(first, last - first))
-                    except OSError as error:
-                        raise CheckpointError(str(error.strerror)) from None
-            start += file.size
-        return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.uint8), *parts])
+def _read_bytes(shards: list[FileRange], offset: int, size: int) -> np.ndarray:
+    """`size` bytes of the shards, one after another, from `offset` on: mapped into memory if one
+    shard has them all, else a copy."""
+    parts = []
+    start = 0
+    for shard in shards:
+        first, last = max(offset - start, 0), min(offset + size - start, shard.size)
+        if first < last:
+            with located(shard.label):
+                try:
+                    parts.append(shard.map(first, last - first))
+                except OSError as error:
+                    raise CheckpointError(str(error.strerror)) from None
+        start += shard.size
+    return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.uint8), *parts])
 
 
 def _read_manifest(
     document: Any, files: Mapping[str, FileRange]
-) -> tuple[dict[str, _Entry], list[_Group]]:
+) -> tuple[dict[str, _Entry], list[FileRange]]:
+    """The manifest's entries by name of the tensor, and the shards of all groups."""
     if not isinstance(document, list):
         raise CheckpointError(f"is {shown(document)}, expected a list of groups of weights")
     entries: dict[str, _Entry] = {}
-    groups: list[_Group] = []
+    all_shards: list[FileRange] = []
     for index, described in enumerate(document):
         with located(f"group {index + 1}"):
-            group = _Group(_find_shards(field(described, "paths", list), files))
+            shards = _find_shards(field(described, "paths", list), files)
             offset = 0
             for weight in field(described, "weights", list):
                 name = field(weight, "name", str)
                 if name in entries:
                     raise CheckpointError(f"tensor {name!r} is listed twice")
                 with located(f"tensor {name!r}"):
-                    entries[name] = _read_entry(weight, index, offset)
+                    entries[name] = _read_entry(weight, shards, offset)
                 offset += entries[name].size
-            if offset != group.size:
+            size = sum(shard.size for shard in shards)
+            if offset != size:
                 raise CheckpointError(
-                    f"its tensors take {offset} bytes, but its shards have {group.size}"
+                    f"its tensors take {offset} bytes, but its shards have {size}"
                 )
-            groups.append(group)
-    return entries, groups
+            all_shards += shards
+    return entries, all_shards
 
 
 def _find_shards(paths: list[Any], files: Mapping[str, FileRange]) -> list[FileRange]:
@@ -251,7 +202,7 @@ def _find_shards(paths: list[Any], files: Mapping[str, FileRange]) -> list[FileR
     return shards
 
 
-def _read_entry(weight: dict[str, Any], group: int, offset: int) -> _Entry:
+def _read_entry(weight: dict[str, Any], shards: list[FileRange], offset: int) -> _Entry:
     dtype = field(weight, "dtype", str)
     shape = field(weight, "shape", list)
     if len(shape) > _MAX_RANK or not all(
@@ -271,7 +222,7 @@ def _read_entry(weight: dict[str, Any], group: int, offset: int) -> _Entry:
             )
         if stored in _AFFINE.values():
             scale, minimum = number(how, "scale"), number(how, "min")
-    return _Entry(dtype, tuple(shape), stored, scale, minimum, group, offset)
+    return _Entry(dtype, tuple(shape), stored, scale, minimum, shards, offset)
 
 
 def _restore(raw: np.ndarray, entry: _Entry) -> np.ndarray:

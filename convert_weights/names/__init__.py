@@ -1,1 +1,1 @@
-"""The names of variables in others' checkpoints ↔ ours."""
+"""The variables of Magenta's checkpoints ↔ the parameters of musicvae_torch."""

@@ -1,4 +1,4 @@
-"""Magenta's variable names and layouts against musicvae_torch's, as data, in both directions.
+"""Magenta's names and layouts of variables ↔ musicvae_torch's of parameters, as data.
 
 Sources: the variable names in checkpoints that Magenta 2.1.4 and its trainer wrote; the gate order
 i, j, f, o of TensorFlow's LSTMBlockCell. No number is changed either way: arrays are only permuted,
@@ -124,8 +124,6 @@ NADE = Layout(
     to_variables=_nade_to_variables,
     variable_shapes=_nade_variable_shapes,
 )
-
-_PLACEHOLDERS = {"level": r"\d+", "layer": r"\d+", "part": r"\d+", "direction": "fw|bw"}
 
 _BIDIRECTIONAL = "cell_{layer}/bidirectional_rnn/{direction}/multi_rnn_cell/cell_0/lstm_cell"
 FLAT_ENCODER = Row(f"encoder/{_BIDIRECTIONAL}", "encoder.levels.0.layers.{layer}.{direction}", LSTM)
@@ -261,7 +259,4 @@ def _find_row(table: tuple[Row, ...], prefix: str) -> tuple[Row, str]:
 @cache
 def _pattern(template: str) -> re.Pattern[str]:
     """A template such as "a.{layer}.b" as a regular expression with named groups."""
-    parts = re.split(r"\{(\w+)\}", template)
-    for index, part in enumerate(parts):
-        parts[index] = f"(?P<{part}>{_PLACEHOLDERS[part]})" if index % 2 else re.escape(part)
-    return re.compile("".join(parts))
+    return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>\\w+)", re.escape(template)))

@@ -1,4 +1,4 @@
-"""The folder in which @magenta/music (magenta.js) keeps a MusicVAE, both ways.
+"""Reading and writing the config of a MusicVAE of @magenta/music (magenta.js).
 
 config.json says how notes become tensors, from which the structure follows; the weights are in
 TensorFlow.js's format (tfjs_weights.py), under the very names and layouts of Magenta's TensorFlow
@@ -6,6 +6,7 @@ checkpoints, so magenta.py serves for both. Facts are those of @magenta/music 1.
 model and core's data converters and chord encoders.
 """
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,8 +17,9 @@ import numpy as np
 
 from convert_weights.errors import CheckpointError, located
 from convert_weights.formats.file_range import FileRange
-from convert_weights.formats.strict_json import field, read_json, shown, write_json
-from convert_weights.formats.tfjs_weights import TfjsWeights, write_tfjs_weights
+from convert_weights.formats.strict_json import field, read_json, shown
+from convert_weights.formats.tensors import Tensors
+from convert_weights.formats.tfjs_weights import write_tfjs_weights
 from convert_weights.names.magenta import resize
 from musicvae_torch.config import ConfigError, MusicVAEConfig, get_config
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES, MAX_PITCH, MIN_PITCH
@@ -31,7 +33,7 @@ _KEYS = 12
 
 @dataclass(frozen=True)
 class _Kind:
-    """Models whose notes become tensors alike.
+    """Models whose notes become tensors in the same way.
 
     converter: magenta.js's data converter. arguments: its own, without the lengths.
     bases: the Magenta configs that do so too.
@@ -87,7 +89,7 @@ _DEFAULTS = {"minPitch": 0, "maxPitch": 127} | _GROOVE
 
 
 def read_magenta_js_config(
-    files: Mapping[str, FileRange], weights: TfjsWeights, name: str = ""
+    files: Mapping[str, FileRange], weights: Tensors, name: str = ""
 ) -> MusicVAEConfig:
     """The config of a magenta.js model: `base` is the Magenta config that is nearest to it.
 
@@ -123,7 +125,7 @@ def write_magenta_js(
     spec = to_spec(config)
     write_tfjs_weights(folder, tensors, quantization_bytes)
     # Last: a folder without it is no model.
-    write_json(Path(folder) / CONFIG, spec)
+    (Path(folder) / CONFIG).write_text(json.dumps(spec), encoding="utf-8")
 
 
 def to_spec(config: MusicVAEConfig) -> dict[str, Any]:
@@ -225,7 +227,7 @@ def _control_depth(spec: dict[str, Any]) -> int:
 
 
 def _bases(converter: str, arguments: dict[str, Any]) -> tuple[str, ...]:
-    """The Magenta configs whose notes-to-tensors rules a data converter has."""
+    """The Magenta configs that turn notes into tensors by a data converter's rules."""
     differences = {
         kind.bases: _differences(arguments, kind.arguments)
         for kind in _KINDS

@@ -1,1 +1,1 @@
-"""Where checkpoints are, on this disk and on the web."""
+"""Finding checkpoints on this disk and on the web."""

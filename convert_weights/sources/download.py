@@ -4,22 +4,20 @@ from convert_weights.sources.download import download
 path = download("cat-mel_2bar_big")
 """
 
-import json
 import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
-from convert_weights.errors import DownloadError
+from convert_weights.errors import CheckpointError, DownloadError
+from convert_weights.formats.file_range import FileRange
+from convert_weights.formats.strict_json import field, read_json
 from convert_weights.sources.fetch import fetch
 from convert_weights.sources.releases import JS_MANIFEST, Release, get_release
-
-_MAX_MANIFEST = 16 << 20  # bytes; a model of 2 GB needs less than one
 
 
 def download(
@@ -44,7 +42,14 @@ def download(
     target = (cache_folder() if folder is None else Path(folder)) / release.name
     if not all((target / file).exists() for file in _files(release, target)):
         target.mkdir(parents=True, exist_ok=True)
-        with _alone(target, progress):
+        lock = FileLock(target / ".lock")  # which the system frees where its process dies
+        try:
+            held = lock.acquire(timeout=0)
+        except Timeout:
+            if progress:
+                print(f"{target}: waiting for another download of it", file=sys.stderr)
+            held = lock.acquire()
+        with held:
             for file in _files(release, target):
                 if not (target / file).exists():
                     fetch(release.url(file, base_url), target / file, progress=progress)
@@ -84,17 +89,13 @@ def _files(release: Release, target: Path) -> Iterator[str]:
 
 
 def _shards(path: Path) -> list[str]:
-    """The files that a magenta.js manifest lists. It is a stranger's: only plain names are good."""
+    """The files that a magenta.js manifest lists; names that lead elsewhere are refused."""
     try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_MANIFEST + 1)
-        if len(text) > _MAX_MANIFEST:
-            raise ValueError
-        groups = json.loads(text)
+        groups = read_json({path.name: FileRange.whole(path)}, path.name)
         if not isinstance(groups, list):
-            raise ValueError
-        names = [name for group in groups for name in group["paths"]]
-    except (ValueError, TypeError, KeyError, RecursionError):
+            raise CheckpointError("is no list")
+        names = [name for group in groups for name in field(group, "paths", list)]
+    except CheckpointError:
         raise DownloadError(
             f"{path}: not a magenta.js manifest, expected a list of groups with their paths; delete"
             " it and run it again"
@@ -103,19 +104,3 @@ def _shards(path: Path) -> list[str]:
         if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*", name, re.ASCII):
             raise DownloadError(f"{path}: lists {name!r}, expected the plain name of a file")
     return list(dict.fromkeys(names))
-
-
-@contextmanager
-def _alone(target: Path, progress: bool) -> Iterator[None]:
-    """Waits until no other process downloads to `target`. The system frees a dead one's lock."""
-    lock = FileLock(target / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        if progress:
-            print(f"{target}: waiting for another download of it", file=sys.stderr)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()

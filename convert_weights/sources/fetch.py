@@ -1,4 +1,4 @@
-"""One file over HTTP, whole or not at all: what a broken download got is kept, and gone on from.
+"""Downloading one file over HTTP, whole or not at all; a download that broke off is continued.
 
 PATH.part holds the bytes that came, PATH.part.json says of which version of which address they are.
 The next attempt asks for the rest of just that version (Range with If-Range, RFC 9110, sections 13
@@ -29,20 +29,23 @@ _BUSY = {408, 429, 500, 502, 503, 504}
 _BY_HAND = "or download it by hand and pass the file"
 
 
-class _UnreachableError(Exception):
-    """There was no connection at all; the message says why."""
-
-
 class _BrokenError(Exception):
-    """A connection that failed half-way, or a server too busy; trying again may help."""
+    """The connection failed, or the server is busy; another attempt may succeed.
+
+    reached: whether there was a connection at all.
+    """
+
+    def __init__(self, reason: str, reached: bool = True) -> None:
+        super().__init__(reason)
+        self.reached = reached
 
 
 class _StaleError(Exception):
-    """What is there does not fit what the server has now; it must be fetched anew."""
+    """The bytes on disk are not of the file that the server has now: start over."""
 
 
 def fetch(url: str, path: Path, *, progress: bool = False) -> None:
-    """Downloads `url` to `path`, which appears when it is complete; goes on with a broken download.
+    """Downloads `url` to `path`, which appears when it is complete; continues a broken download.
 
     Nobody else may be fetching to `path` at the time. Proxies are taken from the environment, as
     urllib does. progress: show a bar on stderr, if that is a terminal.
@@ -58,13 +61,13 @@ def fetch(url: str, path: Path, *, progress: bool = False) -> None:
                 _receive(response, part, progress)
         except _StaleError:
             part.clear()
-        except (_UnreachableError, _BrokenError) as error:
-            if isinstance(error, _UnreachableError) and not reached:
+        except _BrokenError as error:
+            reached = reached or error.reached
+            if not reached:
                 raise DownloadError(
                     f"could not reach {urlsplit(url).hostname}: {error}; is there a network? Run it"
                     f" again there, {_BY_HAND}: {url}"
                 ) from None
-            reached = True
             failures = 0 if part.size > most else failures + 1
             most = max(most, part.size)
             if failures == _MAX_FAILURES:
@@ -78,10 +81,10 @@ def fetch(url: str, path: Path, *, progress: bool = False) -> None:
 
 
 class _Part:
-    """What has come of a file so far.
+    """The bytes of a file that were downloaded so far.
 
-    validator: a strong ETag or a Last-Modified date, which tells the file's versions apart; "" if
-        the server gives none. length: bytes of the whole file; None if the server does not say.
+    validator: a strong ETag or a Last-Modified date, which distinguishes versions of the file; ""
+        if the server gives none. length: bytes of the whole file; None if the server does not say.
     """
 
     def __init__(self, url: str, path: Path) -> None:
@@ -108,7 +111,7 @@ class _Part:
         self.complete = self.data.exists() and self.size == self.length
 
     def start(self, validator: str, length: int | None) -> None:
-        """Forgets what came; what comes now is of this version."""
+        """Deletes the bytes so far; those to come are of this version."""
         self.clear()
         self.validator, self.length = validator, length
         with replacing(self._note) as temporary:
@@ -127,7 +130,7 @@ class _Part:
 
 
 def _request(url: str, part: _Part) -> HTTPResponse:
-    """Asks for what is missing."""
+    """Asks the server for the bytes that are missing."""
     if not part.validator:
         part.clear()
     request = Request(url)
@@ -148,13 +151,13 @@ def _request(url: str, part: _Part) -> HTTPResponse:
             " for it elsewhere and pass the file"
         ) from None
     except URLError as error:
-        raise _UnreachableError(_reason(error.reason)) from None
+        raise _BrokenError(_reason(error.reason), reached=False) from None
     except (OSError, HTTPException) as error:
         raise _BrokenError(f"no answer ({_reason(error)})") from None
 
 
 def _receive(response: HTTPResponse, part: _Part, progress: bool) -> None:
-    """Writes what comes to the part, from the place where it belongs."""
+    """Writes the bytes of an answer to the part."""
     chunk = _read(response)
     _refuse_web_page(response, part.url, chunk)
     _place(response, part)
@@ -186,7 +189,7 @@ def _receive(response: HTTPResponse, part: _Part, progress: bool) -> None:
 
 
 def _place(response: HTTPResponse, part: _Part) -> None:
-    """Makes the part ready for this answer: as it is for the rest of it, empty for a whole file."""
+    """Empties the part if the answer is a whole file; checks that it continues the part if not."""
     headers = response.headers
     if response.status == 200:
         etag = headers.get("ETag", "")
@@ -208,7 +211,7 @@ def _place(response: HTTPResponse, part: _Part) -> None:
 
 
 def _read(response: HTTPResponse) -> bytes:
-    """What has arrived, as soon as something has; nothing at the end."""
+    """Waits for bytes and returns those that have arrived; none at the end."""
     try:
         return response.read1(_CHUNK)
     except (OSError, HTTPException) as error:

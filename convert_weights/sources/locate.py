@@ -7,13 +7,13 @@ import os
 import posixpath
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from convert_weights.errors import CheckpointError
+from convert_weights.errors import CheckpointError, listed
 from convert_weights.formats.compression import decompress, find_decompressor
 from convert_weights.formats.file_range import FileRange, files_in
 from convert_weights.formats.tar import Members, read_tar, starts_tar
@@ -27,12 +27,11 @@ _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _HDF5_SUFFIXES = (".h5", ".hdf5")
 _ARCHIVE_SUFFIXES = (".tar", ".tgz", ".gz", ".bz2", ".xz", ".zip")
 _APPLE_DOUBLE = "._"  # what macOS puts into archives beside each file
-_MAX_LISTED = 10
 
 
 @dataclass(frozen=True)
 class Source:
-    """A checkpoint, found.
+    """A checkpoint that was found.
 
     kind: "tensorflow" (V2), "magenta-js" (a manifest and shards) or "keras" (an HDF5 file).
     name: TensorFlow's prefix, the folder or archive that the manifest is in, or the HDF5 file;
@@ -60,7 +59,7 @@ def open_source(
         file; a folder that holds one of these, or in whose folders one is; or a tar, plain or
         compressed by gzip, bzip2 or xz (whatever it is called), that holds one.
     checkpoint: the name of the one that is meant, where there are several.
-    scratch: the folder to unpack a compressed archive in; None: the system's own for such.
+    scratch: the folder to unpack a compressed archive in; None: the system's temporary folder.
 
     Raises CheckpointError if there is no checkpoint, or several and none is chosen, or an archive
     is damaged; OSError if files cannot be read.
@@ -82,24 +81,24 @@ def open_source(
 
 
 def _named_source(path: Path) -> Source | None:
-    """The one checkpoint that a path means; None for a folder, an archive, or nothing at all."""
+    """The checkpoint of which a path names a file or the prefix; None if it does not."""
     part = _PART.fullmatch(path.name)
     prefix = part["prefix"] if part else path.name
     if (path.parent / f"{prefix}.index").is_file():
-        return _tensorflow(path.parent, _list_files(path.parent), prefix)
+        return _source("tensorflow", path.parent, _list_files(path.parent), prefix)
     if not path.is_file():
         return None
     if part:
-        raise CheckpointError(f"{path}: is of no use without {prefix}.index beside it")
+        raise CheckpointError(f"{path}: cannot be read without {prefix}.index beside it")
     if path.name == MANIFEST:
-        return _magenta_js(path.parent, _list_files(path.parent), MANIFEST)
+        return _source("magenta-js", path.parent, _list_files(path.parent), MANIFEST)
     file = FileRange.whole(path)
-    return _keras(path.parent, file) if _is_hdf5(file) else None
+    return _source("keras", path.parent, {path.name: file}, path.name) if _is_hdf5(file) else None
 
 
 @contextmanager
 def _uncompressed(path: Path, scratch: str | os.PathLike[str] | None) -> Iterator[Path]:
-    """The tar that a file is, or that it stands for."""
+    """A file that is a tar, or its decompressed content."""
     with path.open("rb") as file:
         head = file.read(512)
     if decompressor := find_decompressor(head):
@@ -147,29 +146,26 @@ def _find_checkpoints(members: Members) -> dict[str, Kind]:
 
 
 def _choose(path: Path, members: Members, checkpoint: str | None) -> Source:
-    """The checkpoint among the members of `path` that is called so, or is the only one."""
+    """The checkpoint of that name among the members of `path`; None: the only one."""
     found = _find_checkpoints(members)
     if not found:
-        raise CheckpointError(f"{path}: {_tell_absence(members)}")
+        raise CheckpointError(f"{path}: {_explain_absence(members)}")
     names = list(found)
     if checkpoint in found:
         names = [checkpoint]
     elif checkpoint is not None:
         names = [name for name in found if checkpoint in _short_names(name)]
     if not names:
-        raise CheckpointError(f"{path}: has no checkpoint {checkpoint!r}, only {_listed(found)}")
+        raise CheckpointError(
+            f"{path}: has no checkpoint {checkpoint!r}, only {listed(sorted(found))}"
+        )
     if len(names) > 1:
         raise CheckpointError(
-            f"{path}: holds {len(names)} checkpoints, choose by --checkpoint NAME: {_listed(names)}"
+            f"{path}: holds {len(names)} checkpoints, choose by --checkpoint NAME: "
+            f"{listed(sorted(names))}"
         )
     (name,) = names
-    if found[name] == "tensorflow":
-        return _tensorflow(path, members, name)
-    if found[name] == "magenta-js":
-        return _magenta_js(path, members, name)
-    file = members[name]
-    assert isinstance(file, FileRange)
-    return _keras(path, file)
+    return _source(found[name], path, members, name)
 
 
 def _short_names(name: str) -> tuple[str, ...]:
@@ -177,34 +173,32 @@ def _short_names(name: str) -> tuple[str, ...]:
     return base, folder, posixpath.basename(folder)
 
 
-def _tensorflow(path: Path, members: Members, prefix: str) -> Source:
-    files: dict[str, FileRange] = {}
-    for name, file in members.items():
-        part = _PART.fullmatch(name)
-        if part and part["prefix"] == prefix and part["part"] != "meta":
-            if isinstance(file, str):
-                raise CheckpointError(f"{path}: {name} is {file}, expected a file")
-            files[posixpath.basename(name)] = file
-    return Source("tensorflow", posixpath.basename(prefix), path / prefix, files)
-
-
-def _magenta_js(path: Path, members: Members, manifest: str) -> Source:
-    folder = manifest.removesuffix(MANIFEST)
-    files = {
-        name.removeprefix(folder): file
-        for name, file in members.items()
-        if name.startswith(folder) and isinstance(file, FileRange)
-    }
-    if MANIFEST not in files:
-        raise CheckpointError(f"{path}: {manifest} is {members[manifest]}, expected a file")
-    location = path / folder
-    return Source("magenta-js", location.resolve().name, location, files)
-
-
-def _keras(path: Path, file: FileRange) -> Source:
-    if path.is_file():
-        raise CheckpointError(f"{path}: unpack {file.name} from this archive and give that")
-    return Source("keras", file.name, file.path, {file.name: file})
+def _source(kind: Kind, path: Path, members: Members, name: str) -> Source:
+    """The checkpoint `name` (a prefix, a manifest, an HDF5 file) among the members of `path`."""
+    folder, base = posixpath.split(name)
+    if kind == "tensorflow":
+        wanted = re.compile(rf"{re.escape(name)}\.(index|data-\d{{5}}-of-\d{{5}})")
+        names = {member: posixpath.basename(member) for member in filter(wanted.fullmatch, members)}
+        location = path / name
+    elif kind == "magenta-js":
+        start = f"{folder}/" if folder else ""
+        names = {
+            member: member.removeprefix(start) for member in members if member.startswith(start)
+        }
+        location = path / folder
+        base = location.resolve().name
+    else:
+        if path.is_file():
+            raise CheckpointError(f"{path}: unpack {name} from this archive and give that")
+        names, location = {name: base}, path / name
+    files = {}
+    for member, short in names.items():
+        file = members[member]
+        if isinstance(file, FileRange):
+            files[short] = file
+        elif kind == "tensorflow" or member == name:
+            raise CheckpointError(f"{path}: {member} is {file}, expected a file")
+    return Source(kind, base, location, files)
 
 
 def _is_hdf5(file: FileRange) -> bool:
@@ -212,22 +206,16 @@ def _is_hdf5(file: FileRange) -> bool:
     return file.size >= size and file.map(0, size).tobytes() == _HDF5_SIGNATURE
 
 
-def _tell_absence(members: Members) -> str:
-    """Why there is no checkpoint among members, as far as they tell."""
+def _explain_absence(members: Members) -> str:
+    """The reason why members hold no checkpoint, as far as their names show it."""
     if CONFIG_FILE in members and WEIGHTS_FILE in members:
         return "holds a network that is converted already; --to writes a MusicVAE for Magenta"
     for name in members:
         part = _PART.fullmatch(name)
         if part and part["part"].startswith("data"):
-            return f"holds {name}, which is of no use without {part['prefix']}.index"
+            return f"holds {name}, which cannot be read without {part['prefix']}.index"
     for name in members:
         if name.endswith(_ARCHIVE_SUFFIXES):
             return f"holds no checkpoint, but the archive {name}: give that itself"
-    only = f", only {_listed(members)}" if members else ", no files at all"
+    only = f", only {listed(sorted(members))}" if members else ", no files at all"
     return f"holds no checkpoint (NAME.index, {MANIFEST} or NAME.h5){only}"
-
-
-def _listed(names: Iterable[str]) -> str:
-    names = sorted(names)
-    rest = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
-    return ", ".join(names[:_MAX_LISTED]) + rest

@@ -62,9 +62,19 @@ def _tar(name: str, config: str | None = None, *aliases: str) -> Release:
     return Release(name, "tar", _CHECKPOINTS, (f"{name}.tar",), config or name, aliases)
 
 
-def _tensorflow(group: str, folder: str, name: str, config: str, *aliases: str) -> Release:
-    files = (f"{name}.ckpt.index", f"{name}.ckpt.data-00000-of-00001")
-    return Release(f"{group}/{name}", "tensorflow", folder, files, config, aliases)
+def _tensorflow(name: str, folder: str, config: str, is_only_one: bool) -> Release:
+    """is_only_one: no other TensorFlow release is of that config, whose name serves as an alias."""
+    base = name.rpartition("/")[2]
+    files = (f"{base}.ckpt.index", f"{base}.ckpt.data-00000-of-00001")
+    return Release(name, "tensorflow", folder, files, config, (config,) if is_only_one else ())
+
+
+def _colab(name: str, config: str, is_only_one: bool = False) -> Release:
+    return _tensorflow(f"colab/{name}", _COLAB, config, is_only_one)
+
+
+def _multitrack(name: str, config: str) -> Release:
+    return _tensorflow(f"multitrack/{name}", _MULTITRACK, config, is_only_one=True)
 
 
 def _js(name: str, config: str | None = None, path: str | None = None) -> Release:
@@ -89,36 +99,17 @@ _RELEASES = (
     _tar("groovae_2bar_add_closed_hh"),
     _tar("groovae_2bar_hits_control", "groovae_2bar_hits_control_tfds"),
     _tar("groovae_2bar_hits_control_nokl", "groovae_2bar_hits_control_tfds"),
-    # Here an alias is the name of a config that no other TensorFlow release is a model of.
-    _tensorflow("colab", _COLAB, "drums_2bar_small.lokl", "cat-drums_2bar_small"),
-    _tensorflow("colab", _COLAB, "drums_2bar_small.hikl", "cat-drums_2bar_small"),
-    _tensorflow(
-        "colab",
-        _COLAB,
-        "drums_2bar_nade.reduced",
-        "nade-drums_2bar_reduced",
-        "nade-drums_2bar_reduced",
-    ),
-    _tensorflow("colab", _COLAB, "drums_2bar_nade.full", "nade-drums_2bar_full"),
-    _tensorflow("colab", _COLAB, "mel_2bar_big", "cat-mel_2bar_big"),
-    _tensorflow("colab", _COLAB, "mel_16bar_hierdec", "hierdec-mel_16bar"),
-    _tensorflow("colab", _COLAB, "mel_16bar_flat", "flat-mel_16bar", "flat-mel_16bar"),
-    _tensorflow("colab", _COLAB, "trio_16bar_hierdec", "hierdec-trio_16bar"),
-    _tensorflow("colab", _COLAB, "trio_16bar_flat", "flat-trio_16bar", "flat-trio_16bar"),
-    _tensorflow(
-        "multitrack",
-        _MULTITRACK,
-        "model_fb256",
-        "hier-multiperf_vel_1bar_med",
-        "hier-multiperf_vel_1bar_med",
-    ),
-    _tensorflow(
-        "multitrack",
-        _MULTITRACK,
-        "model_chords_fb64",
-        "hier-multiperf_vel_1bar_med_chords",
-        "hier-multiperf_vel_1bar_med_chords",
-    ),
+    _colab("drums_2bar_small.lokl", "cat-drums_2bar_small"),
+    _colab("drums_2bar_small.hikl", "cat-drums_2bar_small"),
+    _colab("drums_2bar_nade.reduced", "nade-drums_2bar_reduced", is_only_one=True),
+    _colab("drums_2bar_nade.full", "nade-drums_2bar_full"),
+    _colab("mel_2bar_big", "cat-mel_2bar_big"),
+    _colab("mel_16bar_hierdec", "hierdec-mel_16bar"),
+    _colab("mel_16bar_flat", "flat-mel_16bar", is_only_one=True),
+    _colab("trio_16bar_hierdec", "hierdec-trio_16bar"),
+    _colab("trio_16bar_flat", "flat-trio_16bar", is_only_one=True),
+    _multitrack("model_fb256", "hier-multiperf_vel_1bar_med"),
+    _multitrack("model_chords_fb64", "hier-multiperf_vel_1bar_med_chords"),
     # The names are those of checkpoints.json, the aliases those of folders that differ.
     _js("drums_2bar_lokl_small", "cat-drums_2bar_small"),
     _js("drums_2bar_hikl_small", "cat-drums_2bar_small"),

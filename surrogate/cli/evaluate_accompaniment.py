@@ -183,8 +183,8 @@ def _networks(arguments: argparse.Namespace, device: torch.device) -> Networks:
         DEFAULT_SURROGATE,
         DEFAULT_WITHOUT_LATENT,
         load_attributes,
+        load_surrogate,
     )
-    from surrogate.encoder.model import load_surrogate
     from surrogate.evaluation.task import Networks
     from surrogate.generators.band import load_band
 

@@ -46,7 +46,7 @@ def _export(arguments: argparse.Namespace) -> None:
     from musicvae_torch.io.checkpoint import read_config, weights_sha256
     from musicvae_torch.model.vae import MusicVAE
     from musicvae_torch.onnx import export_musicvae
-    from surrogate.encoder.model import load_surrogate
+    from surrogate.encoder.loading import load_surrogate
     from surrogate.encoder.onnx import export_surrogate
 
     folder = arguments.checkpoint

@@ -164,8 +164,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _train(arguments: argparse.Namespace) -> None:
     from musicvae_torch.training import TrainingOptions
+    from surrogate.accompany_music_vae.training import train_point_surrogate
     from surrogate.training.encoder.module import SurrogateObjective
-    from surrogate.training.encoder.train import train_point_surrogate, train_surrogate
+    from surrogate.training.encoder.train import train_surrogate
 
     options = TrainingOptions(**training_options(arguments))
     common: dict[str, Any] = {

@@ -9,16 +9,50 @@ import torch
 from musicvae_torch.attribute_vectors import ATTRIBUTES_FILE, AttributeVectors
 from musicvae_torch.converters.groove import GROOVE_RULES
 from musicvae_torch.converters.trio import DEPTHS
-from musicvae_torch.io.checkpoint import CheckpointError, shipped_checkpoint
+from musicvae_torch.io.checkpoint import (
+    CONFIG_FILE,
+    CheckpointError,
+    read_config,
+    shipped_checkpoint,
+)
 from musicvae_torch.io.hub import local_folder
 from musicvae_torch.kernels.gemm import FLOAT32
 from musicvae_torch.model.vae import MusicVAE
-from surrogate.encoder.model import Surrogate, load_surrogate, part_depths
+from surrogate.accompany_music_vae.network import PointSurrogate
+from surrogate.encoder.model import Surrogate, SurrogateEncoder, part_depths
 
 DEFAULT_MUSICVAE = "trio_16bar_small"
 DEFAULT_SURROGATE = "trio_16bar_small_surrogate"
 DEFAULT_BASELINE = "trio_16bar_small_point"  # of accompany-music-vae's kind, to compare with
 DEFAULT_WITHOUT_LATENT = "trio_16bar_small_no_latent"  # the trio, trained on without its latent
+
+
+def load_surrogate(
+    folder: str | Path,
+    device: str | torch.device = "cpu",
+    *,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    token: str | bool | None = None,
+) -> Surrogate:
+    """Load a checkpoint folder that holds any kind of surrogate encoder, in evaluation mode.
+
+    Args:
+        folder, device, revision, cache_dir, token: as for :meth:`Surrogate.from_pretrained`.
+
+    Raises:
+        CheckpointError: a file is missing or unreadable, or holds another kind of network; or it
+            cannot be fetched.
+    """
+    folder = local_folder(folder, revision=revision, cache_dir=cache_dir, token=token)
+    kind = read_config(folder).get("kind")
+    for network in (SurrogateEncoder, PointSurrogate):
+        if network.kind == kind:
+            return network.from_pretrained(folder, device)
+    raise CheckpointError(
+        f"{Path(folder) / CONFIG_FILE}: holds a {kind!r}, wanted a "
+        f"{SurrogateEncoder.kind!r} or a {PointSurrogate.kind!r}"
+    )
 
 
 def load_networks(

@@ -13,7 +13,8 @@ from musicvae_torch.onnx.encoder import posterior, read_levels
 from musicvae_torch.onnx.folder import write_graphs
 from musicvae_torch.onnx.graph import Graph, Value
 from musicvae_torch.onnx.layers import Direction, join_directions, linear, lstm
-from surrogate.encoder.model import PointSurrogate, Surrogate, SurrogateEncoder, part_depths
+from surrogate.accompany_music_vae.network import PointSurrogate
+from surrogate.encoder.model import Surrogate, SurrogateEncoder, part_depths
 from surrogate.encoder.pooling import HEADS, PooledEncoder
 
 

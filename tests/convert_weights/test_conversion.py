@@ -21,8 +21,8 @@ from safetensors.numpy import load_file
 from convert_weights import cli, conversion
 from convert_weights.conversion import convert
 from convert_weights.errors import CheckpointError
-from convert_weights.formats import atomic_folder as publishing
-from convert_weights.formats.tensor_bundle import TensorBundle, write_tensor_bundle
+from convert_weights.formats import atomic_folder
+from convert_weights.formats.tensor_bundle import open_tensor_bundle, write_tensor_bundle
 from convert_weights.names.magenta import match_layers, to_variables
 from convert_weights.plan import make_plan
 from musicvae_torch.config import ConfigError, MusicVAEConfig, get_config
@@ -39,8 +39,8 @@ Tensors = dict[str, np.ndarray]
 
 @pytest.fixture(scope="module")
 def golden() -> Tensors:
-    with TensorBundle.open(PREFIX) as bundle:
-        return {name: bundle[name].copy() for name in bundle}
+    bundle = open_tensor_bundle(PREFIX)
+    return {name: bundle[name].copy() for name in bundle}
 
 
 @pytest.fixture(scope="module")
@@ -229,11 +229,11 @@ def test_plan_reads_no_tensor(tmp_path: Path, golden: Tensors) -> None:
         shutil.copyfile(path, tmp_path / path.name)
     data = tmp_path / f"{PREFIX.name}.data-00000-of-00001"
     data.write_bytes(bytes(data.stat().st_size))
-    with TensorBundle.open(tmp_path / PREFIX.name) as bundle:
-        plan = make_plan(bundle, get_config(HIERDEC), "checkpoint")
-        assert plan.skipped == ["global_step"]
-        with pytest.raises(CheckpointError, match="checksum"):
-            bundle["encoder/mu/bias"]
+    bundle = open_tensor_bundle(tmp_path / PREFIX.name)
+    plan = make_plan(bundle, get_config(HIERDEC), "checkpoint")
+    assert plan.skipped == ["global_step"]
+    with pytest.raises(CheckpointError, match="checksum"):
+        bundle["encoder/mu/bias"]
     with pytest.raises(CheckpointError, match="checksum"):
         convert(tmp_path, HIERDEC, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -283,7 +283,7 @@ def test_command_refuses_a_folder_in_use(
 
 
 def test_work_is_done_beside_the_target(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def publish(result: Path, folder: Path) -> None:
+    def move(result: Path, folder: Path) -> None:
         # Elsewhere, the target could be on another file system, where no rename reaches.
         assert result.is_relative_to(workplace) and not folder.parent.exists()
         assert sorted(path.name for path in result.iterdir()) == [
@@ -291,7 +291,7 @@ def test_work_is_done_beside_the_target(workplace: Path, monkeypatch: pytest.Mon
             "model.safetensors",
         ]
 
-    monkeypatch.setattr(publishing, "_publish", publish)
+    monkeypatch.setattr(atomic_folder, "_move", move)
     assert run(PREFIX, "--config", HIERDEC, "--out", workplace / "new" / "model") == 0
 
 
@@ -361,7 +361,7 @@ def test_a_full_disk_is_told_of_the_folder(
     assert capsys.readouterr().err == "convert-weights: model: No space left on device\n"
 
 
-@pytest.mark.parametrize("stage", ["_convert_layers", "_provenance", "_publish"])
+@pytest.mark.parametrize("stage", ["_convert_layers", "_provenance", "_move"])
 def test_interruption_leaves_nothing(
     workplace: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -371,7 +371,7 @@ def test_interruption_leaves_nothing(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(publishing if stage == "_publish" else conversion, stage, interrupt)
+    monkeypatch.setattr(atomic_folder if stage == "_move" else conversion, stage, interrupt)
     assert run(PREFIX, "--config", HIERDEC, "--out", "new/model") == 130
     assert capsys.readouterr().err == "convert-weights: interrupted\n"
     assert not list(workplace.iterdir())
@@ -385,7 +385,7 @@ def test_termination_leaves_nothing(
 
     before = signal.signal(signal.SIGTERM, lambda *_: None)  # else a failure ends pytest
     try:
-        monkeypatch.setattr(publishing, "_publish", terminate)
+        monkeypatch.setattr(atomic_folder, "_move", terminate)
         assert run(PREFIX, "--config", HIERDEC, "--out", "new/model") == 130
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -21,8 +21,8 @@ from convert_weights.formats.file_range import FileRange
 from convert_weights.formats.sstable import read_table, write_table
 from convert_weights.formats.tensor_bundle import (
     Entry,
-    TensorBundle,
     encode_entry,
+    open_tensor_bundle,
     write_tensor_bundle,
 )
 from convert_weights.formats.wire import masked_crc32c, varint_field, write_varint
@@ -66,10 +66,8 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
             (folder / name).write_bytes(content)
         source = folder / "small.tar" if "small.tar" in files else folder
         try:
-            with (
-                open_source(source) as found,
-                TensorBundle.open_files(found.location, found.files) as bundle,
-            ):
+            with open_source(source) as found:
+                bundle = open_tensor_bundle(found.location, found.files)
                 return {name: (bundle.dtype(name), bundle[name].tolist()) for name in bundle}
         except CheckpointError as error:
             assert len(str(error).splitlines()) == 1
@@ -277,7 +275,7 @@ def test_index_of_absurd_size(tmp_path: Path) -> None:
         with (tmp_path / name).open("wb") as file:
             file.truncate(2**40)  # a hole: it takes no space
     with pytest.raises(CheckpointError, match="has 1099511627776 bytes, expected 1048576 at most"):
-        TensorBundle.open(tmp_path / "small")
+        open_tensor_bundle(tmp_path / "small")
 
 
 def entry(offset: int, size: int) -> bytes:
@@ -300,7 +298,7 @@ def test_tensors_that_overlap(tmp_path: Path, places: list[tuple[int, int]], is_
     write_table(tmp_path / "odd.index", [(b"", header), *entries])
     (tmp_path / "odd.data-00000-of-00001").write_bytes(bytes(16))
     if is_good:
-        assert len(TensorBundle.open(tmp_path / "odd")) == len(places)
+        assert len(open_tensor_bundle(tmp_path / "odd")) == len(places)
         return
     with pytest.raises(CheckpointError, match=r"odd.data-00000-of-00001: tensors '.' and '.' over"):
-        TensorBundle.open(tmp_path / "odd")
+        open_tensor_bundle(tmp_path / "odd")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,44 +12,39 @@ import pytest
 from paths import ROOT
 
 from convert_weights.errors import CheckpointError
+from convert_weights.formats.tensors import Tensor, Tensors
 from convert_weights.names.magenta import Shape, match_layers
 from convert_weights.plan import Plan, make_plan, parameter_shapes
 from musicvae_torch.config import CONFIGS, MusicVAEConfig, get_config
 
 
-class Shapes:
+def variables_of(config: MusicVAEConfig, **changes: Shape) -> Tensors:
     """The variables of a checkpoint, without the numbers."""
-
-    def __init__(self, config: MusicVAEConfig, **changes: Shape | None) -> None:
-        layers = match_layers(config, parameter_shapes(config))
-        self.shapes: dict[str, Shape] = {}
-        for layer in layers:
-            self.shapes |= layer.variables
-        for name, shape in changes.items():
-            self.shapes[name] = shape or ()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.shapes)
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        raise AssertionError("a plan reads no weights")
-
-    def shape(self, name: str) -> Shape:
-        return self.shapes[name]
-
-    def dtype(self, name: str) -> str:
-        return "float32" if self.shapes[name] else "int64"
+    shapes: dict[str, Shape] = {}
+    for layer in match_layers(config, parameter_shapes(config)):
+        shapes |= layer.variables
+    return Tensors(
+        [],
+        {
+            name: Tensor(shape, "float32" if shape else "int64", _refuse_to_read)
+            for name, shape in (shapes | changes).items()
+        },
+    )
 
 
-def plan(shapes: Shapes, config: MusicVAEConfig | None = None) -> Plan:
-    return make_plan(shapes, config, "x.ckpt")
+def _refuse_to_read() -> np.ndarray:
+    raise AssertionError("a plan reads no weights")
+
+
+def plan(variables: Tensors, config: MusicVAEConfig | None = None) -> Plan:
+    return make_plan(variables, config, "x.ckpt")
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_magentas_own_sizes(name: str) -> None:
     """At full size, only the grooves of one shape are left to choose from."""
     config = CONFIGS[name]
-    shapes = Shapes(config, global_step=())
+    shapes = variables_of(config, global_step=())
     by_name = plan(shapes, config)
     assert by_name.config == config and by_name.skipped == ["global_step"] and not by_name.notes
     if name.startswith("groovae") and not config.control_depth:
@@ -60,8 +54,8 @@ def test_magentas_own_sizes(name: str) -> None:
         assert plan(shapes).config == config
 
 
-def resized(name: str, **sizes: Any) -> Shapes:
-    return Shapes(get_config(name, **sizes))
+def resized(name: str, **sizes: Any) -> Tensors:
+    return variables_of(get_config(name, **sizes))
 
 
 def test_other_sizes_are_taken_and_told() -> None:
@@ -93,14 +87,14 @@ def test_a_number_of_layers_that_no_config_has() -> None:
 def test_wrong_config_names_the_right_one(name: str) -> None:
     other = "nade-drums_2bar_full" if name != "nade-drums_2bar_full" else "flat-trio_16bar"
     with pytest.raises(CheckpointError) as caught:
-        plan(Shapes(CONFIGS[name]), CONFIGS[other])
+        plan(variables_of(CONFIGS[name]), CONFIGS[other])
     message = str(caught.value)
     assert message.startswith(f"x.ckpt: is no {other} (but a ") and "\n" not in message
     assert name in message.partition(")")[0]
 
 
 def test_unknown_variables_fit_nothing() -> None:
-    shapes = Shapes(get_config("cat-mel_2bar_small"), **{"decoder/attention/kernel": (3, 4)})
+    shapes = variables_of(get_config("cat-mel_2bar_small"), **{"decoder/attention/kernel": (3, 4)})
     with pytest.raises(CheckpointError, match="fits none of Magenta's configs"):
         plan(shapes)
     with pytest.raises(CheckpointError, match="unknown variables: decoder/attention/kernel"):
@@ -111,9 +105,11 @@ def test_own_config_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "bigger_nade.yaml"
     path.write_text("{base: nade-drums_2bar_full, nade_num_hidden: 99}")
     config = get_config(path)
-    found = plan(Shapes(config), config)
+    found = plan(variables_of(config), config)
     assert found.config == config and not found.notes
-    assert plan(Shapes(config)).notes == ["nade_num_hidden is 99, in nade-drums_2bar_full 128"]
+    assert plan(variables_of(config)).notes == [
+        "nade_num_hidden is 99, in nade-drums_2bar_full 128"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -131,8 +127,8 @@ def test_where_core_decoders_are(split: bool, hierarchical: bool, scope: str) ->
         split_decoder=split,
         decoder_level_lengths=(16, 16) if hierarchical else (),
     )
-    assert any(name.startswith(f"{scope}output_projection") for name in Shapes(config))
-    assert plan(Shapes(config), config).config == config
+    assert any(name.startswith(f"{scope}output_projection") for name in variables_of(config))
+    assert plan(variables_of(config), config).config == config
 
 
 def test_planning_loads_no_compiler() -> None:

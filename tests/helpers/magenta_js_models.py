@@ -10,7 +10,7 @@ import torch
 from paths import GOLDEN_FILES
 
 from convert_weights.formats.file_range import FileRange, files_in
-from convert_weights.formats.tfjs_weights import TfjsWeights
+from convert_weights.formats.tfjs_weights import open_tfjs_weights
 from convert_weights.names.magenta import match_layers, to_parameters
 from convert_weights.names.magenta_js import (
     read_magenta_js_config,
@@ -34,15 +34,15 @@ def variables_of(config: MusicVAEConfig) -> dict[str, tuple[int, ...]]:
 
 def read_model(folder: Path) -> tuple[MusicVAEConfig, MusicVAE]:
     files = files_of(folder)
-    with TfjsWeights.open(files) as weights:
-        config = read_magenta_js_config(files, weights, folder.name)
-        plan = make_plan(weights, config, folder)
-        assert plan.config == config and not plan.skipped
-        state: dict[str, torch.Tensor] = {}
-        for layer in plan.layers:
-            arrays = to_parameters(layer, (weights[name] for name in layer.variables))
-            for name, array in arrays.items():
-                state[name] = torch.tensor(array).reshape(layer.parameters[name])
+    weights = open_tfjs_weights(files)
+    config = read_magenta_js_config(files, weights, folder.name)
+    plan = make_plan(weights, config, folder)
+    assert plan.config == config and not plan.skipped
+    state: dict[str, torch.Tensor] = {}
+    for layer in plan.layers:
+        arrays = to_parameters(layer, (weights[name] for name in layer.variables))
+        for name, array in arrays.items():
+            state[name] = torch.tensor(array).reshape(layer.parameters[name])
     model = MusicVAE(config)
     model.load_state_dict(state)
     return config, model

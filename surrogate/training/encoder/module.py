@@ -1,7 +1,6 @@
 """Training surrogate encoders against the posterior of a trained MusicVAE, with Lightning.
 
-Two trainings: SurrogateTraining, of a distribution from any parts, and PointTraining, which is
-that of accompany-music-vae. Both work by hand as well as by their commands' functions in
+SurrogateTraining works by hand as well as by the function of its command in
 ``surrogate.training.encoder.train``::
 
     options = TrainingOptions(batch_size=32, steps=2000)
@@ -28,7 +27,7 @@ from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import ScheduledTraining, TrainingOptions, standard_normal_kl
 from musicvae_torch.windows.tensors import ModelBatch
-from surrogate.encoder.model import PointSurrogate, SurrogateConfig, SurrogateEncoder
+from surrogate.encoder.model import Surrogate, SurrogateConfig, SurrogateEncoder
 from surrogate.training.encoder.masks import MASK_WEIGHTS, MASKS, check_masks, draw_masks, mask_name
 
 LATENTS = ("sample", "mean")
@@ -62,12 +61,19 @@ class SurrogateObjective:
             )
 
 
-class _AgainstPosterior(ScheduledTraining):
-    """What both trainings share: the frozen trio, and scores that need no surrogate.
+class PosteriorTraining(ScheduledTraining):
+    """What trainings of surrogates share: the frozen trio, and scores that need no surrogate.
 
     Batches are those of :class:`WindowsDataModule`. A posterior that a batch does not hold is
     computed as it comes, so that windows may be transposed at random.
+
+    Attributes:
+        surrogate: the network that is trained.
+        monitors: validation scores whose lowest value may stand for the best weights.
     """
+
+    surrogate: Surrogate
+    monitors: list[str]
 
     def __init__(self, musicvae: MusicVAE | None, options: TrainingOptions) -> None:
         super().__init__(options)
@@ -131,7 +137,7 @@ class _AgainstPosterior(ScheduledTraining):
         )
 
 
-class SurrogateTraining(_AgainstPosterior):
+class SurrogateTraining(PosteriorTraining):
     """Brings the surrogate's distribution, given some parts, close to the trio's posterior.
 
     The loss is the KL divergence from posterior to prediction, summed over the latent, and with
@@ -148,6 +154,8 @@ class SurrogateTraining(_AgainstPosterior):
         ValueError: no mask has a weight that leaves only parts which the surrogate takes.
     """
 
+    surrogate: SurrogateEncoder
+
     def __init__(
         self,
         musicvae: MusicVAE,
@@ -158,6 +166,8 @@ class SurrogateTraining(_AgainstPosterior):
         super().__init__(musicvae, options)
         self.objective = objective or SurrogateObjective()
         self.surrogate = SurrogateEncoder(config)
+        self.monitors = ["val/kl", "val/hidden_nats", "val/latent_error"]
+        self.monitors += [f"val/kl_given_{mask_name(given)}" for given in self.masks]
         draw_masks(self.objective.masks, config.input_parts, 1, np.random.default_rng(0))
         if self.objective.decoder_weight:
             # cuDNN has no backward pass otherwise; the decoder itself works the same in both.
@@ -173,12 +183,6 @@ class SurrogateTraining(_AgainstPosterior):
     def masks(self) -> list[tuple[str, ...]]:
         """All that it may be given and is scored for."""
         return [given for given in MASKS if set(given) <= set(self.surrogate.input_parts)]
-
-    @property
-    def monitors(self) -> list[str]:
-        """Validation scores whose lowest value may stand for the best weights."""
-        own = ["val/kl", "val/hidden_nats", "val/latent_error"]
-        return own + [f"val/kl_given_{mask_name(given)}" for given in self.masks]
 
     def draw_given(self, count: int, index: int) -> Tensor:
         """Which parts the windows of batch `index` are given: (count, parts) bool."""
@@ -230,60 +234,3 @@ class SurrogateTraining(_AgainstPosterior):
     def record(self) -> dict[str, Any]:
         """The objective as plain JSON data."""
         return asdict(self.objective)
-
-
-class PointTraining(_AgainstPosterior):
-    """The training of accompany-music-vae: mean squared error on the posterior's mean.
-
-    Its optimiser is Keras's RMSprop: rho .9, an epsilon of 1e-7 outside the square root, no
-    momentum; all of which PyTorch's does alike. Keras 2.2, with which it was trained, clips by the
-    norm of all gradients together (tf.keras clips each by its own), as all trainings here do.
-
-    Args:
-        musicvae: the trio, frozen; None: batches hold its posteriors, and of the parts the
-            melody alone.
-        config: sizes of the surrogate.
-        options: how to train; the original's are
-            :data:`surrogate.training.encoder.train.SEED_OPTIONS`.
-    """
-
-    def __init__(
-        self, musicvae: MusicVAE | None, config: SurrogateConfig, options: TrainingOptions
-    ) -> None:
-        super().__init__(musicvae, options)
-        self.surrogate = PointSurrogate(config)
-
-    @property
-    def monitors(self) -> list[str]:
-        """Validation scores whose lowest value may stand for the best weights."""
-        return ["val/latent_error"] + ["val/hidden_nats"] * len(self._frozen)
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.RMSprop(
-            self.parameters(), lr=self.options.learning_rate, alpha=0.9, eps=1e-7
-        )
-
-    def error_of(self, batch: ModelBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """The prediction and the posterior's mean, (batch, z_size), and the mean squared error."""
-        mean = batch.posterior_mean
-        if mean is None:
-            mean = self.posterior_of(batch).mean
-        predicted = self.surrogate(batch.targets[..., PARTS.index("melody")])
-        return predicted, mean, functional.mse_loss(predicted, mean)
-
-    def training_step(self, batch: ModelBatch, _: int) -> Tensor:
-        error = self.error_of(batch)[-1]
-        self.log("train/latent_error", error, prog_bar=True)
-        return error
-
-    def validation_step(self, batch: ModelBatch, index: int) -> None:
-        tokens = batch.targets
-        predicted, mean, error = self.error_of(batch)
-        scores = {
-            "val/latent_error": error,
-            "val/latent_error_of_prior_mean": mean.square().mean(),
-        }
-        if self._frozen:
-            scores |= self.surrogate_scores(predicted, tokens, self.surrogate.input_parts)
-            scores |= self.constant_scores(index, tokens, mean)
-        self.log_dict(scores, batch_size=len(tokens), sync_dist=True)

@@ -10,8 +10,7 @@ import lightning
 import torch
 
 from musicvae_torch.converters.trio import PARTS
-from musicvae_torch.dataset import DatasetError, Windows, read_sides
-from musicvae_torch.dataset.format import ANY_MODEL
+from musicvae_torch.dataset import Windows, read_sides
 from musicvae_torch.hyperparameters import HYPERPARAMETER_NAMES
 from musicvae_torch.io.checkpoint import weights_sha256
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
@@ -25,18 +24,11 @@ from musicvae_torch.training import (
     training_record,
 )
 from surrogate.encoder.model import SurrogateConfig, part_depths
-from surrogate.training.encoder.module import PointTraining, SurrogateObjective, SurrogateTraining
-
-SEED_EPOCHS = 20
-# How accompany-music-vae trains, as fields of TrainingOptions.
-SEED_OPTIONS: dict[str, Any] = {
-    "batch_size": 16,
-    "learning_rate": 3e-4,
-    "decay_rate": 1.0,
-    "grad_clip": 1.0,
-    "max_transpose": 0,
-    "draw": "windows",
-}
+from surrogate.training.encoder.module import (
+    PosteriorTraining,
+    SurrogateObjective,
+    SurrogateTraining,
+)
 
 
 def train_surrogate(
@@ -83,8 +75,8 @@ def train_surrogate(
         KeyboardInterrupt: stopped; the same call goes on.
     """
     trio = MusicVAE.from_pretrained(musicvae)
-    sides = _trio_sides(data, validation, trio, musicvae)
-    options = _with_epochs(options, epochs, sides[0])
+    sides = trio_sides(data, validation, trio, musicvae)
+    options = with_epochs(options, epochs, sides[0])
     config = SurrogateConfig(
         max_seq_len=trio.config.max_seq_len,
         input_depth=sum(part_depths(input_parts)),
@@ -97,62 +89,16 @@ def train_surrogate(
     lightning.seed_everything(options.seed, verbose=False)
     module = SurrogateTraining(trio, config, options, objective)
     extra = {"objective": module.record(), "musicvae": Path(musicvae).name}
-    return _run(module, sides, options, out, extra, monitor, work, device, store)
+    return run_training(module, sides, options, out, extra, monitor, work, device, store)
 
 
-def train_point_surrogate(
-    data: str | Path,
-    validation: str | Path | None,
-    musicvae: str | Path | None,
-    out: str | Path,
-    options: TrainingOptions,
-    *,
-    rnn_size: tuple[int, ...] = (128, 128),
-    epochs: float | None = None,
-    monitor: str = "val/latent_error",
-    work: str | Path | None = None,
-    device: str | Hardware = "auto",
-    store: str = "float32",
-) -> Path:
-    """Train the surrogate of accompany-music-vae and write it to folder `out`.
-
-    Args:
-        data, validation: as for :func:`train_surrogate`; or, without `musicvae`, data sets that
-            hold posteriors of whatever trio (such as import-dataset makes of that project's files),
-            of which the melody and the mean are needed.
-        musicvae: checkpoint folder of a trio; None: stored posteriors stand in for it.
-        options: how to train; ``TrainingOptions(**SEED_OPTIONS)`` is how the original did, for
-            SEED_EPOCHS, but that there each window had its turn once an epoch.
-        out, rnn_size, epochs, monitor, work, device, store: as for :func:`train_surrogate`.
-
-    Returns:
-        `out`.
-
-    Raises:
-        DatasetError, CheckpointError: a data set or the trio cannot be read, or there is neither
-            a trio nor posteriors.
-        ConfigError, ValueError: a size or an option is out of range.
-        KeyboardInterrupt: stopped; the same call goes on.
-    """
-    if musicvae is None:
-        trio, sides = None, _coded_sides(data, validation, options)
-        assert sides[0].posterior_mean is not None
-        steps, z_size = sides[0].tokens.shape[1], sides[0].posterior_mean.shape[1]
-    else:
-        trio = MusicVAE.from_pretrained(musicvae)
-        sides = _trio_sides(data, validation, trio, musicvae)
-        steps, z_size = trio.config.max_seq_len, trio.config.z_size
-    options = _with_epochs(options, epochs, sides[0])
-    lightning.seed_everything(options.seed, verbose=False)
-    config = SurrogateConfig(max_seq_len=steps, z_size=z_size, rnn_size=rnn_size)
-    module = PointTraining(trio, config, options)
-    extra = {} if musicvae is None else {"musicvae": Path(musicvae).name}
-    return _run(module, sides, options, out, extra, monitor, work, device, store)
-
-
-def _trio_sides(
+def trio_sides(
     data: str | Path, validation: str | Path | None, trio: MusicVAE, folder: str | Path
 ) -> tuple[Windows, Windows]:
+    """Windows to train and to validate on, for a surrogate of the trio in `folder`.
+
+    For `data`, `validation` and the errors, see :func:`train_surrogate`.
+    """
     shape = trio.config.max_seq_len, len(PARTS)
     bars = shape[0] // STEPS_PER_BAR
     return read_sides(
@@ -160,32 +106,12 @@ def _trio_sides(
     )
 
 
-def _coded_sides(
-    data: str | Path, validation: str | Path | None, options: TrainingOptions
-) -> tuple[Windows, Windows]:
-    """Windows with the posteriors that are stored beside them."""
-    if options.max_transpose:
-        raise ValueError("stored posteriors do not go with windows that are shifted: --transpose 0")
-    sides = read_sides(data, validation, posteriors_of=ANY_MODEL)
-    for path, windows in zip((data, validation or data), sides, strict=True):
-        if windows.posterior_mean is None:
-            raise DatasetError(f"{path}: holds no posteriors; name the trio with --musicvae")
-        if windows.tokens.shape[2] not in (1, len(PARTS)):
-            shape = windows.tokens.shape
-            raise DatasetError(f"{path}: tokens have shape {shape}, wanted melodies or trios")
-    found, wanted = (
-        (
-            *side.tokens.shape[1:],
-            None if side.posterior_mean is None else side.posterior_mean.shape[1],
-        )
-        for side in (sides[1], sides[0])
-    )
-    if found != wanted:
-        raise DatasetError(f"{validation}: has steps, parts and latents {found}, wanted {wanted}")
-    return sides
+def with_epochs(options: TrainingOptions, epochs: float | None, data: Windows) -> TrainingOptions:
+    """The options with as many steps as take `epochs` times the windows; None: unchanged.
 
-
-def _with_epochs(options: TrainingOptions, epochs: float | None, data: Windows) -> TrainingOptions:
+    Raises:
+        ValueError: epochs is not above 0.
+    """
     if epochs is None:
         return options
     if not 0 < epochs < float("inf"):
@@ -193,8 +119,8 @@ def _with_epochs(options: TrainingOptions, epochs: float | None, data: Windows) 
     return replace(options, steps=max(round(epochs * len(data.tokens) / options.batch_size), 1))
 
 
-def _run(
-    module: SurrogateTraining | PointTraining,
+def run_training(
+    module: PosteriorTraining,
     sides: tuple[Windows, Windows],
     options: TrainingOptions,
     out: str | Path,
@@ -204,6 +130,20 @@ def _run(
     device: str | Hardware,
     store: str,
 ) -> Path:
+    """Train a module's surrogate and write its best weights to folder `out`.
+
+    Args:
+        sides: windows to train and to validate on.
+        extra: more to record of the training.
+        options, out, monitor, work, device, store: as for :func:`train_surrogate`.
+
+    Returns:
+        `out`.
+
+    Raises:
+        ValueError: the module has no score `monitor`.
+        KeyboardInterrupt: stopped; the same call goes on.
+    """
     if monitor not in module.monitors:
         known = ", ".join(module.monitors)
         raise ValueError(f"unknown score {monitor!r} to monitor; choose one of: {known}")

@@ -30,7 +30,7 @@ from magenta_js_models import (
 
 from convert_weights.errors import CheckpointError
 from convert_weights.formats.file_range import FileRange
-from convert_weights.formats.tfjs_weights import MANIFEST, TfjsWeights, write_tfjs_weights
+from convert_weights.formats.tfjs_weights import MANIFEST, open_tfjs_weights, write_tfjs_weights
 from convert_weights.names.magenta_js import (
     CONFIG,
     read_magenta_js_config,
@@ -99,8 +99,8 @@ def edit(path: Path, change: Callable[[Any], object]) -> None:
 
 
 def open_and_read(folder: Path) -> Tensors:
-    with TfjsWeights.open(files_of(folder)) as weights:
-        return {name: weights[name] for name in weights}
+    weights = open_tfjs_weights(files_of(folder))
+    return {name: weights[name] for name in weights}
 
 
 ARRAYS = st.dictionaries(
@@ -179,14 +179,14 @@ def test_reads_other_types_and_groups(tmp_path: Path) -> None:
             weight |= {"dtype": "float32", "quantization": {"dtype": "float16"}}
         groups.append({"paths": [name], "weights": [weight]})
     (tmp_path / MANIFEST).write_text(json.dumps(groups))
-    with TfjsWeights.open(files_of(tmp_path)) as weights:
-        assert [weights.dtype(name) for name in weights] == ["float32", "int32", "bool", "float32"]
-        assert len(weights) == 4 and "half" in weights and "w" not in weights
-        for name, array in arrays.items():
-            read = weights[name]
-            assert read.shape == array.shape and (read == array).all()
-            assert read.dtype == weights.dtype(name) and not read.flags.writeable
-        assert "'w'" in failure(lambda: weights.shape("w"))
+    weights = open_tfjs_weights(files_of(tmp_path))
+    assert [weights.dtype(name) for name in weights] == ["float32", "int32", "bool", "float32"]
+    assert len(weights) == 4 and "half" in weights and "w" not in weights
+    for name, array in arrays.items():
+        read = weights[name]
+        assert read.shape == array.shape and (read == array).all()
+        assert read.dtype == weights.dtype(name) and not read.flags.writeable
+    assert "'w'" in failure(lambda: weights.shape("w"))
 
 
 def test_reads_from_within_an_archive(tmp_path: Path) -> None:
@@ -198,13 +198,13 @@ def test_reads_from_within_an_archive(tmp_path: Path) -> None:
             file.write(path.read_bytes())
             files[path.name] = FileRange(path.name, archive, start, path.stat().st_size)
     expected = open_and_read(GOLDEN / "trio_4bar")
-    with TfjsWeights.open(files) as weights:
-        assert read_magenta_js_config(files, weights).base == "hier-trio_16bar"
-        assert list(weights) == list(expected)
-        for name, array in expected.items():
-            assert weights[name].tobytes() == array.tobytes()
+    weights = open_tfjs_weights(files)
+    assert read_magenta_js_config(files, weights).base == "hier-trio_16bar"
+    assert list(weights) == list(expected)
+    for name, array in expected.items():
+        assert weights[name].tobytes() == array.tobytes()
     archive.write_bytes(archive.read_bytes()[:-9])
-    assert MANIFEST in failure(lambda: TfjsWeights.open(files))
+    assert MANIFEST in failure(lambda: open_tfjs_weights(files))
 
 
 def weight_of(**changes: Any) -> Callable[[Any], object]:
@@ -252,7 +252,7 @@ def quantization_of(**changes: Any) -> Callable[[Any], object]:
 def test_refuses_a_bad_manifest(copy: Path, change: Callable[[Any], object], message: str) -> None:
     (copy.parent / "secret").write_bytes(bytes(15812))
     edit(copy / MANIFEST, change)
-    error = failure(lambda: TfjsWeights.open(files_of(copy)))
+    error = failure(lambda: open_tfjs_weights(files_of(copy)))
     assert str(copy / MANIFEST) in error and message in error
 
 
@@ -280,24 +280,24 @@ def test_refuses_odd_json(copy: Path, file: str, content: bytes, message: str) -
 @pytest.mark.parametrize("file", [MANIFEST, CONFIG, "group1-shard1of1"])
 def test_refuses_missing_files(copy: Path, file: str) -> None:
     files = files_of(copy)
-    weights = TfjsWeights.open(files)
+    weights = open_tfjs_weights(files)
     (copy / file).unlink()
     assert file in failure(lambda: read_model(copy))
     # The same where the file goes after the folder was listed.
     with pytest.raises(CheckpointError, match=file):
-        TfjsWeights.open(files)
+        open_tfjs_weights(files)
         read_magenta_js_config(files, weights)
         weights["encoder/mu/bias"]
 
 
 def test_refuses_a_shard_of_another_size(copy: Path) -> None:
     shard = copy / "group1-shard1of1"
-    weights, content = TfjsWeights.open(files_of(copy)), shard.read_bytes()
+    weights, content = open_tfjs_weights(files_of(copy)), shard.read_bytes()
     shard.write_bytes(content[:-1])
-    assert "but its shards have 15811" in failure(lambda: TfjsWeights.open(files_of(copy)))
+    assert "but its shards have 15811" in failure(lambda: open_tfjs_weights(files_of(copy)))
     assert "is shorter" in failure(lambda: [weights[name] for name in weights])
     shard.write_bytes(content + b"x")
-    assert "but its shards have 15813" in failure(lambda: TfjsWeights.open(files_of(copy)))
+    assert "but its shards have 15813" in failure(lambda: open_tfjs_weights(files_of(copy)))
 
 
 @settings(max_examples=200, deadline=None)
@@ -383,7 +383,7 @@ def test_nearest_config(
     edit(copy / CONFIG, lambda spec: spec.update(changes))
     edit(copy / CONFIG, args_of(numSteps=steps))
     files = files_of(copy)
-    config = read_magenta_js_config(files, TfjsWeights.open(files))
+    config = read_magenta_js_config(files, open_tfjs_weights(files))
     assert (config.name, config.base, config.max_seq_len) == (base, base, steps)
     assert config.control_depth == control_depth
     # What the weights show.
@@ -398,7 +398,7 @@ def test_nearest_config_has_no_other_controls(depth: int, base: str, tmp_path: P
     edit(folder / CONFIG, lambda spec: spec.update(extraControls=[{"depth": depth}]))
     edit(folder / CONFIG, args_of(tapify=False, numSteps=32))
     files = files_of(folder)
-    config = read_magenta_js_config(files, TfjsWeights.open(files))
+    config = read_magenta_js_config(files, open_tfjs_weights(files))
     assert (config.base, config.control_depth) == (base, depth)
 
 
@@ -428,9 +428,9 @@ def test_every_other_config_comes_back(name: str, tmp_path: Path) -> None:
     tensors = {variable: np.ones(shape, np.float32) for variable, shape in shapes.items()}
     write_magenta_js(tmp_path, tensors, config)
     files = files_of(tmp_path)
-    with TfjsWeights.open(files) as weights:
-        read = read_magenta_js_config(files, weights)
-        make_plan(weights, read, tmp_path)
+    weights = open_tfjs_weights(files)
+    read = read_magenta_js_config(files, weights)
+    make_plan(weights, read, tmp_path)
     base = SAME.get(name, name)
     assert read == dataclasses.replace(config, name=base, base=base)
 

@@ -20,7 +20,7 @@ from convert_weights.errors import CheckpointError
 from convert_weights.formats import compression
 from convert_weights.formats.file_range import FileRange
 from convert_weights.formats.sstable import read_table, write_table
-from convert_weights.formats.tensor_bundle import TensorBundle, write_tensor_bundle
+from convert_weights.formats.tensor_bundle import open_tensor_bundle, write_tensor_bundle
 from convert_weights.formats.tfjs_weights import MANIFEST
 from convert_weights.formats.wire import varint_field
 from convert_weights.sources.locate import Source, open_source
@@ -38,7 +38,7 @@ def failure(source: Path, checkpoint: str | None = None) -> str:
     """The message of the CheckpointError that opening raises; it must be one line."""
     with pytest.raises(CheckpointError) as caught, open_source(source, checkpoint) as found:
         if found.kind == "tensorflow":
-            TensorBundle.open_files(found.location, found.files)
+            open_tensor_bundle(found.location, found.files)
     message = str(caught.value)
     assert len(message.splitlines()) == 1
     return message
@@ -133,10 +133,10 @@ def test_folder_and_folder_in_a_folder(
     monkeypatch.chdir(tmp_path)
     with open_source(folder) as found:
         assert contents(found) == files
-        with TensorBundle.open_files(found.location, found.files) as bundle:
-            assert {name: bundle[name].tolist() for name in bundle} == {
-                name: array.tolist() for name, array in TENSORS.items()
-            }
+        bundle = open_tensor_bundle(found.location, found.files)
+        assert {name: bundle[name].tolist() for name in bundle} == {
+            name: array.tolist() for name, array in TENSORS.items()
+        }
 
 
 def test_uncompressed_archive_is_read_in_place(tmp_path: Path, files: dict[str, bytes]) -> None:
@@ -174,7 +174,7 @@ def test_several_shards_in_an_archive(tmp_path: Path) -> None:
     assert "two.ckpt.data-00001-of-00002: no such file" in failure(tmp_path / "a.tar")
     (tmp_path / "a.tar").write_bytes(tar(members | {"two.ckpt.data-00001-of-00002": b""}))
     with open_source(tmp_path / "a.tar") as found:
-        bundle = TensorBundle.open_files(found.location, found.files)
+        bundle = open_tensor_bundle(found.location, found.files)
         assert bundle["b"] == 7 and len(bundle.files) == 3
 
 
@@ -194,7 +194,7 @@ def test_choosing_among_several(tmp_path: Path, wrap: str) -> None:
     assert "one/model.ckpt, two/last.ckpt, two/model.ckpt" in message
     for name, value in [("one/model.ckpt", 7), ("one", 7), ("two/model.ckpt", 8), ("last.ckpt", 9)]:
         with open_source(source, name) as found:
-            bundle = TensorBundle.open_files(found.location, found.files)
+            bundle = open_tensor_bundle(found.location, found.files)
             assert (bundle["b"] == value and found.name == name.split("/")[-1]) or name == "one"
     assert "'none.ckpt', only one/model.ckpt" in failure(source, "none.ckpt")
     assert "2 checkpoints" in failure(source, "model.ckpt")
@@ -243,7 +243,7 @@ def test_keras_in_an_archive_is_to_be_unpacked(tmp_path: Path) -> None:
         ({"notes.txt": b"x"}, "weights_manifest.json or NAME.h5), only notes.txt"),
         ({"config.json": b"x", "model.safetensors": b"x"}, "is converted already"),
         ({}, "is an empty archive"),
-        ({"a.data-00000-of-00001": b"x"}, "of no use without a.index"),
+        ({"a.data-00000-of-00001": b"x"}, "cannot be read without a.index"),
         ({"trio/trio.tar.gz": b"x"}, "the archive trio/trio.tar.gz: give that itself"),
         ({"a.index": b"x"}, "a.tar/a.index: has 1 bytes"),
         ({"a.index": link("a.index", tarfile.SYMTYPE)}, "a.index is a symbolic link"),

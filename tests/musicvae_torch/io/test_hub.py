@@ -20,8 +20,8 @@ from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.io import hub
 from musicvae_torch.io.checkpoint import CheckpointError, shipped_checkpoint
 from musicvae_torch.model.vae import MusicVAE
+from surrogate import PointSurrogate, SurrogateConfig, load_surrogate
 from surrogate.encoder.loading import load_attributes
-from surrogate.encoder.model import PointSurrogate, SurrogateConfig, load_surrogate
 
 SIZES = MusicVAEConfig("tiny", 8, 15, (6, 5, 4), 4, (8,), (8,))
 

@@ -19,9 +19,10 @@ from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.converters.trio import DEPTHS, PARTS
 from musicvae_torch.io.checkpoint import shipped_checkpoint, weights_sha256
 from musicvae_torch.model.vae import MusicVAE
+from surrogate.accompany_music_vae.network import PointSurrogate
 from surrogate.cli.export_onnx import main
-from surrogate.encoder.model import PointSurrogate, Surrogate, SurrogateConfig, SurrogateEncoder
-from surrogate.encoder.model import load_surrogate as load
+from surrogate.encoder.loading import load_surrogate as load
+from surrogate.encoder.model import Surrogate, SurrogateConfig, SurrogateEncoder
 
 onnx = pytest.importorskip("onnx", reason="needs onnx: pip install 'musicvae-torch[onnx]'")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install 'musicvae-torch[onnx]'")

@@ -18,19 +18,16 @@ from torch.distributions import Normal, kl_divergence
 from musicvae_torch.config import get_config
 from musicvae_torch.converters.trio import DEPTHS, PARTS
 from musicvae_torch.dataset import Windows
-from musicvae_torch.dataset.exchange import import_dataset
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import ModelBatch, TrainingOptions, WindowsDataModule, fit, load_best
+from surrogate.accompany_music_vae.network import PointSurrogate
+from surrogate.accompany_music_vae.one_hot_files import import_dataset
+from surrogate.accompany_music_vae.training import ORIGINAL_OPTIONS, PointTraining
 from surrogate.cli.train_surrogate import main
-from surrogate.encoder.model import (
-    PointSurrogate,
-    SurrogateConfig,
-    SurrogateEncoder,
-    load_surrogate,
-)
+from surrogate.encoder.loading import load_surrogate
+from surrogate.encoder.model import SurrogateConfig, SurrogateEncoder
 from surrogate.training.encoder.masks import MASK_WEIGHTS, MASKS, draw_masks, mask_name
-from surrogate.training.encoder.module import PointTraining, SurrogateObjective, SurrogateTraining
-from surrogate.training.encoder.train import SEED_OPTIONS
+from surrogate.training.encoder.module import SurrogateObjective, SurrogateTraining
 
 # What Lightning says to developers of itself, of folders that are in use, and of single steps.
 pytestmark = [
@@ -185,7 +182,7 @@ def test_objectives_that_cannot_be(objective: dict[str, Any], message: str) -> N
 def test_rmsprop_and_clipping_are_those_of_keras() -> None:
     """Two steps worked by hand: gradients of norm 5, clipped to 1 as a whole, then rms = .9 rms +
     .1 g², and a move of rate * g / (sqrt(rms) + 1e-7)."""
-    options = TrainingOptions(**(SEED_OPTIONS | {"steps": 1}))
+    options = TrainingOptions(**(ORIGINAL_OPTIONS | {"steps": 1}))
     module = PointTraining(None, SurrogateConfig(z_size=3, rnn_size=(2,)), options)
     module.log = lambda *_, **__: None  # type: ignore[method-assign]
     first, second = module.surrogate.mean.weight, module.surrogate.mean.bias
@@ -242,7 +239,7 @@ def test_each_step_of_a_point_has_its_learning_rate(tmp_path: Path) -> None:
             super().optimizer_step(*args, **kwargs)
 
     chosen = {"batch_size": 2, "steps": 2, "validate_every": 2, "decay_rate": 0.5}
-    options = TrainingOptions(**(SEED_OPTIONS | chosen))
+    options = TrainingOptions(**(ORIGINAL_OPTIONS | chosen))
     module = Watched(trio(), SurrogateConfig(z_size=3, rnn_size=(2,)), options)
     data = WindowsDataModule(windows(3, 1), windows(2, 2), options)
     fit(module, data, options, tmp_path, "cpu", monitor="val/latent_error")
@@ -373,7 +370,7 @@ def test_command_of_the_original(files: Path, tmp_path: Path, data: str) -> None
     assert network.config.z_size == (3 if "trio" in data else 5)
     record = json.loads((out / "config.json").read_text())["training"]
     windows = record["data"]["training"]["windows"]
-    expected = {**SEED_OPTIONS, "steps": round(20 * windows / 16)}
+    expected = {**ORIGINAL_OPTIONS, "steps": round(20 * windows / 16)}
     assert expected.items() <= record["options"].items()
     assert record["best"]["val/latent_error"] > 0
     assert ("val/surrogate_nats_bass" in record["best"]) == ("trio" in data)

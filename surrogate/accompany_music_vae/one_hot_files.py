@@ -1,15 +1,15 @@
-"""Trio windows ↔ the files of accompany-music-vae: HDF5 of one-hot rows.
+"""Windows of trios ↔ the data sets of accompany-music-vae: HDF5 files of one-hot rows.
 
-``melody`` and ``bass`` bool (windows, 256, 90), ``drums`` bool (windows, 256, 512), ``trio`` bool
-(windows, 256, 692) with the three side by side, and ``code`` float32 (windows, z_size), the mean of
-the posterior. They do not say of which song a window is.
+The columns of such a file are ``melody`` and ``bass``, bool (windows, 256, 90); ``drums``, bool
+(windows, 256, 512); ``trio``, bool (windows, 256, 692), the three side by side; and ``code``,
+float32 (windows, z_size), the mean of the posterior. No column names the song of a window.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from musicvae_torch.io.files import replacing
 
 COLUMNS = (*PARTS, "trio", "code")
 STEPS = 256
-RUN = 256  # windows at a time
+AT_ONCE = 256  # windows read and written at a time
 
 
 def export_dataset(
@@ -39,17 +39,17 @@ def export_dataset(
     split: str | None = None,
     progress: bool = True,
 ) -> int:
-    """Write a data set of trios as such a file.
+    """Write a data set of trios as a file of accompany-music-vae.
 
     Args:
-        data: data set of trios.
+        data: a data set of trios.
         out: the new file.
-        columns: of COLUMNS; "code" wants a data set with posteriors.
-        split: "train" or "validation", the windows of those songs alone; None: all.
+        columns: some of COLUMNS; "code" needs a data set with posteriors.
+        split: "train" or "validation", to write the windows of those songs alone; None: all.
         progress: show a progress bar.
 
     Returns:
-        How many windows there are.
+        The number of windows.
 
     Raises:
         DatasetError: the data set cannot be read, holds no trios, or lacks what is wanted.
@@ -68,8 +68,9 @@ def export_dataset(
         with replacing(out) as path, h5py.File(path, "w") as file:
             for name in columns:
                 _create(file, name, len(rows), source)
-            for first in _runs(len(rows), progress):
-                taken = rows[first : first + RUN]
+            disable = None if progress else True
+            for first in tqdm(range(0, len(rows), AT_ONCE), unit="run", disable=disable):
+                taken = rows[first : first + AT_ONCE]
                 span = slice(taken[0], taken[-1] + 1)
                 inside = taken - taken[0]
                 tokens = source["tokens"][span][inside]
@@ -115,17 +116,19 @@ def import_dataset(
     validation: float = 0.1,
     progress: bool = True,
 ) -> int:
-    """Read such a file into a data set: of trios if it has ``trio`` or all three parts, else of
-    melodies. A row of zeros becomes class -1. Each window counts as a song.
+    """Read a file of accompany-music-vae into a data set.
+
+    The windows are of trios if the file has ``trio`` or all three parts, else of melodies. A row of
+    zeros becomes class -1. Each window counts as a song.
 
     Args:
         source: the file.
         out: the data set.
-        validation: share of the windows that are set aside to validate on; 0: no split.
+        validation: share of the windows to set aside for validation; 0: no split.
         progress: show a progress bar.
 
     Returns:
-        How many windows there are.
+        The number of windows.
 
     Raises:
         DatasetError: the file is unreadable, has no such columns, or rows that are not one-hot.
@@ -148,9 +151,12 @@ def import_dataset(
         with replacing(out) as path, h5py.File(path, "w") as data:
             writer = DatasetWriter(data, count, attributes)
             digests = np.zeros((count, DIGEST_BYTES), np.uint8)
-            for first in _runs(count, progress):
+            disable = None if progress else True
+            for first in tqdm(range(0, count, AT_ONCE), unit="run", disable=disable):
                 columns = _columns(file, names, first)
-                digests[first : first + RUN] = [_digest(row) for row in columns["tokens"]]
+                for row, tokens in enumerate(columns["tokens"], start=first):
+                    digest = hashlib.blake2b(tokens.tobytes(), digest_size=DIGEST_BYTES)
+                    digests[row] = np.frombuffer(digest.digest(), np.uint8)
                 writer.add(**columns)
             aside = digest_shares(digests) < validation if validation else None
             writer.add_songs([f"{source.name}#{row}" for row in range(count)], digests, aside)
@@ -158,7 +164,7 @@ def import_dataset(
 
 
 def _check_columns(file: h5py.File) -> tuple[list[str], MusicVAEConfig]:
-    """The columns to read tokens from, and of what config they are."""
+    """The columns to read tokens from, and the config whose windows they hold."""
     trio, parts = "trio" in file, all(name in file for name in PARTS)
     names = ["trio"] if trio else list(PARTS) if parts else ["melody"]
     if names[0] not in file:
@@ -179,7 +185,7 @@ def _check_columns(file: h5py.File) -> tuple[list[str], MusicVAEConfig]:
 
 
 def _columns(file: h5py.File, names: list[str], first: int) -> dict[str, np.ndarray]:
-    rows = np.concatenate([file[name][first : first + RUN] for name in names], axis=-1) != 0
+    rows = np.concatenate([file[name][first : first + AT_ONCE] for name in names], axis=-1) != 0
     depths = [depth for name in names for depth in _depths(name)]
     tokens = from_one_hot(rows, depths)
     for part, hits in enumerate(np.split(rows, np.cumsum(depths)[:-1], axis=-1)):
@@ -198,14 +204,5 @@ def _columns(file: h5py.File, names: list[str], first: int) -> dict[str, np.ndar
         "transposition": np.zeros(count, np.int8),
     }
     if "code" in file:
-        columns["code_mean"] = file["code"][first : first + RUN].astype(np.float32)
+        columns["code_mean"] = file["code"][first : first + AT_ONCE].astype(np.float32)
     return columns
-
-
-def _digest(tokens: np.ndarray) -> np.ndarray:
-    digest = hashlib.blake2b(tokens.tobytes(), digest_size=DIGEST_BYTES).digest()
-    return np.frombuffer(digest, np.uint8)
-
-
-def _runs(count: int, progress: bool) -> Iterator[int]:
-    yield from tqdm(range(0, count, RUN), unit="run", disable=None if progress else True)

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import os
 import random
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,10 @@ from safetensors.numpy import load_file
 
 from convert_weights.conversion import convert, open_checkpoint
 from convert_weights.errors import CheckpointError
-from convert_weights.formats.atomic_folder import publishing
-from convert_weights.names.keras import write_surrogate
-from convert_weights.report import ConversionReport
+from musicvae_torch.io import checkpoint
 from surrogate import PointSurrogate, load_surrogate
+from surrogate.accompany_music_vae import keras_hdf5
+from surrogate.accompany_music_vae.keras import read_keras_surrogate
 
 GOLDEN = GOLDEN_FILES / "keras"
 UNITS = {
@@ -43,13 +45,6 @@ def golden() -> dict[str, np.ndarray]:
         return dict(arrays)
 
 
-def convert_keras(
-    path: Path, out: Path, *, steps: int = 256, force: bool = False
-) -> ConversionReport:
-    with publishing(out, force) as folder:
-        return write_surrogate(path, folder, steps)
-
-
 def test_every_file_has_its_predictions(golden: dict[str, np.ndarray]) -> None:
     names = sorted(path.stem for path in GOLDEN.glob("*.h5"))
     assert names == sorted(UNITS) == sorted(golden.keys() - {"inputs"})
@@ -57,19 +52,18 @@ def test_every_file_has_its_predictions(golden: dict[str, np.ndarray]) -> None:
 
 @pytest.mark.parametrize("name", UNITS)
 def test_predictions_are_keras(tmp_path: Path, golden: dict[str, np.ndarray], name: str) -> None:
-    report = convert_keras(GOLDEN / f"{name}.h5", tmp_path / "out", steps=8)
+    read = read_keras_surrogate(GOLDEN / f"{name}.h5", default_steps=8)
+    read.network.save_pretrained(tmp_path / "out")
     network = load_surrogate(tmp_path / "out")
     assert isinstance(network, PointSurrogate)
     config = network.config
     assert (config.max_seq_len, config.input_depth, config.z_size) == (8, 7, 6)
     assert config.rnn_size == UNITS[name]
-    assert report.config == config and report.name == "point-surrogate"
-    assert any("tanh and sigmoid assumed" in note for note in report.notes) == (
+    assert any("tanh and sigmoid assumed" in note for note in read.notes) == (
         not name.endswith("model")
     )
-    assert report.skipped == (15 if name == "cudnn_model" else 0)
-    assert report.converted == 6 * len(UNITS[name]) + 2
-    assert report.parameters == sum(parameter.numel() for parameter in network.parameters())
+    assert read.skipped == (15 if name == "cudnn_model" else 0)
+    assert read.converted == 6 * len(UNITS[name]) + 2
     with torch.inference_mode():
         predicted = network(torch.from_numpy(golden["inputs"])).numpy()
     assert np.abs(golden[name]).max() > 0.5
@@ -78,7 +72,7 @@ def test_predictions_are_keras(tmp_path: Path, golden: dict[str, np.ndarray], na
 
 @pytest.mark.parametrize("name", UNITS)
 def test_to_the_bit(tmp_path: Path, name: str) -> None:
-    convert_keras(GOLDEN / f"{name}.h5", tmp_path / "out")
+    convert(GOLDEN / f"{name}.h5", None, tmp_path / "out")
     ours = load_file(tmp_path / "out" / "model.safetensors")
     with h5py.File(GOLDEN / f"{name}.h5") as file:
         root = file.get("model_weights", file)
@@ -115,7 +109,7 @@ def test_to_the_bit(tmp_path: Path, name: str) -> None:
 def test_provenance_and_steps(tmp_path: Path) -> None:
     for name, contents, steps in (("cudnn_model", "model", 8), ("cudnn_weights", "weights", 256)):
         path = GOLDEN / f"{name}.h5"
-        convert_keras(path, tmp_path / name)
+        convert(path, None, tmp_path / name)
         config = json.loads((tmp_path / name / "config.json").read_text())
         provenance = config["provenance"]
         assert config["model"]["max_seq_len"] == steps
@@ -123,12 +117,13 @@ def test_provenance_and_steps(tmp_path: Path) -> None:
         assert provenance["sha256"] == {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
-def test_through_the_common_door(tmp_path: Path) -> None:
+def test_the_report(tmp_path: Path) -> None:
     path = GOLDEN / "cudnn_model.h5"
-    assert convert(path, None, tmp_path / "out").name == "point-surrogate"
-    convert_keras(path, tmp_path / "same")
-    for name in ("config.json", "model.safetensors"):
-        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "same" / name).read_bytes()
+    report = convert(path, None, tmp_path / "out")
+    network = load_surrogate(tmp_path / "out")
+    assert report.config == network.config and report.name == "point-surrogate"
+    assert report.parameters == sum(parameter.numel() for parameter in network.parameters())
+    assert (report.folder, report.converted, report.skipped) == (tmp_path / "out", 14, 15)
     with pytest.raises(CheckpointError, match="Keras saved, no hierdec-trio_16bar"):
         convert(path, "hierdec-trio_16bar", tmp_path / "no")
     with pytest.raises(CheckpointError, match="no MusicVAE"), open_checkpoint(path):
@@ -139,9 +134,9 @@ def test_through_the_common_door(tmp_path: Path) -> None:
 def test_a_folder_in_use(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("old")
     with pytest.raises(FileExistsError, match="is not empty"):
-        convert_keras(GOLDEN / "lstm_model.h5", tmp_path)
+        convert(GOLDEN / "lstm_model.h5", None, tmp_path)
     assert (tmp_path / "config.json").read_text() == "old"
-    convert_keras(GOLDEN / "lstm_model.h5", tmp_path, force=True)
+    convert(GOLDEN / "lstm_model.h5", None, tmp_path, force=True)
     assert load_surrogate(tmp_path).config.rnn_size == (5,)
     assert len(list(tmp_path.iterdir())) == 2
 
@@ -149,7 +144,7 @@ def test_a_folder_in_use(tmp_path: Path) -> None:
 def test_without_h5py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'musicvae-torch\[keras\]'"):
-        convert_keras(GOLDEN / "lstm_model.h5", tmp_path / "out")
+        convert(GOLDEN / "lstm_model.h5", None, tmp_path / "out")
 
 
 def damaged(folder: Path, name: str, damage: Damage) -> Path:
@@ -161,14 +156,11 @@ def damaged(folder: Path, name: str, damage: Damage) -> Path:
 
 
 def check_refusal(path: Path, reason: str) -> None:
-    out = path.parent / "new" / "out"
-    before = sorted(path.parent.iterdir())
-    with pytest.raises(CheckpointError) as caught:
-        convert_keras(path, out)
+    with pytest.raises(checkpoint.CheckpointError) as caught:
+        read_keras_surrogate(path)
     message = str(caught.value)
     assert reason in message and message.startswith(str(path))
     assert len(message.splitlines()) == 1 and len(message) < 500
-    assert sorted(path.parent.iterdir()) == before
 
 
 def described(change: Callable[[Any], object]) -> Damage:
@@ -395,12 +387,40 @@ def test_damaged_bytes_make_one_kind_of_error(tmp_path: Path, seed: int) -> None
     path = tmp_path / "odd.h5"
     path.write_bytes(content)
     try:
-        convert_keras(path, tmp_path / "out")
-    except CheckpointError as error:
+        read_keras_surrogate(path)  # where no number of the network or of its description was hit
+    except checkpoint.CheckpointError as error:
         assert len(str(error).splitlines()) == 1
-        assert list(tmp_path.iterdir()) == [path]
-    else:  # where no number of the network or of its description was hit
-        load_surrogate(tmp_path / "out")
+
+
+def _crash(_: Path) -> None:
+    os.abort()
+
+
+def _hang(_: Path) -> None:
+    time.sleep(60)
+
+
+def _swell(_: Path) -> bytes:
+    return bytes(2 << 30)
+
+
+@pytest.mark.parametrize(
+    ("read", "how"),
+    [
+        (_crash, "made its reader crash"),
+        (_hang, "took more than 60 s to read"),
+        (_swell, "asks for more memory than it can need"),
+    ],
+)
+def test_a_reader_that_fails_is_ended(
+    monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], object], how: str
+) -> None:
+    pytest.importorskip("resource")
+    monkeypatch.setattr(keras_hdf5, "_read_or_refuse", read)
+    monkeypatch.setattr(keras_hdf5, "_MAX_SECONDS", 60 if read is _swell else 2)
+    with pytest.raises(checkpoint.CheckpointError) as caught:
+        read_keras_surrogate(GOLDEN / "lstm_model.h5")
+    assert str(caught.value).endswith(f"lstm_model.h5: {how}: it is damaged")
 
 
 def test_names_in_several_attributes(tmp_path: Path) -> None:
@@ -409,7 +429,7 @@ def test_names_in_several_attributes(tmp_path: Path) -> None:
         del file.attrs["layer_names"]
         file.attrs["layer_names0"], file.attrs["layer_names1"] = names[:3], names[3:]
 
-    convert_keras(damaged(tmp_path, "lstm_weights", cut), tmp_path / "cut")
-    convert_keras(GOLDEN / "lstm_weights.h5", tmp_path / "whole")
+    convert(damaged(tmp_path, "lstm_weights", cut), None, tmp_path / "cut")
+    convert(GOLDEN / "lstm_weights.h5", None, tmp_path / "whole")
     weights = [tmp_path / folder / "model.safetensors" for folder in ("cut", "whole")]
     assert weights[0].read_bytes() == weights[1].read_bytes()

@@ -1,8 +1,8 @@
-"""The surrogate encoder that accompany-music-vae saved with Keras → our PointSurrogate.
+"""Reads the surrogate encoder that accompany-music-vae saved with Keras into a PointSurrogate.
 
 The network is one or more bidirectional LSTM layers and a dense one. Keras stores a direction as
 kernel, recurrent kernel and bias, its columns in blocks of gates i, f, c, o: PyTorch's order. There
-are two layouts, told apart by the bias. D is the width of the input, H the units:
+are two layouts, which differ in the bias. D is the width of the input, H the units:
 
     LSTM       kernel (D, 4H) and recurrent kernel (H, 4H): PyTorch's, transposed. bias (4H,):
                one of PyTorch's two, the other is zeros.
@@ -13,19 +13,21 @@ are two layouts, told apart by the bias. D is the width of the input, H the unit
 (Facts of Keras's modules cudnn_lstm and hdf5_format.)
 """
 
+from __future__ import annotations
+
 import reprlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from convert_weights.errors import CheckpointError, located
-from convert_weights.formats.file_range import FileRange
-from convert_weights.formats.keras_hdf5 import Weights, read_keras_hdf5
-from convert_weights.report import ConversionReport, provenance
 from musicvae_torch.config import ConfigError
-from surrogate.encoder.model import PointSurrogate, SurrogateConfig
+from musicvae_torch.io.checkpoint_files import CheckpointError
+from surrogate.accompany_music_vae.keras_hdf5 import KerasFile, Weights, read_keras_hdf5
+from surrogate.accompany_music_vae.network import PointSurrogate
+from surrogate.encoder.model import SurrogateConfig
 
 _INERT = ("InputLayer", "Dropout", "SpatialDropout1D", "GaussianDropout", "GaussianNoise")
 _CELL = {
@@ -37,7 +39,7 @@ _CELL = {
     "config.stateful": (False,),
     "config.time_major": (False,),
 }
-# What our network does, by class of layer; a setting that a description lacks is not at odds.
+# The settings of a network like ours, by class of layer; what a description lacks is Keras's own.
 _SETTINGS: dict[str, dict[str, tuple[Any, ...]]] = {
     "Bidirectional": {
         "merge_mode": ("concat",),
@@ -50,64 +52,78 @@ _SETTINGS: dict[str, dict[str, tuple[Any, ...]]] = {
 }
 _REPR = reprlib.Repr()
 _REPR.maxstring = 60
+_shown = _REPR.repr  # a value from a file, cut to a readable length
 
 
-def write_surrogate(source: Path, folder: Path, default_steps: int = 256) -> ConversionReport:
-    """Convert a surrogate that Keras saved into config.json and model.safetensors in `folder`.
+@dataclass(frozen=True)
+class KerasSurrogate:
+    """A surrogate that was read from a file of Keras.
 
-    With weights alone it cannot be seen that cells use tanh and sigmoid (Keras's own LSTM before
+    Attributes:
+        network: with the file's weights.
+        source_format: what the file holds, a model or weights alone.
+        converted: arrays of the file that became the network's.
+        skipped: arrays of the file that belong to the optimiser.
+        notes: what the file does not say, and what is assumed instead.
+    """
+
+    network: PointSurrogate
+    source_format: str
+    converted: int
+    skipped: int
+    notes: list[str]
+
+
+def read_keras_surrogate(source: Path, default_steps: int = 256) -> KerasSurrogate:
+    """Read a surrogate that Keras saved.
+
+    A file with weights alone does not show that cells use tanh and sigmoid (Keras's own LSTM before
     version 2.3 took a hard sigmoid unless told otherwise), nor how many steps a window has; a note
     says so.
 
     Args:
         source: an HDF5 file with a whole model or with its weights alone.
-        folder: there already.
-        default_steps: in a window, where the file does not say.
+        default_steps: steps in a window, where the file does not say.
 
     Raises:
-        CheckpointError: the file is malformed or is of another network.
+        CheckpointError: the file is malformed or holds another network.
         ModuleNotFoundError: h5py is not installed.
-        OSError: files cannot be read or written.
     """
     file = read_keras_hdf5(source)
+    try:
+        return _convert(file, default_steps)
+    except (CheckpointError, ConfigError) as error:
+        raise CheckpointError(f"{source}: {error}") from None
+
+
+def _convert(file: KerasFile, default_steps: int) -> KerasSurrogate:
     layers = {name: weights for name, weights in file.layers.items() if weights}
-    described = file.model_config is not None
+    notes = []
     steps = None
-    with located(source):
-        if described:
-            steps = _check_model(file.model_config, list(layers))
-        config, arrays = _to_parameters(layers, default_steps if steps is None else steps)
+    if file.model_config is None:
+        notes.append("weights alone: cells of tanh and sigmoid assumed")
+    else:
+        steps = _check_model(file.model_config, list(layers))
+    if steps is None:
+        steps = default_steps
+        notes.insert(0, f"the file does not say how many steps a window has: {steps} assumed")
+    config, arrays = _to_parameters(layers, steps)
     with torch.device("meta"):
         network = PointSurrogate(config)
     network.load_state_dict(
         {name: torch.from_numpy(array) for name, array in arrays.items()}, assign=True
     )
-    kind = f"Keras HDF5 {'model' if described else 'weights'}"
-    # Magenta released no surrogates, so nothing is to say of its licence.
-    owner = "of whoever trained them, under their licence"
-    record = provenance(source.name, kind, owner, [FileRange.whole(source)])
-    network.save_pretrained(folder, records={"provenance": record})
-    notes = (
-        []
-        if steps
-        else [f"the file does not say how many steps a window has: {config.max_seq_len} assumed"]
-    )
-    if not described:
-        notes.append("weights alone: cells of tanh and sigmoid assumed")
-    return ConversionReport(
-        folder=folder,
-        name=PointSurrogate.kind,
-        config=config,
-        parameters=sum(array.size for array in arrays.values()),
+    return KerasSurrogate(
+        network=network,
+        source_format=f"Keras HDF5 {'weights' if file.model_config is None else 'model'}",
         converted=sum(len(weights) for weights in layers.values()),
         skipped=file.optimizer_weights,
         notes=notes,
-        owner=owner,
     )
 
 
 def _check_model(model_config: Any, weighted: list[str]) -> int | None:
-    """Checks that a model computes what our network does.
+    """Checks that a model computes what PointSurrogate does.
 
     model_config: Keras's description. weighted: the layers that have weights, in order.
     Returns the steps in a window, or None where the model takes any number.
@@ -119,8 +135,7 @@ def _check_model(model_config: Any, weighted: list[str]) -> int | None:
         layers = model_config["config"]
         layers = layers["layers"] if isinstance(layers, dict) else layers
         for previous, layer in zip([None, *layers], layers, strict=False):
-            with located(f"layer {_shown(layer['config']['name'])}"):
-                _check_layer(layer, previous)
+            _check_layer(layer, previous)
         recurrent = [layer for layer in layers if layer["class_name"] == "Bidirectional"]
         for layer in recurrent:
             wanted = layer is not recurrent[-1]
@@ -144,22 +159,26 @@ def _check_model(model_config: Any, weighted: list[str]) -> int | None:
 
 
 def _check_layer(layer: Any, previous: Any) -> None:
-    kind = layer["class_name"]
+    """Raises CheckpointError for a layer that PointSurrogate lacks, or that does not read the one
+    before it (None: the model's input)."""
+    kind, where = layer["class_name"], f"layer {_shown(layer['config']['name'])}"
     if kind not in (*_INERT, *_SETTINGS):
         raise CheckpointError(
-            f"is a {_shown(kind)}, expected bidirectional LSTM layers and a dense one"
+            f"{where}: is a {_shown(kind)}, expected bidirectional LSTM layers and a dense one"
         )
     # A functional model says which layers each layer reads; a Sequential's read the one before.
     if "inbound_nodes" in layer:
         reads = [source[0] for call in layer["inbound_nodes"] for source in call]
         wanted = [] if previous is None else [previous["config"]["name"]]
         if reads != wanted:
-            raise CheckpointError(f"reads the layers {_shown(reads)}, expected {_shown(wanted)}")
+            raise CheckpointError(
+                f"{where}: reads the layers {_shown(reads)}, expected {_shown(wanted)}"
+            )
     for setting, allowed in _SETTINGS.get(kind, {}).items():
         found = _setting(layer["config"], setting, allowed[0])
         if found not in allowed:
             expected = " or ".join(repr(value) for value in allowed)
-            raise CheckpointError(f"{setting} is {_shown(found)}, expected {expected}")
+            raise CheckpointError(f"{where}: {setting} is {_shown(found)}, expected {expected}")
 
 
 def _setting(config: Any, path: str, default: Any) -> Any:
@@ -183,50 +202,41 @@ def _to_parameters(
     parameters: dict[str, np.ndarray] = {}
     units: list[int] = []
     for index, name in enumerate(recurrent):
-        with located(f"layer {name!r}"):
-            depth = 2 * units[-1] if units else None
-            units.append(_check_bidirectional(layers[name], depth))
+        units.append(_check_bidirectional(name, layers[name], 2 * units[-1] if units else None))
         arrays = list(layers[name].values())
         for suffix, direction in (("", arrays[:3]), ("_reverse", arrays[3:])):
             for parameter, array in _lstm_parameters(*direction).items():
                 parameters[f"layers.{index}.{parameter}_l0{suffix}"] = array
-    with located(f"layer {dense!r}"):
-        _check_dense(layers[dense], 2 * units[-1])
-    kernel, bias = layers[dense].values()
+    match _shapes(dense, layers[dense]):
+        case [(rows, columns), (biases,)] if rows == 2 * units[-1] and columns == biases:
+            kernel, bias = layers[dense].values()
+        case shapes:
+            raise CheckpointError(
+                f"layer {dense!r}: has weights of shapes {_shown(shapes)}, expected a dense layer's"
+                f" [{2 * units[-1]}, Z] and [Z]"
+            )
     parameters |= {"mean.weight": np.ascontiguousarray(kernel.T), "mean.bias": bias}
     depth = parameters["layers.0.weight_ih_l0"].shape[1]
-    try:
-        return SurrogateConfig(steps, depth, len(bias), tuple(units)), parameters
-    except ConfigError as error:
-        raise CheckpointError(str(error)) from None
+    return SurrogateConfig(steps, depth, len(bias), tuple(units)), parameters
 
 
-def _check_bidirectional(weights: Weights, depth: int | None) -> int:
-    """Units of each direction. depth: width of the input, None for any."""
-    match shapes := _shapes(weights):
+def _check_bidirectional(name: str, weights: Weights, depth: int | None) -> int:
+    """The units of each direction of a layer. depth: width of the input, None for any."""
+    match shapes := _shapes(name, weights):
         case [(rows, _), (units, _), (biases,), *_]:
             forward = [(depth or rows, 4 * units), (units, 4 * units), (biases,)]
             if shapes == forward * 2 and biases in (4 * units, 8 * units):
                 return units
     raise CheckpointError(
-        f"has weights of shapes {_shown(shapes)}, expected a forward and a backward LSTM of"
-        f" {[depth or 'D', '4H']}, ['H', '4H'] and ['4H'] or ['8H']"
+        f"layer {name!r}: has weights of shapes {_shown(shapes)}, expected a forward and a backward"
+        f" LSTM of {[depth or 'D', '4H']}, ['H', '4H'] and ['4H'] or ['8H']"
     )
 
 
-def _check_dense(weights: Weights, depth: int) -> None:
-    match shapes := _shapes(weights):
-        case [(rows, columns), (biases,)] if rows == depth and columns == biases:
-            return
-    raise CheckpointError(
-        f"has weights of shapes {_shown(shapes)}, expected a dense layer's [{depth}, Z] and [Z]"
-    )
-
-
-def _shapes(weights: Weights) -> list[tuple[int, ...]]:
+def _shapes(layer: str, weights: Weights) -> list[tuple[int, ...]]:
     for name, array in weights.items():
         if array.dtype != np.float32:
-            raise CheckpointError(f"{name!r} is {array.dtype}, expected float32")
+            raise CheckpointError(f"layer {layer!r}: {name!r} is {array.dtype}, expected float32")
     return [array.shape for array in weights.values()]
 
 
@@ -250,8 +260,3 @@ def _lstm_parameters(
         "bias_ih": bias_ih,
         "bias_hh": bias_hh,
     }
-
-
-def _shown(value: Any) -> str:
-    """A value from a file, cut to a readable length."""
-    return _REPR.repr(value)

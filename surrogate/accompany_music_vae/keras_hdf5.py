@@ -8,25 +8,31 @@ the root has the attribute model_config, JSON, and perhaps a group optimizer_wei
 (Facts of Keras's module saving.hdf5_format.)
 """
 
+from __future__ import annotations
+
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from convert_weights.errors import CheckpointError, located
-from convert_weights.formats.subprocess_call import call_guarded
+from musicvae_torch.io.checkpoint_files import CheckpointError
+from musicvae_torch.io.workers import Failure, map_guarded
 
 Weights = dict[str, np.ndarray]
 
 # A surrogate of the original size is read in less than a second and takes a few megabytes.
 _MAX_SECONDS = 60
 _BASE_MEMORY = 1 << 30
+
+# What is said of a file whose reading failed otherwise than by an exception.
+_DAMAGE = {
+    "timed out": f"took more than {_MAX_SECONDS} s to read",
+    "out of memory": "asks for more memory than it can need",
+}
+_CRASH = "made its reader crash"
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class KerasFile:
 
     layers: the arrays of each layer by name, both in the file's order.
     model_config: the model's description, as Keras put it into JSON; None with weights alone.
-    optimizer_weights: how many arrays of the optimizer's the file also has.
+    optimizer_weights: number of the optimiser's arrays that the file has, too.
     """
 
     layers: dict[str, Weights]
@@ -43,14 +49,15 @@ class KerasFile:
     optimizer_weights: int
 
 
-def read_keras_hdf5(path: str | os.PathLike[str]) -> KerasFile:
-    """Reads a file, whatever the model is.
+def read_keras_hdf5(path: Path) -> KerasFile:
+    """Read a file, whatever the model is.
 
-    It is read in another process, as damage can make HDF5's library crash, hang, or ask for
-    gigabytes.
+    Another process reads it, as damage can make HDF5's library crash, hang, or ask for gigabytes.
 
-    Raises CheckpointError if there is no such file, it is not HDF5 or not of Keras, it is corrupt,
-    or a part of it lies in other files; ModuleNotFoundError, saying what to install, without h5py.
+    Raises:
+        CheckpointError: there is no such file, it is not HDF5 or not of Keras, it is corrupt, or a
+            part of it lies in other files.
+        ModuleNotFoundError: h5py is not installed; the message says what to install.
     """
     try:
         import h5py  # noqa: F401
@@ -59,17 +66,36 @@ def read_keras_hdf5(path: str | os.PathLike[str]) -> KerasFile:
             f"{path}: reading Keras's files needs h5py: pip install 'musicvae-torch[keras]'",
             name="h5py",
         ) from None
-    if not Path(path).is_file():
+    if not path.is_file():
         raise CheckpointError(f"{path}: no such file, expected a model that Keras saved as HDF5")
-    with located(path):
-        memory = _BASE_MEMORY + 4 * Path(path).stat().st_size
-        return call_guarded(_read, path, seconds=_MAX_SECONDS, memory=memory)
+    memory = _BASE_MEMORY + 4 * path.stat().st_size
+    ((_, result),) = map_guarded(
+        _read_or_refuse, [path], workers=1, seconds=_MAX_SECONDS, memory=memory
+    )
+    if isinstance(result, Failure):
+        raise CheckpointError(f"{path}: {_DAMAGE.get(result, _CRASH)}: it is damaged")
+    if isinstance(result, CheckpointError):
+        raise CheckpointError(f"{path}: {result}")
+    return result
 
 
-def _read(path: str | os.PathLike[str]) -> KerasFile:
+def _read_or_refuse(path: Path) -> KerasFile | CheckpointError:
+    """What the file holds; or, where it is refused, why."""
+    try:
+        return _read(path)
+    except CheckpointError as error:
+        return error
+    except MemoryError:
+        raise
+    except Exception as error:  # of corrupt bytes h5py makes errors of almost any type
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return CheckpointError(f"not readable as a Keras HDF5 file: {reason}")
+
+
+def _read(path: Path) -> KerasFile:
     import h5py
 
-    with _readable(), h5py.File(path, "r") as file:
+    with h5py.File(path, "r") as file:
         config = _text(file, "model_config") if "model_config" in file.attrs else None
         root = file if config is None else _member(file, "model_weights")
         layers = {
@@ -77,7 +103,7 @@ def _read(path: str | os.PathLike[str]) -> KerasFile:
             for name in _names(root, "layer_names")
             for layer in [_member(root, name)]
         }
-        _check_sizes(layers, Path(path).stat().st_size)
+        _check_sizes(layers, path.stat().st_size)
         optimizer = "optimizer_weights" in file and _member(file, "optimizer_weights")
         return KerasFile(
             {
@@ -87,18 +113,6 @@ def _read(path: str | os.PathLike[str]) -> KerasFile:
             None if config is None else json.loads(config),
             len(_names(optimizer, "weight_names")) if optimizer else 0,
         )
-
-
-@contextmanager
-def _readable() -> Iterator[None]:
-    """Makes a CheckpointError of everything that h5py raises."""
-    try:
-        yield
-    except (CheckpointError, MemoryError):
-        raise
-    except Exception as error:  # of corrupt bytes h5py makes errors of almost any type
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise CheckpointError(f"not readable as a Keras HDF5 file: {reason}") from None
 
 
 def _member(group: Any, path: str) -> Any:
@@ -127,20 +141,16 @@ def _text(group: Any, attribute: str) -> Any:
 
 def _names(group: Any, attribute: str) -> list[str]:
     """A list of names, in one attribute or cut in several."""
-    if attribute in group.attrs:
-        pieces = [_text(group, attribute)]
-    else:
-        pieces = []
-        for number in count():
-            if f"{attribute}{number}" not in group.attrs:
-                break
-            pieces.append(_text(group, f"{attribute}{number}"))
-        if not pieces:
-            raise CheckpointError(
-                f"has no {attribute} at {group.name!r}, expected a model or weights that"
-                " Keras 1 or 2 saved as HDF5"
-            )
-    names = [name for piece in pieces for name in piece]
+    pieces = [attribute] if attribute in group.attrs else []
+    if not pieces:
+        numbered = (f"{attribute}{number}" for number in count())
+        pieces = list(takewhile(lambda name: name in group.attrs, numbered))
+    if not pieces:
+        raise CheckpointError(
+            f"has no {attribute} at {group.name!r}, expected a model or weights that"
+            " Keras 1 or 2 saved as HDF5"
+        )
+    names = [name for piece in pieces for name in _text(group, piece)]
     return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
 
 

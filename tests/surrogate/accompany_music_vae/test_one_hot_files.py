@@ -10,10 +10,11 @@ import pytest
 from paths import GOLDEN_FILES
 
 from musicvae_torch.config import get_config
-from musicvae_torch.dataset import DatasetError, exchange, read_dataset
+from musicvae_torch.dataset import DatasetError, read_dataset
 from musicvae_torch.dataset.build import BuildOptions, build_dataset
-from musicvae_torch.dataset.exchange import export_dataset, import_dataset
 from musicvae_torch.dataset.extraction import WindowOptions
+from surrogate.accompany_music_vae import one_hot_files
+from surrogate.accompany_music_vae.one_hot_files import export_dataset, import_dataset
 
 GOLDEN = GOLDEN_FILES / "trio_converter"
 
@@ -33,7 +34,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "RUN", 5)
+    monkeypatch.setattr(one_hot_files, "AT_ONCE", 5)
 
 
 def test_columns_are_as_the_seed_has_them(data: Path, tmp_path: Path) -> None:
