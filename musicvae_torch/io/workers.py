@@ -1,4 +1,9 @@
-"""Calling what may crash, hang or fill the memory: in processes of their own, with limits."""
+"""Calling what may crash, hang or fill the memory: in processes of their own, with limits.
+
+Neither multiprocessing nor what is built on it (pebble) would do: a process that it spawns runs the
+caller's script once more, which a script without a ``__main__`` guard does not survive; and where
+the caller is killed, what hangs inside C stays behind.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +14,31 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
-from queue import Empty, Queue
-from threading import Event, Lock, Thread
-from typing import Any, Generic, TypeVar
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-# Not multiprocessing, which imports the caller's script once more.
 _COMMAND = [sys.executable, "-c", "from musicvae_torch.io.workers import serve; serve()"]
 _READY = "ready"
 _TIMED_OUT = 1  # exit status that faulthandler gives
+_AHEAD = 3  # tasks for each process that are taken before the answers are read
 
 
 class Failure(str):
-    """Why a call has no result: "timed out", "out of memory", or how the process crashed."""
+    """Why a call has no result: "timed out", "out of memory", how the process crashed, or what the
+    function raised.
+
+    Attributes:
+        error: the exception that the function raised, if it did and the exception can be pickled.
+    """
+
+    error: Exception | None = None
 
 
 def map_guarded(
@@ -35,6 +48,7 @@ def map_guarded(
     workers: int,
     seconds: float,
     memory: int,
+    quiet: bool = False,
 ) -> Iterator[tuple[Task, Result | Failure]]:
     """Call a function on each task in processes that are replaced when they fail.
 
@@ -44,110 +58,106 @@ def map_guarded(
         workers: processes.
         seconds: that one call may last.
         memory: bytes that a process may take, where the system can limit it.
+        quiet: whether what the processes write to stderr is discarded.
 
     Yields:
-        Each task with its result, in order of completion. An exception that the function raises
-        counts as a crash.
+        Each task with its result, in order of completion.
 
     Raises:
         ChildProcessError: a process cannot be started at all.
     """
-    pool: _Pool[Task, Result] = _Pool((function, seconds, memory), tasks, workers)
-    try:
-        yield from pool.results()
-    finally:
-        pool.stop()
+    setup = pickle.dumps((function, seconds, memory))
+    processes = [_Process(setup, quiet) for _ in range(workers)]
+    free: SimpleQueue[_Process] = SimpleQueue()
+    for process in processes:
+        free.put(process)
 
-
-class _Pool(Generic[Task, Result]):
-    """Threads that ask one process each, which is all that they do."""
-
-    def __init__(self, setup: tuple[Any, ...], tasks: Iterable[Task], workers: int) -> None:
-        self._setup = setup
-        self._tasks = iter(tasks)
-        self._lock = Lock()
-        self._stopped = Event()
-        self._processes: dict[int, subprocess.Popen[bytes]] = {}
-        self._answers: Queue[tuple[Task, Result | Failure] | Exception | None] = Queue(2 * workers)
-        self._threads = [
-            Thread(target=self._work, args=(number,), daemon=True) for number in range(workers)
-        ]
-
-    def results(self) -> Iterator[tuple[Task, Result | Failure]]:
-        for thread in self._threads:
-            thread.start()
-        working = len(self._threads)
-        while working:
-            answer = self._answers.get()
-            if isinstance(answer, Exception):
-                raise answer
-            if answer is None:
-                working -= 1
-            else:
-                yield answer
-
-    def stop(self) -> None:
-        self._stopped.set()
-        while any(thread.is_alive() for thread in self._threads):
-            for process in list(self._processes.values()):
-                process.kill()
-            with suppress(Empty):  # where threads may wait to put more
-                self._answers.get(timeout=0.05)
-
-    def _work(self, number: int) -> None:
+    def ask(task: Task) -> Result | Failure:
+        process = free.get()
         try:
-            while not self._stopped.is_set():
-                with self._lock:
-                    task = next(self._tasks, self)
-                if task is self:
-                    break
-                self._answers.put((task, self._ask(number, task)))  # type: ignore[arg-type]
-            self._answers.put(None)
-        except Exception as error:
-            self._answers.put(error)
+            return process.ask(task)
         finally:
-            self._end(number)
+            free.put(process)
 
-    def _ask(self, number: int, task: Any) -> Any:
-        process = self._processes.get(number) or self._start(number)
+    tasks = iter(tasks)
+    asked: dict[Future[Result | Failure], Task] = {}
+    threads = ThreadPoolExecutor(workers)
+    try:
+        while True:
+            for task in islice(tasks, _AHEAD * workers - len(asked)):
+                asked[threads.submit(ask, task)] = task
+            if not asked:
+                return
+            for future in wait(asked, return_when=FIRST_COMPLETED).done:
+                yield asked.pop(future), future.result()
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.stop()
+        threads.shutdown()
+        for process in processes:
+            process.end()
+
+
+class _Process:
+    """A process that answers one task at a time, and is started anew after it has failed."""
+
+    def __init__(self, setup: bytes, quiet: bool) -> None:
+        self._setup = setup
+        self._stderr = subprocess.DEVNULL if quiet else None
+        self._running: subprocess.Popen[bytes] | None = None
+        self._stopped = False
+
+    def ask(self, task: Any) -> Any:
+        process = self._running or self._start()
         assert process.stdin and process.stdout
         try:
             pickle.dump(task, process.stdin)
             process.stdin.flush()
             return pickle.load(process.stdout)
         except (OSError, EOFError, pickle.UnpicklingError):
-            status = self._end(number)
+            status = self.end()
         return Failure("timed out" if status == _TIMED_OUT else f"exit status {status}")
 
-    def _start(self, number: int) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            _COMMAND,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": python_path()},
-        )
-        assert process.stdin and process.stdout
-        self._processes[number] = process
-        try:
-            pickle.dump(self._setup, process.stdin)
-            process.stdin.flush()
-            ready = pickle.load(process.stdout) == _READY
-        except (OSError, EOFError, pickle.UnpicklingError):
-            ready = False
-        if not ready and not self._stopped.is_set():
-            raise ChildProcessError("a worker process could not be started; its error is above")
-        return process
+    def stop(self) -> None:
+        """Kill the process, while another thread may be asking it, and start no further one."""
+        self._stopped = True
+        process = self._running
+        if process:
+            process.kill()
 
-    def _end(self, number: int) -> int | None:
-        """The exit status of a thread's process, if it has one."""
-        if number not in self._processes:
+    def end(self) -> int | None:
+        """Kill the process and forget it; its exit status, if there was one."""
+        process, self._running = self._running, None
+        if process is None:
             return None
-        process = self._processes.pop(number)
         process.kill()
         for pipe in (process.stdin, process.stdout):
             with suppress(OSError):  # of what it was still to read
                 pipe.close()  # type: ignore[union-attr]
         return process.wait()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            _COMMAND,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            env=os.environ | {"PYTHONPATH": _python_path()},
+        )
+        assert process.stdin and process.stdout
+        self._running = process
+        if self._stopped:  # meanwhile, when there was nothing to kill
+            process.kill()
+        try:
+            process.stdin.write(self._setup)
+            process.stdin.flush()
+            ready = pickle.load(process.stdout) == _READY
+        except (OSError, EOFError, pickle.UnpicklingError):
+            ready = False
+        if not ready and not self._stopped:
+            raise ChildProcessError("a worker process could not be started; its error is above")
+        return process
 
 
 def serve() -> None:
@@ -156,7 +166,7 @@ def serve() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what is printed must not be an answer
     function, seconds, memory = pickle.load(sys.stdin.buffer)
-    limit_memory(memory)
+    _limit_memory(memory)
     pickle.dump(_READY, answers)
     answers.flush()
     with Path(os.devnull).open("wb") as nowhere:
@@ -180,15 +190,25 @@ def _answer(function: Callable[[Any], Any], task: Any) -> bytes:
         return pickle.dumps(Failure("out of memory"))
     except Exception as error:
         reason = " ".join(str(error).split())
-        return pickle.dumps(Failure(f"{type(error).__name__}: {reason}"))
+        failure = Failure(f"{type(error).__name__}: {reason}")
+        failure.error = error if _can_be_pickled(error) else None
+        return pickle.dumps(failure)
 
 
-def python_path() -> str:
+def _can_be_pickled(error: Exception) -> bool:
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return False
+    return True
+
+
+def _python_path() -> str:
     """PYTHONPATH with which another Python finds the modules that this one does."""
     return os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
 
 
-def limit_memory(size: int) -> None:
+def _limit_memory(size: int) -> None:
     """Let this process take no more than `size` bytes, where the system can limit it."""
     try:
         import resource

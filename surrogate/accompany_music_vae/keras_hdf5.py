@@ -70,26 +70,15 @@ def read_keras_hdf5(path: Path) -> KerasFile:
         raise CheckpointError(f"{path}: no such file, expected a model that Keras saved as HDF5")
     memory = _BASE_MEMORY + 4 * path.stat().st_size
     ((_, result),) = map_guarded(
-        _read_or_refuse, [path], workers=1, seconds=_MAX_SECONDS, memory=memory
+        _read, [path], workers=1, seconds=_MAX_SECONDS, memory=memory, quiet=True
     )
-    if isinstance(result, Failure):
-        raise CheckpointError(f"{path}: {_DAMAGE.get(result, _CRASH)}: it is damaged")
-    if isinstance(result, CheckpointError):
-        raise CheckpointError(f"{path}: {result}")
-    return result
-
-
-def _read_or_refuse(path: Path) -> KerasFile | CheckpointError:
-    """What the file holds; or, where it is refused, why."""
-    try:
-        return _read(path)
-    except CheckpointError as error:
-        return error
-    except MemoryError:
-        raise
-    except Exception as error:  # of corrupt bytes h5py makes errors of almost any type
-        reason = " ".join(str(error).split()) or type(error).__name__
-        return CheckpointError(f"not readable as a Keras HDF5 file: {reason}")
+    if not isinstance(result, Failure):
+        return result
+    if isinstance(result.error, CheckpointError):
+        raise CheckpointError(f"{path}: {result.error}")
+    if result.error is not None:  # of corrupt bytes h5py makes errors of almost any type
+        raise CheckpointError(f"{path}: not readable as a Keras HDF5 file: {result}")
+    raise CheckpointError(f"{path}: {_DAMAGE.get(result, _CRASH)}: it is damaged")
 
 
 def _read(path: Path) -> KerasFile:

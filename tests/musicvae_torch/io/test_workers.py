@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from musicvae_torch.io import workers as processes
 from musicvae_torch.io.workers import Failure, map_guarded
+
+
+class Unpicklable(Exception):
+    def __init__(self, reason: str, place: str) -> None:
+        super().__init__(f"{reason} at {place}")
 
 
 def dangerous(task: str) -> str:
@@ -23,6 +31,8 @@ def dangerous(task: str) -> str:
                 pass
         case "raise":
             raise ValueError("two\nlines")
+        case "raise what cannot be pickled":
+            raise Unpicklable("reason", "place")
         case "fill":
             return str(len(bytes(2**40)))
         case "print":
@@ -51,6 +61,57 @@ def test_every_task_has_an_answer(workers: int) -> None:
     failed = {task for task, answer in answers.items() if isinstance(answer, Failure)}
     assert failed == {"crash", "hang", "raise", "fill", "leave"}
     assert time.monotonic() - began < 30
+
+
+def test_exceptions_come_back() -> None:
+    """As far as they can be pickled; the message comes back in any case."""
+    tasks = ["raise", "raise what cannot be pickled"]
+    answers = dict(map_guarded(dangerous, tasks, workers=1, seconds=60, memory=2**31))
+    raised, unpicklable = (answers[task] for task in tasks)
+    assert isinstance(raised, Failure) and isinstance(unpicklable, Failure)
+    assert isinstance(raised.error, ValueError) and str(raised.error) == "two\nlines"
+    assert unpicklable == "Unpicklable: reason at place" and unpicklable.error is None
+
+
+def test_a_hang_inside_c_ends() -> None:
+    """Even one that never lets go of Python's lock."""
+    answers = map_guarded(hang_in_c, ["a"], workers=1, seconds=1, memory=2**31)
+    assert list(answers) == [("a", "timed out")]
+
+
+def hang_in_c(_: str) -> None:
+    ctypes.PyDLL(None).sleep(600)
+
+
+def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from musicvae_torch.io.workers import map_guarded\n"
+        "print(list(map_guarded(len, ['abc'], workers=1, seconds=60, memory=2**31)))\n"
+    )
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert (done.stdout, done.stderr) == ("[('abc', 3)]\n", "")
+
+
+def test_ctrl_c_ends_all_at_once(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import time\n"
+        "from musicvae_torch.io.workers import map_guarded\n"
+        "print('begun', flush=True)\n"
+        "list(map_guarded(time.sleep, [600] * 9, workers=2, seconds=900, memory=2**31))\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.readline()
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        assert process.stderr.read().endswith("KeyboardInterrupt\n")
+        assert time.monotonic() - began < 10
 
 
 def test_no_process_is_left_when_the_caller_stops() -> None:
