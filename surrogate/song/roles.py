@@ -1,8 +1,8 @@
 """Which part each track of a song plays, and why.
 
 What the user says comes first. Else :mod:`surrogate.melody` finds the melody,
-:mod:`musicvae_torch.midi.basses` basses, and drum kits are found where the score is read
-(:mod:`musicvae_torch.midi.channels`, :mod:`musicvae_torch.midi.kits`).
+:mod:`musicvae_torch.midi.roles` basses, and drum kits are found where the score is read
+(:mod:`musicvae_torch.midi.channels`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from musicvae_torch.midi.basses import bass_reasons
+from musicvae_torch.midi.roles import bass_reasons
 
 from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.midi.notes import MidiError
