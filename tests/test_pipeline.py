@@ -121,8 +121,10 @@ def test_new_notes_lie_on_the_songs_own_grid(accompanist: Accompanist, resolutio
 class RestingVAE(MusicVAE):
     """A decoder that plays nothing: the hardest case for "wherever the melody plays"."""
 
-    def perform(self, _: Tensor, __: object, places: Tensor, parts: Sequence[int]) -> Tensor:  # type: ignore[override]
-        return torch.zeros(*places.shape[:2], len(parts), dtype=torch.int64)
+    def sample_segments(  # type: ignore[override]
+        self, _: Tensor, __: object, uniforms: Tensor, parts: Sequence[int]
+    ) -> Tensor:
+        return torch.zeros(*uniforms.shape[:2], len(parts), dtype=torch.int64)
 
 
 def line(spans: list[tuple[int, int, int]], **kwargs: int) -> pretty_midi.PrettyMIDI:

@@ -13,7 +13,7 @@ from musicvae_torch.kernels import gemm as products
 from musicvae_torch.kernels import recurrence
 from musicvae_torch.kernels.input_gates import project
 from musicvae_torch.kernels.recurrence import compile_recurrence, recur
-from musicvae_torch.kernels.terms import OneHot, Term, densify
+from musicvae_torch.model.terms import OneHot, Term, densify
 
 STEPS, BATCH, UNITS = 5, 3, 4
 # Products of a step that are large enough to be by weights laid out for the processor.

@@ -159,7 +159,7 @@ def _packs(weight: Tensor, kind: type[Product]) -> bool:
     return (weight.dtype, weight.device.type) == (torch.float32, "cpu") and works(kind)  # type: ignore[arg-type]
 
 
-class Kept:
+class ProductCache:
     """Products of low precision that stay for further calls, as long as their weights do.
 
     They take half of the weights' memory or a quarter; float32 ones would double it, and are made
@@ -200,8 +200,8 @@ class Kept:
         """Keep none of them."""
         self._products.clear()
 
-    def __reduce__(self) -> tuple[type[Kept], tuple[()]]:
-        return Kept, ()  # copies of a network and files of it begin without
+    def __reduce__(self) -> tuple[type[ProductCache], tuple[()]]:
+        return ProductCache, ()  # copies of a network and files of it begin without
 
 
 def check_weight_dtype(dtype: str, device: torch.device) -> None:

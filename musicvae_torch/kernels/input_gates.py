@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from musicvae_torch.kernels.gemm import BFLOAT16, INT8, Kept, Product, linear
-from musicvae_torch.kernels.terms import OneHot, Term, term_width
+from musicvae_torch.kernels.gemm import BFLOAT16, INT8, Product, ProductCache, linear
+from musicvae_torch.model.terms import OneHot, Term, term_width
 
 
 def project(terms: Sequence[Term], weight: Tensor, bias: Tensor) -> Tensor:
@@ -129,7 +129,7 @@ class Projection:
     """
 
     def __init__(
-        self, terms: Sequence[Term], weight: Tensor, bias: Tensor, dtype: str, kept: Kept
+        self, terms: Sequence[Term], weight: Tensor, bias: Tensor, dtype: str, kept: ProductCache
     ) -> None:
         self._bias = self._still = bias.detach()
         self._dense: list[tuple[Tensor, Product]] = []

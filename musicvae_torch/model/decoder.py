@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.kernels.gemm import linear
 from musicvae_torch.kernels.stepper import Stepper
-from musicvae_torch.kernels.terms import Term, cut, delay, densify, term_shape
 from musicvae_torch.model.heads import CategoricalHead, Head, build_head, widen
 from musicvae_torch.model.lstm import InitialState, LSTMStack, State
+from musicvae_torch.model.terms import Term, cut, delay, densify, term_shape
 
 _LEAST_CHANCE = 0.1  # of a hit: what a groove says of hits that it finds less likely is noise
 
@@ -164,7 +164,7 @@ class Decoder(nn.Module):
         logits = [logits for _, _, logits in forced]
         return torch.cat(logits, dim=-1).view(len(z), steps, self.logit_depth)
 
-    def losses_of(
+    def part_nll(
         self, embeddings: Tensor, targets: Sequence[Term], controls: Tensor, parts: Sequence[int]
     ) -> Tensor:
         """What :meth:`losses` makes of the logits of :meth:`teacher_force`, for some parts alone;
@@ -265,7 +265,7 @@ class Decoder(nn.Module):
         ]
         return torch.cat(rows, dim=-1).to(z)
 
-    def perform(
+    def sample_segments(
         self,
         embeddings: Tensor,
         temperatures: Sequence[float],
@@ -306,7 +306,7 @@ class Decoder(nn.Module):
         columns = [part for own in places_of for part in own]
         return torch.stack(played, dim=1)[..., [columns.index(part) for part in parts]]
 
-    def play_hits(self, z: Tensor, hits: Tensor, controls: Tensor) -> Tensor:
+    def velocities_and_offsets(self, z: Tensor, hits: Tensor, controls: Tensor) -> Tensor:
         """What a groove's decoder makes of hits that are given: each step reads the hits of the
         step before with the velocities and offsets that it gave them itself.
 

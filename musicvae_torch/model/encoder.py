@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from musicvae_torch.kernels.terms import Term, cut, term_shape
 from musicvae_torch.model.lstm import BidirectionalLSTM, draw_normal
+from musicvae_torch.model.terms import Term, cut, term_shape
 
 
 class Encoder(nn.Module):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from musicvae_torch.kernels.terms import OneHot, Term, densify
+from musicvae_torch.model.terms import OneHot, Term, densify
 
 # Floors that Magenta puts under a probability before its logarithm.
 _NADE_FLOOR = 1e-6
@@ -109,7 +109,7 @@ class CategoricalHead(Head):
             (B, parts) int64.
         """
         parts = zip(logits.split(self.depths, -1), temperatures, places.unbind(-1), strict=True)
-        return torch.stack([place_categorical(*part) for part in parts], dim=-1)
+        return torch.stack([inverse_cdf_sample(*part) for part in parts], dim=-1)
 
     def rows(self, drawn: Tensor) -> Tensor:
         parts = zip(drawn.unbind(-1), self.depths, strict=True)
@@ -245,10 +245,10 @@ def sample_categorical(
         return logits.argmax(-1)
     # One number a row, where torch.multinomial draws one a class: most of its time.
     places = torch.rand(len(logits), generator=generator, device=logits.device)
-    return place_categorical(logits, temperature, places)
+    return inverse_cdf_sample(logits, temperature, places)
 
 
-def place_categorical(logits: Tensor, temperature: float, places: Tensor) -> Tensor:
+def inverse_cdf_sample(logits: Tensor, temperature: float, places: Tensor) -> Tensor:
     """The class in whose share of the probability each place (B,) lies; else as
     :func:`sample_categorical`."""
     if temperature == 0:

@@ -5,7 +5,7 @@ pre-activation at run time, outside its variables; here too that 1.0 is a consta
 stored weights stay bit-identical to Magenta's. Gates lie in PyTorch's order: input, forget,
 cell, output.
 
-What a layer reads at each step is a list of :mod:`musicvae_torch.kernels.terms`.
+What a layer reads at each step is a list of :mod:`musicvae_torch.model.terms`.
 
 Shape names: B batch, T steps, D input width, H units, E embedding width.
 """
@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
-from musicvae_torch.kernels.gemm import BFLOAT16, FLOAT32, Kept, linear
+from musicvae_torch.kernels.gemm import BFLOAT16, FLOAT32, ProductCache, linear
 from musicvae_torch.kernels.input_gates import Projection, project
 from musicvae_torch.kernels.recurrence import recur, unroll
-from musicvae_torch.kernels.terms import Term, arrange, densify, drop_inputs, term_shape
+from musicvae_torch.model.terms import Term, arrange, densify, drop_inputs, term_shape
 
 FORGET_BIAS = 1.0
 
@@ -46,7 +46,7 @@ class LSTMWeights(nn.Module):
     def __init__(self, input_size: int, units: int) -> None:
         super().__init__()
         self.units = units
-        self.kept = Kept()
+        self.kept = ProductCache()
         self.weight_ih = nn.Parameter(torch.empty(4 * units, input_size))
         self.weight_hh = nn.Parameter(torch.empty(4 * units, units))
         self.bias = nn.Parameter(torch.zeros(4 * units))
@@ -115,7 +115,7 @@ class LSTMWeights(nn.Module):
         """
         dtype, kept = self.weight_dtype, self.kept
         if torch.is_autocast_enabled("cpu"):
-            dtype, kept = BFLOAT16, Kept()  # in a training: they change with every step
+            dtype, kept = BFLOAT16, ProductCache()  # in a training: they change with every step
         shares = Projection(terms, self.weight_ih, self.full_bias, dtype, kept)
         weight = self.weight_hh
         product = kept.prepare("recurrent", [weight], weight.detach, dtype)

@@ -15,9 +15,9 @@ from torch.distributions import Normal
 
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.io.checkpoint import PretrainedNetwork
-from musicvae_torch.kernels.terms import OneHot, Term
 from musicvae_torch.model.decoder import Decoder
 from musicvae_torch.model.encoder import Encoder, check_lengths
+from musicvae_torch.model.terms import OneHot, Term
 
 
 class MusicVAE(PretrainedNetwork):
@@ -98,7 +98,7 @@ class MusicVAE(PretrainedNetwork):
             raise ValueError(f"sampling is a chance from 0 to 1, not {sampling}")
         return self.decoder.teacher_force(*self._forcing(z, targets, controls), sampling, generator)
 
-    def losses_of(
+    def part_nll(
         self, z: Tensor, targets: Tensor, parts: Sequence[int], controls: Tensor | None = None
     ) -> Tensor:
         """Negative log-likelihood of some parts at each step under teacher forcing, in nats.
@@ -118,7 +118,7 @@ class MusicVAE(PretrainedNetwork):
         """
         z, terms, controls = self._forcing(z, targets, controls)
         self._check_parts(parts)
-        return self.decoder.losses_of(self.decoder.embed(z), terms, controls, parts)
+        return self.decoder.part_nll(self.decoder.embed(z), terms, controls, parts)
 
     def reconstruction_loss(
         self, logits: Tensor, targets: Tensor, lengths: Tensor | None = None
@@ -203,7 +203,9 @@ class MusicVAE(PretrainedNetwork):
             return self.decoder.decode(z, length, temperature, controls, generator)
 
     @torch.no_grad()
-    def play_hits(self, z: Tensor, hits: Tensor, controls: Tensor | None = None) -> Tensor:
+    def velocities_and_offsets(
+        self, z: Tensor, hits: Tensor, controls: Tensor | None = None
+    ) -> Tensor:
         """How hard and when a groove model would strike drum hits that are given.
 
         As :meth:`decode`, but the hits are not drawn; the velocities and offsets that are fed
@@ -233,7 +235,7 @@ class MusicVAE(PretrainedNetwork):
             )
         controls = self._controls(controls, *hits.shape[:2])
         with self._own_precision():
-            return self.decoder.play_hits(z, hits.to(z), controls)
+            return self.decoder.velocities_and_offsets(z, hits.to(z), controls)
 
     @torch.no_grad()
     def embed(self, z: Tensor) -> Tensor:
@@ -253,7 +255,7 @@ class MusicVAE(PretrainedNetwork):
             return self.decoder.embed(self._latent(z))
 
     @torch.no_grad()
-    def perform(
+    def sample_segments(
         self,
         embeddings: Tensor,
         temperatures: Sequence[float],
@@ -286,16 +288,16 @@ class MusicVAE(PretrainedNetwork):
             raise ValueError(f"temperatures must be {count} numbers from 0, not {temperatures}")
         like = self.encoder.mean.weight
         with self._own_precision():
-            return self.decoder.perform(embeddings.to(like), temperatures, places.to(like), parts)
+            return self.decoder.sample_segments(
+                embeddings.to(like), temperatures, places.to(like), parts
+            )
 
     @torch.no_grad()
-    def performance_losses(
-        self, embeddings: Tensor, classes: Tensor, parts: Sequence[int]
-    ) -> Tensor:
+    def segments_nll(self, embeddings: Tensor, classes: Tensor, parts: Sequence[int]) -> Tensor:
         """Negative log-likelihood of what was performed, or might have been, in nats.
 
         Args:
-            embeddings: as for :meth:`perform`.
+            embeddings: as for :meth:`sample_segments`.
             classes: (batch, steps, parts) int64 of all parts; -1 costs nothing.
             parts: indices of those wanted.
 
@@ -303,7 +305,7 @@ class MusicVAE(PretrainedNetwork):
             (batch, steps, len(parts))
 
         Raises:
-            ValueError: as :meth:`perform`.
+            ValueError: as :meth:`sample_segments`.
         """
         self._check_parts(parts)
         self._check_performance(embeddings, classes)
@@ -311,7 +313,7 @@ class MusicVAE(PretrainedNetwork):
         embeddings = embeddings.to(self.encoder.mean.weight)
         no_controls = embeddings.new_zeros(*classes.shape[:2], 0)
         with self._own_precision():
-            return self.decoder.losses_of(embeddings, terms, no_controls, parts)
+            return self.decoder.part_nll(embeddings, terms, no_controls, parts)
 
     def _own_precision(self) -> torch.autocast:
         """Sampling is in the weights' precision, or in that of :meth:`multiply_in`, whatever

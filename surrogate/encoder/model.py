@@ -26,7 +26,7 @@ from musicvae_torch.io.checkpoint import (
     read_config,
 )
 from musicvae_torch.io.hub import local_folder
-from musicvae_torch.kernels.terms import OneHot, Term, densify
+from musicvae_torch.model.terms import OneHot, Term, densify
 from surrogate.encoder.pooling import POOLINGS, PooledEncoder
 
 

@@ -223,7 +223,7 @@ class _Climb:
     def run(self) -> Refined:
         for step in range(self.options.steps + 1):
             z = self.z.requires_grad_(True)
-            likelihood = -self.musicvae.losses_of(z, self.tokens, self.parts).sum((1, 2))
+            likelihood = -self.musicvae.part_nll(z, self.tokens, self.parts).sum((1, 2))
             score = likelihood + self.options.prior_weight * self._log_prior(z)
             if step == 0:
                 self.before = likelihood.detach()

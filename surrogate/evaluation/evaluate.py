@@ -263,7 +263,7 @@ def _decoded(
 def _likelihoods(musicvae: MusicVAE, z: Tensor, tokens: Tensor, hidden: Collection[str]) -> Scores:
     """Log-likelihood of the true hidden parts, in nats a step."""
     parts = part_indices(hidden)
-    losses = [musicvae.losses_of(own, real, parts).mean(1) for own, real in batches(z, tokens)]
+    losses = [musicvae.part_nll(own, real, parts).mean(1) for own, real in batches(z, tokens)]
     return _named(-torch.cat(losses).double().cpu().numpy(), hidden)
 
 

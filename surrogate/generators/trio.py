@@ -175,7 +175,7 @@ class TrioGenerator:
         embeddings = torch.cat([_lengthen(plan.embeddings, longest) for plan in plans])
         places = np.stack([chance(options.seed, n, steps) for n in range(options.candidates)])
         every = torch.from_numpy(np.concatenate([places] * len(plans))).to(embeddings.device)
-        played = self.musicvae.perform(embeddings, options.temperatures, every, made)
+        played = self.musicvae.sample_segments(embeddings, options.temperatures, every, made)
         return played.cpu().numpy().reshape(len(plans), options.candidates, steps, len(made))
 
     def _log_likelihoods(
@@ -189,7 +189,7 @@ class TrioGenerator:
         # One by one: a step's logits are many.
         losses = torch.cat(
             [
-                self.musicvae.performance_losses(plan.likeliest, own[None], made)
+                self.musicvae.segments_nll(plan.likeliest, own[None], made)
                 for own in torch.from_numpy(classes).to(plan.likeliest.device)
             ]
         )
