@@ -125,11 +125,16 @@ class Projection:
     Args:
         terms, weight, bias: as of :func:`project`.
         dtype: precision of products with vectors that differ from step to step.
-        kept: where they are kept for further calls.
+        products: where those are kept for further calls.
     """
 
     def __init__(
-        self, terms: Sequence[Term], weight: Tensor, bias: Tensor, dtype: str, kept: ProductCache
+        self,
+        terms: Sequence[Term],
+        weight: Tensor,
+        bias: Tensor,
+        dtype: str,
+        products: ProductCache,
     ) -> None:
         self._bias = self._still = bias.detach()
         self._dense: list[tuple[Tensor, Product]] = []
@@ -141,7 +146,7 @@ class Projection:
             # A caller's numbers may be any; a layer's outputs are not.
             wide = dtype == INT8 and bool((inputs.abs() > 1).any())
             own = BFLOAT16 if wide else dtype
-            self._dense.append((inputs, kept.prepare(key, [weight], columns.detach, own)))
+            self._dense.append((inputs, products.prepare(key, [weight], columns.detach, own)))
         self._rows: Rows | None = None
         if looked_up:
             self._classes = torch.stack([term.classes.t() for term, _ in looked_up], dim=-1)

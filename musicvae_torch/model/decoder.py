@@ -7,7 +7,7 @@ autoregression between levels).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 from typing import cast
 
@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from musicvae_torch.config import MusicVAEConfig
-from musicvae_torch.kernels.gemm import linear
-from musicvae_torch.kernels.stepper import Stepper
+from musicvae_torch.model import dispatch
 from musicvae_torch.model.heads import CategoricalHead, Head, build_head, widen
 from musicvae_torch.model.lstm import InitialState, LSTMStack, State
 from musicvae_torch.model.terms import Term, cut, delay, densify, term_shape
 
-_LEAST_CHANCE = 0.1  # of a hit: what a groove says of hits that it finds less likely is noise
+# Below this probability of a hit, what a groove says of its velocity and offset is noise.
+_LEAST_PROBABILITY = 0.1
 
 
 class Conductor(nn.Module):
@@ -46,7 +46,6 @@ class CoreDecoder(nn.Module):
         self, head: Head, control_depth: int, embedding_size: int, units: tuple[int, ...]
     ) -> None:
         super().__init__()
-        self.control_depth = control_depth
         self.initial_state = InitialState(embedding_size, units)
         self.layers = LSTMStack(sum(head.depths) + embedding_size + control_depth, units)
         self.output = nn.Linear(units[-1], head.logit_depth)
@@ -67,29 +66,29 @@ class CoreDecoder(nn.Module):
         """
         terms = [*previous, embedding.unsqueeze(1), controls]
         outputs = self.layers(terms, self.initial_state(embedding))
-        return linear(outputs, self.output.weight, self.output.bias)
+        return dispatch.linear(outputs, self.output.weight, self.output.bias)
 
     def feed_back(
         self,
         previous: Sequence[Term],
         embedding: Tensor,
         controls: Tensor,
-        chance: float,
+        probability: float,
         generator: torch.Generator | None,
     ) -> Tensor:
-        """:meth:`forward`, but that each step after the first reads, with a chance of its own in
-        each example, a sample of the step before in place of the true token.
+        """:meth:`forward` with scheduled sampling: each step after the first reads, with a
+        probability and in each example by itself, a sample of the step before, not the true token.
 
         No gradient flows through what is drawn; through a groove's velocities and offsets, which
         are not drawn, it does.
         """
-        truth = densify(previous).to(embedding)
+        truth = densify(previous).to(embedding)  # (batch, steps, depth)
         states, tokens = self.initial_state(embedding), truth[:, 0]
         logits: list[Tensor] = []
         for step in range(truth.shape[1]):
             if step:
                 sample = self.head.sample(logits[-1], self.head.feedback_temperature, generator)
-                chances = embedding.new_full((len(embedding), 1), chance)
+                chances = embedding.new_full((len(embedding), 1), probability)
                 own = torch.bernoulli(chances, generator=generator).bool()
                 tokens = torch.where(own, sample, truth[:, step])
             scores, states = self.step(tokens, embedding, controls[:, step], states)
@@ -101,8 +100,7 @@ class CoreDecoder(nn.Module):
     ) -> tuple[Tensor, list[State]]:
         """One step of :meth:`forward`: previous (batch, depth) → logits (batch, logit_depth),
         states."""
-        inputs = torch.cat([previous, embedding, control], dim=-1)
-        hidden, states = self.layers.step(inputs, states)
+        hidden, states = self.layers.step(torch.cat([previous, embedding, control], -1), states)
         return self.output(hidden), states
 
 
@@ -136,6 +134,10 @@ class Decoder(nn.Module):
         """Width of one step's logits: all cores side by side."""
         return sum(core.head.logit_depth for core in self._cores())
 
+    def embed(self, z: Tensor) -> Tensor:
+        """One embedding a segment: z (batch, z_size) → (batch, segments, embedding_size)."""
+        return z.unsqueeze(1) if self.conductor is None else self.conductor(z, self.segments)
+
     def teacher_force(
         self,
         z: Tensor,
@@ -144,36 +146,26 @@ class Decoder(nn.Module):
         sampling: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Logits of every step, given the true steps before it.
+        """:meth:`musicvae_torch.MusicVAE.teacher_force`: (batch, steps, logit_depth).
 
         Args:
-            z: (batch, z_size).
-            targets: a term of (batch, steps) for each part; a hierarchical decoder wants
-                steps = segments * segment_steps.
+            targets: a term of (batch, steps) for each part.
             controls: (batch, steps, control_depth).
-            sampling: chance that a step is given a sample of the step before instead. The first
-                step of a segment always has the true one, as in Magenta.
-            generator: source of randomness of that, on z's device; None: torch's own.
-
-        Returns:
-            (batch, steps, logit_depth)
         """
-        _, steps = term_shape(targets[0])
-        every = set(range(len(targets)))
+        batch, steps = term_shape(targets[0])
+        every = range(len(targets))
         forced = self._force(self.embed(z), targets, controls, every, sampling, generator)
-        logits = [logits for _, _, logits in forced]
-        return torch.cat(logits, dim=-1).view(len(z), steps, self.logit_depth)
+        logits = torch.cat([logits for _, _, logits in forced], dim=-1)
+        return logits.view(batch, steps, self.logit_depth)
 
     def part_nll(
         self, embeddings: Tensor, targets: Sequence[Term], controls: Tensor, parts: Sequence[int]
     ) -> Tensor:
-        """What :meth:`losses` makes of the logits of :meth:`teacher_force`, for some parts alone;
-        only the cores that play one of them run.
+        """:meth:`losses` of the logits of :meth:`teacher_force` for some parts, without running the
+        cores that play none of them.
 
         Args:
-            embeddings: (batch, segments, embedding_size), as :meth:`embed` gives them, or of any
-                other number of segments.
-            targets, controls: as for :meth:`teacher_force`.
+            embeddings: (batch, segments, embedding_size), of any number of segments.
             parts: indices, in the order that the result is to have.
 
         Returns:
@@ -181,7 +173,7 @@ class Decoder(nn.Module):
         """
         batch, steps = term_shape(targets[0])
         columns: dict[int, Tensor] = {}
-        for core, own, logits in self._force(embeddings, targets, controls, set(parts)):
+        for core, own, logits in self._force(embeddings, targets, controls, parts):
             rows = widen(logits).view(batch, steps, core.head.logit_depth)
             losses = core.head.losses(rows, [targets[part] for part in own])
             columns |= zip(own, losses.unbind(-1), strict=True)
@@ -192,42 +184,32 @@ class Decoder(nn.Module):
         embeddings: Tensor,
         targets: Sequence[Term],
         controls: Tensor,
-        parts: set[int],
+        parts: Collection[int],
         sampling: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> Iterator[tuple[CoreDecoder, range, Tensor]]:
         """Run the cores that play one of `parts`: each with the parts it plays and its logits
         (batch * segments, segment_steps, logit_depth of its head)."""
         segment_steps = term_shape(targets[0])[1] // embeddings.shape[1]
-        embeddings = embeddings.flatten(0, 1)
-        control_segments = cut(controls, segment_steps)
-        assert isinstance(control_segments, Tensor)
+        embeddings = embeddings.flatten(0, 1)  # (batch * segments, embedding_size)
+        controls = cast(Tensor, cut(controls, segment_steps))
         for core, own in self._cores_of(parts):
             # Shifted before it is cut, so that a segment begins on the token that ended the last.
             previous = [cut(delay(targets[part]), segment_steps) for part in own]
             if sampling > 0:
-                logits = core.feed_back(previous, embeddings, control_segments, sampling, generator)
+                logits = core.feed_back(previous, embeddings, controls, sampling, generator)
             else:
-                logits = core(previous, embeddings, control_segments)
+                logits = core(previous, embeddings, controls)
             yield core, own, logits
 
     def losses(self, logits: Tensor, targets: Sequence[Term]) -> Tensor:
-        """Negative log-likelihood of each part at each step, in nats.
-
-        Args:
-            logits: (batch, steps, logit_depth).
-            targets: as for :meth:`teacher_force`.
-
-        Returns:
-            (batch, steps, parts)
-        """
-        heads = [core.head for core in self._cores()]
-        truth = iter(targets)
+        """Negative log-likelihood of each part at each step, in nats: logits (batch, steps,
+        logit_depth) → (batch, steps, parts)."""
+        heads, truth = [core.head for core in self._cores()], iter(targets)
+        own_logits = widen(logits).split([head.logit_depth for head in heads], -1)
         losses = [
-            head.losses(part, list(islice(truth, len(head.depths))))
-            for head, part in zip(
-                heads, widen(logits).split([head.logit_depth for head in heads], -1), strict=True
-            )
+            head.losses(own, list(islice(truth, len(head.depths))))
+            for head, own in zip(heads, own_logits, strict=True)
         ]
         return torch.cat(losses, dim=-1)
 
@@ -239,127 +221,109 @@ class Decoder(nn.Module):
         controls: Tensor,
         generator: torch.Generator | None,
     ) -> Tensor:
-        """Sample `length` steps, each fed back as the next step's input.
-
-        Args:
-            z: (batch, z_size).
-            length: steps; for a hierarchical decoder at most segments * segment_steps.
-            temperature: divides the logits; 0 takes the likeliest token.
-            controls: (batch, at least length, control_depth).
-            generator: source of randomness, on z's device.
-
-        Returns:
-            (batch, length, output_depth), a row for each part at every step.
-        """
+        """:meth:`musicvae_torch.MusicVAE.decode`: (batch, length, output_depth)."""
         cores = self._cores()
-        stepper = self._stepper(cores, self.embed(z), self.segment_steps or length, controls)
-        tokens: list[Tensor] | None = None
-        played: list[list[Tensor]] = []
-        for _ in range(length):
-            drawn = zip(cores, stepper.step(tokens), strict=True)
-            tokens = [core.head.draw(logits, temperature, generator) for core, logits in drawn]
-            played.append(tokens)
-        rows = [
-            core.head.rows(torch.stack(own, dim=1))
-            for core, own in zip(cores, zip(*played, strict=True), strict=True)
-        ]
+
+        def draw(_: int, logits: Sequence[Tensor]) -> list[Tensor]:
+            pairs = zip(cores, logits, strict=True)
+            return [core.head.draw(own, temperature, generator) for core, own in pairs]
+
+        segment_steps = self.segment_steps or length
+        tokens = self._roll_out(cores, self.embed(z), segment_steps, controls, length, draw)
+        rows = [core.head.rows(own) for core, own in zip(cores, tokens, strict=True)]
         return torch.cat(rows, dim=-1).to(z)
 
     def sample_segments(
         self,
         embeddings: Tensor,
         temperatures: Sequence[float],
-        places: Tensor,
+        uniforms: Tensor,
         parts: Sequence[int],
     ) -> Tensor:
-        """Sample the segments of any embeddings, of some parts alone, with given chance.
+        """:meth:`musicvae_torch.MusicVAE.sample_segments`: (batch, steps, len(parts)) classes,
+        without running the cores that play none of the parts."""
+        steps, segments = uniforms.shape[1], embeddings.shape[1]
+        cores, parts_of = zip(*self._cores_of(parts), strict=True)
 
-        As :meth:`decode` of one latent, but that the segments may be as many as one likes, and of
-        several latents: a song of any length, in which nothing tells where a window ends. Cores
-        that play none of the parts do not run.
-
-        Args:
-            embeddings: (batch, segments, embedding_size).
-            temperatures: one for each of all parts.
-            places: (batch, steps, all parts), steps a multiple of segments; see
-                :meth:`CategoricalHead.place`.
-            parts: indices, in the order that the result is to have.
-
-        Returns:
-            (batch, steps, len(parts)) int64 classes.
-        """
-        steps = places.shape[1]
-        segment_steps = steps // embeddings.shape[1]
-        cores, places_of = zip(*self._cores_of(parts), strict=True)
-        no_controls = embeddings.new_zeros(len(embeddings), steps, 0)
-        stepper = self._stepper(cores, embeddings, segment_steps, no_controls)
-        tokens: list[Tensor] | None = None
-        played: list[Tensor] = []
-        for step in range(steps):
-            tokens = [
-                cast(CategoricalHead, core.head).place(
-                    logits, [temperatures[part] for part in own], places[:, step, own]
+        def draw(t: int, logits: Sequence[Tensor]) -> list[Tensor]:
+            return [
+                cast(CategoricalHead, core.head).inverse_cdf_sample(
+                    scores, [temperatures[part] for part in own], uniforms[:, t, own]
                 )
-                for core, own, logits in zip(cores, places_of, stepper.step(tokens), strict=True)
+                for core, own, scores in zip(cores, parts_of, logits, strict=True)
             ]
-            played.append(torch.cat(tokens, dim=-1))
-        columns = [part for own in places_of for part in own]
-        return torch.stack(played, dim=1)[..., [columns.index(part) for part in parts]]
+
+        no_controls = embeddings.new_zeros(len(embeddings), steps, 0)
+        tokens = self._roll_out(cores, embeddings, steps // segments, no_controls, steps, draw)
+        columns = [part for own in parts_of for part in own]
+        return torch.cat(tokens, dim=-1)[..., [columns.index(part) for part in parts]]
 
     def velocities_and_offsets(self, z: Tensor, hits: Tensor, controls: Tensor) -> Tensor:
-        """What a groove's decoder makes of hits that are given: each step reads the hits of the
-        step before with the velocities and offsets that it gave them itself.
+        """:meth:`musicvae_torch.MusicVAE.velocities_and_offsets` for hits (batch, steps, drums):
+        (batch, steps, 3 * drums)."""
+        rows: list[Tensor] = []
 
-        Args:
-            z: (batch, z_size).
-            hits: (batch, steps, drums) of 0 and 1.
-            controls: (batch, steps, control_depth).
-
-        Returns:
-            (batch, steps, 3 * drums): the chance of each hit, and of a hit its velocity (0 to 1)
-            and offset (-1 to 1).
-        """
-        stepper = self._stepper(self._cores(), self.embed(z), hits.shape[1], controls)
-        previous: Tensor | None = None
-        rows = []
-        for step in range(hits.shape[1]):
-            (logits,) = stepper.step(None if previous is None else [previous])
-            chances, velocities, offsets = logits.chunk(3, dim=-1)
-            chances = torch.sigmoid(chances)
+        def strike(t: int, logits: Sequence[Tensor]) -> list[Tensor]:
+            scores, velocities, offsets = logits[0].chunk(3, dim=-1)  # (batch, drums) each
+            probabilities = torch.sigmoid(scores)
             # Trained by squared error, with 0 where a drum is not struck, the network's values
-            # are chance times value.
-            certain = chances.clamp(min=_LEAST_CHANCE)
-            played = [
-                (torch.sigmoid(velocities) / certain).clamp(max=1),
-                (torch.tanh(offsets) / certain).clamp(-1, 1),
-            ]
-            rows.append(torch.cat([chances, *played], dim=-1))
-            struck = hits[:, step]
-            previous = torch.cat([struck, *(struck * values for values in played)], dim=-1)
+            # are probability times value.
+            certain = probabilities.clamp(min=_LEAST_PROBABILITY)
+            velocities = (torch.sigmoid(velocities) / certain).clamp(max=1)
+            offsets = (torch.tanh(offsets) / certain).clamp(-1, 1)
+            rows.append(torch.cat([probabilities, velocities, offsets], dim=-1))
+            struck = hits[:, t]
+            return [torch.cat([struck, struck * velocities, struck * offsets], dim=-1)]
+
+        steps = hits.shape[1]
+        self._roll_out(self._cores(), self.embed(z), steps, controls, steps, strike)
         return torch.stack(rows, dim=1)
 
-    def _stepper(
+    def _roll_out(
         self,
         cores: Sequence[CoreDecoder],
         embeddings: Tensor,
         segment_steps: int,
         controls: Tensor,
-    ) -> Stepper:
-        """Cores about to play segments of these embeddings (batch, segments, embedding_size)."""
-        stepper = Stepper(
-            [core.layers for core in cores],
-            [core.output for core in cores],
-            [core.head.depths for core in cores],
-            cores[0].control_depth,
-            isinstance(cores[0].head, CategoricalHead),
-        )
-        states = [core.initial_state(embeddings) for core in cores]
-        stepper.start(embeddings, states, segment_steps, controls)
-        return stepper
+        steps: int,
+        choose: Callable[[int, Sequence[Tensor]], list[Tensor]],
+    ) -> list[Tensor]:
+        """Run cores step by step, each step reading the tokens of the step before.
 
-    def embed(self, z: Tensor) -> Tensor:
-        """One embedding a segment: z (batch, z_size) → (batch, segments, embedding_size)."""
-        return z.unsqueeze(1) if self.conductor is None else self.conductor(z, self.segments)
+        Args:
+            embeddings: (batch, segments, embedding_size).
+            controls: (batch, at least steps, control_depth).
+            choose: makes each core's tokens, as :meth:`Head.draw` gives them, from the number of
+                the step and each core's logits (batch, logit_depth).
+
+        Returns:
+            The tokens of each core, (batch, steps, ...).
+        """
+        starts = [core.initial_state(embeddings) for core in cores]  # (batch, segments, H) each
+        one_hot = isinstance(cores[0].head, CategoricalHead)
+        read = [(list(core.layers), core.output, core.head.depths) for core in cores]
+        fast = dispatch.core_stepper(read, starts, one_hot, embeddings, segment_steps, controls)
+        tokens: list[Tensor] = []
+        chosen: list[list[Tensor]] = []
+        states = [list(start) for start in starts]
+        for t in range(steps):
+            if fast is not None:
+                logits = fast.step(tokens)
+            else:
+                logits = []
+                segment, within = divmod(t, segment_steps)
+                embedding = embeddings[:, segment]  # (batch, embedding_size)
+                for index, core in enumerate(cores):
+                    row = embedding.new_zeros(len(embedding), sum(core.head.depths))
+                    if tokens:
+                        row = core.head.rows(tokens[index]).to(embedding)
+                    if within == 0:
+                        states[index] = [(h[:, segment], c[:, segment]) for h, c in starts[index]]
+                    own, states[index] = core.step(row, embedding, controls[:, t], states[index])
+                    logits.append(own)
+            tokens = choose(t, logits)
+            chosen.append(tokens)
+        return [torch.stack(own, dim=1) for own in zip(*chosen, strict=True)]
 
     def _cores_of(self, parts: Collection[int]) -> Iterator[tuple[CoreDecoder, range]]:
         """The cores that play one of `parts`, each with all the parts it plays."""

@@ -1,7 +1,7 @@
-"""What an LSTM layer reads at each step: terms that lie side by side.
+"""What a network reads at each step: terms that lie side by side.
 
-One-hot rows are kept as their classes; dense vectors are there per step, or the same at every
-step.
+One-hot rows are kept as their classes, so that a kernel may look them up; dense vectors are given
+for each step, or once where all steps share them.
 
 Shape names: B batch, T steps, D width.
 """
@@ -37,20 +37,16 @@ def term_shape(term: Term) -> tuple[int, int]:
     return batch, steps
 
 
+def count_steps(terms: Sequence[Term]) -> int:
+    """Steps of terms that lie side by side."""
+    return max(term_shape(term)[1] for term in terms)
+
+
 def cut(term: Term, steps: int) -> Term:
     """(B, T, ...) → (B * segments, steps, ...): a long sequence as short ones."""
     if isinstance(term, OneHot):
         return OneHot(term.classes.reshape(-1, steps), term.depth)
-    segments = term.shape[1] // steps
-    return term.unflatten(1, (segments, steps)).flatten(0, 1)
-
-
-def arrange(term: Term, order: Tensor, steps: int) -> Term:
-    """The sequences of a term in another order, and its first steps alone."""
-    order = order.to((term.classes if isinstance(term, OneHot) else term).device)
-    if isinstance(term, OneHot):
-        return OneHot(term.classes[order, :steps], term.depth)
-    return term[order, :steps]
+    return term.unflatten(1, (term.shape[1] // steps, steps)).flatten(0, 1)
 
 
 def delay(term: Term) -> Term:
@@ -62,7 +58,7 @@ def delay(term: Term) -> Term:
 
 def densify(terms: Sequence[Term]) -> Tensor:
     """Terms side by side as plain floats: (B, T, D)."""
-    steps = max(term_shape(term)[1] for term in terms)
+    steps = count_steps(terms)
     like = next((term for term in terms if isinstance(term, Tensor)), None)
     dense = []
     for term in terms:
@@ -72,9 +68,3 @@ def densify(terms: Sequence[Term]) -> Tensor:
         else:
             dense.append(term.expand(-1, steps, -1))
     return torch.cat(dense, dim=-1)
-
-
-def drop_inputs(terms: Sequence[Term], keep: float) -> Sequence[Term]:
-    """Terms of which each number of each step is kept with chance `keep`, and then made larger
-    by as much, so that the sum is as before."""
-    return [functional.dropout(densify(terms), 1 - keep)]

@@ -1,4 +1,4 @@
-"""MusicVAE: encode, decode, sample, and the checkpoint folder.
+"""MusicVAE: encode, decode, sample.
 
 The model of Roberts et al. 2018, "A Hierarchical Latent Vector Model for Learning Long-Term
 Structure in Music" (arXiv 1803.05428), with the semantics of Magenta 2.1.4's
@@ -14,14 +14,28 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from musicvae_torch.config import MusicVAEConfig
-from musicvae_torch.io.checkpoint import PretrainedNetwork
 from musicvae_torch.model.decoder import Decoder
 from musicvae_torch.model.encoder import Encoder, check_lengths
+from musicvae_torch.model.network import Network
 from musicvae_torch.model.terms import OneHot, Term
 
 
-class MusicVAE(PretrainedNetwork):
-    """A variational autoencoder of windows of music."""
+class MusicVAE(Network):
+    """A variational autoencoder of windows of music.
+
+    Methods share these arguments:
+
+    - windows (`inputs`, `targets`): rows (batch, steps, depth) of any dtype, or, where they are
+      one-hot in each part, their classes (batch, steps, parts) int64, which is faster; class -1
+      is a row of zeros;
+    - `z`: latents (batch, z_size);
+    - `controls`: of conditioned models, (steps, control_depth) for all windows, or (batch, steps,
+      control_depth);
+    - `parts`: indices of parts, in the order that the result is to have;
+    - `generator`: source of randomness, on the model's device; None: torch's own.
+
+    They raise ValueError if a shape, a length or a value does not fit the config.
+    """
 
     kind = "musicvae"
     config_class = MusicVAEConfig
@@ -48,17 +62,12 @@ class MusicVAE(PretrainedNetwork):
         """The posterior over the latent.
 
         Args:
-            inputs: (batch, steps, input_depth), any dtype; or, where they are one-hot rows,
-                their classes (batch, steps, parts) int64, which is faster.
+            inputs: windows whose rows are of input_depth.
             lengths: (batch,) steps that count, or (batch, segments) for a hierarchical
                 encoder; None: all.
-            controls: (steps, control_depth) for all, or (batch, steps, control_depth).
 
         Returns:
             A normal distribution whose ``mean`` and ``stddev`` are (batch, z_size).
-
-        Raises:
-            ValueError: a shape does not fit the config.
         """
         terms = self._terms("inputs", inputs, self.config.input_depth)
         batch, steps = inputs.shape[:2]
@@ -77,67 +86,44 @@ class MusicVAE(PretrainedNetwork):
         """Logits of each step, given z and the true steps before it.
 
         Args:
-            z: (batch, z_size).
-            targets: (batch, steps, output_depth), any dtype, or classes as for :meth:`encode`;
-                a hierarchical decoder wants max_seq_len steps.
-            controls: as for :meth:`encode`.
-            sampling: scheduled sampling: chance, at each step of each window, that the step is
-                given a sample of the model's own (at temperature 1; of a NADE, its likeliest
-                bits) in place of the true one before it.
-            generator: source of randomness of that, on the model's device; None: torch's own.
+            targets: windows whose rows are of output_depth; a hierarchical decoder wants
+                max_seq_len steps.
+            sampling: scheduled sampling: probability, at each step of each window, that the step
+                reads a sample of the model's own (at temperature 1; of a NADE, its likeliest
+                bits) in place of the true one before it. The first step of a segment always
+                reads the true one, as in Magenta.
 
         Returns:
             (batch, steps, depth of the logits): for one-hot parts, output_depth; for a NADE,
             nade_num_hidden + output_depth; for a groove, those of hits, velocities and offsets
             before their sigmoid, sigmoid and tanh.
-
-        Raises:
-            ValueError: a shape does not fit the config.
         """
         if not 0 <= sampling <= 1:
-            raise ValueError(f"sampling is a chance from 0 to 1, not {sampling}")
-        return self.decoder.teacher_force(*self._forcing(z, targets, controls), sampling, generator)
-
-    def part_nll(
-        self, z: Tensor, targets: Tensor, parts: Sequence[int], controls: Tensor | None = None
-    ) -> Tensor:
-        """Negative log-likelihood of some parts at each step under teacher forcing, in nats.
-
-        As :meth:`part_losses` of :meth:`teacher_force`'s logits, without the work for the others:
-        only the core decoders that play one of these parts run.
-
-        Args:
-            z, targets, controls: as for :meth:`teacher_force`.
-            parts: indices of parts, in the order that the result is to have.
-
-        Returns:
-            (batch, steps, len(parts))
-
-        Raises:
-            ValueError: a shape does not fit the config, or there is no such part.
-        """
+            raise ValueError(f"sampling is a probability from 0 to 1, not {sampling}")
         z, terms, controls = self._forcing(z, targets, controls)
-        self._check_parts(parts)
-        return self.decoder.part_nll(self.decoder.embed(z), terms, controls, parts)
+        return self.decoder.teacher_force(z, terms, controls, sampling, generator)
+
+    def part_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Negative log-likelihood of `targets` under the logits that :meth:`teacher_force` gives,
+        of each part at each step, in nats: (batch, steps, parts)."""
+        terms = self._terms("targets", targets, self.config.output_depth)
+        if logits.shape != (*targets.shape[:2], self.decoder.logit_depth):
+            raise ValueError(
+                f"logits have shape {tuple(logits.shape)}, which does not go with targets of "
+                f"shape {tuple(targets.shape)}"
+            )
+        return self.decoder.losses(logits, terms)
 
     def reconstruction_loss(
         self, logits: Tensor, targets: Tensor, lengths: Tensor | None = None
     ) -> Tensor:
-        """Negative log-likelihood of `targets` under `logits`, summed over parts and steps.
+        """:meth:`part_losses` summed over parts and steps: (batch,), in nats.
 
         Args:
-            logits: as :meth:`teacher_force` gives them.
-            targets: as it takes them.
             lengths: (batch,) steps that count; (batch, segments) for segments of their own
                 lengths, of a hierarchical decoder; None: all.
-
-        Returns:
-            (batch,), in nats.
-
-        Raises:
-            ValueError: a shape or a length does not fit.
         """
-        losses = self.part_losses(logits, targets).sum(-1)
+        losses = self.part_losses(logits, targets).sum(-1)  # (batch, steps)
         if lengths is None:
             return losses.sum(-1)
         batch, steps = losses.shape
@@ -152,15 +138,14 @@ class MusicVAE(PretrainedNetwork):
         counts = torch.arange(steps // segments, device=losses.device) < ends
         return (losses * counts.flatten(1)).sum(-1)
 
-    def part_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Negative log-likelihood of each part at each step, in nats: (batch, steps, parts)."""
-        terms = self._terms("targets", targets, self.config.output_depth)
-        if logits.shape != (*targets.shape[:2], self.decoder.logit_depth):
-            raise ValueError(
-                f"logits have shape {tuple(logits.shape)}, which does not go with targets of "
-                f"shape {tuple(targets.shape)}"
-            )
-        return self.decoder.losses(logits, terms)
+    def part_nll(
+        self, z: Tensor, targets: Tensor, parts: Sequence[int], controls: Tensor | None = None
+    ) -> Tensor:
+        """:meth:`part_losses` under teacher forcing for some parts, (batch, steps, len(parts)), by
+        running only the core decoders that play one of them."""
+        z, terms, controls = self._forcing(z, targets, controls)
+        self._check_parts(parts)
+        return self.decoder.part_nll(self.decoder.embed(z), terms, controls, parts)
 
     @torch.no_grad()
     def decode(
@@ -174,19 +159,13 @@ class MusicVAE(PretrainedNetwork):
         """Sample windows from latents, in the weights' own precision under autocast, too.
 
         Args:
-            z: (batch, z_size).
             length: steps to decode, the first of the window; None: max_seq_len. A flat decoder
                 goes on for as long as is asked.
             temperature: divides the logits; 0 takes the likeliest token at every step.
-            controls: (steps, control_depth) for all, or (batch, steps, control_depth).
-            generator: source of randomness, on the model's device; None: torch's own.
 
         Returns:
             (batch, length, output_depth): rows of zeros and ones, one-hot in each categorical
             part; a groove's velocities and offsets are real numbers.
-
-        Raises:
-            ValueError: length or temperature out of range, or a shape that does not fit.
         """
         z = self._latent(z)
         longest = self.config.max_seq_len
@@ -202,28 +181,37 @@ class MusicVAE(PretrainedNetwork):
         with self._own_precision():
             return self.decoder.decode(z, length, temperature, controls, generator)
 
+    def sample(
+        self,
+        n: int,
+        length: int | None = None,
+        temperature: float = 1.0,
+        controls: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Decode `n` latents drawn from the prior; arguments and result as :meth:`decode`."""
+        if n < 0:
+            raise ValueError(f"n must be at least 0, not {n}")
+        z = torch.randn(n, self.config.z_size, generator=generator, device=self.device)
+        return self.decode(z, length, temperature, controls, generator)
+
     @torch.no_grad()
     def velocities_and_offsets(
         self, z: Tensor, hits: Tensor, controls: Tensor | None = None
     ) -> Tensor:
-        """How hard and when a groove model would strike drum hits that are given.
+        """How hard and when a groove model strikes drum hits that are given.
 
         As :meth:`decode`, but the hits are not drawn; the velocities and offsets that are fed
         back are the model's own.
 
         Args:
-            z: (batch, z_size).
             hits: (batch, steps, drums), 0 or 1, any dtype.
-            controls: as for :meth:`encode`.
 
         Returns:
-            (batch, steps, output_depth): the chance that the model would have struck each drum
-            (0 to 1), and, where it is struck, its velocity (0 to 1) and offset (-1 to 1). The
-            network's own values go down with that chance, since it learnt 0 for drums that are
-            not struck; here they are as of certain hits.
-
-        Raises:
-            ValueError: the model plays no grooves, or a shape does not fit.
+            (batch, steps, output_depth): the probability that the model would have struck each
+            drum, and, where it is struck, its velocity (0 to 1) and offset (-1 to 1). The
+            network's own values go down with that probability, since it learnt 0 for drums that
+            are not struck; here they are as of certain hits.
         """
         if self.config.output != "groove":
             raise ValueError(f"config {self.config.name!r} plays no grooves")
@@ -239,18 +227,8 @@ class MusicVAE(PretrainedNetwork):
 
     @torch.no_grad()
     def embed(self, z: Tensor) -> Tensor:
-        """What the decoder makes of latents before it plays: the conductor's embedding of each
-        segment (bar); of a flat decoder, whose only segment is the window, the latent itself.
-
-        Args:
-            z: (batch, z_size).
-
-        Returns:
-            (batch, segments, embedding_size).
-
-        Raises:
-            ValueError: z has another shape, or is not finite.
-        """
+        """The conductor's embedding of each segment (bar), (batch, segments, embedding_size); of a
+        flat decoder, whose only segment is the window, the latent itself."""
         with self._own_precision():
             return self.decoder.embed(self._latent(z))
 
@@ -259,7 +237,7 @@ class MusicVAE(PretrainedNetwork):
         self,
         embeddings: Tensor,
         temperatures: Sequence[float],
-        places: Tensor,
+        uniforms: Tensor,
         parts: Sequence[int] | None = None,
     ) -> Tensor:
         """Sample any number of segments on end, as if they were of one long window.
@@ -268,47 +246,34 @@ class MusicVAE(PretrainedNetwork):
             embeddings: (batch, segments, embedding_size), such as :meth:`embed` gives, of one
                 latent or put together of several.
             temperatures: one for each part; 0 takes the likeliest class.
-            places: (batch, steps, parts) numbers of [0, 1): drawn evenly, they make samples. Steps
-                are a multiple of segments. What they are for one row of the batch decides that
-                row's result alone.
-            parts: indices of parts, in the order that the result is to have; None: all.
+            uniforms: (batch, steps, parts), drawn uniformly from [0, 1). Steps are a multiple of
+                segments. The numbers of one row of the batch decide that row's result alone.
+            parts: None: all.
 
         Returns:
             (batch, steps, parts) int64 classes.
 
         Raises:
-            ValueError: the model is conditioned or its output not categorical, a shape does not
-                fit, or a temperature is negative.
+            ValueError: also if the model is conditioned, or its output is not categorical.
         """
         count = len(self.config.output_depths)
         parts = range(count) if parts is None else parts
         self._check_parts(parts)
-        self._check_performance(embeddings, places)
+        self._check_segments(embeddings, uniforms)
         if len(temperatures) != count or not all(each >= 0 for each in temperatures):
             raise ValueError(f"temperatures must be {count} numbers from 0, not {temperatures}")
         like = self.encoder.mean.weight
+        embeddings, uniforms = embeddings.to(like), uniforms.to(like)
         with self._own_precision():
-            return self.decoder.sample_segments(
-                embeddings.to(like), temperatures, places.to(like), parts
-            )
+            return self.decoder.sample_segments(embeddings, temperatures, uniforms, parts)
 
     @torch.no_grad()
     def segments_nll(self, embeddings: Tensor, classes: Tensor, parts: Sequence[int]) -> Tensor:
-        """Negative log-likelihood of what was performed, or might have been, in nats.
-
-        Args:
-            embeddings: as for :meth:`sample_segments`.
-            classes: (batch, steps, parts) int64 of all parts; -1 costs nothing.
-            parts: indices of those wanted.
-
-        Returns:
-            (batch, steps, len(parts))
-
-        Raises:
-            ValueError: as :meth:`sample_segments`.
-        """
+        """Negative log-likelihood of what :meth:`sample_segments` drew, or might have, in nats:
+        classes (batch, steps, parts) of all parts, of which -1 costs nothing → (batch, steps,
+        len(parts))."""
         self._check_parts(parts)
-        self._check_performance(embeddings, classes)
+        self._check_segments(embeddings, classes)
         terms = self._terms("classes", classes, self.config.output_depth)
         embeddings = embeddings.to(self.encoder.mean.weight)
         no_controls = embeddings.new_zeros(*classes.shape[:2], 0)
@@ -325,32 +290,20 @@ class MusicVAE(PretrainedNetwork):
         if not parts or not set(parts) <= set(range(count)):
             raise ValueError(f"parts must be some of {list(range(count))}, not {list(parts)}")
 
-    def _check_performance(self, embeddings: Tensor, steps: Tensor) -> None:
-        """Whether something of (batch, steps, parts) can be played from embeddings."""
+    def _check_segments(self, embeddings: Tensor, steps: Tensor) -> None:
+        """Whether something of (batch, steps, parts) goes with embeddings of segments."""
         if self.config.output != "categorical" or self.config.control_depth:
-            raise ValueError(f"config {self.config.name!r} cannot perform: only categorical parts")
+            raise ValueError(
+                f"config {self.config.name!r} has no segments to sample: that wants a model of "
+                "categorical parts without controls"
+            )
         batch, segments = embeddings.shape[:2]
-        count = len(self.config.output_depths)
-        length = steps.shape[1]
+        count, length = len(self.config.output_depths), steps.shape[1]
         if steps.shape != (batch, length, count) or not segments or not length or length % segments:
             raise ValueError(
                 f"steps of shape {tuple(steps.shape)} do not go with embeddings of shape "
                 f"{tuple(embeddings.shape)} and {count} parts"
             )
-
-    def sample(
-        self,
-        n: int,
-        length: int | None = None,
-        temperature: float = 1.0,
-        controls: Tensor | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
-        """Decode `n` latents drawn from the prior; arguments and result as :meth:`decode`."""
-        if n < 0:
-            raise ValueError(f"n must be at least 0, not {n}")
-        z = torch.randn(n, self.config.z_size, generator=generator, device=self.device)
-        return self.decode(z, length, temperature, controls, generator)
 
     def _forcing(
         self, z: Tensor, targets: Tensor, controls: Tensor | None

@@ -19,13 +19,9 @@ from torch.distributions import Normal
 
 from musicvae_torch.config import ConfigError
 from musicvae_torch.converters.trio import DEPTHS, PARTS
-from musicvae_torch.io.checkpoint import (
-    CONFIG_FILE,
-    CheckpointError,
-    PretrainedNetwork,
-    read_config,
-)
+from musicvae_torch.io.checkpoint import CONFIG_FILE, CheckpointError, read_config
 from musicvae_torch.io.hub import local_folder
+from musicvae_torch.model.network import Network
 from musicvae_torch.model.terms import OneHot, Term, densify
 from surrogate.encoder.pooling import POOLINGS, PooledEncoder
 
@@ -112,7 +108,7 @@ def part_depths(parts: Sequence[str]) -> tuple[int, ...]:
     return tuple(DEPTHS[PARTS.index(part)] for part in parts)
 
 
-class Surrogate(PretrainedNetwork):
+class Surrogate(Network):
     """What all surrogate encoders have in common: what they hear, and a latent to play."""
 
     config_class = SurrogateConfig
