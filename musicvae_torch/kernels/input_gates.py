@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from musicvae_torch.kernels.gemm import BFLOAT16, INT8, Product, ProductCache, linear
-from musicvae_torch.model.terms import OneHot, Term, term_width
+from musicvae_torch.model.terms import OneHot, Term
 
 
 def project(terms: Sequence[Term], weight: Tensor, bias: Tensor) -> Tensor:
@@ -176,7 +176,7 @@ def _sort(terms: Sequence[Term], weight: Tensor) -> tuple[list[tuple[OneHot, Ten
     """Terms by kind, each with the weight's columns that it meets: one-hot ones; rows (B, width)
     that are the same at every step; and what differs from step to step, (T, B, width)."""
     looked_up, constant, dense = [], [], []
-    widths = [term_width(term) for term in terms]
+    widths = [term.depth if isinstance(term, OneHot) else term.shape[-1] for term in terms]
     for term, columns in zip(terms, weight.split(widths, dim=1), strict=True):
         if isinstance(term, OneHot):
             looked_up.append((term, columns))

@@ -14,7 +14,7 @@ from torch import Tensor
 from musicvae_torch.kernels.gemm import BFLOAT16, ProductCache, products_of
 from musicvae_torch.kernels.input_gates import Projection, project
 from musicvae_torch.kernels.recurrence import recur, unroll
-from musicvae_torch.model.terms import OneHot, Term, count_steps
+from musicvae_torch.model.terms import OneHot, Term, term_shape
 
 State = tuple[Tensor, Tensor]  # (h, c), each (B, H)
 
@@ -43,7 +43,8 @@ def run(
     """Outputs (B, T, H) of one direction, and the one that was computed last, (B, H)."""
     h, c = state
     if not torch.is_grad_enabled():
-        return _unroll(layer, terms, state, [len(h)] * count_steps(terms), reverse)
+        steps = max(term_shape(term)[1] for term in terms)
+        return _unroll(layer, terms, state, [len(h)] * steps, reverse)
     projected = project(terms, layer.weight_ih, layer.full_bias)
     outputs, _ = recur(projected, layer.weight_hh, h, c, reverse=reverse)
     return outputs.transpose(0, 1), outputs[0 if reverse else -1]

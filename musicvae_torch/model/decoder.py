@@ -3,16 +3,17 @@
 Magenta modules reproduced: ``lstm_models.BaseLstmDecoder`` and its kinds (categorical,
 multi-output, NADE, groove), ``SplitMultiOutLstmDecoder`` and ``HierarchicalLstmDecoder`` (no
 autoregression between levels).
+
+Shape names: B batch, S segments, T steps, E embedding width.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from itertools import islice
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.model import dispatch
@@ -33,7 +34,7 @@ class Conductor(nn.Module):
         self.layers = LSTMStack(1, units)
 
     def forward(self, z: Tensor, segments: int) -> Tensor:
-        """z (batch, z_size) → (batch, segments, units of the top layer)."""
+        """z (B, z_size) → (B, S, units of the top layer)."""
         # Its start state alone drives the conductor: the input is one zero a step.
         silence = z.new_zeros(z.shape[0], segments, 1)
         return self.layers([silence], self.initial_state(z))
@@ -54,15 +55,12 @@ class CoreDecoder(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def forward(self, previous: Sequence[Term], embedding: Tensor, controls: Tensor) -> Tensor:
-        """Logits of a segment whose previous tokens are known.
+        """Logits (B, T, logit_depth) of a segment whose tokens are known.
 
         Args:
-            previous: each step's preceding token, a term of (batch, steps) for each part.
-            embedding: (batch, embedding_size), seen at every step.
-            controls: (batch, steps, control_depth), possibly of depth 0.
-
-        Returns:
-            (batch, steps, logit_depth of the head)
+            previous: the token before each step, a term of (B, T) for each part.
+            embedding: (B, E), read at every step.
+            controls: (B, T, control_depth), possibly of depth 0.
         """
         terms = [*previous, embedding.unsqueeze(1), controls]
         outputs = self.layers(terms, self.initial_state(embedding))
@@ -74,7 +72,7 @@ class CoreDecoder(nn.Module):
         embedding: Tensor,
         controls: Tensor,
         probability: float,
-        generator: torch.Generator | None,
+        generator: Generator | None,
     ) -> Tensor:
         """:meth:`forward` with scheduled sampling: each step after the first reads, with a
         probability and in each example by itself, a sample of the step before, not the true token.
@@ -82,7 +80,7 @@ class CoreDecoder(nn.Module):
         No gradient flows through what is drawn; through a groove's velocities and offsets, which
         are not drawn, it does.
         """
-        truth = densify(previous).to(embedding)  # (batch, steps, depth)
+        truth = densify(previous).to(embedding)  # (B, T, depth)
         states, tokens = self.initial_state(embedding), truth[:, 0]
         logits: list[Tensor] = []
         for step in range(truth.shape[1]):
@@ -98,8 +96,7 @@ class CoreDecoder(nn.Module):
     def step(
         self, previous: Tensor, embedding: Tensor, control: Tensor, states: list[State]
     ) -> tuple[Tensor, list[State]]:
-        """One step of :meth:`forward`: previous (batch, depth) → logits (batch, logit_depth),
-        states."""
+        """One step of :meth:`forward`: previous (B, depth) → logits (B, logit_depth), states."""
         hidden, states = self.layers.step(torch.cat([previous, embedding, control], -1), states)
         return self.output(hidden), states
 
@@ -135,7 +132,7 @@ class Decoder(nn.Module):
         return sum(core.head.logit_depth for core in self._cores())
 
     def embed(self, z: Tensor) -> Tensor:
-        """One embedding a segment: z (batch, z_size) → (batch, segments, embedding_size)."""
+        """One embedding a segment: z (B, z_size) → (B, S, E)."""
         return z.unsqueeze(1) if self.conductor is None else self.conductor(z, self.segments)
 
     def teacher_force(
@@ -144,14 +141,10 @@ class Decoder(nn.Module):
         targets: Sequence[Term],
         controls: Tensor,
         sampling: float = 0.0,
-        generator: torch.Generator | None = None,
+        generator: Generator | None = None,
     ) -> Tensor:
-        """:meth:`musicvae_torch.MusicVAE.teacher_force`: (batch, steps, logit_depth).
-
-        Args:
-            targets: a term of (batch, steps) for each part.
-            controls: (batch, steps, control_depth).
-        """
+        """:meth:`musicvae_torch.MusicVAE.teacher_force` of targets that are a term of (B, T) for
+        each part: (B, T, logit_depth)."""
         batch, steps = term_shape(targets[0])
         every = range(len(targets))
         forced = self._force(self.embed(z), targets, controls, every, sampling, generator)
@@ -161,16 +154,8 @@ class Decoder(nn.Module):
     def part_nll(
         self, embeddings: Tensor, targets: Sequence[Term], controls: Tensor, parts: Sequence[int]
     ) -> Tensor:
-        """:meth:`losses` of the logits of :meth:`teacher_force` for some parts, without running the
-        cores that play none of them.
-
-        Args:
-            embeddings: (batch, segments, embedding_size), of any number of segments.
-            parts: indices, in the order that the result is to have.
-
-        Returns:
-            (batch, steps, len(parts))
-        """
+        """:meth:`losses` under teacher forcing of some parts, (B, T, len(parts)), without running
+        the cores that play none of them. There may be any number of embeddings (B, S, E)."""
         batch, steps = term_shape(targets[0])
         columns: dict[int, Tensor] = {}
         for core, own, logits in self._force(embeddings, targets, controls, parts):
@@ -186,12 +171,12 @@ class Decoder(nn.Module):
         controls: Tensor,
         parts: Collection[int],
         sampling: float = 0.0,
-        generator: torch.Generator | None = None,
+        generator: Generator | None = None,
     ) -> Iterator[tuple[CoreDecoder, range, Tensor]]:
         """Run the cores that play one of `parts`: each with the parts it plays and its logits
-        (batch * segments, segment_steps, logit_depth of its head)."""
+        (B * S, T / S, logit_depth of its head)."""
         segment_steps = term_shape(targets[0])[1] // embeddings.shape[1]
-        embeddings = embeddings.flatten(0, 1)  # (batch * segments, embedding_size)
+        embeddings = embeddings.flatten(0, 1)  # (B * S, E)
         controls = cast(Tensor, cut(controls, segment_steps))
         for core, own in self._cores_of(parts):
             # Shifted before it is cut, so that a segment begins on the token that ended the last.
@@ -203,13 +188,14 @@ class Decoder(nn.Module):
             yield core, own, logits
 
     def losses(self, logits: Tensor, targets: Sequence[Term]) -> Tensor:
-        """Negative log-likelihood of each part at each step, in nats: logits (batch, steps,
-        logit_depth) → (batch, steps, parts)."""
-        heads, truth = [core.head for core in self._cores()], iter(targets)
-        own_logits = widen(logits).split([head.logit_depth for head in heads], -1)
+        """Negative log-likelihood of each part at each step, in nats: logits (B, T, logit_depth) →
+        (B, T, parts)."""
+        own_logits = widen(logits).split([core.head.logit_depth for core in self._cores()], -1)
         losses = [
-            head.losses(own, list(islice(truth, len(head.depths))))
-            for head, own in zip(heads, own_logits, strict=True)
+            core.head.losses(rows, targets[own.start : own.stop])
+            for (core, own), rows in zip(
+                self._cores_of(range(len(targets))), own_logits, strict=True
+            )
         ]
         return torch.cat(losses, dim=-1)
 
@@ -219,9 +205,9 @@ class Decoder(nn.Module):
         length: int,
         temperature: float,
         controls: Tensor,
-        generator: torch.Generator | None,
+        generator: Generator | None,
     ) -> Tensor:
-        """:meth:`musicvae_torch.MusicVAE.decode`: (batch, length, output_depth)."""
+        """See :meth:`musicvae_torch.MusicVAE.decode`."""
         cores = self._cores()
 
         def draw(_: int, logits: Sequence[Tensor]) -> list[Tensor]:
@@ -240,8 +226,8 @@ class Decoder(nn.Module):
         uniforms: Tensor,
         parts: Sequence[int],
     ) -> Tensor:
-        """:meth:`musicvae_torch.MusicVAE.sample_segments`: (batch, steps, len(parts)) classes,
-        without running the cores that play none of the parts."""
+        """See :meth:`musicvae_torch.MusicVAE.sample_segments`. Cores that play none of the parts do
+        not run."""
         steps, segments = uniforms.shape[1], embeddings.shape[1]
         cores, parts_of = zip(*self._cores_of(parts), strict=True)
 
@@ -259,12 +245,11 @@ class Decoder(nn.Module):
         return torch.cat(tokens, dim=-1)[..., [columns.index(part) for part in parts]]
 
     def velocities_and_offsets(self, z: Tensor, hits: Tensor, controls: Tensor) -> Tensor:
-        """:meth:`musicvae_torch.MusicVAE.velocities_and_offsets` for hits (batch, steps, drums):
-        (batch, steps, 3 * drums)."""
+        """See :meth:`musicvae_torch.MusicVAE.velocities_and_offsets`."""
         rows: list[Tensor] = []
 
         def strike(t: int, logits: Sequence[Tensor]) -> list[Tensor]:
-            scores, velocities, offsets = logits[0].chunk(3, dim=-1)  # (batch, drums) each
+            scores, velocities, offsets = logits[0].chunk(3, dim=-1)  # (B, drums) each
             probabilities = torch.sigmoid(scores)
             # Trained by squared error, with 0 where a drum is not struck, the network's values
             # are probability times value.
@@ -288,18 +273,15 @@ class Decoder(nn.Module):
         steps: int,
         choose: Callable[[int, Sequence[Tensor]], list[Tensor]],
     ) -> list[Tensor]:
-        """Run cores step by step, each step reading the tokens of the step before.
+        """Run cores step by step, each step reading the tokens of the step before: the tokens of
+        each core, (B, T, ...).
 
         Args:
-            embeddings: (batch, segments, embedding_size).
-            controls: (batch, at least steps, control_depth).
+            embeddings, controls: (B, S, E) and (B, T, control_depth).
             choose: makes each core's tokens, as :meth:`Head.draw` gives them, from the number of
-                the step and each core's logits (batch, logit_depth).
-
-        Returns:
-            The tokens of each core, (batch, steps, ...).
+                the step and each core's logits (B, logit_depth).
         """
-        starts = [core.initial_state(embeddings) for core in cores]  # (batch, segments, H) each
+        starts = [core.initial_state(embeddings) for core in cores]  # (B, S, H) each
         one_hot = isinstance(cores[0].head, CategoricalHead)
         read = [(list(core.layers), core.output, core.head.depths) for core in cores]
         fast = dispatch.core_stepper(read, starts, one_hot, embeddings, segment_steps, controls)
@@ -312,7 +294,7 @@ class Decoder(nn.Module):
             else:
                 logits = []
                 segment, within = divmod(t, segment_steps)
-                embedding = embeddings[:, segment]  # (batch, embedding_size)
+                embedding = embeddings[:, segment]  # (B, E)
                 for index, core in enumerate(cores):
                     row = embedding.new_zeros(len(embedding), sum(core.head.depths))
                     if tokens:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
+from musicvae_torch.inputs import encoder_lengths
 from musicvae_torch.model.lstm import BidirectionalLSTM, draw_normal
 from musicvae_torch.model.terms import Term, cut, term_shape
 
@@ -41,16 +41,12 @@ class Encoder(nn.Module):
             nn.init.zeros_(dense.bias)
 
     def forward(self, terms: Sequence[Term], lengths: Tensor | None = None) -> Normal:
-        """Encode windows.
+        """The posterior of windows; its mean and stddev are (batch, z_size).
 
         Args:
             terms: what each step reads, (batch, steps, ...), of input_depth in all.
             lengths: (batch,) steps that count; a hierarchical encoder takes 0 or all steps
                 there, or (batch, segments) for the length of each lowest segment.
-
-        Returns:
-            The posterior; its mean and stddev are (batch, z_size). The standard deviation is
-            the softplus of a dense layer.
 
         Raises:
             ValueError: the lengths' shape or values do not fit the encoder.
@@ -63,7 +59,8 @@ class Encoder(nn.Module):
 
     def _embed(self, terms: Sequence[Term], lengths: Tensor | None) -> Tensor:
         batch, steps = term_shape(terms[0])
-        lengths = self._segment_lengths(batch, steps, lengths)
+        if lengths is not None:
+            lengths = encoder_lengths(lengths, batch, steps, self.level_lengths)
         for level, segment_steps in zip(self.levels[:-1], self.level_lengths[:-1], strict=True):
             # (batch, steps, ...) → (batch * segments, segment_steps, ...) → (..., 2H)
             embeddings = level([cut(term, segment_steps) for term in terms], lengths)
@@ -75,29 +72,3 @@ class Encoder(nn.Module):
     def _summarize(self, terms: Sequence[Term], lengths: Tensor | None) -> Tensor:
         """What the top level makes of the steps it reads: (batch, 2H)."""
         return self.levels[-1](terms, lengths)
-
-    def _segment_lengths(self, batch: int, steps: int, lengths: Tensor | None) -> Tensor | None:
-        """Lengths of the lowest segments, (batch * segments,), or None where all are full."""
-        if lengths is None:
-            return None
-        segment_steps = self.level_lengths[0] if self.level_lengths else steps
-        segments = steps // segment_steps if self.level_lengths else 1
-        shapes = [(batch,), (batch, segments)] if self.level_lengths else [(batch,)]
-        if lengths.shape not in shapes:
-            wanted = " or ".join(map(str, shapes))
-            raise ValueError(f"lengths have shape {tuple(lengths.shape)}, wanted {wanted}")
-        if self.level_lengths and lengths.dim() == 1:
-            if not bool(torch.isin(lengths, torch.tensor([0, steps], device=lengths.device)).all()):
-                raise ValueError(
-                    f"a hierarchical encoder takes windows of length 0 or {steps}, or one length "
-                    f"per segment; got lengths {lengths.tolist()}"
-                )
-            lengths = (lengths // segments).unsqueeze(1).expand(batch, segments)
-        check_lengths(lengths, segment_steps)
-        return None if bool((lengths == segment_steps).all()) else lengths.reshape(-1)
-
-
-def check_lengths(lengths: Tensor, steps: int) -> None:
-    """Raise ValueError unless all lengths lie between 0 and `steps`."""
-    if not bool(((lengths >= 0) & (lengths <= steps)).all()):
-        raise ValueError(f"lengths must lie between 0 and {steps}, got {lengths.tolist()}")

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from musicvae_torch.model.terms import OneHot, Term, densify
@@ -38,29 +38,17 @@ class Head(nn.Module):
     feedback_temperature = 1.0
 
     def losses(self, logits: Tensor, targets: Sequence[Term]) -> Tensor:
-        """Negative log-likelihood in nats.
-
-        Args:
-            logits: (B, T, logit_depth).
-            targets: the true rows, a term for each part.
-
-        Returns:
-            (B, T, parts)
-        """
+        """Negative log-likelihood of the true rows, a term for each part, in nats: logits
+        (B, T, logit_depth) → (B, T, parts)."""
         raise NotImplementedError
 
-    def draw(
-        self, logits: Tensor, temperature: float, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Draw tokens.
+    def draw(self, logits: Tensor, temperature: float, generator: Generator | None) -> Tensor:
+        """Draw tokens from logits (B, logit_depth): of one-hot parts their classes, (B, parts)
+        int64; else rows (B, sum of depths).
 
         Args:
-            logits: (B, logit_depth).
             temperature: divides the logits; 0 takes the likeliest.
             generator: source of randomness, on the logits' device; None: torch's own.
-
-        Returns:
-            Of one-hot parts their classes, (B, parts) int64; else rows (B, sum of depths).
         """
         raise NotImplementedError
 
@@ -69,7 +57,7 @@ class Head(nn.Module):
         return tokens
 
     def sample(
-        self, logits: Tensor, temperature: float, generator: torch.Generator | None = None
+        self, logits: Tensor, temperature: float, generator: Generator | None = None
     ) -> Tensor:
         """Draw rows of floats, (B, sum of depths); arguments as for :meth:`draw`."""
         return self.rows(self.draw(logits, temperature, generator)).to(logits)
@@ -87,9 +75,7 @@ class CategoricalHead(Head):
         parts = zip(logits.split(self.depths, -1), targets, strict=True)
         return torch.stack([categorical_loss(part, truth) for part, truth in parts], dim=-1)
 
-    def draw(
-        self, logits: Tensor, temperature: float, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def draw(self, logits: Tensor, temperature: float, generator: Generator | None) -> Tensor:
         parts = logits.split(self.depths, -1)
         classes = [sample_categorical(part, temperature, generator) for part in parts]
         return torch.stack(classes, dim=-1)
@@ -97,16 +83,8 @@ class CategoricalHead(Head):
     def inverse_cdf_sample(
         self, logits: Tensor, temperatures: Sequence[float], uniforms: Tensor
     ) -> Tensor:
-        """Draw tokens with random numbers that are given.
-
-        Args:
-            logits: (B, logit_depth).
-            temperatures: one for each part.
-            uniforms: (B, parts), drawn uniformly from [0, 1).
-
-        Returns:
-            (B, parts) int64.
-        """
+        """:meth:`draw` with a temperature for each part, and with given random numbers (B, parts),
+        drawn uniformly from [0, 1)."""
         parts = zip(logits.split(self.depths, -1), temperatures, uniforms.unbind(-1), strict=True)
         return torch.stack([inverse_cdf_sample(*part) for part in parts], dim=-1)
 
@@ -136,22 +114,15 @@ class NADEHead(Head):
 
     def losses(self, logits: Tensor, targets: Sequence[Term]) -> Tensor:
         bits = densify(targets).to(logits)
-        probabilities = self.probabilities(logits, bits)
+        pairs = zip(self.probabilities(logits, bits).unbind(-1), bits.unbind(-1), strict=True)
         losses = torch.zeros_like(logits[..., 0])
-        for p, bit in zip(probabilities.unbind(-1), bits.unbind(-1), strict=True):
-            losses = losses + _bernoulli_loss(p, bit, _NADE_FLOOR)
+        for probability, bit in pairs:
+            losses = losses + _bernoulli_loss(probability, bit, _NADE_FLOOR)
         return losses.unsqueeze(-1)
 
     def probabilities(self, logits: Tensor, bits: Tensor) -> Tensor:
-        """Probability that each bit is 1, given the bits before it.
-
-        Args:
-            logits: (..., logit_depth).
-            bits: (..., depth), the true row.
-
-        Returns:
-            (..., depth)
-        """
+        """Probability that each bit is 1, given the true bits before it: logits (...,
+        logit_depth), bits (..., depth) → (..., depth)."""
         activation, biases = logits.split((self.hidden, self.depths[0]), -1)
         probabilities = []
         for i, (encode, decode) in enumerate(zip(self.w_enc, self.w_dec, strict=True)):
@@ -159,9 +130,7 @@ class NADEHead(Head):
             activation = activation + bits[..., i, None] * encode
         return torch.stack(probabilities, dim=-1)
 
-    def draw(
-        self, logits: Tensor, temperature: float, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def draw(self, logits: Tensor, temperature: float, generator: Generator | None) -> Tensor:
         activation, biases = logits.split((self.hidden, self.depths[0]), -1)
         bits = []
         for i, (encode, decode) in enumerate(zip(self.w_enc, self.w_dec, strict=True)):
@@ -191,9 +160,7 @@ class GrooveHead(Head):
         losses = losses + (torch.tanh(offsets) - true_offsets) ** 2
         return losses.sum(-1, keepdim=True)
 
-    def draw(
-        self, logits: Tensor, temperature: float, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def draw(self, logits: Tensor, temperature: float, generator: Generator | None) -> Tensor:
         hits, velocities, offsets = logits.chunk(3, dim=-1)
         struck = sample_bits(hits, temperature, generator)
         return torch.cat([struck, torch.sigmoid(velocities), torch.tanh(offsets)], dim=-1)
@@ -212,15 +179,8 @@ def widen(logits: Tensor) -> Tensor:
 
 
 def categorical_loss(logits: Tensor, targets: Term) -> Tensor:
-    """Cross entropy of one-hot rows, in nats.
-
-    Args:
-        logits: (B, T, depth).
-        targets: (B, T, depth), one-hot; an all-zero row costs nothing, as in TensorFlow.
-
-    Returns:
-        (B, T)
-    """
+    """Cross entropy of one-hot rows, (B, T, depth) → (B, T), in nats. A row of zeros costs nothing,
+    as in TensorFlow."""
     if isinstance(targets, OneHot):
         classes = targets.classes
         losses = functional.cross_entropy(
@@ -236,7 +196,7 @@ def _bernoulli_loss(probabilities: Tensor, bits: Tensor, floor: float) -> Tensor
 
 
 def sample_categorical(
-    logits: Tensor, temperature: float, generator: torch.Generator | None = None
+    logits: Tensor, temperature: float, generator: Generator | None = None
 ) -> Tensor:
     """Draw one class per row: (B, depth) logits → (B,) int64; arguments as :meth:`Head.draw`."""
     if temperature == 0:
@@ -262,9 +222,7 @@ def inverse_cdf_sample(logits: Tensor, temperature: float, uniforms: Tensor) -> 
     return classes.clamp_max(logits.shape[-1] - 1)
 
 
-def sample_bits(
-    logits: Tensor, temperature: float, generator: torch.Generator | None = None
-) -> Tensor:
+def sample_bits(logits: Tensor, temperature: float, generator: Generator | None = None) -> Tensor:
     """Draw each bit by itself, 1 with the probability sigmoid(logit / temperature): floats 0 or 1,
     of the logits' shape; arguments as :meth:`Head.draw`."""
     if temperature == 0:

@@ -82,17 +82,13 @@ class LSTMWeights(nn.Module):
         lengths: Tensor | None = None,
         reverse: bool = False,
     ) -> tuple[Tensor, Tensor]:
-        """Run over whole sequences.
+        """Read whole sequences: outputs (B, T, H) in the order of the steps, and the output of the
+        step that was read last, (B, H).
 
         Args:
             terms: what each of T steps reads.
-            state: where to start.
             lengths: (B,) steps that count in each sequence; the others leave its state as it is.
             reverse: read the last step first.
-
-        Returns:
-            Outputs (B, T, H), each at the place of its step; and the last one that was computed,
-            (B, H).
         """
         fast = dispatch.run_layer(self, terms, state, lengths, reverse)
         if fast is not None:
@@ -173,15 +169,12 @@ class BidirectionalLSTM(nn.Module):
         return [(layer["fw"], layer["bw"]) for layer in layers]
 
     def forward(self, terms: Sequence[Term], lengths: Tensor | None = None) -> Tensor:
-        """Embed sequences.
+        """Embed sequences: the top layer's last forward output beside its last backward output,
+        (B, 2H). A sequence of length 0 gives zeros.
 
         Args:
             terms: what each of T steps reads.
             lengths: steps that count in each sequence, (B,), 0 to T; None: all of them.
-
-        Returns:
-            (B, 2H): the last forward output beside the last backward output of the top layer.
-            A sequence of length 0 gives zeros.
         """
         if lengths is not None:
             keep = self.keep if self.training else 1.0

@@ -1,7 +1,5 @@
-"""What a network reads at each step: terms that lie side by side.
-
-One-hot rows are kept as their classes, so that a kernel may look them up; dense vectors are given
-for each step, or once where all steps share them.
+"""What a network reads at each step: terms that lie side by side, of which one-hot ones are kept as
+their classes, so that a kernel may look them up.
 
 Shape names: B batch, T steps, D width.
 """
@@ -27,19 +25,10 @@ class OneHot(NamedTuple):
 Term = Tensor | OneHot
 
 
-def term_width(term: Term) -> int:
-    return term.depth if isinstance(term, OneHot) else term.shape[-1]
-
-
 def term_shape(term: Term) -> tuple[int, int]:
     """Batch and steps of a term."""
     batch, steps = (term.classes if isinstance(term, OneHot) else term).shape[:2]
     return batch, steps
-
-
-def count_steps(terms: Sequence[Term]) -> int:
-    """Steps of terms that lie side by side."""
-    return max(term_shape(term)[1] for term in terms)
 
 
 def cut(term: Term, steps: int) -> Term:
@@ -58,7 +47,7 @@ def delay(term: Term) -> Term:
 
 def densify(terms: Sequence[Term]) -> Tensor:
     """Terms side by side as plain floats: (B, T, D)."""
-    steps = count_steps(terms)
+    steps = max(term_shape(term)[1] for term in terms)
     like = next((term for term in terms if isinstance(term, Tensor)), None)
     dense = []
     for term in terms:

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.distributions import Normal
 
 from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.inputs import Inputs, check_lengths
 from musicvae_torch.model.decoder import Decoder
-from musicvae_torch.model.encoder import Encoder, check_lengths
+from musicvae_torch.model.encoder import Encoder
 from musicvae_torch.model.network import Network
-from musicvae_torch.model.terms import OneHot, Term
 
 
 class MusicVAE(Network):
@@ -69,11 +69,11 @@ class MusicVAE(Network):
         Returns:
             A normal distribution whose ``mean`` and ``stddev`` are (batch, z_size).
         """
-        terms = self._terms("inputs", inputs, self.config.input_depth)
+        terms = self._given.windows("inputs", inputs, self.config.input_depth)
         batch, steps = inputs.shape[:2]
         if self.config.is_hierarchical_encoder and steps != self.config.max_seq_len:
             raise ValueError(f"inputs have {steps} steps, wanted {self.config.max_seq_len}")
-        return self.encoder([*terms, self._controls(controls, batch, steps)], lengths)
+        return self.encoder([*terms, self._given.controls(controls, batch, steps)], lengths)
 
     def teacher_force(
         self,
@@ -81,7 +81,7 @@ class MusicVAE(Network):
         targets: Tensor,
         controls: Tensor | None = None,
         sampling: float = 0.0,
-        generator: torch.Generator | None = None,
+        generator: Generator | None = None,
     ) -> Tensor:
         """Logits of each step, given z and the true steps before it.
 
@@ -100,13 +100,13 @@ class MusicVAE(Network):
         """
         if not 0 <= sampling <= 1:
             raise ValueError(f"sampling is a probability from 0 to 1, not {sampling}")
-        z, terms, controls = self._forcing(z, targets, controls)
+        z, terms, controls = self._given.forcing(z, targets, controls)
         return self.decoder.teacher_force(z, terms, controls, sampling, generator)
 
     def part_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Negative log-likelihood of `targets` under the logits that :meth:`teacher_force` gives,
         of each part at each step, in nats: (batch, steps, parts)."""
-        terms = self._terms("targets", targets, self.config.output_depth)
+        terms = self._given.windows("targets", targets, self.config.output_depth)
         if logits.shape != (*targets.shape[:2], self.decoder.logit_depth):
             raise ValueError(
                 f"logits have shape {tuple(logits.shape)}, which does not go with targets of "
@@ -127,13 +127,8 @@ class MusicVAE(Network):
         if lengths is None:
             return losses.sum(-1)
         batch, steps = losses.shape
+        check_lengths(lengths, batch, self.decoder.segments, steps // self.decoder.segments, steps)
         segments = 1 if lengths.dim() == 1 else self.decoder.segments
-        if lengths.shape not in ((batch,), (batch, segments)):
-            raise ValueError(
-                f"lengths have shape {tuple(lengths.shape)}, wanted ({batch},) or "
-                f"({batch}, {self.decoder.segments})"
-            )
-        check_lengths(lengths, steps // segments)
         ends = lengths.view(batch, segments, 1).to(losses.device)
         counts = torch.arange(steps // segments, device=losses.device) < ends
         return (losses * counts.flatten(1)).sum(-1)
@@ -143,8 +138,8 @@ class MusicVAE(Network):
     ) -> Tensor:
         """:meth:`part_losses` under teacher forcing for some parts, (batch, steps, len(parts)), by
         running only the core decoders that play one of them."""
-        z, terms, controls = self._forcing(z, targets, controls)
-        self._check_parts(parts)
+        z, terms, controls = self._given.forcing(z, targets, controls)
+        self._given.parts(parts)
         return self.decoder.part_nll(self.decoder.embed(z), terms, controls, parts)
 
     @torch.no_grad()
@@ -154,7 +149,7 @@ class MusicVAE(Network):
         length: int | None = None,
         temperature: float = 1.0,
         controls: Tensor | None = None,
-        generator: torch.Generator | None = None,
+        generator: Generator | None = None,
     ) -> Tensor:
         """Sample windows from latents, in the weights' own precision under autocast, too.
 
@@ -167,17 +162,10 @@ class MusicVAE(Network):
             (batch, length, output_depth): rows of zeros and ones, one-hot in each categorical
             part; a groove's velocities and offsets are real numbers.
         """
-        z = self._latent(z)
-        longest = self.config.max_seq_len
-        length = longest if length is None else length
-        if length < 1 or (self.config.is_hierarchical_decoder and length > longest):
-            raise ValueError(
-                f"length {length} is out of range: this model decodes "
-                f"{f'1 to {longest}' if self.config.is_hierarchical_decoder else '1 or more'} steps"
-            )
+        z, length = self._given.latents(z), self._given.length(length)
         if not temperature >= 0:
             raise ValueError(f"temperature must be 0 or more, not {temperature}")
-        controls = self._controls(controls, z.shape[0], length)
+        controls = self._given.controls(controls, z.shape[0], length)
         with self._own_precision():
             return self.decoder.decode(z, length, temperature, controls, generator)
 
@@ -187,7 +175,7 @@ class MusicVAE(Network):
         length: int | None = None,
         temperature: float = 1.0,
         controls: Tensor | None = None,
-        generator: torch.Generator | None = None,
+        generator: Generator | None = None,
     ) -> Tensor:
         """Decode `n` latents drawn from the prior; arguments and result as :meth:`decode`."""
         if n < 0:
@@ -213,24 +201,18 @@ class MusicVAE(Network):
             network's own values go down with that probability, since it learnt 0 for drums that
             are not struck; here they are as of certain hits.
         """
-        if self.config.output != "groove":
-            raise ValueError(f"config {self.config.name!r} plays no grooves")
-        z = self._latent(z)
-        drums = self.config.output_depth // 3
-        if hits.dim() != 3 or hits.shape[0] != len(z) or hits.shape[-1] != drums:
-            raise ValueError(
-                f"hits have shape {tuple(hits.shape)}, wanted ({len(z)}, steps, {drums})"
-            )
-        controls = self._controls(controls, *hits.shape[:2])
+        z = self._given.latents(z)
+        hits = self._given.hits(hits, len(z))
+        controls = self._given.controls(controls, *hits.shape[:2])
         with self._own_precision():
-            return self.decoder.velocities_and_offsets(z, hits.to(z), controls)
+            return self.decoder.velocities_and_offsets(z, hits, controls)
 
     @torch.no_grad()
     def embed(self, z: Tensor) -> Tensor:
         """The conductor's embedding of each segment (bar), (batch, segments, embedding_size); of a
         flat decoder, whose only segment is the window, the latent itself."""
         with self._own_precision():
-            return self.decoder.embed(self._latent(z))
+            return self.decoder.embed(self._given.latents(z))
 
     @torch.no_grad()
     def sample_segments(
@@ -256,14 +238,11 @@ class MusicVAE(Network):
         Raises:
             ValueError: also if the model is conditioned, or its output is not categorical.
         """
-        count = len(self.config.output_depths)
-        parts = range(count) if parts is None else parts
-        self._check_parts(parts)
-        self._check_segments(embeddings, uniforms)
-        if len(temperatures) != count or not all(each >= 0 for each in temperatures):
-            raise ValueError(f"temperatures must be {count} numbers from 0, not {temperatures}")
-        like = self.encoder.mean.weight
-        embeddings, uniforms = embeddings.to(like), uniforms.to(like)
+        parts = range(len(self.config.output_depths)) if parts is None else parts
+        self._given.parts(parts)
+        self._given.temperatures(temperatures)
+        embeddings = self._given.segments(embeddings, uniforms)
+        uniforms = uniforms.to(embeddings)
         with self._own_precision():
             return self.decoder.sample_segments(embeddings, temperatures, uniforms, parts)
 
@@ -272,93 +251,19 @@ class MusicVAE(Network):
         """Negative log-likelihood of what :meth:`sample_segments` drew, or might have, in nats:
         classes (batch, steps, parts) of all parts, of which -1 costs nothing → (batch, steps,
         len(parts))."""
-        self._check_parts(parts)
-        self._check_segments(embeddings, classes)
-        terms = self._terms("classes", classes, self.config.output_depth)
-        embeddings = embeddings.to(self.encoder.mean.weight)
+        self._given.parts(parts)
+        embeddings = self._given.segments(embeddings, classes)
+        terms = self._given.windows("classes", classes, self.config.output_depth)
         no_controls = embeddings.new_zeros(*classes.shape[:2], 0)
         with self._own_precision():
             return self.decoder.part_nll(embeddings, terms, no_controls, parts)
+
+    @property
+    def _given(self) -> Inputs:
+        """Checks of what callers give."""
+        return Inputs(self.config, self.encoder.mean.weight)
 
     def _own_precision(self) -> torch.autocast:
         """Sampling is in the weights' precision, or in that of :meth:`multiply_in`, whatever
         autocast says: steps feed on each other, and products are prepared for all of them."""
         return torch.autocast(self.device.type, enabled=False)
-
-    def _check_parts(self, parts: Sequence[int]) -> None:
-        count = len(self.config.output_depths)
-        if not parts or not set(parts) <= set(range(count)):
-            raise ValueError(f"parts must be some of {list(range(count))}, not {list(parts)}")
-
-    def _check_segments(self, embeddings: Tensor, steps: Tensor) -> None:
-        """Whether something of (batch, steps, parts) goes with embeddings of segments."""
-        if self.config.output != "categorical" or self.config.control_depth:
-            raise ValueError(
-                f"config {self.config.name!r} has no segments to sample: that wants a model of "
-                "categorical parts without controls"
-            )
-        batch, segments = embeddings.shape[:2]
-        count, length = len(self.config.output_depths), steps.shape[1]
-        if steps.shape != (batch, length, count) or not segments or not length or length % segments:
-            raise ValueError(
-                f"steps of shape {tuple(steps.shape)} do not go with embeddings of shape "
-                f"{tuple(embeddings.shape)} and {count} parts"
-            )
-
-    def _forcing(
-        self, z: Tensor, targets: Tensor, controls: Tensor | None
-    ) -> tuple[Tensor, list[Term], Tensor]:
-        """The arguments of :meth:`teacher_force` as the decoder takes them."""
-        z = self._latent(z)
-        terms = self._terms("targets", targets, self.config.output_depth)
-        batch, steps = targets.shape[:2]
-        wanted = self.config.max_seq_len if self.config.is_hierarchical_decoder else max(steps, 1)
-        if (batch, steps) != (z.shape[0], wanted):
-            raise ValueError(
-                f"targets have (batch, steps) {(batch, steps)}, wanted {(z.shape[0], wanted)}"
-            )
-        return z, terms, self._controls(controls, batch, steps)
-
-    def _latent(self, z: Tensor) -> Tensor:
-        """z as the model's floats on its device."""
-        if z.dim() != 2 or z.shape[1] != self.config.z_size:
-            raise ValueError(f"z has shape {tuple(z.shape)}, wanted (batch, {self.config.z_size})")
-        if not bool(torch.isfinite(z).all()):
-            raise ValueError("z holds values that are not finite")
-        return z.to(self.encoder.mean.weight)
-
-    def _terms(self, name: str, rows: Tensor, depth: int) -> list[Term]:
-        """Rows of `depth`, dense or, where they are one-hot, as classes; a term for each part."""
-        config = self.config
-        one_hot = config.output == "categorical" and depth == config.output_depth
-        depths = config.output_depths if one_hot else (depth,)
-        width = rows.shape[-1] if rows.dim() == 3 else None
-        if width == depth:
-            return list(rows.to(self.encoder.mean.weight).split(depths, dim=-1))
-        if one_hot and width == len(depths) and rows.dtype == torch.int64:
-            # Class -1 is a row of zeros.
-            if bool(((rows < -1) | (rows >= rows.new_tensor(depths))).any()):
-                raise ValueError(f"{name} hold classes beyond the depths {depths}")
-            return [OneHot(rows[..., i], size) for i, size in enumerate(depths)]
-        classes = f" or int64 classes (batch, steps, {len(depths)})" if one_hot else ""
-        raise ValueError(
-            f"{name} have shape {tuple(rows.shape)}, wanted (batch, steps, {depth}){classes}"
-        )
-
-    def _controls(self, controls: Tensor | None, batch: int, steps: int) -> Tensor:
-        """Controls as (batch, steps, control_depth) floats on the model's device."""
-        like = self.encoder.mean.weight
-        depth = self.config.control_depth
-        if controls is None:
-            if depth:
-                raise ValueError(
-                    f"config {self.config.name!r} is conditioned: pass controls "
-                    f"of shape ({steps}, {depth}) or ({batch}, {steps}, {depth})"
-                )
-            return like.new_zeros(batch, steps, 0)
-        if controls.dim() == 2:
-            controls = controls.expand(batch, *controls.shape)
-        shape = tuple(controls.shape)
-        if len(shape) != 3 or shape[0] != batch or shape[1] < steps or shape[2] != depth:
-            raise ValueError(f"controls have shape {shape}, wanted ({batch}, {steps}, {depth})")
-        return controls[:, :steps].to(like)
