@@ -57,7 +57,7 @@ def with_gradients(outputs: Tensor, cell: Tensor, tensors: list[Tensor]) -> list
 def fused() -> Iterator[None]:
     compile_recurrence()
     yield
-    recurrence._Fused.forward = staticmethod(recurrence._lstm_cell_saved)
+    recurrence._Fused.forward = staticmethod(recurrence._saved_step)
     recurrence._Fused.backward = staticmethod(recurrence.lstm_cell_backward)
 
 
@@ -155,7 +155,7 @@ def test_bfloat16_under_autocast_stays_near_float32() -> None:
 def test_fused_arithmetic_agrees_with_plain(request: pytest.FixtureRequest) -> None:
     plain = outputs_and_gradients(problem())
     request.getfixturevalue("fused")
-    assert recurrence._Fused.forward is not recurrence._lstm_cell_saved
+    assert recurrence._Fused.forward is not recurrence._saved_step
     for near, true in zip(outputs_and_gradients(problem()), plain, strict=True):
         torch.testing.assert_close(near, true, rtol=1e-5, atol=1e-6)
 

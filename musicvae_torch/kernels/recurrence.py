@@ -30,20 +30,31 @@ from musicvae_torch.kernels.gemm import BFLOAT16, Product, prepare, weight_gradi
 _SHARES = 1 << 21
 
 
-def lstm_cell_forward(gates: Tensor, c: Tensor, tanh_c: Tensor, h: Tensor) -> None:
-    """One step's gate arithmetic, in place.
+def lstm_cell_forward(
+    sums: Tensor, c: Tensor, h: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """One step's gate arithmetic.
 
     Args:
-        gates: (..., 4H) sums; activated after.
-        c: (..., H) cell of the step before; the new one after.
-        tanh_c: (..., H) to be filled with tanh of the new cell.
-        h: (..., H) to be filled with the output; may be `tanh_c` itself.
+        sums: (..., 4H) of the gates.
+        c: (..., H) cell of the step before; replaced by the new one.
+        h: (..., H) room for the result's last tensor. Where it is given, the gates are activated
+            in place; else `sums` stay as they are, for the compiler's sake.
+
+    Returns:
+        The gates i and f side by side, (..., 2H), g and o, and tanh of the new cell, (..., H) each.
+        The output is the product of the last two.
     """
-    i, f, g, o = gates.chunk(4, dim=-1)
-    gates[..., : 2 * c.shape[-1]].sigmoid_()  # i and f
-    c.mul_(f).addcmul_(i, _tanh_via_sigmoid(g.mul_(2)))
-    _tanh_via_sigmoid(torch.mul(c, 2, out=tanh_c))
-    torch.mul(tanh_c, o.sigmoid_(), out=h)
+    units = c.shape[-1]
+    in_place = h is not None
+    sigmoid = torch.sigmoid_ if in_place else torch.sigmoid
+    i_and_f = sigmoid(sums[..., : 2 * units])
+    g = sums[..., 2 * units : 3 * units]
+    g = tanh_via_sigmoid(g.mul_(2) if in_place else 2 * g)
+    o = sigmoid(sums[..., 3 * units :])
+    i, f = i_and_f.chunk(2, dim=-1)
+    c.mul_(f).addcmul_(i, g)
+    return i_and_f, g, o, tanh_via_sigmoid(torch.mul(c, 2, out=h))
 
 
 def lstm_cell_backward(
@@ -83,15 +94,26 @@ def lstm_cell_backward(
     dc.mul_(f)
 
 
-def _tanh_via_sigmoid(doubled: Tensor) -> Tensor:
+def tanh_via_sigmoid(doubled: Tensor) -> Tensor:
     """tanh(x) in place of 2x, up to 1e-7 or so: PyTorch has the sigmoid several times as fast."""
     return doubled.sigmoid_().mul_(2).sub_(1)
 
 
-def _lstm_cell_saved(
+def lstm_step(sums: Tensor, c: Tensor, h: Tensor) -> None:
+    """One step without a gradient.
+
+    Args:
+        sums: (..., 4H) of the gates; overwritten.
+        c, h: (..., H) cell and output of the step before; replaced by the new ones.
+    """
+    _, _, o, tanh_c = lstm_cell_forward(sums, c, h)
+    tanh_c.mul_(o)  # which is h
+
+
+def _saved_step(
     sums: Tensor, gates: Tensor, cell: Tensor, squashed: Tensor, hidden: Tensor, after: Tensor
 ) -> None:
-    """A step forward that keeps what the step backward needs.
+    """One step that keeps what its gradient needs.
 
     Args:
         sums: (B, 4H) of the gates.
@@ -99,22 +121,17 @@ def _lstm_cell_saved(
             the output and the new cell, in whatever precision they are kept in.
         cell: (B, H) in the weights' precision; replaced by the new cell.
     """
-    if gates.dtype == cell.dtype:
-        lstm_cell_forward(gates.copy_(sums), cell, squashed, hidden)
-    else:
-        active = sums.to(cell.dtype)
-        tanh_c, h = torch.empty_like(cell), torch.empty_like(cell)
-        lstm_cell_forward(active, cell, tanh_c, h)
-        gates.copy_(active)
-        squashed.copy_(tanh_c)
-        hidden.copy_(h)
+    i_and_f, g, o, tanh_c = lstm_cell_forward(sums.to(cell.dtype), cell)
+    torch.cat((i_and_f, g, o), dim=1, out=gates)
     after.copy_(cell)
+    squashed.copy_(tanh_c)
+    hidden.copy_(tanh_c.mul_(o))
 
 
 class _Fused:
     """The gate arithmetic as it runs: plain, or compiled into one pass over memory."""
 
-    forward = staticmethod(_lstm_cell_saved)
+    forward = staticmethod(_saved_step)
     backward = staticmethod(lstm_cell_backward)
 
 
@@ -133,7 +150,7 @@ def compile_recurrence() -> None:
     # One version for each shape that the levels of a model have; beyond the limit they run plain.
     limit = "recompile_limit" if hasattr(dynamo, "recompile_limit") else "cache_size_limit"
     setattr(dynamo, limit, 64)
-    _Fused.forward = staticmethod(torch.compile(_lstm_cell_saved, dynamic=False))
+    _Fused.forward = staticmethod(torch.compile(_saved_step, dynamic=False))
     _Fused.backward = staticmethod(torch.compile(lstm_cell_backward, dynamic=False))
 
 
@@ -250,6 +267,6 @@ def unroll(
         for t in range(stop - 1, start - 1, -1) if reverse else range(start, stop):
             rows = counts[t]
             gates = product(h[:rows], chunk[t - start, :rows])
-            lstm_cell_forward(gates, c[:rows], h[:rows], h[:rows])
+            lstm_step(gates, c[:rows], h[:rows])
             outputs[t, :rows] = h[:rows]
     return outputs, h

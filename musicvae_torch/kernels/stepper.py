@@ -16,7 +16,7 @@ from torch.nn import functional
 from musicvae_torch.kernels.gemm import Product, linear, prepare, products_of
 from musicvae_torch.kernels.input_gates import Rows
 from musicvae_torch.kernels.layers import Layer, State
-from musicvae_torch.kernels.recurrence import lstm_cell_forward
+from musicvae_torch.kernels.recurrence import lstm_step
 
 # Gates of so many numbers cost more to put side by side than to treat one core at a time.
 _WORTH_JOINING = 1 << 14
@@ -141,10 +141,10 @@ class Stepper:
             shares = None  # above the lowest layer the products have all
             top = inputs[..., below:]
             if gates[0].numel() < _WORTH_JOINING:
-                lstm_cell_forward(torch.stack(gates), cells, top, top)
+                lstm_step(torch.stack(gates), cells, top)
             else:
                 for own, c, h in zip(gates, cells, top, strict=True):
-                    lstm_cell_forward(own, c, h, h)
+                    lstm_step(own, c, h)
         return [output(rows) for output, rows in zip(self._outputs, top, strict=True)]
 
     def _first_share(self, tokens: Sequence[Tensor]) -> Tensor:

@@ -86,8 +86,8 @@ class CoreDecoder(nn.Module):
         for step in range(truth.shape[1]):
             if step:
                 sample = self.head.sample(logits[-1], self.head.feedback_temperature, generator)
-                chances = embedding.new_full((len(embedding), 1), probability)
-                own = torch.bernoulli(chances, generator=generator).bool()
+                probabilities = embedding.new_full((len(embedding), 1), probability)
+                own = torch.bernoulli(probabilities, generator=generator).bool()
                 tokens = torch.where(own, sample, truth[:, step])
             scores, states = self.step(tokens, embedding, controls[:, step], states)
             logits.append(scores)

@@ -202,7 +202,7 @@ class BidirectionalLSTM(nn.Module):
 
 
 def drop_inputs(layers: LSTMStack | BidirectionalLSTM, terms: Sequence[Term]) -> Sequence[Term]:
-    """In training, keep each number of each step with the layers' chance `keep`, scaled up so that
+    """In training, keep each number of each step with the probability `keep`, scaled up so that
     the sum is as before."""
     if layers.training and layers.keep < 1:
         return [functional.dropout(densify(terms), 1 - layers.keep)]
