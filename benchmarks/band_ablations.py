@@ -90,7 +90,7 @@ class Windows:
         """The same of the MusicVAE's decoder, from latents."""
         vae = self.accompanist.musicvae
         rows = [
-            by_bar(vae.losses_of(latents[at], self.tokens[at], BAND), every_part=True)
+            by_bar(vae.part_nll(latents[at], self.tokens[at], BAND), every_part=True)
             for at in batches(len(latents))
         ]
         return torch.cat(rows)

@@ -55,7 +55,7 @@ def likelihoods(musicvae: MusicVAE, z: Tensor, tokens: Tensor) -> np.ndarray:
     batches = zip(z.split(128), tokens.split(128), strict=True)
     return np.concatenate(
         [
-            -musicvae.losses_of(own, real, range(len(PARTS))).mean(1).cpu().numpy()
+            -musicvae.part_nll(own, real, range(len(PARTS))).mean(1).cpu().numpy()
             for own, real in batches
         ]
     )

@@ -6,11 +6,14 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 import torch
 from magenta_models import MODELS, Golden, load_golden
+
+from musicvae_torch.kernels import reference
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
@@ -19,6 +22,13 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chro
 def golden(request: pytest.FixtureRequest) -> Golden:
     """A trio model of Magenta's."""
     return load_golden(MODELS / request.param)
+
+
+@pytest.fixture(params=["kernels", "reference"])
+def implementation(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Runs a test on the kernels, and once more on the readable reference alone."""
+    with reference() if request.param == "reference" else nullcontext():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

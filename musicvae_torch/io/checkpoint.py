@@ -23,8 +23,6 @@ from torch.overrides import TorchFunctionMode
 from musicvae_torch.io.checkpoint_files import CONFIG_FILE, WEIGHTS_FILE, CheckpointError
 from musicvae_torch.io.files import replacing
 from musicvae_torch.io.hub import local_folder, push_folder
-from musicvae_torch.kernels.gemm import check_weight_dtype
-from musicvae_torch.model.lstm import LSTMWeights
 
 FORMAT_VERSION = 1
 
@@ -118,9 +116,6 @@ def load_checkpoint(
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(f"{path}: does not fit {CONFIG_FILE}: {reason}") from None
-    for module in network.modules():
-        if isinstance(module, LSTMWeights):
-            module.set_constants()
     return network.to(device).eval()
 
 
@@ -212,30 +207,6 @@ class PretrainedNetwork(nn.Module):
         return load_checkpoint(
             folder, cls.kind, lambda sizes: cls(cls.config_class.from_dict(sizes)), device
         )
-
-    def multiply_in(self, dtype: str) -> Self:
-        """Choose the precision in which LSTM weights are multiplied where no gradient is wanted:
-        encoding, sampling, teacher forcing under ``torch.no_grad()``.
-
-        Weights stay float32 in the network. (Change them by PyTorch's operations, not by writing to
-        ``parameter.data``, or call this again: what is laid out is kept.) Lower ones are faster the
-        larger the network is, and change what it says a little; docs/speed.md has by how much.
-
-        Args:
-            dtype: "float32", which is exact; "bfloat16"; or "int8" (x86 processors alone).
-
-        Returns:
-            The network itself.
-
-        Raises:
-            ValueError: there is no such precision, or not on the device that the network is on.
-        """
-        check_weight_dtype(dtype, next(self.parameters()).device)
-        for module in self.modules():
-            if isinstance(module, LSTMWeights):
-                module.weight_dtype = dtype
-                module.kept.clear()
-        return self
 
     def save_pretrained(
         self,

@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -159,11 +160,11 @@ def _packs(weight: Tensor, kind: type[Product]) -> bool:
     return (weight.dtype, weight.device.type) == (torch.float32, "cpu") and works(kind)  # type: ignore[arg-type]
 
 
-class Kept:
+class ProductCache:
     """Products of low precision that stay for further calls, as long as their weights do.
 
-    They take half of the weights' memory or a quarter; float32 ones would double it, and are made
-    anew for each call.
+    They take half of the weights' memory or a quarter. Products in float32 would double it, and are
+    made for each call.
     """
 
     def __init__(self) -> None:
@@ -177,12 +178,12 @@ class Kept:
         dtype: str,
         bias: Tensor | None = None,
     ) -> Product:
-        """:func:`prepare`, unless that was done.
+        """:func:`prepare`, unless the cache has that product.
 
         Args:
-            key: of the product, among those that are kept here.
-            sources: what the weight and the bias are made of: where any was changed or replaced,
-                the product is made anew. (What is written to a ``.data`` does not show.)
+            key: tells the cache's products apart.
+            sources: what the weight and the bias are made of. Once one of them is changed or
+                replaced, the product is made again. (A change through ``.data`` goes unnoticed.)
             weight: makes the weight.
             dtype, bias: as for :func:`prepare`.
         """
@@ -196,12 +197,19 @@ class Kept:
             known = self._products[key, dtype] = (state, prepare(weight(), bias, dtype), own)
         return known[1]
 
-    def clear(self) -> None:
-        """Keep none of them."""
-        self._products.clear()
 
-    def __reduce__(self) -> tuple[type[Kept], tuple[()]]:
-        return Kept, ()  # copies of a network and files of it begin without
+# Of each layer, as long as it lives. They are no part of it: its copies and files begin without.
+_caches: WeakKeyDictionary[object, ProductCache] = WeakKeyDictionary()
+
+
+def products_of(layer: object) -> ProductCache:
+    """The products that a layer keeps."""
+    return _caches.setdefault(layer, ProductCache())
+
+
+def forget_products(layer: object) -> None:
+    """Make a layer's products again when they are next needed."""
+    _caches.pop(layer, None)
 
 
 def check_weight_dtype(dtype: str, device: torch.device) -> None:

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from musicvae_torch.kernels.gemm import BFLOAT16, INT8, Kept, Product, linear
-from musicvae_torch.kernels.terms import OneHot, Term, term_width
+from musicvae_torch.kernels.gemm import BFLOAT16, INT8, Product, ProductCache, linear
+from musicvae_torch.model.terms import OneHot, Term
 
 
 def project(terms: Sequence[Term], weight: Tensor, bias: Tensor) -> Tensor:
@@ -53,14 +53,14 @@ def _look_up(looked_up: Sequence[tuple[OneHot, Tensor]], still: Tensor) -> Tenso
     """
     # One row more than classes: the zeros that class -1 stands for.
     tables = [functional.pad(columns.t(), (0, 0, 0, 1)) for _, columns in looked_up]
-    places = [term.classes.t() % (term.depth + 1) for term, _ in looked_up]
+    indices = [term.classes.t() % (term.depth + 1) for term, _ in looked_up]
     if still.dim() == 1:
         tables[0] = tables[0] + still
     else:
         tables.append(still)
-        places.append(torch.arange(len(still), device=still.device).expand_as(places[0]))
-    sums = _Sums.apply(torch.stack([place.flatten() for place in places]), *tables)
-    return sums.view(*places[0].shape, sums.shape[1])
+        indices.append(torch.arange(len(still), device=still.device).expand_as(indices[0]))
+    sums = _Sums.apply(torch.stack([index.flatten() for index in indices]), *tables)
+    return sums.view(*indices[0].shape, sums.shape[1])
 
 
 class _Sums(torch.autograd.Function):
@@ -68,23 +68,23 @@ class _Sums(torch.autograd.Function):
     PyTorch's own sum of look-ups is as quick only without a gradient."""
 
     @staticmethod
-    def forward(ctx: Any, places: Tensor, *tables: Tensor) -> Tensor:
-        """places (tables, N) int64, tables of (rows, W) → (N, W)."""
-        ctx.save_for_backward(places)
+    def forward(ctx: Any, indices: Tensor, *tables: Tensor) -> Tensor:
+        """indices (tables, N) int64, tables of (rows, W) → (N, W)."""
+        ctx.save_for_backward(indices)
         ctx.rows = [len(table) for table in tables]
         starts = torch.tensor([sum(ctx.rows[:index]) for index in range(len(tables))])
-        bags = (places + starts.to(places.device)[:, None]).t()
+        bags = (indices + starts.to(indices.device)[:, None]).t()
         return functional.embedding_bag(bags, torch.cat(tables), mode="sum")
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grads: Tensor) -> tuple[Tensor | None, ...]:
-        (places,) = ctx.saved_tensors
+        (indices,) = ctx.saved_tensors
         gather = torch.ops.aten.embedding_dense_backward.default
-        tables = zip(places, ctx.rows, ctx.needs_input_grad[1:], strict=True)
+        tables = zip(indices, ctx.rows, ctx.needs_input_grad[1:], strict=True)
         return None, *(
-            gather(grads, place, rows, -1, False) if wanted else None
-            for place, rows, wanted in tables
+            gather(grads, index, rows, -1, False) if wanted else None
+            for index, rows, wanted in tables
         )
 
 
@@ -105,17 +105,17 @@ class Rows:
         widths = [depth for own in depths for depth in own]
         starts = iter([sum(widths[:part]) for part in range(len(widths))])
         # Layers that read fewer rows than others read class -1 beside them.
-        places = [[next(starts) for _ in own] + [0] * (self.parts - len(own)) for own in depths]
-        self._starts = torch.tensor(places, device=self._table.device).unsqueeze(1)
+        indices = [[next(starts) for _ in own] + [0] * (self.parts - len(own)) for own in depths]
+        self._starts = torch.tensor(indices, device=self._table.device).unsqueeze(1)
 
     def __call__(self, classes: Tensor) -> Tensor:
         """(layers, rows, parts) int64, -1 for no class → (layers, rows, 4H)."""
-        places = torch.where(classes < 0, self._nothing, classes + self._starts)
-        places = places.flatten(0, -2)
+        indices = torch.where(classes < 0, self._nothing, classes + self._starts)
+        indices = indices.flatten(0, -2)
         if self.parts == 1:
-            sums = self._table.index_select(0, places.squeeze(1))
+            sums = self._table.index_select(0, indices.squeeze(1))
         else:
-            sums = functional.embedding_bag(places, self._table, mode="sum")
+            sums = functional.embedding_bag(indices, self._table, mode="sum")
         return sums.view(*classes.shape[:-1], self._table.shape[1])
 
 
@@ -125,11 +125,16 @@ class Projection:
     Args:
         terms, weight, bias: as of :func:`project`.
         dtype: precision of products with vectors that differ from step to step.
-        kept: where they are kept for further calls.
+        products: where those are kept for further calls.
     """
 
     def __init__(
-        self, terms: Sequence[Term], weight: Tensor, bias: Tensor, dtype: str, kept: Kept
+        self,
+        terms: Sequence[Term],
+        weight: Tensor,
+        bias: Tensor,
+        dtype: str,
+        products: ProductCache,
     ) -> None:
         self._bias = self._still = bias.detach()
         self._dense: list[tuple[Tensor, Product]] = []
@@ -141,7 +146,7 @@ class Projection:
             # A caller's numbers may be any; a layer's outputs are not.
             wide = dtype == INT8 and bool((inputs.abs() > 1).any())
             own = BFLOAT16 if wide else dtype
-            self._dense.append((inputs, kept.prepare(key, [weight], columns.detach, own)))
+            self._dense.append((inputs, products.prepare(key, [weight], columns.detach, own)))
         self._rows: Rows | None = None
         if looked_up:
             self._classes = torch.stack([term.classes.t() for term, _ in looked_up], dim=-1)
@@ -171,7 +176,7 @@ def _sort(terms: Sequence[Term], weight: Tensor) -> tuple[list[tuple[OneHot, Ten
     """Terms by kind, each with the weight's columns that it meets: one-hot ones; rows (B, width)
     that are the same at every step; and what differs from step to step, (T, B, width)."""
     looked_up, constant, dense = [], [], []
-    widths = [term_width(term) for term in terms]
+    widths = [term.depth if isinstance(term, OneHot) else term.shape[-1] for term in terms]
     for term, columns in zip(terms, weight.split(widths, dim=1), strict=True):
         if isinstance(term, OneHot):
             looked_up.append((term, columns))

@@ -8,7 +8,7 @@ and the recurrent weight's gradient is one product at the end. Under
 in bfloat16, while cells and sums stay in float32. Without a gradient nothing is kept. On CUDA,
 cuDNN's LSTM is better than either.
 
-Gates lie in the order input, forget, cell, output. Shape names: T steps, B batch, H units.
+Gates lie in the order input i, forget f, cell g, output o. Shape names: T steps, B batch, H units.
 """
 
 from __future__ import annotations
@@ -30,80 +30,109 @@ from musicvae_torch.kernels.gemm import BFLOAT16, Product, prepare, weight_gradi
 _SHARES = 1 << 21
 
 
-def _tanh_of_half(doubled: Tensor) -> Tensor:
-    """tanh(x) in place of 2x: by the sigmoid, which PyTorch has several times as fast; to 1e-7 or
-    so."""
-    return doubled.sigmoid_().mul_(2).sub_(1)
-
-
-def _advance(
-    sums: Tensor, gates: Tensor, cell: Tensor, squashed: Tensor, hidden: Tensor, kept: Tensor
-) -> None:
-    """One step's gate arithmetic, in place.
+def lstm_cell_forward(
+    sums: Tensor, c: Tensor, h: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """One step's gate arithmetic.
 
     Args:
-        sums: (B, 4H) the gates before their squashing.
-        gates: (B, 4H) to be filled with the gates.
-        cell: (B, H) in the weights' precision; replaced by the new cell.
-        squashed, hidden, kept: (B, H) to be filled with tanh of the new cell, the output, and
-            the new cell.
+        sums: (..., 4H) of the gates.
+        c: (..., H) cell of the step before; replaced by the new one.
+        h: (..., H) room for the result's last tensor. Where it is given, the gates are activated
+            in place; else `sums` stay as they are, for the compiler's sake.
+
+    Returns:
+        The gates i and f side by side, (..., 2H), g and o, and tanh of the new cell, (..., H) each.
+        The output is the product of the last two.
     """
-    units = cell.shape[1]
-    sums = sums.to(cell.dtype)
-    doors = torch.sigmoid(sums[:, : 2 * units])
-    new = _tanh_of_half(2 * sums[:, 2 * units : 3 * units])
-    show = torch.sigmoid(sums[:, 3 * units :])
-    take, keep = doors.chunk(2, dim=1)
-    torch.cat((doors, new, show), dim=1, out=gates)
-    cell.mul_(keep).addcmul_(take, new)
-    bounded = _tanh_of_half(2 * cell)
-    kept.copy_(cell)
-    squashed.copy_(bounded)
-    hidden.copy_(bounded.mul_(show))
+    units = c.shape[-1]
+    in_place = h is not None
+    sigmoid = torch.sigmoid_ if in_place else torch.sigmoid
+    i_and_f = sigmoid(sums[..., : 2 * units])
+    g = sums[..., 2 * units : 3 * units]
+    g = tanh_via_sigmoid(g.mul_(2) if in_place else 2 * g)
+    o = sigmoid(sums[..., 3 * units :])
+    i, f = i_and_f.chunk(2, dim=-1)
+    c.mul_(f).addcmul_(i, g)
+    return i_and_f, g, o, tanh_via_sigmoid(torch.mul(c, 2, out=h))
 
 
-def _retreat(
+def lstm_cell_backward(
     grad_gates: Tensor,
     grad_hidden: Tensor,
     dh: Tensor,
     dc: Tensor,
     gates: Tensor,
-    cell: Tensor,
-    squashed: Tensor,
+    c: Tensor,
+    tanh_c: Tensor,
 ) -> None:
-    """The gradient of :func:`_advance`, in place.
+    """The gradient of :func:`lstm_cell_forward`, in place.
 
     Args:
-        grad_gates: (B, 4H) to be filled, before the squashing of the gates.
-        grad_hidden: (B, H) of the step's output.
-        dh: (B, H) of the same, from the step after.
-        dc: (B, H) in the weights' precision, of the step's cell; replaced by that of the one
-            before.
-        gates, squashed: what :func:`_advance` made.
-        cell: (B, H) the cell before.
+        grad_gates: (B, 4H) to be filled with that of the sums of the gates.
+        grad_hidden: (B, H) that of the output, as others read it.
+        dh: (B, H) that of the output, as the next step reads it.
+        dc: (B, H) that of the new cell, in the weights' precision; that of the cell before after.
+        gates: (B, 4H), activated.
+        c: (B, H), the cell before.
+        tanh_c: (B, H), of the new cell.
     """
     through_sigmoid = torch.ops.aten.sigmoid_backward.default
     through_tanh = torch.ops.aten.tanh_backward.default
     wide = dc.dtype
-    take, keep, new, show = gates.to(wide).chunk(4, dim=1)
-    bounded = squashed.to(wide)
-    grad = grad_hidden.to(wide) + dh.to(wide)
-    dc.add_(through_tanh(grad * show, bounded))
+    i, f, g, o = gates.to(wide).chunk(4, dim=1)
+    tanh_c = tanh_c.to(wide)
+    grad_h = grad_hidden.to(wide) + dh.to(wide)
+    dc.add_(through_tanh(grad_h * o, tanh_c))
     parts = (
-        through_sigmoid(dc * new, take),
-        through_sigmoid(dc * cell.to(wide), keep),
-        through_tanh(dc * take, new),
-        through_sigmoid(grad * bounded, show),
+        through_sigmoid(dc * g, i),
+        through_sigmoid(dc * c.to(wide), f),
+        through_tanh(dc * i, g),
+        through_sigmoid(grad_h * tanh_c, o),
     )
     torch.cat(parts, dim=1, out=grad_gates)
-    dc.mul_(keep)
+    dc.mul_(f)
+
+
+def tanh_via_sigmoid(doubled: Tensor) -> Tensor:
+    """tanh(x) in place of 2x, up to 1e-7 or so: PyTorch has the sigmoid several times as fast."""
+    return doubled.sigmoid_().mul_(2).sub_(1)
+
+
+def lstm_step(sums: Tensor, c: Tensor, h: Tensor) -> None:
+    """One step without a gradient.
+
+    Args:
+        sums: (..., 4H) of the gates; overwritten.
+        c, h: (..., H) cell and output of the step before; replaced by the new ones.
+    """
+    _, _, o, tanh_c = lstm_cell_forward(sums, c, h)
+    tanh_c.mul_(o)  # which is h
+
+
+def _saved_step(
+    sums: Tensor, gates: Tensor, cell: Tensor, squashed: Tensor, hidden: Tensor, after: Tensor
+) -> None:
+    """One step that keeps what its gradient needs.
+
+    Args:
+        sums: (B, 4H) of the gates.
+        gates, squashed, hidden, after: to be filled with the activated gates, tanh of the new cell,
+            the output and the new cell, in whatever precision they are kept in.
+        cell: (B, H) in the weights' precision; replaced by the new cell.
+    """
+    i_and_f, g, o, tanh_c = lstm_cell_forward(sums.to(cell.dtype), cell)
+    torch.cat((i_and_f, g, o), dim=1, out=gates)
+    after.copy_(cell)
+    squashed.copy_(tanh_c)
+    hidden.copy_(tanh_c.mul_(o))
 
 
 class _Fused:
     """The gate arithmetic as it runs: plain, or compiled into one pass over memory."""
 
-    advance = staticmethod(_advance)
-    retreat = staticmethod(_retreat)
+    forward = staticmethod(_saved_step)
+    backward = staticmethod(lstm_cell_backward)
 
 
 def compile_recurrence() -> None:
@@ -121,8 +150,8 @@ def compile_recurrence() -> None:
     # One version for each shape that the levels of a model have; beyond the limit they run plain.
     limit = "recompile_limit" if hasattr(dynamo, "recompile_limit") else "cache_size_limit"
     setattr(dynamo, limit, 64)
-    _Fused.advance = staticmethod(torch.compile(_advance, dynamic=False))
-    _Fused.retreat = staticmethod(torch.compile(_retreat, dynamic=False))
+    _Fused.forward = staticmethod(torch.compile(_saved_step, dynamic=False))
+    _Fused.backward = staticmethod(torch.compile(lstm_cell_backward, dynamic=False))
 
 
 class _Recurrence(torch.autograd.Function):
@@ -136,12 +165,12 @@ class _Recurrence(torch.autograd.Function):
         gates = projected.new_empty(steps, batch, width, dtype=low)
         squashed = projected.new_empty(steps, batch, width // 4, dtype=low)
         before, hidden = _chain(squashed, h, reverse)
-        cells, kept = _chain(squashed, c, reverse)
+        cells, after = _chain(squashed, c, reverse)
         cell = c.to(weight.dtype, copy=True)
         product = _product(weight, low)
-        sequences = before, projected, gates, squashed, hidden, kept
+        sequences = before, projected, gates, squashed, hidden, after
         for past, share, gate, *states in _walk(reverse, *sequences):
-            _Fused.advance(product(past, share), gate, cell, *states)
+            _Fused.forward(product(past, share), gate, cell, *states)
         ctx.reverse = reverse
         ctx.save_for_backward(gates, cells, squashed, before, weight)
         return hidden, cell
@@ -157,7 +186,7 @@ class _Recurrence(torch.autograd.Function):
         product = _product(weight.t(), gates.dtype)
         sequences = grad_gates, grad_hidden, gates, cells, squashed
         for grad, grad_h, *made in _walk(not ctx.reverse, *sequences):
-            _Fused.retreat(grad, grad_h, dh, dc, *made)
+            _Fused.backward(grad, grad_h, dh, dc, *made)
             dh = product(grad)
         grad_weight = None
         if ctx.needs_input_grad[1]:
@@ -204,19 +233,6 @@ def recur(
     return _Recurrence.apply(projected, weight, h, c, reverse)
 
 
-def step_gates(gates: Tensor, h: Tensor, c: Tensor) -> None:
-    """One step without a gradient, in place.
-
-    Args:
-        gates: (..., 4H) before their squashing; squashed after.
-        h, c: (..., H) of the step before; replaced.
-    """
-    take, keep, new, show = gates.chunk(4, dim=-1)
-    gates[..., : 2 * c.shape[-1]].sigmoid_()
-    c.mul_(keep).addcmul_(take, _tanh_of_half(new.mul_(2)))
-    _tanh_of_half(torch.mul(c, 2, out=h)).mul_(show.sigmoid_())
-
-
 def unroll(
     shares: Callable[[int, int, int], Tensor],
     product: Product,
@@ -251,6 +267,6 @@ def unroll(
         for t in range(stop - 1, start - 1, -1) if reverse else range(start, stop):
             rows = counts[t]
             gates = product(h[:rows], chunk[t - start, :rows])
-            step_gates(gates, h[:rows], c[:rows])
+            lstm_step(gates, c[:rows], h[:rows])
             outputs[t, :rows] = h[:rows]
     return outputs, h

@@ -269,7 +269,7 @@ def _played(model: MusicVAE, song: _Drums, mean: Tensor) -> np.ndarray:
     for first in range(0, len(hits), BATCH_SIZE):
         own = slice(first, first + BATCH_SIZE)
         given = None if controls is None else controls[own].to(model.device)
-        played = model.play_hits(mean[own], hits[own], given)
+        played = model.velocities_and_offsets(mean[own], hits[own], given)
         rows.append(torch.cat([hits[own], played[..., DRUMS:]], -1).cpu().numpy())
     return np.concatenate(rows)
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from musicvae_torch.kernels.terms import Term, cut, term_shape
+from musicvae_torch.inputs import encoder_lengths
 from musicvae_torch.model.lstm import BidirectionalLSTM, draw_normal
+from musicvae_torch.model.terms import Term, cut, term_shape
 
 
 class Encoder(nn.Module):
@@ -41,21 +41,17 @@ class Encoder(nn.Module):
             nn.init.zeros_(dense.bias)
 
     def forward(self, terms: Sequence[Term], lengths: Tensor | None = None) -> Normal:
-        """Encode windows.
+        """The posterior of windows; its mean and stddev are (batch, z_size).
 
         Args:
             terms: what each step reads, (batch, steps, ...), of input_depth in all.
             lengths: (batch,) steps that count; a hierarchical encoder takes 0 or all steps
                 there, or (batch, segments) for the length of each lowest segment.
 
-        Returns:
-            The posterior; its mean and stddev are (batch, z_size). The standard deviation is
-            the softplus of a dense layer.
-
         Raises:
             ValueError: the lengths' shape or values do not fit the encoder.
         """
-        embedding = self._embed(terms, lengths)
+        embedding = self._embed(terms, lengths)  # (batch, 2H)
         # Under autocast the layers give bfloat16, too coarse for what is summed over the latent.
         mean = self.mean(embedding).to(self.mean.weight)
         stddev = nn.functional.softplus(self.stddev(embedding).to(self.mean.weight))
@@ -63,18 +59,10 @@ class Encoder(nn.Module):
 
     def _embed(self, terms: Sequence[Term], lengths: Tensor | None) -> Tensor:
         batch, steps = term_shape(terms[0])
-        if not self.level_lengths:
-            if lengths is not None:
-                if lengths.shape != (batch,):
-                    raise ValueError(
-                        f"lengths have shape {tuple(lengths.shape)}; a flat encoder wants one "
-                        f"per example: ({batch},)"
-                    )
-                check_lengths(lengths, steps)
-                lengths = None if bool((lengths == steps).all()) else lengths
-            return self._summarize(terms, lengths)
-        lengths = self._segment_lengths(batch, steps, lengths)
+        if lengths is not None:
+            lengths = encoder_lengths(lengths, batch, steps, self.level_lengths)
         for level, segment_steps in zip(self.levels[:-1], self.level_lengths[:-1], strict=True):
+            # (batch, steps, ...) → (batch * segments, segment_steps, ...) → (..., 2H)
             embeddings = level([cut(term, segment_steps) for term in terms], lengths)
             terms = [embeddings.unflatten(0, (batch, steps // segment_steps))]
             steps //= segment_steps
@@ -82,31 +70,5 @@ class Encoder(nn.Module):
         return self._summarize(terms, lengths)
 
     def _summarize(self, terms: Sequence[Term], lengths: Tensor | None) -> Tensor:
-        """What the top level makes of the steps it reads: (batch, embedding size)."""
+        """What the top level makes of the steps it reads: (batch, 2H)."""
         return self.levels[-1](terms, lengths)
-
-    def _segment_lengths(self, batch: int, steps: int, lengths: Tensor | None) -> Tensor | None:
-        """Lengths of the lowest segments, (batch * segments,), or None where all are full."""
-        if lengths is None:
-            return None
-        segments = steps // self.level_lengths[0]
-        if lengths.shape == (batch,):
-            if not bool(torch.isin(lengths, torch.tensor([0, steps], device=lengths.device)).all()):
-                raise ValueError(
-                    f"a hierarchical encoder takes windows of length 0 or {steps}, or one length "
-                    f"per segment; got lengths {lengths.tolist()}"
-                )
-            lengths = (lengths // segments).unsqueeze(1).expand(batch, segments)
-        if lengths.shape != (batch, segments):
-            raise ValueError(
-                f"lengths have shape {tuple(lengths.shape)}, wanted ({batch},) "
-                f"or ({batch}, {segments})"
-            )
-        check_lengths(lengths, self.level_lengths[0])
-        return None if bool((lengths == self.level_lengths[0]).all()) else lengths.reshape(-1)
-
-
-def check_lengths(lengths: Tensor | None, steps: int) -> None:
-    """Raise ValueError unless all lengths lie between 0 and `steps`."""
-    if lengths is not None and not bool(((lengths >= 0) & (lengths <= steps)).all()):
-        raise ValueError(f"lengths must lie between 0 and {steps}, got {lengths.tolist()}")

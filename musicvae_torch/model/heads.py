@@ -4,7 +4,7 @@ Magenta modules reproduced: the decoders' ``_flat_reconstruction_loss`` and ``_s
 ``lstm_models``, and ``contrib.rnn``'s NADE (Larochelle and Murray 2011, "The Neural
 Autoregressive Distribution Estimator").
 
-Shape names: B batch, T steps, N rows in any arrangement.
+Shape names: B batch, T steps.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from musicvae_torch.kernels.terms import OneHot, Term, densify
+from musicvae_torch.model.terms import OneHot, Term, densify
 
 # Floors that Magenta puts under a probability before its logarithm.
 _NADE_FLOOR = 1e-6
@@ -29,7 +29,7 @@ class Head(nn.Module):
 
     Attributes:
         depths: widths of the row's parts, which lie side by side.
-        logit_depth: width of what the output projection has to give.
+        logit_depth: width of the logits.
         feedback_temperature: at which Magenta samples what scheduled sampling feeds back.
     """
 
@@ -38,42 +38,29 @@ class Head(nn.Module):
     feedback_temperature = 1.0
 
     def losses(self, logits: Tensor, targets: Sequence[Term]) -> Tensor:
-        """Negative log-likelihood in nats.
-
-        Args:
-            logits: (B, T, logit_depth).
-            targets: the true rows, a term for each part.
-
-        Returns:
-            (B, T, parts)
-        """
+        """Negative log-likelihood of the true rows, a term for each part, in nats: logits
+        (B, T, logit_depth) → (B, T, parts)."""
         raise NotImplementedError
 
-    def sample(
-        self, logits: Tensor, temperature: float, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Draw rows.
+    def draw(self, logits: Tensor, temperature: float, generator: Generator | None) -> Tensor:
+        """Draw tokens from logits (B, logit_depth): of one-hot parts their classes, (B, parts)
+        int64; else rows (B, sum of depths).
 
         Args:
-            logits: (B, logit_depth).
             temperature: divides the logits; 0 takes the likeliest.
             generator: source of randomness, on the logits' device; None: torch's own.
-
-        Returns:
-            (B, sum of depths), floats.
         """
-        return self.rows(self.draw(logits, temperature, generator)).to(logits)
-
-    def draw(
-        self, logits: Tensor, temperature: float, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """As :meth:`sample`, in the form that :meth:`rows` takes: of one-hot parts their classes,
-        (B, parts) int64, else the rows themselves."""
         raise NotImplementedError
 
-    def rows(self, drawn: Tensor) -> Tensor:
-        """Rows (..., sum of depths) of what was drawn, (..., parts) or itself."""
-        return drawn
+    def rows(self, tokens: Tensor) -> Tensor:
+        """Rows (..., sum of depths) of tokens as :meth:`draw` gives them."""
+        return tokens
+
+    def sample(
+        self, logits: Tensor, temperature: float, generator: Generator | None = None
+    ) -> Tensor:
+        """Draw rows of floats, (B, sum of depths); arguments as for :meth:`draw`."""
+        return self.rows(self.draw(logits, temperature, generator)).to(logits)
 
 
 class CategoricalHead(Head):
@@ -88,31 +75,21 @@ class CategoricalHead(Head):
         parts = zip(logits.split(self.depths, -1), targets, strict=True)
         return torch.stack([categorical_loss(part, truth) for part, truth in parts], dim=-1)
 
-    def draw(
-        self, logits: Tensor, temperature: float, generator: torch.Generator | None = None
-    ) -> Tensor:
-        classes = [
-            sample_categorical(part, temperature, generator)
-            for part in logits.split(self.depths, -1)
-        ]
+    def draw(self, logits: Tensor, temperature: float, generator: Generator | None) -> Tensor:
+        parts = logits.split(self.depths, -1)
+        classes = [sample_categorical(part, temperature, generator) for part in parts]
         return torch.stack(classes, dim=-1)
 
-    def place(self, logits: Tensor, temperatures: Sequence[float], places: Tensor) -> Tensor:
-        """Classes at given places of the distribution: chance is the caller's.
+    def inverse_cdf_sample(
+        self, logits: Tensor, temperatures: Sequence[float], uniforms: Tensor
+    ) -> Tensor:
+        """:meth:`draw` with a temperature for each part, and with given random numbers (B, parts),
+        drawn uniformly from [0, 1)."""
+        parts = zip(logits.split(self.depths, -1), temperatures, uniforms.unbind(-1), strict=True)
+        return torch.stack([inverse_cdf_sample(*part) for part in parts], dim=-1)
 
-        Args:
-            logits: (B, logit_depth).
-            temperatures: one for each part.
-            places: (B, parts); where they are drawn evenly from [0, 1), the classes are samples.
-
-        Returns:
-            (B, parts) int64.
-        """
-        parts = zip(logits.split(self.depths, -1), temperatures, places.unbind(-1), strict=True)
-        return torch.stack([place_categorical(*part) for part in parts], dim=-1)
-
-    def rows(self, drawn: Tensor) -> Tensor:
-        parts = zip(drawn.unbind(-1), self.depths, strict=True)
+    def rows(self, tokens: Tensor) -> Tensor:
+        parts = zip(tokens.unbind(-1), self.depths, strict=True)
         return torch.cat([functional.one_hot(part, depth) for part, depth in parts], dim=-1)
 
 
@@ -137,39 +114,29 @@ class NADEHead(Head):
 
     def losses(self, logits: Tensor, targets: Sequence[Term]) -> Tensor:
         bits = densify(targets).to(logits)
+        pairs = zip(self.probabilities(logits, bits).unbind(-1), bits.unbind(-1), strict=True)
         losses = torch.zeros_like(logits[..., 0])
-        for i, p in enumerate(self.probabilities(logits, bits).unbind(-1)):
-            losses = losses + _bernoulli_loss(p, bits[..., i], _NADE_FLOOR)
+        for probability, bit in pairs:
+            losses = losses + _bernoulli_loss(probability, bit, _NADE_FLOOR)
         return losses.unsqueeze(-1)
 
     def probabilities(self, logits: Tensor, bits: Tensor) -> Tensor:
-        """Chance of each bit, given the bits before it.
-
-        Args:
-            logits: (..., logit_depth).
-            bits: (..., depth), the true row.
-
-        Returns:
-            (..., depth)
-        """
+        """Probability that each bit is 1, given the true bits before it: logits (...,
+        logit_depth), bits (..., depth) → (..., depth)."""
         activation, biases = logits.split((self.hidden, self.depths[0]), -1)
-        chances = []
+        probabilities = []
         for i, (encode, decode) in enumerate(zip(self.w_enc, self.w_dec, strict=True)):
-            chances.append(torch.sigmoid(biases[..., i] + torch.sigmoid(activation) @ decode))
+            probabilities.append(torch.sigmoid(biases[..., i] + torch.sigmoid(activation) @ decode))
             activation = activation + bits[..., i, None] * encode
-        return torch.stack(chances, dim=-1)
+        return torch.stack(probabilities, dim=-1)
 
-    def draw(
-        self, logits: Tensor, temperature: float, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def draw(self, logits: Tensor, temperature: float, generator: Generator | None) -> Tensor:
         activation, biases = logits.split((self.hidden, self.depths[0]), -1)
         bits = []
         for i, (encode, decode) in enumerate(zip(self.w_enc, self.w_dec, strict=True)):
-            bit = sample_bits(
-                biases[:, i] + torch.sigmoid(activation) @ decode, temperature, generator
-            )
-            activation = activation + bit[:, None] * encode
-            bits.append(bit)
+            logit = biases[:, i] + torch.sigmoid(activation) @ decode
+            bits.append(sample_bits(logit, temperature, generator))
+            activation = activation + bits[i][:, None] * encode
         return torch.stack(bits, dim=-1)
 
 
@@ -193,9 +160,7 @@ class GrooveHead(Head):
         losses = losses + (torch.tanh(offsets) - true_offsets) ** 2
         return losses.sum(-1, keepdim=True)
 
-    def draw(
-        self, logits: Tensor, temperature: float, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def draw(self, logits: Tensor, temperature: float, generator: Generator | None) -> Tensor:
         hits, velocities, offsets = logits.chunk(3, dim=-1)
         struck = sample_bits(hits, temperature, generator)
         return torch.cat([struck, torch.sigmoid(velocities), torch.tanh(offsets)], dim=-1)
@@ -214,15 +179,8 @@ def widen(logits: Tensor) -> Tensor:
 
 
 def categorical_loss(logits: Tensor, targets: Term) -> Tensor:
-    """Cross entropy of one-hot rows, in nats.
-
-    Args:
-        logits: (B, T, depth).
-        targets: (B, T, depth), one-hot; an all-zero row costs nothing, as in TensorFlow.
-
-    Returns:
-        (B, T)
-    """
+    """Cross entropy of one-hot rows, (B, T, depth) → (B, T), in nats. A row of zeros costs nothing,
+    as in TensorFlow."""
     if isinstance(targets, OneHot):
         classes = targets.classes
         losses = functional.cross_entropy(
@@ -238,41 +196,35 @@ def _bernoulli_loss(probabilities: Tensor, bits: Tensor, floor: float) -> Tensor
 
 
 def sample_categorical(
-    logits: Tensor, temperature: float, generator: torch.Generator | None = None
+    logits: Tensor, temperature: float, generator: Generator | None = None
 ) -> Tensor:
-    """Draw one class per row: (B, depth) logits → (B,) int64; arguments as :meth:`Head.sample`."""
+    """Draw one class per row: (B, depth) logits → (B,) int64; arguments as :meth:`Head.draw`."""
     if temperature == 0:
         return logits.argmax(-1)
     # One number a row, where torch.multinomial draws one a class: most of its time.
-    places = torch.rand(len(logits), generator=generator, device=logits.device)
-    return place_categorical(logits, temperature, places)
+    uniforms = torch.rand(len(logits), generator=generator, device=logits.device)
+    return inverse_cdf_sample(logits, temperature, uniforms)
 
 
-def place_categorical(logits: Tensor, temperature: float, places: Tensor) -> Tensor:
-    """The class in whose share of the probability each place (B,) lies; else as
-    :func:`sample_categorical`."""
+def inverse_cdf_sample(logits: Tensor, temperature: float, uniforms: Tensor) -> Tensor:
+    """:func:`sample_categorical` with given uniform numbers of [0, 1), (B,): the class at which the
+    cumulative probability exceeds the number."""
     if temperature == 0:
         return logits.argmax(-1)
-    # In half precision, sums would skip classes, and places would round up to beyond the last.
+    # In half precision sums would skip classes, and numbers round up to beyond the last.
     logits = widen(logits)
-    reached = _tempered(logits, temperature).cumsum(-1)
+    # Shifted first: a tiny temperature then sends the others to minus infinity, not all to it.
+    shifted = logits - logits.amax(-1, keepdim=True)
+    cdf = torch.softmax(shifted / max(temperature, _COLDEST), dim=-1).cumsum(-1)
     # Of the sum, which rounding may leave below 1.
-    wanted = places.to(logits)[:, None] * reached[:, -1:]
-    classes = torch.searchsorted(reached, wanted, right=True).squeeze(-1)
+    wanted = uniforms.to(logits)[:, None] * cdf[:, -1:]
+    classes = torch.searchsorted(cdf, wanted, right=True).squeeze(-1)
     return classes.clamp_max(logits.shape[-1] - 1)
 
 
-def _tempered(logits: Tensor, temperature: float) -> Tensor:
-    # Shifted first: a tiny temperature then sends the others to minus infinity, not all to it.
-    shifted = logits - logits.amax(-1, keepdim=True)
-    return torch.softmax(shifted / max(temperature, _COLDEST), dim=-1)
-
-
-def sample_bits(
-    logits: Tensor, temperature: float, generator: torch.Generator | None = None
-) -> Tensor:
-    """Draw each bit by itself, 1 where the logit is above 0 the likelier: floats 0 or 1, of the
-    logits' shape; arguments as :meth:`Head.sample`."""
+def sample_bits(logits: Tensor, temperature: float, generator: Generator | None = None) -> Tensor:
+    """Draw each bit by itself, 1 with the probability sigmoid(logit / temperature): floats 0 or 1,
+    of the logits' shape; arguments as :meth:`Head.draw`."""
     if temperature == 0:
         return (logits >= 0).to(logits)
     probabilities = torch.sigmoid(logits / max(temperature, _COLDEST))

@@ -1,11 +1,12 @@
-"""The LSTM of TensorFlow's ``LSTMBlockCell``, on PyTorch.
+"""The LSTM of TensorFlow's ``LSTMBlockCell``, in ordinary PyTorch operations.
 
-This is the one place that knows the cell's semantics. TensorFlow adds 1.0 to the forget gate's
-pre-activation at run time, outside its variables; here too that 1.0 is a constant, so that
-stored weights stay bit-identical to Magenta's. Gates lie in PyTorch's order: input, forget,
-cell, output.
+TensorFlow adds 1.0 to the forget gate's pre-activation at run time, outside its variables. So does
+this module: stored weights stay bit-identical to Magenta's. Gates lie in PyTorch's order: input i,
+forget f, cell g, output o.
 
-What a layer reads at each step is a list of :mod:`musicvae_torch.kernels.terms`.
+This is the reference: it runs on every device, with and without a gradient. Where
+:mod:`musicvae_torch.model.dispatch` knows a kernel that computes the same in less time, that runs
+instead.
 
 Shape names: B batch, T steps, D input width, H units, E embedding width.
 """
@@ -13,17 +14,15 @@ Shape names: B batch, T steps, D input width, H units, E embedding width.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
-from musicvae_torch.kernels.gemm import BFLOAT16, FLOAT32, Kept, linear
-from musicvae_torch.kernels.input_gates import Projection, project
-from musicvae_torch.kernels.recurrence import recur, unroll
-from musicvae_torch.kernels.terms import Term, arrange, densify, drop_inputs, term_shape
+from musicvae_torch.model import dispatch
+from musicvae_torch.model.terms import Term, densify, term_shape
 
 FORGET_BIAS = 1.0
 
@@ -31,117 +30,80 @@ State = tuple[Tensor, Tensor]  # (h, c), each (B, H)
 
 
 class LSTMWeights(nn.Module):
-    """Weights of one direction of one layer.
-
-    Shapes: weight_ih (4H, D), weight_hh (4H, H), bias (4H,).
+    """One direction of one layer, with weight_ih (4H, D), weight_hh (4H, H) and bias (4H,).
 
     Attributes:
-        weight_dtype: precision of products where no gradient is wanted; see
-            :func:`musicvae_torch.kernels.gemm.prepare`.
-        kept: such products, of low precision.
+        weight_dtype: precision in which kernels multiply without a gradient; see
+            :meth:`musicvae_torch.model.network.Network.multiply_in`.
     """
 
-    weight_dtype = FLOAT32
+    weight_dtype = "float32"
 
     def __init__(self, input_size: int, units: int) -> None:
         super().__init__()
         self.units = units
-        self.kept = Kept()
         self.weight_ih = nn.Parameter(torch.empty(4 * units, input_size))
         self.weight_hh = nn.Parameter(torch.empty(4 * units, units))
         self.bias = nn.Parameter(torch.zeros(4 * units))
-        self.forget_bias: Tensor
-        self.register_buffer("forget_bias", None, persistent=False)
-        self.set_constants()
-        self._glorot_uniform()
-
-    def set_constants(self) -> None:
-        """Make anew what is neither trained nor stored, where the weights are (a module that was
-        built without memory needs it)."""
-        # Not zeros_like: for a tensor without memory PyTorch imports a third of a second's worth.
-        self.forget_bias = torch.zeros(
-            self.bias.shape, dtype=self.bias.dtype, device=self.bias.device
-        )
-        if self.bias.is_meta:
-            return
-        self.forget_bias[self.units : 2 * self.units] = FORGET_BIAS
-
-    def _glorot_uniform(self) -> None:
-        # TensorFlow draws one kernel of (D + H, 4H); PyTorch's two blocks share its bound.
-        rows = self.weight_ih.shape[1] + self.units
-        bound = math.sqrt(6.0 / (rows + 4 * self.units))
+        # TensorFlow draws one kernel (D + H, 4H), Glorot uniform: both of its blocks share a bound.
+        bound = math.sqrt(6.0 / (input_size + units + 4 * units))
         nn.init.uniform_(self.weight_ih, -bound, bound)
         nn.init.uniform_(self.weight_hh, -bound, bound)
 
     @property
+    def forget_bias(self) -> Tensor:
+        """(4H,): what is added to the gates at run time, for kernels that take it as a bias."""
+        constant = torch.zeros_like(self.bias)
+        constant[self.units : 2 * self.units] = FORGET_BIAS
+        return constant
+
+    @property
     def full_bias(self) -> Tensor:
-        """(4H,), what is added at run time included."""
+        """(4H,): the bias with what is added at run time."""
         return self.bias + self.forget_bias
 
-    def flat(self) -> list[Tensor]:
-        """The four tensors in the order that ``torch.lstm`` takes them."""
-        return [self.weight_ih, self.weight_hh, self.bias, self.forget_bias]
-
-    def run(
-        self, terms: Sequence[Term], state: State, reverse: bool = False
-    ) -> tuple[Tensor, Tensor]:
-        """Run over whole sequences.
-
-        Args:
-            terms: what each step reads.
-            state: where to start, (B, H) each.
-            reverse: read the steps last to first.
-
-        Returns:
-            Outputs (B, T, H), each at the place of its step, and the last one read, (B, H).
-        """
+    def step(self, x: Tensor, state: State) -> State:
+        """Read x (B, D) in a state; returns the new state."""
+        fast = dispatch.lstm_cell(self, x, state)
+        if fast is not None:
+            return fast
         h, c = state
-        if h.is_cuda:
-            return self._run_on_cuda(terms, h, c, reverse)
-        if not torch.is_grad_enabled():
-            steps = max(term_shape(term)[1] for term in terms)
-            return self.unroll(terms, state, [len(h)] * steps, reverse)
-        projected = project(terms, self.weight_ih, self.full_bias)
-        outputs, _ = recur(projected, self.weight_hh, h, c, reverse=reverse)
-        return outputs.transpose(0, 1), outputs[0 if reverse else -1]
+        gates = functional.linear(x, self.weight_ih, self.bias)  # (B, 4H)
+        gates = gates + functional.linear(h, self.weight_hh)
+        i, f, g, o = gates.chunk(4, dim=-1)  # (B, H) each
+        c = torch.sigmoid(f + FORGET_BIAS) * c + torch.sigmoid(i) * torch.tanh(g)
+        h = torch.sigmoid(o) * torch.tanh(c)
+        return h, c
 
-    def unroll(
-        self, terms: Sequence[Term], state: State, counts: Sequence[int], reverse: bool = False
+    def forward(
+        self,
+        terms: Sequence[Term],
+        state: State,
+        lengths: Tensor | None = None,
+        reverse: bool = False,
     ) -> tuple[Tensor, Tensor]:
-        """:meth:`run` without a gradient, over sequences of lengths of their own, long ones first.
+        """Read whole sequences: outputs (B, T, H) in the order of the steps, and the output of the
+        step that was read last, (B, H).
 
         Args:
-            counts: for each step the sequences that reach it.
+            terms: what each of T steps reads.
+            lengths: (B,) steps that count in each sequence; the others leave its state as it is.
+            reverse: read the last step first.
         """
-        dtype, kept = self.weight_dtype, self.kept
-        if torch.is_autocast_enabled("cpu"):
-            dtype, kept = BFLOAT16, Kept()  # in a training: they change with every step
-        shares = Projection(terms, self.weight_ih, self.full_bias, dtype, kept)
-        weight = self.weight_hh
-        product = kept.prepare("recurrent", [weight], weight.detach, dtype)
-        outputs, last = unroll(shares, product, *state, counts, reverse=reverse)
-        return outputs.transpose(0, 1), last
-
-    def _run_on_cuda(
-        self, terms: Sequence[Term], h: Tensor, c: Tensor, reverse: bool
-    ) -> tuple[Tensor, Tensor]:
-        inputs = densify(terms)
-        low = self.weight_dtype == BFLOAT16 and not torch.is_grad_enabled()
-        kind = torch.bfloat16 if low else h.dtype
-        outputs, _, _ = torch.lstm(
-            (inputs.flip(1) if reverse else inputs).to(kind),
-            [h.unsqueeze(0).to(kind), c.unsqueeze(0).to(kind)],
-            [weight.to(kind) for weight in self.flat()],
-            has_biases=True,
-            num_layers=1,
-            dropout=0.0,
-            train=self.training,
-            bidirectional=False,
-            batch_first=True,
-        )
-        outputs = outputs.to(h.dtype)
-        last = outputs[:, -1]
-        return outputs.flip(1) if reverse else outputs, last
+        fast = dispatch.run_layer(self, terms, state, lengths, reverse)
+        if fast is not None:
+            return fast
+        x = densify(terms)  # (B, T, D)
+        steps = range(x.shape[1])
+        outputs: dict[int, Tensor] = {}
+        for t in reversed(steps) if reverse else steps:
+            h, c = self.step(x[:, t], state)
+            if lengths is not None:
+                counts = (t < lengths).unsqueeze(1)  # (B, 1)
+                h, c = torch.where(counts, h, state[0]), torch.where(counts, c, state[1])
+            state = h, c
+            outputs[t] = h
+        return torch.stack([outputs[t] for t in steps], dim=1), state[0]
 
 
 class LSTMStack(nn.ModuleList):
@@ -158,36 +120,93 @@ class LSTMStack(nn.ModuleList):
         sizes = zip((input_size, *units), units, strict=False)
         super().__init__(LSTMWeights(size_in, size) for size_in, size in sizes)
 
+    if TYPE_CHECKING:
+
+        def __iter__(self) -> Iterator[LSTMWeights]: ...
+
     def forward(self, terms: Sequence[Term], states: list[State]) -> Tensor:
         """Run all steps: terms of T steps and one state a layer → top outputs (B, T, H)."""
-        outputs: Sequence[Term] = terms
         for layer, state in zip(self, states, strict=True):
-            assert isinstance(layer, LSTMWeights)
-            if self.training and self.keep < 1:
-                outputs = drop_inputs(outputs, self.keep)
-            outputs = [layer.run(outputs, state)[0]]
-        top = outputs[0]
-        assert isinstance(top, Tensor)
-        return top
+            outputs, _ = layer(drop_inputs(self, terms), state)
+            terms = [outputs]
+        return outputs
 
-    def step(self, inputs: Tensor, states: list[State]) -> tuple[Tensor, list[State]]:
-        """One step: inputs (B, D) → the top layer's output (B, H) and the new states."""
-        new_states: list[State] = []
+    def step(self, x: Tensor, states: list[State]) -> tuple[Tensor, list[State]]:
+        """One step: x (B, D) → the top layer's output (B, H) and the new states."""
+        new_states = []
         for layer, state in zip(self, states, strict=True):
-            assert isinstance(layer, LSTMWeights)
-            if self.training and self.keep < 1:
-                inputs = functional.dropout(inputs, 1 - self.keep)
-            h, c = torch.lstm_cell(inputs, state, *layer.flat())
-            new_states.append((h, c))
-            inputs = h
-        return inputs, new_states
+            new = layer.step(functional.dropout(x, 1 - self.keep, self.training), state)
+            new_states.append(new)
+            x = new[0]
+        return x, new_states
 
 
-def draw_normal(weight: Tensor, std: float) -> None:
-    """Initialise a weight from N(0, std²), where it has memory to write to."""
-    # Without, there is nothing to draw, and PyTorch would import its compiler to do so: a second.
-    if not weight.is_meta:
-        nn.init.normal_(weight, std=std)
+class BidirectionalLSTM(nn.Module):
+    """Stacked bidirectional layers that summarise a sequence in one embedding.
+
+    Each layer's two directions are joined before the next layer, as in TensorFlow's
+    ``stack_bidirectional_dynamic_rnn``.
+
+    Attributes:
+        keep: as of :class:`LSTMStack`; each direction drops inputs of its own.
+    """
+
+    keep = 1.0
+
+    def __init__(self, input_size: int, units: tuple[int, ...]) -> None:
+        super().__init__()
+        self.input_size = input_size
+        self.embedding_size = 2 * units[-1]
+        sizes = (input_size, *(2 * size for size in units))
+        self.layers = nn.ModuleList(
+            nn.ModuleDict({"fw": LSTMWeights(size_in, size), "bw": LSTMWeights(size_in, size)})
+            for size_in, size in zip(sizes, units, strict=False)
+        )
+
+    def directions(self) -> list[tuple[LSTMWeights, LSTMWeights]]:
+        """The forward and the backward weights of each layer."""
+        layers = cast(Sequence[dict[str, LSTMWeights]], self.layers)
+        return [(layer["fw"], layer["bw"]) for layer in layers]
+
+    def forward(self, terms: Sequence[Term], lengths: Tensor | None = None) -> Tensor:
+        """Embed sequences: the top layer's last forward output beside its last backward output,
+        (B, 2H). A sequence of length 0 gives zeros.
+
+        Args:
+            terms: what each of T steps reads.
+            lengths: steps that count in each sequence, (B,), 0 to T; None: all of them.
+        """
+        if lengths is not None:
+            keep = self.keep if self.training else 1.0
+            fast = dispatch.embed_sequences(self.directions(), terms, lengths, keep)
+            if fast is not None:
+                return fast
+        return self._run(terms, lengths)[1]
+
+    def outputs(self, terms: Sequence[Term]) -> Tensor:
+        """The top layer's outputs at each of T steps, both directions side by side: (B, T, 2H)."""
+        return densify(self._run(terms)[0])
+
+    def _run(
+        self, terms: Sequence[Term], lengths: Tensor | None = None
+    ) -> tuple[Sequence[Term], Tensor]:
+        """The top layer's outputs, a term for each direction, and the embedding."""
+        batch, _ = term_shape(terms[0])
+        for fw, bw in self.directions():
+            zeros = fw.weight_hh.new_zeros(batch, fw.units)
+            read_fw, read_bw = drop_inputs(self, terms), drop_inputs(self, terms)
+            forwards, last_fw = fw(read_fw, (zeros, zeros), lengths)
+            backwards, last_bw = bw(read_bw, (zeros, zeros), lengths, reverse=True)
+            terms = [forwards, backwards]
+        return terms, torch.cat([last_fw, last_bw], dim=-1)
+
+
+def drop_inputs(layers: LSTMStack | BidirectionalLSTM, terms: Sequence[Term]) -> Sequence[Term]:
+    """In training, keep each number of each step with the probability `keep`, scaled up so that
+    the sum is as before."""
+    if layers.training and layers.keep < 1:
+        return [functional.dropout(densify(terms), 1 - layers.keep)]
+    return terms
 
 
 class InitialState(nn.Module):
@@ -205,118 +224,14 @@ class InitialState(nn.Module):
 
     def forward(self, embedding: Tensor) -> list[State]:
         """embedding (..., E) → one (h, c) a layer, (..., H) each."""
-        flat = torch.tanh(linear(embedding, self.weight, self.bias))
+        flat = torch.tanh(dispatch.linear(embedding, self.weight, self.bias))
         blocks = flat.split([size for units in self.units for size in (units, units)], dim=-1)
-        return [
-            (h.contiguous(), c.contiguous())
-            for c, h in zip(blocks[0::2], blocks[1::2], strict=True)
-        ]
+        pairs = zip(blocks[0::2], blocks[1::2], strict=True)
+        return [(h.contiguous(), c.contiguous()) for c, h in pairs]
 
 
-class BidirectionalLSTM(nn.Module):
-    """Stacked bidirectional layers that summarise a sequence in one embedding.
-
-    Each layer's two directions are joined before the next layer, as in TensorFlow's
-    ``stack_bidirectional_dynamic_rnn``.
-
-    Attributes:
-        keep: as of :class:`LSTMStack`. Each direction drops inputs of its own, but where
-            sequences have lengths of their own both drop the same.
-    """
-
-    keep = 1.0
-
-    def __init__(self, input_size: int, units: tuple[int, ...]) -> None:
-        super().__init__()
-        self.input_size = input_size
-        self.embedding_size = 2 * units[-1]
-        sizes = (input_size, *(2 * size for size in units))
-        self.layers = nn.ModuleList(
-            nn.ModuleDict({"fw": LSTMWeights(size_in, size), "bw": LSTMWeights(size_in, size)})
-            for size_in, size in zip(sizes, units, strict=False)
-        )
-
-    def forward(self, terms: Sequence[Term], lengths: Tensor | None = None) -> Tensor:
-        """Embed sequences.
-
-        Args:
-            terms: what each of T steps reads.
-            lengths: steps that count in each sequence, (B,), 0 to T; None: all of them.
-
-        Returns:
-            (B, 2H): the last forward state beside the last backward state of the top layer.
-            A sequence of length 0 gives zeros.
-        """
-        if lengths is None:
-            return self._run_whole(terms)[1]
-        lengths = lengths.to("cpu", torch.int64)
-        drops = self.training and self.keep < 1
-        if drops or torch.is_grad_enabled() or self._directions()[0][0].weight_hh.is_cuda:
-            return self._embed_packed(densify(terms), lengths)
-        return self._embed_unrolled(terms, lengths)
-
-    def outputs(self, terms: Sequence[Term]) -> Tensor:
-        """The top layer's outputs at each of T steps, both directions side by side: (B, T, 2H)."""
-        return densify(self._run_whole(terms)[0])
-
-    def _directions(self) -> list[tuple[LSTMWeights, LSTMWeights]]:
-        pairs = []
-        for layer in self.layers:
-            assert isinstance(layer, nn.ModuleDict)
-            fw, bw = layer["fw"], layer["bw"]
-            assert isinstance(fw, LSTMWeights) and isinstance(bw, LSTMWeights)
-            pairs.append((fw, bw))
-        return pairs
-
-    def _run_whole(self, terms: Sequence[Term]) -> tuple[Sequence[Term], Tensor]:
-        """The top layer's outputs, a term for each direction, and the embedding."""
-        batch, _ = term_shape(terms[0])
-        for fw, bw in self._directions():
-            zeros = fw.weight_hh.new_zeros(batch, fw.units)
-            drops = self.training and self.keep < 1
-            read_fw = drop_inputs(terms, self.keep) if drops else terms
-            read_bw = drop_inputs(terms, self.keep) if drops else terms
-            forwards, last_fw = fw.run(read_fw, (zeros, zeros))
-            backwards, last_bw = bw.run(read_bw, (zeros, zeros), reverse=True)
-            terms = [forwards, backwards]
-        return terms, torch.cat([last_fw, last_bw], dim=-1)
-
-    def _embed_unrolled(self, terms: Sequence[Term], lengths: Tensor) -> Tensor:
-        """Steps beyond a sequence's end cost nothing: sequences from long to short, as many in
-        each step as reach it."""
-        order = lengths.argsort(descending=True, stable=True)
-        steps = torch.arange(int(lengths.max()) if len(lengths) else 0)
-        counts = (lengths > steps[:, None]).sum(1).tolist()
-        terms = [arrange(term, order, len(steps)) for term in terms]
-        last: list[Tensor] = []
-        for pair in self._directions():
-            zeros = pair[0].weight_hh.new_zeros(len(lengths), pair[0].units)
-            ran = [
-                layer.unroll(terms, (zeros, zeros), counts, reverse)
-                for layer, reverse in zip(pair, (False, True), strict=True)
-            ]
-            terms, last = [outputs for outputs, _ in ran], [h for _, h in ran]
-        return torch.cat(last, dim=-1)[order.argsort()]
-
-    def _embed_packed(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        # Packing refuses empty sequences: they run for one step, which is then discarded.
-        packed = pack_padded_sequence(inputs, lengths.clamp(min=1), True, enforce_sorted=False)
-        assert isinstance(packed, PackedSequence) and packed.unsorted_indices is not None
-        data, hidden = packed.data, packed.data
-        for fw, bw in self._directions():
-            zeros = data.new_zeros(2, len(lengths), fw.units)
-            if self.training and self.keep < 1:
-                data = functional.dropout(data, 1 - self.keep)
-            data, hidden, _ = torch.lstm(
-                data,
-                packed.batch_sizes,
-                [zeros, zeros],
-                fw.flat() + bw.flat(),
-                has_biases=True,
-                num_layers=1,
-                dropout=0.0,
-                train=self.training,
-                bidirectional=True,
-            )
-        embedding = torch.cat([hidden[0], hidden[1]], dim=-1)[packed.unsorted_indices]
-        return embedding * (lengths > 0).to(embedding).unsqueeze(1)
+def draw_normal(weight: Tensor, std: float) -> None:
+    """Initialise a weight from N(0, std²), if it has memory to write to."""
+    # On a weight without memory PyTorch would import its compiler to draw nothing: a second.
+    if not weight.is_meta:
+        nn.init.normal_(weight, std=std)

@@ -1,7 +1,7 @@
 """Drawing a row from a decoder's logits, as ONNX nodes.
 
 Chance is an input, numbers drawn evenly from [0, 1), since ONNX Runtime's own cannot be seeded from
-outside. Categories are found as :func:`musicvae_torch.model.heads.place_categorical` finds them.
+outside. Categories are found as :func:`musicvae_torch.model.heads.inverse_cdf_sample` finds them.
 """
 
 from __future__ import annotations

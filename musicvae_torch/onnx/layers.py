@@ -84,8 +84,8 @@ def lstm(
 
 def _reorder(gates: Tensor) -> Tensor:
     """(4H, ...): input, forget, cell, output → input, output, forget, cell."""
-    take, keep, new, show = gates.detach().chunk(4)
-    return torch.cat([take, show, keep, new])
+    i, f, g, o = gates.detach().chunk(4)
+    return torch.cat([i, o, f, g])
 
 
 def bidirectional(
@@ -138,12 +138,11 @@ def stack(
     Returns:
         Outputs of all steps, (T, B, H), and the blocks of the new state, (B, units) each.
     """
-    all_weights = [cast(LSTMWeights, layer) for layer in layers]
-    sizes = [layer.units for layer in all_weights for _ in ("c", "h")]
+    sizes = [layer.units for layer in layers for _ in ("c", "h")]
     blocks = graph.split(graph.unsqueeze(state, 0), sizes)
     new_blocks: list[Value] = []
     outputs = inputs
-    for layer, c, h in zip(all_weights, blocks[0::2], blocks[1::2], strict=True):
+    for layer, c, h in zip(layers, blocks[0::2], blocks[1::2], strict=True):
         ran = lstm(graph, [Direction.of(layer)], outputs, (h, c))
         outputs = ran.outputs
         new_blocks += [

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from musicvae_torch.config import ConfigError
 from musicvae_torch.converters.trio import PARTS
-from musicvae_torch.kernels.terms import OneHot, Term, densify
+from musicvae_torch.model.terms import OneHot, Term, densify
 from surrogate.encoder.model import Surrogate, SurrogateConfig
 
 

@@ -85,7 +85,7 @@ def _velocities_and_offsets(model: MusicVAE, hits: Tensor) -> Tensor:
     """(windows, steps, 9) hits → (windows, steps, 18): velocities and offsets, of 1 if early."""
     if model.config.control_depth:
         z = hits.new_zeros(len(hits), model.config.z_size)
-        return model.play_hits(z, hits, hits)[..., DRUMS:]
+        return model.velocities_and_offsets(z, hits, hits)[..., DRUMS:]
     silent = hits.new_zeros(*hits.shape[:-1], 2 * DRUMS)
     z = model.encode(torch.cat([hits, silent], dim=-1)).mean
-    return model.play_hits(z, hits)[..., DRUMS:]
+    return model.velocities_and_offsets(z, hits)[..., DRUMS:]

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,9 +23,10 @@ from musicvae_torch.chords import symbols as chords
 from musicvae_torch.chords.symbols import CHORD_DEPTH, ROOTS
 from musicvae_torch.config import ConfigError
 from musicvae_torch.converters.trio import DEPTHS, PARTS
-from musicvae_torch.io.checkpoint import PretrainedNetwork, read_config
+from musicvae_torch.io.checkpoint import read_config
 from musicvae_torch.kernels.gemm import FLOAT32
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES, FIRST_NOTE, MIN_PITCH, STEPS_PER_BAR
+from musicvae_torch.model.network import Network
 from surrogate.band.attention import Attention, Block, Rotation
 from surrogate.band.controls import DENSITY_DEPTH
 
@@ -289,13 +290,18 @@ class Player(nn.Module):
         return x
 
 
-class Band(PretrainedNetwork):
+class Band(Network):
     """p(hidden parts | given parts, chords, densities, style), one step after another.
 
     Args:
         config: sizes.
+
+    Attributes:
+        weight_dtype: precision in which weights are multiplied while the band plays; see
+            :meth:`multiply_in`.
     """
 
+    weight_dtype = FLOAT32
     kind = "band"
     config_class = BandConfig
     config: BandConfig
@@ -306,14 +312,6 @@ class Band(PretrainedNetwork):
         self.listener = Listener(config)
         self.player = Player(config)
         self.heads = nn.ModuleDict({part: Head(config.width, part) for part in PARTS})
-        self.weight_dtype = FLOAT32
-
-    def multiply_in(self, dtype: str) -> Self:
-        """Choose the precision in which weights are multiplied while the band plays; see
-        :meth:`musicvae_torch.io.checkpoint.PretrainedNetwork.multiply_in`."""
-        super().multiply_in(dtype)
-        self.weight_dtype = dtype
-        return self
 
     def forward(
         self, given: Tensor, tokens: Tensor, controls: Controls, past: Tensor | None = None

@@ -18,8 +18,8 @@ from torch.distributions import Normal
 
 from musicvae_torch.config import ConfigError
 from musicvae_torch.converters.trio import DEPTHS, PARTS
-from musicvae_torch.io.checkpoint import PretrainedNetwork
-from musicvae_torch.kernels.terms import OneHot, Term
+from musicvae_torch.model.network import Network
+from musicvae_torch.model.terms import OneHot, Term
 from surrogate.encoder.pooling import POOLINGS, PooledEncoder
 
 BATCH = 64  # windows at a time
@@ -114,7 +114,7 @@ def part_depths(parts: Sequence[str]) -> tuple[int, ...]:
     return tuple(DEPTHS[PARTS.index(part)] for part in parts)
 
 
-class Surrogate(PretrainedNetwork):
+class Surrogate(Network):
     """What all surrogate encoders have in common: their input parts, and a latent to predict."""
 
     config_class = SurrogateConfig

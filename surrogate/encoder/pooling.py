@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from musicvae_torch.kernels.terms import Term
 from musicvae_torch.model.encoder import Encoder
 from musicvae_torch.model.lstm import BidirectionalLSTM
+from musicvae_torch.model.terms import Term
 
 POOLINGS = ("last", "mean", "attention")
 HEADS = 4

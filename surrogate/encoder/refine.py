@@ -200,7 +200,7 @@ def _ascend(
     rows = torch.arange(len(z), device=z.device)  # the windows that go on
     waited, steps = torch.zeros_like(rows), torch.zeros_like(rows)
     for step in range(options.steps + 1):
-        likelihood = -musicvae.losses_of(z[rows], tokens[rows], parts).sum((1, 2))
+        likelihood = -musicvae.part_nll(z[rows], tokens[rows], parts).sum((1, 2))
         # Up to a constant of each window.
         log_prior = -0.5 * (((z - prior.mean) / prior.stddev) ** 2).sum(-1)[rows]
         score = likelihood + options.prior_weight * log_prior

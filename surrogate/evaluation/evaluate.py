@@ -126,7 +126,7 @@ def _decoded(task: Task, musicvae: MusicVAE, z: Tensor) -> Scores:
     tokens, fed back."""
     parts = part_indices(task.options.hidden)
     pairs = batches(z, task.tokens)
-    losses = [musicvae.losses_of(own, real, parts).mean(1) for own, real in pairs]
+    losses = [musicvae.part_nll(own, real, parts).mean(1) for own, real in pairs]
     nats = -torch.cat(losses).double().cpu().numpy()
     tokens = decode_tokens(musicvae, z, temperature=0, batch_size=BATCH).astype(np.int64)
     return _named(nats, task.options.hidden) | _note_scores(task, tokens)

@@ -170,7 +170,7 @@ class TrioGenerator:
         embeddings = torch.cat([_lengthen(plan.embeddings, longest) for plan in plans])
         noise = np.stack([uniform_noise(options.seed, n, steps) for n in range(options.candidates)])
         uniforms = torch.from_numpy(np.concatenate([noise] * len(plans))).to(embeddings.device)
-        played = self.musicvae.perform(embeddings, options.temperatures, uniforms, made)
+        played = self.musicvae.sample_segments(embeddings, options.temperatures, uniforms, made)
         return played.cpu().numpy().reshape(len(plans), options.candidates, steps, len(made))
 
     def _log_likelihoods(
@@ -184,7 +184,7 @@ class TrioGenerator:
         # One by one: a step's logits are many.
         losses = torch.cat(
             [
-                self.musicvae.performance_losses(plan.likeliest, own[None], made)
+                self.musicvae.segments_nll(plan.likeliest, own[None], made)
                 for own in torch.from_numpy(classes).to(plan.likeliest.device)
             ]
         )

@@ -28,8 +28,10 @@ def small_surrogate(z_size: int = 4) -> SurrogateEncoder:
 class RestingVAE(MusicVAE):
     """A decoder that plays nothing: the hardest case for "wherever the melody plays"."""
 
-    def perform(self, _: Tensor, __: object, places: Tensor, parts: Sequence[int]) -> Tensor:  # type: ignore[override]
-        return torch.zeros(*places.shape[:2], len(parts), dtype=torch.int64)
+    def sample_segments(  # type: ignore[override]
+        self, _: Tensor, __: object, uniforms: Tensor, parts: Sequence[int]
+    ) -> Tensor:
+        return torch.zeros(*uniforms.shape[:2], len(parts), dtype=torch.int64)
 
 
 def listening_vae() -> MusicVAE:

@@ -69,6 +69,7 @@ def assert_agree(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
     np.testing.assert_allclose(ours["mean"], theirs["mean"], atol=1e-5)
 
 
+@pytest.mark.usefixtures("implementation")
 @pytest.mark.parametrize("name", MODELS)
 def test_computes_what_magenta_js_does(name: str) -> None:
     theirs = json.loads((GOLDEN / "golden.json").read_text())[name]

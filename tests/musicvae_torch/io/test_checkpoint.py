@@ -59,7 +59,7 @@ def test_float32_comes_back_to_the_bit(model: MusicVAE, folder: Path) -> None:
     assert torch.equal(again.encode(rows).mean, model.eval().encode(rows).mean)
 
 
-def test_constants_are_made_when_loading(folder: Path) -> None:
+def test_the_forget_bias_is_a_constant_outside_the_weights(folder: Path) -> None:
     layers = [m for m in MusicVAE.from_pretrained(folder).modules() if isinstance(m, LSTMWeights)]
     assert len(layers) == 2 * 2 + 2 + 3 * 2
     for layer in layers:

@@ -70,13 +70,13 @@ def test_decoding_is_as_without(name: str, low: torch.dtype) -> None:
         results.append(model.sample(2, steps, controls=controls, generator=generator))
         results.append(model.embed(z))
         if config.output == "groove":
-            results.append(model.play_hits(z, batch.targets[..., :9], batch.controls))
+            results.append(model.velocities_and_offsets(z, batch.targets[..., :9], batch.controls))
         if config.output == "categorical" and not config.control_depth:
             parts = range(len(config.output_depths))
             segments = results[-1].shape[1]
             places = torch.rand(64, 4 * segments, len(parts), generator=generator)
-            played = model.perform(results[-1], [0.5] * len(parts), places)
-            results += [played, model.performance_losses(results[-1], played, parts)]
+            played = model.sample_segments(results[-1], [0.5] * len(parts), places)
+            results += [played, model.segments_nll(results[-1], played, parts)]
         return results
 
     exact = run()
@@ -98,7 +98,7 @@ def test_scores_are_near(name: str) -> None:
     def run() -> list[Tensor]:
         posterior = model.encode(batch.inputs, batch.lengths, batch.controls)
         logits = model.teacher_force(z, batch.targets, batch.controls)
-        losses = model.losses_of(z, batch.targets, [0], batch.controls)
+        losses = model.part_nll(z, batch.targets, [0], batch.controls)
         whole = model.reconstruction_loss(logits, batch.targets, batch.lengths)
         return [posterior.mean, posterior.stddev, losses, whole]
 

@@ -13,9 +13,6 @@ from torch.nn import functional
 from musicvae_torch.config import get_config
 from musicvae_torch.kernels import gemm as products
 from musicvae_torch.kernels.gemm import WEIGHT_DTYPES, Product, linear, prepare
-from musicvae_torch.kernels.stepper import Stepper
-from musicvae_torch.model.decoder import CoreDecoder
-from musicvae_torch.model.heads import CategoricalHead, GrooveHead, Head
 from musicvae_torch.model.vae import MusicVAE
 
 # Of a sum of 80 products of numbers of about 1 and .5.
@@ -150,53 +147,6 @@ def test_a_probe_is_what_runs() -> None:
 def test_float64_stays_float64() -> None:
     x, weight, bias, _ = (each.double() for each in numbers(4))
     assert torch.equal(prepare(weight, bias, "bfloat16")(x), functional.linear(x, weight) + bias)
-
-
-def core_of(head: Head, controls: int, seed: int) -> CoreDecoder:
-    torch.manual_seed(seed)
-    core = CoreDecoder(head, controls, 6, (8, 7)).eval()
-    for parameter in core.parameters():
-        torch.nn.init.normal_(parameter, std=0.5)
-    return core
-
-
-@pytest.mark.parametrize("controls", [0, 3])
-@pytest.mark.parametrize("kind", ["one-hot", "dense"])
-def test_stepping_together_is_stepping_apart(kind: str, controls: int) -> None:
-    """Cores whose tokens have different numbers of parts, over two segments of three steps."""
-    one_hot = kind == "one-hot"
-    heads: list[Head] = (
-        [CategoricalHead((5,)), CategoricalHead((4, 3))] if one_hot else [GrooveHead(6)]
-    )
-    cores = [core_of(head, controls, seed) for seed, head in enumerate(heads)]
-    batch, segment, segments = 3, 3, 2
-    embeddings = torch.randn(batch, segments, 6)
-    control = torch.randn(batch, segment * segments, controls)
-    stepper = Stepper(
-        [core.layers for core in cores],
-        [core.output for core in cores],
-        [core.head.depths for core in cores],
-        controls,
-        one_hot,
-    )
-    with torch.no_grad():
-        states = [core.initial_state(embeddings) for core in cores]
-        stepper.start(embeddings, states, segment, control)
-        rows = [torch.zeros(batch, sum(core.head.depths)) for core in cores]
-        tokens: list[Tensor] | None = None
-        for step in range(segment * segments):
-            if step % segment == 0:
-                apart = [core.initial_state(embeddings[:, step // segment]) for core in cores]
-            wanted = []
-            for index, core in enumerate(cores):
-                embedding = embeddings[:, step // segment]
-                logits, apart[index] = core.step(
-                    rows[index], embedding, control[:, step], apart[index]
-                )
-                wanted.append(logits)
-            torch.testing.assert_close(stepper.step(tokens), wanted, rtol=1e-5, atol=1e-5)
-            tokens = [core.head.draw(own, 1.0) for core, own in zip(cores, wanted, strict=True)]
-            rows = [core.head.rows(own).float() for core, own in zip(cores, tokens, strict=True)]
 
 
 @pytest.mark.parametrize("name", ["cat-mel_2bar_small", "hierdec-trio_16bar"])

@@ -13,7 +13,7 @@ from musicvae_torch.kernels import gemm as products
 from musicvae_torch.kernels import recurrence
 from musicvae_torch.kernels.input_gates import project
 from musicvae_torch.kernels.recurrence import compile_recurrence, recur
-from musicvae_torch.kernels.terms import OneHot, Term, densify
+from musicvae_torch.model.terms import OneHot, Term, densify
 
 STEPS, BATCH, UNITS = 5, 3, 4
 # Products of a step that are large enough to be by weights laid out for the processor.
@@ -40,9 +40,9 @@ def plain_lstm(projected: Tensor, weight: Tensor, h: Tensor, c: Tensor) -> tuple
     """The recurrence as its formulas stand, for autograd to differentiate."""
     outputs = []
     for share in projected:
-        take, keep, new, show = (share + h @ weight.t()).chunk(4, dim=1)
-        c = keep.sigmoid() * c + take.sigmoid() * new.tanh()
-        h = show.sigmoid() * c.tanh()
+        i, f, g, o = (share + h @ weight.t()).chunk(4, dim=1)
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        h = o.sigmoid() * c.tanh()
         outputs.append(h)
     return torch.stack(outputs), c
 
@@ -57,8 +57,8 @@ def with_gradients(outputs: Tensor, cell: Tensor, tensors: list[Tensor]) -> list
 def fused() -> Iterator[None]:
     compile_recurrence()
     yield
-    recurrence._Fused.advance = staticmethod(recurrence._advance)
-    recurrence._Fused.retreat = staticmethod(recurrence._retreat)
+    recurrence._Fused.forward = staticmethod(recurrence._saved_step)
+    recurrence._Fused.backward = staticmethod(recurrence.lstm_cell_backward)
 
 
 def test_gradients_are_those_of_finite_differences() -> None:
@@ -155,7 +155,7 @@ def test_bfloat16_under_autocast_stays_near_float32() -> None:
 def test_fused_arithmetic_agrees_with_plain(request: pytest.FixtureRequest) -> None:
     plain = outputs_and_gradients(problem())
     request.getfixturevalue("fused")
-    assert recurrence._Fused.advance is not recurrence._advance
+    assert recurrence._Fused.forward is not recurrence._saved_step
     for near, true in zip(outputs_and_gradients(problem()), plain, strict=True):
         torch.testing.assert_close(near, true, rtol=1e-5, atol=1e-6)
 

@@ -74,6 +74,7 @@ def test_sizes(golden: Golden) -> None:
     assert config.nade_num_hidden == (hparams["nade_num_hidden"] if config.output == "nade" else 0)
 
 
+@pytest.mark.usefixtures("implementation")
 @pytest.mark.parametrize("prefix", ["", "var_"], ids=["full", "shorter"])
 @torch.no_grad()
 def test_posterior(golden: Golden, prefix: str) -> None:
@@ -88,6 +89,7 @@ def test_posterior(golden: Golden, prefix: str) -> None:
         assert error(whole.mean, reference["mu"]) <= TOLERANCE
 
 
+@pytest.mark.usefixtures("implementation")
 @pytest.mark.parametrize("prefix", ["", "var_"], ids=["full", "shorter"])
 @torch.no_grad()
 def test_logits_and_losses(golden: Golden, prefix: str) -> None:
@@ -103,6 +105,7 @@ def test_logits_and_losses(golden: Golden, prefix: str) -> None:
     assert error(losses, reference[f"{prefix}r_loss"]) <= LOSS_TOLERANCES[golden.config.output]
 
 
+@pytest.mark.usefixtures("implementation")
 def test_samples(golden: Golden) -> None:
     reference = golden.reference
     theirs = reference["samples"]

@@ -14,9 +14,9 @@ from torch.nn import functional
 
 from musicvae_torch.config import MusicVAEConfig, get_config
 from musicvae_torch.io.devices import pick_device
-from musicvae_torch.kernels.terms import OneHot
 from musicvae_torch.model.heads import sample_categorical
 from musicvae_torch.model.lstm import BidirectionalLSTM, LSTMStack, LSTMWeights
+from musicvae_torch.model.terms import OneHot
 from musicvae_torch.model.vae import MusicVAE
 
 TOLERANCE = 1e-5  # of the largest value in the reference; float32 sums in another order
@@ -574,11 +574,11 @@ def test_a_performance_of_one_latent_is_its_window(name: str, units: tuple[int, 
     z = torch.randn(3, 4)
     embeddings, places = model.embed(z), torch.rand(3, 256, 3)
     window = classes_of(model.decode(z, temperature=0), model.config.output_depths)
-    played = model.perform(embeddings, [0, 0, 0], places)
+    played = model.sample_segments(embeddings, [0, 0, 0], places)
     assert torch.equal(played, window) and len(played.unique()) > 3
-    drums = model.perform(embeddings, [0, 0, 0], places, [2])
+    drums = model.sample_segments(embeddings, [0, 0, 0], places, [2])
     assert torch.equal(drums, window[..., 2:])
-    warm = model.perform(embeddings, [1, 1, 1], places)
-    assert torch.equal(model.perform(embeddings[1:2], [1, 1, 1], places[1:2]), warm[1:2])
-    losses = model.performance_losses(embeddings, window, [0, 1, 2])
-    torch.testing.assert_close(losses, model.losses_of(z, window, [0, 1, 2]))
+    warm = model.sample_segments(embeddings, [1, 1, 1], places)
+    assert torch.equal(model.sample_segments(embeddings[1:2], [1, 1, 1], places[1:2]), warm[1:2])
+    losses = model.segments_nll(embeddings, window, [0, 1, 2])
+    torch.testing.assert_close(losses, model.part_nll(z, window, [0, 1, 2]))

@@ -182,14 +182,14 @@ def test_a_flat_model_takes_any_batch_and_any_length(tmp_path: Path) -> None:
 
 
 def test_temperatures_by_part(tmp_path: Path) -> None:
-    """As `perform`, given its chance: a part at temperature 0 does not listen to it."""
+    """As `sample_segments`, given its chance: a part at temperature 0 does not listen to it."""
     model = noisy(MusicVAE(MusicVAEConfig("hier", **SIZES, decoder_level_lengths=(2, 4))))
     export_musicvae(model, tmp_path)
     exported = OnnxMusicVAE(tmp_path)
     z, temperatures = torch.randn(3, 4), [1.0, 0.0, 2.0]
     rng = np.random.default_rng(5)
     places = np.stack([rng.random((3, 3), np.float32) for _ in range(8)], axis=1)
-    theirs = model.perform(model.embed(z), temperatures, torch.from_numpy(places))
+    theirs = model.sample_segments(model.embed(z), temperatures, torch.from_numpy(places))
     rows = exported.decode(z.numpy(), None, temperatures, rng=np.random.default_rng(5))
     assert np.array_equal(exported.classes(rows), theirs)
     again = exported.decode(z.numpy(), None, 0)

@@ -146,6 +146,7 @@ def test_schedules_are_magentas(run: Run) -> None:
         )
 
 
+@pytest.mark.usefixtures("implementation")
 def test_losses_gradients_and_norm(run: Run) -> None:
     loss, gradients = run.gradients(0)
     assert float(loss) == pytest.approx(float(run.arrays["step0/loss"]), rel=LOSS)
@@ -164,6 +165,7 @@ def test_losses_gradients_and_norm(run: Run) -> None:
             assert difference <= GRADIENT * whole, name
 
 
+@pytest.mark.usefixtures("implementation")
 def test_steps(run: Run) -> None:
     before = {name: value.clone() for name, value in run.training.model.state_dict().items()}
     moved = any(name.startswith("after") for name in run.arrays)

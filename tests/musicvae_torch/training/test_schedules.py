@@ -16,7 +16,7 @@ from torch import Tensor
 from musicvae_torch.config import CONFIGS, MusicVAEConfig, get_config
 from musicvae_torch.hyperparameters import HYPERPARAMETERS, Hyperparameters, hyperparameters_of
 from musicvae_torch.model.decoder import CoreDecoder
-from musicvae_torch.model.lstm import BidirectionalLSTM, LSTMStack, LSTMWeights
+from musicvae_torch.model.lstm import BidirectionalLSTM, LSTMStack
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import ModelBatch, MusicVAETraining, TensorFlowAdam, TrainingOptions
 from musicvae_torch.training.optimizer import clip_gradients
@@ -216,8 +216,7 @@ def test_dropout_keeps_so_many_inputs_of_each_layer(
     stack.keep = keep
     read: list[Tensor] = []
     for layer in stack:
-        assert isinstance(layer, LSTMWeights)
-        monkeypatch.setattr(layer, "run", partial(noting, read, layer.run))
+        monkeypatch.setattr(layer, "forward", partial(noting, read, layer.forward))
     states = [(torch.zeros(50, size), torch.zeros(50, size)) for size in (30, 20)]
     ones = torch.ones(50, 16, 40)
     outputs = stack([ones], states)

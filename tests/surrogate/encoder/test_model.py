@@ -13,8 +13,8 @@ from torch import Tensor
 from musicvae_torch.config import ConfigError
 from musicvae_torch.converters.trio import DEPTHS, PARTS
 from musicvae_torch.io.checkpoint import CheckpointError, shipped_checkpoint
-from musicvae_torch.kernels.terms import OneHot
 from musicvae_torch.model.lstm import BidirectionalLSTM
+from musicvae_torch.model.terms import OneHot
 from musicvae_torch.model.vae import MusicVAE
 from surrogate import PointSurrogate, Surrogate, SurrogateConfig, SurrogateEncoder, load_surrogate
 from surrogate.encoder.loading import DEFAULT_SURROGATE

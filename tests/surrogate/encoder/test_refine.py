@@ -41,9 +41,9 @@ def test_losses_of_some_parts(name: str) -> None:
     z = torch.randn(3, 4)
     with torch.no_grad():
         whole = model.part_losses(model.teacher_force(z, tokens), tokens)
-        torch.testing.assert_close(model.losses_of(z, tokens, [2, 0]), whole[..., [2, 0]])
+        torch.testing.assert_close(model.part_nll(z, tokens, [2, 0]), whole[..., [2, 0]])
     with pytest.raises(ValueError, match="parts must be some of"):
-        model.losses_of(z, tokens, [3])
+        model.part_nll(z, tokens, [3])
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -57,7 +57,7 @@ def test_it_climbs_on_what_is_given_alone(name: str, given: tuple[str, ...]) -> 
     # What it reports is the model's own likelihood.
     parts = [("melody", "bass", "drums").index(part) for part in given]
     with torch.no_grad():
-        losses = model.losses_of(found.z, hide(tokens, given), parts).sum((1, 2))
+        losses = model.part_nll(found.z, hide(tokens, given), parts).sum((1, 2))
     torch.testing.assert_close(found.after, -losses)
 
 

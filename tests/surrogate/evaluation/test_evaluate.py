@@ -125,7 +125,7 @@ def test_without_a_latent(folder: Path) -> None:
     with torch.no_grad():
         for parameter in other.parameters():
             parameter.mul_(0.5)
-        losses = other.losses_of(torch.zeros(len(tokens), 4), tokens, [1, 2]).mean(1).sum(1)
+        losses = other.part_nll(torch.zeros(len(tokens), 4), tokens, [1, 2]).mean(1).sum(1)
     options = EvaluateOptions(seeds=0, refine=BRIEF.refine)
     result = evaluate(Networks(small_vae(), without_latent=other), windows, options)
     by_song = -losses.view(3, 2).mean(1)

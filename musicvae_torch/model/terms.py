@@ -1,7 +1,5 @@
-"""What an LSTM layer reads at each step: terms that lie side by side.
-
-One-hot rows are kept as their classes; dense vectors are there per step, or the same at every
-step.
+"""What a network reads at each step: terms that lie side by side, of which one-hot ones are kept as
+their classes, so that a kernel may look them up.
 
 Shape names: B batch, T steps, D width.
 """
@@ -27,10 +25,6 @@ class OneHot(NamedTuple):
 Term = Tensor | OneHot
 
 
-def term_width(term: Term) -> int:
-    return term.depth if isinstance(term, OneHot) else term.shape[-1]
-
-
 def term_shape(term: Term) -> tuple[int, int]:
     """Batch and steps of a term."""
     batch, steps = (term.classes if isinstance(term, OneHot) else term).shape[:2]
@@ -41,16 +35,7 @@ def cut(term: Term, steps: int) -> Term:
     """(B, T, ...) → (B * segments, steps, ...): a long sequence as short ones."""
     if isinstance(term, OneHot):
         return OneHot(term.classes.reshape(-1, steps), term.depth)
-    segments = term.shape[1] // steps
-    return term.unflatten(1, (segments, steps)).flatten(0, 1)
-
-
-def arrange(term: Term, order: Tensor, steps: int) -> Term:
-    """The sequences of a term in another order, and its first steps alone."""
-    order = order.to((term.classes if isinstance(term, OneHot) else term).device)
-    if isinstance(term, OneHot):
-        return OneHot(term.classes[order, :steps], term.depth)
-    return term[order, :steps]
+    return term.unflatten(1, (term.shape[1] // steps, steps)).flatten(0, 1)
 
 
 def delay(term: Term) -> Term:
@@ -72,9 +57,3 @@ def densify(terms: Sequence[Term]) -> Tensor:
         else:
             dense.append(term.expand(-1, steps, -1))
     return torch.cat(dense, dim=-1)
-
-
-def drop_inputs(terms: Sequence[Term], keep: float) -> Sequence[Term]:
-    """Terms of which each number of each step is kept with chance `keep`, and then made larger
-    by as much, so that the sum is as before."""
-    return [functional.dropout(densify(terms), 1 - keep)]

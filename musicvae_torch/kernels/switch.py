@@ -1,0 +1,39 @@
+"""The switch between the kernels and the readable reference in :mod:`musicvae_torch.model`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+VARIABLE = "MUSICVAE_TORCH_KERNELS"
+"""Environment variable: "0" switches the kernels off when the package is imported."""
+
+_enabled = ContextVar("kernels_enabled", default=os.environ.get(VARIABLE) != "0")
+
+
+def kernels_enabled() -> bool:
+    """Whether fast paths may run here."""
+    return _enabled.get()
+
+
+@contextmanager
+def reference() -> Iterator[None]:
+    """Run networks on the readable reference alone, in this thread, as long as this is entered.
+
+    ::
+
+        from musicvae_torch.kernels import reference
+
+        with reference():
+            posterior = model.encode(windows)
+
+    Results agree with those of the kernels up to rounding. Weights are multiplied in their own
+    precision, whatever ``multiply_in`` was told.
+    """
+    token = _enabled.set(False)
+    try:
+        yield
+    finally:
+        _enabled.reset(token)

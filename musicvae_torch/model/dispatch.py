@@ -1,0 +1,102 @@
+"""The one place where the readable model hands work to :mod:`musicvae_torch.kernels`.
+
+Each function stands before a piece of reference code. It decides, by device, gradient, autocast and
+precision of the weights, whether a kernel computes the same in less time, and returns that kernel's
+result; or None, and the reference runs. With the kernels switched off
+(:func:`musicvae_torch.kernels.reference`, or MUSICVAE_TORCH_KERNELS=0) it always does.
+
+| | on CPUs, with a gradient | on CPUs, without | on CUDA |
+| --- | --- | --- | --- |
+| whole sequences | recurrence.recur | recurrence.unroll | cuDNN |
+| sequences with lengths | packed | sorted, then unroll | cuDNN, packed |
+| single steps | torch.lstm_cell | torch.lstm_cell | torch.lstm_cell |
+| decoding | the reference | stepper.Stepper | stepper.Stepper |
+
+Shape names: B batch, T steps, D input width, H units, E embedding width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from musicvae_torch.kernels import gemm, layers, pytorch_lstm
+from musicvae_torch.kernels.layers import Layer
+from musicvae_torch.kernels.stepper import Core, Stepper
+from musicvae_torch.kernels.switch import kernels_enabled
+from musicvae_torch.model.terms import Term
+
+State = tuple[Tensor, Tensor]  # (h, c), each (B, H)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``functional.linear`` of x (..., K) by the weight (N, K)."""
+    product = gemm.linear if kernels_enabled() else functional.linear
+    return product(x, weight, bias)
+
+
+def lstm_cell(layer: Layer, x: Tensor, state: State) -> State | None:
+    """A layer's step from x (B, D) and its last state to the new one."""
+    return pytorch_lstm.cell(layer, x, state) if kernels_enabled() else None
+
+
+def run_layer(
+    layer: Layer, terms: Sequence[Term], state: State, lengths: Tensor | None, reverse: bool
+) -> tuple[Tensor, Tensor] | None:
+    """Outputs (B, T, H) of a layer over whole sequences, and the last one computed, (B, H)."""
+    if not kernels_enabled() or lengths is not None:
+        return None
+    if state[0].is_cuda:
+        return pytorch_lstm.run(layer, terms, state, reverse)
+    return layers.run(layer, terms, state, reverse)
+
+
+def embed_sequences(
+    directions: Sequence[tuple[Layer, Layer]], terms: Sequence[Term], lengths: Tensor, keep: float
+) -> Tensor | None:
+    """What stacked bidirectional layers make of sequences with lengths (B,): (B, 2H).
+
+    Args:
+        directions: forward and backward weights of each layer.
+        keep: share of each layer's inputs that is kept.
+    """
+    if not kernels_enabled():
+        return None
+    if keep < 1 or torch.is_grad_enabled() or directions[0][0].weight_hh.is_cuda:
+        return pytorch_lstm.embed_packed(directions, terms, lengths, keep)
+    return layers.embed_sorted(directions, terms, lengths)
+
+
+def core_stepper(
+    cores: Sequence[tuple[Sequence[Layer], nn.Linear, Sequence[int]]],
+    starts: Sequence[Sequence[State]],
+    one_hot: bool,
+    embeddings: Tensor,
+    segment_steps: int,
+    controls: Tensor,
+) -> Stepper | None:
+    """What runs core decoders step by step; see :class:`Stepper` for the arguments.
+
+    Args:
+        cores: LSTM layers, output layer and depths of the parts of each.
+    """
+    if not kernels_enabled() or torch.is_grad_enabled():
+        return None
+    joined = [Core(*core, states) for core, states in zip(cores, starts, strict=True)]
+    return Stepper(joined, one_hot, embeddings, segment_steps, controls)
+
+
+def set_weight_dtype(network: nn.Module, dtype: str) -> None:
+    """Choose the precision in which kernels multiply by a network's weights without a gradient.
+
+    Raises:
+        ValueError: there is no such precision, or not on the device that the network is on.
+    """
+    gemm.check_weight_dtype(dtype, next(network.parameters()).device)
+    for module in network.modules():
+        if hasattr(module, "weight_dtype"):
+            module.weight_dtype = dtype  # type: ignore[assignment]
+            gemm.forget_products(module)
