@@ -77,7 +77,8 @@ def read_keras_hdf5(path: Path) -> KerasFile:
     if isinstance(result.error, CheckpointError):
         raise CheckpointError(f"{path}: {result.error}")
     if result.error is not None:  # of corrupt bytes h5py makes errors of almost any type
-        raise CheckpointError(f"{path}: not readable as a Keras HDF5 file: {result}")
+        reason = " ".join(str(result.error).split()) or type(result.error).__name__
+        raise CheckpointError(f"{path}: not readable as a Keras HDF5 file: {reason}")
     raise CheckpointError(f"{path}: {_DAMAGE.get(result, _CRASH)}: it is damaged")
 
 

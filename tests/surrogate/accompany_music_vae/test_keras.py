@@ -416,7 +416,7 @@ def test_a_reader_that_fails_is_ended(
     monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], object], how: str
 ) -> None:
     pytest.importorskip("resource")
-    monkeypatch.setattr(keras_hdf5, "_read_or_refuse", read)
+    monkeypatch.setattr(keras_hdf5, "_read", read)
     monkeypatch.setattr(keras_hdf5, "_MAX_SECONDS", 60 if read is _swell else 2)
     with pytest.raises(checkpoint.CheckpointError) as caught:
         read_keras_surrogate(GOLDEN / "lstm_model.h5")
