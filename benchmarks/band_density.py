@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.score import Score, divisible, read_score
 from surrogate.evaluation.against import melody_of
 from surrogate.evaluation.finished import DENSITY, read_band, score_band, stacked

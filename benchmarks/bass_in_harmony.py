@@ -26,8 +26,8 @@ from tqdm import tqdm
 from musicvae_torch.chords.symbols import chord_class
 from musicvae_torch.converters.melody import melody_notes, melody_tokens
 from musicvae_torch.converters.trio import TrioConverter, TrioRules, part_notes, to_tokens
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.fast import load_song
-from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.vocabulary import MELODY_PROGRAMS, STEPS_PER_BAR
 from surrogate.arrangement.bass_line import HOW, keep_bass_in_harmony
 from surrogate.arrangement.fill import StepNote

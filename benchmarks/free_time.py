@@ -26,7 +26,7 @@ import numpy as np
 import pretty_midi
 from tqdm import tqdm
 
-from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.score import TICK_NOTE, Score, read_score
 from surrogate.evaluation.songs import midi_files
 from surrogate.melody.choice import choose_melody

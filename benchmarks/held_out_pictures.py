@@ -20,8 +20,9 @@ import numpy as np
 def first_windows(folder: Path, songs: int, seed: int) -> list[tuple[Path, np.ndarray]]:
     """Songs drawn at random, and the tokens (256, 3) of their first windows."""
     from musicvae_torch.converters.trio import WINDOW_BARS, trio_windows
+    from musicvae_torch.errors import MidiError
     from musicvae_torch.midi.fast import read_song
-    from musicvae_torch.midi.notes import MidiError, is_midi
+    from musicvae_torch.midi.notes import is_midi
 
     paths = sorted(path for path in folder.rglob("*") if is_midi(path))
     drawn: list[tuple[Path, np.ndarray]] = []

@@ -30,9 +30,9 @@ from tqdm import tqdm
 
 from musicvae_torch.converters.drums import class_of_pitch
 from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.errors import MidiError
 from musicvae_torch.io.files import replacing
 from musicvae_torch.midi.fast import load_song
-from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.quantize import Section, common_time_sections
 from musicvae_torch.midi.vocabulary import (
     BASS_PROGRAMS,

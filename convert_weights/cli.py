@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import io
 import signal
-import sys
 import threading
 from collections.abc import Sequence
 from typing import NoReturn
 
-from convert_weights.errors import CheckpointError
 from convert_weights.sources.releases import NOTICE, RELEASES, Release, get_release
-from musicvae_torch.cli.command_line import command
-from musicvae_torch.config import CONFIGS, ConfigError, get_config
+from musicvae_torch.cli.command_line import command, one_line, run_command
+from musicvae_torch.config import CONFIGS, get_config
 
 _DESCRIPTION = """\
 Converts Google Magenta's MusicVAE checkpoints into folders that musicvae_torch reads
@@ -64,23 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
     _check(parser, arguments)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A name that the terminal has no letters for is no reason to fail when all is done.
-        sys.stdout.reconfigure(errors="backslashreplace")
     if threading.current_thread() is threading.main_thread():
         # Python would end at once, and leave what it was writing.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        _run(arguments)
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except KeyboardInterrupt:
-        print(f"{parser.prog}: interrupted", file=sys.stderr)
-        return 130
-    except (CheckpointError, ConfigError, ModuleNotFoundError, OSError, ValueError) as error:
-        print(_printable(f"{parser.prog}: {_message(error)}"), file=sys.stderr)
-        return 2
-    return 0
+    return run_command("convert-weights", _run, arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -207,7 +191,7 @@ def _list(arguments: argparse.Namespace) -> None:
     with open_checkpoint(arguments.source, arguments.checkpoint) as opened:
         tensors = opened.tensors
         for name in tensors:
-            print(_printable(name), tensors.dtype(name), list(tensors.shape(name)), sep="\t")
+            print(one_line(name), tensors.dtype(name), list(tensors.shape(name)), sep="\t")
 
 
 def _dry_run(arguments: argparse.Namespace) -> None:
@@ -224,7 +208,7 @@ def _dry_run(arguments: argparse.Namespace) -> None:
         ]
         print(" -> ".join(sides))
     for name in plan.skipped:
-        print(f"{_printable(name)} -> skipped")
+        print(f"{one_line(name)} -> skipped")
     for note in [f"config: {plan.config.name}", *plan.notes]:
         print(f"# {note}")
 
@@ -259,18 +243,7 @@ def _convert(arguments: argparse.Namespace, release: Release | None) -> None:
         f"{report.folder}: {report.name}, {report.parameters:,} parameters"
         f" from {report.converted} variables, {report.skipped} others skipped"
     )
-    print(_printable(summary))
+    print(one_line(summary))
     for note in report.notes:
-        print(f"note: {_printable(note)}")
-    print(f"weights: {_printable(report.owner)}")
-
-
-def _printable(text: str) -> str:
-    """One line, without the control characters by which names could play tricks on a terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)
-
-
-def _message(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    return str(error)
+        print(f"note: {one_line(note)}")
+    print(f"weights: {one_line(report.owner)}")

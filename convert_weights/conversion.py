@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from convert_weights.errors import CheckpointError
 from convert_weights.formats.atomic_folder import publishing, refuse_own_folder
 from convert_weights.formats.file_range import FileRange
 from convert_weights.formats.safetensors_writer import write_safetensors
@@ -27,6 +26,7 @@ from convert_weights.report import ConversionReport, owner_of, provenance
 from convert_weights.sources.locate import Source, open_source
 from convert_weights.sources.releases import Release
 from musicvae_torch.config import MusicVAEConfig, get_config
+from musicvae_torch.errors import CheckpointError
 from musicvae_torch.io.checkpoint import CONFIG_FILE, WEIGHTS_FILE, config_text
 from musicvae_torch.model.vae import MusicVAE
 

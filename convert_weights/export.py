@@ -65,7 +65,7 @@ def export(
 
     Raises:
         musicvae_torch.io.checkpoint.CheckpointError: there is no MusicVAE in `source`.
-        convert_weights.errors.CheckpointError: magenta.js knows no such architecture.
+        musicvae_torch.errors.CheckpointError: magenta.js knows no such architecture.
         FileExistsError: the folder is in use, or for magenta.js `source` itself.
         OSError: files cannot be read or written.
     """

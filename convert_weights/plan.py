@@ -14,7 +14,6 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from convert_weights.errors import CheckpointError
 from convert_weights.names.magenta import (
     Layer,
     Shape,
@@ -23,7 +22,8 @@ from convert_weights.names.magenta import (
     match_layers,
     resize,
 )
-from musicvae_torch.config import CONFIGS, ConfigError, MusicVAEConfig
+from musicvae_torch.config import CONFIGS, MusicVAEConfig
+from musicvae_torch.errors import CheckpointError, ConfigError
 from musicvae_torch.model.vae import MusicVAE
 
 _MAX_LISTED = 10

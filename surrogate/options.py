@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn, TypeAlias
 
 from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.errors import OptionError
 
 METHODS = ("band", "surrogate", "refine", "refine-only")
 BAND = METHODS[0]
@@ -123,7 +124,7 @@ class AccompanyOptions:
         pickup: quarter notes before the first full bar, where the file itself does not say.
 
     Raises:
-        ValueError: one of them is out of range.
+        OptionError: one of them is out of range.
     """
 
     melody: Tracks | None = None
@@ -166,24 +167,24 @@ class AccompanyOptions:
         if isinstance(self.temperature, Mapping):
             object.__setattr__(self, "temperature", FrozenDict(self.temperature))
         if not given or not set(given) <= set(PARTS):
-            raise ValueError(f"given must be some of {', '.join(PARTS)}, not {', '.join(given)!r}")
+            raise OptionError(f"given must be some of {', '.join(PARTS)}, not {', '.join(given)!r}")
         if len(self.given) == len(PARTS):
-            raise ValueError("melody, bass and drums are all given: there is nothing to make")
+            raise OptionError("melody, bass and drums are all given: there is nothing to make")
         for part in PARTS:
             wanted = getattr(self, part)
             if isinstance(wanted, list | set | frozenset):  # hashable, and not to be changed
                 ordered = wanted if isinstance(wanted, list) else sorted(wanted, key=str)
                 object.__setattr__(self, part, tuple(ordered))
             if wanted == NOBODY and part in self.given:
-                raise ValueError(
+                raise OptionError(
                     f"{part}: given, but no track is to play that part; take it out of the given "
                     f"parts, or name its track in place of {NOBODY!r}"
                 )
         _check_beat(self.beat)
         if not 1 <= self.candidates <= MAX_CANDIDATES:
-            raise ValueError(f"candidates must be 1 to {MAX_CANDIDATES}, not {self.candidates}")
+            raise OptionError(f"candidates must be 1 to {MAX_CANDIDATES}, not {self.candidates}")
         if not -(2**63) <= self.seed < 2**63:
-            raise ValueError(f"seed must fit 64 bits, not {self.seed}")
+            raise OptionError(f"seed must fit 64 bits, not {self.seed}")
         each = isinstance(self.temperature, Mapping)
         for part, value in zip(PARTS, self.temperatures, strict=True):
             _within("temperature", value, 0, math.inf, f" of {part}" * each)
@@ -195,7 +196,7 @@ class AccompanyOptions:
             _within(name, strength, -MAX_MOVE, MAX_MOVE)
         for first, last in self.skip:
             if not 0 <= first <= last:
-                raise ValueError(f"skip: bars {first}-{last} are no range of bars")
+                raise OptionError(f"skip: bars {first}-{last} are no range of bars")
 
     @property
     def made(self) -> tuple[str, ...]:
@@ -220,14 +221,14 @@ class AccompanyOptions:
 
     def _check_of_band(self) -> None:
         if self.top_p is not None and not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p must be above 0 and at most 1, not {self.top_p}")
+            raise OptionError(f"top_p must be above 0 and at most 1, not {self.top_p}")
         if self.guidance is not None:
             _within("guidance", self.guidance, 0, MAX_GUIDANCE)
         if self.method in (None, BAND):
             return
         for name in OF_BAND:
             if getattr(self, name) is not None:
-                raise ValueError(f"{name} is of the method {BAND!r} alone, not of {self.method!r}")
+                raise OptionError(f"{name} is of the method {BAND!r} alone, not of {self.method!r}")
 
     def by(self, method: str) -> AccompanyOptions:
         """The same with that method, and with what suits it wherever nothing else is said."""
@@ -239,7 +240,7 @@ class AccompanyOptions:
         """One for each of PARTS.
 
         Raises:
-            ValueError: one is of no part.
+            OptionError: one is of no part.
         """
         suited = usual(self.method or BAND)["temperature"]
         chosen: dict[str, float] = {}
@@ -250,24 +251,24 @@ class AccompanyOptions:
                 chosen |= dict.fromkeys(PARTS, value)
         unknown = sorted(set(chosen) - set(PARTS))
         if unknown:
-            raise ValueError(f"temperature: no part {unknown[0]!r}; parts: {', '.join(PARTS)}")
+            raise OptionError(f"temperature: no part {unknown[0]!r}; parts: {', '.join(PARTS)}")
         return tuple(chosen[part] for part in PARTS)
 
 
 def _check_beat(beat: str | float) -> None:
     if isinstance(beat, str):
         if beat not in BEATS:
-            raise ValueError(f"unknown beat {beat!r}; say file, auto, or quarter notes a minute")
+            raise OptionError(f"unknown beat {beat!r}; say file, auto, or quarter notes a minute")
     else:
         _within("beat", beat, SLOWEST, FASTEST)
 
 
 def _one_of(name: str, value: str | None, choices: tuple[str, ...]) -> None:
     if value is not None and value not in choices:
-        raise ValueError(f"unknown {name} {value!r}; choose one of: {', '.join(choices)}")
+        raise OptionError(f"unknown {name} {value!r}; choose one of: {', '.join(choices)}")
 
 
 def _within(name: str, value: float, least: float, most: float, of: str = "") -> None:
     if not (least <= value <= most and math.isfinite(value)):
         bounds = f"{least:g} or more" if most == math.inf else f"{least:g} to {most:g}"
-        raise ValueError(f"{name}{of} must be {bounds}, not {value}")
+        raise OptionError(f"{name}{of} must be {bounds}, not {value}")

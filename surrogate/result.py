@@ -63,7 +63,7 @@ class Candidate:
         """Write the MIDI file, whole or not at all.
 
         Raises:
-            ValueError: `path` ends in .rmi, as RIFF files do.
+            OptionError: `path` ends in .rmi, as RIFF files do.
         """
         check_midi_out(path)
         with replacing(path) as temporary:

@@ -31,7 +31,8 @@ from musicvae_torch.attribute_vectors.learning import learn_attributes, measure_
 from musicvae_torch.cli.attributes import main
 from musicvae_torch.converters.trio import to_tokens
 from musicvae_torch.dataset import Windows
-from musicvae_torch.io.checkpoint import CheckpointError, shipped_checkpoint, weights_sha256
+from musicvae_torch.errors import CheckpointError
+from musicvae_torch.io.checkpoint import shipped_checkpoint, weights_sha256
 from musicvae_torch.model.vae import MusicVAE
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

@@ -11,7 +11,7 @@ import torch
 from bands import groove_song, song_windows, write_windows
 
 from musicvae_torch.converters.trio import PARTS
-from musicvae_torch.dataset import DatasetError
+from musicvae_torch.errors import DatasetError
 from musicvae_torch.training import TrainingOptions
 from surrogate.band.controls import chords_of, densities_of, density_class
 from surrogate.band.model import HIDDEN

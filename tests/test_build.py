@@ -24,11 +24,12 @@ import pytest
 from musicvae_torch.cli.dataset import build_main
 from musicvae_torch.config import get_config
 from musicvae_torch.converters.trio import to_midi
-from musicvae_torch.dataset import DatasetError, Windows, build, merge, parts, read_dataset
+from musicvae_torch.dataset import Windows, build, merge, parts, read_dataset
 from musicvae_torch.dataset.build import BuildOptions, BuildResult, build_dataset
 from musicvae_torch.dataset.parts import Outcome, PartStore
 from musicvae_torch.dataset.report import report_path
 from musicvae_torch.dataset.songs import WindowOptions, read_windows, song_windows
+from musicvae_torch.errors import DatasetError
 from musicvae_torch.midi.notes import read_midi, to_song, transpose_song
 
 GOLDEN = Path(__file__).parent / "golden" / "trio_converter"

@@ -10,7 +10,6 @@ from musicvae_torch.chords import symbols as chords
 from musicvae_torch.chords.symbols import (
     CHORD_DEPTH,
     NO_CHORD,
-    ChordError,
     Progression,
     chord_class,
     chord_classes,
@@ -18,6 +17,7 @@ from musicvae_torch.chords.symbols import (
     chord_name,
     infer_chords,
 )
+from musicvae_torch.errors import ChordError
 from musicvae_torch.midi.notes import NOTE_DTYPE
 
 C, CM, C_AUG, C_DIM = 1, 13, 25, 37

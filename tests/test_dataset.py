@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from musicvae_torch.dataset import (
-    DatasetError,
     Windows,
     coded_batches,
     read_dataset,
@@ -21,6 +20,7 @@ from musicvae_torch.dataset import (
     training_batches,
     transpose,
 )
+from musicvae_torch.errors import DatasetError
 from musicvae_torch.midi.vocabulary import DRUM_DEPTH, FIRST_NOTE, MELODY_DEPTH
 
 some_tokens = st.tuples(

@@ -14,6 +14,7 @@ import torch
 from bands import hide, small_band
 
 from musicvae_torch.config import get_config
+from musicvae_torch.errors import NoSongsError
 from musicvae_torch.midi.score import read_score
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 from musicvae_torch.model.vae import MusicVAE
@@ -47,7 +48,6 @@ from surrogate.evaluation.ways import (
 )
 from surrogate.generators.protocol import Generated
 from surrogate.song.context import Hearing, hear
-from surrogate.song.folders import NoSongsError
 
 STEP = 0.125  # seconds, at 120 quarters a minute
 

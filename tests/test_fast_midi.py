@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi import fast as fast_midi
 from musicvae_torch.midi.fast import read_song
-from musicvae_torch.midi.notes import MAX_TICK, MidiError, Song, read_midi, to_song
+from musicvae_torch.midi.notes import MAX_TICK, Song, read_midi, to_song
 
 GOLDEN = sorted((Path(__file__).parent / "golden" / "trio_converter").glob("*.mid"))
 

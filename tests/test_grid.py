@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_scores import score_of
 
-from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.score import TICK_NOTE, Score, Track
 from surrogate.song.bars import bars_of
 from surrogate.song.grid import MAX_BARS, Grid

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from convert_weights.errors import CheckpointError
 from convert_weights.formats.subprocess_call import call_guarded
+from musicvae_torch.errors import CheckpointError
 
 MEMORY = 1 << 30
 

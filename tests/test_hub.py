@@ -16,8 +16,9 @@ import torch
 
 from musicvae_torch.attribute_vectors import AttributeVectors
 from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.errors import CheckpointError
 from musicvae_torch.io import hub
-from musicvae_torch.io.checkpoint import CheckpointError, shipped_checkpoint
+from musicvae_torch.io.checkpoint import shipped_checkpoint
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.encoder.loading import load_attributes
 from surrogate.encoder.model import PointSurrogate, SurrogateConfig, load_surrogate

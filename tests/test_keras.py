@@ -16,10 +16,10 @@ import torch
 from safetensors.numpy import load_file
 
 from convert_weights.conversion import convert, open_checkpoint
-from convert_weights.errors import CheckpointError
 from convert_weights.formats.atomic_folder import publishing
 from convert_weights.names.keras import write_surrogate
 from convert_weights.report import ConversionReport
+from musicvae_torch.errors import CheckpointError, OutputError
 from surrogate import PointSurrogate, load_surrogate
 
 GOLDEN = Path(__file__).parent / "golden" / "keras"
@@ -137,7 +137,7 @@ def test_through_the_common_door(tmp_path: Path) -> None:
 
 def test_a_folder_in_use(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("old")
-    with pytest.raises(FileExistsError, match="is not empty"):
+    with pytest.raises(OutputError, match="is not empty"):
         convert_keras(GOLDEN / "lstm_model.h5", tmp_path)
     assert (tmp_path / "config.json").read_text() == "old"
     convert_keras(GOLDEN / "lstm_model.h5", tmp_path, force=True)

@@ -17,6 +17,7 @@ from convert_weights.conversion import convert
 from musicvae_torch import get_converter
 from musicvae_torch.analysis.timeline import place_windows, timeline_of, write_midi
 from musicvae_torch.cli.latent import main
+from musicvae_torch.errors import MidiError
 from musicvae_torch.latent import (
     add_hats,
     decode_tokens,
@@ -29,7 +30,6 @@ from musicvae_torch.latent import (
     tap_to_drums,
 )
 from musicvae_torch.latent.conditions import chord_bars, chords_of_window
-from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.model.vae import MusicVAE
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 from test_evaluate import Recorder, small_surrogate, small_vae
 
-from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.errors import MidiError, NoSongsError
 from surrogate import Accompanist, AccompanyOptions
 from surrogate.evaluation.against import ALONE, WITH_CHORDS, WITHOUT_HARMONY, compare
 from surrogate.evaluation.lead_sheets import read_lead_sheet, share_of_chord_tones, share_of_roots
-from surrogate.song.folders import NoSongsError
 
 QUARTER = 48
 Notes = list[tuple[float, float, int]]  # start, end, both in quarters, and pitch

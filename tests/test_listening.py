@@ -16,13 +16,14 @@ import numpy as np
 import pytest
 from listening_songs import data_of, song, write_folders, write_song
 
+from musicvae_torch.errors import VotesError
 from surrogate.cli.listening_test import main
 from surrogate.evaluation.listening.excerpts import Excerpt
 from surrogate.evaluation.listening.key import Key
 from surrogate.evaluation.listening.loudness import loudness
 from surrogate.evaluation.listening.page import QUESTIONS, write_test
 from surrogate.evaluation.listening.tables import crossed_interval, report, sign_test
-from surrogate.evaluation.listening.votes import VotesError, read_votes
+from surrogate.evaluation.listening.votes import read_votes
 from surrogate.evaluation.metrics import bootstrap_interval
 from surrogate.render import audio
 

@@ -20,7 +20,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convert_weights.errors import CheckpointError
 from convert_weights.formats.file_range import FileRange, files_in
 from convert_weights.formats.tfjs_weights import MANIFEST, TfjsWeights, write_tfjs_weights
 from convert_weights.names.magenta import match_layers, to_parameters
@@ -32,6 +31,7 @@ from convert_weights.names.magenta_js import (
 )
 from convert_weights.plan import make_plan, parameter_shapes
 from musicvae_torch.config import CONFIGS, MusicVAEConfig, get_config
+from musicvae_torch.errors import CheckpointError
 from musicvae_torch.model.vae import MusicVAE
 
 GOLDEN = Path(__file__).parent / "golden" / "magenta_js"

@@ -14,8 +14,8 @@ import torch
 from bands import small_band
 from test_evaluate import small_surrogate, small_vae, song
 
+from musicvae_torch.errors import MidiError
 from musicvae_torch.io.checkpoint import weights_sha256
-from musicvae_torch.midi.notes import MidiError
 from surrogate import Accompanist, AccompanyOptions
 from surrogate.band.model import Band
 from surrogate.cli.accompany import main, parser

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from musicvae_torch import get_config, get_converter
-from musicvae_torch.config import ConfigError
 from musicvae_torch.converters.base import Converter, Window
 from musicvae_torch.converters.multitrack import MULTITRACK_RULES
 from musicvae_torch.converters.performance import (
@@ -26,6 +25,7 @@ from musicvae_torch.converters.performance import (
     VELOCITY,
     decode_performance,
 )
+from musicvae_torch.errors import ConfigError
 from musicvae_torch.midi.fast import load_song
 from musicvae_torch.midi.notes import NOTE_DTYPE, PEDAL_DTYPE, Song
 from musicvae_torch.midi.quantize import sections

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from musicvae_torch.config import get_config
-from musicvae_torch.io.checkpoint import CheckpointError
-from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.errors import CheckpointError, MidiError
 from musicvae_torch.model.vae import MusicVAE
 from surrogate import (
     Accompanist,

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convert_weights.errors import CheckpointError
 from convert_weights.names.magenta import Shape, match_layers
 from convert_weights.plan import Plan, make_plan, parameter_shapes
 from musicvae_torch.config import CONFIGS, MusicVAEConfig, get_config
+from musicvae_torch.errors import CheckpointError
 
 
 class Shapes:

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_scores import midi_bytes, score_of
 
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.fast import read_song
-from musicvae_torch.midi.notes import MidiError, read_midi, to_song
+from musicvae_torch.midi.notes import read_midi, to_song
 from musicvae_torch.midi.score import Score, divisible, read_score
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[1] / "examples").glob("*.mid"))

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from convert_weights.conversion import convert
-from convert_weights.errors import CheckpointError
 from convert_weights.formats import compression
 from convert_weights.formats.file_range import FileRange
 from convert_weights.formats.sstable import read_table, write_table
@@ -23,6 +22,7 @@ from convert_weights.formats.tensor_bundle import TensorBundle, write_tensor_bun
 from convert_weights.formats.tfjs_weights import MANIFEST
 from convert_weights.formats.wire import varint_field
 from convert_weights.sources.locate import Source, open_source
+from musicvae_torch.errors import CheckpointError
 
 GOLDEN = Path(__file__).parent / "golden" / "models" / "hierdec-trio_16bar"
 NAME = "hierdec-trio_16bar.ckpt"

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from musicvae_torch.config import ConfigError
 from musicvae_torch.converters.trio import DEPTHS, PARTS
-from musicvae_torch.io.checkpoint import CheckpointError, shipped_checkpoint
+from musicvae_torch.errors import CheckpointError, ConfigError
+from musicvae_torch.io.checkpoint import shipped_checkpoint
 from musicvae_torch.kernels.terms import OneHot
 from musicvae_torch.model.lstm import BidirectionalLSTM
 from musicvae_torch.model.vae import MusicVAE

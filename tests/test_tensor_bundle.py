@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from convert_weights.errors import CheckpointError
 from convert_weights.formats import snappy
 from convert_weights.formats.file_range import FileRange
 from convert_weights.formats.sstable import read_table, write_table
@@ -29,6 +28,7 @@ from convert_weights.formats.wire import (
     varint_field,
     write_varint,
 )
+from musicvae_torch.errors import CheckpointError
 
 GOLDEN = Path(__file__).parent / "golden" / "models" / "hierdec-trio_16bar"
 PREFIX = GOLDEN / "hierdec-trio_16bar.ckpt"

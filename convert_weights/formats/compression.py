@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from convert_weights.errors import CheckpointError, located
+from convert_weights.errors import located
+from musicvae_torch.errors import CheckpointError
 
 _CHUNK = 1024 * 1024
 # A checkpoint of the largest released model, with the optimiser's state and twins, has 5 GB.

@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from convert_weights.errors import CheckpointError, located
+from convert_weights.errors import located
 from convert_weights.formats.subprocess_call import call_guarded
+from musicvae_torch.errors import CheckpointError
 
 Weights = dict[str, np.ndarray]
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from convert_weights.errors import CheckpointError, located
+from convert_weights.errors import located
 from convert_weights.formats.file_range import FileRange
+from musicvae_torch.errors import CheckpointError
 from musicvae_torch.io.files import replacing
 
 _MAX_BYTES = 16 << 20  # a weights manifest of Magenta's largest model takes 10 KB

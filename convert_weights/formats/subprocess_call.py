@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from convert_weights.errors import CheckpointError
+from musicvae_torch.errors import CheckpointError
 from musicvae_torch.io.workers import limit_memory, python_path
 
 Result = TypeVar("Result")

@@ -10,8 +10,9 @@ import re
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from convert_weights.errors import CheckpointError, located
+from convert_weights.errors import located
 from convert_weights.formats.file_range import FileRange
+from musicvae_torch.errors import CheckpointError
 
 _BLOCK = 512
 _MAX_MEMBERS = 10_000

@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from convert_weights.errors import CheckpointError, located
+from convert_weights.errors import located
 from convert_weights.formats.file_range import FileRange
 from convert_weights.formats.strict_json import field, number, read_json, shown, write_json
+from musicvae_torch.errors import CheckpointError
 from musicvae_torch.io.files import replacing
 
 MANIFEST = "weights_manifest.json"

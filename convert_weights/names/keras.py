@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from convert_weights.errors import CheckpointError, located
+from convert_weights.errors import located
 from convert_weights.formats.file_range import FileRange
 from convert_weights.formats.keras_hdf5 import Weights, read_keras_hdf5
 from convert_weights.report import ConversionReport, provenance
-from musicvae_torch.config import ConfigError
+from musicvae_torch.errors import CheckpointError, ConfigError
 from surrogate.encoder.model import PointSurrogate, SurrogateConfig
 
 _INERT = ("InputLayer", "Dropout", "SpatialDropout1D", "GaussianDropout", "GaussianNoise")

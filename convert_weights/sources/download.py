@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
-from convert_weights.errors import DownloadError
 from convert_weights.sources.fetch import fetch
 from convert_weights.sources.releases import JS_MANIFEST, Release, get_release
+from musicvae_torch.errors import DownloadError
 
 _MAX_MANIFEST = 16 << 20  # bytes; a model of 2 GB needs less than one
 

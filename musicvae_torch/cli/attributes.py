@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from musicvae_torch.cli.command_line import Idle, command, read_arguments
-from musicvae_torch.cli.train import run_command
+from musicvae_torch.cli.command_line import Idle, command, read_arguments, run_command
+from musicvae_torch.errors import OptionError
 
 EXAMPLES = """examples:
   learn-attributes data.h5 --musicvae my_trio
@@ -90,7 +90,7 @@ def _add_measure_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _learn(arguments: argparse.Namespace) -> None:
     if arguments.plot and not arguments.measure:
-        raise ValueError("--plot draws what --measure finds: name songs with --measure")
+        raise OptionError("--plot draws what --measure finds: name songs with --measure")
     if arguments.plot:
         import matplotlib  # noqa: F401  # it had better be missing now than after minutes
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import Any, NamedTuple
+from unicodedata import category
+
+from musicvae_torch.errors import MusicVAEError, OptionError
 
 
 def command(main: Callable[..., int]) -> Callable[..., int]:
@@ -59,6 +63,76 @@ def _closing_pipe(name: str) -> Iterator[None]:
         with suppress(OSError):  # a full disk, say, which run_command has told of
             own.flush()
         setattr(sys, name, before)
+
+
+_UNSEEN = ("Cc", "Cf", "Zl", "Zp")  # categories of letters: controls, formats and line breaks
+
+# What to install for a module that is missing.
+_PACKAGES_WITH = {
+    "lightning": "'musicvae-torch[train]'",
+    "h5py": "'musicvae-torch[train]'",
+    "matplotlib": "'musicvae-torch[plot]'",
+    "soundfile": "'musicvae-torch[audio]'",
+    "gradio": "'musicvae-torch[app]'",
+    "onnx": "'musicvae-torch[onnx]'",
+    # Its dependency PyAudio, which plays aloud, needs a compiler and PortAudio, and we don't.
+    "tinysoundfont": "--no-deps tinysoundfont",
+}
+
+
+def run_command(
+    prog: str,
+    run: Callable[[argparse.Namespace], None],
+    arguments: argparse.Namespace,
+    idle: Sequence[Idle] = (),
+) -> int:
+    """Run a command's work, and give its exit status.
+
+    What the user can mend (a :class:`MusicVAEError`, options that would do nothing, what the
+    operating system refuses, a package that is missing) becomes one line and status 2, a stop
+    by Ctrl-C status 130. Any other exception is a mistake of ours, and shows its traceback.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files and tracks may hold what the terminal has no letters for.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        if idle:
+            refuse_idle(arguments, idle)
+        run(arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # not at the interpreter's exit, where errors cannot be told
+    except KeyboardInterrupt:
+        print(f"{prog}: stopped", file=sys.stderr)
+        return 130
+    except (MusicVAEError, ModuleNotFoundError, OSError) as error:
+        message = _message(error)
+        if message is None:
+            raise
+        print(f"{prog}: {message}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _message(error: Exception) -> str | None:
+    """What to tell the user, in one line; None if the error is a mistake of ours."""
+    if isinstance(error, MusicVAEError):
+        return one_line(str(error))
+    if isinstance(error, ModuleNotFoundError):
+        if "pip install" in str(error):
+            return one_line(str(error))
+        packages = _PACKAGES_WITH.get(error.name or "")
+        hint = f"this needs {error.name}, which is not installed: pip install {packages}"
+        return hint if packages else None
+    if isinstance(error, OSError) and error.strerror:  # of the operating system, not of a library
+        where = f"{os.fspath(error.filename)}: " if error.filename else ""
+        return one_line(f"{where}{error.strerror}")
+    return None
+
+
+def one_line(text: str) -> str:
+    """Text without line breaks and other control characters, by which the names of files and
+    variables could play tricks on a terminal."""
+    return "".join(" " if category(letter) in _UNSEEN else letter for letter in text)
 
 
 class Idle(NamedTuple):
@@ -112,10 +186,10 @@ def refuse_idle(arguments: argparse.Namespace, table: Sequence[Idle]) -> None:
         table: which those are.
 
     Raises:
-        ValueError: one of them was given; names it, and says what to do.
+        OptionError: one of them was given; names it, and says what to do.
     """
     for options, when, advice in table:
         named = set(options.split())
         idle = [option for option in arguments.typed if (option in named) != ("but" in named)]
         if idle and when(arguments):
-            raise ValueError(f"{', '.join(idle)}: {advice}")
+            raise OptionError(f"{', '.join(idle)}: {advice}")

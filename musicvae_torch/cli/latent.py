@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from musicvae_torch.cli.command_line import Idle, command, read_arguments
-from musicvae_torch.cli.train import add_dtype, programs, run_command
+from musicvae_torch.cli.command_line import Idle, command, read_arguments, run_command
+from musicvae_torch.cli.train import add_dtype, programs
 
 EXAMPLES = """examples:
   musicvae sample -n 4 -o samples

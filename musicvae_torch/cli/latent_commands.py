@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from musicvae_torch.analysis.timeline import in_a_row, lay, write_midi
-from musicvae_torch.config import ConfigError
 from musicvae_torch.converters.base import Converter
 from musicvae_torch.converters.multitrack import MultitrackConverter
 from musicvae_torch.converters.registry import get_converter
 from musicvae_torch.dataset.tensors import window_controls
+from musicvae_torch.errors import ConfigError, OptionError
 from musicvae_torch.io.checkpoint import shipped_checkpoint
 from musicvae_torch.io.devices import pick_device, use_few_threads
 from musicvae_torch.latent import (
@@ -80,7 +80,7 @@ def _bars_of_tracks(
     are chords."""
     bars = arguments.length or (len(chords) if chords else 1)
     if bars < 1:
-        raise ValueError(f"--length must be 1 bar or more, not {bars}")
+        raise OptionError(f"--length must be 1 bar or more, not {bars}")
     controls = _conditions(model, arguments, chords, model.config.max_seq_len)
     if controls is not None:
         controls = controls[torch.arange(bars) % len(controls)].repeat(arguments.n, 1, 1)
@@ -90,7 +90,7 @@ def _bars_of_tracks(
         generator=torch.Generator().manual_seed(arguments.seed),
     )
     if not len(z):
-        raise ValueError(f"n must be at least 1, not {arguments.n}")
+        raise OptionError(f"n must be at least 1, not {arguments.n}")
     rows = decode_tokens(
         model,
         z.repeat_interleave(bars, 0).to(model.device),
@@ -158,7 +158,7 @@ def run_interpolate(arguments: argparse.Namespace) -> None:
     paths, numbers = _points(arguments)
     if not arguments.list_windows:
         if arguments.out is None:
-            raise ValueError("name a .mid file or a folder to write to with -o")
+            raise OptionError("name a .mid file or a folder to write to with -o")
         check_out(arguments.out, paths)
     model = load_model(arguments)
     songs: dict[Path, EncodedSong] = {}
@@ -175,7 +175,7 @@ def run_interpolate(arguments: argparse.Namespace) -> None:
     if arguments.list_windows:
         return
     if len(paths) < 2:
-        raise ValueError(
+        raise OptionError(
             "an interpolation wants two files, or one with two windows, as in --window 1,9"
         )
     rows = [_window_row(songs[path], number) for path, number in zip(paths, numbers, strict=True)]
@@ -205,14 +205,14 @@ def _points(arguments: argparse.Namespace) -> tuple[list[Path], list[int]]:
     if len(numbers) == 1:
         numbers = numbers * len(paths)
     if len(numbers) != len(paths):
-        raise ValueError(f"--window has {len(numbers)} numbers for {len(paths)} files")
+        raise OptionError(f"--window has {len(numbers)} numbers for {len(paths)} files")
     return paths, numbers
 
 
 def _window_row(song: EncodedSong, number: int) -> int:
     count = len(song.placed)
     if not 1 <= number <= count:
-        raise ValueError(
+        raise OptionError(
             f"{song.name}: there is no window {number}, only 1 to {count}; --list-windows shows "
             "them"
         )
@@ -285,7 +285,7 @@ def run_groove(arguments: argparse.Namespace) -> None:
     chosen["drums"] = arguments.drums
     if arguments.what == "tap":
         if arguments.redraw:
-            raise ValueError("tap draws all hits as it is: leave --redraw out")
+            raise OptionError("tap draws all hits as it is: leave --redraw out")
         groove = tap_to_drums(model, arguments.midi, **chosen)
     else:
         play = add_hats if arguments.what == "hats" else humanise
@@ -300,27 +300,27 @@ def steps_of(converter: Converter, bars: int | None) -> int | None:
     """Steps to decode of so many bars; None: a window's.
 
     Raises:
-        ValueError: it cannot be so many.
+        OptionError: it cannot be so many.
     """
     if bars is None:
         return None
     if isinstance(converter, MultitrackConverter):
         if bars != 1:
-            raise ValueError(f"--length: the model's windows are one bar, not {bars}")
+            raise OptionError(f"--length: the model's windows are one bar, not {bars}")
         return None
     return bars * STEPS_PER_BAR
 
 
 def check_out(out: Path | None, songs: Sequence[Path] = ()) -> None:
     """Raises:
-    ValueError: what is to be written would take a song's place, or has the name of a RIFF file.
+    OptionError: what is to be written would take a song's place, or has the name of a RIFF file.
     """
     if out is None:
         return
     check_midi_out(out)
     for song in songs:
         if out.exists() and song.exists() and out.samefile(song):
-            raise ValueError(f"{out}: is the song itself; name another file with -o")
+            raise OptionError(f"{out}: is the song itself; name another file with -o")
 
 
 def say_left_out(song: EncodedSong) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from musicvae_torch.analysis.attributes import ATTRIBUTES, measure, window_parts
 from musicvae_torch.cli.latent_commands import load_model
 from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.errors import OptionError
 from musicvae_torch.io.files import replacing
 from musicvae_torch.latent.inspection import ACTIVE_VARIANCE, Inspection, inspect_latents
 from musicvae_torch.latent.map_colours import SOURCE, Scale, Sources, check_colour, colour_names
@@ -98,7 +99,7 @@ def run_inspect(arguments: argparse.Namespace) -> None:
     from musicvae_torch.dataset.reading import read_windows
 
     if arguments.max_windows < 1:
-        raise ValueError(f"--max-windows must be at least 1, not {arguments.max_windows}")
+        raise OptionError(f"--max-windows must be at least 1, not {arguments.max_windows}")
     model = load_model(arguments)
     check_colour(arguments.color, model.config)
     windows = read_windows(arguments.data, model.config, "validation", progress=True)

@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Callable, Sequence
-from io import TextIOWrapper
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from musicvae_torch.cli.command_line import Idle, command, read_arguments, refuse_idle
+from musicvae_torch.cli.command_line import Idle, command, read_arguments, run_command
 
 if TYPE_CHECKING:
     from musicvae_torch.training import Hardware
-
-# What to install for a module that is missing.
-_PACKAGES_WITH = {
-    "lightning": "'musicvae-torch[train]'",
-    "h5py": "'musicvae-torch[train]'",
-    "matplotlib": "'musicvae-torch[plot]'",
-    "soundfile": "'musicvae-torch[audio]'",
-    "gradio": "'musicvae-torch[app]'",
-    "onnx": "'musicvae-torch[onnx]'",
-    # Its dependency PyAudio, which plays aloud, needs a compiler and PortAudio, and we don't.
-    "tinysoundfont": "--no-deps tinysoundfont",
-}
 
 
 def add_dtype(parser: argparse._ActionsContainer) -> None:
@@ -36,38 +22,6 @@ def add_dtype(parser: argparse._ActionsContainer) -> None:
         help="precision of products: float32 is exact, the others are faster with large models "
         "(default: float32)",
     )
-
-
-def run_command(
-    prog: str,
-    run: Callable[[argparse.Namespace], None],
-    arguments: argparse.Namespace,
-    idle: Sequence[Idle] = (),
-) -> int:
-    """Run a command's work; what the user can mend, options that would do nothing (`idle`) among
-    it, becomes one line and exit status 2."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        # Names of files and tracks may hold what the terminal has no letters for.
-        sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        refuse_idle(arguments, idle)
-        run(arguments)
-        if sys.stdout is not None:
-            sys.stdout.flush()  # not at the interpreter's exit, where errors cannot be told
-    except KeyboardInterrupt:
-        print(f"{prog}: stopped", file=sys.stderr)
-        return 130
-    except ModuleNotFoundError as error:
-        packages = _PACKAGES_WITH.get(error.name or "")
-        if packages is None:
-            raise
-        hint = f"pip install {packages}"
-        print(f"{prog}: this needs {error.name}, which is not installed: {hint}", file=sys.stderr)
-        return 2
-    except (ValueError, OSError) as error:
-        print(f"{prog}: {error}", file=sys.stderr)
-        return 2
-    return 0
 
 
 def sizes(text: str) -> tuple[int, ...]:

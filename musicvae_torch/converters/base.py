@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pretty_midi
 
+from musicvae_torch.errors import OptionError
 from musicvae_torch.midi.fast import load_song
 from musicvae_torch.midi.notes import Song, transpose_song
 from musicvae_torch.midi.quantize import DEFAULT_QPM, Section, common_time_sections, sections
@@ -83,7 +84,7 @@ class Converter(ABC):
 
     def __init__(self, steps: int, mode: str = "eval", seed: int | None = None) -> None:
         if mode not in MODES:
-            raise ValueError(f"unknown converter mode {mode!r}; choose one of: {', '.join(MODES)}")
+            raise OptionError(f"unknown converter mode {mode!r}; choose one of: {', '.join(MODES)}")
         self.steps = steps
         self.mode = mode
         self.rng = np.random.default_rng(seed)

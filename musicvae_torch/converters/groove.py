@@ -16,8 +16,9 @@ import numpy as np
 import pretty_midi
 
 from musicvae_torch.converters.base import Converter, Window
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.fast import load_song
-from musicvae_torch.midi.notes import MidiError, Song
+from musicvae_torch.midi.notes import Song
 from musicvae_torch.midi.quantize import DEFAULT_QPM, Section, steady_section
 from musicvae_torch.midi.vocabulary import (
     DRUM_CLASSES,

@@ -2,7 +2,8 @@
 
 from musicvae_torch.dataset.augment import transpose
 from musicvae_torch.dataset.batches import coded_batches, training_batches
-from musicvae_torch.dataset.format import DatasetError, Windows, read_dataset, read_sides
+from musicvae_torch.dataset.format import Windows, read_dataset, read_sides
+from musicvae_torch.errors import DatasetError
 
 __all__ = [
     "DatasetError",

@@ -23,13 +23,14 @@ from tqdm import tqdm
 
 from musicvae_torch import __version__
 from musicvae_torch.dataset.folders import SongFiles, check_apart, distinct_labels, find_songs
-from musicvae_torch.dataset.format import FORMAT_VERSION, DatasetError, open_dataset
+from musicvae_torch.dataset.format import FORMAT_VERSION, open_dataset
 from musicvae_torch.dataset.held_out import HeldOut, HeldOutSplit, held_out_key, read_held_out
 from musicvae_torch.dataset.merge import NEAR_HELD_OUT, Choice, Merge
 from musicvae_torch.dataset.parts import PART_FILES, Outcome, PartStore
 from musicvae_torch.dataset.phrases import VERSION as phrases_version
 from musicvae_torch.dataset.report import SkippedFile, report_path, summary, write_report
 from musicvae_torch.dataset.songs import Skipped, WindowOptions, read_windows
+from musicvae_torch.errors import DatasetError, OptionError
 from musicvae_torch.io.workers import Failure, map_guarded
 
 WORKER_MEMORY = 2 * 2**30
@@ -62,14 +63,16 @@ class BuildOptions:
 
     def __post_init__(self) -> None:
         if not 0 <= self.validation < 1:
-            raise ValueError(f"validation must be a share from 0 to below 1, not {self.validation}")
+            raise OptionError(
+                f"validation must be a share from 0 to below 1, not {self.validation}"
+            )
         if not 0 < self.duplicate_share <= 1:
-            raise ValueError(
+            raise OptionError(
                 f"duplicate_share must be above 0 and at most 1, not {self.duplicate_share}"
             )
         for name, value in (("workers", self.workers), ("seconds", self.seconds)):
             if value is not None and not value > 0:
-                raise ValueError(f"{name} must be above 0, not {value}")
+                raise OptionError(f"{name} must be above 0, not {value}")
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,7 @@ class Sources:
     def find(cls, folders: list[Path], options: BuildOptions) -> Sources:
         held_out = [Path(path) for path in options.held_out]
         if not folders:
-            raise ValueError("no folder of MIDI files was named")
+            raise OptionError("no folder of MIDI files was named")
         check_apart(folders, held_out)
         labels = distinct_labels([*folders, *held_out])
         own, others = labels[: len(folders)], labels[len(folders) :]

@@ -22,14 +22,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from musicvae_torch.config import MusicVAEConfig
-from musicvae_torch.dataset.format import (
-    CODE_COLUMNS,
-    DatasetError,
-    codes_model,
-    dataset_config,
-    open_dataset,
-)
+from musicvae_torch.dataset.format import CODE_COLUMNS, codes_model, dataset_config, open_dataset
 from musicvae_torch.dataset.tensors import Batch, encoder_arguments
+from musicvae_torch.errors import DatasetError
 from musicvae_torch.io.checkpoint import weights_sha256
 from musicvae_torch.io.devices import pick_device
 from musicvae_torch.io.files import replacing
@@ -66,7 +61,7 @@ def add_codes(
     Raises:
         DatasetError: the data set cannot be read, or its windows are not of the model's kind.
         CheckpointError: the model cannot be read.
-        ValueError: there is no such device.
+        OptionError: there is no such device.
     """
     data = Path(data)
     model = MusicVAE.from_pretrained(musicvae)

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from musicvae_torch.dataset.format import DatasetError
 from musicvae_torch.dataset.songs import DIGEST_BYTES, Skipped, SongWindows
+from musicvae_torch.errors import DatasetError
 from musicvae_torch.io.files import replacing
 
 PART_FILES = 64  # few, so that little is lost or held in memory while one file takes long

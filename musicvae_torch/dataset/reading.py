@@ -9,7 +9,6 @@ from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.converters.registry import get_converter
 from musicvae_torch.dataset.build import BuildOptions, build_dataset
 from musicvae_torch.dataset.format import (
-    DatasetError,
     Windows,
     dataset_config,
     has_split,
@@ -18,6 +17,7 @@ from musicvae_torch.dataset.format import (
 )
 from musicvae_torch.dataset.songs import WindowOptions, default_hop, same_windows
 from musicvae_torch.dataset.tensors import has_converter, token_width
+from musicvae_torch.errors import DatasetError
 
 
 def read_windows(

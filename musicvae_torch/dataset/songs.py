@@ -19,8 +19,9 @@ from musicvae_torch.converters.registry import get_converter
 from musicvae_torch.converters.trio import TRIO_RULES
 from musicvae_torch.dataset.fingerprints import Fingerprint, fingerprint
 from musicvae_torch.dataset.phrases import song_phrases
+from musicvae_torch.errors import MidiError, OptionError
 from musicvae_torch.midi.fast import read_song
-from musicvae_torch.midi.notes import MidiError, Song, transpose_song
+from musicvae_torch.midi.notes import Song, transpose_song
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 
 DIGEST_BYTES = 16
@@ -62,17 +63,17 @@ class WindowOptions:
         for name, bound in least.items():
             value = getattr(self, name)
             if value is not None and value < bound:
-                raise ValueError(f"{name} must be at least {bound}, not {value}")
+                raise OptionError(f"{name} must be at least {bound}, not {value}")
         if self.transpositions > 2 * self.max_shift:
-            raise ValueError(
+            raise OptionError(
                 f"{self.transpositions} transpositions of a window are more than the "
                 f"{2 * self.max_shift} that there are within {self.max_shift} semitones"
             )
         drums = has_drums_alone(self.converter())
         if self.drums_only and not drums:
-            raise ValueError(f"config {self.config.name!r} has more than drums: no drums_only")
+            raise OptionError(f"config {self.config.name!r} has more than drums: no drums_only")
         if self.transpositions and drums:
-            raise ValueError(f"config {self.config.name!r} has drums alone: nothing to transpose")
+            raise OptionError(f"config {self.config.name!r} has drums alone: nothing to transpose")
 
     def converter(self, seed: int | None = None) -> Converter:
         """What finds the windows.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from musicvae_torch.errors import OptionError
+
 # Products by weights of no more numbers take some ten microseconds a row.
 _SMALL_WEIGHT = 1 << 20
 
@@ -13,7 +15,7 @@ def pick_device(name: str = "auto") -> torch.device:
     """The device called `name`; "auto" is CUDA where there is one, else the CPU.
 
     Raises:
-        ValueError: no such device here.
+        OptionError: no such device here.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -22,7 +24,7 @@ def pick_device(name: str = "auto") -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"device {name!r} cannot be used here: {reason}") from None
+        raise OptionError(f"device {name!r} cannot be used here: {reason}") from None
     return device
 
 

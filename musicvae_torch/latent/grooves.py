@@ -20,7 +20,6 @@ from torch import Tensor
 
 from musicvae_torch.analysis.diagnosis import NoWindowError, why_no_window
 from musicvae_torch.analysis.timeline import Placed, cover, lay, pieces_of, place_windows
-from musicvae_torch.config import ConfigError
 from musicvae_torch.converters.drums import class_of_pitch
 from musicvae_torch.converters.groove import (
     CLOSED_HI_HAT,
@@ -31,10 +30,11 @@ from musicvae_torch.converters.groove import (
     GrooveRules,
 )
 from musicvae_torch.dataset.tensors import window_controls
+from musicvae_torch.errors import ConfigError, MidiError
 from musicvae_torch.io.files import replacing
 from musicvae_torch.latent.songs import encode_placed, song_converter
 from musicvae_torch.latent.space import BATCH, TEMPERATURE, decode_tokens
-from musicvae_torch.midi.notes import NOTE_DTYPE, MidiError, Song
+from musicvae_torch.midi.notes import NOTE_DTYPE, Song
 from musicvae_torch.midi.score import TICK_NOTE, Score, Track, read_score, score_of
 from musicvae_torch.midi.stitch import NewPart, exchange_notes, stitch
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES, STEPS_PER_BAR

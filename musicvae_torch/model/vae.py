@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.errors import OptionError
 from musicvae_torch.io.checkpoint import PretrainedNetwork
 from musicvae_torch.kernels.terms import OneHot, Term
 from musicvae_torch.model.decoder import Decoder
@@ -192,12 +193,12 @@ class MusicVAE(PretrainedNetwork):
         longest = self.config.max_seq_len
         length = longest if length is None else length
         if length < 1 or (self.config.is_hierarchical_decoder and length > longest):
-            raise ValueError(
+            raise OptionError(
                 f"length {length} is out of range: this model decodes "
                 f"{f'1 to {longest}' if self.config.is_hierarchical_decoder else '1 or more'} steps"
             )
         if not temperature >= 0:
-            raise ValueError(f"temperature must be 0 or more, not {temperature}")
+            raise OptionError(f"temperature must be 0 or more, not {temperature}")
         controls = self._controls(controls, z.shape[0], length)
         with self._own_precision():
             return self.decoder.decode(z, length, temperature, controls, generator)
@@ -346,7 +347,7 @@ class MusicVAE(PretrainedNetwork):
     ) -> Tensor:
         """Decode `n` latents drawn from the prior; arguments and result as :meth:`decode`."""
         if n < 0:
-            raise ValueError(f"n must be at least 0, not {n}")
+            raise OptionError(f"n must be at least 0, not {n}")
         z = torch.randn(n, self.config.z_size, generator=generator, device=self.device)
         return self.decode(z, length, temperature, controls, generator)
 
@@ -369,7 +370,7 @@ class MusicVAE(PretrainedNetwork):
         if z.dim() != 2 or z.shape[1] != self.config.z_size:
             raise ValueError(f"z has shape {tuple(z.shape)}, wanted (batch, {self.config.z_size})")
         if not bool(torch.isfinite(z).all()):
-            raise ValueError("z holds values that are not finite")
+            raise OptionError("z holds values that are not finite")
         return z.to(self.encoder.mean.weight)
 
     def _terms(self, name: str, rows: Tensor, depth: int) -> list[Term]:

@@ -19,6 +19,7 @@ from musicvae_torch.dataset.augment import transposer
 from musicvae_torch.dataset.batches import draw_batches, shifted_tokens
 from musicvae_torch.dataset.reading import check_tokens
 from musicvae_torch.dataset.tensors import ModelBatch, has_converter, model_batch, token_width
+from musicvae_torch.errors import DatasetError, OptionError
 from musicvae_torch.training.options import TrainingOptions
 
 Batch = Tensor | list[Tensor] | ModelBatch
@@ -64,7 +65,7 @@ class WindowsDataModule(lightning.LightningDataModule):
     ) -> None:
         super().__init__()
         if config and options.max_transpose and transposer(config) is None:
-            raise ValueError(
+            raise OptionError(
                 f"config {config.name!r} has nothing to transpose: max_transpose must be 0, not "
                 f"{options.max_transpose}"
             )
@@ -106,7 +107,7 @@ class WindowsDataModule(lightning.LightningDataModule):
         windows, trainer = self.validation, self.trainer
         rank, ranks = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
         if len(windows.tokens) < ranks:
-            raise ValueError(
+            raise DatasetError(
                 f"{len(windows.tokens)} windows to validate on are too few for {ranks} processes"
             )
         rows = slice(rank, None, ranks)

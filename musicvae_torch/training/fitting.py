@@ -17,10 +17,12 @@ from types import FrameType
 from typing import Any
 
 import lightning
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.multiprocessing import ProcessExitedException
 
+from musicvae_torch.errors import OptionError
 from musicvae_torch.io.devices import pick_device
 from musicvae_torch.kernels.recurrence import compile_recurrence
 from musicvae_torch.training.memory import keep_freed_memory
@@ -60,9 +62,9 @@ class Hardware:
     def __post_init__(self) -> None:
         for name in ("devices", "num_nodes"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+                raise OptionError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.strategy.startswith(_SHARDING):
-            raise ValueError(
+            raise OptionError(
                 f"strategy {self.strategy!r} splits the model, which clipping by the global norm "
                 "does not allow; take ddp"
             )
@@ -71,11 +73,11 @@ class Hardware:
         """Arguments of a Lightning Trainer.
 
         Raises:
-            ValueError: there is no such device, or it cannot compute so.
+            OptionError: there is no such device, or it cannot compute so.
         """
         cuda = pick_device(self.device).type == "cuda"
         if not cuda and self.precision not in ("32-true", "bf16-mixed"):
-            raise ValueError(
+            raise OptionError(
                 f"precision {self.precision!r} needs cuda; take 32-true or bf16-mixed on the CPU"
             )
         strategy = self.strategy
@@ -215,7 +217,7 @@ def fit(
         those of strategy "ddp" end here.
 
     Raises:
-        ValueError: `work` holds the training of another model, or one with another optimiser or
+        OptionError: `work` holds the training of another model, or one with another optimiser or
             score; or the hardware is not there.
         KeyboardInterrupt: the training was stopped, by Ctrl-C or SIGTERM; its state is in `work`.
     """
@@ -235,8 +237,8 @@ def fit(
         if options.fuse:
             compile_recurrence()
     keep = KeepLast(last, validate_every)
-    trainer = lightning.Trainer(
-        **machine,
+    trainer = _trainer(
+        machine,
         max_steps=options.steps,
         # Lightning counts batches here.
         val_check_interval=validate_every * options.accumulate,
@@ -255,6 +257,18 @@ def fit(
     if not trainer.is_global_zero:
         raise SystemExit(0)
     return Path(best.best_model_path)
+
+
+def _trainer(machine: dict[str, Any], **arguments: Any) -> lightning.Trainer:
+    """A Trainer on hardware of :meth:`Hardware.trainer_arguments`.
+
+    Raises:
+        OptionError: Lightning knows no such strategy or precision, or has not so many devices.
+    """
+    try:
+        return lightning.Trainer(**machine, **arguments)
+    except (ValueError, MisconfigurationException) as error:
+        raise OptionError(" ".join(str(error).split())) from None
 
 
 @contextmanager

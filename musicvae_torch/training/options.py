@@ -11,6 +11,7 @@ import numpy as np
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.dataset.augment import default_shift
 from musicvae_torch.dataset.batches import DRAWS
+from musicvae_torch.errors import OptionError
 from musicvae_torch.hyperparameters import HYPERPARAMETER_NAMES, Hyperparameters, hyperparameters_of
 
 CHOICES = {
@@ -86,10 +87,10 @@ class TrainingOptions:
         least |= dict.fromkeys(("max_transpose", "seed", "warmup"), 0)
         for name, bound in least.items():
             if getattr(self, name) < bound:
-                raise ValueError(f"{name} must be at least {bound}, not {getattr(self, name)}")
+                raise OptionError(f"{name} must be at least {bound}, not {getattr(self, name)}")
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
-                raise ValueError(
+                raise OptionError(
                     f"unknown {name} {getattr(self, name)!r}; choose one of: {', '.join(choices)}"
                 )
         _ = self.hyperparameters  # which says what is wrong with them

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from musicvae_torch.chords import symbols as chords
 from musicvae_torch.chords.symbols import CHORD_DEPTH, ROOTS
-from musicvae_torch.config import ConfigError
 from musicvae_torch.converters.trio import DEPTHS, PARTS
+from musicvae_torch.errors import ConfigError
 from musicvae_torch.io.checkpoint import PretrainedNetwork, read_config
 from musicvae_torch.kernels.gemm import FLOAT32
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES, FIRST_NOTE, MIN_PITCH, STEPS_PER_BAR

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from musicvae_torch.cli.command_line import Idle, command, read_arguments
-from musicvae_torch.cli.train import add_dtype, run_command
+from musicvae_torch.cli.command_line import Idle, command, read_arguments, run_command
+from musicvae_torch.cli.train import add_dtype
+from musicvae_torch.errors import NoSongsError, OptionError, OutputError
 from surrogate.arguments import WISHES, bar_ranges, beat, formats, parts, temperature, track_wishes
 
 if TYPE_CHECKING:
@@ -368,7 +369,7 @@ def _run(arguments: argparse.Namespace) -> None:
         _list_tracks(arguments)
         return
     if not arguments.midi.exists():
-        raise FileNotFoundError(f"{arguments.midi}: no such file")
+        raise OptionError(f"{arguments.midi}: no such file")
     from musicvae_torch.midi.notes import is_midi
     from surrogate.outputs import check_formats, spare_song
 
@@ -407,16 +408,16 @@ def _check_out(arguments: argparse.Namespace) -> None:
     out, many = arguments.out, arguments.midi.is_dir()
     into_file = is_midi(out)
     if into_file and out.is_dir():
-        raise IsADirectoryError(f"{out}: is a folder; name the file to write")
+        raise OutputError(f"{out}: is a folder; name the file to write")
     if into_file and many:
-        raise ValueError(f"{out}: {arguments.midi} is a folder; name a folder for its results")
+        raise OptionError(f"{out}: {arguments.midi} is a folder; name a folder for its results")
     check_midi_out(out)
     if into_file and arguments.write:
-        raise ValueError(f"--write {','.join(arguments.write)} wants a folder: -o FOLDER")
+        raise OptionError(f"--write {','.join(arguments.write)} wants a folder: -o FOLDER")
     if not into_file and out.is_file():
-        raise NotADirectoryError(f"{out}: is a file, and none of MIDI; name a folder or a .mid")
+        raise OutputError(f"{out}: is a file, and none of MIDI; name a folder or a .mid")
     if many and arguments.plot:
-        raise ValueError(f"--plot: {arguments.midi} is a folder; use --write png")
+        raise OptionError(f"--plot: {arguments.midi} is a folder; use --write png")
 
 
 def _options(arguments: argparse.Namespace) -> AccompanyOptions:
@@ -535,7 +536,7 @@ def _folder(
     if summary.stopped:
         raise KeyboardInterrupt
     if not summary.made and not summary.left:
-        raise ValueError(f"{arguments.midi}: none of its files could be accompanied")
+        raise NoSongsError(f"{arguments.midi}: none of its files could be accompanied")
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from musicvae_torch.cli.command_line import Idle, command, read_arguments
-from musicvae_torch.cli.train import run_command
+from musicvae_torch.cli.command_line import Idle, command, read_arguments, run_command
+from musicvae_torch.errors import OptionError
 
 if TYPE_CHECKING:
     from surrogate.app.studio import Studio
@@ -206,7 +206,7 @@ def serve(studio: Studio, host: str = "127.0.0.1", port: int | None = None) -> A
         )
     except OSError:
         where = f"port {port}" if port else f"any of the ports from {FIRST_PORT} on"
-        raise OSError(f"cannot use {where} at {host}; choose another with --port") from None
+        raise OptionError(f"cannot use {where} at {host}; choose another with --port") from None
     return blocks
 
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from musicvae_torch.cli.command_line import Idle, command, read_arguments
-from musicvae_torch.cli.train import programs, run_command
+from musicvae_torch.cli.command_line import Idle, command, read_arguments, run_command
+from musicvae_torch.cli.train import programs
+from musicvae_torch.errors import OutputError
 from surrogate.arguments import at_least
 
 if TYPE_CHECKING:
@@ -145,9 +146,9 @@ def _run(arguments: argparse.Namespace) -> None:
     from musicvae_torch.io.devices import pick_device
 
     if arguments.json and arguments.json.is_dir():
-        raise IsADirectoryError(f"{arguments.json}: is a folder; name the file to write")
+        raise OutputError(f"{arguments.json}: is a folder; name the file to write")
     if arguments.json and arguments.json.parent.is_file():
-        raise NotADirectoryError(f"{arguments.json.parent}: is a file; name a folder to write into")
+        raise OutputError(f"{arguments.json.parent}: is a file; name a folder to write into")
     device = pick_device(arguments.device)
     result = (_against if arguments.against else _songs)(arguments, device)
     print(result)

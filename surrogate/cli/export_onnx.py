@@ -6,8 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from musicvae_torch.cli.command_line import command, read_arguments
-from musicvae_torch.cli.train import run_command
+from musicvae_torch.cli.command_line import command, read_arguments, run_command
 
 EXAMPLES = """examples:
   export-onnx my_trio -o my_trio_onnx

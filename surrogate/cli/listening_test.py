@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from musicvae_torch.cli.command_line import Idle, command, read_arguments
-from musicvae_torch.cli.train import run_command
+from musicvae_torch.cli.command_line import Idle, command, read_arguments, run_command
+from musicvae_torch.errors import OptionError, OutputError
 from surrogate.arguments import at_least
 
 EXAMPLES = """examples:
@@ -133,9 +133,9 @@ def _make(arguments: argparse.Namespace) -> None:
 
     out = arguments.out
     if out.is_dir():
-        raise IsADirectoryError(f"{out}: is a folder; name the file to write")
+        raise OutputError(f"{out}: is a folder; name the file to write")
     if out.suffix.lower() not in PAGES:
-        raise ValueError(f"{out}: the page is HTML; name a file that ends in .html")
+        raise OptionError(f"{out}: the page is HTML; name a file that ends in .html")
     systems = _systems(arguments.folders)
     made = write_test(
         out,
@@ -161,7 +161,7 @@ def _systems(words: Sequence[str]) -> dict[str, Path]:
     """Folders as typed, by the names of their systems.
 
     Raises:
-        ValueError: two have one name, or one has none.
+        OptionError: two have one name, or one has none.
     """
     from musicvae_torch.io.files import printable
 
@@ -171,9 +171,9 @@ def _systems(words: Sequence[str]) -> dict[str, Path]:
         folder = Path(place) if equals and not Path(word).exists() else Path(word)
         name = printable(name.strip() if folder != Path(word) else folder.resolve().name)
         if not name:
-            raise ValueError(f"{word}: no name for a system; write NAME=FOLDER")
+            raise OptionError(f"{word}: no name for a system; write NAME=FOLDER")
         if name in systems:
-            raise ValueError(f"{folder}: {systems[name]} is called {name}, too; write NAME=FOLDER")
+            raise OptionError(f"{folder}: {systems[name]} is called {name}, too; write NAME=FOLDER")
         systems[name] = folder
     return systems
 

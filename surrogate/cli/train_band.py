@@ -7,13 +7,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from musicvae_torch.cli.command_line import Idle, command, read_arguments
+from musicvae_torch.cli.command_line import Idle, command, read_arguments, run_command
 from musicvae_torch.cli.train import (
     TRAINING_IDLE,
     add_hardware_arguments,
     add_training_arguments,
     hardware,
-    run_command,
     training_options,
 )
 from surrogate.arguments import given

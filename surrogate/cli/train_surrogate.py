@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from musicvae_torch.cli.command_line import Idle, command, read_arguments
+from musicvae_torch.cli.command_line import Idle, command, read_arguments, run_command
 from musicvae_torch.cli.train import (
     TRAINING_IDLE,
     add_hardware_arguments,
     add_training_arguments,
     hardware,
-    run_command,
     sizes,
     training_options,
 )
+from musicvae_torch.errors import OptionError
 from surrogate.arguments import given
 
 EXAMPLES = """examples:
@@ -179,10 +179,10 @@ def _train(arguments: argparse.Namespace) -> None:
     if arguments.model == "point":
         if objective or network:
             names = ", ".join(f"--{name.replace('_', '-')}" for name in objective | network)
-            raise ValueError(f"--model point has no {names}")
+            raise OptionError(f"--model point has no {names}")
         folder = train_point_surrogate(*where, **common)
     elif arguments.musicvae is None:
-        raise ValueError("name the trio's checkpoint: --musicvae FOLDER")
+        raise OptionError("name the trio's checkpoint: --musicvae FOLDER")
     else:
         network["objective"] = SurrogateObjective(**objective)
         folder = train_surrogate(*where, **(network | common))

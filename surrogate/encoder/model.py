@@ -17,14 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from musicvae_torch.config import ConfigError
 from musicvae_torch.converters.trio import DEPTHS, PARTS
-from musicvae_torch.io.checkpoint import (
-    CONFIG_FILE,
-    CheckpointError,
-    PretrainedNetwork,
-    read_config,
-)
+from musicvae_torch.errors import CheckpointError, ConfigError
+from musicvae_torch.io.checkpoint import CONFIG_FILE, PretrainedNetwork, read_config
 from musicvae_torch.io.hub import local_folder
 from musicvae_torch.kernels.terms import OneHot, Term, densify
 from surrogate.encoder.pooling import POOLINGS, PooledEncoder
@@ -189,7 +184,7 @@ class SurrogateEncoder(Surrogate):
                 config.z_size,
                 config.pooling,
             )
-        except ValueError as error:
+        except ConfigError as error:
             raise ConfigError(f"surrogate: {error}") from None
 
     def forward(self, tokens: Tensor, given_mask: Tensor) -> Normal:

@@ -14,7 +14,7 @@ import pretty_midi
 
 from musicvae_torch.chords.naming import name_chord
 from musicvae_torch.chords.symbols import NO_CHORD, chord_tones
-from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.quantize import DEFAULT_QPM
 from musicvae_torch.midi.score import Score, Track, divisible, read_score
 from musicvae_torch.midi.vocabulary import FIRST_NOTE, MIN_PITCH, STEPS_PER_BAR

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from musicvae_torch.converters.drums import drum_tokens
 from musicvae_torch.converters.melody import melody_tokens
 from musicvae_torch.converters.trio import PARTS, part_notes
-from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.quantize import DEFAULT_QPM
 from musicvae_torch.midi.score import Score, Track
 from musicvae_torch.midi.vocabulary import BASS_PROGRAMS, STEPS_PER_QUARTER

@@ -13,6 +13,7 @@ from torch.distributions import Normal
 
 from musicvae_torch.attribute_vectors import AttributeVectors
 from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.errors import OptionError
 from musicvae_torch.midi.vocabulary import NO_EVENT
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.band.model import Band
@@ -78,7 +79,7 @@ class EvaluateOptions:
 
     def __post_init__(self) -> None:
         if len(part_indices(self.given)) == len(PARTS):
-            raise ValueError(f"given are {', '.join(self.given)}: that leaves nothing to generate")
+            raise OptionError(f"given are {', '.join(self.given)}: that leaves nothing to generate")
 
     @property
     def hidden(self) -> tuple[str, ...]:

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from musicvae_torch.chords.symbols import ChordError, chord_class
+from musicvae_torch.chords.symbols import chord_class
 from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.errors import ChordError, OptionError
 from musicvae_torch.io.checkpoint import shipped_checkpoint, weights_sha256
 from musicvae_torch.io.hub import local_folder
 from musicvae_torch.latent.songs import encode_song
@@ -104,7 +105,7 @@ class BandGenerator:
 
         Raises:
             MidiError: the file that is to give the style is none, or has no windows of trios.
-            ValueError: a style is wanted of a band that knows none.
+            OptionError: a style is wanted of a band that knows none.
         """
         styles, other = self.styles, options.style
         if other not in (None, NO_STYLE):
@@ -123,7 +124,7 @@ class BandGenerator:
         """How another song's band plays: the latents of its windows; for the errors see
         :meth:`latents`."""
         if self.styles is None:
-            raise ValueError(
+            raise OptionError(
                 f"style {path}: the band network was not trained on this MusicVAE's latents, so it "
                 "knows no styles"
             )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import pretty_midi
 
-from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.score import Score, Track
 from musicvae_torch.midi.vocabulary import MAX_PITCH, MIN_PITCH
 from surrogate.arguments import WISHES

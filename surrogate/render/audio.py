@@ -40,7 +40,7 @@ def render(
     Raises:
         MidiError: the song is longer than an hour.
         ModuleNotFoundError: tinysoundfont is not installed.
-        ValueError: the SoundFont cannot be read.
+        OptionError: the SoundFont cannot be read.
     """
     if isinstance(song, View):
         return mix(render_stems(song, soundfont, sample_rate).values())

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pretty_midi
 
+from musicvae_torch.errors import MidiError, OptionError
 from musicvae_torch.midi.channels import RESET_CONTROLLERS
 from musicvae_torch.midi.messages import (
     CONTROL_CHANGE,
@@ -24,7 +25,6 @@ from musicvae_torch.midi.messages import (
     Message,
     value,
 )
-from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.pedal import NEVER, pedal_changes, released
 from musicvae_torch.midi.score import Score, Track
 
@@ -63,7 +63,7 @@ class Band:
 
     Raises:
         ModuleNotFoundError: tinysoundfont is not installed.
-        ValueError: the SoundFont cannot be read.
+        OptionError: the SoundFont cannot be read.
     """
 
     def __init__(self, soundfont: str | Path | None = None, sample_rate: int = SAMPLE_RATE) -> None:
@@ -72,11 +72,11 @@ class Band:
         try:
             self._font = path.read_bytes()
         except OSError as error:
-            raise ValueError(f"{path}: no SoundFont ({error.strerror})") from None
+            raise OptionError(f"{path}: no SoundFont ({error.strerror})") from None
         try:
             self._tune_up()
         except RuntimeError:
-            raise ValueError(f"{path}: not readable as a SoundFont (.sf2, .sf3)") from None
+            raise OptionError(f"{path}: not readable as a SoundFont (.sf2, .sf3)") from None
 
     def play(self, score: Score, tracks: Sequence[Track]) -> np.ndarray:
         """Some tracks of a song, from its first tick to TAIL_SECONDS after their last note.

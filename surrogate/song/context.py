@@ -12,7 +12,7 @@ import numpy as np
 from musicvae_torch.converters.drums import drum_tokens
 from musicvae_torch.converters.melody import melody_tokens
 from musicvae_torch.converters.trio import PARTS
-from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.pedal import sounding_ends
 from musicvae_torch.midi.score import TICK_NOTE, Score
 from musicvae_torch.midi.vocabulary import MAX_PITCH, MIN_PITCH, STEPS_PER_BAR, STEPS_PER_QUARTER

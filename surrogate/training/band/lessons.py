@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.errors import OptionError
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 
 MELODY = PARTS.index("melody")
@@ -53,18 +54,18 @@ class Lessons:
     def __post_init__(self) -> None:
         for name in _SHARES:
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must lie between 0 and 1, not {getattr(self, name)}")
+                raise OptionError(f"{name} must lie between 0 and 1, not {getattr(self, name)}")
         for bars in self.bars:
             if not 16 <= bars <= 64:
-                raise ValueError(f"windows must be of 16 to 64 bars, not {bars}")
+                raise OptionError(f"windows must be of 16 to 64 bars, not {bars}")
         for name, weights in (("bars", self.bars), ("given", self.given)):
             values = list(weights.values())
             if not all(0 <= value < float("inf") for value in values) or not sum(values):
-                raise ValueError(f"{name}: weights must be 0 or more, and one of them above 0")
+                raise OptionError(f"{name}: weights must be 0 or more, and one of them above 0")
         for name in self.given:
             parts = [] if name == "none" else name.split("+")
             if not set(parts) < set(PARTS) or len(set(parts)) < len(parts):
-                raise ValueError(
+                raise OptionError(
                     f"given: unknown choice {name!r}; write it as in melody, bass+drums or none"
                 )
 

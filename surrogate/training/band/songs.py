@@ -13,7 +13,8 @@ import numpy as np
 
 from musicvae_torch.converters.trio import PARTS, WINDOW_BARS
 from musicvae_torch.dataset.batches import source_of
-from musicvae_torch.dataset.format import SPLITS, DatasetError, open_dataset
+from musicvae_torch.dataset.format import SPLITS, open_dataset
+from musicvae_torch.errors import DatasetError
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES, STEPS_PER_BAR
 
 _CHUNK = 4096  # windows read at a time

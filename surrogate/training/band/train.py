@@ -12,6 +12,7 @@ import torch
 
 from musicvae_torch.dataset.codes import add_codes
 from musicvae_torch.dataset.format import codes_model, open_dataset
+from musicvae_torch.errors import OptionError
 from musicvae_torch.hyperparameters import HYPERPARAMETER_NAMES
 from musicvae_torch.io.checkpoint import weights_sha256
 from musicvae_torch.model.vae import MusicVAE
@@ -65,15 +66,15 @@ def train_band(
     Raises:
         DatasetError, CheckpointError: a data set or a checkpoint cannot be read, or their styles
             are of other sizes.
-        ValueError: `init` is of other sizes than `config`, or there is none to freeze.
+        OptionError: `init` is of other sizes than `config`, or there is none to freeze.
         KeyboardInterrupt: stopped; the same call goes on.
     """
     band = None if init is None else Band.from_pretrained(init)
     if band is not None and config not in (None, band.config):
-        raise ValueError(f"{init}: a checkpoint's sizes hold, so leave them out")
+        raise OptionError(f"{init}: a checkpoint's sizes hold, so leave them out")
     if freeze_biases:
         if band is None:
-            raise ValueError("biases can be frozen of a trained band alone; name it as init")
+            raise OptionError("biases can be frozen of a trained band alone; name it as init")
         band.freeze_biases()
     config = config or (BandConfig() if band is None else band.config)
     if musicvae is not None:
@@ -89,7 +90,7 @@ def train_band(
     lessons = lessons or Lessons()
     predictor = None if surrogate is None else SurrogateEncoder.from_pretrained(surrogate)
     if predictor is not None and predictor.config.z_size != config.style_size:
-        raise ValueError(
+        raise OptionError(
             f"{surrogate}: predicts {predictor.config.z_size} dimensions, and the band's style "
             f"has {config.style_size}"
         )

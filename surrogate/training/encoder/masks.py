@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.errors import OptionError
 
 # All that one may be given without being given everything.
 MASKS: tuple[tuple[str, ...], ...] = tuple(
@@ -35,16 +36,16 @@ def check_masks(weights: Mapping[str, float]) -> None:
     """Make sure that these are weights of masks.
 
     Raises:
-        ValueError: a name is unknown, or a weight negative, or all of them are 0.
+        OptionError: a name is unknown, or a weight negative, or all of them are 0.
     """
     known = [mask_name(given) for given in MASKS]
     for name, weight in weights.items():
         if name not in known:
-            raise ValueError(f"unknown mask {name!r}; choose among: {', '.join(known)}")
+            raise OptionError(f"unknown mask {name!r}; choose among: {', '.join(known)}")
         if not 0 <= weight < float("inf"):
-            raise ValueError(f"the weight of mask {name} must be 0 or more, not {weight}")
+            raise OptionError(f"the weight of mask {name} must be 0 or more, not {weight}")
     if not any(weights.values()):
-        raise ValueError("at least one mask must have a weight above 0")
+        raise OptionError("at least one mask must have a weight above 0")
 
 
 def draw_masks(
@@ -62,11 +63,11 @@ def draw_masks(
         (count, parts) bool.
 
     Raises:
-        ValueError: no mask of these parts has a weight.
+        OptionError: no mask of these parts has a weight.
     """
     usable = [given for given in MASKS if set(given) <= set(hears)]
     chances = np.array([weights.get(mask_name(given), 0.0) for given in usable])
     if not chances.sum():
-        raise ValueError(f"no mask has a weight that gives {', '.join(hears)} or some of them")
+        raise OptionError(f"no mask has a weight that gives {', '.join(hears)} or some of them")
     rows = np.array([[part in given for part in PARTS] for given in usable])
     return rows[rng.choice(len(usable), count, p=chances / chances.sum())]

@@ -25,6 +25,7 @@ from torch.distributions import Normal, kl_divergence
 from torch.nn import functional
 
 from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.errors import OptionError
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import ScheduledTraining, TrainingOptions, standard_normal_kl
 from surrogate.encoder.model import PointSurrogate, SurrogateConfig, SurrogateEncoder
@@ -53,9 +54,9 @@ class SurrogateObjective:
     def __post_init__(self) -> None:
         check_masks(self.masks)
         if not 0 <= self.decoder_weight < float("inf"):
-            raise ValueError(f"decoder_weight must be 0 or more, not {self.decoder_weight}")
+            raise OptionError(f"decoder_weight must be 0 or more, not {self.decoder_weight}")
         if self.decode_from not in LATENTS:
-            raise ValueError(
+            raise OptionError(
                 f"unknown latent {self.decode_from!r} to decode from; choose one of: "
                 f"{', '.join(LATENTS)}"
             )
@@ -146,7 +147,7 @@ class SurrogateTraining(_AgainstPosterior):
         objective: what to train; None: the defaults.
 
     Raises:
-        ValueError: no mask has a weight that leaves only parts which the surrogate hears.
+        OptionError: no mask has a weight that leaves only parts which the surrogate hears.
     """
 
     def __init__(

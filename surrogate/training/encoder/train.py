@@ -10,9 +10,10 @@ import lightning
 import torch
 
 from musicvae_torch.converters.trio import PARTS
-from musicvae_torch.dataset import DatasetError, Windows, read_sides
+from musicvae_torch.dataset import Windows, read_sides
 from musicvae_torch.dataset.codes import weights_sha256
 from musicvae_torch.dataset.format import ANY_MODEL
+from musicvae_torch.errors import DatasetError, OptionError
 from musicvae_torch.hyperparameters import HYPERPARAMETER_NAMES
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 from musicvae_torch.model.vae import MusicVAE
@@ -79,7 +80,7 @@ def train_surrogate(
 
     Raises:
         DatasetError, CheckpointError: a data set or the trio cannot be read.
-        ConfigError, ValueError: a size or an option is out of range.
+        ConfigError, OptionError: a size or an option is out of range.
         KeyboardInterrupt: stopped; the same call goes on.
     """
     trio = MusicVAE.from_pretrained(musicvae)
@@ -131,7 +132,7 @@ def train_point_surrogate(
     Raises:
         DatasetError, CheckpointError: a data set or the trio cannot be read, or there is neither
             a trio nor codes.
-        ConfigError, ValueError: a size or an option is out of range.
+        ConfigError, OptionError: a size or an option is out of range.
         KeyboardInterrupt: stopped; the same call goes on.
     """
     if musicvae is None:
@@ -163,7 +164,7 @@ def _coded_sides(
 ) -> tuple[Windows, Windows]:
     """Windows with the codes that are stored beside them."""
     if options.max_transpose:
-        raise ValueError("stored codes do not go with windows that are shifted: --transpose 0")
+        raise OptionError("stored codes do not go with windows that are shifted: --transpose 0")
     sides = read_sides(data, validation, codes_of=ANY_MODEL)
     for path, windows in zip((data, validation or data), sides, strict=True):
         if windows.code_mean is None:
@@ -184,7 +185,7 @@ def _with_epochs(options: TrainingOptions, epochs: float | None, data: Windows) 
     if epochs is None:
         return options
     if not 0 < epochs < float("inf"):
-        raise ValueError(f"epochs must be above 0, not {epochs}")
+        raise OptionError(f"epochs must be above 0, not {epochs}")
     return replace(options, steps=max(round(epochs * len(data.tokens) / options.batch_size), 1))
 
 
@@ -201,7 +202,7 @@ def _run(
 ) -> Path:
     if monitor not in module.monitors:
         known = ", ".join(module.monitors)
-        raise ValueError(f"unknown score {monitor!r} to monitor; choose one of: {known}")
+        raise OptionError(f"unknown score {monitor!r} to monitor; choose one of: {known}")
     windows = WindowsDataModule(*sides, options)
     best = fit(module, windows, options, work or f"{out}.training", device, monitor=monitor)
     scores = load_best(module, best)
