@@ -20,10 +20,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from musicvae_torch.chords.symbols import chord_class
-from musicvae_torch.cli.train import programs
 from musicvae_torch.converters.melody import melody_notes
 from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
+from musicvae_torch.options import programs
 from surrogate.arrangement.harmony import infer
 from surrogate.band.controls import chords_of, densities_of
 from surrogate.band.model import HIDDEN, Controls

@@ -30,8 +30,8 @@ from musicvae_torch.io.files import replacing
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import TrainingOptions, WindowsDataModule, fit, load_best
 from surrogate.encoder.model import SurrogateConfig, part_depths
-from surrogate.training.encoder.module import PointTraining, SurrogateObjective, SurrogateTraining
-from surrogate.training.encoder.train import SEED_OPTIONS
+from surrogate.training.encoder.module import PointTraining, SurrogateTraining
+from surrogate.training.encoder.options import SEED_OPTIONS, SurrogateObjective
 
 # What differs from the first row, by fields of SurrogateConfig, SurrogateObjective and
 # TrainingOptions; `share` is how much of the windows a run is given.

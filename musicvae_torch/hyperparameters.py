@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-import numpy as np
-
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.errors import OptionError
 
@@ -77,11 +75,15 @@ class Hyperparameters:
 
     def beta_at(self, step: int) -> float:
         """Weight of the KL divergence at a step, the first being 0."""
+        import numpy as np
+
         kept = np.float32(self.beta_rate) ** np.float32(step)
         return float((np.float32(1) - kept) * np.float32(self.max_beta))
 
     def sampling_probability_at(self, step: int) -> float:
         """Chance of feeding a sample back at a training step, the first being 0."""
+        import numpy as np
+
         rate, now = np.float32(self.sampling_rate), np.float32(step)
         if self.sampling_schedule == "constant":
             return float(rate)

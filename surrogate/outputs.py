@@ -7,7 +7,7 @@ from pathlib import Path
 
 from musicvae_torch.errors import OptionError
 from musicvae_torch.io.files import printable
-from surrogate.arguments import FORMATS
+from surrogate.options import FORMATS
 from surrogate.result import Accompaniment
 
 USUAL = ("mid", "png", "wav", "html")

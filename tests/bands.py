@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from musicvae_torch.converters.trio import DEPTHS, PARTS
-from surrogate.band.model import HIDDEN, Band, BandConfig, Controls
+from surrogate.band.config import BandConfig
+from surrogate.band.model import HIDDEN, Band, Controls
 
 STEPS = 256
 

@@ -222,7 +222,7 @@ def test_the_page_says_in_a_line_what_is_wrong(page: Any, changes: Any, line: st
 
 def test_help_is_quick() -> None:
     script = (
-        "import sys, surrogate.cli.accompany_app as app; app.parser().format_help(); "
+        "import sys, surrogate.cli.accompany_app as app; app.main.help(); "
         "print(sorted({'gradio', 'torch', 'numpy'} & set(sys.modules)))"
     )
     done = subprocess.run(

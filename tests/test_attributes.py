@@ -352,8 +352,8 @@ def test_a_folder_of_midi_files_is_enough(
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--plot", "x.png"], "--plot draws what --measure finds: name songs with --measure"),
-        (["--max-windows", "0"], "max_windows must be at least 1, not 0"),
+        (["--plot", "x.png"], "--plot: draws what --measure finds; name songs with that"),
+        (["--max-windows", "0"], "--max-windows: must be at least 1, not 0"),
         (["--device", "nowhere"], "device 'nowhere' cannot be used here"),
     ],
 )

@@ -12,7 +12,8 @@ from musicvae_torch.chords.symbols import chord_class
 from musicvae_torch.converters.trio import DEPTHS, PARTS
 from musicvae_torch.errors import ConfigError
 from surrogate.band.attention import Attention
-from surrogate.band.model import HIDDEN, Band, BandConfig, Controls, traits_of
+from surrogate.band.config import BandConfig
+from surrogate.band.model import HIDDEN, Band, Controls, traits_of
 from surrogate.band.stepping import Stepper
 
 

@@ -25,10 +25,11 @@ from musicvae_torch.cli.dataset import build_main
 from musicvae_torch.config import get_config
 from musicvae_torch.converters.trio import to_midi
 from musicvae_torch.dataset import Windows, build, merge, parts, read_dataset
-from musicvae_torch.dataset.build import BuildOptions, BuildResult, build_dataset
+from musicvae_torch.dataset.build import BuildResult, build_dataset
+from musicvae_torch.dataset.options import BuildOptions, WindowOptions
 from musicvae_torch.dataset.parts import Outcome, PartStore
 from musicvae_torch.dataset.report import report_path
-from musicvae_torch.dataset.songs import WindowOptions, read_windows, song_windows
+from musicvae_torch.dataset.songs import read_windows, song_windows
 from musicvae_torch.errors import DatasetError
 from musicvae_torch.midi.notes import read_midi, to_song, transpose_song
 
@@ -358,9 +359,9 @@ def test_options_out_of_range(options: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"validation": 1.0}, "validation must be a share"),
+        ({"validation": 1.0}, "validation must be from 0 to below 1"),
         ({"duplicate_share": 0.0}, "duplicate_share must be above 0"),
-        ({"workers": 0}, "workers must be above 0"),
+        ({"workers": 0}, "workers must be at least 1"),
     ],
 )
 def test_build_options_out_of_range(options: dict[str, Any], message: str) -> None:
@@ -459,8 +460,9 @@ def test_files_that_crash_or_hang_are_skipped(
 BUILD = """
 import sys
 from musicvae_torch.config import get_config
-from musicvae_torch.dataset.build import BuildOptions, build_dataset
-from musicvae_torch.dataset.songs import WindowOptions
+from musicvae_torch.dataset.build import build_dataset
+from musicvae_torch.dataset.options import BuildOptions
+from musicvae_torch.dataset.options import WindowOptions
 options = BuildOptions(
     WindowOptions(get_config("hier-trio_16bar")), workers=int(sys.argv[3]), progress=False,
     keep_duplicates=True,

@@ -16,9 +16,9 @@ import torch
 from musicvae_torch.config import MusicVAEConfig, get_config
 from musicvae_torch.converters.registry import get_converter
 from musicvae_torch.dataset import codes, read_dataset
-from musicvae_torch.dataset.build import BuildOptions, build_dataset
+from musicvae_torch.dataset.build import build_dataset
 from musicvae_torch.dataset.codes import add_codes, weights_sha256
-from musicvae_torch.dataset.songs import WindowOptions
+from musicvae_torch.dataset.options import BuildOptions, WindowOptions
 from musicvae_torch.dataset.tensors import encoder_arguments
 from musicvae_torch.errors import DatasetError
 from musicvae_torch.model.vae import MusicVAE

@@ -313,7 +313,7 @@ def test_command_fills_an_empty_folder(workplace: Path) -> None:
         ([PREFIX, "--config", HIER, "--out", "model"], "is no hier-trio_16bar"),
         ([PREFIX, "--config", HIER, "--dry-run"], "is no hier-trio_16bar"),
         ([PREFIX, "--config", HIERDEC, "--out", PREFIX.with_suffix(".ckpt.index")], "is a file"),
-        ([PREFIX, "--list", "--dry-run"], "not allowed"),
+        ([PREFIX, "--list", "--dry-run"], "leave one of the two out"),
         ([PREFIX, "--frobnicate"], "--frobnicate"),
     ],
 )

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from convert_weights.sources import fetch as fetching
 from convert_weights.sources.download import cache_folder, download
 from convert_weights.sources.releases import RELEASES, SERVER, get_release
-from musicvae_torch.errors import DownloadError, OutputError
+from musicvae_torch.errors import DownloadError
 
 NAME = "cat-mel_2bar_big"
 TAR = f"/magentadata/models/music_vae/checkpoints/{NAME}.tar"
@@ -468,7 +468,7 @@ def test_a_disk_that_fills_up(site: Site, tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_other_faults_of_the_disk_are_told_as_they_are(site: Site, tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(b"a file where the folder should be")
-    with pytest.raises(OutputError):
+    with pytest.raises(FileExistsError):
         get(site, tmp_path)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import errno
 import os
 import pkgutil
@@ -26,10 +25,10 @@ def kinds(base: type[Exception] = MusicVAEError) -> Iterator[type[Exception]]:
 
 
 def ended(error: BaseException) -> int:
-    def run(_: argparse.Namespace) -> None:
+    def work() -> None:
         raise error
 
-    return run_command("command", run, argparse.Namespace(typed=[]))
+    return run_command("command", work)
 
 
 @pytest.mark.parametrize("kind", list(kinds()), ids=lambda kind: kind.__name__)

@@ -10,9 +10,9 @@ import pytest
 
 from musicvae_torch.config import get_config
 from musicvae_torch.dataset import exchange, read_dataset
-from musicvae_torch.dataset.build import BuildOptions, build_dataset
+from musicvae_torch.dataset.build import build_dataset
 from musicvae_torch.dataset.exchange import export_dataset, import_dataset
-from musicvae_torch.dataset.songs import WindowOptions
+from musicvae_torch.dataset.options import BuildOptions, WindowOptions
 from musicvae_torch.errors import DatasetError
 
 GOLDEN = Path(__file__).parent / "golden" / "trio_converter"

@@ -17,10 +17,10 @@ from musicvae_torch.config import get_config
 from musicvae_torch.converters.trio import to_midi
 from musicvae_torch.dataset import read_dataset
 from musicvae_torch.dataset.batches import draw_batches, source_of
-from musicvae_torch.dataset.build import BuildOptions, BuildResult, build_dataset
+from musicvae_torch.dataset.build import BuildResult, build_dataset
+from musicvae_torch.dataset.options import BuildOptions, WindowOptions
 from musicvae_torch.dataset.parts import PartStore
 from musicvae_torch.dataset.report import report_path
-from musicvae_torch.dataset.songs import WindowOptions
 from musicvae_torch.errors import DatasetError
 
 TRIO = WindowOptions(get_config("hier-trio_16bar"))

@@ -19,7 +19,7 @@ from musicvae_torch.model.vae import MusicVAE
 from surrogate import PointSurrogate, Surrogate, SurrogateConfig, SurrogateEncoder, load_surrogate
 from surrogate.encoder.loading import DEFAULT_SURROGATE
 from surrogate.encoder.pooling import POOLINGS
-from surrogate.training.encoder.masks import MASKS
+from surrogate.training.encoder.options import MASKS
 
 ALL = {"input_depth": sum(DEPTHS), "hears": PARTS}
 

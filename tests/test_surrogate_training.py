@@ -28,9 +28,15 @@ from surrogate.encoder.model import (
     SurrogateEncoder,
     load_surrogate,
 )
-from surrogate.training.encoder.masks import MASK_WEIGHTS, MASKS, draw_masks, mask_name
-from surrogate.training.encoder.module import PointTraining, SurrogateObjective, SurrogateTraining
-from surrogate.training.encoder.train import SEED_OPTIONS
+from surrogate.training.encoder.masks import draw_masks
+from surrogate.training.encoder.module import PointTraining, SurrogateTraining
+from surrogate.training.encoder.options import (
+    MASK_WEIGHTS,
+    MASKS,
+    SEED_OPTIONS,
+    SurrogateObjective,
+    mask_name,
+)
 
 # What Lightning says to developers of itself, of folders that are in use, and of single steps.
 pytestmark = [
@@ -169,10 +175,10 @@ def test_masks_are_of_the_seed_and_step_alone() -> None:
     [
         ({"masks": {"organ": 1.0}}, "unknown mask 'organ'; choose among: melody, bass, drums"),
         ({"masks": {"melody+bass+drums": 1.0}}, "unknown mask"),
-        ({"masks": {"melody": -1.0, "bass": 2.0}}, "weight of mask melody must be 0 or more"),
+        ({"masks": {"melody": -1.0, "bass": 2.0}}, "weight of mask melody must be at least 0"),
         ({"masks": {"melody": 0.0}}, "at least one mask"),
-        ({"decoder_weight": -1.0}, "decoder_weight must be 0 or more"),
-        ({"decode_from": "mode"}, "unknown latent 'mode' to decode from"),
+        ({"decoder_weight": -1.0}, "decoder_weight must be at least 0"),
+        ({"decode_from": "mode"}, "unknown decode_from 'mode'"),
     ],
 )
 def test_objectives_that_cannot_be(objective: dict[str, Any], message: str) -> None:
@@ -384,9 +390,12 @@ def test_command_of_the_original(files: Path, tmp_path: Path, data: str) -> None
         ("@data.h5 -o x", "name the trio's checkpoint: --musicvae FOLDER"),
         ("@data.h5 -o x --model point", "data.h5: holds no codes; name the trio with --musicvae"),
         ("@melodies.h5 -o x --model point --transpose 1", "--transpose 0"),
-        ("@data.h5 --musicvae @trio -o x --model point --pooling mean", "point has no --pooling"),
+        (
+            "@data.h5 --musicvae @trio -o x --model point --pooling mean",
+            "--pooling: applies to --model distribution",
+        ),
         ("@data.h5 --musicvae @trio -o x --hears bass --masks drums=1", "no mask has a weight"),
-        ("@data.h5 --musicvae @trio -o x --epochs 0", "epochs must be above 0, not 0.0"),
+        ("@data.h5 --musicvae @trio -o x --epochs 0", "--epochs: must be above 0, not 0"),
         ("@data.h5 --musicvae @trio -o x --hears organ", "unknown part 'organ'; choose among"),
         ("@melodies.h5 -o x --model point --monitor val/hidden_nats", "choose one of: val/latent"),
         ("@data.h5 --musicvae @trio -o x --monitor kl", "unknown score 'kl' to monitor"),

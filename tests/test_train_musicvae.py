@@ -15,7 +15,7 @@ from magenta_models import MODELS
 from test_training_configs import write
 
 from convert_weights.conversion import convert
-from musicvae_torch.cli.train import train_main
+from musicvae_torch.cli.train_musicvae import main as train_main
 from musicvae_torch.dataset import Windows, read_dataset
 from musicvae_torch.dataset.codes import weights_sha256
 from musicvae_torch.io.checkpoint import read_config
@@ -38,7 +38,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 def test_help_is_quick() -> None:
     code = (
-        "import sys, contextlib; from musicvae_torch.cli.train import train_main\n"
+        "import sys, contextlib; from musicvae_torch.cli.train_musicvae import main as train_main\n"
         "with contextlib.suppress(SystemExit): train_main(['--help'])\n"
         "assert not {'torch', 'numpy', 'lightning', 'h5py'} & set(sys.modules)"
     )

@@ -79,3 +79,8 @@ def _with_options(
     if unknown:
         raise ConfigError(f"config {config.name!r} has no option {unknown[0]!r}")
     return replace(rules, **chosen)
+
+
+def has_drums_alone(converter: Converter) -> bool:
+    """Whether its windows hold nothing but drums."""
+    return isinstance(converter, DrumsConverter | GrooveConverter)

@@ -9,9 +9,8 @@ import numpy as np
 from musicvae_torch.dataset.augment import Transpose, transpose
 from musicvae_torch.dataset.folders import FOLDER_MARK
 from musicvae_torch.dataset.format import Windows
+from musicvae_torch.dataset.options import DRAWS
 from musicvae_torch.errors import OptionError
-
-DRAWS = ("songs", "windows", "sources")
 
 
 def training_batches(

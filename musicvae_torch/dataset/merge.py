@@ -16,10 +16,10 @@ from musicvae_torch.dataset.fingerprints import find_copies
 from musicvae_torch.dataset.folders import SongFiles
 from musicvae_torch.dataset.format import DatasetWriter
 from musicvae_torch.dataset.held_out import HeldOut
+from musicvae_torch.dataset.options import WindowOptions
 from musicvae_torch.dataset.parts import PART_FILES, Part, PartStore, widened
 from musicvae_torch.dataset.phrases import PhraseIndex
 from musicvae_torch.dataset.report import SkippedFile
-from musicvae_torch.dataset.songs import WindowOptions
 
 _SONG_ARRAYS = ("files", "digests", "counts", "samples", "sample_counts", "sizes", "wholes")
 NEAR_HELD_OUT = "near-duplicate of held-out "

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.converters.registry import get_converter
-from musicvae_torch.dataset.build import BuildOptions, build_dataset
+from musicvae_torch.dataset.build import build_dataset
 from musicvae_torch.dataset.format import (
     Windows,
     dataset_config,
@@ -15,7 +15,8 @@ from musicvae_torch.dataset.format import (
     open_dataset,
     read_dataset,
 )
-from musicvae_torch.dataset.songs import WindowOptions, default_hop, same_windows
+from musicvae_torch.dataset.options import BuildOptions, WindowOptions
+from musicvae_torch.dataset.songs import default_hop, same_windows
 from musicvae_torch.dataset.tensors import has_converter, token_width
 from musicvae_torch.errors import DatasetError
 

@@ -23,8 +23,9 @@ from torch.nn import functional
 from torch.nn.grad import conv2d_weight
 
 from musicvae_torch.errors import OptionError
+from musicvae_torch.options import DTYPES
 
-FLOAT32, BFLOAT16, INT8 = WEIGHT_DTYPES = ("float32", "bfloat16", "int8")
+FLOAT32, BFLOAT16, INT8 = WEIGHT_DTYPES = DTYPES
 
 # oneDNN chooses a layout by the rows that it is told to expect. That for 64 is as quick as any
 # from 1 row to 1024; those for fewer are up to three times slower beyond them.

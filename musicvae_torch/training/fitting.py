@@ -10,7 +10,6 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
@@ -23,74 +22,16 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.multiprocessing import ProcessExitedException
 
 from musicvae_torch.errors import OptionError
-from musicvae_torch.io.devices import pick_device
 from musicvae_torch.kernels.recurrence import compile_recurrence
 from musicvae_torch.training.memory import keep_freed_memory
-from musicvae_torch.training.options import TrainingOptions
+from musicvae_torch.training.options import Hardware, TrainingOptions
 from musicvae_torch.training.resuming import check_resumable
 
 SAVE_EVERY = 60.0  # seconds
 STOPPED = 130  # exit status of a process that was asked to stop
-# Strategies that cut the model into pieces, of whose gradients no process knows the norm.
-_SHARDING = ("fsdp", "deepspeed", "model_parallel")
 
 # What Lightning says to its own developers, of a folder that is in use, and of windows in memory.
 _HARMLESS = ("LeafSpec", "Checkpoint directory", "does not have many workers", "Starting from v1.9")
-
-
-@dataclass(frozen=True)
-class Hardware:
-    """What to train on; all but the device is handed to Lightning's Trainer.
-
-    Attributes:
-        device: "auto", "cpu" or "cuda".
-        devices: how many of them on each node.
-        num_nodes: how many machines; each runs the same call, started as Lightning wants it
-            (by srun or torchrun, say).
-        strategy: Lightning's name of how processes share the work, of those that keep the whole
-            model on each device; "auto": one process on one device, "ddp_spawn" on one node,
-            "ddp" on several.
-        precision: Lightning's name of it, such as "32-true" or "bf16-mixed".
-    """
-
-    device: str = "auto"
-    devices: int = 1
-    num_nodes: int = 1
-    strategy: str = "auto"
-    precision: str = "32-true"
-
-    def __post_init__(self) -> None:
-        for name in ("devices", "num_nodes"):
-            if getattr(self, name) < 1:
-                raise OptionError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.strategy.startswith(_SHARDING):
-            raise OptionError(
-                f"strategy {self.strategy!r} splits the model, which clipping by the global norm "
-                "does not allow; take ddp"
-            )
-
-    def trainer_arguments(self) -> dict[str, Any]:
-        """Arguments of a Lightning Trainer.
-
-        Raises:
-            OptionError: there is no such device, or it cannot compute so.
-        """
-        cuda = pick_device(self.device).type == "cuda"
-        if not cuda and self.precision not in ("32-true", "bf16-mixed"):
-            raise OptionError(
-                f"precision {self.precision!r} needs cuda; take 32-true or bf16-mixed on the CPU"
-            )
-        strategy = self.strategy
-        # On one machine by processes of its own, as the command must not be run once more in each.
-        if strategy == "auto" and self.devices > 1 and self.num_nodes == 1:
-            strategy = "ddp_spawn"
-        return {
-            "accelerator": "gpu" if cuda else "cpu",
-            "devices": self.devices,
-            "num_nodes": self.num_nodes,
-            "strategy": strategy,
-            "precision": self.precision,
-        }
 
 
 class KeepLast(Checkpoint):

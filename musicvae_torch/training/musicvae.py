@@ -12,16 +12,17 @@ import torch
 from filelock import FileLock
 
 from musicvae_torch.config import MusicVAEConfig, get_config
-from musicvae_torch.dataset.build import BuildOptions, build_dataset
+from musicvae_torch.dataset.build import build_dataset
 from musicvae_torch.dataset.codes import weights_sha256
-from musicvae_torch.dataset.songs import WindowOptions, default_hop
+from musicvae_torch.dataset.options import BuildOptions, WindowOptions
+from musicvae_torch.dataset.songs import default_hop
 from musicvae_torch.errors import CheckpointError, ConfigError, OptionError
 from musicvae_torch.io.checkpoint import read_config
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training.data import WindowsDataModule
-from musicvae_torch.training.fitting import Hardware, fit
+from musicvae_torch.training.fitting import fit
 from musicvae_torch.training.module import MusicVAETraining
-from musicvae_torch.training.options import TrainingOptions
+from musicvae_torch.training.options import Hardware, TrainingOptions
 
 # Of the songs of a folder, set aside to validate on; the next where that is none, or all.
 _SHARES = (0.1, 0.2, 0.3, 0.5, 0.7)

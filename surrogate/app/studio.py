@@ -7,7 +7,6 @@ import shutil
 import tempfile
 import threading
 import unicodedata
-from argparse import ArgumentTypeError
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -17,10 +16,9 @@ from typing import Any
 from musicvae_torch.errors import MidiError, OptionError
 from musicvae_torch.io.files import replacing
 from musicvae_torch.midi.score import Score, read_score
-from surrogate.arguments import bar_ranges, beat
 from surrogate.melody.choice import TrackSummary, summarize_tracks
 from surrogate.melody.track_query import instrument, refusal
-from surrogate.options import BAND, METHODS, OF_BAND, AccompanyOptions
+from surrogate.options import BAND, METHODS, OF_BAND, AccompanyOptions, read_bars, read_beat
 from surrogate.pipeline import Accompanist
 from surrogate.render.page import page_html
 from surrogate.result import Accompaniment
@@ -210,11 +208,11 @@ def options_of(settings: Mapping[str, Any]) -> AccompanyOptions:
         if name in chosen:
             chosen[name] = int(chosen[name])
     if "beat" in chosen:
-        chosen["beat"] = beat(str(chosen["beat"]))
+        chosen["beat"] = read_beat(str(chosen["beat"]))
     if "skip" in chosen:
         try:
-            chosen["skip"] = bar_ranges(chosen["skip"])
-        except ArgumentTypeError as error:
+            chosen["skip"] = read_bars(chosen["skip"])
+        except OptionError as error:
             raise OptionError(f"Skip: {error}") from None
     # The command reads chords from a file so called; who uses the app may not be who runs it.
     if str(chosen.get("chords", "")).strip().startswith("@"):

@@ -22,7 +22,8 @@ from musicvae_torch.errors import CheckpointError, ConfigError
 from musicvae_torch.io.checkpoint import CONFIG_FILE, PretrainedNetwork, read_config
 from musicvae_torch.io.hub import local_folder
 from musicvae_torch.kernels.terms import OneHot, Term, densify
-from surrogate.encoder.pooling import POOLINGS, PooledEncoder
+from surrogate.encoder.pooling import PooledEncoder
+from surrogate.options import POOLINGS
 
 
 @dataclass(frozen=True)

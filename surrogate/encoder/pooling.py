@@ -11,8 +11,8 @@ from musicvae_torch.errors import ConfigError
 from musicvae_torch.kernels.terms import Term
 from musicvae_torch.model.encoder import Encoder
 from musicvae_torch.model.lstm import BidirectionalLSTM
+from surrogate.options import POOLINGS
 
-POOLINGS = ("last", "mean", "attention")
 HEADS = 4
 
 

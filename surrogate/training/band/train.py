@@ -17,7 +17,8 @@ from musicvae_torch.hyperparameters import HYPERPARAMETER_NAMES
 from musicvae_torch.io.checkpoint import weights_sha256
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import Hardware, TrainingOptions, fit, load_best
-from surrogate.band.model import Band, BandConfig, styles_of
+from surrogate.band.config import BandConfig
+from surrogate.band.model import Band, styles_of
 from surrogate.encoder.model import SurrogateEncoder
 from surrogate.training.band.data import BandDataModule
 from surrogate.training.band.lessons import Lessons

@@ -14,8 +14,8 @@ that of accompany-music-vae. Both work by hand as well as by their commands' fun
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -25,41 +25,13 @@ from torch.distributions import Normal, kl_divergence
 from torch.nn import functional
 
 from musicvae_torch.converters.trio import PARTS
-from musicvae_torch.errors import OptionError
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import ScheduledTraining, TrainingOptions, standard_normal_kl
 from surrogate.encoder.model import PointSurrogate, SurrogateConfig, SurrogateEncoder
-from surrogate.training.encoder.masks import MASK_WEIGHTS, MASKS, check_masks, draw_masks, mask_name
+from surrogate.training.encoder.masks import draw_masks
+from surrogate.training.encoder.options import MASKS, SurrogateObjective, mask_name
 
-LATENTS = ("sample", "mean")
 _MASKS, _NOISE = 2, 3  # kinds of draws, beside those of batches
-
-
-@dataclass(frozen=True)
-class SurrogateObjective:
-    """What a SurrogateEncoder is trained to do.
-
-    Attributes:
-        masks: how often which parts are given, by name; see
-            :data:`surrogate.training.encoder.masks.MASK_WEIGHTS`.
-        decoder_weight: weight of a second loss, what the frozen decoder, teacher-forced, loses on
-            the hidden parts, in nats a window, playing the prediction; 0: none, and no decoding.
-        decode_from: what it plays: a "sample" of the predicted distribution or its "mean".
-    """
-
-    masks: Mapping[str, float] = field(default_factory=lambda: dict(MASK_WEIGHTS))
-    decoder_weight: float = 0.0
-    decode_from: str = "sample"
-
-    def __post_init__(self) -> None:
-        check_masks(self.masks)
-        if not 0 <= self.decoder_weight < float("inf"):
-            raise OptionError(f"decoder_weight must be 0 or more, not {self.decoder_weight}")
-        if self.decode_from not in LATENTS:
-            raise OptionError(
-                f"unknown latent {self.decode_from!r} to decode from; choose one of: "
-                f"{', '.join(LATENTS)}"
-            )
 
 
 class _AgainstPosterior(ScheduledTraining):
@@ -245,7 +217,7 @@ class PointTraining(_AgainstPosterior):
         musicvae: the trio, frozen; None: batches hold its codes, and need no more than the melody.
         config: sizes of the surrogate.
         options: how to train; the original's are
-            :data:`surrogate.training.encoder.train.SEED_OPTIONS`.
+            :data:`surrogate.training.encoder.options.SEED_OPTIONS`.
     """
 
     def __init__(

@@ -26,18 +26,8 @@ from musicvae_torch.training import (
     training_record,
 )
 from surrogate.encoder.model import SurrogateConfig, part_depths
-from surrogate.training.encoder.module import PointTraining, SurrogateObjective, SurrogateTraining
-
-SEED_EPOCHS = 20
-# How accompany-music-vae trains, as fields of TrainingOptions.
-SEED_OPTIONS: dict[str, Any] = {
-    "batch_size": 16,
-    "learning_rate": 3e-4,
-    "decay_rate": 1.0,
-    "grad_clip": 1.0,
-    "max_transpose": 0,
-    "draw": "windows",
-}
+from surrogate.training.encoder.module import PointTraining, SurrogateTraining
+from surrogate.training.encoder.options import SurrogateObjective
 
 
 def train_surrogate(

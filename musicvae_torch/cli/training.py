@@ -1,0 +1,55 @@
+"""What all commands that train have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from musicvae_torch.cli.command_line import Idle
+from musicvae_torch.options import option, options_of
+from musicvae_torch.training.options import Hardware
+
+STORES = ("float32", "float16")
+
+
+@dataclass(kw_only=True)
+class TrainingCommand:
+    """Options of every command that trains, beside those of how to train.
+
+    Attributes:
+        validation: songs to validate on; None: those that DATA has set aside.
+        out: folder for the checkpoint.
+        work: folder of checkpoints and logs, from where a stopped training goes on; None:
+            OUT.training.
+        store: precision of the file.
+    """
+
+    validation: Path | None = option(None, metavar="DATA")
+    out: Path = option(short="o", metavar="FOLDER")
+    work: Path | None = option(None, metavar="FOLDER")
+    store: str = option("float32", choices=STORES)
+    hardware: Hardware = options_of(Hardware, group="the hardware: As Lightning's Trainer has it.")
+
+
+TRAINING_IDLE = (
+    Idle(
+        "--muon-learning-rate",
+        lambda own: own.optimizer != "muon",
+        "applies to --optimizer muon; choose that, or leave it out",
+    ),
+    Idle(
+        "--decay-rate",
+        lambda own: own.schedule != "exponential",
+        "applies to --schedule exponential; choose that, or leave it out",
+    ),
+    Idle(
+        "--temper",
+        lambda own: own.draw != "sources",
+        "applies to --draw sources; choose that, or leave it out",
+    ),
+)
+FUSE_IDLE = Idle(
+    "--fuse",
+    lambda own: own.device.startswith("cuda"),
+    "applies to CPUs; choose --device cpu, or leave it out",
+)
