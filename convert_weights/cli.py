@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from convert_weights.sources.releases import NOTICE, RELEASES, Release, get_release
 from musicvae_torch.cli.command import Command
-from musicvae_torch.cli.command_line import Idle, one_line
+from musicvae_torch.cli.command_line import Idle, applies_to, one_line
 from musicvae_torch.config import CONFIGS, get_config
 from musicvae_torch.errors import OptionError
 from musicvae_torch.options import option
@@ -112,11 +112,7 @@ _IDLE = (
     ),
     Idle("--dry-run --to", lambda own: own.list, "--list writes nothing; leave one of the two out"),
     Idle("--to", lambda own: own.dry_run, "--dry-run writes nothing; leave one of the two out"),
-    Idle(
-        "--quantize-bytes",
-        lambda own: own.to != "magenta-js",
-        "applies to --to magenta-js; choose that, or leave it out",
-    ),
+    applies_to("to", "magenta-js", "--quantize-bytes"),
 )
 
 

@@ -136,6 +136,15 @@ class Idle(NamedTuple):
     advice: str
 
 
+def applies_to(name: str, value: str, options: str) -> Idle:
+    """Options that do nothing but with one value of the option `name`."""
+    return Idle(
+        options,
+        lambda own: getattr(own, name) != value,
+        f"applies to --{name} {value}; choose that, or leave it out",
+    )
+
+
 def refuse_idle(typed: Sequence[str], values: Any, table: Sequence[Idle]) -> None:
     """Refuse options that would do nothing.
 

@@ -32,7 +32,7 @@ _GROOVES = ("humanise", "humanize", "tap", "hats")
 
 @dataclass(kw_only=True)
 class LatentOptions:
-    """What all subcommands have.
+    """What all subcommands have, and what the options of several mean.
 
     Attributes:
         musicvae: checkpoint of the model; None: the trio that ships.
@@ -42,8 +42,6 @@ class LatentOptions:
         temperature: of decoding; 0 takes the likeliest, 1 draws as the model says.
         length: bars of each; flat models go on for as long as is asked, hierarchical ones end with
             the window; None: the model's window.
-        tracks: numbers of the tracks of which windows are taken, counted from 0; None: all.
-        melody_programs: programs that may be a melody, such as 0-31,80-87; None: Magenta's.
         midi: a MIDI file.
         out: the MIDI file to write.
     """
@@ -52,6 +50,21 @@ class LatentOptions:
     seed: int = option(0, least=0, most=2**63 - 1, metavar="N")
     device: str = option("auto")
     dtype: str = option("float32", choices=DTYPES)
+
+
+@dataclass(kw_only=True)
+class SongOptions(LatentOptions):
+    """What all that encode songs have.
+
+    Attributes:
+        tracks: numbers of the tracks of which windows are taken, counted from 0; None: all.
+        melody_programs: programs that may be a melody, such as 0-31,80-87; None: Magenta's.
+    """
+
+    tracks: tuple[int, ...] | None = option(None, group=_INPUT, metavar="TRACKS", example="1,9")
+    melody_programs: tuple[int, ...] | None = option(
+        None, group=_INPUT, read=programs, metavar="RANGES"
+    )
 
 
 @dataclass(kw_only=True)
@@ -78,7 +91,7 @@ class Sample(LatentOptions):
 
 
 @dataclass(kw_only=True)
-class Reconstruct(LatentOptions):
+class Reconstruct(SongOptions):
     """Encode a song of any length window by window and decode it: what the model can tell.
     Prints of each window what its latent says of it (KL divergence), how likely its notes are
     from there, and the share of the steps that come back right.
@@ -91,15 +104,11 @@ class Reconstruct(LatentOptions):
     midi: Path = option(positional=True, metavar="SONG")
     spread: float = option(0.0, least=0, metavar="S")
     temperature: float = option(0.0, least=0, metavar="T")
-    tracks: tuple[int, ...] | None = option(None, group=_INPUT, metavar="TRACKS", example="1,9")
-    melody_programs: tuple[int, ...] | None = option(
-        None, group=_INPUT, read=programs, metavar="RANGES"
-    )
     out: Path | None = option(None, short="o", metavar="OUT.mid")
 
 
 @dataclass(kw_only=True)
-class Interpolate(LatentOptions):
+class Interpolate(SongOptions):
     """Go from the latent of one song to that of another along an arc (slerp), or through those of
     several, and decode what lies on the way.
 
@@ -120,16 +129,12 @@ class Interpolate(LatentOptions):
     list_windows: bool = option(False)
     length: int | None = option(None, least=1, metavar="BARS")
     temperature: float = option(0.5, least=0, metavar="T")
-    tracks: tuple[int, ...] | None = option(None, group=_INPUT, metavar="TRACKS", example="1,9")
-    melody_programs: tuple[int, ...] | None = option(
-        None, group=_INPUT, read=programs, metavar="RANGES"
-    )
     tempo: float | None = option(None, least=SLOWEST, most=FASTEST, metavar="QPM")
     out: Path | None = option(None, short="o", metavar="OUT")
 
 
 @dataclass(kw_only=True)
-class Attribute(LatentOptions):
+class Attribute(SongOptions):
     """Move a song's latents along attribute vectors, and decode them. A strength of 1 is one
     standard deviation of the attribute over the music that it was learnt of; -2 to 2 is sensible.
     learn-attributes learns the vectors of a model; those of the model that ships are there.
@@ -146,10 +151,6 @@ class Attribute(LatentOptions):
     )
     attributes: Path | None = option(None, metavar="FILE")
     temperature: float = option(0.5, least=0, metavar="T")
-    tracks: tuple[int, ...] | None = option(None, group=_INPUT, metavar="TRACKS", example="1,9")
-    melody_programs: tuple[int, ...] | None = option(
-        None, group=_INPUT, read=programs, metavar="RANGES"
-    )
     out: Path = option(short="o", metavar="OUT.mid")
 
 

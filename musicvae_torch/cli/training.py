@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from musicvae_torch.cli.command_line import Idle
+from musicvae_torch.cli.command_line import Idle, applies_to
 from musicvae_torch.options import option, options_of
 from musicvae_torch.training.options import Hardware
 
@@ -32,21 +32,9 @@ class TrainingCommand:
 
 
 TRAINING_IDLE = (
-    Idle(
-        "--muon-learning-rate",
-        lambda own: own.optimizer != "muon",
-        "applies to --optimizer muon; choose that, or leave it out",
-    ),
-    Idle(
-        "--decay-rate",
-        lambda own: own.schedule != "exponential",
-        "applies to --schedule exponential; choose that, or leave it out",
-    ),
-    Idle(
-        "--temper",
-        lambda own: own.draw != "sources",
-        "applies to --draw sources; choose that, or leave it out",
-    ),
+    applies_to("optimizer", "muon", "--muon-learning-rate"),
+    applies_to("schedule", "exponential", "--decay-rate"),
+    applies_to("draw", "sources", "--temper"),
 )
 FUSE_IDLE = Idle(
     "--fuse",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from musicvae_torch.cli.command import Command, Values
-from musicvae_torch.cli.command_line import Idle
+from musicvae_torch.cli.command_line import Idle, applies_to
 from musicvae_torch.cli.training import FUSE_IDLE, TRAINING_IDLE, TrainingCommand
 from musicvae_torch.errors import OptionError
 from musicvae_torch.midi.vocabulary import PARTS
@@ -102,11 +102,7 @@ _IDLE = (
         lambda own: own.model == "point",
         "--model point has an optimiser of its own; leave it out",
     ),
-    Idle(
-        "--hears --masks --pooling --decoder-weight --decode-from",
-        lambda own: own.model == "point",
-        "applies to --model distribution; choose that, or leave it out",
-    ),
+    applies_to("model", "distribution", "--hears --masks --pooling --decoder-weight --decode-from"),
     Idle(
         "--steps",
         lambda own: own.epochs is not None,
