@@ -1,10 +1,9 @@
 """Accompaniment: a surrogate encoder hears one part and predicts the latent of the whole trio.
 
-From the ground up, each knowing only what is below it: what may be chosen (``options``,
-``arguments``); which track is the ``melody``; the ``song`` as the networks hear it; the
-``networks``; their ``training``, and the ``arrangement`` of what the decoder plays; pictures, sound
-and pages to ``present`` it; ``pipeline`` and ``result``, all of a song's way; its ``evaluation``;
-the commands and the ``app``.
+From the ground up, each knowing only what is below it: what may be chosen (``options``); which
+track is the ``melody``; the ``song`` as the networks hear it; the ``networks``; their ``training``,
+and the ``arrangement`` of what the decoder plays; pictures, sound and pages to ``present`` it;
+``pipeline`` and ``result``, all of a song's way; its ``evaluation``; the commands and the ``app``.
 """
 
 from __future__ import annotations

@@ -237,7 +237,7 @@ def test_given_and_forgotten_shares() -> None:
         ({"bars": {16: 0}}, "bars: weights"),
         ({"given": {"flute": 1}}, "unknown choice 'flute'"),
         ({"given": {"melody+bass+drums": 1}}, "unknown choice"),
-        ({"forgetful": 1.5}, "forgetful must lie between"),
+        ({"forgetful": 1.5}, "forgetful must be 0 to 1"),
     ],
 )
 def test_bad_lessons(wrong: dict, told: str) -> None:
