@@ -46,12 +46,8 @@ def latents_of(pair: Accompanist, arguments: argparse.Namespace) -> dict[str, Te
 def learn_all(pair: Accompanist, arguments: argparse.Namespace) -> dict[str, AttributeVectors]:
     """Vectors of each method, of the same draws."""
     from musicvae_torch.attribute_vectors import METHODS, learn_directions
-    from musicvae_torch.attribute_vectors.learning import (
-        MAX_WINDOWS,
-        as_vectors,
-        draw_sample,
-        read_windows,
-    )
+    from musicvae_torch.attribute_vectors.learning import MAX_WINDOWS, as_vectors, draw_sample
+    from musicvae_torch.dataset.reading import read_windows
 
     model = pair.musicvae
     windows = read_windows(arguments.learn, model.config, "train")

@@ -20,10 +20,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from musicvae_torch.chords.symbols import chord_class
-from musicvae_torch.cli.train import programs
 from musicvae_torch.converters.melody import infer_chord_classes, melody_notes
-from musicvae_torch.converters.trio import PARTS
-from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
+from musicvae_torch.midi.vocabulary import PARTS, STEPS_PER_BAR
+from musicvae_torch.options import programs
 from musicvae_torch.windows.encoding import encode_tokens
 from surrogate.arrangement.harmony import infer
 from surrogate.band.controls import densities_of

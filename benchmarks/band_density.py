@@ -16,16 +16,16 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.score import Score, divisible, read_score
 from surrogate.evaluation.against import melody_of
 from surrogate.evaluation.columns import DENSITY
 from surrogate.evaluation.finished import read_band, score_band, stacked
 from surrogate.evaluation.tables import scores_table
-from surrogate.evaluation.windows import midi_files
 from surrogate.options import BAND_DENSITY, AccompanyOptions
 from surrogate.pipeline import Accompanist
 from surrogate.song.context import SongContext, analyze
+from surrogate.song.folders import midi_files
 
 MOST_BARS = 150
 COLUMNS = ("bass in key", "bass in harmony", *DENSITY[:4])

@@ -27,8 +27,8 @@ from musicvae_torch.chords.symbols import chord_class
 from musicvae_torch.converters.base import from_one_hot
 from musicvae_torch.converters.melody import infer_chord_classes, melody_notes, melody_tokens
 from musicvae_torch.converters.trio import DEPTHS, TrioConverter, TrioRules, part_notes
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.fast import load_song
-from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.vocabulary import MELODY_PROGRAMS, STEPS_PER_BAR
 from surrogate.arrangement.bass_line import HOW, keep_bass_in_harmony
 from surrogate.arrangement.fill import StepNote
@@ -41,8 +41,8 @@ from surrogate.evaluation.metrics import (
     share_in_chords,
     share_in_key,
 )
-from surrogate.evaluation.windows import midi_files
 from surrogate.pipeline import Accompanist
+from surrogate.song.folders import midi_files
 
 STEPS = 256
 UNPITCHED_PROGRAMS = 112  # from here on: sound effects

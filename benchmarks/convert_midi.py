@@ -42,8 +42,9 @@ def timed(convert: Callable[[Path], int], refusal: type[Exception]) -> Road:
 
 def our_roads() -> dict[str, Road]:
     from musicvae_torch.converters.registry import get_converter
+    from musicvae_torch.errors import MidiError
     from musicvae_torch.midi.fast import read_song
-    from musicvae_torch.midi.notes import MidiError, read_midi, to_song
+    from musicvae_torch.midi.notes import read_midi, to_song
 
     converter = get_converter("hier-trio_16bar")
     return {

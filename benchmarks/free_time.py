@@ -26,9 +26,9 @@ import numpy as np
 import pretty_midi
 from tqdm import tqdm
 
-from musicvae_torch.midi.notes import MidiError
-from musicvae_torch.midi.score import TICK_NOTE, Score, read_score
-from surrogate.evaluation.windows import midi_files
+from musicvae_torch.errors import MidiError
+from musicvae_torch.midi.score import Score, read_score
+from musicvae_torch.midi.tracks import TICK_NOTE
 from surrogate.melody.choice import choose_melody
 from surrogate.song.bars import bars_of
 from surrogate.song.beat_fit import follows_the_beats
@@ -39,6 +39,7 @@ from surrogate.song.beats import (
     onset_weights,
     track_beats,
 )
+from surrogate.song.folders import midi_files
 from surrogate.song.metre import bar_beats
 
 NOMINAL, PLAYED = 120.0, 87.3

@@ -21,7 +21,8 @@ def first_windows(folder: Path, songs: int, seed: int) -> list[tuple[Path, np.nd
     """Songs drawn at random, and the tokens (256, 3) of their first windows."""
     from musicvae_torch.converters.registry import get_converter
     from musicvae_torch.converters.trio import WINDOW_BARS
-    from musicvae_torch.midi.notes import MidiError, is_midi
+    from musicvae_torch.errors import MidiError
+    from musicvae_torch.midi.notes import is_midi
 
     paths = sorted(path for path in folder.rglob("*") if is_midi(path))
     converter = get_converter("hier-trio_16bar", hop_bars=WINDOW_BARS)

@@ -107,7 +107,7 @@ _LOADED: list[Any] = []
 
 def judge(job: tuple[Path, Path | None]) -> Verdict:
     """Accompany a song, and look for faults."""
-    from musicvae_torch.midi.notes import MidiError
+    from musicvae_torch.errors import MidiError
     from surrogate.cli.accompany import report_lines
 
     path, out = job

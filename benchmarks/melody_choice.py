@@ -30,8 +30,9 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
-from musicvae_torch.midi.notes import MidiError
-from musicvae_torch.midi.score import Score, Track, read_score
+from musicvae_torch.errors import MidiError
+from musicvae_torch.midi.score import Score, read_score
+from musicvae_torch.midi.tracks import Track
 from surrogate.melody.features import FEATURES, alone_share, features, lines
 from surrogate.melody.monophony import highest_voice
 from surrogate.melody.two_hands import right_hand

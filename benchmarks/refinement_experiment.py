@@ -25,10 +25,10 @@ from torch import Tensor
 from torch.distributions import Normal
 from tqdm import tqdm
 
-from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.dataset.format import read_dataset
 from musicvae_torch.io.checkpoint import shipped_checkpoint
 from musicvae_torch.io.devices import pick_device
+from musicvae_torch.midi.vocabulary import PARTS
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.encoder.loading import DEFAULT_MUSICVAE, DEFAULT_SURROGATE, load_surrogate
 from surrogate.encoder.model import SurrogateEncoder

@@ -24,14 +24,16 @@ import lightning
 import numpy as np
 import torch
 
-from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.dataset import Windows, read_dataset
 from musicvae_torch.io.files import replacing
+from musicvae_torch.midi.vocabulary import PARTS
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import TrainingOptions, WindowsDataModule, fit, load_best
-from surrogate.accompany_music_vae.training import ORIGINAL_OPTIONS, PointTraining
+from surrogate.accompany_music_vae.options import ORIGINAL_OPTIONS
+from surrogate.accompany_music_vae.training import PointTraining
 from surrogate.encoder.model import SurrogateConfig, part_depths
-from surrogate.training.encoder.module import SurrogateObjective, SurrogateTraining
+from surrogate.training.encoder.module import SurrogateTraining
+from surrogate.training.encoder.options import SurrogateObjective
 
 # What differs from the first row, by fields of SurrogateConfig, SurrogateObjective and
 # TrainingOptions; `share` is how much of the windows a run is given.

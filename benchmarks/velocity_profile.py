@@ -29,15 +29,15 @@ import numpy as np
 from tqdm import tqdm
 
 from musicvae_torch.converters.drums import class_of_pitch
-from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.errors import MidiError
 from musicvae_torch.io.files import replacing
 from musicvae_torch.midi.fast import load_song
-from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.quantize import Section, common_time_sections
 from musicvae_torch.midi.vocabulary import (
     BASS_PROGRAMS,
     DRUM_CLASSES,
     OUTPUT_VELOCITY,
+    PARTS,
     STEPS_PER_BAR,
 )
 from surrogate.arrangement.dynamics import (
@@ -52,7 +52,7 @@ from surrogate.arrangement.dynamics import (
     velocity_contour,
 )
 from surrogate.evaluation.metrics import bootstrap_interval
-from surrogate.evaluation.windows import midi_files
+from surrogate.song.folders import midi_files
 
 MIN_BARS, MIN_NOTES, MIN_VELOCITIES, MIN_DEVIATION = 16, 64, 8, 3.0
 FEW_SONGS = 20.0  # a cell of so many songs is drawn halfway to its drum's mean

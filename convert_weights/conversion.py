@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from convert_weights.errors import CheckpointError
 from convert_weights.formats.atomic_folder import atomic_folder, refuse_own_folder
 from convert_weights.formats.file_range import FileRange
 from convert_weights.formats.safetensors_writer import write_safetensors
@@ -28,7 +27,9 @@ from convert_weights.sources.locate import Source, open_source
 from convert_weights.sources.releases import NOTICE, Release
 from musicvae_torch import __version__
 from musicvae_torch.config import MusicVAEConfig, get_config
-from musicvae_torch.io.checkpoint import CONFIG_FILE, FORMAT_VERSION, WEIGHTS_FILE, config_text
+from musicvae_torch.errors import CheckpointError
+from musicvae_torch.io.checkpoint import FORMAT_VERSION, config_text
+from musicvae_torch.io.checkpoint_files import CONFIG_FILE, WEIGHTS_FILE
 from musicvae_torch.model.vae import MusicVAE
 
 _FORMATS = {"tensorflow": "TensorFlow V2 checkpoint", "magenta-js": "magenta.js"}

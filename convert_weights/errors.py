@@ -1,16 +1,10 @@
-"""The errors that a checkpoint which cannot be used, or had, raises."""
+"""Where in a checkpoint an error lies."""
 
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-
-class CheckpointError(ValueError):
-    """A checkpoint that is malformed, or is not what was asked for; the message is one line."""
-
-
-class DownloadError(CheckpointError):
-    """A checkpoint that could not be downloaded; the message is one line and says what to do."""
+from musicvae_torch.errors import CheckpointError
 
 
 @contextmanager

@@ -41,8 +41,8 @@ def export(
 
     Raises:
         musicvae_torch.io.checkpoint.CheckpointError: there is no MusicVAE in `source`.
-        convert_weights.errors.CheckpointError: magenta.js knows no such architecture.
-        FileExistsError: the folder is in use, or it is `source` and the target is magenta-js.
+        musicvae_torch.errors.CheckpointError: magenta.js knows no such architecture.
+        OutputError: the folder is in use, or it is `source` and the target is magenta-js.
         OSError: files cannot be read or written.
     """
     if target == "magenta-js":

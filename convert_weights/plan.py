@@ -12,7 +12,7 @@ from functools import cache
 
 import torch
 
-from convert_weights.errors import CheckpointError, listed
+from convert_weights.errors import listed
 from convert_weights.formats.tensors import Tensors
 from convert_weights.names.magenta import (
     Layer,
@@ -22,7 +22,8 @@ from convert_weights.names.magenta import (
     match_layers,
     resize,
 )
-from musicvae_torch.config import CONFIGS, ConfigError, MusicVAEConfig
+from musicvae_torch.config import CONFIGS, MusicVAEConfig
+from musicvae_torch.errors import CheckpointError, ConfigError
 from musicvae_torch.model.vae import MusicVAE
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from reprlib import Repr
 from typing import Any
 
+from musicvae_torch.errors import ConfigError
+
 OUTPUTS = ("categorical", "nade", "groove")
 _CONFIG_FILE_SUFFIXES = (".json", ".yaml", ".yml")
 # Bounds beyond any model, within which sizes and their products are sizes of tensors.
@@ -21,10 +23,6 @@ _MAX_SIZE = 2**24
 _MAX_PARTS = 100  # layers, or output parts
 _SHORT = Repr()
 _SHORT.maxlevel = 2  # a few lines of YAML stand for lists of lists of any size
-
-
-class ConfigError(ValueError):
-    """A config that names an unknown model or sizes that do not fit together."""
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-import numpy as np
-
 from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.errors import OptionError
 
 SCHEDULES = ("constant", "exponential", "inverse_sigmoid")
 
@@ -42,11 +41,11 @@ class Hyperparameters:
     def __post_init__(self) -> None:
         for name in ("free_bits", "max_beta"):
             if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be 0 or more, not {getattr(self, name)}")
+                raise OptionError(f"{name} must be 0 or more, not {getattr(self, name)}")
         if not 0 <= self.beta_rate < 1:
-            raise ValueError(f"beta_rate must be from 0 to below 1, not {self.beta_rate}")
+            raise OptionError(f"beta_rate must be from 0 to below 1, not {self.beta_rate}")
         if not 0 < self.dropout_keep_prob <= 1:
-            raise ValueError(
+            raise OptionError(
                 f"dropout_keep_prob must be above 0 and at most 1, not {self.dropout_keep_prob}"
             )
         self._check_sampling()
@@ -59,13 +58,13 @@ class Hyperparameters:
             "inverse_sigmoid": (1 <= rate < float("inf"), "at least 1"),
         }
         if self.sampling_schedule not in ranges:
-            raise ValueError(
+            raise OptionError(
                 f"unknown sampling schedule {self.sampling_schedule!r}; choose one of: "
                 f"{', '.join(SCHEDULES)}"
             )
         right, wanted = ranges[self.sampling_schedule]
         if not right:
-            raise ValueError(
+            raise OptionError(
                 f"a sampling rate of schedule {self.sampling_schedule} is {wanted}, not {rate}"
             )
 
@@ -76,11 +75,15 @@ class Hyperparameters:
 
     def beta_at(self, step: int) -> float:
         """Weight of the KL divergence at a step, the first being 0."""
+        import numpy as np
+
         kept = np.float32(self.beta_rate) ** np.float32(step)
         return float((np.float32(1) - kept) * np.float32(self.max_beta))
 
     def sampling_probability_at(self, step: int) -> float:
         """Chance of feeding a sample back at a training step, the first being 0."""
+        import numpy as np
+
         rate, now = np.float32(self.sampling_rate), np.float32(step)
         if self.sampling_schedule == "constant":
             return float(rate)

@@ -12,10 +12,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from surrogate.accompaniment import Accompaniment
     from surrogate.accompany_music_vae.network import PointSurrogate
     from surrogate.encoder.loading import load_surrogate
     from surrogate.encoder.model import Surrogate, SurrogateConfig, SurrogateEncoder
-    from surrogate.pipeline import Accompaniment, Accompanist, AccompanyOptions, accompany
+    from surrogate.options import AccompanyOptions
+    from surrogate.pipeline import Accompanist, accompany
 
 __all__ = [
     "Accompaniment",

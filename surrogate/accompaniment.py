@@ -13,7 +13,8 @@ import pretty_midi
 
 from musicvae_torch.io.files import replacing
 from musicvae_torch.midi.notes import check_midi_out
-from musicvae_torch.midi.score import Score, Track
+from musicvae_torch.midi.score import Score
+from musicvae_torch.midi.tracks import Track
 from surrogate.arrangement.arrange import Arrangement
 from surrogate.melody.choice import Melody
 from surrogate.options import AccompanyOptions
@@ -60,7 +61,7 @@ class Candidate:
         """Write the MIDI file, whole or not at all.
 
         Raises:
-            ValueError: `path` ends in .rmi, as RIFF files do.
+            OptionError: `path` ends in .rmi, as RIFF files do.
         """
         check_midi_out(path)
         with replacing(path) as temporary:

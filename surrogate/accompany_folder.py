@@ -8,11 +8,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.errors import MidiError, NoSongsError, OptionError
 from surrogate.options import AccompanyOptions
 from surrogate.outputs import band_path, write_outputs
 from surrogate.pipeline import Accompanist
-from surrogate.song.folders import NoSongsError, midi_files
+from surrogate.song.folders import midi_files
 
 
 @dataclass
@@ -67,10 +67,10 @@ def accompany_folder(
 
     Raises:
         NoSongsError: there is no MIDI file.
-        ValueError: `out` is the folder itself, whose songs the results would replace.
+        OptionError: `out` is the folder itself, whose songs the results would replace.
     """
     if out.exists() and out.samefile(folder):
-        raise ValueError(f"{out}: is the folder of the songs itself; name another for the results")
+        raise OptionError(f"{out}: is the folder of the songs itself; name another for the results")
     summary = Summary()
     songs = []
     for path, stem in _stems(_songs(folder, out), options.candidates):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn, TypeAlias
 
-from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.errors import OptionError
+from musicvae_torch.midi.vocabulary import PARTS
+from musicvae_torch.options import Option, check_options, option, ranges
 
 METHODS = ("band", "surrogate", "refine", "refine-only")
 BAND = METHODS[0]
@@ -15,16 +16,20 @@ NO_STYLE = "none"
 OF_BAND = ("top_p", "guidance", "style")  # options that no other method understands
 KEEPS = ("others", "given", "all")
 OUTSIDES = ("own", "band", "none")
+METRES = ("fit", "refuse")
+HARMONIES = ("strong", "all", "off")
 BEATS = ("file", "auto")
 NOBODY = "none"
 SLOWEST, FASTEST = 20, 400  # quarter notes a minute
-METRES = ("fit", "refuse")
-HARMONIES = ("strong", "all", "off")
 MAX_CANDIDATES = 64
 MAX_GUIDANCE = 10
 MAX_MOVE = 10  # along an attribute vector, either way
 BAND_DENSITY = "band_density"  # name of an attribute vector
 DENSITY = 0.5  # of the vector's length; a predicted latent follows it more than an encoded one
+
+_INPUT, _GENERATION, NETWORKS = "input", "generation", "the networks"  # groups of options
+POOLINGS = ("last", "mean", "attention")  # what becomes of the bars' outputs
+FORMATS = ("mid", "png", "svg", "wav", "html")  # of results
 
 # Which tracks: an index, a name, "channel:5", ..., or several of them.
 Tracks: TypeAlias = str | int | tuple[str | int, ...]
@@ -68,97 +73,147 @@ class FrozenDict(dict[str, float]):
         return FrozenDict, (dict(self),)
 
 
+def read_bars(text: str) -> tuple[tuple[int, int], ...]:
+    """Bars as typed, as in "1-4,17".
+
+    Raises:
+        OptionError: the text is of another form.
+    """
+    try:
+        return ranges(text)
+    except ValueError:
+        raise OptionError(f"wanted bars such as 1-4,17, not {text!r}") from None
+
+
+def read_beat(text: str) -> str | float:
+    """Where the beats are: a word, or quarter notes a minute."""
+    try:
+        return float(text)
+    except ValueError:
+        return text.strip().lower()
+
+
+def _temperatures(text: str) -> float | dict[str, float]:
+    """One temperature for all parts, or one for each, as in "bass=0.5,drums=0.8"."""
+    if "=" not in text:
+        return float(text)
+    pairs = (pair.split("=") for pair in text.split(",") if pair.strip())
+    return {part.strip(): float(value) for part, value in pairs}
+
+
 @dataclass(frozen=True)
 class AccompanyOptions:
     """What a user may choose. Options can be hashed, and do not change: mappings are copied.
 
     Attributes:
-        melody: which track is the melody: its index, name, instrument, "channel:1" or
-            "program:73", or several of these, whose tracks share it; None: the likeliest.
-        bass, drums: the same of the song's own bass and drums; "none": it has none; None: those
-            that are found (:mod:`surrogate.song.roles`).
+        melody: which track is the melody: 2 (its number), 0,3 (several that share it), channel:5
+            (1 to 16), program:73 (0 to 127), name:TEXT, instrument:TEXT, or TEXT of either; or
+            several of these; None: the likeliest.
+        bass: the song's own bass, in the same words, or none; None: what is named, set or played
+            as one.
+        drums: the song's own drums, in the same words, or none; None: the drum kits.
         given: the parts that are taken from the song, of melody, bass and drums; the others are
-            made anew.
-        keep: which other tracks stay: "others" all but those that play a part that is made anew,
-            "given" none but the given parts, "all" every one.
-        outside: what plays where the given parts do not (in an intro, or where another sings):
-            "own" the song's own bass and drums stay there, "band" the band plays there too,
-            wherever they did, "none" neither.
-        beat: where the beats are: as the "file" says, "auto" where the notes seem to have them,
-            or so many quarter notes a minute.
+            generated.
+        keep: which other tracks stay: others, all but those that play a part that is generated;
+            given, none but the given parts; or all.
+        outside: what plays in bars in which the given parts rest for long (in an intro, or where
+            another sings): own, the song's own bass and drums stay there; band, the band plays
+            there too, wherever they did; none, neither.
+        beat: where the beats are: as the file says, as the notes seem to have them (auto), or so
+            many quarter notes a minute, as in 87.3.
+        metre: the model knows 4/4: fit its bars to 3/4, 6/8 and others, or refuse them.
+        pickup: quarter notes before the first full bar, where the file itself does not say.
         seed: another number, another band; the same one, the same band.
-        temperature: 0 always takes the likeliest token, 1 samples freely. A number, or one for each
-            part, such as {"bass": 0.4, "drums": 0.8}; None: what suits the method (:func:`usual`).
-        top_p: of the method "band": each token is drawn from the likeliest that have this share of
-            the probability together (nucleus sampling); None: what is usual.
-        guidance: of the method "band": how much more the given parts count than they do to the
-            band, 1 being as much (classifier-free guidance); None: what is usual.
-        style: of the method "band": a MIDI file of another song with melody, bass and drums, as
-            whose band this one is to play, or "none"; None: what the surrogate predicts.
-        variety: how far the latents of all candidates but the first are from what is likeliest, in
-            standard deviations of what the surrogate predicts.
         candidates: bands to make, from which the best comes first.
-        method: one of METHODS. "band": a band network plays, in the style of the latent that the
-            surrogate predicts. The others decode a latent with the MusicVAE: "surrogate" takes the
-            surrogate's, "refine" refines that until it explains the given parts better,
-            "refine-only" refines from zero, which needs no surrogate. None: "band", where there is
-            a band network, else "surrogate".
+        temperature: 0 always takes the likeliest token, 1 samples freely; a number, or one for
+            each part, as in bass=0.5,drums=0.8; None: what suits the method (:func:`usual`).
+        top_p: with the method band, draw each token from the likeliest that have this share of
+            the probability together (nucleus sampling).
+        guidance: with the method band, how much more the given parts count than they do to the
+            network, 1 being as much (classifier-free guidance); others take twice the time.
+        style: with the method band, a MIDI file of another song with melody, bass and drums, like
+            whose band this one is to play, or none; None: what the surrogate predicts.
+        variety: how far the styles of all candidates but the first are from the likeliest, in
+            standard deviations of what the surrogate predicts; 0: not at all.
         density: how busy the band is: 0 as real ones on the average, 1 and 2 more, -1 and -2 less.
         swing: how much the song's and the band's off-beats come late: 0 as the model would, 1 and
             2 more, -1 and -2 less.
         attributes: how far to move the latent along other learned directions (attribute vectors),
             by name, in standard deviations of the attribute in real music.
-        dynamics: how much velocities follow the song and its metre; 0: one fixed velocity, 1: as
-            played, up to 2: exaggerated.
-        harmony: which bass notes are moved into the harmony: those on "strong" beats, "all", or
-            "off"; None: what suits the method: a band network is told the chords, and plays them
-            by itself.
-        chords: the harmony, such as "C | Am F | G7 | C"; None: of the file's chord symbols or, if
-            it has none, inferred from its notes.
+        dynamics: how much velocities follow the song and its metre: 0 one fixed velocity, 1 as
+            real bands play, up to 2 exaggerated.
+        chords: the harmony, one bar between bars, as in "C | Am F | G7 | C", or @FILE; None: the
+            chord symbols in the song's file, or what its notes suggest.
+        harmony: which bass notes are moved into the harmony: those on strong beats, all, or none
+            (off).
         fill: play in every bar in which the given parts do, though the model may rest.
-        skip: ranges of the song's bars, (first, last) from 1 (a pickup is 0), in which the new
-            parts are silent.
-        metre: what becomes of metres that the model does not know: "fit" lays its bars on theirs,
-            "refuse" is an error.
-        pickup: quarter notes before the first full bar, where the file itself does not say.
+        skip: ranges of the song's bars, from 1 (a pickup is 0), in which the new parts are silent,
+            as in 1-4,17.
+        method: what makes the bands. band: a band network plays, in the style that the surrogate
+            encoder predicts. The others decode a latent with the MusicVAE: surrogate takes the
+            surrogate encoder's; refine that one after gradient ascent until it explains the given
+            parts better; refine-only one of gradient ascent alone, which needs no surrogate. None:
+            band; surrogate, with a MusicVAE of your own and no band network.
 
     Raises:
-        ValueError: one of them is out of range.
+        OptionError: one of them is out of range.
     """
 
-    melody: Tracks | None = None
-    bass: Tracks | None = None
-    drums: Tracks | None = None
-    given: tuple[str, ...] = ("melody",)
-    keep: str = KEEPS[0]
-    outside: str = OUTSIDES[0]
-    beat: str | float = BEATS[0]
-    seed: int = 0
-    temperature: float | Mapping[str, float] | None = None
-    top_p: float | None = None
-    guidance: float | None = None
-    style: str | None = None
-    variety: float = 0.7
-    candidates: int = 1
-    method: str | None = None
-    density: float = 0.0
-    swing: float = 0.0
+    melody: Tracks | None = option(None, repeat=True, read=str, group=_INPUT, metavar="TRACK")
+    bass: Tracks | None = option(None, repeat=True, read=str, group=_INPUT, metavar="TRACK")
+    drums: Tracks | None = option(None, repeat=True, read=str, group=_INPUT, metavar="TRACK")
+    given: tuple[str, ...] = option(("melody",), group=_INPUT, metavar="PARTS")
+    keep: str = option("others", choices=KEEPS, group=_INPUT)
+    outside: str = option("own", choices=OUTSIDES, group=_INPUT)
+    beat: str | float = option("file", read=read_beat, group=_INPUT, metavar="BEAT")
+    seed: int = option(0, least=-(2**63), most=2**63 - 1, group=_GENERATION, metavar="N")
+    temperature: float | Mapping[str, float] | None = option(
+        None,
+        read=_temperatures,
+        example="0.5, or bass=0.5,drums=0.8",
+        group=_GENERATION,
+        metavar="T",
+        usual="bass=0.75,drums=0.92; 0.4, where it is not the band network that plays",
+    )
+    top_p: float | None = option(
+        None, above=0, most=1, group=_GENERATION, metavar="P", usual=f"{_OF_BANDS['top_p']:g}"
+    )
+    guidance: float | None = option(
+        None,
+        least=0,
+        most=MAX_GUIDANCE,
+        group=_GENERATION,
+        metavar="G",
+        usual=f"{_OF_BANDS['guidance']:g}",
+    )
+    style: str | None = option(None, group=_GENERATION, metavar="SONG")
+    variety: float = option(0.7, least=0, most=10, group=_GENERATION, metavar="V")
+    candidates: int = option(1, least=1, most=MAX_CANDIDATES, group=_GENERATION, metavar="N")
+    method: str | None = option(None, choices=METHODS, group=NETWORKS)
+    density: float = option(0.0, least=-MAX_MOVE, most=MAX_MOVE, group=_GENERATION, metavar="D")
+    swing: float = option(0.0, least=-MAX_MOVE, most=MAX_MOVE, group=_GENERATION, metavar="S")
     attributes: Mapping[str, float] = field(default_factory=dict)
-    dynamics: float = 1.0
-    harmony: str | None = None
-    chords: str | None = None
-    fill: bool = True
-    skip: tuple[tuple[int, int], ...] = ()
-    metre: str = METRES[0]
-    pickup: float = 0.0
+    dynamics: float = option(1.0, least=0, most=2, group=_GENERATION, metavar="D")
+    harmony: str | None = option(
+        None,
+        choices=HARMONIES,
+        group=_GENERATION,
+        usual="off; strong, where it is not the band network that plays",
+    )
+    chords: str | None = option(None, group=_GENERATION, metavar="CHORDS")
+    fill: bool = option(
+        True,
+        flag="rests",
+        group=_GENERATION,
+        help="let the band rest in bars where the model does; it repeats itself there otherwise",
+    )
+    skip: tuple[tuple[int, int], ...] = option(
+        (), read=read_bars, group=_GENERATION, metavar="BARS"
+    )
+    metre: str = option("fit", choices=METRES, group=_INPUT)
+    pickup: float = option(0.0, least=0, group=_INPUT, metavar="QUARTERS")
 
     def __post_init__(self) -> None:
-        _one_of("method", self.method, METHODS)
-        self._check_of_band()
-        _one_of("keep", self.keep, KEEPS)
-        _one_of("outside", self.outside, OUTSIDES)
-        _one_of("metre", self.metre, METRES)
-        _one_of("harmony", self.harmony, HARMONIES)
         given = (self.given,) if isinstance(self.given, str) else tuple(self.given)
         object.__setattr__(self, "given", tuple(part for part in PARTS if part in given))
         object.__setattr__(self, "skip", tuple((first, last) for first, last in self.skip))
@@ -166,36 +221,33 @@ class AccompanyOptions:
         if isinstance(self.temperature, Mapping):
             object.__setattr__(self, "temperature", FrozenDict(self.temperature))
         if not given or not set(given) <= set(PARTS):
-            raise ValueError(f"given must be some of {', '.join(PARTS)}, not {', '.join(given)!r}")
+            raise OptionError(f"given must be some of {', '.join(PARTS)}, not {', '.join(given)!r}")
         if len(self.given) == len(PARTS):
-            raise ValueError("melody, bass and drums are all given: there is nothing to make")
+            raise OptionError("melody, bass and drums are all given: there is nothing to make")
         for part in PARTS:
             wanted = getattr(self, part)
             if isinstance(wanted, list | set | frozenset):  # hashable, and not to be changed
                 ordered = wanted if isinstance(wanted, list) else sorted(wanted, key=str)
-                object.__setattr__(self, part, tuple(ordered))
+                wanted = tuple(ordered)
+            if isinstance(wanted, tuple) and len(wanted) == 1:
+                (wanted,) = wanted
+            object.__setattr__(self, part, wanted)
             if wanted == NOBODY and part in self.given:
-                raise ValueError(
+                raise OptionError(
                     f"{part}: given, but no track is to play that part; take it out of the given "
                     f"parts, or name its track in place of {NOBODY!r}"
                 )
+        check_options(self)
+        self._check_method()
         _check_beat(self.beat)
-        if not 1 <= self.candidates <= MAX_CANDIDATES:
-            raise ValueError(f"candidates must be 1 to {MAX_CANDIDATES}, not {self.candidates}")
-        if not -(2**63) <= self.seed < 2**63:
-            raise ValueError(f"seed must fit 64 bits, not {self.seed}")
         each = isinstance(self.temperature, Mapping)
         for part, value in zip(PARTS, self.temperatures, strict=True):
-            _within("temperature", value, 0, math.inf, f" of {part}" * each)
-        _within("variety", self.variety, 0, 10)
-        _within("dynamics", self.dynamics, 0, 2)
-        _within("pickup", self.pickup, 0, math.inf)
-        own = {"density": self.density, "swing": self.swing}
-        for name, strength in [*self.attributes.items(), *own.items()]:
-            _within(name, strength, -MAX_MOVE, MAX_MOVE)
+            Option(least=0).check(f"temperature{f' of {part}' * each}", value)
+        for name, strength in self.attributes.items():
+            Option(least=-MAX_MOVE, most=MAX_MOVE).check(name, strength)
         for first, last in self.skip:
             if not 0 <= first <= last:
-                raise ValueError(f"skip: bars {first}-{last} are no range of bars")
+                raise OptionError(f"skip: bars {first}-{last} are no range of bars")
 
     @property
     def made(self) -> tuple[str, ...]:
@@ -218,16 +270,12 @@ class AccompanyOptions:
         """Whether something is said that only the method "band" understands."""
         return any(getattr(self, name) is not None for name in OF_BAND)
 
-    def _check_of_band(self) -> None:
-        if self.top_p is not None and not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p must be above 0 and at most 1, not {self.top_p}")
-        if self.guidance is not None:
-            _within("guidance", self.guidance, 0, MAX_GUIDANCE)
+    def _check_method(self) -> None:
         if self.method in (None, BAND):
             return
         for name in OF_BAND:
             if getattr(self, name) is not None:
-                raise ValueError(f"{name} is of the method {BAND!r} alone, not of {self.method!r}")
+                raise OptionError(f"{name} is of the method {BAND!r} alone, not of {self.method!r}")
 
     def by(self, method: str) -> AccompanyOptions:
         """The same with that method, and with what suits it wherever nothing else is said."""
@@ -239,7 +287,7 @@ class AccompanyOptions:
         """One for each of PARTS.
 
         Raises:
-            ValueError: one is of no part.
+            OptionError: one is of no part.
         """
         suited = usual(self.method or BAND)["temperature"]
         chosen: dict[str, float] = {}
@@ -250,24 +298,12 @@ class AccompanyOptions:
                 chosen |= dict.fromkeys(PARTS, value)
         unknown = sorted(set(chosen) - set(PARTS))
         if unknown:
-            raise ValueError(f"temperature: no part {unknown[0]!r}; parts: {', '.join(PARTS)}")
+            raise OptionError(f"temperature: no part {unknown[0]!r}; parts: {', '.join(PARTS)}")
         return tuple(chosen[part] for part in PARTS)
 
 
 def _check_beat(beat: str | float) -> None:
-    if isinstance(beat, str):
-        if beat not in BEATS:
-            raise ValueError(f"unknown beat {beat!r}; say file, auto, or quarter notes a minute")
-    else:
-        _within("beat", beat, SLOWEST, FASTEST)
-
-
-def _one_of(name: str, value: str | None, choices: tuple[str, ...]) -> None:
-    if value is not None and value not in choices:
-        raise ValueError(f"unknown {name} {value!r}; choose one of: {', '.join(choices)}")
-
-
-def _within(name: str, value: float, least: float, most: float, of: str = "") -> None:
-    if not (least <= value <= most and math.isfinite(value)):
-        bounds = f"{least:g} or more" if most == math.inf else f"{least:g} to {most:g}"
-        raise ValueError(f"{name}{of} must be {bounds}, not {value}")
+    if not isinstance(beat, str):
+        Option(least=SLOWEST, most=FASTEST).check("beat", beat)
+    elif beat not in BEATS:
+        raise OptionError(f"unknown beat {beat!r}; say file, auto, or quarter notes a minute")

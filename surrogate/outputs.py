@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from musicvae_torch.errors import OptionError
 from musicvae_torch.io.files import printable
 from surrogate.accompaniment import Accompaniment
-from surrogate.arguments import FORMATS
+from surrogate.options import FORMATS
 
 USUAL = ("mid", "png", "wav", "html")
 _NEEDS = {"png": "matplotlib", "svg": "matplotlib", "wav": "tinysoundfont", "html": "tinysoundfont"}
@@ -19,7 +20,7 @@ def check_formats(wanted: Sequence[str] | None, soundfont: Path | None = None) -
 
     Raises:
         ModuleNotFoundError: a package is missing that a wanted format needs.
-        ValueError: the SoundFont cannot be read.
+        OptionError: the SoundFont cannot be read.
     """
     from importlib.util import find_spec
 
@@ -41,12 +42,12 @@ def band_path(first: Path, number: int) -> Path:
 
 def refuse_overwrite(song: Path, first: Path, bands: int) -> None:
     """Raises:
-    ValueError: a band's MIDI would take the song's own place.
+    OptionError: a band's MIDI would take the song's own place.
     """
     for number in range(1, bands + 1):
         path = band_path(first, number)
         if path.exists() and path.samefile(song):
-            raise ValueError(f"{path}: is the song itself; name another place for the result")
+            raise OptionError(f"{path}: is the song itself; name another place for the result")
 
 
 def write_outputs(

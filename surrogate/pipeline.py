@@ -13,12 +13,12 @@ import numpy as np
 import pretty_midi
 
 from musicvae_torch.attribute_vectors import AttributeVectors
-from musicvae_torch.converters.trio import PARTS, part_notes
+from musicvae_torch.converters.trio import part_notes
+from musicvae_torch.errors import MidiError, OptionError
 from musicvae_torch.io.devices import pick_device
 from musicvae_torch.kernels.gemm import FLOAT32
-from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.score import Score, divisible, read_score
-from musicvae_torch.midi.vocabulary import NO_EVENT, NOTE_OFF
+from musicvae_torch.midi.vocabulary import NO_EVENT, NOTE_OFF, PARTS
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.accompaniment import Accompaniment, Candidate
 from surrogate.arrangement.arrange import Arranger
@@ -113,7 +113,7 @@ class Accompanist:
 
         Raises:
             CheckpointError: a folder cannot be read, or the two do not belong together.
-            ValueError: there is no such device or method, or no such precision there.
+            OptionError: there is no such device or method, or no such precision there.
         """
         AccompanyOptions(method=method)
         method = method or default_method(musicvae, band)
@@ -135,7 +135,7 @@ class Accompanist:
 
         Raises:
             MidiError: the file cannot be read, lacks a given part, or is too long.
-            ValueError: an option does not go with this model or this song.
+            OptionError: an option does not go with this model or this song.
         """
         (result,) = self.accompany_batch([midi], options)
         if isinstance(result, MidiError):
@@ -155,11 +155,11 @@ class Accompanist:
             For each song, in order, what became of it, or why nothing did.
 
         Raises:
-            ValueError: an option does not go with this model.
+            OptionError: an option does not go with this model.
         """
         options = self.complete(options or AccompanyOptions())
         if options.moves and self.attributes is None:
-            raise ValueError(
+            raise OptionError(
                 f"{', '.join(options.moves)}: there are no attribute vectors beside this MusicVAE; "
                 "learn them with learn-attributes"
             )
@@ -185,14 +185,14 @@ class Accompanist:
         """The options with a method, if they have none yet, and with all that goes with it.
 
         Raises:
-            ValueError: the method needs a network that there is not, or that takes other parts.
+            OptionError: the method needs a network that there is not, or that takes other parts.
         """
         own = METHODS[self.band is None and not options.of_band]
         options = options.by(options.method or own)
         if options.method != BAND:
             check_method(self.surrogate, options)
         elif self.band is None:
-            raise ValueError("method 'band' needs a band network, and none was loaded")
+            raise OptionError("method 'band' needs a band network, and none was loaded")
         return options
 
     def _accompany(
@@ -271,7 +271,7 @@ def accompany(
     Raises:
         MidiError: the file cannot be read, lacks a given part, or is too long.
         CheckpointError: a checkpoint cannot be read, or the two do not belong together.
-        ValueError, TypeError: an option is out of range, or unknown.
+        OptionError, TypeError: an option is out of range, or unknown.
     """
     chosen = AccompanyOptions(**options)
     accompanist = Accompanist.from_pretrained(

@@ -76,6 +76,7 @@ def home(name: str, known: dict[str, tuple[int, str]], depth: int = 0) -> set[st
     return set().union(*(home(there, known, 1) for there in shown))
 
 
+ERRORS = "musicvae_torch.errors"  # which every room may raise
 WITHOUT_TORCH = tuple(f"musicvae_torch.{name}." for name in ("midi", "chords", "converters"))
 ROOMS = rooms()
 MODULES = modules()
@@ -95,7 +96,8 @@ def test_imports_go_down(module: str) -> None:
     for needed in NEEDS[module]:
         below, other = ROOMS[needed]
         if needed.partition(".")[0] == module.partition(".")[0]:
-            assert other == room or below < floor, f"{module} ({room}) imports {needed} ({other})"
+            allowed = other == room or below < floor or needed == ERRORS
+            assert allowed, f"{module} ({room}) imports {needed} ({other})"
 
 
 def test_the_table_fits_a_screen() -> None:

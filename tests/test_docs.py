@@ -12,11 +12,11 @@ import yaml
 from lead_sheet_files import CHORDS, MELODY
 from lead_sheet_files import write as write_lead_sheet
 from made_up_songs import write_songs
+from paths import ROOT
 from printed_commands import (
     BRIEF,
     LEFT_OUT,
     OPTION,
-    ROOT,
     blocks,
     commands,
     lines,

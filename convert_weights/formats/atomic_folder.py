@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from musicvae_torch.errors import OutputError
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -21,14 +23,14 @@ def atomic_folder(folder: str | os.PathLike[str], force: bool) -> Iterator[Path]
         force: write into a folder that is not empty.
 
     Raises:
-        FileExistsError: `folder` is a file, or is not empty and `force` is not set.
+        OutputError: `folder` is a file, or is not empty and `force` is not set.
         OSError: `folder` cannot be written; the error names it.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"{folder}: is a file, expected a folder")
+        raise OutputError(f"{folder}: is a file, expected a folder")
     if not force and folder.is_dir() and any(folder.iterdir()):
-        raise FileExistsError(f"{folder}: is not empty; --force replaces the model in it")
+        raise OutputError(f"{folder}: is not empty; --force replaces the model in it")
     # On the target's file system, so that a rename puts the result in place; in a folder that is
     # there already, so that a failure leaves no new one behind.
     target = folder.absolute()
@@ -44,9 +46,9 @@ def atomic_folder(folder: str | os.PathLike[str], force: bool) -> Iterator[Path]
 
 
 def refuse_own_folder(folder: str | os.PathLike[str], source: Path) -> None:
-    """Raise FileExistsError if `folder` is `source`: each has a config.json of another kind."""
+    """Raise OutputError if `folder` is `source`: each has a config.json of another kind."""
     if source.is_dir() and Path(folder).is_dir() and source.samefile(folder):
-        raise FileExistsError(
+        raise OutputError(
             f"{os.fspath(folder)}: is the folder that is converted, and its config.json would be"
             " lost; choose another folder"
         )

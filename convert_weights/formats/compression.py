@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from convert_weights.errors import CheckpointError, located
+from convert_weights.errors import located
+from musicvae_torch.errors import CheckpointError
 
 _CHUNK = 1024 * 1024
 # The largest released model takes 5 GB with the optimiser's state and cuDNN's second copies.

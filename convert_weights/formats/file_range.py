@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from convert_weights.errors import CheckpointError
+from musicvae_torch.errors import CheckpointError
 
 _HASHED_AT_ONCE = 16 * 1024 * 1024
 

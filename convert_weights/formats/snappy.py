@@ -1,7 +1,7 @@
 """Snappy's raw block format (public format description), reading only."""
 
-from convert_weights.errors import CheckpointError
 from convert_weights.formats.wire import read_varint
+from musicvae_torch.errors import CheckpointError
 
 
 def decompress(data: bytes) -> bytes:

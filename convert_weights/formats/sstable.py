@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from convert_weights.errors import CheckpointError, located
+from convert_weights.errors import located
 from convert_weights.formats import snappy
 from convert_weights.formats.file_range import FileRange
 from convert_weights.formats.wire import masked_crc32c, read_varint, write_varint
+from musicvae_torch.errors import CheckpointError
 
 _MAGIC = 0xDB4775248B80FB57
 _FOOTER_SIZE = 48

@@ -6,8 +6,9 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from convert_weights.errors import CheckpointError, located
+from convert_weights.errors import located
 from convert_weights.formats.file_range import FileRange
+from musicvae_torch.errors import CheckpointError
 
 _MAX_BYTES = 16 << 20  # a weights manifest of Magenta's largest model takes 10 KB
 _KINDS = {

@@ -10,8 +10,9 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from convert_weights.errors import CheckpointError, located
+from convert_weights.errors import located
 from convert_weights.formats.file_range import FileRange
+from musicvae_torch.errors import CheckpointError
 
 _BLOCK = tarfile.BLOCKSIZE
 _MAX_MEMBERS = 10_000

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from convert_weights.errors import CheckpointError, located
+from convert_weights.errors import located
 from convert_weights.formats.file_range import FileRange, files_in
 from convert_weights.formats.sstable import read_table, write_table
 from convert_weights.formats.tensors import Tensor, Tensors
@@ -27,6 +27,7 @@ from convert_weights.formats.wire import (
     masked_crc32c,
     varint_field,
 )
+from musicvae_torch.errors import CheckpointError
 
 _DTYPES = {
     1: "float32",

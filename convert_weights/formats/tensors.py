@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from convert_weights.errors import CheckpointError
 from convert_weights.formats.file_range import FileRange
+from musicvae_torch.errors import CheckpointError
 
 
 class Tensor(NamedTuple):

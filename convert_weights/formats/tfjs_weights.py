@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from convert_weights.errors import CheckpointError, located
+from convert_weights.errors import located
 from convert_weights.formats.file_range import FileRange
 from convert_weights.formats.strict_json import field, number, read_json, shown
 from convert_weights.formats.tensors import Tensor, Tensors
+from musicvae_torch.errors import CheckpointError
 
 MANIFEST = "weights_manifest.json"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import google_crc32c
 
-from convert_weights.errors import CheckpointError
+from musicvae_torch.errors import CheckpointError
 
 _MASK_DELTA = 0xA282EAD8
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5

@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from convert_weights.errors import CheckpointError, located
+from convert_weights.errors import located
 from convert_weights.formats.file_range import FileRange
 from convert_weights.formats.strict_json import field, read_json, shown
 from convert_weights.formats.tensors import Tensors
 from convert_weights.formats.tfjs_weights import write_tfjs_weights
 from convert_weights.names.magenta import resize
-from musicvae_torch.config import ConfigError, MusicVAEConfig, get_config
+from musicvae_torch.config import MusicVAEConfig, get_config
+from musicvae_torch.errors import CheckpointError, ConfigError
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES, MAX_PITCH, MIN_PITCH
 
 CONFIG = "config.json"

@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
-from convert_weights.errors import CheckpointError, DownloadError
 from convert_weights.formats.file_range import FileRange
 from convert_weights.formats.strict_json import field, read_json
 from convert_weights.sources.fetch import fetch
 from convert_weights.sources.releases import JS_MANIFEST, Release, get_release
+from musicvae_torch.errors import CheckpointError, DownloadError
 
 
 def download(

@@ -18,7 +18,7 @@ from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
-from convert_weights.errors import DownloadError
+from musicvae_torch.errors import DownloadError
 from musicvae_torch.io.files import replacing
 
 _TIMEOUT = 30.0  # seconds without a byte

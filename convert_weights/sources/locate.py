@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from convert_weights.errors import CheckpointError, listed
+from convert_weights.errors import listed
 from convert_weights.formats.compression import decompress, find_decompressor
 from convert_weights.formats.file_range import FileRange, files_in
 from convert_weights.formats.tar import Members, read_tar, starts_tar
 from convert_weights.formats.tfjs_weights import MANIFEST
-from musicvae_torch.io.checkpoint import CONFIG_FILE, WEIGHTS_FILE
+from musicvae_torch.errors import CheckpointError
+from musicvae_torch.io.checkpoint_files import CONFIG_FILE, WEIGHTS_FILE
 
 Kind = Literal["tensorflow", "magenta-js", "keras"]
 

@@ -9,7 +9,7 @@ import difflib
 from dataclasses import dataclass
 from typing import Literal
 
-from convert_weights.errors import DownloadError
+from musicvae_torch.errors import DownloadError
 
 SERVER = "https://storage.googleapis.com"
 NOTICE = "published by Google's Magenta project, whose repository is Apache-2.0"

@@ -12,15 +12,17 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from musicvae_torch.config import ConfigError, MusicVAEConfig
+from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.converters.drums import DRUM_RULES, unpack_rolls
 from musicvae_torch.converters.groove import DRUMS, GROOVE_RULES
 from musicvae_torch.converters.melody import MELODY_RULES
-from musicvae_torch.converters.trio import PARTS, TRIO_RULES
+from musicvae_torch.converters.trio import TRIO_RULES
+from musicvae_torch.errors import ConfigError
 from musicvae_torch.midi.vocabulary import (
     DRUM_CLASSES,
     FIRST_NOTE,
     MIN_PITCH,
+    PARTS,
     STEPS_PER_BAR,
     STEPS_PER_QUARTER,
 )

@@ -17,10 +17,11 @@ from musicvae_torch.converters.drums import DrumsConverter
 from musicvae_torch.converters.groove import GrooveConverter
 from musicvae_torch.converters.melody import MelodyConverter
 from musicvae_torch.converters.multitrack import MultitrackConverter
-from musicvae_torch.converters.trio import GAP_BARS, PARTS, TrioConverter
-from musicvae_torch.midi.notes import MidiError, Song
+from musicvae_torch.converters.trio import GAP_BARS, TrioConverter
+from musicvae_torch.errors import MidiError
+from musicvae_torch.midi.notes import Song
 from musicvae_torch.midi.quantize import Section, common_time_sections, sections
-from musicvae_torch.midi.vocabulary import BASS_PROGRAMS, MAX_PITCH, MIN_PITCH
+from musicvae_torch.midi.vocabulary import BASS_PROGRAMS, MAX_PITCH, MIN_PITCH, PARTS
 
 _MOST_LISTED = 4  # stretches or tracks; of more the number is said
 

@@ -19,8 +19,9 @@ from musicvae_torch.converters.drums import class_of_pitch
 from musicvae_torch.converters.groove import GrooveConverter
 from musicvae_torch.converters.melody import MelodyConverter
 from musicvae_torch.converters.trio import TrioConverter
+from musicvae_torch.errors import MidiError
 from musicvae_torch.io.files import replacing
-from musicvae_torch.midi.notes import MAX_TICK, MidiError, Song, check_midi_out, read_midi
+from musicvae_torch.midi.notes import MAX_TICK, Song, check_midi_out, read_midi
 from musicvae_torch.midi.quantize import DEFAULT_QPM, Section, common_time_sections, sections
 from musicvae_torch.midi.score import read_score
 
@@ -316,7 +317,7 @@ def write_midi(midi: pretty_midi.PrettyMIDI, path: str | Path) -> None:
     Other MIDI ends where pretty_midi ends it, a tick after the last event of each chunk.
 
     Raises:
-        ValueError: `path` ends in .rmi, as RIFF files do.
+        OptionError: `path` ends in .rmi, as RIFF files do.
     """
     check_midi_out(path)
     content = read_score(midi).to_bytes()

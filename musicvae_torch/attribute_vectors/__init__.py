@@ -9,7 +9,8 @@ data in :mod:`musicvae_torch.attribute_vectors.learning`.
 
 from musicvae_torch.attribute_vectors.directions import METHODS, learn_directions
 from musicvae_torch.attribute_vectors.effects import Effects, measure_effects
-from musicvae_torch.attribute_vectors.vectors import ATTRIBUTES_FILE, AttributeVectors
+from musicvae_torch.attribute_vectors.vectors import AttributeVectors
+from musicvae_torch.io.checkpoint_files import ATTRIBUTES_FILE
 
 __all__ = [
     "ATTRIBUTES_FILE",

@@ -23,6 +23,7 @@ import numpy as np
 
 from musicvae_torch.analysis.attributes import ATTRIBUTES
 from musicvae_torch.analysis.probes import FEWEST_WINDOWS, ROUNDING, r2, ridge_weights, varies
+from musicvae_torch.errors import DatasetError, OptionError
 
 METHODS = ("probes", "regression", "difference")
 """Ways to find a direction; docs/attributes.md says how they differ."""
@@ -62,13 +63,13 @@ def learn_directions(
         method: one of METHODS.
 
     Raises:
-        ValueError: there is no such method, or no attribute to learn anything of.
+        OptionError: there is no such method, or no attribute to learn anything of.
     """
     if method not in METHODS:
-        raise ValueError(f"unknown method {method!r}; choose one of: {', '.join(METHODS)}")
+        raise OptionError(f"unknown method {method!r}; choose one of: {', '.join(METHODS)}")
     names = tuple(name for name, column in values.items() if varies(column[~np.isnan(column)]))
     if not names:
-        raise ValueError(
+        raise DatasetError(
             f"no attribute differs among these {len(latents)} windows; at least {FEWEST_WINDOWS} "
             "are needed, better thousands"
         )

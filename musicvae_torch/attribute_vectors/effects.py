@@ -12,6 +12,7 @@ from tqdm import tqdm
 from musicvae_torch.analysis.attributes import measure, window_parts
 from musicvae_torch.attribute_vectors.directions import held_still
 from musicvae_torch.attribute_vectors.vectors import AttributeVectors
+from musicvae_torch.errors import DatasetError
 from musicvae_torch.io.markdown import markdown_table
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.windows.encoding import TEMPERATURE, decode_tokens
@@ -123,7 +124,7 @@ def measure_effects(
     if 0.0 not in strengths or strengths[0] == 0 or strengths[-1] == 0:
         raise ValueError(f"strengths must hold 0, one below and one above, not {strengths}")
     if not len(z):
-        raise ValueError("no windows to measure effects on")
+        raise DatasetError("no windows to measure effects on")
 
     def measured(latents: Tensor) -> np.ndarray:
         """(windows, attributes)"""

@@ -11,16 +11,17 @@ import torch
 
 from musicvae_torch.analysis.attributes import ATTRIBUTES, measure, window_parts
 from musicvae_torch.attribute_vectors.directions import METHODS, Directions, learn_directions
-from musicvae_torch.attribute_vectors.effects import TEMPERATURE, Effects, measure_effects
+from musicvae_torch.attribute_vectors.effects import Effects, measure_effects
 from musicvae_torch.attribute_vectors.vectors import AttributeVectors
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.dataset.batches import draw_batches
 from musicvae_torch.dataset.format import Windows, take_windows
 from musicvae_torch.dataset.reading import read_windows
+from musicvae_torch.errors import OptionError
 from musicvae_torch.io.checkpoint import weights_sha256
 from musicvae_torch.io.devices import pick_device
 from musicvae_torch.model.vae import MusicVAE
-from musicvae_torch.windows.encoding import encode_tokens
+from musicvae_torch.windows.encoding import TEMPERATURE, encode_tokens
 from musicvae_torch.windows.tensors import token_width, window_controls
 
 MAX_WINDOWS = 10_000
@@ -56,10 +57,10 @@ def learn_attributes(
         CheckpointError: the model cannot be read.
         ConfigError: attributes are not known of its windows.
         DatasetError: the data cannot be read, or are not such windows.
-        ValueError: there is no such device or method, or too little to learn of.
+        OptionError: there is no such device or method, or too little to learn of.
     """
     if max_windows < 1:
-        raise ValueError(f"max_windows must be at least 1, not {max_windows}")
+        raise OptionError(f"max_windows must be at least 1, not {max_windows}")
     model = MusicVAE.from_pretrained(musicvae, pick_device(device))
     check_config(model.config)
     sha256 = weights_sha256(musicvae)
@@ -147,7 +148,7 @@ def measure_attributes(
         CheckpointError, ConfigError, DatasetError, ValueError: as :func:`learn_attributes`.
     """
     if max_windows < 1:
-        raise ValueError(f"there must be at least 1 window to measure on, not {max_windows}")
+        raise OptionError(f"there must be at least 1 window to measure on, not {max_windows}")
     model = MusicVAE.from_pretrained(musicvae, pick_device(device))
     check_config(model.config)
     windows = read_windows(data, model.config, "validation", apart=True, progress=progress)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from musicvae_torch.attribute_vectors.effects import Effects
+from musicvae_torch.errors import OptionError
 from musicvae_torch.io.files import replacing
 
 _LIMIT = 1.0  # standard deviations at which colours are at their deepest
@@ -18,7 +19,7 @@ def draw_matrix(effects: Effects, path: str | Path, title: str = "") -> None:
 
     Raises:
         ModuleNotFoundError: matplotlib is not installed.
-        ValueError: the suffix is of no format that matplotlib writes.
+        OptionError: the suffix is of no format that matplotlib writes.
     """
     from matplotlib.figure import Figure
 
@@ -36,5 +37,8 @@ def draw_matrix(effects: Effects, path: str | Path, title: str = "") -> None:
         colour = "white" if abs(change) > _DARK * _LIMIT else "black"
         axes.text(column, row, f"{change:.2f}", ha="center", va="center", color=colour, fontsize=8)
     figure.colorbar(image, label="standard deviations for each 1 of strength")
+    known = figure.canvas.get_supported_filetypes()
+    if Path(path).suffix.lower().lstrip(".") not in known:
+        raise OptionError(f"{path}: no picture format; end it in .{', .'.join(sorted(known))}")
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=120)

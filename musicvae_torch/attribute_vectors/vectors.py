@@ -14,8 +14,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from musicvae_torch.errors import CheckpointError, OptionError
 from musicvae_torch.io.checkpoint import weights_sha256
-from musicvae_torch.io.checkpoint_files import ATTRIBUTES_FILE, WEIGHTS_FILE, CheckpointError
+from musicvae_torch.io.checkpoint_files import ATTRIBUTES_FILE, WEIGHTS_FILE
 from musicvae_torch.io.files import replacing
 from musicvae_torch.io.hub import local_folder
 from musicvae_torch.io.markdown import markdown_table
@@ -94,7 +95,7 @@ class AttributeVectors:
         moved = z.clone()
         for name, strength in strengths.items():
             if not math.isfinite(strength):
-                raise ValueError(f"the strength of {name} must be a finite number, not {strength}")
+                raise OptionError(f"the strength of {name} must be a finite number, not {strength}")
             moved += strength * self.direction(name).to(z)
         return moved
 
@@ -102,10 +103,10 @@ class AttributeVectors:
         """(z_size,) of an attribute.
 
         Raises:
-            ValueError: there is none.
+            OptionError: there is none.
         """
         if name not in self.names:
-            raise ValueError(
+            raise OptionError(
                 f"there is no attribute vector for {name!r}; choose among: {', '.join(self.names)}"
             )
         return self.directions[self.names.index(name)]

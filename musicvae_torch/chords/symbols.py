@@ -12,6 +12,7 @@ from functools import cache
 
 import numpy as np
 
+from musicvae_torch.errors import ChordError
 from musicvae_torch.midi.quantize import DEFAULT_QPM, to_steps
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR, STEPS_PER_QUARTER
 
@@ -19,10 +20,6 @@ NO_CHORD = "N.C."
 ROOTS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 TRIADS = ("", "m", "aug", "dim")
 CHORD_DEPTH = 1 + len(ROOTS) * len(TRIADS)  # 49: no chord, then all roots of each triad in turn
-
-
-class ChordError(ValueError):
-    """A chord that cannot be used; the message names it and says why, in one line."""
 
 
 # Degrees of the scale in each kind of chord; degrees beyond the seventh keep their names.

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from musicvae_torch.chords.symbols import NO_CHORD, ChordError, chord_tones
+from musicvae_torch.chords.symbols import NO_CHORD, chord_tones
+from musicvae_torch.errors import ChordError
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 
 Result = TypeVar("Result")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from musicvae_torch.cli.command_line import Idle, command, read_arguments
-from musicvae_torch.cli.train import run_command
+from musicvae_torch.cli.command import Command
+from musicvae_torch.cli.command_line import Idle
+from musicvae_torch.options import option
 
 EXAMPLES = """examples:
   learn-attributes data.h5 --musicvae my_trio
@@ -18,6 +18,87 @@ A strength of 1 is one standard deviation of the attribute. R² is the share of 
 variance that can be read from the latent: near 0, its vector is of no use.
 """
 
+METHODS = ("probes", "regression", "difference")
+_MEASURE = "what they do: Measured by decoding moved latents."
+
+
+@dataclass(kw_only=True)
+class LearnAttributes:
+    """Learn of music in which direction of a MusicVAE's latent space note density, register,
+    intervals, syncopation and swing lie, and keep these attribute vectors beside its weights.
+
+    Attributes:
+        data: a data set of build-dataset; or a folder of MIDI files.
+        musicvae: checkpoint of the model.
+        out: folder where to write attributes.safetensors; or a file of that suffix; None: the
+            checkpoint's folder.
+        method: how directions are found: difference is the MusicVAE paper's, which moves more of
+            the other attributes along.
+        max_windows: windows to learn of, drawn so that large top-level folders do not outweigh
+            others.
+        measure: songs to measure on, as DATA above: those set aside to validate on, if any.
+        measure_windows: windows to measure on.
+        temperature: of decoding.
+        plot: a picture of the table.
+        seed: seed of all that is drawn.
+        device: auto, cpu or cuda.
+    """
+
+    data: Path = option(positional=True, metavar="DATA")
+    musicvae: Path = option(metavar="FOLDER")
+    out: Path | None = option(None, short="o", metavar="FOLDER")
+    method: str = option("probes", choices=METHODS)
+    max_windows: int = option(10_000, least=1, metavar="N")
+    measure: Path | None = option(None, group=_MEASURE, metavar="DATA")
+    measure_windows: int = option(100, least=1, group=_MEASURE, metavar="N")
+    temperature: float = option(0.5, least=0, group=_MEASURE, metavar="T")
+    plot: Path | None = option(None, group=_MEASURE, metavar="FILE.png")
+    seed: int = option(0, least=0, metavar="N")
+    device: str = option("auto")
+
+
+def learn(options: LearnAttributes) -> None:
+    if options.plot:
+        import matplotlib  # noqa: F401  # it had better be missing now than after minutes
+
+    from musicvae_torch.attribute_vectors.learning import learn_attributes, measure_attributes
+    from musicvae_torch.attribute_vectors.picture import draw_matrix
+
+    vectors = learn_attributes(
+        options.data,
+        options.musicvae,
+        method=options.method,
+        max_windows=options.max_windows,
+        seed=options.seed,
+        device=options.device,
+        progress=True,
+    )
+    path = vectors.save(options.out or options.musicvae)
+    record = vectors.record
+    print(f"{path}: learnt of {record['windows']} windows of {record['songs']} songs")
+    print(f"\n{vectors}")
+    if record["left_out"]:
+        print(f"\nleft out, as they do not differ here: {', '.join(record['left_out'])}")
+    if options.measure is None:
+        return
+    effects = measure_attributes(
+        options.measure,
+        options.musicvae,
+        vectors,
+        max_windows=options.measure_windows,
+        temperature=options.temperature,
+        seed=options.seed,
+        device=options.device,
+        progress=True,
+    )
+    print(
+        f"\nWhat comes out, by strength ({effects.windows} windows of {options.measure}, "
+        f"temperature {effects.temperature:g}):\n\n{effects}"
+    )
+    if options.plot:
+        draw_matrix(effects, options.plot)
+        print(f"\n{options.plot}: the table as a picture")
+
 
 _IDLE = (
     Idle(
@@ -25,109 +106,10 @@ _IDLE = (
         lambda own: own.measure is None,
         "applies to what --measure decodes; name songs with that, or leave it out",
     ),
+    Idle(
+        "--plot",
+        lambda own: own.measure is None,
+        "draws what --measure finds; name songs with that, or leave it out",
+    ),
 )
-
-
-@command
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="learn-attributes",
-        description="Learn of music in which direction of a MusicVAE's latent space note density, "
-        "register,\nintervals, syncopation and swing lie, and keep these attribute vectors beside "
-        "its weights.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "data", type=Path, metavar="DATA", help="made by build-dataset; or a folder of MIDI files"
-    )
-    parser.add_argument("--musicvae", type=Path, required=True, metavar="FOLDER", help="checkpoint")
-    parser.add_argument(
-        "-o",
-        "--out",
-        type=Path,
-        metavar="FOLDER",
-        help="where to write attributes.safetensors; or a file of that suffix (default: the "
-        "checkpoint's folder)",
-    )
-    parser.add_argument(
-        "--method",
-        default="probes",
-        choices=["probes", "regression", "difference"],
-        help="difference is the MusicVAE paper's, which moves more of the others along (default: "
-        "probes)",
-    )
-    parser.add_argument(
-        "--max-windows",
-        type=int,
-        default=10_000,
-        metavar="N",
-        help="to learn of, drawn so that large top-level folders do not outweigh others (default: "
-        "10000)",
-    )
-    _add_measure_arguments(parser)
-    parser.add_argument("--seed", type=int, default=0, help="of all that is drawn (default: 0)")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
-    return run_command("learn-attributes", _learn, read_arguments(parser, argv), _IDLE)
-
-
-def _add_measure_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("what they do", "Measured by decoding moved latents.")
-    group.add_argument(
-        "--measure",
-        type=Path,
-        metavar="DATA",
-        help="songs to measure on, as DATA above: those set aside to validate on, if any",
-    )
-    group.add_argument(
-        "--measure-windows", type=int, default=100, metavar="N", help="(default: 100)"
-    )
-    group.add_argument(
-        "--temperature", type=float, default=0.5, metavar="T", help="of decoding (default: 0.5)"
-    )
-    group.add_argument("--plot", type=Path, metavar="FILE.png", help="a picture of the table")
-
-
-def _learn(arguments: argparse.Namespace) -> None:
-    if arguments.plot and not arguments.measure:
-        raise ValueError("--plot draws what --measure finds: name songs with --measure")
-    if arguments.plot:
-        import matplotlib  # noqa: F401  # it had better be missing now than after minutes
-
-    from musicvae_torch.attribute_vectors.learning import learn_attributes, measure_attributes
-    from musicvae_torch.attribute_vectors.picture import draw_matrix
-
-    vectors = learn_attributes(
-        arguments.data,
-        arguments.musicvae,
-        method=arguments.method,
-        max_windows=arguments.max_windows,
-        seed=arguments.seed,
-        device=arguments.device,
-        progress=True,
-    )
-    path = vectors.save(arguments.out or arguments.musicvae)
-    record = vectors.record
-    print(f"{path}: learnt of {record['windows']} windows of {record['songs']} songs")
-    print(f"\n{vectors}")
-    if record["left_out"]:
-        print(f"\nleft out, as they do not differ here: {', '.join(record['left_out'])}")
-    if arguments.measure is None:
-        return
-    effects = measure_attributes(
-        arguments.measure,
-        arguments.musicvae,
-        vectors,
-        max_windows=arguments.measure_windows,
-        temperature=arguments.temperature,
-        seed=arguments.seed,
-        device=arguments.device,
-        progress=True,
-    )
-    print(
-        f"\nWhat comes out, by strength ({effects.windows} windows of {arguments.measure}, "
-        f"temperature {effects.temperature:g}):\n\n{effects}"
-    )
-    if arguments.plot:
-        draw_matrix(effects, arguments.plot)
-        print(f"\n{arguments.plot}: the table as a picture")
+main = Command("learn-attributes", LearnAttributes, learn, EXAMPLES, _IDLE)

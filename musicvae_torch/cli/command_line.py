@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import wraps
 from typing import Any, NamedTuple
+from unicodedata import category
+
+from musicvae_torch.errors import MusicVAEError, OptionError
 
 
-def command(main: Callable[..., int]) -> Callable[..., int]:
-    """A command's main function, of which a pipe that is closed is no error: its reader (``head``,
-    a pager that is left) has seen enough, and what the command makes is made all the same."""
-
-    @wraps(main)
-    def with_pipes(argv: Sequence[str] | None = None) -> int:
-        with _closing_pipe("stdout"), _closing_pipe("stderr"):
-            return main(argv)
-
-    return with_pipes
+@contextmanager
+def closing_pipes() -> Iterator[None]:
+    """In which a pipe that is closed is no error: its reader (``head``, a pager that is left) has
+    seen enough, and what the command makes is made all the same."""
+    with _closing_pipe("stdout"), _closing_pipe("stderr"):
+        yield
 
 
 class _Output(io.FileIO):
@@ -61,61 +59,105 @@ def _closing_pipe(name: str) -> Iterator[None]:
         setattr(sys, name, before)
 
 
+_UNSEEN = ("Cc", "Cf", "Zl", "Zp")  # categories of letters: controls, formats and line breaks
+
+# What to install for a module that is missing.
+_PACKAGES_WITH = {
+    "lightning": "'musicvae-torch[train]'",
+    "h5py": "'musicvae-torch[train]'",
+    "matplotlib": "'musicvae-torch[plot]'",
+    "soundfile": "'musicvae-torch[audio]'",
+    "gradio": "'musicvae-torch[app]'",
+    "onnx": "'musicvae-torch[onnx]'",
+    # Its dependency PyAudio, which plays aloud, needs a compiler and PortAudio, and we don't.
+    "tinysoundfont": "--no-deps tinysoundfont",
+}
+
+
+def run_command(prog: str, work: Callable[[], object]) -> int:
+    """Do a command's work, and give its exit status.
+
+    What the user can mend (a :class:`MusicVAEError`, what the operating system refuses, a package
+    that is missing) becomes one line and status 2, a stop by Ctrl-C status 130. Any other exception
+    is a mistake of ours, and shows its traceback.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files and tracks may hold what the terminal has no letters for.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        work()
+        if sys.stdout is not None:
+            sys.stdout.flush()  # not at the interpreter's exit, where errors cannot be told
+    except KeyboardInterrupt:
+        print(f"{prog}: stopped", file=sys.stderr)
+        return 130
+    except (MusicVAEError, ModuleNotFoundError, OSError) as error:
+        message = _message(error)
+        if message is None:
+            raise
+        print(f"{prog}: {message}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _message(error: Exception) -> str | None:
+    """What to tell the user, in one line; None if the error is a mistake of ours."""
+    if isinstance(error, MusicVAEError):
+        return one_line(str(error))
+    if isinstance(error, ModuleNotFoundError):
+        if "pip install" in str(error):
+            return one_line(str(error))
+        packages = _PACKAGES_WITH.get(error.name or "")
+        hint = f"this needs {error.name}, which is not installed: pip install {packages}"
+        return hint if packages else None
+    if isinstance(error, OSError) and error.strerror:  # of the operating system, not of a library
+        where = f"{os.fspath(error.filename)}: " if error.filename else ""
+        return one_line(f"{where}{error.strerror}")
+    return None
+
+
+def one_line(text: str) -> str:
+    """Text without line breaks and other control characters, by which the names of files and
+    variables could play tricks on a terminal."""
+    return "".join(" " if category(letter) in _UNSEEN else letter for letter in text)
+
+
 class Idle(NamedTuple):
     """Options that would do nothing.
 
     Attributes:
         options: as they are typed, with spaces between; after "but", all others.
-        when: whether they would, by the arguments.
+        when: whether they would, by the values of all options.
         advice: what they are for, and what to do.
     """
 
     options: str
-    when: Callable[[argparse.Namespace], bool]
+    when: Callable[[Any], bool]
     advice: str
 
 
-def read_arguments(
-    parser: argparse.ArgumentParser, argv: Sequence[str] | None
-) -> argparse.Namespace:
-    """A command's arguments; with the options that were given, whatever their values, as `typed`.
-
-    The parser is of no further use than to tell an error.
-    """
-    arguments = parser.parse_args(argv)
-    options = _without_defaults(parser)
-    given = vars(parser.parse_args(argv))
-    arguments.typed = [options[name] for name in given if name in options]
-    return arguments
+def applies_to(name: str, value: str, options: str) -> Idle:
+    """Options that do nothing but with one value of the option `name`."""
+    return Idle(
+        options,
+        lambda own: getattr(own, name) != value,
+        f"applies to --{name} {value}; choose that, or leave it out",
+    )
 
 
-def _without_defaults(parser: argparse.ArgumentParser) -> dict[str, str]:
-    """Let options that are not given leave nothing behind; how each is typed, by its name."""
-    options: dict[str, str] = {}
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for below in action.choices.values():
-                options |= _without_defaults(below)
-        elif action.option_strings:
-            action.default = argparse.SUPPRESS
-            long = [option for option in action.option_strings if option.startswith("--")]
-            options[action.dest] = (long or action.option_strings)[0]
-    parser._defaults.clear()
-    return options
-
-
-def refuse_idle(arguments: argparse.Namespace, table: Sequence[Idle]) -> None:
+def refuse_idle(typed: Sequence[str], values: Any, table: Sequence[Idle]) -> None:
     """Refuse options that would do nothing.
 
     Args:
-        arguments: of :func:`read_arguments`.
+        typed: the options that were typed, as they are.
+        values: of all options, as attributes.
         table: which those are.
 
     Raises:
-        ValueError: one of them was given; names it, and says what to do.
+        OptionError: one of them was typed; names it, and says what to do.
     """
     for options, when, advice in table:
         named = set(options.split())
-        idle = [option for option in arguments.typed if (option in named) != ("but" in named)]
-        if idle and when(arguments):
-            raise ValueError(f"{', '.join(idle)}: {advice}")
+        idle = [option for option in typed if (option in named) != ("but" in named)]
+        if idle and when(values):
+            raise OptionError(f"{', '.join(idle)}: {advice}")

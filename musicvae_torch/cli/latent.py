@@ -1,14 +1,19 @@
-"""The command `musicvae`: its arguments."""
+"""The command `musicvae`: options of its subcommands."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-from musicvae_torch.cli.command_line import Idle, command, read_arguments
-from musicvae_torch.cli.train import add_dtype, programs, run_command
+from musicvae_torch.cli.command import Command, Parser
+from musicvae_torch.cli.command_line import Idle, closing_pipes, run_command
+from musicvae_torch.options import DTYPES, option, programs
 
 EXAMPLES = """examples:
   musicvae sample -n 4 -o samples
@@ -20,6 +25,196 @@ EXAMPLES = """examples:
 
 "musicvae SUBCOMMAND --help" says more of each.
 """
+_INPUT = "input"
+SLOWEST, FASTEST = 4, 1000  # quarter notes a minute; a MIDI file has room for 3.58 at the least
+_GROOVES = ("humanise", "humanize", "tap", "hats")
+
+
+@dataclass(kw_only=True)
+class LatentOptions:
+    """What all subcommands have, and what the options of several mean.
+
+    Attributes:
+        musicvae: checkpoint of the model; None: the trio that ships.
+        seed: seed of all that is drawn.
+        device: auto, cpu or cuda.
+        dtype: precision of products: float32 is exact, the others are faster with large models.
+        temperature: of decoding; 0 takes the likeliest, 1 draws as the model says.
+        length: bars of each; flat models go on for as long as is asked, hierarchical ones end with
+            the window; None: the model's window.
+        midi: a MIDI file.
+        out: the MIDI file to write.
+    """
+
+    musicvae: Path | None = option(None, metavar="FOLDER")
+    seed: int = option(0, least=0, most=2**63 - 1, metavar="N")
+    device: str = option("auto")
+    dtype: str = option("float32", choices=DTYPES)
+
+
+@dataclass(kw_only=True)
+class SongOptions(LatentOptions):
+    """What all that encode songs have.
+
+    Attributes:
+        tracks: numbers of the tracks of which windows are taken, counted from 0; None: all.
+        melody_programs: programs that may be a melody, such as 0-31,80-87; None: Magenta's.
+    """
+
+    tracks: tuple[int, ...] | None = option(None, group=_INPUT, metavar="TRACKS", example="1,9")
+    melody_programs: tuple[int, ...] | None = option(
+        None, group=_INPUT, read=programs, metavar="RANGES"
+    )
+
+
+@dataclass(kw_only=True)
+class Sample(LatentOptions):
+    """Make music up: latents are drawn from the prior and decoded.
+
+    Attributes:
+        n: how many.
+        chords: for models that play to chords: bar by bar, as in "C | Am F | G7"; or @FILE.
+        hits: for models that play given drum hits: those of the first window of this MIDI file.
+        spread: of the latents; below 1 nearer to the average music.
+        tempo: quarter notes a minute.
+        out: a .mid file for all in a row, or a folder for a file each.
+    """
+
+    n: int = option(4, least=1, metavar="N")
+    chords: str | None = option(None, metavar="TEXT")
+    hits: Path | None = option(None, metavar="MIDI")
+    spread: float = option(1.0, least=0, metavar="S")
+    length: int | None = option(None, least=1, metavar="BARS")
+    temperature: float = option(0.5, least=0, metavar="T")
+    tempo: float = option(120.0, least=SLOWEST, most=FASTEST, metavar="QPM")
+    out: Path = option(short="o", metavar="OUT")
+
+
+@dataclass(kw_only=True)
+class Reconstruct(SongOptions):
+    """Encode a song of any length window by window and decode it: what the model can tell.
+    Prints of each window what its latent says of it (KL divergence), how likely its notes are
+    from there, and the share of the steps that come back right.
+
+    Attributes:
+        spread: 0 decodes the posterior's mean, 1 a sample of the posterior, more goes farther.
+        out: the MIDI file to write; None: only the table is printed.
+    """
+
+    midi: Path = option(positional=True, metavar="SONG")
+    spread: float = option(0.0, least=0, metavar="S")
+    temperature: float = option(0.0, least=0, metavar="T")
+    out: Path | None = option(None, short="o", metavar="OUT.mid")
+
+
+@dataclass(kw_only=True)
+class Interpolate(SongOptions):
+    """Go from the latent of one song to that of another along an arc (slerp), or through those of
+    several, and decode what lies on the way.
+
+    Attributes:
+        midi: MIDI files.
+        steps: windows from one song to the next, both included.
+        loop: go on from the last song to the first.
+        window: which window of each song, counted from 1, or one number for all; None: 1.
+        list_windows: show the windows of the songs, and stop.
+        tempo: quarter notes a minute; None: that of the first song.
+        out: a .mid file for all steps in a row, or a folder for that and a file each.
+    """
+
+    midi: tuple[Path, ...] = option(positional=True, many=True, metavar="SONG")
+    steps: int = option(5, least=2, metavar="N")
+    loop: bool = option(False)
+    window: tuple[int, ...] | None = option(None, metavar="NUMBERS", example="1,9")
+    list_windows: bool = option(False)
+    length: int | None = option(None, least=1, metavar="BARS")
+    temperature: float = option(0.5, least=0, metavar="T")
+    tempo: float | None = option(None, least=SLOWEST, most=FASTEST, metavar="QPM")
+    out: Path | None = option(None, short="o", metavar="OUT")
+
+
+@dataclass(kw_only=True)
+class Attribute(SongOptions):
+    """Move a song's latents along attribute vectors, and decode them. A strength of 1 is one
+    standard deviation of the attribute over the music that it was learnt of; -2 to 2 is sensible.
+    learn-attributes learns the vectors of a model; those of the model that ships are there.
+
+    Attributes:
+        move: attributes and how far.
+        attributes: a file of learn-attributes; None: attributes.safetensors beside the model's
+            weights.
+    """
+
+    midi: Path = option(positional=True, metavar="SONG")
+    move: tuple[dict[str, float], ...] = option(
+        many=True, metavar="NAME=STRENGTH", example="swing=.5"
+    )
+    attributes: Path | None = option(None, metavar="FILE")
+    temperature: float = option(0.5, least=0, metavar="T")
+    out: Path = option(short="o", metavar="OUT.mid")
+
+
+@dataclass(kw_only=True)
+class Groove(LatentOptions):
+    """Drums through the GrooVAE models. The hits of a song's drum kit change, all else stays.
+
+      humanise  a stiff pattern, its hits as hard and as early or late as a drummer's
+                (a model of groovae_2bar_humanize or groovae_2bar_hits_control_tfds)
+      tap       a rhythm, tapped on any one instrument, as drums
+                (groovae_2bar_tap_fixed_velocity)
+      hats      drums with closed hi-hats that go with them (groovae_2bar_add_closed_hh)
+
+    Attributes:
+        musicvae: checkpoint of the model.
+        what: what is made of the drums.
+        redraw: let the model draw all hits, as in Magenta, where humanise would keep your hits and
+            hats all but the closed hi-hats.
+        drums: the tracks that are the drums, or were tapped: their numbers, as accompany
+            --list-tracks counts them, or names, or channel:2; None: the drum kits.
+    """
+
+    musicvae: Path = option(metavar="FOLDER")
+    what: str = option(positional=True, choices=_GROOVES, metavar="humanise|tap|hats")
+    midi: Path = option(positional=True, metavar="SONG")
+    redraw: bool = option(False)
+    drums: tuple[str, ...] | None = option(None, metavar="TRACKS")
+    temperature: float = option(0.5, least=0, metavar="T")
+    out: Path = option(short="o", metavar="OUT.mid")
+
+
+@dataclass(kw_only=True)
+class Inspect(LatentOptions):
+    """Encode a data set and look at its latents: KL divergence of each dimension, active units,
+    their distribution along random directions and principal axes beside the standard normal, and
+    a map of two dimensions, coloured by the top-level folders of the songs or by an attribute;
+    and how much the map and the whole latent tell of each attribute.
+
+    Attributes:
+        data: a data set of build-dataset; or a folder of MIDI files.
+        max_windows: windows to draw.
+        color: what colours the map, and the page's at first: source, or an attribute that the
+            model's windows have, such as density, drum_density, register, interval, syncopation or
+            swing.
+        out: folder for index.html, its pictures and inspection.json.
+    """
+
+    data: Path = option(positional=True, metavar="DATA")
+    max_windows: int = option(2000, least=1, metavar="N")
+    color: str = option("source", also="colour", metavar="NAME")
+    out: Path = option(short="o", metavar="FOLDER")
+
+
+def _subcommand(options: type, brief: str, examples: str, *idle: Idle) -> Command:
+    name = options.__name__.lower()
+
+    def run(chosen: Any) -> None:
+        # What needs torch, which takes seconds to import, is imported here.
+        module = "latent_inspect" if name == "inspect" else "latent_commands"
+        getattr(import_module(f"musicvae_torch.cli.{module}"), f"run_{name}")(chosen)
+
+    plural = "examples" if "\n" in examples else "example"
+    text = f"{plural}:\n  {examples}\n"
+    return Command(f"musicvae {name}", options, run, text, idle, brief=brief)
 
 
 _SEED = Idle(
@@ -27,20 +222,35 @@ _SEED = Idle(
     lambda own: not (own.temperature or getattr(own, "spread", 0)),
     "nothing is drawn at a temperature of 0; raise that, or leave it out",
 )
-_IDLE = {
-    "sample": (
+SUBCOMMANDS = {
+    "sample": _subcommand(
+        Sample,
+        "music of the prior",
+        "musicvae sample -n 8 --temperature 0.8 --seed 3 -o samples\n"
+        "  musicvae sample -n 1 --length 8 -o tune.mid\n"
+        "  musicvae sample --musicvae chords_model --chords 'C | Am | F | G7' --length 4 -o out",
         Idle(
             "--hits",
             lambda own: own.chords is not None,
             "no model is conditioned on chords and hits; leave one of the two out",
         ),
     ),
-    "reconstruct": (
+    "reconstruct": _subcommand(
+        Reconstruct,
+        "a song through the latent space and back",
+        "musicvae reconstruct song.mid -o again.mid\n"
+        "  musicvae reconstruct song.mid --spread 1 --temperature 0.5 --seed 2 -o varied.mid",
         _SEED._replace(
             advice="nothing is drawn; raise --spread or --temperature above 0, or leave it out"
         ),
     ),
-    "interpolate": (
+    "interpolate": _subcommand(
+        Interpolate,
+        "from song to song",
+        "musicvae interpolate song.mid other.mid --steps 7 -o between\n"
+        "  musicvae interpolate a.mid b.mid c.mid --loop --length 2 -o loop.mid\n"
+        "  musicvae interpolate song.mid --list-windows\n"
+        "  musicvae interpolate song.mid --window 1,9 -o within.mid",
         Idle(
             "--out --steps --loop --window --length --temperature --tempo --seed",
             lambda own: own.list_windows,
@@ -48,8 +258,24 @@ _IDLE = {
         ),
         _SEED,
     ),
-    "attribute": (_SEED,),
-    "groove": (
+    "attribute": _subcommand(
+        Attribute,
+        "a song denser, higher, more syncopated ...",
+        "musicvae attribute song.mid --move band_density=1 swing=.5 -o busier.mid\n"
+        "  musicvae attribute song.mid --move register=-1 --temperature 0 -o lower.mid",
+        _SEED,
+    ),
+    "groove": _subcommand(
+        Groove,
+        "drums with feeling, of a tapped rhythm, with hi-hats",
+        "musicvae groove humanise beat.mid --musicvae groovae -o played.mid\n"
+        "  musicvae groove tap taps.mid --musicvae tap2drum --seed 2 -o drums.mid\n"
+        "  musicvae groove hats beat.mid --musicvae add_hh -o with_hats.mid",
+        Idle(
+            "--redraw",
+            lambda own: own.what == "tap",
+            "tap draws all hits as it is; leave it out",
+        ),
         Idle(
             "--temperature --seed",
             lambda own: own.what in ("humanise", "humanize") and not own.redraw,
@@ -57,12 +283,22 @@ _IDLE = {
         ),
         _SEED,
     ),
+    "inspect": _subcommand(
+        Inspect,
+        "does music look Gaussian here?",
+        "musicvae inspect data.h5 --musicvae my_trio -o latent_space\n"
+        "  musicvae inspect data.h5 --color density -o latent_space\n"
+        "  musicvae inspect midi --max-windows 500 -o latent_space",
+    ),
 }
 
 
-@command
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
+    """Run a subcommand; returns the exit status: 0, or 2 for what the user can mend."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    if words and words[0] in SUBCOMMANDS:
+        return SUBCOMMANDS[words[0]](words[1:])
+    parser = Parser(
         prog="musicvae",
         description="Music by way of a MusicVAE's latent space, of any model that convert-weights "
         "or\ntrain-musicvae made, or of the one that ships.",
@@ -70,334 +306,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     subcommands = parser.add_subparsers(metavar="SUBCOMMAND", required=True)
-    for add in (_sample, _reconstruct, _interpolate, _attribute, _groove, _inspect):
-        add(subcommands)
-    arguments = read_arguments(parser, argv)
-    name = arguments.name
-    return run_command(f"musicvae {name}", _run, arguments, _IDLE.get(name, ()))
-
-
-def _run(arguments: argparse.Namespace) -> None:
-    # What needs torch, which takes seconds to import, is imported here.
-    module = "latent_inspect" if arguments.name == "inspect" else "latent_commands"
-    getattr(import_module(f"musicvae_torch.cli.{module}"), f"run_{arguments.name}")(arguments)
-
-
-def _sample(subcommands: argparse._SubParsersAction) -> None:
-    parser = _subcommand(
-        subcommands,
-        "sample",
-        "music of the prior",
-        "Make music up: latents are drawn from the prior and decoded.",
-        "musicvae sample -n 8 --temperature 0.8 --seed 3 -o samples\n"
-        "  musicvae sample -n 1 --length 8 -o tune.mid\n"
-        "  musicvae sample --musicvae chords_model --chords 'C | Am | F | G7' --length 4 -o out",
-    )
-    parser.add_argument("-n", type=int, default=4, metavar="N", help="how many (default: 4)")
-    parser.add_argument(
-        "--chords",
-        metavar="TEXT",
-        help='for models that play to chords: bar by bar, as in "C | Am F | G7"; or @FILE',
-    )
-    parser.add_argument(
-        "--hits",
-        type=Path,
-        metavar="MIDI",
-        help="for models that play given drum hits: those of the first window of this file",
-    )
-    parser.add_argument(
-        "--spread",
-        type=float,
-        default=1.0,
-        metavar="S",
-        help="of the latents; below 1 nearer to the average music (default: 1)",
-    )
-    _add_length(parser)
-    _add_temperature(parser, 0.5)
-    _add_tempo(parser, "120")
-    _add_out(parser, "a .mid file for all in a row, or a folder for a file each")
-    _add_model(parser)
-
-
-def _reconstruct(subcommands: argparse._SubParsersAction) -> None:
-    parser = _subcommand(
-        subcommands,
-        "reconstruct",
-        "a song through the latent space and back",
-        "Encode a song of any length window by window and decode it: what the model can tell.\n"
-        "Prints of each window what its latent says of it (KL divergence), how likely its notes "
-        "are\nfrom there, and the share of the steps that come back right.",
-        "musicvae reconstruct song.mid -o again.mid\n"
-        "  musicvae reconstruct song.mid --spread 1 --temperature 0.5 --seed 2 -o varied.mid",
-    )
-    parser.add_argument("midi", type=Path, metavar="SONG", help="a MIDI file")
-    parser.add_argument(
-        "--spread",
-        type=float,
-        default=0.0,
-        metavar="S",
-        help="0 decodes the posterior's mean, 1 a sample of the posterior, more goes farther "
-        "(default: 0)",
-    )
-    _add_temperature(parser, 0.0)
-    _add_choice_of_windows(parser)
-    parser.add_argument(
-        "-o", "--out", type=Path, metavar="OUT.mid", help="(default: only the table is printed)"
-    )
-    _add_model(parser)
-
-
-def _interpolate(subcommands: argparse._SubParsersAction) -> None:
-    parser = _subcommand(
-        subcommands,
-        "interpolate",
-        "from song to song",
-        "Go from the latent of one song to that of another along an arc (slerp), or through those "
-        "of\nseveral, and decode what lies on the way.",
-        "musicvae interpolate song.mid other.mid --steps 7 -o between\n"
-        "  musicvae interpolate a.mid b.mid c.mid --loop --length 2 -o loop.mid\n"
-        "  musicvae interpolate song.mid --list-windows\n"
-        "  musicvae interpolate song.mid --window 1,9 -o within.mid",
-    )
-    parser.add_argument("midi", type=Path, nargs="+", metavar="SONG", help="MIDI files")
-    parser.add_argument(
-        "--steps",
-        type=int,
-        default=5,
-        metavar="N",
-        help="windows from one song to the next, both included (default: 5)",
-    )
-    parser.add_argument("--loop", action="store_true", help="go on from the last song to the first")
-    parser.add_argument(
-        "--window",
-        type=_numbers,
-        metavar="N[,N...]",
-        help="which window of each song, or one number for all (default: 1)",
-    )
-    parser.add_argument(
-        "--list-windows", action="store_true", help="show the windows of the songs, and stop"
-    )
-    _add_length(parser)
-    _add_temperature(parser, 0.5)
-    _add_choice_of_windows(parser)
-    _add_tempo(parser, "that of the first song")
-    parser.add_argument(
-        "-o",
-        "--out",
-        type=Path,
-        metavar="OUT",
-        help="a .mid file for all steps in a row, or a folder for that and a file each",
-    )
-    _add_model(parser)
-
-
-def _attribute(subcommands: argparse._SubParsersAction) -> None:
-    parser = _subcommand(
-        subcommands,
-        "attribute",
-        "a song denser, higher, more syncopated ...",
-        "Move a song's latents along attribute vectors, and decode them. A strength of 1 is one\n"
-        "standard deviation of the attribute over the music that it was learnt of; -2 to 2 is "
-        "sensible.\nlearn-attributes learns the vectors of a model; those of the model that ships "
-        "are there.",
-        "musicvae attribute song.mid --move band_density=1 swing=.5 -o busier.mid\n"
-        "  musicvae attribute song.mid --move register=-1 --temperature 0 -o lower.mid",
-    )
-    parser.add_argument("midi", type=Path, metavar="SONG", help="a MIDI file")
-    parser.add_argument(
-        "--move",
-        type=_strength,
-        nargs="+",
-        required=True,
-        metavar="NAME=STRENGTH",
-        help="attributes and how far",
-    )
-    parser.add_argument(
-        "--attributes",
-        type=Path,
-        metavar="FILE",
-        help="of learn-attributes (default: attributes.safetensors beside the model's weights)",
-    )
-    _add_temperature(parser, 0.5)
-    _add_choice_of_windows(parser)
-    _add_out(parser, "the MIDI file to write", "OUT.mid")
-    _add_model(parser)
-
-
-def _groove(subcommands: argparse._SubParsersAction) -> None:
-    parser = _subcommand(
-        subcommands,
-        "groove",
-        "drums with feeling, of a tapped rhythm, with hi-hats",
-        "Drums through the GrooVAE models. The hits of a song's drum kit change, all else stays."
-        "\n\n"
-        "  humanise  a stiff pattern, its hits as hard and as early or late as a drummer's\n"
-        "            (a model of groovae_2bar_humanize or groovae_2bar_hits_control_tfds)\n"
-        "  tap       a rhythm, tapped on any one instrument, as drums\n"
-        "            (groovae_2bar_tap_fixed_velocity)\n"
-        "  hats      drums with closed hi-hats that go with them (groovae_2bar_add_closed_hh)",
-        "musicvae groove humanise beat.mid --musicvae groovae -o played.mid\n"
-        "  musicvae groove tap taps.mid --musicvae tap2drum --seed 2 -o drums.mid\n"
-        "  musicvae groove hats beat.mid --musicvae add_hh -o with_hats.mid",
-    )
-    parser.add_argument(
-        "what", choices=["humanise", "humanize", "tap", "hats"], metavar="humanise|tap|hats"
-    )
-    parser.add_argument("midi", type=Path, metavar="SONG", help="a MIDI file")
-    parser.add_argument(
-        "--redraw",
-        action="store_true",
-        help="the model draws all hits, as in Magenta (default: humanise keeps your hits, hats all "
-        "but the closed hi-hats)",
-    )
-    parser.add_argument(
-        "--drums",
-        type=_tracks,
-        metavar="TRACK,...",
-        help="the tracks that are the drums, or were tapped: their numbers, as accompany "
-        "--list-tracks counts them, or names, or channel:2 (default: the drum kits)",
-    )
-    _add_temperature(parser, 0.5)
-    _add_out(parser, "the MIDI file to write", "OUT.mid")
-    _add_model(parser, required=True)
-
-
-def _inspect(subcommands: argparse._SubParsersAction) -> None:
-    parser = _subcommand(
-        subcommands,
-        "inspect",
-        "does music look Gaussian here?",
-        "Encode a data set and look at its latents: KL divergence of each dimension, active units, "
-        "\ntheir distribution along random directions and principal axes beside the standard "
-        "normal, and\na map of two dimensions, coloured by the top-level folders of the songs or "
-        "by an attribute;\nand how much the map and the whole latent tell of each attribute.",
-        "musicvae inspect data.h5 --musicvae my_trio -o latent_space\n"
-        "  musicvae inspect data.h5 --color density -o latent_space\n"
-        "  musicvae inspect midi --max-windows 500 -o latent_space",
-    )
-    parser.add_argument(
-        "data", type=Path, metavar="DATA", help="made by build-dataset; or a folder of MIDI files"
-    )
-    parser.add_argument(
-        "--max-windows", type=int, default=2000, metavar="N", help="to draw (default: 2000)"
-    )
-    parser.add_argument(
-        "--color",
-        "--colour",
-        default="source",
-        metavar="NAME",
-        help="of the map, and of the page's at first: source, or an attribute that the model's "
-        "windows have, such as density, drum_density, register, interval, syncopation or swing "
-        "(default: source)",
-    )
-    _add_out(parser, "for index.html, its pictures and inspection.json", "FOLDER")
-    _add_model(parser)
-
-
-def _subcommand(
-    subcommands: argparse._SubParsersAction, name: str, brief: str, about: str, examples: str
-) -> argparse.ArgumentParser:
-    plural = "examples" if "\n" in examples else "example"
-    parser: argparse.ArgumentParser = subcommands.add_parser(
-        name,
-        help=brief,
-        description=about,
-        epilog=f"{plural}:\n  {examples}\n",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(name=name)
-    return parser
-
-
-def _add_out(parser: argparse.ArgumentParser, about: str, metavar: str = "OUT") -> None:
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar=metavar, help=about)
-
-
-def _add_temperature(parser: argparse.ArgumentParser, usual: float) -> None:
-    parser.add_argument(
-        "--temperature",
-        type=float,
-        default=usual,
-        metavar="T",
-        help=f"of decoding; 0 takes the likeliest, 1 draws as the model says (default: {usual:g})",
-    )
-
-
-def _add_length(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--length",
-        type=int,
-        metavar="BARS",
-        help="of each (default: the model's window); flat models go on for as long as is asked, "
-        "hierarchical ones end with the window",
-    )
-
-
-def _add_tempo(parser: argparse.ArgumentParser, usual: str) -> None:
-    parser.add_argument(
-        "--tempo",
-        type=_tempo,
-        metavar="QPM",
-        help=f"quarter notes per minute (default: {usual})",
-    )
-
-
-def _add_choice_of_windows(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("which notes are heard")
-    group.add_argument(
-        "--tracks",
-        type=_numbers,
-        metavar="N,N...",
-        help="take only windows of these tracks, counted from 0 (default: all)",
-    )
-    group.add_argument(
-        "--melody-programs",
-        type=programs,
-        metavar="RANGES",
-        help="programs that may be a melody, such as 0-31,80-87 (default: Magenta's)",
-    )
-
-
-def _add_model(parser: argparse.ArgumentParser, required: bool = False) -> None:
-    usual = "" if required else " (default: the trio that ships)"
-    parser.add_argument(
-        "--musicvae", type=Path, required=required, metavar="FOLDER", help=f"checkpoint{usual}"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of all that is drawn (default: 0)")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
-    add_dtype(parser)
-
-
-def _numbers(text: str) -> list[int]:
-    """Numbers as typed: "1,9"."""
-    try:
-        return [int(number) for number in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"wanted numbers such as 1,9, not {text!r}") from None
-
-
-def _tracks(text: str) -> list[str]:
-    """Tracks as typed: "3,4" or "Kit"."""
-    return [track.strip() for track in text.split(",") if track.strip()]
-
-
-def _strength(text: str) -> tuple[str, float]:
-    """An attribute and a strength as typed: "swing=.5"."""
-    name, _, strength = text.partition("=")
-    try:
-        return name, float(strength)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"wanted an attribute and a strength, as in swing=.5, not {text!r}"
-        ) from None
-
-
-def _tempo(text: str) -> float:
-    try:
-        tempo = float(text)
-    except ValueError:
-        tempo = 0.0
-    # A MIDI file has room for 3.58 at the least.
-    if not 4 <= tempo <= 1000:
-        raise argparse.ArgumentTypeError(f"wanted a tempo of 4 to 1000, not {text!r}")
-    return tempo
+    for name, command in SUBCOMMANDS.items():
+        subcommands.add_parser(name, help=command.brief)
+    with closing_pipes():
+        return run_command("musicvae", partial(parser.parse_args, words))

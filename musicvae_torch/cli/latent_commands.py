@@ -1,21 +1,29 @@
-"""What the command `musicvae` does: arguments → music in files, and a word on it."""
+"""What the command `musicvae` does: options → music in files, and a word on it."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from musicvae_torch.analysis.timeline import in_a_row, render_pieces, write_midi
-from musicvae_torch.config import ConfigError
+from musicvae_torch.cli.latent import (
+    Attribute,
+    Groove,
+    Interpolate,
+    LatentOptions,
+    Reconstruct,
+    Sample,
+)
 from musicvae_torch.converters.base import Converter
 from musicvae_torch.converters.multitrack import MultitrackConverter
 from musicvae_torch.converters.registry import get_converter
+from musicvae_torch.errors import ConfigError, OptionError
 from musicvae_torch.io.checkpoint import shipped_checkpoint
 from musicvae_torch.io.devices import pick_device, use_few_threads
 from musicvae_torch.latent import (
@@ -34,7 +42,6 @@ from musicvae_torch.latent import (
 from musicvae_torch.latent.conditions import chord_bars, chords_of_window, takes_chords
 from musicvae_torch.latent.encoded_song import bars_said
 from musicvae_torch.midi.notes import check_midi_out, is_midi
-from musicvae_torch.midi.quantize import DEFAULT_QPM
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.windows.tensors import window_controls
@@ -43,67 +50,63 @@ _SHIPPED = "trio_16bar_small"
 _MOST_LISTED = 50
 
 
-def load_model(arguments: argparse.Namespace) -> MusicVAE:
+def load_model(options: LatentOptions) -> MusicVAE:
     """The model that is asked for, or the one that ships."""
-    device = pick_device(arguments.device)
-    model = MusicVAE.from_pretrained(arguments.musicvae or shipped_checkpoint(_SHIPPED), device)
+    device = pick_device(options.device)
+    model = MusicVAE.from_pretrained(options.musicvae or shipped_checkpoint(_SHIPPED), device)
     use_few_threads(model)
-    return model.multiply_in(arguments.dtype)
+    return model.multiply_in(options.dtype)
 
 
-def run_sample(arguments: argparse.Namespace) -> None:
-    check_out(arguments.out)
-    model = load_model(arguments)
+def run_sample(options: Sample) -> None:
+    check_out(options.out)
+    model = load_model(options)
     converter = get_converter(model.config, "infer")
-    chords = None if arguments.chords is None else chord_bars(arguments.chords)
+    chords = None if options.chords is None else chord_bars(options.chords)
     if isinstance(converter, MultitrackConverter):
-        tunes = _bars_of_tracks(model, arguments, chords)
+        tunes = _bars_of_tracks(model, options, chords)
     else:
-        length = steps_of(converter, arguments.length)
+        length = steps_of(converter, options.length)
         rows = sample(
             model,
-            arguments.n,
+            options.n,
             length=length,
-            temperature=arguments.temperature,
-            spread=arguments.spread,
-            controls=_conditions(model, arguments, chords, length or converter.steps),
-            seed=arguments.seed,
+            temperature=options.temperature,
+            spread=options.spread,
+            controls=_conditions(model, options, chords, length or converter.steps),
+            seed=options.seed,
         )
         tunes = [[one] for one in rows]
-    write_tunes(converter, tunes, arguments, "sample", together=False)
+    write_tunes(converter, tunes, options.out, options.tempo, "sample", together=False)
 
 
 def _bars_of_tracks(
-    model: MusicVAE, arguments: argparse.Namespace, chords: list[list[str]] | None
+    model: MusicVAE, options: Sample, chords: list[list[str]] | None
 ) -> list[list[np.ndarray]]:
     """Samples of bars of several tracks: as many bars of each latent as are asked for, or as there
     are chords."""
-    bars = arguments.length or (len(chords) if chords else 1)
-    if bars < 1:
-        raise ValueError(f"--length must be 1 bar or more, not {bars}")
-    controls = _conditions(model, arguments, chords, model.config.max_seq_len)
+    bars = options.length or (len(chords) if chords else 1)
+    controls = _conditions(model, options, chords, model.config.max_seq_len)
     if controls is not None:
-        controls = controls[torch.arange(bars) % len(controls)].repeat(arguments.n, 1, 1)
-    z = arguments.spread * torch.randn(
-        max(arguments.n, 0),
+        controls = controls[torch.arange(bars) % len(controls)].repeat(options.n, 1, 1)
+    z = options.spread * torch.randn(
+        options.n,
         model.config.z_size,
-        generator=torch.Generator().manual_seed(arguments.seed),
+        generator=torch.Generator().manual_seed(options.seed),
     )
-    if not len(z):
-        raise ValueError(f"n must be at least 1, not {arguments.n}")
     rows = decode_tokens(
         model,
         z.repeat_interleave(bars, 0).to(model.device),
-        temperature=arguments.temperature,
+        temperature=options.temperature,
         controls=controls,
-        seed=arguments.seed,
+        seed=options.seed,
     )
     return [list(rows[first : first + bars]) for first in range(0, len(rows), bars)]
 
 
 def _conditions(
     model: MusicVAE,
-    arguments: argparse.Namespace,
+    options: Sample,
     chords: list[list[str]] | None,
     steps: int,
 ) -> Tensor | None:
@@ -115,10 +118,10 @@ def _conditions(
     config = model.config
     if chords is not None:
         return chords_of_window(config, chords, steps)
-    if arguments.hits is not None:
+    if options.hits is not None:
         if not config.control_depth or takes_chords(config):
             raise ConfigError(f"the model {config.name!r} is not conditioned on drum hits")
-        placed, _ = find_windows(song_converter(model), arguments.hits)
+        placed, _ = find_windows(song_converter(model), options.hits)
         return window_controls(config, placed[0].window.tokens)
     if takes_chords(config):
         raise ConfigError(
@@ -131,51 +134,51 @@ def _conditions(
     return None
 
 
-def run_reconstruct(arguments: argparse.Namespace) -> None:
-    check_out(arguments.out, [arguments.midi])
-    model = load_model(arguments)
+def run_reconstruct(options: Reconstruct) -> None:
+    check_out(options.out, [options.midi])
+    model = load_model(options)
     song = encode_song(
         model,
-        arguments.midi,
-        tracks=arguments.tracks,
-        melody_programs=arguments.melody_programs,
+        options.midi,
+        tracks=options.tracks,
+        melody_programs=options.melody_programs,
     )
     say_left_out(song)
     result = reconstruct(
         model,
         song,
-        temperature=arguments.temperature,
-        spread=arguments.spread,
-        seed=arguments.seed,
+        temperature=options.temperature,
+        spread=options.spread,
+        seed=options.seed,
     )
     print(result)
-    if arguments.out:
-        write_midi(result.midi, arguments.out)
-        print(f"\n{arguments.out}: {len(result.z)} windows, decoded")
+    if options.out:
+        write_midi(result.midi, options.out)
+        print(f"\n{options.out}: {len(result.z)} windows, decoded")
 
 
-def run_interpolate(arguments: argparse.Namespace) -> None:
-    paths, numbers = _points(arguments)
-    if not arguments.list_windows:
-        if arguments.out is None:
-            raise ValueError("name a .mid file or a folder to write to with -o")
-        check_out(arguments.out, paths)
-    model = load_model(arguments)
+def run_interpolate(options: Interpolate) -> None:
+    paths, numbers = _points(options)
+    if not options.list_windows:
+        if options.out is None:
+            raise OptionError("name a .mid file or a folder to write to with -o")
+        check_out(options.out, paths)
+    model = load_model(options)
     songs: dict[Path, EncodedSong] = {}
     for path in dict.fromkeys(paths):
         songs[path] = encode_song(
             model,
             path,
             every_window=True,
-            tracks=arguments.tracks,
-            melody_programs=arguments.melody_programs,
+            tracks=options.tracks,
+            melody_programs=options.melody_programs,
         )
-        if arguments.list_windows:
+        if options.list_windows:
             _list_windows(songs[path])
-    if arguments.list_windows:
+    if options.list_windows:
         return
     if len(paths) < 2:
-        raise ValueError(
+        raise OptionError(
             "an interpolation wants two files, or one with two windows, as in --window 1,9"
         )
     rows = [_window_row(songs[path], number) for path, number in zip(paths, numbers, strict=True)]
@@ -183,36 +186,37 @@ def run_interpolate(arguments: argparse.Namespace) -> None:
     first = songs[paths[0]]
     tokens = decode_tokens(
         model,
-        interpolate(ends, arguments.steps, arguments.loop),
-        length=steps_of(first.converter, arguments.length),
-        temperature=arguments.temperature,
+        interpolate(ends, options.steps, options.loop),
+        length=steps_of(first.converter, options.length),
+        temperature=options.temperature,
         controls=window_controls(model.config, first.placed[rows[0]].window.tokens),
-        seed=arguments.seed,
+        seed=options.seed,
         same_noise=True,
     )
     for path, row in zip(paths, rows, strict=True):
         print(f"{path}: window {row + 1} of {len(songs[path].placed)}, {_place(songs[path], row)}")
-    arguments.tempo = arguments.tempo or first.placed[rows[0]].qpm
-    write_tunes(first.converter, [[one] for one in tokens], arguments, "step", together=True)
+    assert options.out is not None
+    tempo = options.tempo or first.placed[rows[0]].qpm
+    tunes = [[one] for one in tokens]
+    write_tunes(first.converter, tunes, options.out, tempo, "step", together=True)
 
 
-def _points(arguments: argparse.Namespace) -> tuple[list[Path], list[int]]:
+def _points(options: Interpolate) -> tuple[list[Path], list[int]]:
     """The file and the number of the window of each point."""
-    paths: list[Path] = arguments.midi
-    numbers: list[int] = arguments.window or [1]
+    paths, numbers = list(options.midi), list(options.window or (1,))
     if len(paths) == 1 and len(numbers) > 1:
         paths = paths * len(numbers)
     if len(numbers) == 1:
         numbers = numbers * len(paths)
     if len(numbers) != len(paths):
-        raise ValueError(f"--window has {len(numbers)} numbers for {len(paths)} files")
+        raise OptionError(f"--window has {len(numbers)} numbers for {len(paths)} files")
     return paths, numbers
 
 
 def _window_row(song: EncodedSong, number: int) -> int:
     count = len(song.placed)
     if not 1 <= number <= count:
-        raise ValueError(
+        raise OptionError(
             f"{song.name}: there is no window {number}, only 1 to {count}; --list-windows shows "
             "them"
         )
@@ -233,22 +237,22 @@ def _list_windows(song: EncodedSong) -> None:
         print(f"  and so on, to {len(song.placed)}: {_place(song, len(song.placed) - 1)}")
 
 
-def run_attribute(arguments: argparse.Namespace) -> None:
+def run_attribute(options: Attribute) -> None:
     from musicvae_torch.analysis.attributes import measure, window_parts
     from musicvae_torch.attribute_vectors import AttributeVectors
 
-    check_out(arguments.out, [arguments.midi])
-    folder = arguments.musicvae or shipped_checkpoint(_SHIPPED)
-    vectors = AttributeVectors.load(arguments.attributes or folder, folder)
-    strengths = dict(arguments.move)
+    check_out(options.out, [options.midi])
+    folder = options.musicvae or shipped_checkpoint(_SHIPPED)
+    vectors = AttributeVectors.load(options.attributes or folder, folder)
+    strengths = {name: far for move in options.move for name, far in move.items()}
     for name in strengths:
         vectors.direction(name)  # before any work, as it may not be there
-    model = load_model(arguments)
+    model = load_model(options)
     song = encode_song(
         model,
-        arguments.midi,
-        tracks=arguments.tracks,
-        melody_programs=arguments.melody_programs,
+        options.midi,
+        tracks=options.tracks,
+        melody_programs=options.melody_programs,
     )
     say_left_out(song)
     controls = window_controls(model.config, song.tokens)
@@ -258,9 +262,9 @@ def run_attribute(arguments: argparse.Namespace) -> None:
             decode_tokens(
                 model,
                 z,
-                temperature=arguments.temperature,
+                temperature=options.temperature,
                 controls=controls,
-                seed=arguments.seed,
+                seed=options.seed,
                 same_noise=True,
             )
         )
@@ -269,8 +273,8 @@ def run_attribute(arguments: argparse.Namespace) -> None:
     for name, unit in zip(vectors.names, vectors.units, strict=True):
         means = " | ".join(_mean_said(own[name]) for own in values)
         print(f"| {f'**{name}**' if name in strengths else name} | {unit} | {means} |")
-    write_midi(song.render_pieces(list(versions[1])), arguments.out)
-    print(f"\n{arguments.out}: {len(song.placed)} windows, moved")
+    write_midi(song.render_pieces(list(versions[1])), options.out)
+    print(f"\n{options.out}: {len(song.placed)} windows, moved")
 
 
 def _mean_said(values: np.ndarray) -> str:
@@ -278,49 +282,50 @@ def _mean_said(values: np.ndarray) -> str:
     return f"{known.mean():.2f}" if len(known) else "none"
 
 
-def run_groove(arguments: argparse.Namespace) -> None:
-    check_out(arguments.out, [arguments.midi])
-    model = load_model(arguments)
-    chosen = {"temperature": arguments.temperature, "seed": arguments.seed}
-    chosen["drums"] = arguments.drums
-    if arguments.what == "tap":
-        if arguments.redraw:
-            raise ValueError("tap draws all hits as it is: leave --redraw out")
-        groove = tap_to_drums(model, arguments.midi, **chosen)
+def run_groove(options: Groove) -> None:
+    check_out(options.out, [options.midi])
+    model = load_model(options)
+    chosen: dict[str, Any] = {
+        "temperature": options.temperature,
+        "seed": options.seed,
+        "drums": options.drums,
+    }
+    if options.what == "tap":
+        groove = tap_to_drums(model, options.midi, **chosen)
     else:
-        play = add_hats if arguments.what == "hats" else humanise
-        groove = play(model, arguments.midi, redraw=arguments.redraw, **chosen)
-    groove.write(arguments.out)
+        play = add_hats if options.what == "hats" else humanise
+        groove = play(model, options.midi, redraw=options.redraw, **chosen)
+    groove.write(options.out)
     for line in (*groove.score.remarks, *groove.remarks):
         print(f"note: {line}")
-    print(f"{arguments.out}: {groove.hits} drum hits")
+    print(f"{options.out}: {groove.hits} drum hits")
 
 
 def steps_of(converter: Converter, bars: int | None) -> int | None:
     """Steps to decode of so many bars; None: a window's.
 
     Raises:
-        ValueError: it cannot be so many.
+        OptionError: it cannot be so many.
     """
     if bars is None:
         return None
     if isinstance(converter, MultitrackConverter):
         if bars != 1:
-            raise ValueError(f"--length: the model's windows are one bar, not {bars}")
+            raise OptionError(f"--length: the model's windows are one bar, not {bars}")
         return None
     return bars * STEPS_PER_BAR
 
 
 def check_out(out: Path | None, songs: Sequence[Path] = ()) -> None:
     """Raises:
-    ValueError: what is to be written would take a song's place, or has the name of a RIFF file.
+    OptionError: what is to be written would take a song's place, or has the name of a RIFF file.
     """
     if out is None:
         return
     check_midi_out(out)
     for song in songs:
         if out.exists() and song.exists() and out.samefile(song):
-            raise ValueError(f"{out}: is the song itself; name another file with -o")
+            raise OptionError(f"{out}: is the song itself; name another file with -o")
 
 
 def say_left_out(song: EncodedSong) -> None:
@@ -334,7 +339,8 @@ def say_left_out(song: EncodedSong) -> None:
 def write_tunes(
     converter: Converter,
     tunes: Sequence[Sequence[np.ndarray]],
-    arguments: argparse.Namespace,
+    out: Path,
+    tempo: float,
     stem: str,
     *,
     together: bool,
@@ -343,12 +349,11 @@ def write_tunes(
 
     Args:
         tunes: windows of each.
-        arguments: with `out` and `tempo`.
+        out: where to.
+        tempo: in quarter notes a minute.
         stem: of the names of files in a folder.
         together: whether a folder has all of it in a row, too.
     """
-    out: Path = arguments.out
-    tempo = arguments.tempo or DEFAULT_QPM
     row = [window for tune in tunes for window in tune]
     if is_midi(out):
         write_midi(render_pieces(converter, in_a_row(converter, row, tempo)), out)

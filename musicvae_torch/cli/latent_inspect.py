@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import base64
 import json
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ import numpy as np
 
 from musicvae_torch.analysis.attributes import ATTRIBUTES, measure, window_parts
 from musicvae_torch.analysis.probes import ProbeScore, probe_attributes
+from musicvae_torch.cli.latent import Inspect
 from musicvae_torch.cli.latent_commands import load_model
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.io.files import replacing
@@ -90,7 +90,7 @@ class Measured:
         ]
 
 
-def run_inspect(arguments: argparse.Namespace) -> None:
+def run_inspect(options: Inspect) -> None:
     import matplotlib  # noqa: F401  # it had better be missing now than after minutes
 
     from musicvae_torch.attribute_vectors.learning import draw_windows
@@ -98,32 +98,30 @@ def run_inspect(arguments: argparse.Namespace) -> None:
     from musicvae_torch.dataset.format import take_windows
     from musicvae_torch.dataset.reading import read_windows
 
-    if arguments.max_windows < 1:
-        raise ValueError(f"--max-windows must be at least 1, not {arguments.max_windows}")
-    model = load_model(arguments)
-    check_colour(arguments.color, model.config)
-    windows = read_windows(arguments.data, model.config, "validation", progress=True)
-    rows, _ = draw_windows(windows, arguments.max_windows, arguments.seed)
+    model = load_model(options)
+    check_colour(options.color, model.config)
+    windows = read_windows(options.data, model.config, "validation", progress=True)
+    rows, _ = draw_windows(windows, options.max_windows, options.seed)
     drawn = take_windows(windows, rows)
     posterior = encode_tokens(model, drawn.tokens, drawn.length, progress=True)
     names = [drawn.songs[song] for song in drawn.song.tolist()]
     sources = [source_of(name) or "songs" for name in names]
     means = posterior.mean.cpu().numpy()
     found = inspect_latents(
-        means, posterior.stddev.cpu().numpy(), sources, drawn.song.tolist(), arguments.seed
+        means, posterior.stddev.cpu().numpy(), sources, drawn.song.tolist(), options.seed
     )
     values = _attributes(model.config, drawn.tokens)
-    probes = probe_attributes(means, found.map, values, drawn.song, arguments.seed)
+    probes = probe_attributes(means, found.map, values, drawn.song, options.seed)
     measured = Measured(values, probes)
-    title = f"{arguments.data} in {model.config.name}"
-    write_report(found, names, arguments.out, title, measured, arguments.color)
+    title = f"{options.data} in {model.config.name}"
+    write_report(found, names, options.out, title, measured, options.color)
     for name, value in found.summary().items():
         print(f"{_WORDS[name]}: {value:.6g}")
     if probes:
         print(f"\n{_PROBES}:\n")
         heading, *body = measured.rows()
         print(markdown_table(heading, body) + "\n")
-    print(f"{arguments.out / 'index.html'}: the pictures")
+    print(f"{options.out / 'index.html'}: the pictures")
 
 
 def write_report(

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import pretty_midi
 
+from musicvae_torch.errors import MidiError, OptionError
 from musicvae_torch.midi.fast import load_song
-from musicvae_torch.midi.notes import MidiError, Song, transpose_song
+from musicvae_torch.midi.notes import Song, transpose_song
 from musicvae_torch.midi.quantize import DEFAULT_QPM, Section, common_time_sections, sections
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 
@@ -84,7 +85,7 @@ class Converter(ABC):
 
     def __init__(self, rules: Any, steps: int, mode: str = "eval", seed: int | None = None) -> None:
         if mode not in MODES:
-            raise ValueError(f"unknown converter mode {mode!r}; choose one of: {', '.join(MODES)}")
+            raise OptionError(f"unknown converter mode {mode!r}; choose one of: {', '.join(MODES)}")
         self.rules = rules
         self.steps = steps
         self.mode = mode

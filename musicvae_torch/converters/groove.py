@@ -16,7 +16,8 @@ import pretty_midi
 
 from musicvae_torch.converters.base import Converter, Window
 from musicvae_torch.converters.drums import class_of_pitch
-from musicvae_torch.midi.notes import MidiError, Song
+from musicvae_torch.errors import MidiError
+from musicvae_torch.midi.notes import Song
 from musicvae_torch.midi.quantize import DEFAULT_QPM, Section, steady_section
 from musicvae_torch.midi.vocabulary import (
     DRUM_CLASSES,

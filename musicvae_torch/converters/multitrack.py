@@ -14,7 +14,6 @@ import pretty_midi
 
 from musicvae_torch.chords.inference import infer_chords
 from musicvae_torch.chords.symbols import CHORD_DEPTH
-from musicvae_torch.config import ConfigError
 from musicvae_torch.converters.bar_chords import BarChords, chord_texts
 from musicvae_torch.converters.base import Converter, Window, one_hot
 from musicvae_torch.converters.performance import (
@@ -28,6 +27,7 @@ from musicvae_torch.converters.performance import (
     decode_performance,
     encode_performances,
 )
+from musicvae_torch.errors import ConfigError
 from musicvae_torch.midi.notes import Song
 from musicvae_torch.midi.quantize import DEFAULT_QPM, Section, common_time_sections, to_steps
 from musicvae_torch.midi.sustain import sustained_notes

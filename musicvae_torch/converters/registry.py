@@ -6,13 +6,14 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from musicvae_torch.config import ConfigError, MusicVAEConfig, get_config
+from musicvae_torch.config import MusicVAEConfig, get_config
 from musicvae_torch.converters.base import Converter
 from musicvae_torch.converters.drums import DRUM_RULES, DrumsConverter
 from musicvae_torch.converters.groove import GROOVE_RULES, GrooveConverter
 from musicvae_torch.converters.melody import MELODY_RULES, MelodyConverter
 from musicvae_torch.converters.multitrack import MULTITRACK_RULES, MultitrackConverter
 from musicvae_torch.converters.trio import TRIO_RULES, TrioConverter
+from musicvae_torch.errors import ConfigError, OptionError
 
 # Each family's rows, by Magenta's config name, and what reads them.
 _FAMILIES: tuple[tuple[Mapping[str, Any], Callable[..., Converter]], ...] = (
@@ -47,7 +48,7 @@ def get_converter(
     Raises:
         ConfigError: no such config, one whose `base` is none of Magenta's, or one that does not
             know an option that is given.
-        ValueError: no such mode.
+        OptionError: no such mode.
     """
     if isinstance(config, str):
         config = get_config(config)
@@ -70,7 +71,7 @@ def _with_options(
     melody_programs: Collection[int] | None,
 ) -> Any:
     if hop_bars is not None and hop_bars < 1:
-        raise ValueError(f"hop_bars must be at least 1, not {hop_bars}")
+        raise OptionError(f"hop_bars must be at least 1, not {hop_bars}")
     options: dict[str, Any] = {"hop_bars": hop_bars}
     options["melody_programs"] = None if melody_programs is None else frozenset(melody_programs)
     chosen = {name: value for name, value in options.items() if value is not None}
@@ -78,3 +79,8 @@ def _with_options(
     if unknown:
         raise ConfigError(f"config {config.name!r} has no option {unknown[0]!r}")
     return replace(rules, **chosen)
+
+
+def has_drums_alone(converter: Converter) -> bool:
+    """Whether its windows hold nothing but drums."""
+    return isinstance(converter, DrumsConverter | GrooveConverter)

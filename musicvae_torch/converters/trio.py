@@ -23,11 +23,11 @@ from musicvae_torch.midi.vocabulary import (
     ELECTRIC_BASS,
     MELODY_DEPTH,
     MELODY_PROGRAMS,
+    PARTS,
     STEPS_PER_BAR,
 )
 
 DEPTHS = (MELODY_DEPTH, MELODY_DEPTH, DRUM_DEPTH)
-PARTS = ("melody", "bass", "drums")
 WINDOW_BARS = 16
 GAP_BARS = 2  # bars of silence that still count as playing, on either side of a played bar
 MAX_BARS = 1024

@@ -9,8 +9,8 @@ import numpy as np
 from musicvae_torch.dataset.augment import Transpose
 from musicvae_torch.dataset.folders import FOLDER_MARK
 from musicvae_torch.dataset.format import Windows
-
-DRAWS = ("songs", "windows", "sources")
+from musicvae_torch.dataset.options import DRAWS
+from musicvae_torch.errors import OptionError
 
 
 def shifted_tokens(
@@ -57,10 +57,10 @@ def draw_batches(
         (batch,) rows of the data set, and what the batch's further draws are made with.
 
     Raises:
-        ValueError: there is no such way to draw.
+        OptionError: there is no such way to draw.
     """
     if draw not in DRAWS:
-        raise ValueError(f"unknown way to draw {draw!r}; choose one of: {', '.join(DRAWS)}")
+        raise OptionError(f"unknown way to draw {draw!r}; choose one of: {', '.join(DRAWS)}")
     order = np.argsort(windows.song, kind="stable")
     sizes = np.bincount(windows.song, minlength=len(windows.songs))
     firsts = np.cumsum(sizes) - sizes

@@ -22,54 +22,19 @@ import h5py
 from tqdm import tqdm
 
 from musicvae_torch import __version__
-from musicvae_torch.dataset.extraction import Skipped, WindowOptions, extract_file
+from musicvae_torch.dataset.extraction import Skipped, extract_file
 from musicvae_torch.dataset.folders import SongFiles, check_apart, distinct_labels, find_songs
-from musicvae_torch.dataset.format import FORMAT_VERSION, DatasetError, open_dataset
+from musicvae_torch.dataset.format import FORMAT_VERSION, open_dataset
 from musicvae_torch.dataset.held_out import HeldOut, HeldOutSplit, held_out_key, read_held_out
 from musicvae_torch.dataset.merge import NEAR_HELD_OUT, Choice, Merge
+from musicvae_torch.dataset.options import BuildOptions, WindowOptions
 from musicvae_torch.dataset.phrases import VERSION as phrases_version
 from musicvae_torch.dataset.report import SkippedFile, report_path, summary, write_report
 from musicvae_torch.dataset.shards import FILES_PER_SHARD, Outcome, ShardStore
+from musicvae_torch.errors import DatasetError, OptionError
 from musicvae_torch.io.workers import Failure, map_guarded
 
 WORKER_MEMORY = 2 * 2**30
-
-
-@dataclass(frozen=True)
-class BuildOptions:
-    """How to build a data set.
-
-    Attributes:
-        windows: what to keep of a song.
-        validation: share of the songs that are set aside to validate on; 0: no split.
-        duplicate_share: a song of which at least so much is in a larger one is a near-duplicate.
-        keep_duplicates: whether such songs stay, on the side of the larger one, or are left out.
-        workers: processes; None: one a core.
-        seconds: that reading one file may last.
-        progress: whether to show a progress bar.
-        held_out: other splits: folders of MIDI files, or data sets of windows of the same kind. No
-            near-duplicate of a song of theirs is kept, whatever `keep_duplicates` is.
-    """
-
-    windows: WindowOptions
-    validation: float = 0.1
-    duplicate_share: float = 0.5
-    keep_duplicates: bool = False
-    workers: int | None = None
-    seconds: float = 60.0
-    progress: bool = True
-    held_out: tuple[str | Path, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.validation < 1:
-            raise ValueError(f"validation must be a share from 0 to below 1, not {self.validation}")
-        if not 0 < self.duplicate_share <= 1:
-            raise ValueError(
-                f"duplicate_share must be above 0 and at most 1, not {self.duplicate_share}"
-            )
-        for name, value in (("workers", self.workers), ("seconds", self.seconds)):
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} must be above 0, not {value}")
 
 
 @dataclass(frozen=True)
@@ -177,7 +142,7 @@ class Sources:
     def find(cls, folders: list[Path], options: BuildOptions) -> Sources:
         held_out = [Path(path) for path in options.held_out]
         if not folders:
-            raise ValueError("no folder of MIDI files was named")
+            raise OptionError("no folder of MIDI files was named")
         check_apart(folders, held_out)
         labels = distinct_labels([*folders, *held_out])
         own, others = labels[: len(folders)], labels[len(folders) :]

@@ -4,102 +4,28 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from musicvae_torch.analysis.timeline import drum_song
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.converters.base import Converter, Window
-from musicvae_torch.converters.drums import DrumsConverter
 from musicvae_torch.converters.groove import GrooveConverter, NotDrumsError
-from musicvae_torch.converters.registry import get_converter
+from musicvae_torch.converters.registry import get_converter, has_drums_alone
 from musicvae_torch.converters.trio import TRIO_RULES
 from musicvae_torch.dataset.fingerprints import Fingerprint, fingerprint
+from musicvae_torch.dataset.options import WindowOptions
 from musicvae_torch.dataset.phrases import song_phrases
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.fast import read_song
-from musicvae_torch.midi.notes import MidiError, Song, transpose_song
+from musicvae_torch.midi.notes import Song, transpose_song
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 
 DIGEST_BYTES = 16
 # Why a song is left out of grooves.
 NOT_DRUMS = "notes that are no drums (build-dataset --drums-only leaves such notes out)"
-
-
-@dataclass(frozen=True)
-class WindowOptions:
-    """What to keep of a song.
-
-    Attributes:
-        config: whose windows.
-        mode: of the converter (:func:`musicvae_torch.get_converter`); "train" shifts each song
-            at random by what Magenta does in training.
-        hop_bars: bars from one trio to the next; None: Magenta's 1.
-        melody_programs: programs that may be a melody; None: the config's.
-        drums_only: read of a song its drum tracks alone, and of them the pitches that the config
-            knows, as drum configs do anyway; grooves else take no song with other notes, as in
-            Magenta.
-        max_windows: most windows of a song, drawn at random; None: all.
-        transpositions: further copies of each window, each in another key, drawn at random.
-        max_shift: most semitones, either way, of those.
-        seed: of the draws; those of a song depend on it and on the file's content.
-    """
-
-    config: MusicVAEConfig
-    mode: str = "eval"
-    hop_bars: int | None = None
-    melody_programs: tuple[int, ...] | None = None
-    drums_only: bool = False
-    max_windows: int | None = None
-    transpositions: int = 0
-    max_shift: int = 5
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        least = {"max_windows": 1, "transpositions": 0, "max_shift": 1, "seed": 0}
-        for name, bound in least.items():
-            value = getattr(self, name)
-            if value is not None and value < bound:
-                raise ValueError(f"{name} must be at least {bound}, not {value}")
-        if self.transpositions > 2 * self.max_shift:
-            raise ValueError(
-                f"{self.transpositions} transpositions of a window are more than the "
-                f"{2 * self.max_shift} that there are within {self.max_shift} semitones"
-            )
-        drums = has_drums_alone(self.converter())
-        if self.drums_only and not drums:
-            raise ValueError(f"config {self.config.name!r} has more than drums: no drums_only")
-        if self.transpositions and drums:
-            raise ValueError(f"config {self.config.name!r} has drums alone: nothing to transpose")
-
-    def converter(self, seed: int | None = None) -> Converter:
-        """What finds the windows.
-
-        Raises:
-            ConfigError: the config knows no windows, or not one of the options.
-        """
-        return get_converter(
-            self.config,
-            self.mode,
-            seed,
-            hop_bars=self.hop_bars,
-            melody_programs=self.melody_programs,
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """The options but for the config, as plain JSON data."""
-        options = asdict(self)
-        del options["config"]
-        if self.melody_programs is not None:
-            options["melody_programs"] = sorted(self.melody_programs)
-        return options
-
-
-def has_drums_alone(converter: Converter) -> bool:
-    """Whether its windows hold nothing but drums."""
-    return isinstance(converter, DrumsConverter | GrooveConverter)
 
 
 def same_windows(config: MusicVAEConfig, other: MusicVAEConfig) -> bool:

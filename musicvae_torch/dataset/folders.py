@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from musicvae_torch.dataset.format import DatasetError
+from musicvae_torch.errors import DatasetError
 from musicvae_torch.midi.notes import is_midi, no_midi_in
 
 FOLDER_MARK = "//"

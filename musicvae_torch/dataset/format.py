@@ -29,8 +29,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from musicvae_torch.config import ConfigError, MusicVAEConfig
+from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.dataset.overlap import rows_apart
+from musicvae_torch.errors import ConfigError, DatasetError, OptionError
 
 FORMAT_VERSION = 1
 SPLITS = ("train", "validation")
@@ -38,10 +39,6 @@ SPLITS = ("train", "validation")
 POSTERIOR_COLUMNS = {"code_mean": "posterior_mean", "code_stddev": "posterior_stddev"}
 ANY_MODEL = "any model"  # in place of a model's hash: posteriors by whatever model
 _CHUNK_BYTES = 2**18
-
-
-class DatasetError(ValueError):
-    """A data set that cannot be made or read; one line that names the file."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ def read_dataset(
         DatasetError: the file is missing or is no such data set, or the split is empty.
     """
     if split not in (None, *SPLITS):
-        raise ValueError(f"unknown split {split!r}; choose one of: {', '.join(SPLITS)}")
+        raise OptionError(f"unknown split {split!r}; choose one of: {', '.join(SPLITS)}")
     with open_dataset(path) as file:
         songs = [os.fsdecode(song) for song in file["songs"][:]]
         windows = Windows(

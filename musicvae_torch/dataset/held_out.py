@@ -12,19 +12,16 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from musicvae_torch.converters.registry import get_converter
-from musicvae_torch.dataset.extraction import (
-    WindowOptions,
-    file_digest,
-    has_drums_alone,
-    same_windows,
-)
+from musicvae_torch.converters.registry import get_converter, has_drums_alone
+from musicvae_torch.dataset.extraction import file_digest, same_windows
 from musicvae_torch.dataset.folders import file_state, find_songs
-from musicvae_torch.dataset.format import DatasetError, dataset_config, open_dataset
+from musicvae_torch.dataset.format import dataset_config, open_dataset
+from musicvae_torch.dataset.options import WindowOptions
 from musicvae_torch.dataset.phrases import FEWEST, PhraseIndex, song_phrases, window_phrases
+from musicvae_torch.errors import DatasetError, MidiError
 from musicvae_torch.io.workers import Failure, map_guarded
 from musicvae_torch.midi.fast import read_song
-from musicvae_torch.midi.notes import MidiError, is_midi
+from musicvae_torch.midi.notes import is_midi
 
 
 class HeldOutSong(NamedTuple):

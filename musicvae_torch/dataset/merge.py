@@ -12,11 +12,11 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
-from musicvae_torch.dataset.extraction import WindowOptions
 from musicvae_torch.dataset.fingerprints import find_copies
 from musicvae_torch.dataset.folders import SongFiles
 from musicvae_torch.dataset.format import DatasetWriter
 from musicvae_torch.dataset.held_out import HeldOut
+from musicvae_torch.dataset.options import WindowOptions
 from musicvae_torch.dataset.phrases import PhraseIndex
 from musicvae_torch.dataset.report import SkippedFile
 from musicvae_torch.dataset.shards import FILES_PER_SHARD, Shard, ShardStore, widened

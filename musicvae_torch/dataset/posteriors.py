@@ -24,14 +24,14 @@ from torch.utils.data import DataLoader, Dataset
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.dataset.format import (
     POSTERIOR_COLUMNS,
-    DatasetError,
     dataset_config,
     open_dataset,
     posterior_model,
 )
+from musicvae_torch.errors import DatasetError
 from musicvae_torch.io.checkpoint import weights_sha256
-from musicvae_torch.io.devices import Hardware
 from musicvae_torch.io.files import replacing
+from musicvae_torch.io.hardware import Hardware
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.windows.tensors import ModelBatch, model_batch
 
@@ -66,7 +66,7 @@ def add_posteriors(
     Raises:
         DatasetError: the data set cannot be read, or its windows are not of the model's kind.
         CheckpointError: the model cannot be read.
-        ValueError: there is no such device.
+        OptionError: there is no such device.
     """
     data = Path(data)
     model = MusicVAE.from_pretrained(musicvae)

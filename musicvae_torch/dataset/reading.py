@@ -7,16 +7,17 @@ from pathlib import Path
 
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.converters.registry import get_converter
-from musicvae_torch.dataset.build import BuildOptions, build_dataset
-from musicvae_torch.dataset.extraction import WindowOptions, default_hop, same_windows
+from musicvae_torch.dataset.build import build_dataset
+from musicvae_torch.dataset.extraction import default_hop, same_windows
 from musicvae_torch.dataset.format import (
-    DatasetError,
     Windows,
     dataset_config,
     has_split,
     open_dataset,
     read_dataset,
 )
+from musicvae_torch.dataset.options import BuildOptions, WindowOptions
+from musicvae_torch.errors import DatasetError
 from musicvae_torch.windows.tensors import has_converter, token_width
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from musicvae_torch.dataset.extraction import DIGEST_BYTES, ExtractedSong, Skipped
-from musicvae_torch.dataset.format import DatasetError
+from musicvae_torch.errors import DatasetError
 from musicvae_torch.io.files import replacing
 
 FILES_PER_SHARD = 64  # few, so that little is lost or held in memory while one file takes long

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from musicvae_torch.config import MusicVAEConfig, get_config
 from musicvae_torch.converters.performance import DEPTH as EVENT_DEPTH
+from musicvae_torch.errors import DatasetError
 from musicvae_torch.io.markdown import markdown_table
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 from musicvae_torch.model.vae import MusicVAE
@@ -58,7 +59,7 @@ def reconstruction_accuracy(
         and "timing error" (in halves of a step).
 
     Raises:
-        ValueError: there are no windows, or they are not of the config's shape.
+        OptionError: there are no windows, or they are not of the config's shape.
     """
     sums: dict[str, dict[str, Tensor]] = {"teacher forced": {}, "decoded freely": {}}
     for own in _batches(model.config, tokens, lengths, batch_size, progress):
@@ -87,7 +88,7 @@ def baseline_accuracy(
         time. Where nothing is struck, there are no errors of velocity and timing.
 
     Raises:
-        ValueError: there are no windows.
+        OptionError: there are no windows.
     """
     config = config or get_config("hier-trio_16bar")
     if config.output_depths == (EVENT_DEPTH,):
@@ -113,7 +114,7 @@ def _batches(
     progress: bool = False,
 ) -> Iterator[ModelBatch]:
     if not len(tokens):
-        raise ValueError("there are no windows to score")
+        raise DatasetError("there are no windows to score")
     if lengths is None and config.output_depths == (EVENT_DEPTH,):
         segments = config.encoder_level_lengths[1]
         used = tokens[..., 0].reshape(len(tokens), segments, -1) >= 0

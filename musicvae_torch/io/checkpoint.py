@@ -20,7 +20,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from musicvae_torch.io.checkpoint_files import CONFIG_FILE, WEIGHTS_FILE, CheckpointError
+from musicvae_torch.errors import CheckpointError
+from musicvae_torch.io.checkpoint_files import CONFIG_FILE, WEIGHTS_FILE
 from musicvae_torch.io.files import replacing
 from musicvae_torch.io.hub import local_folder, push_folder
 

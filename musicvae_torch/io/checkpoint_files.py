@@ -1,4 +1,4 @@
-"""The files of a checkpoint folder, and the error of those that cannot be read."""
+"""The files of a checkpoint folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,3 @@ WEIGHTS_FILE = "model.safetensors"
 ATTRIBUTES_FILE = "attributes.safetensors"
 """Where attribute vectors lie, if any were learnt."""
 CARD_FILE = "README.md"
-
-
-class CheckpointError(ValueError):
-    """A checkpoint folder that cannot be read; the message names the file and the fault."""

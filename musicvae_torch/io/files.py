@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from musicvae_torch.errors import OutputError
+
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
@@ -16,14 +18,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
     The temporary name keeps the suffix, since many writers go by it.
 
     Raises:
-        OSError: there is no place for it; the message names `path`.
+        OutputError: there is no place for it; the message names `path`.
     """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-", suffix=path.suffix)
     except OSError as error:
-        raise type(error)(f"{path}: cannot be written ({error.strerror})") from None
+        raise OutputError(f"{path}: cannot be written ({error.strerror})") from None
     os.close(handle)
     temporary = Path(name)
     try:

@@ -14,13 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from musicvae_torch.io.checkpoint_files import (
-    ATTRIBUTES_FILE,
-    CARD_FILE,
-    CONFIG_FILE,
-    WEIGHTS_FILE,
-    CheckpointError,
-)
+from musicvae_torch.errors import CheckpointError
+from musicvae_torch.io.checkpoint_files import ATTRIBUTES_FILE, CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
 from musicvae_torch.io.model_card import model_card
 
 _FILES = [CONFIG_FILE, WEIGHTS_FILE, ATTRIBUTES_FILE, CARD_FILE]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from musicvae_torch.io.checkpoint_files import CheckpointError
+from musicvae_torch.errors import CheckpointError
 
 _LOADING = {
     "musicvae": "from musicvae_torch import MusicVAE\n\n"

@@ -23,7 +23,10 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.nn.grad import conv2d_weight
 
-FLOAT32, BFLOAT16, INT8 = WEIGHT_DTYPES = ("float32", "bfloat16", "int8")
+from musicvae_torch.errors import OptionError
+from musicvae_torch.options import DTYPES
+
+FLOAT32, BFLOAT16, INT8 = WEIGHT_DTYPES = DTYPES
 
 # oneDNN chooses a layout by the rows that it is told to expect. That for 64 is as quick as any
 # from 1 row to 1024; those for fewer are up to three times slower beyond them.
@@ -138,14 +141,14 @@ def prepare(weight: Tensor, bias: Tensor | None = None, dtype: str = FLOAT32) ->
             int8 products must lie between -1 and 1.
 
     Raises:
-        ValueError: int8 is asked for where it cannot be had.
+        OptionError: int8 is asked for where it cannot be had.
     """
     if weight.dtype != torch.float32:
         return Product(weight, bias)
     if dtype == INT8:
         if _packs(weight, _ByteProduct):
             return _ByteProduct(weight, bias)
-        raise ValueError(
+        raise OptionError(
             "int8 weights want an x86 processor with VNNI and a PyTorch with oneDNN; use bfloat16"
         )
     if dtype == BFLOAT16:
@@ -214,10 +217,10 @@ def forget_products(layer: object) -> None:
 
 def check_weight_dtype(dtype: str, device: torch.device) -> None:
     """Raises:
-    ValueError: there is no such precision, or not on that device.
+    OptionError: there is no such precision, or not on that device.
     """
     if dtype not in WEIGHT_DTYPES:
-        raise ValueError(f"dtype must be one of {', '.join(WEIGHT_DTYPES)}, not {dtype!r}")
+        raise OptionError(f"dtype must be one of {', '.join(WEIGHT_DTYPES)}, not {dtype!r}")
     prepare(torch.zeros(1, 1, device=device), dtype=dtype)
 
 

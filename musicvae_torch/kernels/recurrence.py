@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from musicvae_torch.errors import OptionError
 from musicvae_torch.kernels.gemm import BFLOAT16, Product, prepare, weight_gradient
 
 # Input shares of the gates are made for as many steps at once as have so many numbers: enough to
@@ -140,11 +141,11 @@ def compile_recurrence() -> None:
     differ in rounding alone.
 
     Raises:
-        ValueError: there is no C++ compiler.
+        OptionError: there is no C++ compiler.
     """
     compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
     if shutil.which(compiler) is None:
-        raise ValueError(f"fusing wants a C++ compiler, and there is no {compiler}; do without it")
+        raise OptionError(f"fusing wants a C++ compiler, and there is no {compiler}; do without it")
     from torch._dynamo import config as dynamo
 
     # One version for each shape that the levels of a model have; beyond the limit they run plain.

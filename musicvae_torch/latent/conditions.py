@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from musicvae_torch.chords.symbols import CHORD_DEPTH, ChordError, chord_class, chord_controls
+from musicvae_torch.chords.symbols import CHORD_DEPTH, chord_class, chord_controls
 from musicvae_torch.chords.text import read_text, written_bars
-from musicvae_torch.config import ConfigError, MusicVAEConfig
+from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.converters.multitrack import MULTITRACK_RULES
+from musicvae_torch.errors import ChordError, ConfigError
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 
 

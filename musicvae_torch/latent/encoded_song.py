@@ -25,8 +25,9 @@ from musicvae_torch.analysis.timeline import (
 from musicvae_torch.converters.base import Converter, Window
 from musicvae_torch.converters.groove import GrooveConverter
 from musicvae_torch.converters.registry import get_converter
+from musicvae_torch.errors import MidiError, OptionError
 from musicvae_torch.midi.fast import load_song
-from musicvae_torch.midi.notes import MidiError, Song
+from musicvae_torch.midi.notes import Song
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.windows.encoding import encode_tokens
 
@@ -71,7 +72,7 @@ class EncodedSong:
         """(windows, z_size) of the posterior, its standard deviations times `spread`; 0: its
         means."""
         if not spread >= 0:
-            raise ValueError(f"spread must be 0 or more, not {spread}")
+            raise OptionError(f"spread must be 0 or more, not {spread}")
         noise = torch.randn(self.mean.shape, generator=torch.Generator().manual_seed(seed))
         return self.mean + spread * self.posterior.stddev * noise.to(self.mean)
 

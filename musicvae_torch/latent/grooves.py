@@ -24,7 +24,6 @@ from musicvae_torch.analysis.timeline import (
     render_pieces,
     tile,
 )
-from musicvae_torch.config import ConfigError
 from musicvae_torch.converters.drums import class_of_pitch
 from musicvae_torch.converters.groove import (
     CLOSED_HI_HAT,
@@ -34,11 +33,13 @@ from musicvae_torch.converters.groove import (
     GrooveConverter,
     GrooveRules,
 )
+from musicvae_torch.errors import ConfigError, MidiError
 from musicvae_torch.io.files import replacing
 from musicvae_torch.latent.encoded_song import encode_placed, song_converter, windows_of
-from musicvae_torch.midi.notes import NOTE_DTYPE, MidiError, Song
-from musicvae_torch.midi.score import TICK_NOTE, Score, Track, read_score, score_of
+from musicvae_torch.midi.notes import NOTE_DTYPE, Song
+from musicvae_torch.midi.score import Score, read_score, score_of
 from musicvae_torch.midi.stitch import NewPart, exchange_notes, stitch
+from musicvae_torch.midi.tracks import TICK_NOTE, Track
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES, STEPS_PER_BAR
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.windows.encoding import BATCH_SIZE, TEMPERATURE, decode_tokens

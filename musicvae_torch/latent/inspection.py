@@ -8,6 +8,8 @@ from statistics import NormalDist
 
 import numpy as np
 
+from musicvae_torch.errors import DatasetError
+
 # Variance of a dimension's means over windows from which it distinguishes them (Burda et al. 2016,
 # "Importance Weighted Autoencoders", section 5.2).
 ACTIVE_VARIANCE = 0.01
@@ -78,11 +80,11 @@ def inspect_latents(
         seed: of all that is drawn.
 
     Raises:
-        ValueError: fewer than three windows.
+        OptionError: fewer than three windows.
     """
     count, size = means.shape
     if count < 3:
-        raise ValueError(f"{count} windows are too few to look at; at least 3, better thousands")
+        raise DatasetError(f"{count} windows are too few to look at; at least 3, better thousands")
     rng = np.random.default_rng(seed)
     means, stddevs = means.astype(np.float64), stddevs.astype(np.float64)
     kl = 0.5 * (means**2 + stddevs**2 - 1) - np.log(stddevs)

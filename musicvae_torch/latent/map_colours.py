@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from musicvae_torch.analysis.attributes import ATTRIBUTES, attribute_names, window_parts
-from musicvae_torch.config import ConfigError, MusicVAEConfig
+from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.errors import ConfigError, OptionError
 from musicvae_torch.windows.tensors import token_width
 
 SOURCE = "source"
@@ -107,11 +108,11 @@ def check_colour(name: str, config: MusicVAEConfig) -> None:
     """Make sure, before any work, that a config's windows can be coloured so.
 
     Raises:
-        ValueError: they cannot; says what they can be coloured by.
+        OptionError: they cannot; says what they can be coloured by.
     """
     names = colour_names(config)
     if name not in names:
-        raise ValueError(
+        raise OptionError(
             f"--color {name}: windows of config {config.name!r} cannot be coloured by it; choose "
             f"{'one of: ' if len(names) > 1 else 'what they can be: '}{', '.join(names)}"
         )

@@ -84,7 +84,7 @@ def reconstruct(
 
     Raises:
         MidiError, NoWindowError, ConfigError: as :func:`encode_song`.
-        ValueError: temperature or spread out of range.
+        OptionError: temperature or spread out of range.
     """
     song = midi
     if not isinstance(song, EncodedSong):

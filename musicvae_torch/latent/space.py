@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from musicvae_torch.errors import OptionError
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.windows.encoding import TEMPERATURE, decode_tokens
 
@@ -63,7 +64,7 @@ def interpolate(latents: Tensor, steps: int, loop: bool = False) -> Tensor:
     if latents.dim() != 2 or len(latents) < 2:
         raise ValueError(f"wanted at least two latents, not a shape of {tuple(latents.shape)}")
     if steps < 2:
-        raise ValueError(f"steps are counted with both ends: at least 2, not {steps}")
+        raise OptionError(f"steps are counted with both ends: at least 2, not {steps}")
     ends = torch.cat([latents[1:], latents[:1]]) if loop else latents[1:]
     shares = torch.linspace(0, 1, steps, dtype=latents.dtype, device=latents.device)[:-1, None]
     legs = [slerp(a, b, shares) for a, b in zip(latents, ends, strict=False)]
@@ -96,9 +97,9 @@ def sample(
         ValueError: n or spread out of range, or as :meth:`MusicVAE.decode`.
     """
     if n < 1:
-        raise ValueError(f"n must be at least 1, not {n}")
+        raise OptionError(f"n must be at least 1, not {n}")
     if not spread >= 0:
-        raise ValueError(f"spread must be 0 or more, not {spread}")
+        raise OptionError(f"spread must be 0 or more, not {spread}")
     # Drawn on the CPU, so that a seed is the same music's on any device.
     z = torch.randn(n, model.config.z_size, generator=torch.Generator().manual_seed(seed))
     return decode_tokens(

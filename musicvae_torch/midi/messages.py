@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from musicvae_torch.errors import MidiError
+
 NOTE_OFF, NOTE_ON, CONTROL_CHANGE, PROGRAM_CHANGE = 0x80, 0x90, 0xB0, 0xC0
 CHANNEL_PRESSURE, PITCH_BEND = 0xD0, 0xE0
 SYSEX, ESCAPE, META = 0xF0, 0xF7, 0xFF
@@ -43,10 +45,6 @@ _END = b"\0\xff\x2f\0"  # an end of track, at once
 
 # Data bytes of system messages, which have no place in a file but stand in some.
 _SYSTEM_LENGTHS = {0xF1: 1, 0xF2: 2, 0xF3: 1}
-
-
-class MidiError(ValueError):
-    """A MIDI file that cannot be used; the message names it and says why, in one line."""
 
 
 class Message(NamedTuple):

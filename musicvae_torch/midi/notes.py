@@ -14,7 +14,8 @@ import mido
 import numpy as np
 import pretty_midi
 
-from musicvae_torch.midi.messages import META, MidiError, MidiFile, is_known_meta, read_file
+from musicvae_torch.errors import MidiError, OptionError
+from musicvae_torch.midi.messages import META, MidiFile, is_known_meta, read_file
 from musicvae_torch.midi.vocabulary import OUTPUT_VELOCITY, STEPS_PER_QUARTER
 
 NOTE_DTYPE = np.dtype(
@@ -55,10 +56,10 @@ def check_midi_out(path: str | Path) -> None:
     """Check that a MIDI file may be written under a name; what is written is never RIFF.
 
     Raises:
-        ValueError: the name is that of a RIFF file.
+        OptionError: the name is that of a RIFF file.
     """
     if Path(path).suffix.lower() == RIFF_SUFFIX:
-        raise ValueError(f"{path}: is a RIFF file; name a .mid")
+        raise OptionError(f"{path}: is a RIFF file; name a .mid")
 
 
 def no_midi_in(folder: str | Path) -> str:

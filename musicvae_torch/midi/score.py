@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pretty_midi
 
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.channels import CHANNELS, DRUM_CHANNEL, Channels, read_channels
 from musicvae_torch.midi.messages import (
     PROGRAM_CHANGE,
@@ -29,7 +30,7 @@ from musicvae_torch.midi.messages import (
     is_sound_meta,
     read_file,
 )
-from musicvae_torch.midi.notes import MidiError, read_bytes
+from musicvae_torch.midi.notes import read_bytes
 from musicvae_torch.midi.players import Player, players_of
 from musicvae_torch.midi.roles import kit_reason
 from musicvae_torch.midi.text import decode_texts

@@ -28,7 +28,8 @@ from musicvae_torch.midi.messages import (
     control,
     meta,
 )
-from musicvae_torch.midi.score import Score, Track, score_of
+from musicvae_torch.midi.score import Score, score_of
+from musicvae_torch.midi.tracks import Track
 
 _MERELY_NAMES = {TRACK_NAME, INSTRUMENT_NAME, PORT, CHANNEL_PREFIX, DEVICE_NAME, END_OF_TRACK}
 # What a channel that the file has set up, but plays nothing on, is set back to: bank, volume, pan.

@@ -17,7 +17,8 @@ import numpy as np
 from musicvae_torch.midi.channels import RESET_CONTROLLERS, SUSTAIN
 from musicvae_torch.midi.messages import CONTROL_CHANGE
 from musicvae_torch.midi.quantize import Section
-from musicvae_torch.midi.score import Score, Track
+from musicvae_torch.midi.score import Score
+from musicvae_torch.midi.tracks import Track
 
 PEDAL_DOWN = 64  # and above
 NEVER = np.iinfo(np.int64).max  # a tick

@@ -6,6 +6,8 @@ Facts of Magenta 2.1.4 (``music_vae.data``) and note-seq 0.0.5
 
 from __future__ import annotations
 
+PARTS = ("melody", "bass", "drums")  # of a trio, in this order
+
 STEPS_PER_QUARTER = 4
 STEPS_PER_BAR = 16  # of 4/4
 

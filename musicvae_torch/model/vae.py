@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 from torch.distributions import Normal
 
 from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.errors import OptionError
 from musicvae_torch.inputs import Inputs, check_lengths
 from musicvae_torch.model.decoder import Decoder
 from musicvae_torch.model.encoder import Encoder
@@ -164,7 +165,7 @@ class MusicVAE(Network):
         """
         z, length = self._given.latents(z), self._given.length(length)
         if not temperature >= 0:
-            raise ValueError(f"temperature must be 0 or more, not {temperature}")
+            raise OptionError(f"temperature must be 0 or more, not {temperature}")
         controls = self._given.controls(controls, z.shape[0], length)
         with self._own_precision():
             return self.decoder.decode(z, length, temperature, controls, generator)

@@ -17,6 +17,8 @@ import onnx
 from onnx import helper, numpy_helper
 from torch import Tensor
 
+from musicvae_torch.errors import MusicVAEError
+
 # Old enough for any ONNX Runtime from 1.12 on.
 OPSET = 17
 _IR_VERSION = 8
@@ -26,7 +28,7 @@ Value = str  # a name of a tensor in the graph
 Shape = Sequence[int | str]  # a size that may be any has a name
 
 
-class GraphError(ValueError):
+class GraphError(MusicVAEError, ValueError):
     """A network that cannot be written as ONNX."""
 
 

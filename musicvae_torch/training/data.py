@@ -18,6 +18,7 @@ from musicvae_torch.dataset.augment import transposer
 from musicvae_torch.dataset.batches import draw_batches, shifted_tokens
 from musicvae_torch.dataset.format import Windows, read_sides
 from musicvae_torch.dataset.reading import check_tokens
+from musicvae_torch.errors import DatasetError, OptionError
 from musicvae_torch.training.options import TrainingOptions
 from musicvae_torch.windows.tensors import ModelBatch, has_converter, model_batch, token_width
 
@@ -45,7 +46,7 @@ class WindowsDataModule(lightning.LightningDataModule):
         self.config = config or get_config("hier-trio_16bar")
         self.shift = transposer(self.config)
         if options.max_transpose and self.shift is None:
-            raise ValueError(
+            raise OptionError(
                 f"config {self.config.name!r} has nothing to transpose: max_transpose must be 0, "
                 f"not {options.max_transpose}"
             )
@@ -82,7 +83,7 @@ class WindowsDataModule(lightning.LightningDataModule):
         windows, trainer = self.validation, self.trainer
         rank, ranks = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
         if len(windows.tokens) < ranks:
-            raise ValueError(
+            raise DatasetError(
                 f"{len(windows.tokens)} windows to validate on are too few for {ranks} processes"
             )
         rows: Any = range(rank, len(windows.tokens), ranks)

@@ -16,11 +16,13 @@ from types import FrameType
 from typing import Any
 
 import lightning
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.multiprocessing import ProcessExitedException
 
-from musicvae_torch.io.devices import Hardware
+from musicvae_torch.errors import OptionError
+from musicvae_torch.io.hardware import Hardware
 from musicvae_torch.kernels.recurrence import compile_recurrence
 from musicvae_torch.training.memory import keep_freed_memory
 from musicvae_torch.training.options import TrainingOptions
@@ -159,7 +161,7 @@ def fit(
         those of strategy "ddp" end here.
 
     Raises:
-        ValueError: `work` holds the training of another model, or one with another optimiser or
+        OptionError: `work` holds the training of another model, or one with another optimiser or
             score; or the hardware is not there.
         KeyboardInterrupt: the training was stopped, by Ctrl-C or SIGTERM; its state is in `work`.
     """
@@ -179,8 +181,8 @@ def fit(
         if options.fuse:
             compile_recurrence()
     keep = KeepLast(last, validate_every)
-    trainer = lightning.Trainer(
-        **machine,
+    trainer = _trainer(
+        machine,
         max_steps=options.steps,
         # Lightning counts batches here.
         val_check_interval=validate_every * options.accumulate,
@@ -199,6 +201,18 @@ def fit(
     if not trainer.is_global_zero:
         raise SystemExit(0)
     return Path(best.best_model_path)
+
+
+def _trainer(machine: dict[str, Any], **arguments: Any) -> lightning.Trainer:
+    """A Trainer on hardware of :meth:`Hardware.trainer_arguments`.
+
+    Raises:
+        OptionError: Lightning knows no such strategy or precision, or has not so many devices.
+    """
+    try:
+        return lightning.Trainer(**machine, **arguments)
+    except (ValueError, MisconfigurationException) as error:
+        raise OptionError(" ".join(str(error).split())) from None
 
 
 @contextmanager

@@ -11,11 +11,13 @@ import lightning
 import torch
 from filelock import FileLock
 
-from musicvae_torch.config import ConfigError, MusicVAEConfig, get_config
-from musicvae_torch.dataset.build import BuildOptions, build_dataset
-from musicvae_torch.dataset.extraction import WindowOptions, default_hop
-from musicvae_torch.io.checkpoint import CheckpointError, read_config, weights_sha256
-from musicvae_torch.io.devices import Hardware
+from musicvae_torch.config import MusicVAEConfig, get_config
+from musicvae_torch.dataset.build import build_dataset
+from musicvae_torch.dataset.extraction import default_hop
+from musicvae_torch.dataset.options import BuildOptions, WindowOptions
+from musicvae_torch.errors import CheckpointError, ConfigError, OptionError
+from musicvae_torch.io.checkpoint import read_config, weights_sha256
+from musicvae_torch.io.hardware import Hardware
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training.data import WindowsDataModule
 from musicvae_torch.training.fitting import fit
@@ -132,10 +134,10 @@ def initial_config(
     except ConfigError as error:
         raise CheckpointError(f"{init}: {error}") from None
     if base is not None and (named := get_config(base)).base != stored.base:
-        raise ValueError(f"{init}: is a {stored.base}, not a {named.base}; leave the config out")
+        raise OptionError(f"{init}: is a {stored.base}, not a {named.base}; leave the config out")
     for name, value in wanted.items():
         if getattr(stored, name) != value:
-            raise ValueError(
+            raise OptionError(
                 f"{init}: its {name} is {getattr(stored, name)}, not {value}; a checkpoint's sizes "
                 "hold, so leave them out"
             )

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from musicvae_torch.errors import OptionError
 from musicvae_torch.model.lstm import LSTMWeights
 
 EPSILON = 1e-8
@@ -59,7 +60,7 @@ class MuonWithAdam(torch.optim.Optimizer):
         matrices: those for Muon; None: the weights of LSTMs.
 
     Raises:
-        ValueError: this PyTorch has no Muon.
+        OptionError: this PyTorch has no Muon.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class MuonWithAdam(torch.optim.Optimizer):
         matrices: Sequence[Tensor] | None = None,
     ) -> None:
         if not hasattr(torch.optim, "Muon"):
-            raise ValueError(f"optimizer muon needs PyTorch 2.9 or newer, not {torch.__version__}")
+            raise OptionError(f"optimizer muon needs PyTorch 2.9 or newer, not {torch.__version__}")
         if matrices is None:
             matrices = [
                 weight

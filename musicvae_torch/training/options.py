@@ -1,4 +1,4 @@
-"""How to train, in one dataclass."""
+"""How to train, as a dataclass."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from musicvae_torch.config import MusicVAEConfig
-from musicvae_torch.dataset.augment import default_shift
-from musicvae_torch.dataset.batches import DRAWS
-from musicvae_torch.hyperparameters import HYPERPARAMETER_NAMES, Hyperparameters, hyperparameters_of
+from musicvae_torch.dataset.options import DRAWS
+from musicvae_torch.hyperparameters import (
+    HYPERPARAMETER_NAMES,
+    SCHEDULES,
+    Hyperparameters,
+    hyperparameters_of,
+)
+from musicvae_torch.options import check_options, option
 
-CHOICES = {
-    "draw": DRAWS,
-    "schedule": ("exponential", "cosine", "linear"),
-    "optimizer": ("adam", "muon"),
-    "start": ("magenta", "glorot"),
-}
+OBJECTIVE = "the objective: Each is by default what Magenta has for the config."
+
+
+def _objective(default: Any, **about: Any) -> Any:
+    """A hyperparameter, of which each config has its own default."""
+    return option(default, group=OBJECTIVE, usual="", **about)
 
 
 @dataclass(frozen=True)
@@ -27,76 +30,80 @@ class TrainingOptions:
     length. :meth:`of` gives those of any config.
 
     Attributes:
-        batch_size: windows a step, on each device.
         steps: optimiser steps in all.
-        max_beta, free_bits, beta_rate, sampling_schedule, sampling_rate, dropout_keep_prob: of a
-            MusicVAE's objective; see :class:`Hyperparameters`.
-        learning_rate, decay_rate, min_learning_rate: the rate at step t is
-            (learning_rate - min) * decay_rate**t + min.
-        schedule: "exponential", that rate; "cosine", from learning_rate to 0 along half a cosine
-            over all steps; or "linear", learning_rate and over the last quarter of all steps in a
-            straight line to 0, so that a training that has not come so far may be made longer.
+        batch_size: windows a step, on each device.
+        accumulate: batches whose gradients are averaged for one step, for want of memory.
+        learning_rate: the rate at first.
+        decay_rate: what each step multiplies the rate by, down to 0.00001, with the exponential
+            schedule.
+        min_learning_rate: the rate at step t is (learning_rate - min) * decay_rate**t + min.
+        schedule: of the learning rate: exponential is that decay; cosine goes down to 0 over all
+            steps along half a cosine; linear goes down to 0 in a straight line over the last
+            quarter, so that a training that has not come so far may be made longer.
         warmup: steps over which the rate rises to that, in even steps.
-        optimizer: "adam", TensorFlow's; or "muon", with Adam for all but the LSTMs' matrices.
+        optimizer: adam is TensorFlow's; muon, with Adam for all but the LSTMs' matrices, needs far
+            fewer steps, at a rate of its own.
         muon_learning_rate: Muon's rate where Adam's is learning_rate; it goes the same way.
-        start: "magenta", whose latent begins with next to no effect; or "glorot", which draws the
-            layers about the latent as wide as all others, and so learns sooner.
-        fuse: compile the gate arithmetic of CPUs, for speed; wants a C++ compiler.
-        adam_beta2: decay of Adam's second moment.
+        fuse: compile the LSTM's gate arithmetic on CPUs, for speed; wants a C++ compiler.
+        adam_beta2: decay of Adam's second moment; lower is steadier.
         grad_clip: longer gradients are scaled down to this norm.
         grad_norm_limit: a step whose gradient is as long as this, or longer, before scaling,
-            counts as an explosion: its gradient is set to zero (Magenta's
+            counts as an explosion and is skipped: its gradient is set to zero (Magenta's
             grad_norm_clip_to_zero).
-        max_transpose: training windows are shifted at random by up to this many semitones.
-        draw, temper: how windows are drawn; see ``musicvae_torch.dataset.batches.draw_batches``.
-        accumulate: batches whose gradients are averaged for one step.
-        validate_every: steps between validations.
-        seed: of the weights, the batches, the posterior noise, the dropout and the sampling.
+        max_transpose: training windows are shifted at random by up to this many semitones, either
+            way.
+        draw: what is drawn alike: windows, songs (then one of their windows), or sources, the
+            top-level folders of the songs, by temper.
+        temper: a source of n songs is drawn in proportion to n^P: 0 makes sources alike, 1 songs.
+        validate_every: steps from validation to validation.
+        seed: seed of the weights, the batches, the posterior noise, the dropout and the sampling.
+        start: how the layers about the latent are drawn: magenta makes them so small that it
+            begins with next to no effect; glorot as wide as all others, and so learns sooner.
+        free_bits: bits of KL divergence of a window that cost nothing.
+        max_beta: B, the weight of the KL divergence above those.
+        beta_rate: that weight at step t is (1 - R^t) B; 0: all of it at once.
+        sampling_schedule: scheduled sampling: how the chance grows that the decoder reads a token
+            of its own.
+        sampling_rate: the chance is this K (constant), 1 - K^t or 1 - K / (K + exp(t / K)).
+        dropout_keep_prob: share of the cells' inputs that dropout keeps; 1: all.
     """
 
-    batch_size: int = 32
-    steps: int = 20_000
-    max_beta: float = 0.2
-    free_bits: float = 256
-    beta_rate: float = 0.0
-    sampling_schedule: str = "constant"
-    sampling_rate: float = 0.0
-    dropout_keep_prob: float = 1.0
-    learning_rate: float = 1e-3
-    decay_rate: float = 0.9999
+    batch_size: int = option(32, least=1, metavar="N")
+    steps: int = option(20_000, least=1, metavar="N")
+    max_beta: float = _objective(0.2, metavar="B")
+    free_bits: float = _objective(256.0, metavar="N")
+    beta_rate: float = _objective(0.0, metavar="R")
+    sampling_schedule: str = _objective("constant", flag="sampling", choices=SCHEDULES)
+    sampling_rate: float = _objective(0.0, metavar="K")
+    dropout_keep_prob: float = _objective(1.0, flag="keep", metavar="P")
+    learning_rate: float = option(1e-3, least=0, metavar="R")
+    decay_rate: float = option(0.9999, least=0, metavar="R")
     min_learning_rate: float = 1e-5
-    schedule: str = "exponential"
-    warmup: int = 0
-    optimizer: str = "adam"
-    muon_learning_rate: float = 0.006
-    start: str = "magenta"
-    fuse: bool = False
-    adam_beta2: float = 0.999
+    schedule: str = option("exponential", choices=("exponential", "cosine", "linear"))
+    warmup: int = option(0, least=0, metavar="STEPS")
+    optimizer: str = option("adam", choices=("adam", "muon"))
+    muon_learning_rate: float = option(0.006, least=0, metavar="R")
+    start: str = option("magenta", choices=("magenta", "glorot"), group="the model")
+    fuse: bool = option(False)
+    adam_beta2: float = option(0.999, least=0, below=1, metavar="B")
     grad_clip: float = 1.0
-    grad_norm_limit: float = 10_000
-    max_transpose: int = 5
-    draw: str = "songs"
-    temper: float = 0.5
-    accumulate: int = 1
-    validate_every: int = 500
-    seed: int = 0
+    grad_norm_limit: float = option(10_000.0, above=0, metavar="N")
+    max_transpose: int = option(5, least=0, flag="transpose", metavar="SEMITONES")
+    draw: str = option("songs", choices=DRAWS)
+    temper: float = option(0.5, least=0, metavar="P")
+    accumulate: int = option(1, least=1, metavar="N")
+    validate_every: int = option(500, least=1, metavar="STEPS")
+    seed: int = option(0, least=0, most=2**32 - 1, metavar="N")
 
     def __post_init__(self) -> None:
-        least = dict.fromkeys(("batch_size", "steps", "accumulate", "validate_every"), 1)
-        least |= dict.fromkeys(("max_transpose", "seed", "warmup"), 0)
-        for name, bound in least.items():
-            if getattr(self, name) < bound:
-                raise ValueError(f"{name} must be at least {bound}, not {getattr(self, name)}")
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(
-                    f"unknown {name} {getattr(self, name)!r}; choose one of: {', '.join(choices)}"
-                )
+        check_options(self)
         _ = self.hyperparameters  # which says what is wrong with them
 
     @classmethod
     def of(cls, config: MusicVAEConfig, **changes: Any) -> TrainingOptions:
         """Magenta's hyperparameters for `config`, shifts that fit it, and what is changed."""
+        from musicvae_torch.dataset.augment import default_shift
+
         own = asdict(hyperparameters_of(config)) | {"max_transpose": default_shift(config)}
         return cls(**(own | changes))
 
@@ -109,6 +116,8 @@ class TrainingOptions:
         return self._scheduled_rate(step) * min(1.0, (step + 1) / max(self.warmup, 1))
 
     def _scheduled_rate(self, step: int) -> float:
+        import numpy as np
+
         if self.schedule == "cosine":
             return self.learning_rate * (1 + math.cos(math.pi * min(step / self.steps, 1.0))) / 2
         if self.schedule == "linear":

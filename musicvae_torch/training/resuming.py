@@ -9,6 +9,7 @@ import lightning
 import torch
 from torch import Tensor
 
+from musicvae_torch.errors import CheckpointError, OptionError
 from musicvae_torch.training.optimizer import optimizer_kind
 
 _ADVICE = "or delete the folder, or give another one for the work"
@@ -26,18 +27,20 @@ def check_resumable(path: Path, module: lightning.LightningModule, monitor: str)
         monitor: the validation score whose lowest value is the best.
 
     Raises:
-        ValueError: it cannot be read; or it is of another model, optimiser or score.
+        OptionError: it cannot be read; or it is of another model, optimiser or score.
     """
     try:
         stored = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
         weights, optimizers = stored["state_dict"], stored["optimizer_states"]
         before = optimizer_kind(optimizers[0])
     except Exception as error:  # unpickling fails in many ways
-        raise ValueError(f"{path}: no checkpoint to go on from ({error}); {_ADVICE[3:]}") from None
+        raise CheckpointError(
+            f"{path}: no checkpoint to go on from ({error}); {_ADVICE[3:]}"
+        ) from None
     work = path.parent
     difference = _difference(weights, module.state_dict())
     if difference:
-        raise ValueError(
+        raise OptionError(
             f"{work}: the training here is of a model of other sizes: {difference}; ask for the "
             f"same, {_ADVICE}"
         )
@@ -45,13 +48,13 @@ def check_resumable(path: Path, module: lightning.LightningModule, monitor: str)
     assert isinstance(asked, torch.optim.Optimizer)
     now = optimizer_kind(asked.state_dict())
     if before != now:
-        raise ValueError(
+        raise OptionError(
             f"{work}: the training here has optimizer {before}, and {now} is asked now; ask for "
             f"{before}, {_ADVICE}"
         )
     scores = [state["monitor"] for state in stored["callbacks"].values() if "monitor" in state]
     if scores and monitor not in scores:
-        raise ValueError(
+        raise OptionError(
             f"{work}: the best of the training here is that by {scores[0]}, and {monitor} is asked "
             f"now; ask for {scores[0]}, {_ADVICE}"
         )

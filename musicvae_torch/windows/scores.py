@@ -9,8 +9,8 @@ from torch import Tensor
 
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.converters.performance import DEPTH as EVENT_DEPTH
-from musicvae_torch.converters.trio import DEPTHS, PARTS
-from musicvae_torch.midi.vocabulary import DRUM_DEPTH, MELODY_DEPTH
+from musicvae_torch.converters.trio import DEPTHS
+from musicvae_torch.midi.vocabulary import DRUM_DEPTH, MELODY_DEPTH, PARTS
 from musicvae_torch.model.heads import NADEHead
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.windows.tensors import ModelBatch

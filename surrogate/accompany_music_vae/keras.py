@@ -23,8 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from musicvae_torch.config import ConfigError
-from musicvae_torch.io.checkpoint_files import CheckpointError
+from musicvae_torch.errors import CheckpointError, ConfigError
 from surrogate.accompany_music_vae.keras_hdf5 import KerasFile, Weights, read_keras_hdf5
 from surrogate.accompany_music_vae.network import PointSurrogate
 from surrogate.encoder.model import SurrogateConfig

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from musicvae_torch.io.checkpoint_files import CheckpointError
+from musicvae_torch.errors import CheckpointError
 from musicvae_torch.io.workers import Failure, map_guarded
 
 Weights = dict[str, np.ndarray]

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from musicvae_torch.config import ConfigError
-from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.errors import ConfigError
+from musicvae_torch.midi.vocabulary import PARTS
 from musicvae_torch.model.terms import OneHot, Term, densify
 from surrogate.encoder.model import Surrogate, SurrogateConfig
 

@@ -20,11 +20,13 @@ from tqdm import tqdm
 from musicvae_torch import __version__
 from musicvae_torch.config import MusicVAEConfig, get_config
 from musicvae_torch.converters.base import from_one_hot, one_hot
-from musicvae_torch.converters.trio import DEPTHS, PARTS
+from musicvae_torch.converters.trio import DEPTHS
 from musicvae_torch.dataset.extraction import DIGEST_BYTES
-from musicvae_torch.dataset.format import DatasetError, DatasetWriter, open_dataset, split_rows
+from musicvae_torch.dataset.format import DatasetWriter, open_dataset, split_rows
 from musicvae_torch.dataset.merge import digest_shares
+from musicvae_torch.errors import DatasetError, OptionError
 from musicvae_torch.io.files import replacing
+from musicvae_torch.midi.vocabulary import PARTS
 
 COLUMNS = (*PARTS, "trio", "code")
 STEPS = 256
@@ -53,11 +55,11 @@ def export_dataset(
 
     Raises:
         DatasetError: the data set cannot be read, holds no trios, or lacks what is wanted.
-        ValueError: no such column or split.
+        OptionError: no such column or split.
     """
     for name in columns:
         if name not in COLUMNS:
-            raise ValueError(f"unknown column {name!r}; choose among: {', '.join(COLUMNS)}")
+            raise OptionError(f"unknown column {name!r}; choose among: {', '.join(COLUMNS)}")
     with open_dataset(data) as source:
         if source["tokens"].shape[1:] != (STEPS, len(PARTS)):
             shape = source["tokens"].shape

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import lightning
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.dataset import DatasetError, Windows, read_sides
 from musicvae_torch.dataset.format import ANY_MODEL
+from musicvae_torch.midi.vocabulary import PARTS
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import Hardware, TrainingOptions
 from musicvae_torch.windows.tensors import ModelBatch
@@ -20,17 +19,6 @@ from surrogate.accompany_music_vae.network import PointSurrogate
 from surrogate.encoder.model import SurrogateConfig
 from surrogate.training.encoder.module import PosteriorTraining
 from surrogate.training.encoder.train import run_training, trio_sides, with_epochs
-
-ORIGINAL_EPOCHS = 20
-# How accompany-music-vae trains, as fields of TrainingOptions.
-ORIGINAL_OPTIONS: dict[str, Any] = {
-    "batch_size": 16,
-    "learning_rate": 3e-4,
-    "decay_rate": 1.0,
-    "grad_clip": 1.0,
-    "max_transpose": 0,
-    "draw": "windows",
-}
 
 
 class PointTraining(PosteriorTraining):

@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 
 import gradio as gr
 
-from musicvae_torch.converters.trio import PARTS
-from musicvae_torch.midi.notes import MIDI_SUFFIXES, MidiError
+from musicvae_torch.errors import MidiError, MusicVAEError, OptionError
+from musicvae_torch.midi.notes import MIDI_SUFFIXES
 from musicvae_torch.midi.score import Score
+from musicvae_torch.midi.vocabulary import PARTS
 from surrogate.app.studio import Result, Studio, melody_choices, options_of, other_tracks, read_song
 from surrogate.options import (
     BAND,
@@ -256,7 +257,7 @@ class _Page:
             song = read_song(path)
             choices = melody_choices(song)
             lines = [facts(song)]
-        except (ValueError, OSError) as error:
+        except (MusicVAEError, OSError) as error:
             return {**nothing, self.problem: _problem(error)}
         if others := other_tracks(song):
             lines.append(f"Other tracks: {'; '.join(others)}")
@@ -275,7 +276,7 @@ class _Page:
         """Bands are wanted: their notes come first, their sound as soon as it is there."""
         try:
             if song is None:
-                raise ValueError("Choose a song first.")
+                raise OptionError("Choose a song first.")
             settings = dict(zip(self.settings, values, strict=True))
             choices = melody_choices(song)
             if choices and settings["melody"] == choices[0][1]:
@@ -285,7 +286,7 @@ class _Page:
             bands = self.studio.make(song, options_of(settings))
             page = bands.page(sound=False)
             midi = bands.midi(1)
-        except (ValueError, OSError) as error:
+        except (MusicVAEError, OSError) as error:
             yield {self.problem: _problem(error)}
             return
         _discard(before)

@@ -7,21 +7,19 @@ import shutil
 import tempfile
 import threading
 import unicodedata
-from argparse import ArgumentTypeError
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from musicvae_torch.errors import MidiError, OptionError
 from musicvae_torch.io.files import replacing
-from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.score import Score, read_score
 from surrogate.accompaniment import Accompaniment
-from surrogate.arguments import bar_ranges, beat
 from surrogate.melody.choice import TrackSummary, summarize_tracks
 from surrogate.melody.track_query import instrument, refusal
-from surrogate.options import BAND, METHODS, OF_BAND, AccompanyOptions
+from surrogate.options import BAND, METHODS, OF_BAND, AccompanyOptions, read_bars, read_beat
 from surrogate.pipeline import Accompanist
 from surrogate.render.page import page_html
 
@@ -71,7 +69,7 @@ class Studio:
 
         Raises:
             MidiError: the song lacks a given part, or is too long.
-            ValueError: an option does not go with the networks or the song.
+            OptionError: an option does not go with the networks or the song.
         """
         with self._busy:
             try:
@@ -201,7 +199,7 @@ def options_of(settings: Mapping[str, Any]) -> AccompanyOptions:
             with other methods.
 
     Raises:
-        ValueError: one is out of range, or not to be understood.
+        OptionError: one is out of range, or not to be understood.
     """
     chosen = {name: value for name, value in settings.items() if value not in (None, "")}
     if chosen.get("method", BAND) != BAND:
@@ -210,15 +208,15 @@ def options_of(settings: Mapping[str, Any]) -> AccompanyOptions:
         if name in chosen:
             chosen[name] = int(chosen[name])
     if "beat" in chosen:
-        chosen["beat"] = beat(str(chosen["beat"]))
+        chosen["beat"] = read_beat(str(chosen["beat"]))
     if "skip" in chosen:
         try:
-            chosen["skip"] = bar_ranges(chosen["skip"])
-        except ArgumentTypeError as error:
-            raise ValueError(f"Skip: {error}") from None
+            chosen["skip"] = read_bars(chosen["skip"])
+        except OptionError as error:
+            raise OptionError(f"Skip: {error}") from None
     # The command reads chords from a file so called; who uses the app may not be who runs it.
     if str(chosen.get("chords", "")).strip().startswith("@"):
-        raise ValueError('Chords: write them out, as in "C | Am F | G7"')
+        raise OptionError('Chords: write them out, as in "C | Am F | G7"')
     return AccompanyOptions(**chosen)
 
 

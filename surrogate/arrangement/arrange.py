@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from musicvae_torch.converters.trio import PARTS
-from musicvae_torch.midi.score import TICK_NOTE, Score
+from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.stitch import NewPart, stitch
-from musicvae_torch.midi.vocabulary import ELECTRIC_BASS
+from musicvae_torch.midi.tracks import TICK_NOTE
+from musicvae_torch.midi.vocabulary import ELECTRIC_BASS, PARTS
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.arrangement.bass_line import keep_bass_in_harmony
 from surrogate.arrangement.dynamics import part_velocities, velocity_contour

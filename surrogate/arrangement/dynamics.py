@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from musicvae_torch.converters.drums import class_of_pitch
+from musicvae_torch.errors import OptionError
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES, OUTPUT_VELOCITY, STEPS_PER_BAR
 from surrogate.arrangement.fill import StepNote
 
@@ -152,10 +153,10 @@ def part_velocities(
 
 def check_dynamics(dynamics: float) -> None:
     """Raises:
-    ValueError: out of range.
+    OptionError: out of range.
     """
     if not 0 <= dynamics <= MAX_DYNAMICS:
-        raise ValueError(f"dynamics go from 0 to {MAX_DYNAMICS:g}, not {dynamics}")
+        raise OptionError(f"dynamics go from 0 to {MAX_DYNAMICS:g}, not {dynamics}")
 
 
 def part_level(profile: PartProfile, contour: VelocityContour) -> float:

@@ -13,11 +13,13 @@ from typing import Protocol
 import numpy as np
 
 from musicvae_torch.chords.inference import infer_chords
-from musicvae_torch.chords.symbols import NO_CHORD, ChordError, ChordTones, chord_tones
+from musicvae_torch.chords.symbols import NO_CHORD, ChordTones, chord_tones
 from musicvae_torch.chords.text import read_text, symbol, written_bars
+from musicvae_torch.errors import ChordError
 from musicvae_torch.midi.notes import NOTE_DTYPE
 from musicvae_torch.midi.quantize import DEFAULT_QPM
-from musicvae_torch.midi.score import TICK_NOTE, Score
+from musicvae_torch.midi.score import Score
+from musicvae_torch.midi.tracks import TICK_NOTE
 from musicvae_torch.midi.vocabulary import OUTPUT_VELOCITY, STEPS_PER_BAR, STEPS_PER_QUARTER
 
 HALF_BAR = STEPS_PER_BAR // 2

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from musicvae_torch.midi.score import TICK_NOTE
+from musicvae_torch.midi.tracks import TICK_NOTE
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 from surrogate.arrangement.harmony import Harmony, from_markers, infer, read
 from surrogate.song.context import SongContext

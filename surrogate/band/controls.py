@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.midi.vocabulary import (
     DRUM_CLASSES,
     FIRST_NOTE,
+    PARTS,
     STEPS_PER_BAR,
 )
 

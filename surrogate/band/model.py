@@ -12,7 +12,7 @@ HIDDEN where a part is masked.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,59 +21,17 @@ from torch import Tensor, nn
 
 from musicvae_torch.chords import symbols as chords
 from musicvae_torch.chords.symbols import CHORD_DEPTH, ROOTS
-from musicvae_torch.config import ConfigError
-from musicvae_torch.converters.trio import DEPTHS, PARTS
+from musicvae_torch.converters.trio import DEPTHS
 from musicvae_torch.io.checkpoint import read_config
 from musicvae_torch.kernels.gemm import FLOAT32
-from musicvae_torch.midi.vocabulary import DRUM_CLASSES, FIRST_NOTE, MIN_PITCH, STEPS_PER_BAR
+from musicvae_torch.midi.vocabulary import DRUM_CLASSES, FIRST_NOTE, MIN_PITCH, PARTS, STEPS_PER_BAR
 from musicvae_torch.model.network import Network
 from surrogate.band.attention import Attention, Block, Rotation
+from surrogate.band.config import BandConfig
 from surrogate.band.controls import DENSITY_DEPTH
 
 HIDDEN = -1
 """In place of a token, a chord class or a density class: nothing is said of it."""
-
-
-@dataclass(frozen=True)
-class BandConfig:
-    """Sizes of a :class:`Band`.
-
-    Attributes:
-        width: of both transformers.
-        heads: of attention; they share out the width.
-        listener_layers, player_layers: blocks of each.
-        context: steps that either looks back, and the listener ahead.
-        style_size: dimensions of a style, as of the latent of the MusicVAE it comes from.
-    """
-
-    width: int = 256
-    heads: int = 8
-    listener_layers: int = 2
-    player_layers: int = 4
-    context: int = 1024
-    style_size: int = 512
-
-    def __post_init__(self) -> None:
-        for name, size in asdict(self).items():
-            if type(size) is not int or size < 1:
-                raise ConfigError(f"band: {name} must be a whole number of at least 1: {size!r}")
-        if self.width % (2 * self.heads):
-            raise ConfigError(
-                f"band: width {self.width} is no multiple of twice its {self.heads} heads"
-            )
-
-    def to_dict(self) -> dict[str, Any]:
-        """The sizes as plain JSON data."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> BandConfig:
-        """Inverse of :meth:`to_dict`.
-
-        Raises:
-            TypeError: a key is unknown.
-        """
-        return cls(**data)
 
 
 PITCHES, DRUMS, TRIADS = "pitches", "drums", "triads"

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from musicvae_torch.converters.trio import DEPTHS, PARTS
-from musicvae_torch.midi.vocabulary import FIRST_NOTE, NO_EVENT
+from musicvae_torch.converters.trio import DEPTHS
+from musicvae_torch.errors import OptionError
+from musicvae_torch.midi.vocabulary import FIRST_NOTE, NO_EVENT, PARTS
 from surrogate.band.drafts import as_drafted, draft
 from surrogate.band.model import HIDDEN, Band, Controls
 from surrogate.band.stepping import Stepper
@@ -46,13 +47,13 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if not all(0 <= value < float("inf") for value in self.temperatures):
-            raise ValueError(f"temperature must be 0 or more, not {self.temperature}")
+            raise OptionError(f"temperature must be 0 or more, not {self.temperature}")
         if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p must be above 0 and at most 1, not {self.top_p}")
+            raise OptionError(f"top_p must be above 0 and at most 1, not {self.top_p}")
         if not 0 <= self.guidance < float("inf"):
-            raise ValueError(f"guidance must be 0 or more, not {self.guidance}")
+            raise OptionError(f"guidance must be 0 or more, not {self.guidance}")
         if len(self.density) != len(PARTS) or not np.isfinite(self.density).all():
-            raise ValueError(f"density must be a number for each part, not {self.density}")
+            raise OptionError(f"density must be a number for each part, not {self.density}")
 
     @property
     def temperatures(self) -> tuple[float, ...]:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.kernels.gemm import prepare
+from musicvae_torch.midi.vocabulary import PARTS
 from surrogate.band.attention import Block
 from surrogate.band.model import Band, Controls, Head, all_vectors
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from musicvae_torch.cli.command_line import Idle, command, read_arguments
-from musicvae_torch.cli.train import run_command
+from musicvae_torch.cli.command import Command
+from musicvae_torch.cli.command_line import Idle
+from musicvae_torch.errors import OptionError
+from musicvae_torch.options import option
+from surrogate.options import METHODS
 
 if TYPE_CHECKING:
     from surrogate.app.studio import Studio
@@ -24,12 +27,41 @@ LARGEST_UPLOAD = "5mb"
 FIRST_PORT, PORTS = 7860, 100  # to look for a free one among
 FONT = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif")
 MONO = ("ui-monospace", "Consolas", "DejaVu Sans Mono", "monospace")
-
-
 EXAMPLES = """examples:
   accompany-app
   accompany-app --musicvae my_trio --surrogate my_surrogate --port 8000
 """
+
+
+@dataclass(kw_only=True)
+class AccompanyApp:
+    """Give melodies a band in a web browser: a page on this computer, which needs no network and
+    sends nothing anywhere. Ctrl-C ends it.
+
+    Attributes:
+        host: address to be reached at; 0.0.0.0 lets others in your network use it.
+        port: port to be reached at; None: the first free one from 7860 on.
+        no_browser: print the page's address, but do not open it.
+        musicvae: trio checkpoint; None: shipped.
+        surrogate: its surrogate encoder; None: shipped.
+        method: band loads all networks, surrogate none for the band, and refine-only no surrogate
+            encoder either; None: band; surrogate, with a MusicVAE of your own and no band network.
+        band: a band network; None: shipped.
+        groove: a GrooVAE checkpoint (groovae_2bar_humanize, ...) to play the drums' hits.
+        soundfont: instruments for the sound (.sf2, .sf3).
+        device: auto, cpu, cuda, cuda:1, ...
+    """
+
+    host: str = option("127.0.0.1")
+    port: int | None = option(None, least=1, most=65535, metavar="PORT")
+    no_browser: bool = option(False)
+    musicvae: Path | None = option(None, metavar="FOLDER")
+    surrogate: Path | None = option(None, metavar="FOLDER")
+    method: str | None = option(None, choices=tuple(m for m in METHODS if m != "refine"))
+    band: Path | None = option(None, metavar="FOLDER")
+    groove: Path | None = option(None, metavar="FOLDER")
+    soundfont: Path | None = option(None, metavar="SF2")
+    device: str = option("auto")
 
 
 IDLE = (
@@ -46,72 +78,15 @@ IDLE = (
 )
 
 
-def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="accompany-app",
-        description="Give melodies a band in a web browser: a page on this computer, which needs "
-        "no network and sends nothing anywhere. Ctrl-C ends it.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--host",
-        default="127.0.0.1",
-        help="address to be reached at; 0.0.0.0 lets others in your network use it "
-        "(default: %(default)s)",
-    )
-    parser.add_argument(
-        "--port", type=int, help=f"(default: the first free one from {FIRST_PORT} on)"
-    )
-    parser.add_argument(
-        "--no-browser", action="store_true", help="print the page's address, but do not open it"
-    )
-    parser.add_argument(
-        "--musicvae", type=Path, metavar="FOLDER", help="trio checkpoint (default: shipped)"
-    )
-    parser.add_argument(
-        "--surrogate", type=Path, metavar="FOLDER", help="its surrogate encoder (default: shipped)"
-    )
-    parser.add_argument(
-        "--method",
-        choices=["band", "surrogate", "refine-only"],
-        default=None,
-        help="band loads all networks, surrogate none for the band, and refine-only no surrogate "
-        "encoder either (default: band; surrogate, if you name a --musicvae and no --band)",
-    )
-    parser.add_argument(
-        "--band", type=Path, metavar="FOLDER", help="a band network (default: shipped)"
-    )
-    parser.add_argument(
-        "--groove",
-        type=Path,
-        metavar="FOLDER",
-        help="a GrooVAE checkpoint (groovae_2bar_humanize, ...) to play the drums' hits",
-    )
-    parser.add_argument(
-        "--soundfont", type=Path, metavar="SF2", help="instruments for the sound (.sf2, .sf3)"
-    )
-    parser.add_argument(
-        "--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)"
-    )
-    return parser
-
-
-@command
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status: 0, or 2 for what the user can mend."""
-    return run_command("accompany-app", _run, read_arguments(parser(), argv), IDLE)
-
-
-def _run(arguments: argparse.Namespace) -> None:
+def _run(options: AccompanyApp) -> None:
     with _ended_politely(), tempfile.TemporaryDirectory(prefix="accompany-") as folder:
         offline(Path(folder) / "sent")
         print("loading the networks…", flush=True)
-        studio = _studio(arguments, Path(folder))
-        blocks = serve(studio, arguments.host, arguments.port)
+        studio = _studio(options, Path(folder))
+        blocks = serve(studio, options.host, options.port)
         print(f"{blocks.local_url} is ready; Ctrl-C ends it", flush=True)
         try:
-            if not arguments.no_browser:
+            if not options.no_browser:
                 import webbrowser
 
                 webbrowser.open(blocks.local_url)
@@ -136,7 +111,7 @@ def _ended_politely() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _studio(arguments: argparse.Namespace, folder: Path) -> Studio:
+def _studio(options: AccompanyApp, folder: Path) -> Studio:
     import gradio  # noqa: F401  (if it is missing, that is told before the networks are loaded)
 
     from musicvae_torch.io.devices import use_few_threads
@@ -144,19 +119,19 @@ def _studio(arguments: argparse.Namespace, folder: Path) -> Studio:
     from surrogate.pipeline import Accompanist
 
     accompanist = Accompanist.from_pretrained(
-        arguments.musicvae,
-        arguments.surrogate,
-        arguments.device,
-        arguments.method,
-        arguments.groove,
-        band=arguments.band,
+        options.musicvae,
+        options.surrogate,
+        options.device,
+        options.method,
+        options.groove,
+        band=options.band,
     )
     use_few_threads(accompanist.musicvae)
-    studio = Studio(accompanist, folder, arguments.soundfont)
-    if arguments.soundfont is not None and studio.sounds:
+    studio = Studio(accompanist, folder, options.soundfont)
+    if options.soundfont is not None and studio.sounds:
         from surrogate.render.synth import Synthesizer
 
-        Synthesizer(arguments.soundfont)  # before the work, not after it
+        Synthesizer(options.soundfont)  # before the work, not after it
     return studio
 
 
@@ -206,7 +181,7 @@ def serve(studio: Studio, host: str = "127.0.0.1", port: int | None = None) -> A
         )
     except OSError:
         where = f"port {port}" if port else f"any of the ports from {FIRST_PORT} on"
-        raise OSError(f"cannot use {where} at {host}; choose another with --port") from None
+        raise OptionError(f"cannot use {where} at {host}; choose another with --port") from None
     return blocks
 
 
@@ -249,6 +224,8 @@ def _theme() -> Any:
         button_primary_text_color_dark="#151418",
     )
 
+
+main = Command("accompany-app", AccompanyApp, _run, EXAMPLES, IDLE)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from musicvae_torch.cli.command_line import Idle, command, read_arguments
-from musicvae_torch.cli.train import programs, run_command
-from surrogate.arguments import at_least
+from musicvae_torch.cli.command import Command
+from musicvae_torch.cli.command_line import Idle
+from musicvae_torch.errors import OptionError, OutputError
+from musicvae_torch.midi.vocabulary import PARTS
+from musicvae_torch.options import option, programs
 
 if TYPE_CHECKING:
     import torch
@@ -25,100 +26,66 @@ EXAMPLES = """examples:
 """
 
 
-def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="evaluate-accompaniment",
-        description="On real songs with melody, bass and drums: hide parts, generate them in every "
-        "way there is,\nand print how well they fit, as Markdown tables. Or compare finished "
-        "accompaniments with ours.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("folder", type=Path, nargs="?", metavar="FOLDER", help="of MIDI files")
-    parser.add_argument(
-        "--against",
-        type=Path,
-        metavar="FOLDER",
-        help="instead: MIDI files with a melody, a bass and drums, to be stripped to the melody, "
-        "accompanied anew and compared; or folders, each with a lead_sheet.mid (a melody on one "
-        "track, its chords on another) and what other systems made of it",
-    )
-    parser.add_argument(
-        "--given",
-        type=_parts,
-        default=("melody",),
-        metavar="PARTS",
-        help="what is heard, such as drums or melody,drums; the rest is hidden (default: melody)",
-    )
-    parser.add_argument("--max-songs", type=at_least(1), metavar="N", help="drawn at random")
-    parser.add_argument(
-        "--max-windows",
-        type=at_least(1),
-        default=8,
-        metavar="N",
-        help="most windows of a song, drawn at random (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--melody-programs",
-        type=programs,
-        default=programs("0-31"),
-        metavar="RANGES",
-        help="of the songs' melodies (default: 0-31, as Magenta's)",
-    )
-    parser.add_argument(
-        "--seed", type=at_least(0), default=0, help="of everything drawn (default: 0)"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers")
-    parser.add_argument(
-        "--musicvae", type=Path, metavar="FOLDER", help="trio checkpoint (default: shipped)"
-    )
-    parser.add_argument(
-        "--surrogate",
-        type=Path,
-        metavar="FOLDER",
-        help="its surrogate encoder (default: shipped, with the shipped trio)",
-    )
-    parser.add_argument(
-        "--baseline",
-        type=Path,
-        metavar="FOLDER",
-        help="another surrogate of the trio, for the row of the seed's surrogate (default: "
-        "shipped, with the shipped trio)",
-    )
-    parser.add_argument(
-        "--without-latent",
-        type=Path,
-        metavar="FOLDER",
-        help="the trio, trained on without its latent, for the row of that name (default: shipped, "
-        "with the shipped trio)",
-    )
-    parser.add_argument(
-        "--band",
-        type=Path,
-        metavar="FOLDER",
-        help="a band network (default: shipped, with the shipped trio)",
-    )
-    parser.add_argument(
-        "--seeds",
-        type=at_least(0),
-        default=3,
-        metavar="N",
-        help="bands that are sampled for each melody as accompany does, from --seed on; 0: none "
-        "(default: %(default)s)",
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
-    return parser
-
-
-def _parts(text: str) -> tuple[str, ...]:
+def _given(text: str) -> tuple[str, ...]:
     """Parts as typed, in the trio's order: "melody,drums"."""
-    parts = ("melody", "bass", "drums")  # not imported: help needs no torch
     named = {part.strip() for part in text.split(",")}
-    if not named <= set(parts) or named == set(parts):
-        raise argparse.ArgumentTypeError(
+    if not named <= set(PARTS) or named == set(PARTS):
+        raise OptionError(
             f"wanted one or two of melody, bass and drums, such as melody,drums, not {text!r}"
         )
-    return tuple(part for part in parts if part in named)
+    return tuple(part for part in PARTS if part in named)
+
+
+@dataclass(kw_only=True)
+class EvaluateAccompaniment:
+    """On real songs with melody, bass and drums: hide parts, generate them in every way there is,
+    and print how well they fit, as Markdown tables. Or compare finished accompaniments with ours.
+
+    Attributes:
+        folder: folder of MIDI files.
+        against: instead: MIDI files with a melody, a bass and drums, to be stripped to the melody,
+            accompanied again and compared; or folders, each with a lead_sheet.mid (a melody on one
+            track, its chords on another) and what other systems made of it.
+        given: what is given, such as drums or melody,drums; the rest is hidden.
+        max_songs: most songs, drawn at random; None: all.
+        max_windows: most windows of a song, drawn at random.
+        melody_programs: programs of the songs' melodies, as Magenta's.
+        seed: seed of everything drawn.
+        json: also write all numbers to a file.
+        musicvae: trio checkpoint; None: shipped.
+        surrogate: its surrogate encoder; None: shipped, with the shipped trio.
+        baseline: another surrogate of the trio, for the row of the seed's surrogate; None: shipped,
+            with the shipped trio.
+        without_latent: the trio, trained on without its latent, for the row of that name; None:
+            shipped, with the shipped trio.
+        band: a band network; None: shipped, with the shipped trio.
+        seeds: bands that are sampled for each melody as accompany does, from --seed on; 0: none.
+        device: auto, cpu or cuda.
+    """
+
+    folder: Path | None = option(None, positional=True, metavar="FOLDER")
+    against: Path | None = option(None, metavar="FOLDER")
+    given: tuple[str, ...] = option(("melody",), read=_given, metavar="PARTS")
+    max_songs: int | None = option(None, least=1, metavar="N")
+    max_windows: int = option(8, least=1, metavar="N")
+    melody_programs: tuple[int, ...] = option(
+        tuple(range(32)), read=programs, metavar="RANGES", usual="0-31"
+    )
+    seed: int = option(0, least=0, metavar="N")
+    json: Path | None = option(None, metavar="FILE")
+    musicvae: Path | None = option(None, metavar="FOLDER")
+    surrogate: Path | None = option(None, metavar="FOLDER")
+    baseline: Path | None = option(None, metavar="FOLDER")
+    without_latent: Path | None = option(None, metavar="FOLDER")
+    band: Path | None = option(None, metavar="FOLDER")
+    seeds: int = option(3, least=0, metavar="N")
+    device: str = option("auto")
+
+    def __post_init__(self) -> None:
+        if (self.folder is None) == (self.against is None):
+            raise OptionError("name a folder of songs, or one to compare with: --against FOLDER")
+        if self.against is not None and not self.seeds:
+            raise OptionError("--seeds 0 leaves nothing of ours to compare; say 1 or more")
 
 
 _IDLE = (
@@ -130,51 +97,41 @@ _IDLE = (
 )
 
 
-@command
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status: 0, or 2 for what the user can mend."""
-    arguments = read_arguments(parser(), argv)
-    if (arguments.folder is None) == (arguments.against is None):
-        parser().error("name a folder of songs, or one to compare with: --against FOLDER")
-    if arguments.against is not None and not arguments.seeds:
-        parser().error("--seeds 0 leaves nothing of ours to compare; say 1 or more")
-    return run_command("evaluate-accompaniment", _run, arguments, _IDLE)
-
-
-def _run(arguments: argparse.Namespace) -> None:
+def _run(own: EvaluateAccompaniment) -> None:
     from musicvae_torch.io.devices import pick_device
 
-    if arguments.json and arguments.json.is_dir():
-        raise IsADirectoryError(f"{arguments.json}: is a folder; name the file to write")
-    if arguments.json and arguments.json.parent.is_file():
-        raise NotADirectoryError(f"{arguments.json.parent}: is a file; name a folder to write into")
-    device = pick_device(arguments.device)
-    result = (_against if arguments.against else _songs)(arguments, device)
+    if own.json and own.json.is_dir():
+        raise OutputError(f"{own.json}: is a folder; name the file to write")
+    if own.json and own.json.parent.is_file():
+        raise OutputError(f"{own.json.parent}: is a file; name a folder to write into")
+    device = pick_device(own.device)
+    result = (_against if own.against else _songs)(own, device)
     print(result)
-    if arguments.json:
-        _write_json(arguments.json, result.as_json())
+    if own.json:
+        _write_json(own.json, result.as_json())
 
 
-def _songs(arguments: argparse.Namespace, device: torch.device) -> Any:
+def _songs(own: EvaluateAccompaniment, device: torch.device) -> Any:
     from surrogate.evaluation.evaluate import evaluate
     from surrogate.evaluation.task import EvaluateOptions
     from surrogate.evaluation.windows import read_evaluation_windows
 
-    networks = _networks(arguments, device)
+    assert own.folder is not None
+    networks = _networks(own, device)
     windows = read_evaluation_windows(
-        arguments.folder,
+        own.folder,
         networks.musicvae.config.max_seq_len,
-        arguments.max_songs,
-        arguments.max_windows,
-        arguments.melody_programs,
-        arguments.seed,
+        own.max_songs,
+        own.max_windows,
+        own.melody_programs,
+        own.seed,
         progress=True,
     )
-    options = EvaluateOptions(arguments.given, arguments.seed, arguments.seeds, progress=True)
+    options = EvaluateOptions(own.given, own.seed, own.seeds, progress=True)
     return evaluate(networks, windows, options)
 
 
-def _networks(arguments: argparse.Namespace, device: torch.device) -> Networks:
+def _networks(own: EvaluateAccompaniment, device: torch.device) -> Networks:
     from musicvae_torch.io.checkpoint import shipped_checkpoint
     from musicvae_torch.model.vae import MusicVAE
     from surrogate.encoder.loading import (
@@ -182,46 +139,50 @@ def _networks(arguments: argparse.Namespace, device: torch.device) -> Networks:
         DEFAULT_MUSICVAE,
         DEFAULT_SURROGATE,
         DEFAULT_WITHOUT_LATENT,
+        check_trio,
         load_attributes,
         load_surrogate,
     )
     from surrogate.evaluation.task import Networks
     from surrogate.generators.band import load_band
 
-    place, band, styled = arguments.musicvae, None, True
-    if place is None or arguments.band is not None:
-        band, styled = load_band(arguments.band, place, device)
-    musicvae, surrogate = arguments.musicvae, arguments.surrogate
-    baseline, without_latent = arguments.baseline, arguments.without_latent
+    place, band, styled = own.musicvae, None, True
+    if place is None or own.band is not None:
+        band, styled = load_band(own.band, place, device)
+    musicvae: Path | None = own.musicvae
+    surrogate, baseline, without_latent = own.surrogate, own.baseline, own.without_latent
     if musicvae is None:
         musicvae = shipped_checkpoint(DEFAULT_MUSICVAE)
         surrogate = surrogate or shipped_checkpoint(DEFAULT_SURROGATE)
         baseline = baseline or shipped_checkpoint(DEFAULT_BASELINE)
         without_latent = without_latent or shipped_checkpoint(DEFAULT_WITHOUT_LATENT)
+    model = MusicVAE.from_pretrained(musicvae, device)
+    check_trio(model)
     return Networks(
-        MusicVAE.from_pretrained(musicvae, device),
-        surrogate and load_surrogate(surrogate, device),
-        baseline and load_surrogate(baseline, device),
-        without_latent and MusicVAE.from_pretrained(without_latent, device),
+        model,
+        None if surrogate is None else load_surrogate(surrogate, device),
+        None if baseline is None else load_surrogate(baseline, device),
+        None if without_latent is None else MusicVAE.from_pretrained(without_latent, device),
         load_attributes(musicvae),
         band,
         styled,
     )
 
 
-def _against(arguments: argparse.Namespace, device: torch.device) -> Any:
+def _against(own: EvaluateAccompaniment, device: torch.device) -> Any:
     from surrogate.evaluation.against import compare
     from surrogate.options import BAND, AccompanyOptions, default_method
     from surrogate.pipeline import Accompanist
 
-    method = default_method(arguments.musicvae, arguments.band)
-    if method != BAND and arguments.surrogate is None:
+    assert own.against is not None
+    method = default_method(own.musicvae, own.band)
+    if method != BAND and own.surrogate is None:
         method = "refine-only"
     accompanist = Accompanist.from_pretrained(
-        arguments.musicvae, arguments.surrogate, str(device), method, band=arguments.band
+        own.musicvae, own.surrogate, str(device), method, band=own.band
     )
-    options = AccompanyOptions(seed=arguments.seed, method=method)
-    return compare(accompanist, arguments.against, options, arguments.seeds, progress=True)
+    options = AccompanyOptions(seed=own.seed, method=method)
+    return compare(accompanist, own.against, options, own.seeds, progress=True)
 
 
 def _write_json(path: Path, numbers: dict[str, Any]) -> None:
@@ -233,6 +194,8 @@ def _write_json(path: Path, numbers: dict[str, Any]) -> None:
         partial.write_text(json.dumps(numbers, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     print(f"{path}: written", file=sys.stderr)
 
+
+main = Command("evaluate-accompaniment", EvaluateAccompaniment, _run, EXAMPLES, _IDLE)
 
 if __name__ == "__main__":
     sys.exit(main())

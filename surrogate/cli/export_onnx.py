@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from musicvae_torch.cli.command_line import command, read_arguments
-from musicvae_torch.cli.train import run_command
+from musicvae_torch.cli.command import Command
+from musicvae_torch.options import option
 
 EXAMPLES = """examples:
   export-onnx my_trio -o my_trio_onnx
@@ -19,42 +18,36 @@ and then, in Python, without PyTorch:
 """
 
 
-@command
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="export-onnx",
-        description="Write a network as ONNX: of a MusicVAE its encoder and decoder, of a "
-        "surrogate itself.\nmanifest.json beside them names all inputs and outputs.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "checkpoint", type=Path, metavar="FOLDER", help="checkpoint of a MusicVAE or a surrogate"
-    )
-    parser.add_argument(
-        "-o",
-        "--out",
-        type=Path,
-        required=True,
-        metavar="FOLDER",
-        help="where to write; files of the same names are replaced",
-    )
-    return run_command("export-onnx", _export, read_arguments(parser, argv))
+@dataclass(kw_only=True)
+class ExportOptions:
+    """Write a network as ONNX: of a MusicVAE its encoder and decoder, of a surrogate itself.
+    manifest.json beside them names all inputs and outputs.
+
+    Attributes:
+        checkpoint: checkpoint of a MusicVAE or a surrogate.
+        out: where to write; files of the same names are replaced.
+    """
+
+    checkpoint: Path = option(positional=True, metavar="FOLDER")
+    out: Path = option(short="o", metavar="FOLDER")
 
 
-def _export(arguments: argparse.Namespace) -> None:
+def export(options: ExportOptions) -> None:
     from musicvae_torch.io.checkpoint import read_config, weights_sha256
     from musicvae_torch.model.vae import MusicVAE
     from musicvae_torch.onnx import export_musicvae
     from surrogate.encoder.loading import load_surrogate
     from surrogate.encoder.onnx import export_surrogate
 
-    folder = arguments.checkpoint
+    folder = options.checkpoint
     if read_config(folder).get("kind") == MusicVAE.kind:
         model = MusicVAE.from_pretrained(folder)
-        paths = export_musicvae(model, arguments.out, {"sha256": weights_sha256(folder)})
+        paths = export_musicvae(model, options.out, {"sha256": weights_sha256(folder)})
     else:
         network = load_surrogate(folder)
-        paths = export_surrogate(network, arguments.out, {"sha256": weights_sha256(folder)})
+        paths = export_surrogate(network, options.out, {"sha256": weights_sha256(folder)})
     for path in paths:
         print(f"{path}  {path.stat().st_size / 1e6:.2f} MB")
+
+
+main = Command("export-onnx", ExportOptions, export, EXAMPLES)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from musicvae_torch.cli.command_line import Idle, command, read_arguments
-from musicvae_torch.cli.train import run_command
-from surrogate.arguments import at_least
+from musicvae_torch.cli.command import Command
+from musicvae_torch.cli.command_line import Idle
+from musicvae_torch.errors import OptionError, OutputError
+from musicvae_torch.options import option
 
 EXAMPLES = """examples:
   listening-test plain busier -o test.html
@@ -20,132 +21,94 @@ EXAMPLES = """examples:
 PAGES = (".html", ".htm")
 
 
-def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="listening-test",
-        description="Make a page on which people compare bands by ear, in pairs and blind; then "
-        "read their votes.\nFiles of one name in several folders are one song, by several systems.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "folders",
-        type=str,
-        nargs="*",
-        metavar="[NAME=]FOLDER",
-        help="of MIDI files, one for each system; its name is the folder's, or NAME",
-    )
-    parser.add_argument("-o", "--out", type=Path, metavar="FILE", help="the page, a .html file")
-    parser.add_argument(
-        "--melody",
-        type=Path,
-        metavar="FOLDER",
-        help="MIDI files of the melodies alone, to be heard beside the bands",
-    )
-    part = parser.add_mutually_exclusive_group()
-    part.add_argument(
-        "--seconds",
-        type=_seconds,
-        default=30.0,
-        metavar="S",
-        help="how much of each song is heard, from its first note (default: 30)",
-    )
-    part.add_argument(
-        "--bars", type=_bars, metavar="BARS", help="the bars that are heard, from 1, as in 1-16"
-    )
-    parser.add_argument(
-        "--pairs",
-        type=at_least(1),
-        metavar="N",
-        help="most pairs for each listener, drawn anew for each (default: all)",
-    )
-    parser.add_argument("--title", metavar="TEXT", help="of the page (default: Listening test)")
-    parser.add_argument(
-        "--soundfont", type=Path, metavar="SF2", help="instruments for the sound (.sf2, .sf3)"
-    )
-    parser.add_argument(
-        "--seed",
-        type=at_least(0),
-        default=0,
-        help="of the order of sounds in the page (default: 0)",
-    )
-    parser.add_argument(
-        "--votes",
-        type=Path,
-        nargs="+",
-        metavar="FILE",
-        help="instead: votes that listeners sent, to be told as a Markdown table",
-    )
-    return parser
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 2 <= seconds <= 600:
-        raise argparse.ArgumentTypeError(f"wanted 2 to 600 seconds, not {text!r}")
-    return seconds
-
-
-def _bars(text: str) -> tuple[int, int]:
+def _bars(text: str) -> tuple[tuple[int, int]]:
+    """The first and the last bar as typed: "1-16"."""
     found = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?", text.strip())
     first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
     if not 1 <= first <= last:
-        raise argparse.ArgumentTypeError(f"wanted bars such as 1-16, not {text!r}")
-    return first, last
+        raise OptionError(f"wanted bars such as 1-16, not {text!r}")
+    return ((first, last),)
+
+
+@dataclass(kw_only=True)
+class ListeningTest:
+    """Make a page on which people compare bands by ear, in pairs and blind; then read their votes.
+    Files of one name in several folders are one song, by several systems.
+
+    Attributes:
+        folders: folders of MIDI files, one for each system; its name is the folder's, or NAME.
+        out: the page, a .html file.
+        melody: MIDI files of the melodies alone, to be heard beside the bands.
+        seconds: how much of each song is heard, from its first note.
+        bars: in place of that, the bars that are heard, from 1, as in 1-16.
+        pairs: most pairs for each listener, drawn for each; None: all.
+        title: title of the page.
+        soundfont: instruments for the sound (.sf2, .sf3).
+        seed: seed of the order of sounds in the page.
+        votes: instead: votes that listeners sent, to be told as a Markdown table.
+    """
+
+    folders: tuple[str, ...] = option((), positional=True, many=True, metavar="[NAME=]FOLDER")
+    out: Path | None = option(None, short="o", metavar="FILE")
+    melody: Path | None = option(None, metavar="FOLDER")
+    seconds: float = option(30.0, least=2, most=600, metavar="S")
+    bars: tuple[tuple[int, int], ...] | None = option(None, read=_bars, metavar="BARS")
+    pairs: int | None = option(None, least=1, metavar="N")
+    title: str = option("Listening test", metavar="TEXT")
+    soundfont: Path | None = option(None, metavar="SF2")
+    seed: int = option(0, least=0, metavar="N")
+    votes: tuple[Path, ...] = option((), many=True, metavar="FILE")
+
+    def __post_init__(self) -> None:
+        if self.votes and self.folders:
+            raise OptionError("name folders to compare, or files of votes to read, not both")
+        if not self.votes and len(self.folders) < 2:
+            raise OptionError("name at least two folders to compare, or votes: --votes FILE ...")
+        if not self.votes and self.out is None:
+            raise OptionError("say where the page goes: -o test.html")
 
 
 _IDLE = (
+    Idle("--seconds", lambda own: own.bars is not None, "--bars takes its place; leave one out"),
     Idle(
         "but --votes",
-        lambda own: own.votes is not None,
+        lambda own: bool(own.votes),
         "--votes reads votes and makes no page; leave it out",
     ),
 )
 
 
-@command
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status: 0, or 2 for what the user can mend."""
-    arguments = read_arguments(parser(), argv)
-    if arguments.votes and arguments.folders:
-        parser().error("name folders to compare, or files of votes to read, not both")
-    if not arguments.votes:
-        if len(arguments.folders) < 2:
-            parser().error("name at least two folders to compare, or votes: --votes FILE ...")
-        if arguments.out is None:
-            parser().error("say where the page goes: -o test.html")
-    return run_command("listening-test", _read if arguments.votes else _make, arguments, _IDLE)
+def run(options: ListeningTest) -> None:
+    (_read if options.votes else _make)(options)
 
 
-def _read(arguments: argparse.Namespace) -> None:
+def _read(options: ListeningTest) -> None:
     from surrogate.evaluation.listening.report import report
     from surrogate.evaluation.listening.votes import matching, read_votes
 
-    print(report(read_votes(matching(arguments.votes))))
+    print(report(read_votes(matching(options.votes))))
 
 
-def _make(arguments: argparse.Namespace) -> None:
+def _make(options: ListeningTest) -> None:
     from surrogate.evaluation.listening.excerpts import Excerpt
-    from surrogate.evaluation.listening.page import TITLE, write_test
+    from surrogate.evaluation.listening.page import write_test
 
-    out = arguments.out
+    out = options.out
+    assert out is not None
     if out.is_dir():
-        raise IsADirectoryError(f"{out}: is a folder; name the file to write")
+        raise OutputError(f"{out}: is a folder; name the file to write")
     if out.suffix.lower() not in PAGES:
-        raise ValueError(f"{out}: the page is HTML; name a file that ends in .html")
-    systems = _systems(arguments.folders)
+        raise OptionError(f"{out}: the page is HTML; name a file that ends in .html")
+    systems = _systems(options.folders)
     made = write_test(
         out,
         systems,
-        arguments.melody,
-        Excerpt(arguments.seconds, arguments.bars),
-        arguments.title or TITLE,
-        arguments.pairs,
-        arguments.seed,
-        arguments.soundfont,
+        options.melody,
+        Excerpt(options.seconds, options.bars[0] if options.bars else None),
+        options.title,
+        options.pairs,
+        options.seed,
+        options.soundfont,
         progress=True,
     )
     for line in made.left_out:
@@ -161,7 +124,7 @@ def _systems(words: Sequence[str]) -> dict[str, Path]:
     """Folders as typed, by the names of their systems.
 
     Raises:
-        ValueError: two have one name, or one has none.
+        OptionError: two have one name, or one has none.
     """
     from musicvae_torch.io.files import printable
 
@@ -171,12 +134,14 @@ def _systems(words: Sequence[str]) -> dict[str, Path]:
         folder = Path(place) if equals and not Path(word).exists() else Path(word)
         name = printable(name.strip() if folder != Path(word) else folder.resolve().name)
         if not name:
-            raise ValueError(f"{word}: no name for a system; write NAME=FOLDER")
+            raise OptionError(f"{word}: no name for a system; write NAME=FOLDER")
         if name in systems:
-            raise ValueError(f"{folder}: {systems[name]} is called {name}, too; write NAME=FOLDER")
+            raise OptionError(f"{folder}: {systems[name]} is called {name}, too; write NAME=FOLDER")
         systems[name] = folder
     return systems
 
+
+main = Command("listening-test", ListeningTest, run, EXAMPLES, _IDLE)
 
 if __name__ == "__main__":
     sys.exit(main())

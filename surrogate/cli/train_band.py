@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from musicvae_torch.cli.command_line import Idle, command, read_arguments
-from musicvae_torch.cli.train import (
-    TRAINING_IDLE,
-    add_hardware_arguments,
-    add_training_arguments,
-    hardware,
-    run_command,
-    training_options,
-)
-from surrogate.arguments import given
+from musicvae_torch.cli.command import Command
+from musicvae_torch.cli.command_line import Idle
+from musicvae_torch.cli.training import TRAINING_IDLE, TrainingCommand
+from musicvae_torch.options import option, options_of
+from musicvae_torch.training.options import OBJECTIVE, TrainingOptions
+from surrogate.band.config import BandConfig
+from surrogate.training.band.masking import MaskingOptions
 
 EXAMPLES = """examples:
   build-dataset midi -o data.h5 --hop 8
@@ -32,123 +29,68 @@ lowest val/nats is the result.
 """
 # What trains a transformer well, in place of the defaults of a MusicVAE. Batches are small, so that
 # Muon at a rate of .01, which suits large ones, moves matrices mostly by noise.
-_DEFAULTS = {
-    "batch_size": 16,
-    "optimizer": "muon",
-    "learning_rate": 1.5e-3,
-    "muon_learning_rate": 0.003,
-    "schedule": "cosine",
-    "warmup": 100,
-    "adam_beta2": 0.99,
-    "draw": "sources",
-    "validate_every": 1000,
-}
-_SIZES = {
-    "width": "of the listener and the player (default: 256)",
-    "heads": "of attention (default: 8)",
-    "listener_layers": "(default: 2)",
-    "player_layers": "(default: 4)",
-    "style_size": "dimensions of the codes (default: 512)",
-}
+_TRAINING = TrainingOptions(
+    batch_size=16,
+    optimizer="muon",
+    learning_rate=1.5e-3,
+    muon_learning_rate=0.003,
+    schedule="cosine",
+    warmup=100,
+    adam_beta2=0.99,
+    draw="sources",
+    validate_every=1000,
+)
+_NETWORK, _LEARNS = "the network", "what it learns"
 
 
-def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="train-band",
-        description="Train a band: a network that hears some parts of a song, such as the "
-        "melody, and plays\nthe others, step by step. Stop it with Ctrl-C whenever you like: the "
-        "same command goes on,\nexactly as if it had not been stopped.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+@dataclass(kw_only=True)
+class TrainBand(TrainingCommand):
+    """Train a band: a network that is given some parts of a song, such as the melody, and plays
+    the others, step by step. Stop it with Ctrl-C whenever you like: the same command goes on,
+    exactly as if it had not been stopped.
+
+    Attributes:
+        data: data sets of build-dataset, of trios; windows that overlap or follow on are joined, so
+            make them with --hop 8. Of windows longer than 16 bars there are so many fewer a step.
+        init: band to go on from; its sizes hold.
+        freeze_biases: with --init, leave the biases of the player's attention by distance as they
+            are: a step takes a third less time.
+        musicvae: a trio whose latents are to be the styles; its codes are added to DATA.h5 where
+            they are not there yet; None: the codes that are there.
+        surrogate: a surrogate of the same trio, which predicts styles from melodies.
+    """
+
+    data: tuple[Path, ...] = option(positional=True, many=True, metavar="DATA.h5")
+    training: TrainingOptions = options_of(
+        TrainingOptions, _TRAINING, without=(OBJECTIVE, "start", "fuse")
     )
-    add_training_arguments(parser)
-    _change_defaults(parser)
-    group = parser.add_argument_group("the network")
-    group.add_argument(
-        "--init", type=Path, metavar="FOLDER", help="band to go on from; its sizes hold"
-    )
-    group.add_argument(
-        "--freeze-biases",
-        action="store_true",
-        help="with --init, leave the biases of the player's attention by distance as they are: a "
-        "step takes a third less time",
-    )
-    for name, text in _SIZES.items():
-        group.add_argument(f"--{name.replace('_', '-')}", type=int, metavar="N", help=text)
-    _add_lesson_arguments(parser)
-    add_hardware_arguments(parser)
-    return parser
+    init: Path | None = option(None, group=_NETWORK, metavar="FOLDER")
+    freeze_biases: bool = option(False, group=_NETWORK)
+    sizes: dict[str, Any] = options_of(BandConfig, built=False, group=_NETWORK)
+    musicvae: Path | None = option(None, group=_LEARNS, metavar="FOLDER")
+    surrogate: Path | None = option(None, group=_LEARNS, metavar="FOLDER")
+    masking: MaskingOptions = options_of(MaskingOptions, group=_LEARNS)
 
 
-def _change_defaults(parser: argparse.ArgumentParser) -> None:
-    """What of the arguments of all trainings is otherwise here."""
-    for action in parser._actions:
-        if action.dest == "data":
-            action.nargs = "+"
-            action.help = (
-                "made by build-dataset of trios; windows that overlap or follow on are joined, so "
-                "make them with --hop 8"
-            )
-        elif action.dest == "batch_size":
-            action.help = "16-bar windows a step; of longer ones so many fewer (default: 16)"
-        elif action.dest in _DEFAULTS and action.help:
-            before = action.help.rpartition("(default:")[0]
-            action.help = f"{before}(default: {_DEFAULTS[action.dest]})"
-        elif action.dest == "fuse":
-            action.help = argparse.SUPPRESS
-    parser.set_defaults(**_DEFAULTS)
+def train(options: TrainBand) -> None:
+    from surrogate.training.band.train import train_band
 
-
-def _add_lesson_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("what it learns")
-    group.add_argument(
-        "--musicvae",
-        type=Path,
-        metavar="FOLDER",
-        help="a trio whose latents are to be the styles; its codes are added to DATA.h5 where "
-        "they are not there yet (default: the codes that are there)",
+    folder = train_band(
+        options.data,
+        options.validation,
+        options.out,
+        BandConfig(**options.sizes) if options.sizes else None,
+        options.training,
+        masking=options.masking,
+        init=options.init,
+        musicvae=options.musicvae,
+        freeze_biases=options.freeze_biases,
+        surrogate=options.surrogate,
+        work=options.work,
+        device=options.hardware,
+        store=options.store,
     )
-    group.add_argument(
-        "--surrogate",
-        type=Path,
-        metavar="FOLDER",
-        help="a surrogate of the same trio, which predicts styles from melodies",
-    )
-    group.add_argument(
-        "--bars",
-        type=_weights,
-        metavar="BARS=WEIGHT,...",
-        help="lengths of windows, 16 to 64 bars (default: 16=.7,32=.2,64=.1)",
-    )
-    group.add_argument(
-        "--without-melody",
-        type=float,
-        metavar="SHARE",
-        help="of windows that have no melody at all (default: 0.12)",
-    )
-    group.add_argument(
-        "--forgetful",
-        type=float,
-        metavar="SHARE",
-        help="of windows in which the player has forgotten some bars of bass and drums, which "
-        "keeps it from merely going on as before (default: 0.25)",
-    )
-    group.add_argument(
-        "--thin-drums",
-        action="store_true",
-        help="use windows, too, whose drums are a single instrument",
-    )
-
-
-def _weights(text: str) -> dict[int, float]:
-    """Weights of lengths as typed: "16=.7,64=.3"."""
-    try:
-        pairs = [pair.split("=") for pair in text.split(",")]
-        return {int(bars): float(weight) for bars, weight in pairs}
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"wanted weights such as 16=.7,64=.3, not {text!r}"
-        ) from None
+    print(f"{folder}: trained")
 
 
 _IDLE = (
@@ -157,48 +99,14 @@ _IDLE = (
         lambda own: own.init is None,
         "applies to a trained band; name it with --init, or leave the option out",
     ),
-    Idle("--fuse", lambda own: True, "applies to LSTMs, and a band has none; leave it out"),
     Idle(
         "--style-size",
         lambda own: own.musicvae is not None,
         "follows from --musicvae; leave one of the two out",
     ),
-    *TRAINING_IDLE[:-1],
+    *TRAINING_IDLE,
 )
-
-
-@command
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status: 0, or 2 for what the user can mend."""
-    return run_command("train-band", _train, read_arguments(parser(), argv), _IDLE)
-
-
-def _train(arguments: argparse.Namespace) -> None:
-    from musicvae_torch.training import TrainingOptions
-    from surrogate.band.model import BandConfig
-    from surrogate.training.band.masking import MaskingOptions
-    from surrogate.training.band.train import train_band
-
-    sizes = given(arguments, *_SIZES)
-    folder = train_band(
-        arguments.data,
-        arguments.validation,
-        arguments.out,
-        BandConfig(**sizes) if sizes else None,
-        TrainingOptions(**training_options(arguments)),
-        masking=MaskingOptions(
-            **given(arguments, "bars", "without_melody", "forgetful", "thin_drums")
-        ),
-        init=arguments.init,
-        musicvae=arguments.musicvae,
-        freeze_biases=arguments.freeze_biases,
-        surrogate=arguments.surrogate,
-        work=arguments.work,
-        device=hardware(arguments),
-        store=arguments.store,
-    )
-    print(f"{folder}: trained")
-
+main = Command("train-band", TrainBand, train, EXAMPLES, _IDLE)
 
 if __name__ == "__main__":
     sys.exit(main())

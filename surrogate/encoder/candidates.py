@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.midi.vocabulary import PARTS
 
 LIKELIHOOD_SHARE = 0.5  # of likelihood beside diversity, in the ranking
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from musicvae_torch.errors import OptionError
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.encoder.model import Surrogate
 from surrogate.encoder.refine import hide, refine, refine_prediction
@@ -23,17 +24,17 @@ class Latents(NamedTuple):
 
 def check_method(surrogate: Surrogate | None, options: AccompanyOptions) -> None:
     """Raises:
-    ValueError: the method needs a surrogate, or one with other input parts.
+    OptionError: the method needs a surrogate, or one with other input parts.
     """
     if options.method == "refine-only":
         return
     if surrogate is None:
-        raise ValueError(
+        raise OptionError(
             f"method {options.method!r} needs a surrogate encoder; without one there is refine-only"
         )
     unknown = [part for part in options.given if part not in surrogate.input_parts]
     if unknown:
-        raise ValueError(
+        raise OptionError(
             f"{', '.join(options.given)} are given, but the surrogate takes "
             f"{', '.join(surrogate.input_parts)} alone; without one there is --method refine-only"
         )

@@ -9,12 +9,9 @@ import torch
 from musicvae_torch.attribute_vectors import ATTRIBUTES_FILE, AttributeVectors
 from musicvae_torch.converters.groove import GROOVE_RULES
 from musicvae_torch.converters.trio import DEPTHS
-from musicvae_torch.io.checkpoint import (
-    CONFIG_FILE,
-    CheckpointError,
-    read_config,
-    shipped_checkpoint,
-)
+from musicvae_torch.errors import CheckpointError
+from musicvae_torch.io.checkpoint import read_config, shipped_checkpoint
+from musicvae_torch.io.checkpoint_files import CONFIG_FILE
 from musicvae_torch.io.hub import local_folder
 from musicvae_torch.kernels.gemm import FLOAT32
 from musicvae_torch.model.vae import MusicVAE
@@ -70,7 +67,7 @@ def load_networks(
 
     Raises:
         CheckpointError: a folder cannot be read, or the two do not belong together.
-        ValueError: the device has no such precision.
+        OptionError: the device has no such precision.
     """
     trio = MusicVAE.from_pretrained(musicvae or shipped_checkpoint(DEFAULT_MUSICVAE), device)
     check_trio(trio)

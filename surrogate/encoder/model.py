@@ -16,11 +16,13 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from musicvae_torch.config import ConfigError
-from musicvae_torch.converters.trio import DEPTHS, PARTS
+from musicvae_torch.converters.trio import DEPTHS
+from musicvae_torch.errors import ConfigError
+from musicvae_torch.midi.vocabulary import PARTS
 from musicvae_torch.model.network import Network
 from musicvae_torch.model.terms import OneHot, Term
-from surrogate.encoder.pooling import POOLINGS, PooledEncoder
+from surrogate.encoder.pooling import PooledEncoder
+from surrogate.options import POOLINGS
 
 BATCH = 64  # windows at a time
 # Names of fields in config.json, where they differ from those of SurrogateConfig.
@@ -206,7 +208,7 @@ class SurrogateEncoder(Surrogate):
                 config.z_size,
                 config.pooling,
             )
-        except ValueError as error:
+        except ConfigError as error:
             raise ConfigError(f"surrogate: {error}") from None
 
     def forward(self, tokens: Tensor, given_mask: Tensor) -> Normal:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from torch import nn
 
-from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.midi.vocabulary import PARTS
 from musicvae_torch.onnx.encoder import posterior, read_levels
 from musicvae_torch.onnx.folder import write_graphs
 from musicvae_torch.onnx.graph import Graph, Value

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from musicvae_torch.errors import ConfigError
 from musicvae_torch.model.encoder import Encoder
 from musicvae_torch.model.lstm import BidirectionalLSTM
 from musicvae_torch.model.terms import Term
+from surrogate.options import POOLINGS
 
-POOLINGS = ("last", "mean", "attention")
 HEADS = 4
 
 
@@ -26,7 +27,7 @@ class PooledEncoder(Encoder):
             bars of a learned query.
 
     Raises:
-        ValueError: no such pooling, or a width that HEADS do not divide.
+        ConfigError: no such pooling, or a width that HEADS do not divide.
     """
 
     def __init__(
@@ -40,9 +41,9 @@ class PooledEncoder(Encoder):
         super().__init__(input_depth, units, level_lengths, z_size)
         width = 2 * units[-1]
         if pooling not in POOLINGS:
-            raise ValueError(f"unknown pooling {pooling!r}; choose one of: {', '.join(POOLINGS)}")
+            raise ConfigError(f"unknown pooling {pooling!r}; choose one of: {', '.join(POOLINGS)}")
         if pooling == "attention" and width % HEADS:
-            raise ValueError(f"{HEADS} heads of attention do not divide {width} outputs")
+            raise ConfigError(f"{HEADS} heads of attention do not divide {width} outputs")
         self.pooling = pooling
         self.query = nn.Linear(width, HEADS) if pooling == "attention" else None
 

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 from tqdm import tqdm
 
-from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.errors import OptionError
+from musicvae_torch.midi.vocabulary import PARTS
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.encoder.model import Surrogate
 
@@ -50,12 +51,12 @@ class RefineOptions:
 
     def __post_init__(self) -> None:
         if self.steps < 0 or self.patience < 1 or self.batch_size < 1:
-            raise ValueError(
+            raise OptionError(
                 "refinement: steps must be at least 0, patience and batch_size at least 1, not "
                 f"{self.steps}, {self.patience} and {self.batch_size}"
             )
         if not self.learning_rate > 0 or not self.tolerance >= 0 or not self.prior_weight >= 0:
-            raise ValueError(
+            raise OptionError(
                 "refinement: learning_rate must be above 0, tolerance and prior_weight at least "
                 f"0, not {self.learning_rate}, {self.tolerance} and {self.prior_weight}"
             )

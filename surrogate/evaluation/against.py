@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from musicvae_torch.midi.notes import MidiError, is_midi
+from musicvae_torch.errors import MidiError, NoSongsError
+from musicvae_torch.midi.notes import is_midi
 from musicvae_torch.midi.score import Score, divisible, read_score
 from surrogate.evaluation.finished import BandParts, read_band, score_band, stacked
 from surrogate.evaluation.lead_sheets import LeadSheet, read_lead_sheet
@@ -18,7 +19,7 @@ from surrogate.evaluation.tables import mean_where
 from surrogate.options import AccompanyOptions
 from surrogate.pipeline import Accompanist
 from surrogate.song.context import SongContext, analyze
-from surrogate.song.folders import NoSongsError, midi_files
+from surrogate.song.folders import midi_files
 from surrogate.song.roles import roles_of
 
 THEIRS, OURS = "theirs", "ours"

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.midi.vocabulary import PARTS
 from surrogate.band.model import HIDDEN, Controls
 from surrogate.band.scoring import nats_of
 from surrogate.encoder.refine import hide

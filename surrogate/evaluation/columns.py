@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from musicvae_torch.converters.melody import infer_chord_classes, melody_notes
-from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.midi.vocabulary import PARTS
 from surrogate.evaluation.distributions import (
     note_features,
     overlapping_area,

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.distributions import Normal
 from tqdm import tqdm
 
-from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.midi.vocabulary import PARTS
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.windows.encoding import decode_tokens
 from surrogate.encoder.refine import part_indices

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from musicvae_torch.converters.melody import infer_chord_classes, melody_notes
-from musicvae_torch.converters.trio import PARTS
-from musicvae_torch.midi.score import TICK_NOTE, Score
-from musicvae_torch.midi.vocabulary import MAX_PITCH, MIN_PITCH, NO_EVENT
+from musicvae_torch.midi.score import Score
+from musicvae_torch.midi.tracks import TICK_NOTE
+from musicvae_torch.midi.vocabulary import MAX_PITCH, MIN_PITCH, NO_EVENT, PARTS
 from surrogate.arrangement.fill import StepNote, bar_steps, sounding_bars
 from surrogate.evaluation.columns import overlaps, structure, tonality
 from surrogate.evaluation.distributions import note_features

@@ -14,9 +14,10 @@ import pretty_midi
 
 from musicvae_torch.chords.inference import name_chord
 from musicvae_torch.chords.symbols import NO_CHORD, chord_tones
-from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.quantize import DEFAULT_QPM
-from musicvae_torch.midi.score import Score, Track, divisible, read_score
+from musicvae_torch.midi.score import Score, divisible, read_score
+from musicvae_torch.midi.tracks import Track
 from musicvae_torch.midi.vocabulary import FIRST_NOTE, MIN_PITCH, STEPS_PER_BAR
 from surrogate.arrangement.harmony import from_markers
 from surrogate.options import AccompanyOptions

@@ -10,11 +10,12 @@ from tqdm import tqdm
 
 from musicvae_torch.converters.drums import drum_tokens
 from musicvae_torch.converters.melody import melody_tokens
-from musicvae_torch.converters.trio import PARTS, part_notes
-from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.converters.trio import part_notes
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.quantize import DEFAULT_QPM
-from musicvae_torch.midi.score import Score, Track
-from musicvae_torch.midi.vocabulary import BASS_PROGRAMS, STEPS_PER_QUARTER
+from musicvae_torch.midi.score import Score
+from musicvae_torch.midi.tracks import Track
+from musicvae_torch.midi.vocabulary import BASS_PROGRAMS, PARTS, STEPS_PER_QUARTER
 from surrogate.evaluation.windows import EvaluationWindows
 from surrogate.options import AccompanyOptions
 from surrogate.pipeline import Accompanist

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from musicvae_torch.attribute_vectors import AttributeVectors
-from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.midi.vocabulary import PARTS
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.windows.encoding import encode_tokens
 from surrogate.band.model import Band

@@ -12,11 +12,11 @@ from tqdm import tqdm
 
 from musicvae_torch.converters.base import Window
 from musicvae_torch.converters.trio import TrioConverter, TrioRules
+from musicvae_torch.errors import MidiError, NoSongsError
 from musicvae_torch.midi.fast import load_song
-from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.quantize import Section, sections
 from musicvae_torch.midi.vocabulary import MELODY_PROGRAMS, STEPS_PER_BAR
-from surrogate.song.folders import NoSongsError, midi_files
+from surrogate.song.folders import midi_files
 
 
 @dataclass(frozen=True)

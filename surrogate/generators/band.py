@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from musicvae_torch.chords.symbols import ChordError, chord_class
-from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.chords.symbols import chord_class
+from musicvae_torch.errors import ChordError, OptionError
 from musicvae_torch.io.checkpoint import shipped_checkpoint, weights_sha256
 from musicvae_torch.io.hub import local_folder
 from musicvae_torch.latent.encoded_song import encode_song
-from musicvae_torch.midi.vocabulary import BASS_PROGRAMS, STEPS_PER_BAR
+from musicvae_torch.midi.vocabulary import BASS_PROGRAMS, PARTS, STEPS_PER_BAR
 from surrogate.arrangement.arrange import kept_tracks
 from surrogate.arrangement.song_harmony import song_harmony
 from surrogate.band.model import HIDDEN, Band, Controls, styles_of
@@ -106,7 +106,7 @@ class BandGenerator:
 
         Raises:
             MidiError: the file that is to give the style is none, or has no windows of trios.
-            ValueError: a style is wanted of a band that knows none.
+            OptionError: a style is wanted of a band that knows none.
         """
         styles, other = self.styles, options.style
         if other not in (None, NO_STYLE):
@@ -126,7 +126,7 @@ class BandGenerator:
         """How another song's band plays: the latents of its windows; for the errors see
         :meth:`latents`."""
         if self.styles is None:
-            raise ValueError(
+            raise OptionError(
                 f"style {path}: the band network was not trained on this MusicVAE's latents, so it "
                 "knows no styles"
             )

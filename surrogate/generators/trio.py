@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from musicvae_torch.attribute_vectors import AttributeVectors
-from musicvae_torch.converters.trio import PARTS
-from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
+from musicvae_torch.midi.vocabulary import PARTS, STEPS_PER_BAR
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.encoder.candidates import latent_offsets, uniform_noise
 from surrogate.encoder.crossfade import crossfade, cut_window, window_starts

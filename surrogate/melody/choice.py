@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import pretty_midi
 
-from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.roles import telling_names
-from musicvae_torch.midi.score import Score, Track
+from musicvae_torch.midi.score import Score
+from musicvae_torch.midi.tracks import Track
 from musicvae_torch.midi.vocabulary import MAX_PITCH, MIN_PITCH
 from surrogate.melody.features import FEATURES, features, lines, sounding
 from surrogate.melody.monophony import reduce_to_melody

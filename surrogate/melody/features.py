@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from musicvae_torch.midi.roles import bass_reasons, telling_names
-from musicvae_torch.midi.score import Score, Track
+from musicvae_torch.midi.score import Score
+from musicvae_torch.midi.tracks import Track
 from musicvae_torch.midi.vocabulary import MAX_PITCH, MIN_PITCH
 
 MAX_CELLS = 4096  # of time, in which lines are compared

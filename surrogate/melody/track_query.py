@@ -7,11 +7,16 @@ from collections.abc import Callable, Iterable, Sequence
 
 import pretty_midi
 
-from musicvae_torch.midi.notes import MidiError
-from musicvae_torch.midi.score import Score, Track
+from musicvae_torch.errors import MidiError
+from musicvae_torch.midi.score import Score
+from musicvae_torch.midi.tracks import Track
 from musicvae_torch.midi.vocabulary import MAX_PITCH, MIN_PITCH
-from surrogate.arguments import TRACK_QUERY
 from surrogate.melody.features import is_singable, lines
+
+_FORMS = (
+    "2 (a track's number), 0,3 (several), channel:5 (1 to 16), program:73 (0 to 127), name:TEXT, "
+    "instrument:TEXT, or TEXT of either"
+)
 
 _LEFT = re.compile(r"\b(left|lh|l\.h\.)(?!\w)", re.IGNORECASE)
 _RIGHT = re.compile(r"\b(right|rh|r\.h\.)(?!\w)", re.IGNORECASE)
@@ -53,7 +58,7 @@ def _find(score: Score, text: str, part: str) -> list[Track]:
     kind, colon, rest = text.partition(":")
     kind, value = kind.strip().lower(), rest.strip()
     if not text or (colon and kind in _KINDS and not value):
-        raise MidiError(f"{score.name}: {text!r} names no {part}; say {TRACK_QUERY}")
+        raise MidiError(f"{score.name}: {text!r} names no {part}; say {_FORMS}")
     if re.fullmatch(r"-?\d+(\s*,\s*\d+)*", text):
         kind, value = "track", text
     elif not colon or kind not in _KINDS:

@@ -13,7 +13,8 @@ import numpy as np
 from musicvae_torch.io.files import replacing
 from musicvae_torch.midi.score import Score
 from surrogate.render.synth import SAMPLE_RATE, Synthesizer
-from surrogate.render.view import ROLES, View
+from surrogate.render.view import View
+from surrogate.song.roles import ROLES
 
 MAX_SAMPLE = 32_767  # of 16 bits
 MP3_RATE = 32_000
@@ -40,7 +41,7 @@ def render(
     Raises:
         MidiError: the song is longer than an hour.
         ModuleNotFoundError: tinysoundfont is not installed.
-        ValueError: the SoundFont cannot be read.
+        OptionError: the SoundFont cannot be read.
     """
     if isinstance(song, View):
         return mix(render_stems(song, soundfont, sample_rate).values())

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from musicvae_torch.midi.score import Track
+from musicvae_torch.midi.tracks import Track
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES
 
 LANES = (

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from musicvae_torch.midi.score import Score, Track
+from musicvae_torch.midi.score import Score
+from musicvae_torch.midi.tracks import Track
 from surrogate.render.audio import best_compression, mix, peak, synthesize_stems
 from surrogate.render.drum_lanes import LANES, lanes_of
 from surrogate.render.synth import Synthesizer

@@ -17,11 +17,14 @@ from typing import Any
 import numpy as np
 import pretty_midi
 
+from musicvae_torch.errors import OptionError
 from musicvae_torch.io.files import replacing
-from musicvae_torch.midi.score import Track, read_score
+from musicvae_torch.midi.score import read_score
+from musicvae_torch.midi.tracks import Track
 from surrogate.render.drum_lanes import LANES, lanes_of, used_lanes
-from surrogate.render.view import COLOURS, ROLES, View, view_of
+from surrogate.render.view import COLOURS, View, view_of
 from surrogate.song.bars import Bars, bars_of
+from surrogate.song.roles import ROLES
 
 BARS_A_ROW = 16
 MOST_ROWS = 20
@@ -66,13 +69,13 @@ def check_picture(path: str | Path) -> None:
     """Make sure that a picture can be drawn into `path`.
 
     Raises:
-        ValueError: its ending names no picture format.
+        OptionError: its ending names no picture format.
         ModuleNotFoundError: matplotlib is not installed.
     """
     import matplotlib  # noqa: F401
 
     if Path(path).suffix.lower() not in FORMATS:
-        raise ValueError(f"{path}: no picture format; end it in {', '.join(FORMATS)}")
+        raise OptionError(f"{path}: no picture format; end it in {', '.join(FORMATS)}")
 
 
 def draw_piano_roll(
@@ -103,7 +106,7 @@ def draw_view(view: View, path: str | Path, title: str | None = None) -> None:
     Raises:
         MidiError: the song has more bars than any song.
         ModuleNotFoundError: matplotlib is not installed.
-        ValueError: the path's ending names no picture format.
+        OptionError: the path's ending names no picture format.
     """
     check_picture(path)
     from matplotlib import rc_context

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pretty_midi
 
+from musicvae_torch.errors import MidiError, OptionError
 from musicvae_torch.midi.channels import RESET_CONTROLLERS
 from musicvae_torch.midi.messages import (
     CONTROL_CHANGE,
@@ -24,9 +25,9 @@ from musicvae_torch.midi.messages import (
     Message,
     value,
 )
-from musicvae_torch.midi.notes import MidiError
-from musicvae_torch.midi.score import Score, Track
+from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.sustain import NEVER, pedal_changes, released
+from musicvae_torch.midi.tracks import Track
 
 if TYPE_CHECKING:
     import tinysoundfont
@@ -63,7 +64,7 @@ class Synthesizer:
 
     Raises:
         ModuleNotFoundError: tinysoundfont is not installed.
-        ValueError: the SoundFont cannot be read.
+        OptionError: the SoundFont cannot be read.
     """
 
     def __init__(self, soundfont: str | Path | None = None, sample_rate: int = SAMPLE_RATE) -> None:
@@ -72,11 +73,11 @@ class Synthesizer:
         try:
             self._font = path.read_bytes()
         except OSError as error:
-            raise ValueError(f"{path}: no SoundFont ({error.strerror})") from None
+            raise OptionError(f"{path}: no SoundFont ({error.strerror})") from None
         try:
             self._create()
         except RuntimeError:
-            raise ValueError(f"{path}: not readable as a SoundFont (.sf2, .sf3)") from None
+            raise OptionError(f"{path}: not readable as a SoundFont (.sf2, .sf3)") from None
 
     def synthesize(self, score: Score, tracks: Sequence[Track]) -> np.ndarray:
         """Some tracks of a song, from its first tick to TAIL_SECONDS after their last note.

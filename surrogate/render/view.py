@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from musicvae_torch.midi.score import Score, Track
+from musicvae_torch.midi.score import Score
+from musicvae_torch.midi.tracks import Track
 from surrogate.song.roles import ROLES, roles_of
 
 COLOURS = {"melody": "#d62728", "bass": "#1f77b4", "drums": "#8c564b", "other": "#b4b4b8"}

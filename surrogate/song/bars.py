@@ -8,7 +8,7 @@ from math import ceil
 
 import numpy as np
 
-from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.vocabulary import STEPS_PER_QUARTER
 

@@ -15,6 +15,7 @@ from functools import cache
 
 import numpy as np
 
+from musicvae_torch.errors import MidiError
 from surrogate.song.beat_fit import EXCERPT, MOST_TEMPOS, phase_coherence
 
 SPREAD = 0.025  # standard deviation of onsets about their positions within a beat, seconds
@@ -105,11 +106,11 @@ def beats_at(
         eighth of a beat before it; the first beat may be before 0.
 
     Raises:
-        ValueError: there are no onsets, the tempo is no positive number, or there are more than
+        MidiError: there are no onsets, the tempo is no positive number, or there are more than
             two hours.
     """
     if not 0 < tempo < np.inf:
-        raise ValueError(f"the tempo must be a positive number, not {tempo}")
+        raise MidiError(f"the tempo must be a positive number, not {tempo}")
     times, accents = _accented(onsets, weights)
     _check_length(times, until)
     period = _refined(times, 60 / tempo)
@@ -135,11 +136,11 @@ def track_beats(
         a minute.
 
     Raises:
-        ValueError: there are fewer onsets, or more than two hours.
+        MidiError: there are fewer onsets, or more than two hours.
     """
     times, accents = _accented(onsets, weights)
     if len(times) < 2:
-        raise ValueError("beats cannot be found from fewer than two onsets")
+        raise MidiError("beats cannot be found from fewer than two onsets")
     until = float(times[-1]) if until is None else until
     _check_length(times, until)
     start = times[0] - LONGEST / 2
@@ -187,7 +188,7 @@ def _accented(onsets: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarra
     its notes' weights, standardised. The first one's is raised: songs like to begin on a beat."""
     onsets = np.asarray(onsets, float)
     if not len(onsets):
-        raise ValueError("there are no onsets")
+        raise MidiError("there are no onsets")
     weights = np.ones(len(onsets)) if weights is None else np.asarray(weights, float)
     order = np.argsort(onsets, kind="stable")
     onsets, weights = onsets[order], weights[order]
@@ -202,7 +203,7 @@ def _accented(onsets: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarra
 
 def _check_length(times: np.ndarray, until: float) -> None:
     if not max(until, times[-1]) - times[0] < LONGEST_SONG:
-        raise ValueError("more than two hours: too long for beats to be found")
+        raise MidiError("more than two hours: too long for beats to be found")
 
 
 def _densities(phases: np.ndarray, period: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

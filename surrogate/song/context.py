@@ -11,11 +11,17 @@ import numpy as np
 
 from musicvae_torch.converters.drums import drum_tokens
 from musicvae_torch.converters.melody import melody_tokens
-from musicvae_torch.converters.trio import PARTS
-from musicvae_torch.midi.notes import MidiError
-from musicvae_torch.midi.score import TICK_NOTE, Score
+from musicvae_torch.errors import MidiError
+from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.sustain import sounding_ends
-from musicvae_torch.midi.vocabulary import MAX_PITCH, MIN_PITCH, STEPS_PER_BAR, STEPS_PER_QUARTER
+from musicvae_torch.midi.tracks import TICK_NOTE
+from musicvae_torch.midi.vocabulary import (
+    MAX_PITCH,
+    MIN_PITCH,
+    PARTS,
+    STEPS_PER_BAR,
+    STEPS_PER_QUARTER,
+)
 from surrogate.melody.choice import Melody, choose_melody
 from surrogate.options import AccompanyOptions
 from surrogate.song.bars import Bars, bars_of, bars_that_sound, covered, snapped

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from musicvae_torch.errors import NoSongsError
 from musicvae_torch.midi.notes import is_midi, no_midi_in
-
-
-class NoSongsError(ValueError):
-    """A folder that gives nothing to work on; the message names it and says why."""
 
 
 def midi_files(folder: str | Path) -> list[Path]:

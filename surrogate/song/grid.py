@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.errors import MidiError, OptionError
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR, STEPS_PER_QUARTER
 from surrogate.song.bars import bar_length, bar_line_ticks, changes_of_metre
@@ -51,12 +51,12 @@ class Grid:
 
     Raises:
         MidiError: that are more than MAX_BARS bars, or the pickup is longer than one.
-        ValueError: the pickup is negative.
+        OptionError: the pickup is negative.
     """
 
     def __init__(self, score: Score, until: int, pickup: float = 0.0) -> None:
         if not 0 <= pickup < np.inf:
-            raise ValueError(f"pickup must be a number of quarter notes, 0 or more, not {pickup}")
+            raise OptionError(f"pickup must be a number of quarter notes, 0 or more, not {pickup}")
         self.step_ticks = _step_ticks(score, until, round(pickup * score.resolution))
         lasts = np.diff(self.step_ticks) > 0
         self._live = np.append(np.flatnonzero(lasts), len(lasts))

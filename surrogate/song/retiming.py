@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.messages import Chunk
-from musicvae_torch.midi.notes import MidiError
-from musicvae_torch.midi.score import TICK_NOTE, Score
+from musicvae_torch.midi.score import Score
+from musicvae_torch.midi.tracks import TICK_NOTE
 from surrogate.song.beat_fit import follows_the_beats
 from surrogate.song.beats import (
     bar_weights,
@@ -87,7 +88,7 @@ def on_beats(score: Score, beat: str | float) -> Retimed:
             beats, tempo = track_beats(starts, weights, until)
         else:
             beats, tempo = beats_at(starts, beat, until, weights), float(beat)
-    except ValueError as error:
+    except MidiError as error:
         raise MidiError(f"{score.name}: {error}") from None
     first = downbeat(starts, bar_weights(ends - starts, notes["pitch"], drums), beats)
     return _retimed(score, beats, tempo, -first % BEATS_A_BAR)

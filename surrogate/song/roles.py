@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from musicvae_torch.converters.trio import PARTS
-from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.roles import bass_reasons
 from musicvae_torch.midi.score import Score
+from musicvae_torch.midi.vocabulary import PARTS
 from surrogate.melody.choice import Melody, choose_melody
 from surrogate.melody.track_query import find_tracks
 from surrogate.options import NOBODY, AccompanyOptions

@@ -168,18 +168,29 @@ def test_releases_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
         (["x", "--download", "y"], "exclude each other"),
         ([], "SOURCE is needed"),
         (["--download", "y", "--to", "tensorflow", "--out", "z"], "--to starts from a folder"),
-        (["x", "--to", "tensorflow", "--config", "c", "--out", "z"], "takes no --config"),
-        (["x", "--to", "tensorflow", "--checkpoint", "c", "--out", "z"], "no --checkpoint"),
-        (["x", "--mirror", "http://y", "--out", "z"], "go with --download"),
-        (["x", "--download-folder", "y", "--out", "z"], "go with --download"),
-        (["x", "--out", "z", "--quantize-bytes", "1"], "goes with --to magenta-js"),
-        (["x", "--to", "onnx", "--out", "z"], "invalid choice"),
+        (
+            ["x", "--to", "tensorflow", "--config", "c", "--out", "z"],
+            "--config: --to starts",
+        ),
+        (
+            ["x", "--to", "tensorflow", "--checkpoint", "c", "--out", "z"],
+            "--checkpoint: --to",
+        ),
+        (
+            ["x", "--mirror", "http://y", "--out", "z"],
+            "applies to downloads",
+        ),
+        (
+            ["x", "--download-folder", "y", "--out", "z"],
+            "applies to downloads",
+        ),
+        (["x", "--out", "z", "--quantize-bytes", "1"], "applies to --to magenta-js"),
+        (["x", "--to", "onnx", "--out", "z"], "--to: wanted one of tensorflow, magenta-js"),
     ],
 )
 def test_arguments_that_do_not_go_together(
     arguments: list[str], fault: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as stop:
-        cli.main(arguments)
+    assert cli.main(arguments) == 2
     message = capsys.readouterr().err
-    assert stop.value.code == 2 and fault in message and message.count("\n") == 1
+    assert fault in message and message.count("\n") == 1

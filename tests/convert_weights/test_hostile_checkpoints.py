@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from paths import GOLDEN_FILES
 
 from convert_weights.conversion import convert
-from convert_weights.errors import CheckpointError
 from convert_weights.formats.file_range import FileRange
 from convert_weights.formats.sstable import read_table, write_table
 from convert_weights.formats.tensor_bundle import (
@@ -27,6 +26,7 @@ from convert_weights.formats.tensor_bundle import (
 )
 from convert_weights.formats.wire import masked_crc32c, varint_field, write_varint
 from convert_weights.sources.locate import open_source
+from musicvae_torch.errors import CheckpointError
 
 GOLDEN = GOLDEN_FILES / "models" / "hierdec-trio_16bar"
 TENSORS = {

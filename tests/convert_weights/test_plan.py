@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from paths import ROOT
 
-from convert_weights.errors import CheckpointError
 from convert_weights.formats.tensors import Tensor, Tensors
 from convert_weights.names.magenta import Shape, match_layers
 from convert_weights.plan import Plan, make_plan, parameter_shapes
 from musicvae_torch.config import CONFIGS, MusicVAEConfig, get_config
+from musicvae_torch.errors import CheckpointError
 
 
 def variables_of(config: MusicVAEConfig, **changes: Shape) -> Tensors:

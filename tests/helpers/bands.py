@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from musicvae_torch.converters.trio import DEPTHS, PARTS
-from surrogate.band.model import HIDDEN, Band, BandConfig, Controls
+from musicvae_torch.converters.trio import DEPTHS
+from musicvae_torch.midi.vocabulary import PARTS
+from surrogate.band.config import BandConfig
+from surrogate.band.model import HIDDEN, Band, Controls
 from surrogate.band.sampling import Sampled, sample
 
 STEPS = 256

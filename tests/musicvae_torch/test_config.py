@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 import musicvae_torch
-from musicvae_torch.config import ALIASES, CONFIGS, ConfigError, MusicVAEConfig, get_config
+from musicvae_torch.config import ALIASES, CONFIGS, MusicVAEConfig, get_config
+from musicvae_torch.errors import ConfigError
 
 SIZES: dict[str, Any] = {
     "name": "tiny",

@@ -12,12 +12,11 @@ import torch
 from small_pairs import RestingVAE, listening_vae, small_surrogate, small_vae
 from small_scores import score_of
 
-from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.errors import ChordError, MidiError
 from musicvae_torch.midi.score import Score
 from surrogate import Accompanist, AccompanyOptions, SurrogateConfig, SurrogateEncoder
 from surrogate.accompaniment import Accompaniment
 from surrogate.arrangement.fill import fill_silent_bars, only_live
-from surrogate.arrangement.harmony import ChordError
 from surrogate.cli.accompany import main as accompany_command
 
 RESOLUTION = 48

@@ -14,11 +14,11 @@ import torch
 from bands import small_band
 from trio_songs import small_surrogate, small_vae, song
 
+from musicvae_torch.errors import MidiError
 from musicvae_torch.io.checkpoint import weights_sha256
-from musicvae_torch.midi.notes import MidiError
 from surrogate import Accompanist, AccompanyOptions
 from surrogate.band.model import Band
-from surrogate.cli.accompany import main, parser
+from surrogate.cli.accompany import main
 from surrogate.options import METHODS, usual
 
 
@@ -87,12 +87,12 @@ def test_what_is_usual_depends_on_the_method() -> None:
 
 
 def test_the_command_says_what_is_usual() -> None:
-    text = " ".join(parser().format_help().split())
+    text = " ".join(main.help().split())
     own = usual("band")
     heat = own["temperature"]
     assert f"(default: bass={heat['bass']:g},drums={heat['drums']:g}; 0.4, where it is" in text
-    assert f"of which this share of the chances is (default: {own['top_p']:g})" in text
-    assert f"at twice the time of 1 (default: {own['guidance']:g})" in text
+    assert f"(nucleus sampling) (default: {own['top_p']:g})" in text
+    assert f"others take twice the time (default: {own['guidance']:g})" in text
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ from raw_midi import (
     xg_part_mode,
 )
 
-from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.score import Score
 from surrogate import Accompanist, AccompanyOptions
 from surrogate.accompaniment import Accompaniment

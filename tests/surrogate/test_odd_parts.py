@@ -44,7 +44,7 @@ from raw_midi import (
     tune,
 )
 
-from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.errors import MidiError
 from surrogate import Accompanist, AccompanyOptions
 from surrogate.cli.accompany import main as accompany_command
 from surrogate.melody.choice import choose_melody

@@ -12,8 +12,7 @@ from paths import EXAMPLES
 from small_pairs import RestingVAE, listening_vae, small_surrogate, small_vae
 
 from musicvae_torch.config import get_config
-from musicvae_torch.io.checkpoint import CheckpointError
-from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.errors import CheckpointError, MidiError
 from surrogate import (
     Accompanist,
     AccompanyOptions,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from musicvae_torch.errors import MidiError, NoSongsError
 from musicvae_torch.io.files import printable
-from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.midi.score import Score, read_score
 from surrogate.evaluation.listening.loudness import loudness
 from surrogate.render.audio import peak
@@ -73,7 +73,7 @@ def find_songs(systems: Mapping[str, Path], melody: Path | None = None) -> Songs
         melody: folder of the melodies alone.
 
     Raises:
-        ValueError: a folder is missing, without MIDI files, or has two of one name; or there is no
+        OptionError: a folder is missing, without MIDI files, or has two of one name; or there is no
             song that all have.
     """
     folders = [*systems.values(), *([melody] if melody else [])]
@@ -89,7 +89,7 @@ def find_songs(systems: Mapping[str, Path], melody: Path | None = None) -> Songs
         else:
             songs.paths[name] = [own[name] for own in found]
     if not songs.paths:
-        raise ValueError(
+        raise NoSongsError(
             f"{', '.join(map(str, folders))}: no song in all of them; files of one song "
             "have the same name in each folder"
         )
@@ -123,7 +123,7 @@ def _by_name(folder: Path) -> dict[str, Path]:
     for path in midi_files(folder):
         name = path.relative_to(folder).with_suffix("").as_posix()
         if name in found:
-            raise ValueError(f"{path}: {found[name]} has the same name; leave one of them out")
+            raise NoSongsError(f"{path}: {found[name]} has the same name; leave one of them out")
         found[name] = path
     return found
 

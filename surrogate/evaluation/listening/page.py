@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from musicvae_torch.errors import NoSongsError, OptionError
 from musicvae_torch.io.files import replacing
 from surrogate.evaluation.listening.excerpts import MELODY, Excerpt, find_songs, render_excerpts
 from surrogate.evaluation.listening.key import Key
@@ -91,11 +92,11 @@ def write_test(
 
     Raises:
         ModuleNotFoundError: tinysoundfont is not installed.
-        ValueError: there are fewer than two systems, a folder lacks MIDI files, no song is in all
+        OptionError: there are fewer than two systems, a folder lacks MIDI files, no song is in all
             of them, or the SoundFont cannot be read.
     """
     if len(systems) < 2:
-        raise ValueError("a listening test compares at least two folders")
+        raise OptionError("a listening test compares at least two folders")
     compression = best_compression()
     synthesizer = Synthesizer(soundfont, compression.sample_rate)
     found = find_songs(systems, melody)
@@ -111,7 +112,7 @@ def write_test(
             sounds.owners.append((len(names), system))
         names.append(name)
     if not names:
-        raise ValueError("no song can be heard: " + "; ".join(found.left_out))
+        raise NoSongsError("no song can be heard: " + "; ".join(found.left_out))
     rng = np.random.default_rng(seed)
     sounds = _shuffled(sounds, rng)
     key = Key(tuple(systems), tuple(names), tuple(sounds.owners), QUESTIONS, _digest(sounds))

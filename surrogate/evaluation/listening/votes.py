@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from musicvae_torch.errors import VotesError
 from musicvae_torch.io.files import printable
 from surrogate.evaluation.listening.excerpts import MELODY
 from surrogate.evaluation.listening.key import Key
@@ -15,10 +16,6 @@ from surrogate.evaluation.listening.key import Key
 FORMAT = "musicvae-torch listening test"  # as session.js has it
 VERSION = 1
 MOST = 2  # of a preference: "by far"
-
-
-class VotesError(ValueError):
-    """A file that is none of votes, or is damaged; the message names it and says what to do."""
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from musicvae_torch.converters.melody import infer_chord_classes
-from musicvae_torch.converters.trio import PARTS, WINDOW_BARS
+from musicvae_torch.converters.trio import WINDOW_BARS
 from musicvae_torch.dataset.augment import shift_chords, transpose
 from musicvae_torch.dataset.batches import song_chances
-from musicvae_torch.dataset.format import DatasetError
-from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
+from musicvae_torch.errors import DatasetError
+from musicvae_torch.midi.vocabulary import PARTS, STEPS_PER_BAR
 from musicvae_torch.training import TrainingOptions
 from surrogate.band.controls import densities_of
 from surrogate.band.model import HIDDEN
@@ -130,7 +130,7 @@ class BandDataModule(lightning.LightningDataModule):
         if self.trainer:
             rank, ranks = self.trainer.global_rank, self.trainer.world_size
         if len(tokens) < ranks:
-            raise ValueError(
+            raise DatasetError(
                 f"{len(tokens)} windows to validate on are too few for {ranks} processes"
             )
         own = torch.from_numpy(tokens[rank::ranks].astype(np.int64))

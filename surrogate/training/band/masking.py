@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from musicvae_torch.converters.trio import PARTS
-from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
+from musicvae_torch.errors import OptionError
+from musicvae_torch.midi.vocabulary import PARTS, STEPS_PER_BAR
+from musicvae_torch.options import Option, check_options, option
 
 MELODY = PARTS.index("melody")
 # How often which parts are given; what one is most likely to have is a melody.
@@ -21,7 +22,7 @@ GIVEN_WEIGHTS: Mapping[str, float] = {
     "bass+drums": 0.05,
     "none": 0.03,
 }
-_SHARES = ("without_melody", "some_bars", "forgetful", "forgotten", "with_chords", "with_density")
+_SHARES = ("some_bars", "forgotten", "with_chords", "with_density")  # that are no options
 
 
 @dataclass(frozen=True)
@@ -29,42 +30,47 @@ class MaskingOptions:
     """How windows are drawn, and what a band is given of them.
 
     Attributes:
-        bars: share of batches whose windows are so many bars long.
+        bars: share of batches whose windows are so many bars long, 16 to 64.
         given: weight of each choice of parts that are given, "none" or as "melody+drums".
         without_melody: share of windows that have no melody at all, neither given nor to be
             played.
         some_bars: share of the others in which some bars of the hidden parts are given, too.
         forgetful: share of windows whose player has forgotten bars of bass and drums, so that it
-            must attend to the listener; `forgotten` is the largest share of bars.
+            must attend to the listener.
+        forgotten: the largest share of bars that it forgets.
         with_chords, with_density: share of windows with chords, and with densities of some parts.
-        thin_drums: whether windows whose drums are a single instrument count.
+        thin_drums: use windows, too, whose drums are a single instrument.
     """
 
-    bars: Mapping[int, float] = field(default_factory=lambda: {16: 0.7, 32: 0.2, 64: 0.1})
+    bars: Mapping[int, float] = option(
+        factory=lambda: {16: 0.7, 32: 0.2, 64: 0.1},
+        metavar="BARS=WEIGHT,...",
+        example="16=.7,64=.3",
+    )
     given: Mapping[str, float] = field(default_factory=lambda: dict(GIVEN_WEIGHTS))
-    without_melody: float = 0.12
+    without_melody: float = option(0.12, least=0, most=1, metavar="SHARE")
     some_bars: float = 0.15
-    forgetful: float = 0.25
+    forgetful: float = option(0.25, least=0, most=1, metavar="SHARE")
     forgotten: float = 0.5
     with_chords: float = 0.5
     with_density: float = 0.3
-    thin_drums: bool = False
+    thin_drums: bool = option(False)
 
     def __post_init__(self) -> None:
+        check_options(self)
         for name in _SHARES:
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must lie between 0 and 1, not {getattr(self, name)}")
+            Option(least=0, most=1).check(name, getattr(self, name))
         for bars in self.bars:
             if not 16 <= bars <= 64:
-                raise ValueError(f"windows must be of 16 to 64 bars, not {bars}")
+                raise OptionError(f"windows must be of 16 to 64 bars, not {bars}")
         for name, weights in (("bars", self.bars), ("given", self.given)):
             values = list(weights.values())
             if not all(0 <= value < float("inf") for value in values) or not sum(values):
-                raise ValueError(f"{name}: weights must be 0 or more, and one of them above 0")
+                raise OptionError(f"{name}: weights must be 0 or more, and one of them above 0")
         for name in self.given:
             parts = [] if name == "none" else name.split("+")
             if not set(parts) < set(PARTS) or len(set(parts)) < len(parts):
-                raise ValueError(
+                raise OptionError(
                     f"given: unknown choice {name!r}; write it as in melody, bass+drums or none"
                 )
 

@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from musicvae_torch.converters.trio import PARTS, WINDOW_BARS
-from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
+from musicvae_torch.converters.trio import WINDOW_BARS
+from musicvae_torch.midi.vocabulary import PARTS, STEPS_PER_BAR
 from musicvae_torch.training import ScheduledTraining, TrainingOptions
-from surrogate.band.model import HIDDEN, Band, BandConfig, Controls
+from surrogate.band.config import BandConfig
+from surrogate.band.model import HIDDEN, Band, Controls
 from surrogate.encoder.model import SurrogateEncoder
 from surrogate.training.band.data import BandBatch
 from surrogate.training.band.masking import MELODY

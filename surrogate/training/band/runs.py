@@ -11,10 +11,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from musicvae_torch.converters.trio import PARTS, WINDOW_BARS
+from musicvae_torch.converters.trio import WINDOW_BARS
 from musicvae_torch.dataset.batches import source_of
-from musicvae_torch.dataset.format import DatasetError, open_dataset, split_rows
-from musicvae_torch.midi.vocabulary import DRUM_CLASSES, STEPS_PER_BAR
+from musicvae_torch.dataset.format import open_dataset, split_rows
+from musicvae_torch.errors import DatasetError
+from musicvae_torch.midi.vocabulary import DRUM_CLASSES, PARTS, STEPS_PER_BAR
 
 _CHUNK = 4096  # windows read at a time
 _STEPS = WINDOW_BARS * STEPS_PER_BAR

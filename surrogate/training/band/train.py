@@ -12,11 +12,13 @@ import torch
 
 from musicvae_torch.dataset.format import open_dataset, posterior_model
 from musicvae_torch.dataset.posteriors import add_posteriors
+from musicvae_torch.errors import OptionError
 from musicvae_torch.hyperparameters import HYPERPARAMETER_NAMES
 from musicvae_torch.io.checkpoint import weights_sha256
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import Hardware, TrainingOptions, fit, load_best
-from surrogate.band.model import Band, BandConfig, styles_of
+from surrogate.band.config import BandConfig
+from surrogate.band.model import Band, styles_of
 from surrogate.encoder.model import SurrogateEncoder
 from surrogate.training.band.data import BandDataModule
 from surrogate.training.band.masking import MaskingOptions
@@ -65,15 +67,15 @@ def train_band(
     Raises:
         DatasetError, CheckpointError: a data set or a checkpoint cannot be read, or their styles
             are of other sizes.
-        ValueError: `init` is of other sizes than `config`, or there is none to freeze.
+        OptionError: `init` is of other sizes than `config`, or there is none to freeze.
         KeyboardInterrupt: stopped; the same call goes on.
     """
     band = None if init is None else Band.from_pretrained(init)
     if band is not None and config not in (None, band.config):
-        raise ValueError(f"{init}: a checkpoint's sizes hold, so leave them out")
+        raise OptionError(f"{init}: a checkpoint's sizes hold, so leave them out")
     if freeze_biases:
         if band is None:
-            raise ValueError("biases can be frozen of a trained band alone; name it as init")
+            raise OptionError("biases can be frozen of a trained band alone; name it as init")
         band.freeze_biases()
     config = config or (BandConfig() if band is None else band.config)
     if musicvae is not None:
@@ -89,7 +91,7 @@ def train_band(
     masking = masking or MaskingOptions()
     predictor = None if surrogate is None else SurrogateEncoder.from_pretrained(surrogate)
     if predictor is not None and predictor.config.z_size != config.style_size:
-        raise ValueError(
+        raise OptionError(
             f"{surrogate}: predicts {predictor.config.z_size} dimensions, and the band's style "
             f"has {config.style_size}"
         )

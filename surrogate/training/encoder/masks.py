@@ -3,48 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 
 import numpy as np
 
-from musicvae_torch.converters.trio import PARTS
-
-# All that one may be given without being given everything.
-MASKS: tuple[tuple[str, ...], ...] = tuple(
-    given for count in range(1, len(PARTS)) for given in combinations(PARTS, count)
-)
-
-
-def mask_name(given: Sequence[str]) -> str:
-    """ "melody+drums": how commands and logs write a mask."""
-    return "+".join(given)
-
-
-# How often each is drawn in training: what one is most likely to have is a melody.
-MASK_WEIGHTS: Mapping[str, float] = {
-    "melody": 0.4,
-    "bass": 0.15,
-    "drums": 0.15,
-    "melody+bass": 0.1,
-    "melody+drums": 0.1,
-    "bass+drums": 0.1,
-}
-
-
-def check_masks(weights: Mapping[str, float]) -> None:
-    """Make sure that these are weights of masks.
-
-    Raises:
-        ValueError: a name is unknown, or a weight negative, or all of them are 0.
-    """
-    known = [mask_name(given) for given in MASKS]
-    for name, weight in weights.items():
-        if name not in known:
-            raise ValueError(f"unknown mask {name!r}; choose among: {', '.join(known)}")
-        if not 0 <= weight < float("inf"):
-            raise ValueError(f"the weight of mask {name} must be 0 or more, not {weight}")
-    if not any(weights.values()):
-        raise ValueError("at least one mask must have a weight above 0")
+from musicvae_torch.errors import OptionError
+from musicvae_torch.midi.vocabulary import PARTS
+from surrogate.training.encoder.options import MASKS, mask_name
 
 
 def draw_masks(
@@ -62,12 +26,12 @@ def draw_masks(
         (count, parts) bool.
 
     Raises:
-        ValueError: no mask of these parts has a weight.
+        OptionError: no mask of these parts has a weight.
     """
     usable = [given for given in MASKS if set(given) <= set(input_parts)]
     chances = np.array([weights.get(mask_name(given), 0.0) for given in usable])
     if not chances.sum():
-        raise ValueError(
+        raise OptionError(
             f"no mask has a weight that gives {', '.join(input_parts)} or some of them"
         )
     rows = np.array([[part in given for part in PARTS] for given in usable])

@@ -13,8 +13,8 @@ SurrogateTraining works by hand as well as by the function of its command in
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -23,42 +23,19 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 from torch.nn import functional
 
-from musicvae_torch.converters.trio import PARTS
+from musicvae_torch.midi.vocabulary import PARTS
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import ScheduledTraining, TrainingOptions, standard_normal_kl
 from musicvae_torch.windows.tensors import ModelBatch
 from surrogate.encoder.model import Surrogate, SurrogateConfig, SurrogateEncoder
-from surrogate.training.encoder.masks import MASK_WEIGHTS, MASKS, check_masks, draw_masks, mask_name
+from surrogate.training.encoder.masks import draw_masks
+from surrogate.training.encoder.options import (
+    MASKS,
+    SurrogateObjective,
+    mask_name,
+)
 
-LATENTS = ("sample", "mean")
 _MASKS, _NOISE = 2, 3  # kinds of draws, beside those of batches
-
-
-@dataclass(frozen=True)
-class SurrogateObjective:
-    """What a SurrogateEncoder is trained to do.
-
-    Attributes:
-        masks: how often which parts are given, by name; see
-            :data:`surrogate.training.encoder.masks.MASK_WEIGHTS`.
-        decoder_weight: weight of a second loss, what the frozen decoder, teacher-forced, loses on
-            the hidden parts, in nats a window, playing the prediction; 0: none, and no decoding.
-        decode_from: what it plays: a "sample" of the predicted distribution or its "mean".
-    """
-
-    masks: Mapping[str, float] = field(default_factory=lambda: dict(MASK_WEIGHTS))
-    decoder_weight: float = 0.0
-    decode_from: str = "sample"
-
-    def __post_init__(self) -> None:
-        check_masks(self.masks)
-        if not 0 <= self.decoder_weight < float("inf"):
-            raise ValueError(f"decoder_weight must be 0 or more, not {self.decoder_weight}")
-        if self.decode_from not in LATENTS:
-            raise ValueError(
-                f"unknown latent {self.decode_from!r} to decode from; choose one of: "
-                f"{', '.join(LATENTS)}"
-            )
 
 
 class PosteriorTraining(ScheduledTraining):
@@ -151,7 +128,7 @@ class SurrogateTraining(PosteriorTraining):
         objective: what to train; None: the defaults.
 
     Raises:
-        ValueError: no mask has a weight that leaves only parts which the surrogate takes.
+        OptionError: no mask has a weight that leaves only parts which the surrogate takes.
     """
 
     surrogate: SurrogateEncoder

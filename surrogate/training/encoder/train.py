@@ -9,11 +9,11 @@ from typing import Any
 import lightning
 import torch
 
-from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.dataset import Windows, read_sides
+from musicvae_torch.errors import OptionError
 from musicvae_torch.hyperparameters import HYPERPARAMETER_NAMES
 from musicvae_torch.io.checkpoint import weights_sha256
-from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
+from musicvae_torch.midi.vocabulary import PARTS, STEPS_PER_BAR
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import (
     Hardware,
@@ -24,11 +24,8 @@ from musicvae_torch.training import (
     training_record,
 )
 from surrogate.encoder.model import SurrogateConfig, part_depths
-from surrogate.training.encoder.module import (
-    PosteriorTraining,
-    SurrogateObjective,
-    SurrogateTraining,
-)
+from surrogate.training.encoder.module import PosteriorTraining, SurrogateTraining
+from surrogate.training.encoder.options import SurrogateObjective
 
 
 def train_surrogate(
@@ -71,7 +68,7 @@ def train_surrogate(
 
     Raises:
         DatasetError, CheckpointError: a data set or the trio cannot be read.
-        ConfigError, ValueError: a size or an option is out of range.
+        ConfigError, OptionError: a size or an option is out of range.
         KeyboardInterrupt: stopped; the same call goes on.
     """
     trio = MusicVAE.from_pretrained(musicvae)
@@ -115,7 +112,7 @@ def with_epochs(options: TrainingOptions, epochs: float | None, data: Windows) -
     if epochs is None:
         return options
     if not 0 < epochs < float("inf"):
-        raise ValueError(f"epochs must be above 0, not {epochs}")
+        raise OptionError(f"epochs must be above 0, not {epochs}")
     return replace(options, steps=max(round(epochs * len(data.tokens) / options.batch_size), 1))
 
 
@@ -146,7 +143,7 @@ def run_training(
     """
     if monitor not in module.monitors:
         known = ", ".join(module.monitors)
-        raise ValueError(f"unknown score {monitor!r} to monitor; choose one of: {known}")
+        raise OptionError(f"unknown score {monitor!r} to monitor; choose one of: {known}")
     windows = WindowsDataModule(*sides, options)
     best = fit(module, windows, options, work or f"{out}.training", device, monitor=monitor)
     scores = load_best(module, best)

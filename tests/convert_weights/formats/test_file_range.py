@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from convert_weights.errors import CheckpointError
 from convert_weights.formats import file_range
 from convert_weights.formats.file_range import FileRange
+from musicvae_torch.errors import CheckpointError
 
 CONTENT = bytes(range(256)) * 40
 

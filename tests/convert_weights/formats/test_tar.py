@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from convert_weights.errors import CheckpointError
 from convert_weights.formats.file_range import FileRange
 from convert_weights.formats.tar import Members, read_tar
+from musicvae_torch.errors import CheckpointError
 
 BLOCK = 512
 

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from paths import GOLDEN_FILES
 
-from convert_weights.errors import CheckpointError
 from convert_weights.formats import snappy
 from convert_weights.formats.file_range import FileRange
 from convert_weights.formats.sstable import read_table, write_table
@@ -30,6 +29,7 @@ from convert_weights.formats.wire import (
     varint_field,
     write_varint,
 )
+from musicvae_torch.errors import CheckpointError
 
 GOLDEN = GOLDEN_FILES / "models" / "hierdec-trio_16bar"
 PREFIX = GOLDEN / "hierdec-trio_16bar.ckpt"

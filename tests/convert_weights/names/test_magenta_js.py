@@ -28,7 +28,6 @@ from magenta_js_models import (
     variables_of,
 )
 
-from convert_weights.errors import CheckpointError
 from convert_weights.formats.file_range import FileRange
 from convert_weights.formats.tfjs_weights import MANIFEST, open_tfjs_weights, write_tfjs_weights
 from convert_weights.names.magenta_js import (
@@ -39,6 +38,7 @@ from convert_weights.names.magenta_js import (
 )
 from convert_weights.plan import make_plan
 from musicvae_torch.config import CONFIGS, MusicVAEConfig, get_config
+from musicvae_torch.errors import CheckpointError
 from musicvae_torch.model.vae import MusicVAE
 
 MODELS = sorted(path.name for path in GOLDEN.iterdir() if path.is_dir())

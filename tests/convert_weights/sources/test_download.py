@@ -23,10 +23,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from paths import ROOT
 
-from convert_weights.errors import DownloadError
 from convert_weights.sources import fetch as fetching
 from convert_weights.sources.download import cache_folder, download
 from convert_weights.sources.releases import RELEASES, SERVER, get_release
+from musicvae_torch.errors import DownloadError
 
 NAME = "cat-mel_2bar_big"
 TAR = f"/magentadata/models/music_vae/checkpoints/{NAME}.tar"

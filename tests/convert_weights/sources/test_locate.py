@@ -16,7 +16,6 @@ import pytest
 from paths import GOLDEN_FILES
 
 from convert_weights.conversion import convert
-from convert_weights.errors import CheckpointError
 from convert_weights.formats import compression
 from convert_weights.formats.file_range import FileRange
 from convert_weights.formats.sstable import read_table, write_table
@@ -24,6 +23,7 @@ from convert_weights.formats.tensor_bundle import open_tensor_bundle, write_tens
 from convert_weights.formats.tfjs_weights import MANIFEST
 from convert_weights.formats.wire import varint_field
 from convert_weights.sources.locate import Source, open_source
+from musicvae_torch.errors import CheckpointError
 
 GOLDEN = GOLDEN_FILES / "models" / "hierdec-trio_16bar"
 NAME = "hierdec-trio_16bar.ckpt"

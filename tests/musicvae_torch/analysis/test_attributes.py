@@ -23,8 +23,8 @@ from musicvae_torch.analysis.attributes import (
     syncopation,
     window_parts,
 )
-from musicvae_torch.config import ConfigError
 from musicvae_torch.dataset import transpose
+from musicvae_torch.errors import ConfigError
 from musicvae_torch.midi.vocabulary import FIRST_NOTE, MIN_PITCH, NOTE_OFF
 
 

@@ -33,7 +33,8 @@ from musicvae_torch.cli.attributes import main
 from musicvae_torch.converters.base import from_one_hot
 from musicvae_torch.converters.trio import DEPTHS
 from musicvae_torch.dataset import Windows
-from musicvae_torch.io.checkpoint import CheckpointError, shipped_checkpoint, weights_sha256
+from musicvae_torch.errors import CheckpointError
+from musicvae_torch.io.checkpoint import shipped_checkpoint, weights_sha256
 from musicvae_torch.model.vae import MusicVAE
 
 MELODIES = "cat-mel_2bar_small"
@@ -352,8 +353,8 @@ def test_a_folder_of_midi_files_is_enough(
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--plot", "x.png"], "--plot draws what --measure finds: name songs with --measure"),
-        (["--max-windows", "0"], "max_windows must be at least 1, not 0"),
+        (["--plot", "x.png"], "--plot: draws what --measure finds; name songs with that"),
+        (["--max-windows", "0"], "--max-windows: must be at least 1, not 0"),
         (["--device", "nowhere"], "device 'nowhere' cannot be used here"),
     ],
 )

@@ -11,13 +11,13 @@ from musicvae_torch.chords.inference import infer_chords
 from musicvae_torch.chords.symbols import (
     CHORD_DEPTH,
     NO_CHORD,
-    ChordError,
     Progression,
     chord_class,
     chord_classes,
     chord_controls,
     chord_name,
 )
+from musicvae_torch.errors import ChordError
 from musicvae_torch.midi.notes import NOTE_DTYPE
 
 C, CM, C_AUG, C_DIM = 1, 13, 25, 37

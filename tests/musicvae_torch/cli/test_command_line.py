@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import shlex
 import shutil
@@ -12,12 +11,14 @@ import tomllib
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from made_up import tiny
 from paths import ROOT
 
-from musicvae_torch.cli.command_line import Idle, read_arguments, refuse_idle
+from musicvae_torch.cli.command_line import Idle, refuse_idle
+from musicvae_torch.errors import OptionError
 from musicvae_torch.model.vae import MusicVAE
 
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
@@ -222,23 +223,11 @@ def test_options_that_do_something(
     assert main_of(name)(arguments) == 0
 
 
-def test_which_options_were_given() -> None:
-    """In whatever form they are given, and of subcommands, too."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("-n", type=int, default=4)
-    subcommands = parser.add_subparsers()
-    below = subcommands.add_parser("sub")
-    below.set_defaults(name="sub")
-    below.add_argument("song", nargs="?", type=Path)
-    below.add_argument("-o", "--out", default="x")
-    below.add_argument("--color", "--colour", default="y")
-    below.add_argument("--loop", action="store_true")
-    below.add_argument("--long-name", type=int, default=3)
-    arguments = read_arguments(parser, ["-n4", "sub", "tune", "-ox", "--colour", "y", "--long=3"])
-    assert arguments.typed == ["-n", "--out", "--color", "--long-name"]
-    assert (arguments.name, arguments.loop, arguments.long_name) == ("sub", False, 3)
-    refuse_idle(arguments, [Idle("--loop", lambda _: True, ""), Idle("-n", lambda _: False, "")])
-    with pytest.raises(ValueError, match=r"^-n, --out: leave them out$"):
-        refuse_idle(arguments, [Idle("-n --out", lambda _: True, "leave them out")])
-    with pytest.raises(ValueError, match=r"^--color, --long-name: no$"):
-        refuse_idle(arguments, [Idle("but -n --out", lambda _: True, "no")])
+def test_options_are_refused_by_name() -> None:
+    values = SimpleNamespace(loop=False)
+    idle = [Idle("--loop", lambda own: not own.loop, ""), Idle("-n", lambda own: own.loop, "")]
+    refuse_idle(["-n", "--out"], values, idle)
+    with pytest.raises(OptionError, match=r"^-n, --out: leave them out$"):
+        refuse_idle(["-n", "--out"], values, [Idle("-n --out", lambda _: True, "leave them out")])
+    with pytest.raises(OptionError, match=r"^--color: no$"):
+        refuse_idle(["-n", "--color"], values, [Idle("but -n --out", lambda _: True, "no")])

@@ -14,12 +14,13 @@ from hypothesis.extra import numpy as st_numpy
 from paths import GOLDEN_FILES
 
 from musicvae_torch import get_converter
-from musicvae_torch.config import ConfigError, get_config
+from musicvae_torch.config import get_config
 from musicvae_torch.converters.base import Window
 from musicvae_torch.converters.drums import pack_rolls, unpack_rolls
 from musicvae_torch.converters.melody import melody_notes
+from musicvae_torch.errors import ConfigError, MidiError
 from musicvae_torch.midi.fast import load_song
-from musicvae_torch.midi.notes import MidiError, Song, transpose_song
+from musicvae_torch.midi.notes import Song, transpose_song
 from musicvae_torch.midi.vocabulary import FIRST_NOTE, NOTE_OFF
 
 GOLDEN = GOLDEN_FILES / "trio_converter"

@@ -14,7 +14,8 @@ from paths import GOLDEN_FILES
 from musicvae_torch import get_config, get_converter
 from musicvae_torch.converters.base import Converter, Window
 from musicvae_torch.converters.groove import GROOVE_RULES, MAX_BARS
-from musicvae_torch.midi.notes import MidiError, read_midi, to_song
+from musicvae_torch.errors import MidiError
+from musicvae_torch.midi.notes import read_midi, to_song
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES, ROLAND_DRUM_CLASSES
 
 GOLDEN = GOLDEN_FILES / "groove_converter"

@@ -14,7 +14,6 @@ from hypothesis.extra import numpy as st_numpy
 from paths import GOLDEN_FILES
 
 from musicvae_torch import get_config, get_converter
-from musicvae_torch.config import ConfigError
 from musicvae_torch.converters.base import Converter, Window
 from musicvae_torch.converters.multitrack import MULTITRACK_RULES
 from musicvae_torch.converters.performance import (
@@ -27,6 +26,7 @@ from musicvae_torch.converters.performance import (
     VELOCITY,
     decode_performance,
 )
+from musicvae_torch.errors import ConfigError
 from musicvae_torch.midi.fast import load_song
 from musicvae_torch.midi.notes import NOTE_DTYPE, PEDAL_DTYPE, Song
 from musicvae_torch.midi.quantize import sections

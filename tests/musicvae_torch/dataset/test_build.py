@@ -26,8 +26,9 @@ from musicvae_torch.cli.dataset import build_main
 from musicvae_torch.config import get_config
 from musicvae_torch.converters.registry import get_converter
 from musicvae_torch.dataset import DatasetError, Windows, build, merge, read_dataset, shards
-from musicvae_torch.dataset.build import BuildOptions, BuildResult, build_dataset
-from musicvae_torch.dataset.extraction import WindowOptions, extract_file, extract_song
+from musicvae_torch.dataset.build import BuildResult, build_dataset
+from musicvae_torch.dataset.extraction import extract_file, extract_song
+from musicvae_torch.dataset.options import BuildOptions, WindowOptions
 from musicvae_torch.dataset.report import report_path
 from musicvae_torch.dataset.shards import Outcome, ShardStore
 from musicvae_torch.midi.notes import read_midi, to_song, transpose_song
@@ -362,9 +363,9 @@ def test_options_out_of_range(options: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"validation": 1.0}, "validation must be a share"),
+        ({"validation": 1.0}, "validation must be from 0 to below 1"),
         ({"duplicate_share": 0.0}, "duplicate_share must be above 0"),
-        ({"workers": 0}, "workers must be above 0"),
+        ({"workers": 0}, "workers must be at least 1"),
     ],
 )
 def test_build_options_out_of_range(options: dict[str, Any], message: str) -> None:
@@ -465,6 +466,9 @@ import sys
 from musicvae_torch.config import get_config
 from musicvae_torch.dataset.build import BuildOptions, build_dataset
 from musicvae_torch.dataset.extraction import WindowOptions
+from musicvae_torch.dataset.build import build_dataset
+from musicvae_torch.dataset.options import BuildOptions
+from musicvae_torch.dataset.options import WindowOptions
 options = BuildOptions(
     WindowOptions(get_config("hier-trio_16bar")), workers=int(sys.argv[3]), progress=False,
     keep_duplicates=True,

@@ -17,9 +17,10 @@ from paths import GOLDEN_FILES
 from musicvae_torch.config import MusicVAEConfig, get_config
 from musicvae_torch.converters.registry import get_converter
 from musicvae_torch.dataset import DatasetError, posteriors, read_dataset
-from musicvae_torch.dataset.build import BuildOptions, build_dataset
-from musicvae_torch.dataset.extraction import WindowOptions
-from musicvae_torch.dataset.posteriors import add_posteriors, weights_sha256
+from musicvae_torch.dataset.build import build_dataset
+from musicvae_torch.dataset.options import BuildOptions, WindowOptions
+from musicvae_torch.dataset.posteriors import add_posteriors
+from musicvae_torch.io.checkpoint import weights_sha256
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import TrainingOptions
 from musicvae_torch.windows.tensors import ModelBatch, model_batch

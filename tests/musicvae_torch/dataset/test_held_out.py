@@ -17,8 +17,8 @@ from musicvae_torch.config import get_config
 from musicvae_torch.converters.registry import get_converter
 from musicvae_torch.dataset import DatasetError, read_dataset
 from musicvae_torch.dataset.batches import draw_batches, source_of
-from musicvae_torch.dataset.build import BuildOptions, BuildResult, build_dataset
-from musicvae_torch.dataset.extraction import WindowOptions
+from musicvae_torch.dataset.build import BuildResult, build_dataset
+from musicvae_torch.dataset.options import BuildOptions, WindowOptions
 from musicvae_torch.dataset.report import report_path
 from musicvae_torch.dataset.shards import ShardStore
 

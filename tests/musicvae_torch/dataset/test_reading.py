@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from musicvae_torch.dataset import (
-    DatasetError,
     Windows,
     draw_batches,
     read_dataset,
@@ -20,6 +19,7 @@ from musicvae_torch.dataset import (
     shifted_tokens,
     transpose,
 )
+from musicvae_torch.errors import DatasetError
 from musicvae_torch.midi.vocabulary import DRUM_DEPTH, FIRST_NOTE, MELODY_DEPTH
 
 some_tokens = st.tuples(

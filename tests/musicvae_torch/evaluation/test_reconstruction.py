@@ -11,13 +11,13 @@ import torch
 from made_up import made_up, tiny
 from magenta_models import Golden
 
-from musicvae_torch.cli.train import evaluate_main
+from musicvae_torch.cli.evaluate_musicvae import main as evaluate_main
 from musicvae_torch.config import CONFIGS
 from musicvae_torch.converters.base import from_one_hot
 from musicvae_torch.converters.registry import get_converter
 from musicvae_torch.converters.trio import DEPTHS
-from musicvae_torch.dataset.build import BuildOptions, build_dataset
-from musicvae_torch.dataset.extraction import WindowOptions
+from musicvae_torch.dataset.build import build_dataset
+from musicvae_torch.dataset.options import BuildOptions, WindowOptions
 from musicvae_torch.evaluation.reconstruction import (
     accuracy_table,
     baseline_accuracy,

@@ -12,8 +12,9 @@ import torch
 from safetensors.torch import load_file
 
 from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.errors import CheckpointError
 from musicvae_torch.io import checkpoint as pretrained
-from musicvae_torch.io.checkpoint import CheckpointError, read_config, shipped_checkpoint
+from musicvae_torch.io.checkpoint import read_config, shipped_checkpoint
 from musicvae_torch.io.files import replacing
 from musicvae_torch.model.lstm import FORGET_BIAS, LSTMWeights
 from musicvae_torch.model.vae import MusicVAE

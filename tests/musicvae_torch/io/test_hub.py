@@ -17,8 +17,9 @@ from paths import ROOT
 
 from musicvae_torch.attribute_vectors import AttributeVectors
 from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.errors import CheckpointError
 from musicvae_torch.io import hub
-from musicvae_torch.io.checkpoint import CheckpointError, shipped_checkpoint
+from musicvae_torch.io.checkpoint import shipped_checkpoint
 from musicvae_torch.model.vae import MusicVAE
 from surrogate import PointSurrogate, SurrogateConfig, load_surrogate
 from surrogate.encoder.loading import load_attributes

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,11 @@ from musicvae_torch.latent.inspection import distance_from_normal, inspect_laten
 from surrogate.cli.accompany import main as accompany
 
 GUIDE = (ROOT / "docs/latent.md").read_text(encoding="utf-8")
-COMMANDS = {"accompany": accompany, "convert-weights": convert_weights, "musicvae": musicvae}
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "accompany": accompany,
+    "convert-weights": convert_weights,
+    "musicvae": musicvae,
+}
 
 
 def test_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from convert_weights.conversion import convert
 from musicvae_torch import get_converter
 from musicvae_torch.analysis.timeline import place_windows, timeline_of, write_midi
 from musicvae_torch.cli.latent import main
+from musicvae_torch.errors import MidiError
 from musicvae_torch.latent import (
     add_hats,
     decode_tokens,
@@ -30,7 +31,6 @@ from musicvae_torch.latent import (
     tap_to_drums,
 )
 from musicvae_torch.latent.conditions import chord_bars, chords_of_window
-from musicvae_torch.midi.notes import MidiError
 from musicvae_torch.model.vae import MusicVAE
 
 TRIO = ROOT / "tests/golden/trio_converter/plain.mid"
@@ -439,7 +439,7 @@ def test_windows_are_listed_and_chosen(
     for options, message in (
         (["--window", "1,11"], "there is no window 11, only 1 to 10"),
         ([], "wants two files, or one with two windows"),
-        (["--window", "1,8", "--steps", "1"], "steps are counted with both ends"),
+        (["--window", "1,8", "--steps", "1"], "--steps: must be at least 2, not 1"),
         (["--window", "1,8", "--length", "17"], "length 272 is out of range"),
     ):
         assert main([*command, *out, *options]) == 2
@@ -485,19 +485,25 @@ def test_groove(what: str, name: str, folders: Folders, tmp_path: Path) -> None:
         ("reconstruct nowhere.mid", "musicvae reconstruct: nowhere.mid: no such file"),
         ("reconstruct text.mid", "musicvae reconstruct: text.mid: not readable as a MIDI file"),
         ("reconstruct song.mid -o song.mid", "musicvae reconstruct: song.mid: is the song itself"),
-        ("reconstruct song.mid --temperature -1", "musicvae reconstruct: temperature must be 0"),
-        ("reconstruct song.mid --spread nan", "musicvae reconstruct: spread must be 0 or more"),
+        (
+            "reconstruct song.mid --temperature -1",
+            "musicvae reconstruct: --temperature: must",
+        ),
+        ("reconstruct song.mid --spread nan", "musicvae reconstruct: --spread: must be at least 0"),
         ("reconstruct song.mid --musicvae .", "musicvae reconstruct: .: no checkpoint here"),
         ("reconstruct song.mid --device tpu9", "musicvae reconstruct: device 'tpu9' cannot be"),
-        ("sample -n 0 -o o", "musicvae sample: n must be at least 1"),
+        ("sample -n 0 -o o", "musicvae sample: -n: must be at least 1"),
         (
             "sample --chords C -o o",
             "musicvae sample: the model 'hier-trio_16bar' is not conditioned on",
         ),
         ("sample --chords H -o o", "musicvae sample: 'H' is no chord symbol"),
-        ("sample --length 0 -o o", "musicvae sample: length 0 is out of range"),
+        ("sample --length 0 -o o", "musicvae sample: --length: must be at least 1"),
         ("interpolate song.mid song.mid", "musicvae interpolate: name a .mid file or a folder"),
-        ("interpolate song.mid song.mid -o o --steps 1", "musicvae interpolate: steps are counted"),
+        (
+            "interpolate song.mid song.mid -o o --steps 1",
+            "musicvae interpolate: --steps: must be at",
+        ),
     ],
 )
 def test_one_line_for_what_cannot_be(

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from paths import GOLDEN_FILES
 
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi import fast as fast_midi
 from musicvae_torch.midi.fast import read_song
-from musicvae_torch.midi.notes import MAX_TICK, MidiError, Song, read_midi, to_song
+from musicvae_torch.midi.notes import MAX_TICK, Song, read_midi, to_song
 
 GOLDEN = sorted((GOLDEN_FILES / "trio_converter").glob("*.mid"))
 

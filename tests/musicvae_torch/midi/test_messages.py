@@ -8,11 +8,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.messages import (
     END_OF_TRACK,
     Chunk,
     Message,
-    MidiError,
     MidiFile,
     encoded,
     meta,

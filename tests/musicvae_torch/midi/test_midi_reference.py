@@ -17,8 +17,9 @@ from magenta_models import SHARED
 from musicvae_torch.config import get_config
 from musicvae_torch.converters.base import Window, one_hot
 from musicvae_torch.converters.registry import get_converter
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.fast import read_song
-from musicvae_torch.midi.notes import MidiError, Song, read_midi, to_song
+from musicvae_torch.midi.notes import Song, read_midi, to_song
 
 REFERENCE = Path(SHARED or "") / "magenta" / "midi_reference"
 

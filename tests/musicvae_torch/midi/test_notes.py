@@ -15,7 +15,8 @@ from musicvae_torch.converters.drums import drum_notes, drum_tokens
 from musicvae_torch.converters.melody import melody_notes, melody_tokens
 from musicvae_torch.converters.registry import get_converter
 from musicvae_torch.converters.trio import DEPTHS
-from musicvae_torch.midi.notes import NOTE_DTYPE, MidiError, Song, read_midi, to_song
+from musicvae_torch.errors import MidiError
+from musicvae_torch.midi.notes import NOTE_DTYPE, Song, read_midi, to_song
 from musicvae_torch.midi.quantize import sections, to_steps
 from musicvae_torch.midi.score import read_score
 from musicvae_torch.midi.vocabulary import (

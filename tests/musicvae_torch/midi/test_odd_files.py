@@ -34,7 +34,7 @@ from raw_midi import (
     tune,
 )
 
-from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.score import read_score
 
 NOTES = [(0, 400, 72), (480, 880, 74), (960, 1360, 76), (1920, 3840, 77)]

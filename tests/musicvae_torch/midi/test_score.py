@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from paths import EXAMPLES
 from small_scores import midi_bytes, score_of
 
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.fast import read_song
-from musicvae_torch.midi.notes import MidiError, read_midi, to_song
+from musicvae_torch.midi.notes import read_midi, to_song
 from musicvae_torch.midi.score import Score, divisible, read_score
 
 SONGS = sorted(EXAMPLES.glob("*.mid"))

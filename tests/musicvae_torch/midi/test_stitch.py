@@ -9,8 +9,9 @@ import numpy as np
 from small_scores import score_of
 
 from musicvae_torch.midi.messages import PROGRAM_CHANGE, Chunk
-from musicvae_torch.midi.score import TICK_NOTE, Score
+from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.stitch import NewPart, exchange_notes, stitch
+from musicvae_torch.midi.tracks import TICK_NOTE
 
 
 def message(type: str, time: int = 0, **values: int) -> mido.Message:

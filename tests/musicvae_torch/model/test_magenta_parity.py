@@ -14,10 +14,10 @@ from magenta_models import MODELS, SHARED, Golden, error, load_golden
 from torch import Tensor
 
 from convert_weights.conversion import convert
-from convert_weights.errors import CheckpointError
 from convert_weights.formats.tensor_bundle import open_tensor_bundle
 from convert_weights.names.magenta import match_layers, to_variables
 from musicvae_torch.config import CONFIGS
+from musicvae_torch.errors import CheckpointError
 from musicvae_torch.training import standard_normal_kl
 
 TOLERANCE = 1e-5

@@ -16,8 +16,9 @@ from paths import ROOT
 from torch import Tensor
 
 from musicvae_torch.config import MusicVAEConfig
-from musicvae_torch.converters.trio import DEPTHS, PARTS
+from musicvae_torch.converters.trio import DEPTHS
 from musicvae_torch.io.checkpoint import shipped_checkpoint, weights_sha256
+from musicvae_torch.midi.vocabulary import PARTS
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.accompany_music_vae.network import PointSurrogate
 from surrogate.cli.export_onnx import main

@@ -19,7 +19,7 @@ from musicvae_torch.converters.registry import get_converter
 from musicvae_torch.dataset import Windows, read_sides
 from musicvae_torch.dataset.augment import default_shift, transposer
 from musicvae_torch.dataset.batches import draw_batches
-from musicvae_torch.dataset.format import DatasetError
+from musicvae_torch.errors import DatasetError
 from musicvae_torch.training import (
     ModelBatch,
     MusicVAETraining,

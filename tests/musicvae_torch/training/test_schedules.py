@@ -76,7 +76,7 @@ def test_sampling_schedules_by_hand(schedule: str, rate: float, chances: dict[in
         ("constant", 1.5, "constant is from 0 to 1, not 1.5"),
         ("exponential", 1.0, "between 0 and 1, not 1.0"),
         ("inverse_sigmoid", 0.5, "at least 1, not 0.5"),
-        ("linear", 0.5, "unknown sampling schedule 'linear'; choose one of: constant, exp"),
+        ("linear", 0.5, "unknown sampling.schedule 'linear'; choose one of: constant, exp"),
     ],
 )
 def test_impossible_schedules_are_refused(schedule: str, rate: float, message: str) -> None:

@@ -16,7 +16,7 @@ from magenta_models import MODELS
 from paths import EXAMPLES
 
 from convert_weights.conversion import convert
-from musicvae_torch.cli.train import train_main
+from musicvae_torch.cli.train_musicvae import main as train_main
 from musicvae_torch.dataset import Windows, read_dataset
 from musicvae_torch.io.checkpoint import read_config, weights_sha256
 from musicvae_torch.model.vae import MusicVAE
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.usefixtures("quiet_lightning")
 
 def test_help_is_quick() -> None:
     code = (
-        "import sys, contextlib; from musicvae_torch.cli.train import train_main\n"
+        "import sys, contextlib; from musicvae_torch.cli.train_musicvae import main as train_main\n"
         "with contextlib.suppress(SystemExit): train_main(['--help'])\n"
         "assert not {'torch', 'numpy', 'lightning', 'h5py'} & set(sys.modules)"
     )

@@ -21,7 +21,7 @@ MIDI = GOLDEN_FILES / "trio_converter"
     [
         "musicvae_torch.cli.latent:main inspect {midi} --musicvae {model} -o {out} "
         "--max-windows 40 --device cpu",
-        "musicvae_torch.cli.train:evaluate_main {model} {midi} --device cpu",
+        "musicvae_torch.cli.evaluate_musicvae:main {model} {midi} --device cpu",
         "musicvae_torch.cli.attributes:main {midi} --musicvae {model} -o {out} --max-windows 40 "
         "--device cpu",
     ],

@@ -19,7 +19,7 @@ from paths import GOLDEN_FILES
 from safetensors.numpy import load_file
 
 from convert_weights.conversion import convert, open_checkpoint
-from convert_weights.errors import CheckpointError
+from musicvae_torch.errors import CheckpointError, OutputError
 from musicvae_torch.io import checkpoint
 from surrogate import PointSurrogate, load_surrogate
 from surrogate.accompany_music_vae import keras_hdf5
@@ -133,7 +133,7 @@ def test_the_report(tmp_path: Path) -> None:
 
 def test_a_folder_in_use(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("old")
-    with pytest.raises(FileExistsError, match="is not empty"):
+    with pytest.raises(OutputError, match="is not empty"):
         convert(GOLDEN / "lstm_model.h5", None, tmp_path)
     assert (tmp_path / "config.json").read_text() == "old"
     convert(GOLDEN / "lstm_model.h5", None, tmp_path, force=True)

@@ -11,8 +11,8 @@ from paths import GOLDEN_FILES
 
 from musicvae_torch.config import get_config
 from musicvae_torch.dataset import DatasetError, read_dataset
-from musicvae_torch.dataset.build import BuildOptions, build_dataset
-from musicvae_torch.dataset.extraction import WindowOptions
+from musicvae_torch.dataset.build import build_dataset
+from musicvae_torch.dataset.options import BuildOptions, WindowOptions
 from surrogate.accompany_music_vae import one_hot_files
 from surrogate.accompany_music_vae.one_hot_files import export_dataset, import_dataset
 

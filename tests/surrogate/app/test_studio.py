@@ -21,7 +21,7 @@ import pytest
 from paths import ROOT
 from small_pairs import small_surrogate, small_vae
 
-from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.errors import MidiError, OptionError
 from surrogate import Accompanist, AccompanyOptions
 from surrogate.app.studio import (
     Result,
@@ -222,7 +222,7 @@ def test_the_page_says_in_a_line_what_is_wrong(page: Any, changes: Any, line: st
 
 def test_help_is_quick() -> None:
     script = (
-        "import sys, surrogate.cli.accompany_app as app; app.parser().format_help(); "
+        "import sys, surrogate.cli.accompany_app as app; app.main.help(); "
         "print(sorted({'gradio', 'torch', 'numpy'} & set(sys.modules)))"
     )
     done = subprocess.run(
@@ -272,7 +272,9 @@ def test_the_command(app: subprocess.Popen[str], tmp_path: Path) -> None:
 def test_a_port_that_is_taken(page: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(OSError, match=f"^cannot use port {port} at 127.0.0.1; choose another"):
+        with pytest.raises(
+            OptionError, match=f"^cannot use port {port} at 127.0.0.1; choose another"
+        ):
             serve(page.studio, port=port)
 
 

@@ -6,7 +6,7 @@ import torch
 from magenta_models import MODELS, load_golden
 
 from musicvae_torch.config import get_config
-from musicvae_torch.io.checkpoint import CheckpointError
+from musicvae_torch.errors import CheckpointError
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.arrangement.fill import StepNote
 from surrogate.arrangement.groove import humanize_drums

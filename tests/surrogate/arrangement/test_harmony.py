@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_scores import score_of
 
-from musicvae_torch.chords.symbols import ChordError, chord_tones
+from musicvae_torch.chords.symbols import chord_tones
+from musicvae_torch.errors import ChordError
 from musicvae_torch.midi.score import Score
 from surrogate.arrangement.harmony import Harmony, from_markers, infer, parse, read
 

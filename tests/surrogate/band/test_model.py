@@ -9,10 +9,12 @@ import torch
 from bands import full_controls, hide, random_tokens, small_band
 
 from musicvae_torch.chords.symbols import chord_class
-from musicvae_torch.config import ConfigError
-from musicvae_torch.converters.trio import DEPTHS, PARTS
+from musicvae_torch.converters.trio import DEPTHS
+from musicvae_torch.errors import ConfigError
+from musicvae_torch.midi.vocabulary import PARTS
 from surrogate.band.attention import Attention
-from surrogate.band.model import HIDDEN, Band, BandConfig, Controls, traits_of
+from surrogate.band.config import BandConfig
+from surrogate.band.model import HIDDEN, Band, Controls, traits_of
 from surrogate.band.stepping import Stepper
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from bands import full_controls, hide, random_tokens, sample_song, small_band
 
-from musicvae_torch.converters.trio import DEPTHS, PARTS
-from musicvae_torch.midi.vocabulary import FIRST_NOTE
+from musicvae_torch.converters.trio import DEPTHS
+from musicvae_torch.midi.vocabulary import FIRST_NOTE, PARTS
 from surrogate.band.model import HIDDEN, Controls
 from surrogate.band.sampling import Sampling, draw, is_onset, sample
 

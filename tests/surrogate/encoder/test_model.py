@@ -10,16 +10,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from musicvae_torch.config import ConfigError
-from musicvae_torch.converters.trio import DEPTHS, PARTS
-from musicvae_torch.io.checkpoint import CheckpointError, shipped_checkpoint
+from musicvae_torch.converters.trio import DEPTHS
+from musicvae_torch.errors import CheckpointError, ConfigError
+from musicvae_torch.io.checkpoint import shipped_checkpoint
+from musicvae_torch.midi.vocabulary import PARTS
 from musicvae_torch.model.lstm import BidirectionalLSTM
 from musicvae_torch.model.terms import OneHot
 from musicvae_torch.model.vae import MusicVAE
 from surrogate import PointSurrogate, Surrogate, SurrogateConfig, SurrogateEncoder, load_surrogate
 from surrogate.encoder.loading import DEFAULT_SURROGATE
-from surrogate.encoder.pooling import POOLINGS
-from surrogate.training.encoder.masks import MASKS
+from surrogate.options import POOLINGS
+from surrogate.training.encoder.options import MASKS
 
 ALL = {"input_depth": sum(DEPTHS), "input_parts": PARTS}
 

@@ -11,11 +11,10 @@ import pytest
 from lead_sheet_files import CHORDS, MELODY, Notes, write
 from trio_songs import Recorder, small_surrogate, small_vae
 
-from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.errors import MidiError, NoSongsError
 from surrogate import Accompanist, AccompanyOptions
 from surrogate.evaluation.against import ALONE, WITH_CHORDS, WITHOUT_HARMONY, compare
 from surrogate.evaluation.lead_sheets import read_lead_sheet, share_of_chord_tones, share_of_roots
-from surrogate.song.folders import NoSongsError
 
 QUARTER = 48
 

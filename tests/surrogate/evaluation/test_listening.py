@@ -16,13 +16,14 @@ import numpy as np
 import pytest
 from listening_songs import data_of, song, write_folders, write_song
 
+from musicvae_torch.errors import VotesError
 from surrogate.cli.listening_test import main
 from surrogate.evaluation.listening.excerpts import Excerpt
 from surrogate.evaluation.listening.key import Key
 from surrogate.evaluation.listening.loudness import loudness
 from surrogate.evaluation.listening.page import QUESTIONS, write_test
 from surrogate.evaluation.listening.report import crossed_interval, report, sign_test
-from surrogate.evaluation.listening.votes import VotesError, read_votes
+from surrogate.evaluation.listening.votes import read_votes
 from surrogate.evaluation.metrics import bootstrap_interval
 from surrogate.render import audio
 
@@ -376,9 +377,9 @@ class TestPage:
         ("one twice -o t.html", "tune.midi: twice/tune.mid has the same name"),
         ("one two -o t.html --bars 9-12", "no song can be heard: one/tune.mid: has 2 bars"),
         ("one two -o t.html --bars 4-2", "wanted bars such as 1-16, not '4-2'"),
-        ("one two -o t.html --seconds 0", "wanted 2 to 600 seconds, not '0'"),
-        ("one two -o t.html --pairs 0", "wanted a number of at least 1, not '0'"),
-        ("one two -o t.html --seconds 3 --bars 1-2", "not allowed with argument"),
+        ("one two -o t.html --seconds 0", "--seconds: must be 2 to 600, not 0"),
+        ("one two -o t.html --pairs 0", "--pairs: must be at least 1, not 0"),
+        ("one two -o t.html --seconds 3 --bars 1-2", "--seconds: --bars takes its place"),
         ("one two -o t.html --soundfont one/tune.mid", "not readable as a SoundFont"),
         ("one two --votes v.json", "name folders to compare, or files of votes to read, not both"),
         ("--votes v.json -o t.html", "--out: --votes reads votes and makes no page; leave it out"),

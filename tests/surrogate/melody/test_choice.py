@@ -6,7 +6,7 @@ import mido
 import pytest
 from small_scores import chunk, in_quarters, score
 
-from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.score import Score
 from surrogate.melody.choice import choose_melody, summarize_tracks, tracks_table
 from surrogate.melody.features import FEATURES, features, lines

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from small_scores import QUARTER, Notes, chunk, in_quarters, score
 
-from musicvae_torch.midi.score import TICK_NOTE
+from musicvae_torch.midi.tracks import TICK_NOTE
 from surrogate.melody.monophony import LEGATO, highest_voice, reduce_to_melody
 from surrogate.melody.two_hands import best_boundary, boundaries, right_hand
 

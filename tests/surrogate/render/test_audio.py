@@ -9,7 +9,7 @@ import mido
 import numpy as np
 import pytest
 
-from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.score import Score
 from surrogate.render.view import View, view_of
 

@@ -11,7 +11,7 @@ import pretty_midi
 import pytest
 from small_scores import score_of
 
-from musicvae_torch.midi.notes import MidiError
+from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.score import Score, read_score
 from surrogate.render.piano_roll import draw_piano_roll, draw_view
 from surrogate.render.view import COLOURS, View, view_of

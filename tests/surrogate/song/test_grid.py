@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_scores import score_of
 
-from musicvae_torch.midi.notes import MidiError
-from musicvae_torch.midi.score import TICK_NOTE, Score, Track
+from musicvae_torch.errors import MidiError
+from musicvae_torch.midi.score import Score
+from musicvae_torch.midi.tracks import TICK_NOTE, Track
 from surrogate.song.bars import bars_of
 from surrogate.song.grid import MAX_BARS, Grid
 from surrogate.song.metre import bar_beats, beat_groups, beat_positions, is_common

@@ -11,8 +11,8 @@ import torch
 from bands import groove_song, song_windows, write_windows
 
 from musicvae_torch.converters.melody import infer_chord_classes
-from musicvae_torch.converters.trio import PARTS
-from musicvae_torch.dataset import DatasetError
+from musicvae_torch.errors import DatasetError
+from musicvae_torch.midi.vocabulary import PARTS
 from musicvae_torch.training import TrainingOptions
 from surrogate.band.controls import densities_of, density_class
 from surrogate.band.model import HIDDEN
@@ -246,7 +246,7 @@ def test_given_and_forgotten_shares() -> None:
         ({"bars": {16: 0}}, "bars: weights"),
         ({"given": {"flute": 1}}, "unknown choice 'flute'"),
         ({"given": {"melody+bass+drums": 1}}, "unknown choice"),
-        ({"forgetful": 1.5}, "forgetful must lie between"),
+        ({"forgetful": 1.5}, "forgetful must be 0 to 1"),
     ],
 )
 def test_bad_lessons(wrong: dict, told: str) -> None:

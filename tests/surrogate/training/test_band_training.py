@@ -15,11 +15,12 @@ from bands import groove_song, hide, random_tokens, small_band, song_windows, wr
 from torch.nn import functional
 
 from musicvae_torch.config import get_config
-from musicvae_torch.converters.trio import PARTS
 from musicvae_torch.io.checkpoint import weights_sha256
+from musicvae_torch.midi.vocabulary import PARTS
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import TrainingOptions, fit, load_best
-from surrogate.band.model import HIDDEN, Band, BandConfig, Controls, styles_of
+from surrogate.band.config import BandConfig
+from surrogate.band.model import HIDDEN, Band, Controls, styles_of
 from surrogate.cli.train_band import main
 from surrogate.encoder.model import SurrogateConfig, SurrogateEncoder
 from surrogate.training.band.data import BandBatch, BandDataModule
@@ -290,10 +291,13 @@ def test_the_record_names_the_musicvae_of_styles(files: Path, tmp_path: Path) ->
         ("@data.h5 @coded.h5 --validation @other.h5 -o x", "some hold codes and others hold none"),
         ("@coded.h5 --validation @other.h5 -o x", "coded.h5: holds codes of 7 dimensions"),
         ("@data.h5 --validation @other.h5 -o x --heads 3", "no multiple of twice its 3 heads"),
-        ("@data.h5 --validation @other.h5 -o x --forgetful 2", "forgetful must lie between 0"),
+        (
+            "@data.h5 --validation @other.h5 -o x --forgetful 2",
+            "--forgetful: must be 0 to 1",
+        ),
         ("@data.h5 --validation @other.h5 -o x --bars 8=1", "16 to 64 bars, not 8"),
         ("@data.h5 --validation @other.h5 -o x --init nowhere", "nowhere: no checkpoint here"),
-        ("@data.h5 --validation @other.h5 -o x --fuse", "--fuse: applies to LSTMs"),
+        ("@data.h5 --validation @other.h5 -o x --fuse", "unrecognized arguments: --fuse"),
     ],
 )
 def test_what_the_user_can_mend(

@@ -16,18 +16,26 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from musicvae_torch.config import get_config
-from musicvae_torch.converters.trio import DEPTHS, PARTS
+from musicvae_torch.converters.trio import DEPTHS
 from musicvae_torch.dataset import Windows
+from musicvae_torch.midi.vocabulary import PARTS
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import ModelBatch, TrainingOptions, WindowsDataModule, fit, load_best
 from surrogate.accompany_music_vae.network import PointSurrogate
 from surrogate.accompany_music_vae.one_hot_files import import_dataset
-from surrogate.accompany_music_vae.training import ORIGINAL_OPTIONS, PointTraining
+from surrogate.accompany_music_vae.options import ORIGINAL_OPTIONS
+from surrogate.accompany_music_vae.training import PointTraining
 from surrogate.cli.train_surrogate import main
 from surrogate.encoder.loading import load_surrogate
 from surrogate.encoder.model import SurrogateConfig, SurrogateEncoder
-from surrogate.training.encoder.masks import MASK_WEIGHTS, MASKS, draw_masks, mask_name
-from surrogate.training.encoder.module import SurrogateObjective, SurrogateTraining
+from surrogate.training.encoder.masks import draw_masks
+from surrogate.training.encoder.module import SurrogateTraining
+from surrogate.training.encoder.options import (
+    MASK_WEIGHTS,
+    MASKS,
+    SurrogateObjective,
+    mask_name,
+)
 
 # What Lightning says to developers of itself, of folders that are in use, and of single steps.
 pytestmark = [
@@ -168,10 +176,10 @@ def test_masks_are_of_the_seed_and_step_alone() -> None:
     [
         ({"masks": {"organ": 1.0}}, "unknown mask 'organ'; choose among: melody, bass, drums"),
         ({"masks": {"melody+bass+drums": 1.0}}, "unknown mask"),
-        ({"masks": {"melody": -1.0, "bass": 2.0}}, "weight of mask melody must be 0 or more"),
+        ({"masks": {"melody": -1.0, "bass": 2.0}}, "weight of mask melody must be at least 0"),
         ({"masks": {"melody": 0.0}}, "at least one mask"),
-        ({"decoder_weight": -1.0}, "decoder_weight must be 0 or more"),
-        ({"decode_from": "mode"}, "unknown latent 'mode' to decode from"),
+        ({"decoder_weight": -1.0}, "decoder_weight must be at least 0"),
+        ({"decode_from": "mode"}, "unknown decode_from 'mode'"),
     ],
 )
 def test_objectives_that_cannot_be(objective: dict[str, Any], message: str) -> None:
@@ -388,9 +396,12 @@ def test_command_of_the_original(files: Path, tmp_path: Path, data: str) -> None
             "data.h5: holds no posteriors; name the trio with",
         ),
         ("@melodies.h5 -o x --model point --transpose 1", "--transpose 0"),
-        ("@data.h5 --musicvae @trio -o x --model point --pooling mean", "point has no --pooling"),
+        (
+            "@data.h5 --musicvae @trio -o x --model point --pooling mean",
+            "--pooling: applies to --model distribution",
+        ),
         ("@data.h5 --musicvae @trio -o x --hears bass --masks drums=1", "no mask has a weight"),
-        ("@data.h5 --musicvae @trio -o x --epochs 0", "epochs must be above 0, not 0.0"),
+        ("@data.h5 --musicvae @trio -o x --epochs 0", "--epochs: must be above 0, not 0"),
         ("@data.h5 --musicvae @trio -o x --hears organ", "unknown part 'organ'; choose among"),
         ("@melodies.h5 -o x --model point --monitor val/hidden_nats", "choose one of: val/latent"),
         ("@data.h5 --musicvae @trio -o x --monitor kl", "unknown score 'kl' to monitor"),

@@ -1,0 +1,107 @@
+"""The command `train-musicvae`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from musicvae_torch.cli.command import Command
+from musicvae_torch.cli.command_line import Idle
+from musicvae_torch.cli.training import FUSE_IDLE, TRAINING_IDLE, TrainingCommand
+from musicvae_torch.config import get_config
+from musicvae_torch.options import option, options_of
+from musicvae_torch.training.options import TrainingOptions
+
+EXAMPLES = """examples:
+  train-musicvae midi -o my_trio --encoder 256 --decoder 256 --latent 256
+  train-musicvae midi -o my_melodies --config cat-mel_2bar_small
+  train-musicvae grooves -o my_grooves --config groovae_2bar_humanize --steps 3000
+  train-musicvae data.h5 -o mine --init converted --learning-rate 1e-4
+  train-musicvae data.h5 -o my_trio --devices 4 --batch-size 64 --draw sources
+
+Watch it with: tensorboard --logdir OUT.training
+val/nats is the loss of a window to validate on, val/kl_bits what its latent says of it, and
+val/accuracy_PART the share of its steps that come back right. The checkpoint with the lowest
+val/nats is the result.
+"""
+_MODEL = "the model"
+
+
+@dataclass(kw_only=True)
+class TrainMusicVAE(TrainingCommand):
+    """Train a MusicVAE of any config, on a data set of build-dataset or straight on a
+    folder of MIDI files. Stop it with Ctrl-C whenever you like: the same command goes on,
+    exactly as if it had not been stopped.
+
+    Attributes:
+        data: a data set of build-dataset; or a folder of MIDI files, of which one is made in the
+            work folder first, with a tenth of the songs set aside.
+        validation: the same, of other songs; None: those of DATA that are set aside.
+        config: one of Magenta's 23 configs, or a file of your own; None: that of --init, or
+            hier-trio_16bar.
+        init: checkpoint to go on from, such as one of convert-weights; its sizes hold.
+        encoder: units of the encoder, per layer and direction.
+        decoder: units of the decoder, per layer.
+        latent: dimensions of the latent.
+    """
+
+    data: Path = option(positional=True, metavar="DATA")
+    config: str | None = option(None, group=_MODEL, metavar="NAME")
+    init: Path | None = option(None, group=_MODEL, metavar="FOLDER")
+    encoder: tuple[int, ...] | None = option(
+        None, group=_MODEL, metavar="UNITS", example="256 or 256,256"
+    )
+    decoder: tuple[int, ...] | None = option(
+        None, group=_MODEL, metavar="UNITS", example="256 or 256,256"
+    )
+    latent: int | None = option(None, group=_MODEL, metavar="N")
+    training: dict[str, Any] = options_of(
+        TrainingOptions,
+        built=False,
+        usual={
+            "max_transpose": "3 for multitrack bars and where there are chords, else 5; drums have "
+            "none"
+        },
+    )
+
+
+def train(options: TrainMusicVAE) -> None:
+    from musicvae_torch.training import train_musicvae
+    from musicvae_torch.training.musicvae import initial_config
+
+    wanted = {
+        "enc_rnn_size": options.encoder,
+        "dec_rnn_size": options.decoder,
+        "z_size": options.latent,
+    }
+    resized = {name: size for name, size in wanted.items() if size is not None}
+    if options.init:
+        config = initial_config(options.init, resized, options.config)
+    else:
+        config = get_config(options.config or "hier-trio_16bar", **resized)
+    chosen = dict(options.training)
+    if "sampling_schedule" in chosen:
+        chosen.setdefault("sampling_rate", 0.0)  # not that of Magenta's schedule
+    folder = train_musicvae(
+        options.data,
+        options.validation,
+        options.out,
+        config,
+        TrainingOptions.of(config, **chosen),
+        init=options.init,
+        work=options.work,
+        device=options.hardware,
+        store=options.store,
+    )
+    print(f"{folder}: trained")
+
+
+_START_IDLE = Idle(
+    "--start",
+    lambda own: own.init is not None,
+    "--init has weights to start from; leave one of the two out",
+)
+main = Command(
+    "train-musicvae", TrainMusicVAE, train, EXAMPLES, (*TRAINING_IDLE, FUSE_IDLE, _START_IDLE)
+)

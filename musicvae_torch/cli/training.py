@@ -1,0 +1,43 @@
+"""What all commands that train have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from musicvae_torch.cli.command_line import Idle, applies_to
+from musicvae_torch.io.hardware import Hardware
+from musicvae_torch.options import option, options_of
+
+STORES = ("float32", "float16")
+
+
+@dataclass(kw_only=True)
+class TrainingCommand:
+    """Options of every command that trains, beside those of how to train.
+
+    Attributes:
+        validation: songs to validate on; None: those that DATA has set aside.
+        out: folder for the checkpoint.
+        work: folder of checkpoints and logs, from where a stopped training goes on; None:
+            OUT.training.
+        store: precision of the file.
+    """
+
+    validation: Path | None = option(None, metavar="DATA")
+    out: Path = option(short="o", metavar="FOLDER")
+    work: Path | None = option(None, metavar="FOLDER")
+    store: str = option("float32", choices=STORES)
+    hardware: Hardware = options_of(Hardware, group="the hardware: As Lightning's Trainer has it.")
+
+
+TRAINING_IDLE = (
+    applies_to("optimizer", "muon", "--muon-learning-rate"),
+    applies_to("schedule", "exponential", "--decay-rate"),
+    applies_to("draw", "sources", "--temper"),
+)
+FUSE_IDLE = Idle(
+    "--fuse",
+    lambda own: own.device.startswith("cuda"),
+    "applies to CPUs; choose --device cpu, or leave it out",
+)

@@ -1,0 +1,122 @@
+"""What to keep of songs, and how to build a data set of them, in two dataclasses."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.errors import OptionError
+from musicvae_torch.options import check_options, option, programs
+
+if TYPE_CHECKING:
+    from musicvae_torch.converters.base import Converter
+
+DRAWS = ("songs", "windows", "sources")
+MODES = ("train", "eval", "infer")
+
+
+@dataclass(frozen=True)
+class WindowOptions:
+    """What to keep of a song.
+
+    Attributes:
+        config: whose windows.
+        mode: of the converter (:func:`musicvae_torch.get_converter`); train shifts each song
+            at random by what Magenta does in training.
+        hop_bars: bars from one trio to the next; None: Magenta's 1.
+        melody_programs: programs that may be a melody; None: the config's.
+        drums_only: of songs for grooves read the drum tracks alone, and of them the pitches that
+            the config knows, as drum configs do by themselves; else a song with other notes is
+            left out, as in Magenta.
+        max_windows: most windows of one song, drawn at random; None: all.
+        transpositions: further copies of each window, each in another key, drawn at random.
+        max_shift: most semitones, either way, of those copies.
+        seed: of the draws; those of a song depend on it and on the file's content.
+    """
+
+    config: MusicVAEConfig
+    mode: str = option("eval", choices=MODES)
+    hop_bars: int | None = option(
+        None, least=1, flag="hop", metavar="BARS", usual="as long as a trio's window"
+    )
+    melody_programs: tuple[int, ...] | None = option(
+        None, read=programs, metavar="RANGES", usual="as in Magenta, 0-31 for trios"
+    )
+    drums_only: bool = option(False)
+    max_windows: int | None = option(None, least=1, metavar="N")
+    transpositions: int = option(0, least=0, flag="transpose", metavar="N")
+    max_shift: int = option(5, least=1, metavar="SEMITONES")
+    seed: int = option(0, least=0, metavar="N")
+
+    def __post_init__(self) -> None:
+        from musicvae_torch.converters.registry import has_drums_alone
+
+        check_options(self)
+        if self.transpositions > 2 * self.max_shift:
+            raise OptionError(
+                f"{self.transpositions} transpositions of a window are more than the "
+                f"{2 * self.max_shift} that there are within {self.max_shift} semitones"
+            )
+        drums = has_drums_alone(self.converter())
+        if self.drums_only and not drums:
+            raise OptionError(f"config {self.config.name!r} has more than drums: no drums_only")
+        if self.transpositions and drums:
+            raise OptionError(f"config {self.config.name!r} has drums alone: nothing to transpose")
+
+    def converter(self, seed: int | None = None) -> Converter:
+        """What finds the windows.
+
+        Raises:
+            ConfigError: the config knows no windows, or not one of the options.
+        """
+        from musicvae_torch.converters.registry import get_converter
+
+        return get_converter(
+            self.config,
+            self.mode,
+            seed,
+            hop_bars=self.hop_bars,
+            melody_programs=self.melody_programs,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The options but for the config, as plain JSON data."""
+        options = asdict(self)
+        del options["config"]
+        if self.melody_programs is not None:
+            options["melody_programs"] = sorted(self.melody_programs)
+        return options
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """How to build a data set.
+
+    Attributes:
+        windows: what to keep of a song.
+        validation: share of the songs that are set aside to validate on; 0: none.
+        duplicate_share: a song of which at least so much is in a larger one, in whatever key and
+            tempo, is a near-duplicate and left out.
+        keep_duplicates: keep such songs, on the side of the larger one, but for those that are
+            held out.
+        workers: processes; None: one a core.
+        seconds: seconds that reading one file may last.
+        progress: whether to show a progress bar.
+        held_out: other splits, each a folder of MIDI files or a data set of windows of the same
+            kind: songs that have a tune in common with one of theirs, in whatever key and tempo,
+            are left out, whatever becomes of other near-duplicates.
+    """
+
+    windows: WindowOptions
+    validation: float = option(0.1, least=0, below=1, metavar="SHARE")
+    duplicate_share: float = option(0.5, above=0, most=1, metavar="SHARE")
+    keep_duplicates: bool = option(False)
+    workers: int | None = option(None, least=1, metavar="N")
+    seconds: float = option(60.0, above=0, flag="timeout", metavar="SECONDS")
+    progress: bool = True
+    held_out: tuple[str | Path, ...] = option((), many=True, read=Path, metavar="SPLIT")
+
+    def __post_init__(self) -> None:
+        check_options(self)

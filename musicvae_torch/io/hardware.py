@@ -1,0 +1,66 @@
+"""What to train on, as options: devices, machines, precision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from musicvae_torch.errors import OptionError
+from musicvae_torch.options import check_options, option
+
+# Strategies that cut the model into pieces, of whose gradients no process knows the norm.
+_SHARDING = ("fsdp", "deepspeed", "model_parallel")
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What to train on; all but the device is handed to Lightning's Trainer.
+
+    Attributes:
+        device: auto, cpu or cuda.
+        devices: how many of them on each node; each takes a batch of its own.
+        num_nodes: machines; each runs the same call, started by srun or torchrun, say.
+        strategy: Lightning's name of how processes share the work, of those that keep the whole
+            model on each device, such as ddp; auto: one process on one device, ddp_spawn on one
+            node, ddp on several.
+        precision: Lightning's name of it, such as bf16-mixed, which is faster.
+    """
+
+    device: str = option("auto")
+    devices: int = option(1, least=1, metavar="N")
+    num_nodes: int = option(1, least=1, metavar="N")
+    strategy: str = option("auto", metavar="NAME")
+    precision: str = option("32-true", metavar="NAME")
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        if self.strategy.startswith(_SHARDING):
+            raise OptionError(
+                f"strategy {self.strategy!r} splits the model, which clipping by the global norm "
+                "does not allow; take ddp"
+            )
+
+    def trainer_arguments(self) -> dict[str, Any]:
+        """Arguments of a Lightning Trainer.
+
+        Raises:
+            OptionError: there is no such device, or it cannot compute so.
+        """
+        from musicvae_torch.io.devices import pick_device
+
+        cuda = pick_device(self.device).type == "cuda"
+        if not cuda and self.precision not in ("32-true", "bf16-mixed"):
+            raise OptionError(
+                f"precision {self.precision!r} needs cuda; take 32-true or bf16-mixed on the CPU"
+            )
+        strategy = self.strategy
+        # On one machine by processes of its own, as the command must not be run once more in each.
+        if strategy == "auto" and self.devices > 1 and self.num_nodes == 1:
+            strategy = "ddp_spawn"
+        return {
+            "accelerator": "gpu" if cuda else "cpu",
+            "devices": self.devices,
+            "num_nodes": self.num_nodes,
+            "strategy": strategy,
+            "precision": self.precision,
+        }
