@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
+from paths import ROOT
 
 from musicvae_torch.cli.command import Command
 from musicvae_torch.cli.entries import as_text, entries
@@ -30,7 +31,6 @@ from surrogate.options import AccompanyOptions
 from surrogate.training.band.masking import MaskingOptions
 from surrogate.training.encoder.options import SurrogateObjective
 
-ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
 SAINTS = ROOT / "examples/saints.mid"
 
