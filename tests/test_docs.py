@@ -33,8 +33,8 @@ CARDS = sorted([*ROOT.glob("checkpoints/*/README.md"), ROOT / "examples/README.m
 # Run as printed by tests of their own.
 ELSEWHERE = {
     "README.md": "test_commands.py",
-    "docs/export.md": "test_onnx.py",
-    "docs/latent.md": "test_latent_guide.py",
+    "docs/export.md": "musicvae_torch/onnx/test_onnx.py",
+    "docs/latent.md": "musicvae_torch/latent/test_guide.py",
 }
 RUN = [page for page in PAGES if page.relative_to(ROOT).as_posix() not in ELSEWHERE]
 # All that is not run, only read by its parser or compiled, and why.

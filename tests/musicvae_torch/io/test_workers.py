@@ -97,8 +97,10 @@ def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
 def test_ctrl_c_ends_all_at_once(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
-        "import time\n"
+        "import signal, time\n"
         "from musicvae_torch.io.workers import map_guarded\n"
+        # What starts tests in the background may have them ignore it.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "print('begun', flush=True)\n"
         "list(map_guarded(time.sleep, [600] * 9, workers=2, seconds=900, memory=2**31))\n"
     )
