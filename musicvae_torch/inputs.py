@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.errors import OptionError
 from musicvae_torch.model.terms import OneHot, Term
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Checks and conversions; all raise ValueError, which names shapes as found and as wanted.
+    """Checks and conversions; all raise ValueError, which names shapes as found and as wanted;
+    OptionError for a length or values that a user may have chosen.
 
     Attributes:
         config: of the model.
@@ -29,7 +31,7 @@ class Inputs:
         if z.dim() != 2 or z.shape[1] != self.config.z_size:
             raise ValueError(f"z has shape {tuple(z.shape)}, wanted (batch, {self.config.z_size})")
         if not bool(torch.isfinite(z).all()):
-            raise ValueError("z holds values that are not finite")
+            raise OptionError("z holds values that are not finite")
         return z.to(self.like)
 
     def windows(self, name: str, rows: Tensor, depth: int) -> list[Term]:
@@ -86,7 +88,7 @@ class Inputs:
         longest, hierarchical = self.config.max_seq_len, self.config.is_hierarchical_decoder
         length = longest if length is None else length
         if length < 1 or (hierarchical and length > longest):
-            raise ValueError(
+            raise OptionError(
                 f"length {length} is out of range: this model decodes "
                 f"{f'1 to {longest}' if hierarchical else '1 or more'} steps"
             )

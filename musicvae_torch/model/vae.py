@@ -180,7 +180,7 @@ class MusicVAE(Network):
     ) -> Tensor:
         """Decode `n` latents drawn from the prior; arguments and result as :meth:`decode`."""
         if n < 0:
-            raise ValueError(f"n must be at least 0, not {n}")
+            raise OptionError(f"n must be at least 0, not {n}")
         z = torch.randn(n, self.config.z_size, generator=generator, device=self.device)
         return self.decode(z, length, temperature, controls, generator)
 

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from musicvae_torch.dataset import DatasetError, Windows, read_sides
 from musicvae_torch.dataset.format import ANY_MODEL
+from musicvae_torch.errors import OptionError
 from musicvae_torch.midi.vocabulary import PARTS
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import Hardware, TrainingOptions
@@ -109,7 +110,7 @@ def train_point_surrogate(
     Raises:
         DatasetError, CheckpointError: a data set or the trio cannot be read, or there is neither
             a trio nor posteriors.
-        ConfigError, ValueError: a size or an option is out of range.
+        ConfigError, OptionError: a size or an option is out of range.
         KeyboardInterrupt: stopped; the same call goes on.
     """
     if musicvae is None:
@@ -133,7 +134,9 @@ def _coded_sides(
 ) -> tuple[Windows, Windows]:
     """Windows with the posteriors that are stored beside them."""
     if options.max_transpose:
-        raise ValueError("stored posteriors do not go with windows that are shifted: --transpose 0")
+        raise OptionError(
+            "stored posteriors do not go with windows that are shifted: --transpose 0"
+        )
     sides = read_sides(data, validation, posteriors_of=ANY_MODEL)
     for path, windows in zip((data, validation or data), sides, strict=True):
         if windows.posterior_mean is None:

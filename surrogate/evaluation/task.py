@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from musicvae_torch.attribute_vectors import AttributeVectors
+from musicvae_torch.errors import OptionError
 from musicvae_torch.midi.vocabulary import PARTS
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.windows.encoding import encode_tokens
@@ -69,7 +70,7 @@ class EvaluateOptions:
 
     def __post_init__(self) -> None:
         if len(part_indices(self.given)) == len(PARTS):
-            raise ValueError(f"given are {', '.join(self.given)}: that leaves nothing to generate")
+            raise OptionError(f"given are {', '.join(self.given)}: that leaves nothing to generate")
 
     @property
     def hidden(self) -> tuple[str, ...]:
