@@ -33,10 +33,6 @@ class DownloadError(CheckpointError):
     """A checkpoint that could not be downloaded."""
 
 
-class ExportError(MusicVAEError, ValueError):
-    """A network that cannot be written in the format that is asked for."""
-
-
 class MidiError(MusicVAEError, ValueError):
     """A MIDI file that cannot be used."""
 

@@ -17,6 +17,7 @@ from musicvae_torch.errors import OptionError
 NO_DEFAULT: Any = MISSING
 _BOUNDS = {"least": "at least", "above": "above", "most": "at most", "below": "below"}
 DTYPES = ("float32", "bfloat16", "int8")  # of products
+MODES = ("train", "eval", "infer")  # of converters
 
 
 @dataclass(frozen=True)

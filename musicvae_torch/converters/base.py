@@ -20,8 +20,7 @@ from musicvae_torch.midi.fast import load_song
 from musicvae_torch.midi.notes import Song, transpose_song
 from musicvae_torch.midi.quantize import DEFAULT_QPM, Section, common_time_sections, sections
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
-
-MODES = ("train", "eval", "infer")
+from musicvae_torch.options import MODES
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.errors import OptionError
-from musicvae_torch.options import check_options, option, programs
+from musicvae_torch.options import MODES, check_options, option, programs
 
 if TYPE_CHECKING:
     from musicvae_torch.converters.base import Converter
 
 DRAWS = ("songs", "windows", "sources")
-MODES = ("train", "eval", "infer")
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from torch.nn.grad import conv2d_weight
 from musicvae_torch.errors import OptionError
 from musicvae_torch.options import DTYPES
 
-FLOAT32, BFLOAT16, INT8 = WEIGHT_DTYPES = DTYPES
+FLOAT32, BFLOAT16, INT8 = DTYPES
 
 # oneDNN chooses a layout by the rows that it is told to expect. That for 64 is as quick as any
 # from 1 row to 1024; those for fewer are up to three times slower beyond them.
@@ -137,7 +137,7 @@ def prepare(weight: Tensor, bias: Tensor | None = None, dtype: str = FLOAT32) ->
     Args:
         weight: (N, K), read now; changes to it later do not show.
         bias: (N,); None: zeros.
-        dtype: precision to multiply in, of WEIGHT_DTYPES, where the weight is float32; inputs of
+        dtype: precision to multiply in, of DTYPES, where the weight is float32; inputs of
             int8 products must lie between -1 and 1.
 
     Raises:
@@ -219,8 +219,8 @@ def check_weight_dtype(dtype: str, device: torch.device) -> None:
     """Raises:
     OptionError: there is no such precision, or not on that device.
     """
-    if dtype not in WEIGHT_DTYPES:
-        raise OptionError(f"dtype must be one of {', '.join(WEIGHT_DTYPES)}, not {dtype!r}")
+    if dtype not in DTYPES:
+        raise OptionError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype!r}")
     prepare(torch.zeros(1, 1, device=device), dtype=dtype)
 
 

@@ -11,8 +11,9 @@ from made_up import made_up, tiny
 from paths import EXAMPLES
 from torch import Tensor
 
-from musicvae_torch.kernels.gemm import WEIGHT_DTYPES, prepare
+from musicvae_torch.kernels.gemm import prepare
 from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.options import DTYPES
 from musicvae_torch.training import model_batch
 from surrogate import Accompanist, AccompanyOptions
 
@@ -112,7 +113,7 @@ def test_scores_are_near(name: str) -> None:
             assert near(one, other)
 
 
-@pytest.mark.parametrize("dtype", WEIGHT_DTYPES)
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("size", [8, 700], ids=["small", "large"])
 def test_products(dtype: str, size: int, low: torch.dtype) -> None:
     weight, bias, rows = torch.randn(size, size), torch.randn(size), torch.rand(3, size)

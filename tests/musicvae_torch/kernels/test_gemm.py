@@ -12,8 +12,9 @@ from torch.nn import functional
 
 from musicvae_torch.config import get_config
 from musicvae_torch.kernels import gemm as products
-from musicvae_torch.kernels.gemm import WEIGHT_DTYPES, Product, linear, prepare
+from musicvae_torch.kernels.gemm import Product, linear, prepare
 from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.options import DTYPES
 
 # Of a sum of 80 products of numbers of about 1 and .5.
 ERRORS = {"float32": 2e-5, "bfloat16": 0.15, "int8": 0.3}
@@ -22,7 +23,7 @@ has_int8 = pytest.mark.skipif(
 )
 dtypes = pytest.mark.parametrize(
     "dtype",
-    [pytest.param(each, marks=has_int8 if each == "int8" else ()) for each in WEIGHT_DTYPES],
+    [pytest.param(each, marks=has_int8 if each == "int8" else ()) for each in DTYPES],
 )
 
 
