@@ -1,12 +1,10 @@
 """The example melodies: their text, the MIDI files made of it, and the parser's errors."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import pretty_midi
 import pytest
-from paths import EXAMPLES
+from paths import EXAMPLES, load_script
 
 TUNES = sorted((EXAMPLES / "tunes").glob("*.txt"))
 HEADERS = {
@@ -18,11 +16,7 @@ HEADERS = {
     "program": "0 Acoustic Grand Piano",
 }
 
-_spec = importlib.util.spec_from_file_location("make_tunes", EXAMPLES / "make_tunes.py")
-assert _spec and _spec.loader
-make_tunes = importlib.util.module_from_spec(_spec)
-sys.modules["make_tunes"] = make_tunes
-_spec.loader.exec_module(make_tunes)
+make_tunes = load_script(EXAMPLES / "make_tunes.py")
 
 every_tune = pytest.mark.parametrize("path", TUNES, ids=lambda path: path.stem)
 

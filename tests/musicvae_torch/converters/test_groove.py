@@ -1,15 +1,13 @@
 """Grooves: tensors as Magenta makes them of our songs, and notes as it writes them."""
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pretty_midi
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from paths import GOLDEN_FILES
+from paths import GOLDEN_FILES, load_script
 
 from musicvae_torch import get_config, get_converter
 from musicvae_torch.converters.base import Converter, Window
@@ -30,15 +28,6 @@ OFFSET_GRAIN = 2**16  # coarse enough for exact arithmetic
 def golden() -> dict[str, np.ndarray]:
     with np.load(GOLDEN / "golden.npz") as file:
         return dict(file)
-
-
-def song_maker() -> ModuleType:
-    path = GOLDEN / "make_groove_songs.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def drum_song(*hits: tuple[float, int, int], qpm: float = 120.0) -> pretty_midi.PrettyMIDI:
@@ -92,7 +81,7 @@ def test_golden_windows_cover_every_config_and_rule(golden: dict[str, np.ndarray
 
 
 def test_the_songs_are_what_their_script_makes(tmp_path: Path) -> None:
-    song_maker().main(tmp_path)
+    load_script(GOLDEN / "make_groove_songs.py").main(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [path.name for path in SONGS]
     for path in tmp_path.iterdir():
         assert path.read_bytes() == (GOLDEN / path.name).read_bytes(), path.name
@@ -100,7 +89,9 @@ def test_the_songs_are_what_their_script_makes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["eval", "infer"])
 def test_notes_are_magentas(mode: str) -> None:
-    written = get_converter(PLAIN, mode).from_tensors(song_maker().samples())
+    written = get_converter(PLAIN, mode).from_tensors(
+        load_script(GOLDEN / "make_groove_songs.py").samples()
+    )
     with np.load(GOLDEN / "notes.npz") as notes:
         for index, midi in enumerate(written):
             (track,) = midi.instruments

@@ -1,9 +1,7 @@
 """Multitrack bars: windows as Magenta makes them of our songs, and notes as it writes them."""
 
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pretty_midi
@@ -11,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
-from paths import GOLDEN_FILES
+from paths import GOLDEN_FILES, load_script
 
 from musicvae_torch import get_config, get_converter
 from musicvae_torch.converters.base import Converter, Window
@@ -67,15 +65,6 @@ def chords() -> Converter:
     return get_converter(CHORDS)
 
 
-def song_maker() -> ModuleType:
-    path = GOLDEN / "make_multitrack_songs.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def stacked(windows: list[Window]) -> np.ndarray:
     parts = windows[0].tokens.shape[1]
     return np.array([window.tokens for window in windows]).reshape(-1, 512, parts)
@@ -108,7 +97,7 @@ def test_windows_with_chords_are_magentas(
 
 
 def test_the_songs_are_what_their_script_makes(tmp_path: Path) -> None:
-    song_maker().main(tmp_path)
+    load_script(GOLDEN / "make_multitrack_songs.py").main(tmp_path)
     assert sorted(path.stem for path in tmp_path.iterdir()) == SONGS
     for path in tmp_path.iterdir():
         assert path.read_bytes() == (GOLDEN / path.name).read_bytes(), path.name
