@@ -1,4 +1,4 @@
-"""The house is as docs/architecture.md has it: floors and rooms, held against each import."""
+"""The code is as docs/architecture.md has it: layers and components, held against each import."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from paths import ROOT
 PAGE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
 PACKAGES = ("musicvae_torch", "surrogate", "convert_weights")
 HOUSE = re.compile(
-    r"^\| floor \| room \| files of (\w+) \|.*\n\|[- |]+\n((?:\|.*\n)+)", re.MULTILINE
+    r"^\| layer \| component \| files of (\w+) \|.*\n\|[- |]+\n((?:\|.*\n)+)", re.MULTILINE
 )
 ROW = re.compile(r"^\| (\d+) \| ([^|]+) \| ([^|]+) \|", re.MULTILINE)
 
