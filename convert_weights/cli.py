@@ -121,15 +121,14 @@ def run(options: ConvertOptions) -> None:
         # Python would end at once, and leave what it was writing.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     if options.download == "list":
-        _list_releases()
+        print("name\tformat\tconfig\tother names")
+        for each in RELEASES.values():
+            print(each.name, each.kind, each.config or "-", *each.aliases, sep="\t")
+        print(f"All are {NOTICE}.")
         return
     if options.config is not None:
         get_config(options.config)  # before anything slow
-    release = None
-    if options.download:
-        release = _download(options, options.download)
-        if not (options.out or options.list or options.dry_run):
-            return
+    release = _download(options, options.download) if options.download else None
     assert options.source
     if options.list:
         _list(options.source, options.checkpoint)
@@ -139,13 +138,6 @@ def run(options: ConvertOptions) -> None:
         _export(options, options.source, options.out, options.to)
     elif options.out:
         _convert(options, options.source, options.out, release)
-
-
-def _list_releases() -> None:
-    print("name\tformat\tconfig\tother names")
-    for release in RELEASES.values():
-        print(release.name, release.kind, release.config or "-", *release.aliases, sep="\t")
-    print(f"All are {NOTICE}.")
 
 
 def _download(options: ConvertOptions, name: str) -> Release:
@@ -192,13 +184,7 @@ def _export(options: ConvertOptions, source: str, out: str, target: str) -> None
     from convert_weights.export import export
 
     print(
-        export(
-            source,
-            out,
-            target,
-            quantization_bytes=options.quantize_bytes,
-            force=options.force,
-        )
+        export(source, out, target, quantization_bytes=options.quantize_bytes, force=options.force)
     )
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from convert_weights.formats.atomic_folder import atomic_folder, refuse_own_folder
@@ -134,7 +133,7 @@ def convert(
     Raises:
         CheckpointError: the checkpoint is malformed or not of that config.
         ConfigError: no such config.
-        FileExistsError: the folder is in use, or that of the magenta.js checkpoint itself.
+        OutputError: the folder is in use, or that of the magenta.js checkpoint itself.
         OSError: files cannot be read or written.
     """
     config = None if config_name is None else get_config(config_name)
@@ -186,13 +185,17 @@ def _write_musicvae(
     else:
         owner = f"Magenta's {release.name}, {NOTICE}"
     shapes = {name: shape for layer in plan.layers for name, shape in layer.parameters.items()}
-    source, files = opened.source, opened.tensors.files
+    source, tensors, files = opened.source, opened.tensors, opened.tensors.files
     # A thread reads the files a second time while they are still in the system's cache.
     with ThreadPoolExecutor(max_workers=1) as hashing:
         record = hashing.submit(_provenance, source, _FORMATS[source.kind], owner, files)
-        write_safetensors(
-            work / WEIGHTS_FILE, shapes, _convert_layers(opened.tensors, plan, progress)
+        bar = tqdm(plan.layers, "converting", unit="layer", disable=None if progress else True)
+        arrays = (
+            parameter
+            for layer in bar
+            for parameter in to_parameters(layer, map(tensors.__getitem__, layer.variables)).items()
         )
+        write_safetensors(work / WEIGHTS_FILE, shapes, arrays)
         records = {"provenance": record.result() | {"config": plan.config.name}}
     text = config_text(MusicVAE.kind, plan.config.to_dict(), records)
     (work / CONFIG_FILE).write_text(text, encoding="utf-8")
@@ -206,15 +209,6 @@ def _write_musicvae(
         notes=plan.notes,
         owner=owner,
     )
-
-
-def _convert_layers(
-    tensors: Tensors, plan: Plan, progress: bool
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Our parameters with their names, those of one layer after another."""
-    disable = None if progress else True
-    for layer in tqdm(plan.layers, desc="converting", unit="layer", disable=disable):
-        yield from to_parameters(layer, (tensors[name] for name in layer.variables)).items()
 
 
 def _provenance(

@@ -93,14 +93,6 @@ class _Part:
         self._note = path.with_name(f"{path.name}.part.json")
         self.validator = ""
         self.length: int | None = None
-        self.complete = False
-        self._load()
-
-    @property
-    def size(self) -> int:
-        return self.data.stat().st_size if self.data.exists() else 0
-
-    def _load(self) -> None:
         try:
             note = json.loads(self._note.read_bytes())
             whose, self.validator, self.length = note["url"], note["validator"], note["length"]
@@ -109,6 +101,10 @@ class _Part:
         if whose != self.url:
             self.clear()
         self.complete = self.data.exists() and self.size == self.length
+
+    @property
+    def size(self) -> int:
+        return self.data.stat().st_size if self.data.exists() else 0
 
     def start(self, validator: str, length: int | None) -> None:
         """Deletes the bytes so far; those to come are of this version."""

@@ -86,13 +86,13 @@ def _named_source(path: Path) -> Source | None:
     part = _PART.fullmatch(path.name)
     prefix = part["prefix"] if part else path.name
     if (path.parent / f"{prefix}.index").is_file():
-        return _source("tensorflow", path.parent, _list_files(path.parent), prefix)
+        return _source("tensorflow", path.parent, files_in(path.parent), prefix)
     if not path.is_file():
         return None
     if part:
         raise CheckpointError(f"{path}: cannot be read without {prefix}.index beside it")
     if path.name == MANIFEST:
-        return _source("magenta-js", path.parent, _list_files(path.parent), MANIFEST)
+        return _source("magenta-js", path.parent, files_in(path.parent), MANIFEST)
     file = FileRange.whole(path)
     return _source("keras", path.parent, {path.name: file}, path.name) if _is_hdf5(file) else None
 
@@ -116,17 +116,13 @@ def _uncompressed(path: Path, scratch: str | os.PathLike[str] | None) -> Iterato
         )
 
 
-def _list_files(folder: Path) -> Members:
-    return {file.name: file for file in files_in(folder)}
-
-
 def _list_folder(folder: Path) -> Members:
     """The files of a folder; where no checkpoint is among them, those of its folders too."""
-    members = _list_files(folder)
+    members = files_in(folder)
     if not _find_checkpoints(members):
         for path in sorted(folder.iterdir()):
             if path.is_dir() and os.access(path, os.R_OK | os.X_OK):
-                members |= {f"{path.name}/{file.name}": file for file in files_in(path)}
+                members |= {f"{path.name}/{name}": file for name, file in files_in(path).items()}
     return members
 
 
