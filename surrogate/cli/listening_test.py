@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,6 +141,3 @@ def _systems(words: Sequence[str]) -> dict[str, Path]:
 
 
 main = Command("listening-test", ListeningTest, run, EXAMPLES, _IDLE)
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,6 +106,3 @@ _IDLE = (
     *TRAINING_IDLE,
 )
 main = Command("train-band", TrainBand, train, EXAMPLES, _IDLE)
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,6 +118,3 @@ _IDLE = (
     FUSE_IDLE,
 )
 main = Command("train-surrogate", TrainSurrogate, train, EXAMPLES, _IDLE, preset=_preset)
-
-if __name__ == "__main__":
-    sys.exit(main())
