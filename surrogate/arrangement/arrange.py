@@ -24,7 +24,7 @@ from surrogate.arrangement.fill import (
     plain_bass,
 )
 from surrogate.arrangement.groove import humanize_drums
-from surrogate.arrangement.song_harmony import song_harmony
+from surrogate.arrangement.harmony import song_harmony
 from surrogate.options import AccompanyOptions
 from surrogate.song.bars import bars_that_sound, snapped
 from surrogate.song.context import SongContext
@@ -169,14 +169,13 @@ class Arranger:
         placed = np.zeros(len(steps), TICK_NOTE)
         placed["start"], placed["end"] = ticks[starts], ticks[ends]
         placed["pitch"], placed["velocity"] = steps[:, 2], velocities
-        placed = placed[(placed["start"] < placed["end"]) & (placed["start"] < song.end)]
+        there = (placed["start"] < placed["end"]) & (placed["start"] < song.end)
         if offsets is not None:
-            there = (ticks[starts] < ticks[ends]) & (ticks[starts] < song.end)
             lengths = ticks[np.minimum(starts + 1, len(ticks) - 1)] - ticks[starts]
-            shift = np.rint(offsets * lengths).astype(np.int64)[there]
+            shift = np.rint(offsets * lengths).astype(np.int64)
             placed["start"] = np.maximum(placed["start"] + shift, 0)
             placed["end"] = np.maximum(placed["end"] + shift, placed["start"] + 1)
-        placed = self._without(placed, self._skipped | self._owned)
+        placed = self._without(placed[there], self._skipped | self._owned)
         placed["end"] = np.minimum(placed["end"], song.end)
         return placed[placed["start"] < placed["end"]]
 

@@ -22,7 +22,7 @@ from musicvae_torch.io.hub import local_folder
 from musicvae_torch.latent.encoded_song import encode_song
 from musicvae_torch.midi.vocabulary import BASS_PROGRAMS, PARTS, STEPS_PER_BAR
 from surrogate.arrangement.arrange import kept_tracks
-from surrogate.arrangement.song_harmony import song_harmony
+from surrogate.arrangement.harmony import song_harmony
 from surrogate.band.model import HIDDEN, Band, Controls, styles_of
 from surrogate.band.sampling import Sampled, Sampling, sample
 from surrogate.encoder.candidates import latent_offsets

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from musicvae_torch.attribute_vectors import AttributeVectors
 from musicvae_torch.midi.vocabulary import PARTS, STEPS_PER_BAR
@@ -48,24 +49,19 @@ class _Plan:
     covered: np.ndarray
 
 
+@dataclass(eq=False, repr=False)
 class TrioGenerator:
     """Decodes latents; see :class:`surrogate.generators.protocol.PartGenerator`.
 
-    Args:
+    Attributes:
         musicvae: of trios.
         surrogate: of it; None: there is none, and only the method "refine-only" will do.
         attributes: directions in its latent space; None: there are none.
     """
 
-    def __init__(
-        self,
-        musicvae: MusicVAE,
-        surrogate: Surrogate | None = None,
-        attributes: AttributeVectors | None = None,
-    ) -> None:
-        self.musicvae = musicvae
-        self.surrogate = surrogate
-        self.attributes = attributes
+    musicvae: MusicVAE
+    surrogate: Surrogate | None = None
+    attributes: AttributeVectors | None = None
 
     @torch.no_grad()
     def generate(
@@ -166,7 +162,11 @@ class TrioGenerator:
         """(songs, candidates, steps of the longest song, made parts) classes."""
         longest = max(plan.embeddings.shape[1] for plan in plans)
         steps = longest * self.segment_steps
-        embeddings = torch.cat([_lengthen(plan.embeddings, longest) for plan in plans])
+        lacking = [longest - plan.embeddings.shape[1] for plan in plans]
+        padded = [
+            pad(plan.embeddings, (0, 0, 0, n)) for plan, n in zip(plans, lacking, strict=True)
+        ]
+        embeddings = torch.cat(padded)
         noise = np.stack([uniform_noise(options.seed, n, steps) for n in range(options.candidates)])
         uniforms = torch.from_numpy(np.concatenate([noise] * len(plans))).to(embeddings.device)
         played = self.musicvae.sample_segments(embeddings, options.temperatures, uniforms, made)
@@ -190,8 +190,3 @@ class TrioGenerator:
         nats = -losses.sum(-1)[:, : tokens.shape[1]].unflatten(1, (-1, STEPS_PER_BAR)).sum(-1)
         covered = np.repeat(plan.covered, self.segment_steps)[: tokens.shape[1]]
         return nats.cpu().numpy() * covered[::STEPS_PER_BAR]
-
-
-def _lengthen(embeddings: Tensor, length: int) -> Tensor:
-    """(candidates, segments, size) → (candidates, length, size), with zeros at the end."""
-    return torch.nn.functional.pad(embeddings, (0, 0, 0, length - embeddings.shape[1]))

@@ -12,7 +12,7 @@ from small_scores import score_of
 from musicvae_torch.chords.symbols import chord_tones
 from musicvae_torch.errors import ChordError
 from musicvae_torch.midi.score import Score
-from surrogate.arrangement.harmony import Harmony, from_markers, infer, parse, read
+from surrogate.arrangement.harmony import Harmony, from_markers, infer, parse
 
 
 class Sixteenths:
@@ -116,16 +116,16 @@ def test_refused_chords(text: str, why: str) -> None:
 def test_chords_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "chords.txt"
     path.write_text("C | F\n", encoding="utf-8")
-    assert spans(read(f"@{path}", 2)) == [(0, "C"), (16, "F")]
-    assert spans(read("C", 2)) == [(0, "C")]
+    assert spans(parse(f"@{path}", 2)) == [(0, "C"), (16, "F")]
+    assert spans(parse("C", 2)) == [(0, "C")]
     path.write_text("C | Q", encoding="utf-8")
     with pytest.raises(ChordError, match=r"chords\.txt: 'Q' is no chord symbol"):
-        read(f"@{path}", 2)
+        parse(f"@{path}", 2)
     with pytest.raises(ChordError, match=r"nowhere\.txt: chords cannot be read \(No such file"):
-        read(f"@{tmp_path / 'nowhere.txt'}", 2)
+        parse(f"@{tmp_path / 'nowhere.txt'}", 2)
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ChordError, match="no UTF-8"):
-        read(f"@{path}", 2)
+        parse(f"@{path}", 2)
 
 
 NAMES = st.sampled_from(["C", "F#m7", "Bb/D", "N.C.", "Gsus4", "Adim"])
