@@ -105,8 +105,8 @@ class Accompaniment:
         )
 
     def losses(self, candidate: Candidate | None = None) -> list[str]:
-        """What of the song is not in a candidate (the best), a line for each track: how many of its
-        notes went, and where the others stay."""
+        """The tracks of the song that are not whole in a candidate (None: the best), a line each:
+        how many of its notes are gone, and where the others stay."""
         band = (candidate or self.best).arrangement
         lines = []
         for track in self.song.tracks:
@@ -141,7 +141,7 @@ class Accompaniment:
         self.best.write(path)
 
     def view(self, candidate: Candidate | None = None, title: str = "") -> View:
-        """A candidate (the best) to draw, to hear and to show."""
+        """A candidate (None: the best) to draw, to hear and to show."""
         candidate = candidate or self.best
         kept = [self.roles[index] for index in candidate.arrangement.left]
         roles = [*kept, *(track.name for track in candidate.tracks)]
@@ -157,7 +157,7 @@ class Accompaniment:
         return [song, *(self.view(band, f"Band {number}") for number, band in bands)]
 
     def settings(self) -> dict[str, str]:
-        """What made it, in words: the settings that are not the usual ones, and the seed."""
+        """The options that are not the defaults, and the seed, in words by name."""
         usual = AccompanyOptions()
         if self.options.method is not None:
             usual = replace(usual.by(self.options.method), method=None)
@@ -174,7 +174,7 @@ class Accompaniment:
         return chosen
 
     def _repr_html_(self) -> str:
-        """In a notebook: players and piano rolls, where the packages for them are installed."""
+        """What a notebook shows: players and piano rolls, where their packages are installed."""
         try:
             from surrogate.render.page import notebook_html
 
@@ -186,13 +186,8 @@ class Accompaniment:
 
 def ranges(numbers: np.ndarray) -> str:
     """Ascending numbers in words: "1-8, 17"."""
-    pieces: list[list[int]] = []
-    for number in numbers.tolist():
-        if pieces and number == pieces[-1][1] + 1:
-            pieces[-1][1] = number
-        else:
-            pieces.append([number, number])
-    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in pieces)
+    runs = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
 
 
 def _words(value: object) -> str:

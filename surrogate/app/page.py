@@ -214,7 +214,8 @@ class _Page:
 
     def _connect(self) -> None:
         _on(self.example.input, self._take_example, [self.example], [self.file])
-        _on(self.file.change, self._read, [self.file], self._song_outputs)
+        about_song = [self.example, self.song, self.facts, self.melody, self.go, self.again]
+        _on(self.file.change, self._read, [self.file], [*about_song, self.problem])
         seed = self.settings["seed"]
         inputs = [self.song, self.bands, *self.settings.values()]
         outputs = [self.player, self.downloads, self.band, self.midi, self.wav, self.page,
@@ -227,12 +228,8 @@ class _Page:
         _on(self.settings["method"].input, self._suit, [self.settings["method"]], suited)
         _on(self.band.input, self._pick, [self.bands, self.band], [self.midi, self.wav])
 
-    @property
-    def _song_outputs(self) -> list[Any]:
-        return [self.example, self.song, self.facts, self.melody, self.go, self.again, self.problem]
-
     def _suit(self, method: str) -> tuple[Any, ...]:
-        """Another method was chosen: what goes with it."""
+        """Set the other settings to what suits another method."""
         own = usual(method)
         bands = method == BAND
         return warmest(method), own["harmony"], gr.File(visible=bands), gr.Row(visible=bands)
@@ -241,7 +238,7 @@ class _Page:
         return str(self.examples[title]) if title in self.examples else None
 
     def _read(self, path: str | None) -> Updates:
-        """A song was chosen, or taken away."""
+        """Show a song that was chosen; None: it was taken away."""
         nothing = {
             self.example: gr.Dropdown(value=None, visible=bool(self.examples) and path is None),
             self.song: None,
@@ -264,7 +261,9 @@ class _Page:
         return {
             **nothing,
             self.song: song,
-            self.facts: gr.HTML(_paragraphs(lines), visible=True),
+            self.facts: gr.HTML(
+                "".join(f"<p>{html.escape(line)}</p>" for line in lines), visible=True
+            ),
             self.melody: gr.Radio(
                 choices, value=choices[0][1] if choices else None, visible=bool(choices)
             ),
@@ -273,7 +272,7 @@ class _Page:
         }
 
     def _make(self, song: Score | None, before: Result | None, *values: Any) -> Iterator[Updates]:
-        """Bands are wanted: their notes come first, their sound as soon as it is there."""
+        """Make bands, and show their notes first, then their sound."""
         try:
             if song is None:
                 raise OptionError("Choose a song first.")
@@ -323,7 +322,7 @@ class _Page:
         }
 
     def _pick(self, bands: Result | None, number: int) -> Iterator[Updates]:
-        """Another band is to be downloaded; till its files are there, none can be."""
+        """Offer another band's files; until they are written, there is nothing to download."""
         if bands is None:
             return
         files = {self.midi: bands.midi}
@@ -348,7 +347,7 @@ def _on(
     outputs: list[Any],
     **how: Any,
 ) -> None:
-    """Connect an event with what is to happen, for this page alone: no way in for programs."""
+    """Connect an event with a function, for this page alone, not for programs."""
     event(react, inputs, outputs, api_visibility="private", **how)
 
 
@@ -375,10 +374,6 @@ def _frame(page: str) -> str:
 def _problem(error: Exception) -> gr.HTML:
     line = " ".join(str(error).split()).removesuffix("; see --list-tracks")
     return gr.HTML(f'<p role="alert">{html.escape(line)}</p>', visible=True)
-
-
-def _paragraphs(lines: list[str]) -> str:
-    return "".join(f"<p>{html.escape(line)}</p>" for line in lines)
 
 
 def _remarks(lines: list[str]) -> gr.HTML:

@@ -26,43 +26,40 @@ from surrogate.render.page import page_html
 LONGEST_NAME = 60  # characters of a file's name, without its ending
 
 
+@dataclass(eq=False, repr=False)
 class Studio:
-    """One pair of networks that makes bands for all who use the app.
+    """The networks that make bands for all who use the app.
 
-    Args:
+    Attributes:
         accompanist: the networks.
-        folder: in which the results' files are kept, each result's in one of its own.
+        folder: of the results' files, each result's in a folder of its own.
         soundfont: .sf2 or .sf3 for the sound; None: pretty_midi's.
+        sounds: whether the package that makes sound is installed.
     """
 
-    def __init__(
-        self, accompanist: Accompanist, folder: Path, soundfont: Path | None = None
-    ) -> None:
-        self.accompanist = accompanist
-        self.folder = folder
-        self.soundfont = soundfont
+    accompanist: Accompanist
+    folder: Path
+    soundfont: Path | None = None
+
+    def __post_init__(self) -> None:
         self.sounds = find_spec("tinysoundfont") is not None
         self._busy = threading.Lock()
 
     @property
     def directions(self) -> tuple[str, ...]:
-        """Those of density and swing that the networks know: a band network the first, others
-        what they have attribute vectors for."""
+        """Those of density and swing that the networks can change: a band network changes density,
+        and attribute vectors the directions that they have."""
         vectors = self.accompanist.attributes
         known = set() if vectors is None else set(vectors.names)
-        method = self.accompanist.complete(AccompanyOptions()).method
-        moved = {
-            "density": AccompanyOptions(density=1, method=method).moves,
-            "swing": AccompanyOptions(swing=1, method=method).moves,
-        }
-        return tuple(name for name, moves in moved.items() if known.issuperset(moves))
+        usual = self.accompanist.complete(AccompanyOptions())
+        names = "density", "swing"
+        return tuple(n for n in names if known.issuperset(replace(usual, **{n: 1.0}).moves))
 
     @property
     def methods(self) -> tuple[str, ...]:
         """Those of METHODS that there are networks for."""
-        able = self.accompanist
-        first = () if able.band is None else METHODS[:1]
-        return (*first, *(METHODS[3:] if able.surrogate is None else METHODS[1:]))
+        first = () if self.accompanist.band is None else METHODS[:1]
+        return (*first, *METHODS[3 if self.accompanist.surrogate is None else 1 :])
 
     def make(self, song: Score, options: AccompanyOptions) -> Result:
         """Make bands; one song at a time.
@@ -160,7 +157,7 @@ def read_song(path: str | Path) -> Score:
         Its score, by a name that is safe to show and to name files after.
 
     Raises:
-        MidiError: it is none of MIDI, or has no notes.
+        MidiError: it is no MIDI file, or has no notes.
     """
     name = plain_name(path)
     try:
@@ -195,8 +192,8 @@ def options_of(settings: Mapping[str, Any]) -> AccompanyOptions:
 
     Args:
         settings: fields of AccompanyOptions, by name; `skip` is text such as "1-4,17". None and
-            empty text stand for the usual. What only a band network understands does not count
-            with other methods.
+            empty text stand for the defaults. What only a band network understands is left out with
+            other methods.
 
     Raises:
         OptionError: one is out of range, or not to be understood.

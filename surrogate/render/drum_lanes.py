@@ -28,7 +28,8 @@ for _lane, _pitches in enumerate(DRUM_CLASSES):
 
 def lanes_of(pitches: np.ndarray) -> np.ndarray:
     """Indices in LANES of MIDI pitches; any shape."""
-    return _LANE_OF[pitches]
+    lanes: np.ndarray = _LANE_OF[pitches]
+    return lanes
 
 
 def used_lanes(tracks: Iterable[Track]) -> list[int]:

@@ -102,26 +102,21 @@ def _view_data(view: View, file_name: str) -> Data:
     }
 
 
-def _note_data(track: Track, resolution: int) -> list[list[float]]:
-    """Of each note [start, length, MIDI pitch or drum lane, velocity]."""
+def _note_data(track: Track, resolution: int) -> list[tuple[float, ...]]:
+    """Start, length, MIDI pitch or drum lane, and velocity of each note."""
     notes = track.notes
     heights = lanes_of(notes["pitch"]) if track.is_drum else notes["pitch"]
     starts = _rounded(notes["start"] / resolution)
     lengths = _rounded((notes["end"] - notes["start"]) / resolution)
-    columns = starts, lengths, heights.tolist(), notes["velocity"].tolist()
-    return [list(note) for note in zip(*columns, strict=True)]
+    return list(zip(starts, lengths, heights.tolist(), notes["velocity"].tolist(), strict=True))
 
 
-def _clock(score: Score, end: int) -> list[list[float]]:
-    """Points [quarter, second] between which the tempo stays, from the start to a tick and on."""
+def _clock(score: Score, end: int) -> list[tuple[float, float]]:
+    """Points (quarter, second) between which the tempo stays, from the start to past a tick."""
     changes = score.tempos[:, 0]
     ticks = np.unique([0, *changes[changes < end], end, end + score.resolution])
-    return [
-        list(point)
-        for point in zip(
-            _rounded(ticks / score.resolution), _rounded(score.seconds(ticks)), strict=True
-        )
-    ]
+    quarters, seconds = _rounded(ticks / score.resolution), _rounded(score.seconds(ticks))
+    return list(zip(quarters, seconds, strict=True))
 
 
 def _add_sound(data: Data, views: Sequence[View], soundfont: str | Path | None) -> None:
@@ -154,7 +149,8 @@ def _add_sound(data: Data, views: Sequence[View], soundfont: str | Path | None) 
 
 
 def _rounded(values: np.ndarray) -> list[float]:
-    return np.round(values, DIGITS).tolist()
+    rounded: list[float] = np.round(values, DIGITS).tolist()
+    return rounded
 
 
 def _file_names(title: str, views: Iterable[View]) -> list[str]:

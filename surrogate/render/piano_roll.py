@@ -275,11 +275,10 @@ def _boxes(
     )
 
 
-def _darker(colour: str) -> tuple[float, float, float]:
+def _darker(colour: str) -> tuple[float, ...]:
     from matplotlib.colors import to_rgb
 
-    red, green, blue = to_rgb(colour)
-    return 0.55 * red, 0.55 * green, 0.55 * blue
+    return tuple(0.55 * share for share in to_rgb(colour))
 
 
 def _head(figure: Any, height: float, view: View, title: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.tracks import Track
-from surrogate.song.roles import ROLES, roles_of
+from surrogate.song.roles import roles_of
 
 COLOURS = {"melody": "#d62728", "bass": "#1f77b4", "drums": "#8c564b", "other": "#b4b4b8"}
 
@@ -21,24 +21,12 @@ class View:
         score: the song.
         roles: of ROLES, one a track of `score`.
         new: indices of the tracks that were made for the song; the others were given.
-
-    Raises:
-        ValueError: the roles or indices are not those of the score's tracks.
     """
 
     title: str
     score: Score
     roles: tuple[str, ...]
     new: frozenset[int] = frozenset()
-
-    def __post_init__(self) -> None:
-        tracks = len(self.score.tracks)
-        if len(self.roles) != tracks:
-            raise ValueError(f"{self.title}: {tracks} tracks, but {len(self.roles)} roles")
-        if unknown := set(self.roles) - set(ROLES):
-            raise ValueError(f"no roles: {', '.join(sorted(unknown))}; wanted {', '.join(ROLES)}")
-        if not self.new <= set(range(tracks)):
-            raise ValueError(f"{self.title}: new tracks {sorted(self.new)} of {tracks} tracks")
 
     def tracks_of(self, role: str) -> list[Track]:
         """The tracks that play a part."""
