@@ -130,10 +130,8 @@ def run(options: ConvertOptions) -> None:
         get_config(options.config)  # before anything slow
     release = _download(options, options.download) if options.download else None
     assert options.source
-    if options.list:
-        _list(options.source, options.checkpoint)
-    elif options.dry_run:
-        _dry_run(options, options.source)
+    if options.list or options.dry_run:
+        _inspect(options, options.source)
     elif options.to and options.out:
         _export(options, options.source, options.out, options.to)
     elif options.out:
@@ -152,22 +150,20 @@ def _download(options: ConvertOptions, name: str) -> Release:
     return release
 
 
-def _list(source: str, checkpoint: str | None) -> None:
-    from convert_weights.conversion import open_checkpoint
-
-    with open_checkpoint(source, checkpoint) as opened:
-        tensors = opened.tensors
-        for name in tensors:
-            print(one_line(name), tensors.dtype(name), list(tensors.shape(name)), sep="\t")
-
-
-def _dry_run(options: ConvertOptions, source: str) -> None:
-    from convert_weights.conversion import open_checkpoint
+def _inspect(options: ConvertOptions, source: str) -> None:
+    """Prints a checkpoint's variables (--list), or what becomes of them (--dry-run)."""
+    from convert_weights.conversion import open_tensors
     from convert_weights.plan import make_plan
+    from convert_weights.sources.locate import open_source
 
     config = None if options.config is None else get_config(options.config)
-    with open_checkpoint(source, options.checkpoint) as opened:
-        plan = make_plan(opened.tensors, config or opened.config, opened.source.location)
+    with open_source(source, options.checkpoint) as found:
+        tensors, stated = open_tensors(found)
+        if options.list:
+            for name in tensors:
+                print(one_line(name), tensors.dtype(name), list(tensors.shape(name)), sep="\t")
+            return
+        plan = make_plan(tensors, config or stated, found.location)
     for layer in plan.layers:
         sides = [
             ", ".join(f"{name} {list(shape)}" for name, shape in side.items())

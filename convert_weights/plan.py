@@ -75,7 +75,12 @@ def make_plan(
         if tensors.dtype(variable) != "float32"
     ]:
         raise CheckpointError(f"{name}: {listed(wrong)}")
-    return Plan(sized, layers, skipped, _size_notes(config, sized))
+    notes = [
+        f"{size} is {getattr(sized, size)}, in {config.name} {getattr(config, size)}"
+        for size in ("enc_rnn_size", "dec_rnn_size", "z_size", "nade_num_hidden")
+        if getattr(sized, size) != getattr(config, size)
+    ]
+    return Plan(sized, layers, skipped, notes)
 
 
 @cache
@@ -160,11 +165,3 @@ def _match(
     ]:
         faults.append(f"wrong shapes: {listed(wrong)}")
     return sized, layers, faults
-
-
-def _size_notes(config: MusicVAEConfig, sized: MusicVAEConfig) -> list[str]:
-    return [
-        f"{name} is {getattr(sized, name)}, in {config.name} {getattr(config, name)}"
-        for name in ("enc_rnn_size", "dec_rnn_size", "z_size", "nade_num_hidden")
-        if getattr(sized, name) != getattr(config, name)
-    ]

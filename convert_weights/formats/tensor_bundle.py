@@ -216,12 +216,12 @@ def _check_entry(name: str, entry: Entry, index: FileRange, shards: list[FileRan
 def _check_overlaps(entries: Mapping[str, Entry], shards: list[FileRange]) -> None:
     """Raises CheckpointError if two tensors share bytes, which no writer makes: a small file could
     stand for a model of any size."""
-    places = sorted(
+    extents = sorted(
         (entry.shard, entry.offset, entry.size, name)
         for name, entry in entries.items()
         if entry.size
     )
-    for (shard, offset, size, name), (next_shard, next_offset, _, other) in pairwise(places):
+    for (shard, offset, size, name), (next_shard, next_offset, _, other) in pairwise(extents):
         if shard == next_shard and offset + size > next_offset:
             raise CheckpointError(f"{shards[shard].label}: tensors {name!r} and {other!r} overlap")
 

@@ -126,14 +126,6 @@ CORE = (
     Row("output_projection", f"{_CORE}.output", DENSE),
     Row("nade", f"{_CORE}.head", NADE),
 )
-# By whether the decoder is hierarchical and whether it is split into parts.
-CORE_SCOPES = {
-    (False, False): "decoder",
-    (False, True): "core_decoder_{part}/decoder",
-    (True, False): "core_decoder/decoder",
-    (True, True): "core_decoder/core_decoder_{part}/decoder",
-}
-
 _BOOKKEEPING = re.compile(
     r"(^|/)(global_step|beta1_power|beta2_power|opaque_kernel)$|/(Adam|Adam_1)$"
 )
@@ -154,7 +146,9 @@ def name_table(config: MusicVAEConfig) -> tuple[Row, ...]:
     """The rows that hold for models of `config`'s kind."""
     encoder = HIERARCHICAL_ENCODER if config.is_hierarchical_encoder else FLAT_ENCODER
     conductor = CONDUCTOR if config.is_hierarchical_decoder else ()
-    scope = CORE_SCOPES[config.is_hierarchical_decoder, len(config.core_depths) > 1]
+    whole = "core_decoder/" if config.is_hierarchical_decoder else ""
+    part = "core_decoder_{part}/" if len(config.core_depths) > 1 else ""
+    scope = f"{whole}{part}decoder"
     core = tuple(replace(row, scope=f"{scope}/{row.scope}") for row in CORE)
     return (encoder, *POSTERIOR, *conductor, *core)
 

@@ -1,6 +1,6 @@
 """Downloading one file over HTTP, whole or not at all; a download that broke off is continued.
 
-PATH.part holds the bytes that came, PATH.part.json says of which version of which address they are.
+PATH.part holds the bytes that came, PATH.part.json the address and the version that they are of.
 The next attempt asks for the rest of just that version (Range with If-Range, RFC 9110, sections 13
 and 14) and starts over if the server has another one, or sends everything anyway.
 """

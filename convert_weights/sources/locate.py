@@ -199,8 +199,8 @@ def _source(kind: Kind, path: Path, members: Members, name: str) -> Source:
 
 
 def _is_hdf5(file: FileRange) -> bool:
-    size = len(_HDF5_SIGNATURE)
-    return file.size >= size and file.map(0, size).tobytes() == _HDF5_SIGNATURE
+    start = file.map(0, min(file.size, len(_HDF5_SIGNATURE)))
+    return start.tobytes() == _HDF5_SIGNATURE
 
 
 def _explain_absence(members: Members) -> str:
