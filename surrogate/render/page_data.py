@@ -1,7 +1,7 @@
-"""What the HTML page knows of a song, as JSON: notes, bars and time for the eye, sound for the ear.
+"""What the HTML page knows of a song, as JSON: its notes, bars and times, and its sound.
 
-Positions of notes and bars are in quarters from the song's start; a clock of points (quarter,
-second) leads from one to the other.
+Notes and bars are in quarters from the song's start; a clock of points (quarter, second) converts
+these to seconds.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ import numpy as np
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.tracks import Track
 from surrogate.render.audio import best_compression, mix, peak, synthesize_stems
-from surrogate.render.drum_lanes import LANES, lanes_of
 from surrogate.render.synth import Synthesizer
-from surrogate.render.view import View
+from surrogate.render.view import LANES, View, lanes_of
 from surrogate.song.bars import bars_of, last_tick
 
 HEADROOM = 0.95  # highest sample; what compression adds still fits
@@ -42,8 +41,8 @@ def page_data(
 
     Returns:
         `views`, each with its notes, bars, clock and MIDI file, and of each of its parts the index
-        of its sound; `audio`, those sounds, each but once; `level`, a gain for all of them at which
-        no view clips; `facts`, `settings`, `lanes` and `title` to be shown.
+        of its sound; `audio`, those sounds, each once; `level`, a gain for all of them at which no
+        view clips; `facts`, `settings`, `lanes` and `title` to be shown.
     """
     names = _file_names(title, views)
     data: Data = {
@@ -120,7 +119,7 @@ def _clock(score: Score, end: int) -> list[tuple[float, float]]:
 
 
 def _add_sound(data: Data, views: Sequence[View], soundfont: str | Path | None) -> None:
-    """Play the parts of all views. One that sounds the same in several is kept but once."""
+    """Play the parts of all views; a part that sounds the same in several is stored once."""
     compression = best_compression()
     synthesizer = Synthesizer(soundfont, compression.sample_rate)
     known: dict[bytes, int] = {}
@@ -132,9 +131,8 @@ def _add_sound(data: Data, views: Sequence[View], soundfont: str | Path | None) 
             stems = synthesize_stems(view, synthesizer)
             whole = mix(stems.values())
             loudest = max(loudest, peak(whole))
-            own["seconds"] = round(
-                max(len(whole) / synthesizer.sample_rate, own["seconds"]), DIGITS
-            )
+            seconds = len(whole) / synthesizer.sample_rate
+            own["seconds"] = round(max(seconds, own["seconds"]), DIGITS)
             for role, stem in stems.items():
                 digest = sha256(stem.tobytes()).digest()
                 if digest not in known:
@@ -154,13 +152,11 @@ def _rounded(values: np.ndarray) -> list[float]:
 
 
 def _file_names(title: str, views: Iterable[View]) -> list[str]:
-    """Names for the MIDI files to be saved under, each but once."""
+    """Different names for the MIDI files, one for each view."""
     names: list[str] = []
     for view in views:
         stem = re.sub(r"[^a-z0-9]+", "-", f"{title} {view.title}".lower()).strip("-")[:80] or "song"
-        name = f"{stem}.mid"
-        while name in names:
+        while f"{stem}.mid" in names:
             stem += "-again"
-            name = f"{stem}.mid"
-        names.append(name)
+        names.append(f"{stem}.mid")
     return names

@@ -165,9 +165,9 @@ def _state_changes(score: Score) -> dict[tuple[int, int], Changes]:
     """All messages but notes, in order of time, by port and channel."""
     changes: dict[tuple[int, int], Changes] = defaultdict(list)
     for index, chunk in enumerate(score.file.tracks):
-        for place, message in enumerate(chunk.messages):
+        for number, message in enumerate(chunk.messages):
             if message.command in (CONTROL_CHANGE, PROGRAM_CHANGE, PITCH_BEND):
-                port = score.channels.port(index, place)
+                port = score.channels.port(index, number)
                 data = bytes(map(value, message.data))
                 changes[port, message.channel].append((index, message._replace(data=data)))
     for messages in changes.values():
@@ -198,7 +198,7 @@ def _fill(synth: tinysoundfont.Synth, out: np.ndarray) -> None:
 
 
 def _send(synth: tinysoundfont.Synth, channel: int, is_drum: bool, message: Message) -> None:
-    """Do what a message says, on a channel of the synthesizer's own."""
+    """Send a message to a channel of the synthesizer."""
     first, second = (*message.data, 0)[:2]
     if message.command == NOTE_ON:
         synth.noteon(channel, first, second)
