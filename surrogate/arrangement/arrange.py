@@ -92,10 +92,9 @@ class Arranger:
         new = []
         for part in options.made:
             notes = sorted(self._shaped(part, played[PARTS.index(part)]))
-            touch, offsets = None, None
+            touch = offsets = None
             if part == "drums" and self.groove is not None:
-                struck = humanize_drums(self.groove, notes)
-                touch, offsets = struck.velocities, struck.offsets
+                touch, offsets = humanize_drums(self.groove, notes)
             velocities = part_velocities(notes, part, self._contour, options.dynamics, seed, touch)
             placed = self._in_ticks(notes, velocities, offsets)
             new.append(NewPart(part, PROGRAMS[part], part == "drums", placed))
@@ -205,18 +204,20 @@ class Arranger:
         for track, role in zip(song.score.tracks, song.roles, strict=True):
             if role in self.options.made and role != "melody":
                 owned[self._bars(track.notes)] = True
-        return owned & ~self._played
+        owned &= ~self._played
+        return owned
 
     def _bars(self, notes: np.ndarray) -> np.ndarray:
         """(notes,) index of the song's bar in which each begins."""
         bars = self.song.song_bars
         starts = snapped(notes, bars.ticks, self.song.score.resolution)["start"]
-        found = np.searchsorted(bars.ticks, starts, side="right") - 1
-        return np.clip(found, 0, len(bars) - 1)
+        last = np.searchsorted(bars.ticks, starts, side="right") - 1
+        found: np.ndarray = np.clip(last, 0, len(bars) - 1)
+        return found
 
     def _without(self, notes: np.ndarray, silent: np.ndarray) -> np.ndarray:
-        """Notes of TICK_NOTE without those that begin in silent bars (bars,) of the song's; none
-        goes on into one."""
+        """Notes of TICK_NOTE, those that begin in silent bars (bars,) of the song left out, and the
+        others cut where a silent bar begins."""
         if not len(notes) or not silent.any():
             return notes
         lines = self.song.song_bars.ticks

@@ -1,10 +1,10 @@
 """How hard the new parts play: velocities that follow the song.
 
-A new note's velocity is the level of its part in such a song, and how the song swells and fades
-around it, and the accent of its place in the bar, and a small deviation as of a hand. How much of
-each is in ``velocity_profile.json``, learnt from real songs by ``benchmarks/velocity_profile.py``;
-docs/dynamics.md says how near it comes. Velocities alone are followed: a channel's volume and
-expression (controllers 7 and 11) are the synthesizer's affair.
+A new note's velocity is a sum: the level of its part in a song as loud as this one, how the song
+swells and fades around the note, the accent of its position in the bar, and a small random
+deviation. How much of each is in ``velocity_profile.json``, learnt from real songs by
+``benchmarks/velocity_profile.py``; docs/dynamics.md measures it. A channel's volume and expression
+(controllers 7 and 11) do not count.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PROFILE_FILE = Path(__file__).with_name("velocity_profile.json")
 MAX_VELOCITY = 127
 REFERENCE = 100.0  # the song's mean velocity at which the profile states each part's level
 REACH = 3  # bars to each side whose notes no longer count for a bar's loudness
-_WIDEST = 2.0  # spreads that a hand's deviation is cut off at
+_WIDEST = 2.0  # spreads at which a random deviation is cut off
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class PartProfile:
         slope: by how much it rises with each unit of that average.
         constant_level, constant_slope: the same, where all of the song's notes have one
             velocity, a setting rather than playing.
-        most_above: in nine songs of ten the part's mean is no further than this above that of
-            the song's own notes; nor is it here, lest the band drown a soft song.
+        most_above: how far the part's mean may be above that of the song's own notes; in nine
+            songs of ten it is no further, and the band must not drown a soft song.
         follow: share of the song's swelling and fading that the part goes along with.
-        spread: standard deviation of notes on the same place of neighbouring bars.
+        spread: standard deviation of notes at the same position of neighbouring bars.
         accents: (classes, 16) deviation from the part's level at each step of a bar; drums have
             nine classes, as in ``vocabulary.DRUM_CLASSES``, other parts one.
     """

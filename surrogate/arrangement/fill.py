@@ -91,8 +91,8 @@ def fill_silent_bars(
         first, last = lines[bar : bar + 2].tolist()
         pattern = _nearest(notes, lines, sounding, bar)
         if not any(live[first + start : first + end].any() for start, end, _ in pattern):
-            place = first % STEPS_PER_BAR
-            pattern = _between(plain, place, place + last - first)
+            begin = first % STEPS_PER_BAR
+            pattern = _between(plain, begin, begin + last - first)
         filled += [(start + first, end + first, pitch) for start, end, pitch in pattern]
     return sorted(filled)
 

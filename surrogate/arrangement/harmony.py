@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.tracks import TICK_NOTE
 from musicvae_torch.midi.vocabulary import OUTPUT_VELOCITY, STEPS_PER_BAR, STEPS_PER_QUARTER
 from surrogate.song.context import SongContext
+from surrogate.song.grid import Grid
 
 HALF_BAR = STEPS_PER_BAR // 2
 _SECONDS_PER_STEP = 60 / DEFAULT_QPM / STEPS_PER_QUARTER
@@ -30,15 +30,7 @@ _METRES = {1: (2.0, 2.0), 2: (4.0, 4.0)}  # in which infer_chords finds so many 
 _BARS_AT_A_TIME = 480  # infer_chords takes 1,000 half bars
 _CHORD_TEXTS = (0x01, 0x05, 0x06, 0x07)  # text, lyrics, markers and cue points
 _FEWEST_MARKS = 4
-_MOST_OTHERS = 0.25  # of the texts beside chords: more, and the chords are words by chance
-
-
-class HasSteps(Protocol):
-    """Where a song's ticks lie on its steps."""
-
-    def to_steps(self, notes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Start and end steps of notes of TICK_NOTE."""
-        ...
+_MOST_OTHERS = 0.25  # share of texts that are no chords; if more are not, none is one
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +57,8 @@ class Harmony:
 
     def names_at(self, steps: np.ndarray) -> np.ndarray:
         """Chord symbols of the shape of `steps`."""
-        return np.array(self.names)[self.index_at(steps)]
+        names: np.ndarray = np.array(self.names)[self.index_at(steps)]
+        return names
 
 
 def song_harmony(song: SongContext, kept: Sequence[int], chords: str | None = None) -> Harmony:
@@ -130,7 +123,7 @@ def parse(text: str, bars: int) -> Harmony:
     return _harmony(starts, names)
 
 
-def from_markers(score: Score, grid: HasSteps) -> Harmony | None:
+def from_markers(score: Score, grid: Grid) -> Harmony | None:
     """Chords that a file holds as texts, markers, lyrics or cue points; None: too few.
 
     The texts of one kind in one chunk are chords if most of them are chord symbols, and not all of
@@ -139,8 +132,8 @@ def from_markers(score: Score, grid: HasSteps) -> Harmony | None:
     groups: dict[tuple[int, int], list[tuple[int, str]]] = {}
     for index, texts in enumerate(score.texts):
         messages = score.file.tracks[index].messages
-        for place, text in texts.items():
-            tick, kind = messages[place].tick, messages[place].kind
+        for number, text in texts.items():
+            tick, kind = messages[number].tick, messages[number].kind
             if kind in _CHORD_TEXTS and text.strip(" \t\r\n\0"):
                 groups.setdefault((index, kind), []).append((tick, text.strip(" \t\r\n\0")))
     found = max(map(_marked, groups.values()), key=len, default=[])
@@ -150,15 +143,11 @@ def from_markers(score: Score, grid: HasSteps) -> Harmony | None:
     marks["start"] = [tick for tick, _ in found]
     marks["end"] = marks["start"] + 1
     starts, _ = grid.to_steps(marks)
-    return _harmony(np.maximum(starts, 0).tolist(), [name for _, name in found])
+    return _harmony(starts.tolist(), [name for _, name in found])
 
 
 def infer(
-    start_steps: np.ndarray,
-    end_steps: np.ndarray,
-    pitches: np.ndarray,
-    bars: int,
-    a_bar: int = 2,
+    start_steps: np.ndarray, end_steps: np.ndarray, pitches: np.ndarray, bars: int, a_bar: int = 2
 ) -> Harmony:
     """The likeliest chords of the sounding notes.
 

@@ -80,8 +80,8 @@ class TrioGenerator:
     def latents(
         self, songs: Sequence[SongContext], options: AccompanyOptions
     ) -> list[tuple[list[int], Latents]]:
-        """What is known of the latents of each song's windows, all found together, before they are
-        moved; and the segments at which the windows begin."""
+        """For each song, the segments at which its windows begin, and the latents of these windows
+        before they are moved along attribute vectors; all are found together."""
         size = self.musicvae.config.max_seq_len
         starts = [self._window_starts(song) for song in songs]
         windows = [
@@ -93,7 +93,7 @@ class TrioGenerator:
             return []
         found = find_latents(self.musicvae, self.surrogate, np.stack(windows), options)
         counts = [len(own) for own in starts]
-        latents = map(Latents, *(values.split(counts) for values in found))
+        latents = map(Latents, *(torch.split(values, counts) for values in found))
         return list(zip(starts, latents, strict=True))
 
     def _window_starts(self, song: SongContext) -> list[int]:
@@ -114,11 +114,7 @@ class TrioGenerator:
         return self.musicvae.config.max_seq_len // self.musicvae.decoder.segments
 
     def _plan(
-        self,
-        song: SongContext,
-        starts: list[int],
-        latents: Latents,
-        options: AccompanyOptions,
+        self, song: SongContext, starts: list[int], latents: Latents, options: AccompanyOptions
     ) -> _Plan:
         mean, stddev = latents
         if self.attributes is not None:
@@ -126,7 +122,7 @@ class TrioGenerator:
         offsets = latent_offsets(options.seed, options.candidates, mean.shape[1])
         deviation = options.variety * torch.from_numpy(offsets).to(mean)[:, None] * stddev
         z = torch.cat([mean[None], mean + deviation])  # (1 + candidates, windows, z_size)
-        embeddings = self.musicvae.embed(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+        embeddings = torch.unflatten(self.musicvae.embed(z.flatten(0, 1)), 0, z.shape[:2])
         faded = [crossfade(window, starts, self._segments(song)) for window in embeddings]
         rows = torch.stack([row for row, _ in faded])
         covered = faded[0][1].cpu().numpy()
@@ -187,6 +183,8 @@ class TrioGenerator:
                 for own in torch.from_numpy(classes).to(plan.likeliest.device)
             ]
         )
-        nats = -losses.sum(-1)[:, : tokens.shape[1]].unflatten(1, (-1, STEPS_PER_BAR)).sum(-1)
-        covered = np.repeat(plan.covered, self.segment_steps)[: tokens.shape[1]]
-        return nats.cpu().numpy() * covered[::STEPS_PER_BAR]
+        steps = -losses.sum(-1)[:, : tokens.shape[1]]
+        nats: np.ndarray = steps.reshape(len(steps), -1, STEPS_PER_BAR).sum(-1).cpu().numpy()
+        covered = np.repeat(plan.covered, self.segment_steps)[: tokens.shape[1] : STEPS_PER_BAR]
+        nats[:, ~covered] = 0
+        return nats
