@@ -7,8 +7,6 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -68,48 +66,44 @@ class AccompanyApp:
 
 
 def _run(options: AccompanyApp) -> None:
-    with _ended_politely(), tempfile.TemporaryDirectory(prefix="accompany-") as folder:
-        offline(Path(folder) / "sent")
-        print("loading the networks…", flush=True)
-        studio = _studio(options, Path(folder))
-        blocks = serve(studio, options.host, options.port)
-        print(f"{blocks.local_url} is ready; Ctrl-C ends it", flush=True)
-        try:
-            if not options.no_browser:
-                import webbrowser
-
-                webbrowser.open(blocks.local_url)
-            threading.Event().wait()
-        finally:
-            blocks.close(verbose=False)
-
-
-@contextmanager
-def _ended_politely() -> Iterator[None]:
-    """Being told to end, by Ctrl-C or the system, is no error and leaves no files."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        yield
+        with tempfile.TemporaryDirectory(prefix="accompany-") as folder:
+            _serve_in(Path(folder), options)
     except KeyboardInterrupt:
         print("accompany-app: ended", file=sys.stderr)
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
+def _serve_in(folder: Path, options: AccompanyApp) -> None:
+    offline(folder / "sent")
+    print("loading the networks…", flush=True)
+    blocks = serve(_studio(options, folder), options.host, options.port)
+    print(f"{blocks.local_url} is ready; Ctrl-C ends it", flush=True)
+    try:
+        if not options.no_browser:
+            import webbrowser
+
+            webbrowser.open(blocks.local_url)
+        threading.Event().wait()
+    finally:
+        blocks.close(verbose=False)
+
+
 def _studio(options: AccompanyApp, folder: Path) -> Studio:
-    import gradio  # noqa: F401  (if it is missing, that is told before the networks are loaded)
+    import gradio  # noqa: F401  (which may be missing: before the networks are loaded)
 
     from musicvae_torch.io.devices import use_few_threads
     from surrogate.app.studio import Studio
+    from surrogate.outputs import check_formats
     from surrogate.pipeline import Accompanist
 
     accompanist = Accompanist.from_pretrained(method=options.method, **vars(options.networks))
     use_few_threads(accompanist.musicvae)
     studio = Studio(accompanist, folder, options.soundfont)
-    if options.soundfont is not None and studio.sounds:
-        from surrogate.render.synth import Synthesizer
-
-        Synthesizer(options.soundfont)  # before the work, not after it
+    if studio.sounds:
+        check_formats(("wav",), options.soundfont)  # before the work, not after it
     return studio
 
 
@@ -135,10 +129,10 @@ def serve(studio: Studio, host: str = "127.0.0.1", port: int | None = None) -> A
     Raises:
         OSError: the host or port cannot be had.
     """
-    from surrogate.app.page import build
+    from surrogate.app.page import Page
 
     examples = example_songs()
-    blocks = build(studio, examples)
+    blocks = Page(studio, examples).blocks
     try:
         blocks.launch(
             server_name=host,

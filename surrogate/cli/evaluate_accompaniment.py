@@ -140,15 +140,7 @@ def _songs(own: EvaluateAccompaniment, device: torch.device) -> Any:
 def _networks(own: EvaluateAccompaniment, device: torch.device) -> Networks:
     from musicvae_torch.io.checkpoint import shipped_checkpoint
     from musicvae_torch.model.vae import MusicVAE
-    from surrogate.encoder.loading import (
-        DEFAULT_BASELINE,
-        DEFAULT_MUSICVAE,
-        DEFAULT_SURROGATE,
-        DEFAULT_WITHOUT_LATENT,
-        check_trio,
-        load_attributes,
-        load_surrogate,
-    )
+    from surrogate.encoder import loading
     from surrogate.evaluation.task import Networks
     from surrogate.generators.band import load_band
 
@@ -159,18 +151,18 @@ def _networks(own: EvaluateAccompaniment, device: torch.device) -> Networks:
     def folder(named: Path | None, default: str) -> Path | None:
         return shipped_checkpoint(default) if named is None and own.musicvae is None else named
 
-    musicvae = own.musicvae or shipped_checkpoint(DEFAULT_MUSICVAE)
-    surrogate = folder(own.surrogate, DEFAULT_SURROGATE)
-    baseline = folder(own.baseline, DEFAULT_BASELINE)
-    without_latent = folder(own.without_latent, DEFAULT_WITHOUT_LATENT)
+    musicvae = own.musicvae or shipped_checkpoint(loading.DEFAULT_MUSICVAE)
+    surrogate = folder(own.surrogate, loading.DEFAULT_SURROGATE)
+    baseline = folder(own.baseline, loading.DEFAULT_BASELINE)
+    without_latent = folder(own.without_latent, loading.DEFAULT_WITHOUT_LATENT)
     model = MusicVAE.from_pretrained(musicvae, device)
-    check_trio(model)
+    loading.check_trio(model)
     return Networks(
         model,
-        None if surrogate is None else load_surrogate(surrogate, device),
-        None if baseline is None else load_surrogate(baseline, device),
+        None if surrogate is None else loading.load_surrogate(surrogate, device),
+        None if baseline is None else loading.load_surrogate(baseline, device),
         None if without_latent is None else MusicVAE.from_pretrained(without_latent, device),
-        load_attributes(musicvae),
+        loading.load_attributes(musicvae),
         band,
         styled,
     )
