@@ -26,7 +26,8 @@ class Candidate:
     """One band for a song.
 
     Attributes:
-        number: of its noise; with the same seed and options, the same number is the same band.
+        number: of its random numbers; with the same seed and options, the same number is the same
+            band.
         arrangement: the song's tracks that stay, and the new ones.
         tokens: (bars * 16, 3) int64 classes of melody, bass and drums as the decoder left them.
         log_likelihood: (bars,) of the new parts, in nats, under the latent that is likeliest.
@@ -44,7 +45,7 @@ class Candidate:
 
     @property
     def tracks(self) -> tuple[Track, ...]:
-        """The new ones."""
+        """The new tracks."""
         return tuple(self.score.tracks[index] for index in self.arrangement.new)
 
     @property
@@ -79,8 +80,8 @@ class Accompaniment:
         kept: indices of the tracks of `song` that stayed whole.
         candidates: the best first.
         latents: (windows, z_size), the likeliest latent of each window.
-        starts: (windows,) bar of the model, from the first that is played, in which each begins.
-        options: that made it.
+        starts: (windows,) bar of the model in which each begins, from the first that is played.
+        options: by which it was made.
         notes: what the user should know, a line each.
     """
 
@@ -128,12 +129,12 @@ class Accompaniment:
 
     @property
     def score(self) -> Score:
-        """Of the best."""
+        """The song with the best band."""
         return self.best.score
 
     @property
     def midi(self) -> pretty_midi.PrettyMIDI:
-        """Of the best."""
+        """The song with the best band, as pretty_midi has it."""
         return self.best.midi
 
     def write(self, path: str | Path) -> None:

@@ -79,19 +79,19 @@ def accompany_folder(
     summary = Summary()
     songs = []
     for path, stem in _stems(found, options.candidates):
-        place = out / path.relative_to(folder).parent
-        if resume and all((place / f"{stem}.{ending}").exists() for ending in formats):
+        home = out / path.relative_to(folder).parent
+        if resume and all((home / f"{stem}.{ending}").exists() for ending in formats):
             summary.left.append(path)
         else:
-            songs.append((path, place, stem))
+            songs.append((path, home, stem))
     made = accompanist.accompany_batch((path for path, *_ in songs), options)
     watched = tqdm(zip(songs, made, strict=True), total=len(songs), unit="song", disable=None)
     try:
-        for (path, place, stem), result in watched:
+        for (path, home, stem), result in watched:
             try:
                 if isinstance(result, MidiError):
                     raise result
-                write_outputs(result, place, stem, formats, soundfont)
+                write_outputs(result, home, stem, formats, soundfont)
             except MidiError as error:
                 summary.failed.append(str(error))
             else:

@@ -58,7 +58,7 @@ def usual(method: str) -> Mapping[str, Any]:
 
 
 class FrozenDict(dict[str, float]):
-    """A dict that does not change, and so can be hashed. It equals, prints and pickles as one."""
+    """A dict that cannot be changed, and so can be hashed; it equals and prints as a dict does."""
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(frozenset(self.items()))

@@ -97,10 +97,9 @@ class Accompanist:
         Args:
             musicvae, surrogate: of the pair.
             device: "auto" is CUDA where there is one.
-            method: what is to be used, of ``options.METHODS``: a band network is loaded for "band"
-                alone, and no surrogate for "refine-only". None: "band", unless a MusicVAE is named
-                and no band network, so that it is that MusicVAE which plays.
-            groove: of a GrooVAE; None: none.
+            method: of ``options.METHODS``: a band network is loaded only for "band", and no
+                surrogate for "refine-only". None: see :func:`surrogate.options.default_method`.
+            groove: of a GrooVAE; None: drum hits are played by a profile.
             dtype: precision of products; see :meth:`MusicVAE.multiply_in`.
             band: of a band network. It plays without a style, unless it was trained on styles of
                 this MusicVAE.
@@ -146,7 +145,7 @@ class Accompanist:
             options: for all of them.
 
         Yields:
-            For each song, in order, what became of it, or why nothing did.
+            The accompaniment of each song, in order, or the error that says why there is none.
 
         Raises:
             OptionError: an option does not go with this model.
@@ -176,10 +175,10 @@ class Accompanist:
     accompany_many = accompany_batch  # its name before 0.2, for one release
 
     def complete(self, options: AccompanyOptions) -> AccompanyOptions:
-        """The options with a method, if they have none yet, and with all that goes with it.
+        """The options with a method and its defaults, where they have none.
 
         Raises:
-            OptionError: the method needs a network that there is not, or that takes other parts.
+            OptionError: the network of the method is missing, or takes other parts.
         """
         own = METHODS[self.band is None and not options.of_band]
         options = options.by(options.method or own)

@@ -39,18 +39,13 @@ FRAME = (
 )
 
 
-def build(studio: Studio, examples: dict[str, Path] | None = None) -> gr.Blocks:
-    """The page with all that it does.
+class Page:
+    """The page's components, and what happens when one of them is used.
 
     Args:
         studio: makes the bands.
         examples: songs to try, by title.
     """
-    return _Page(studio, examples or {}).blocks
-
-
-class _Page:
-    """Components, and what happens when one of them is used."""
 
     def __init__(self, studio: Studio, examples: dict[str, Path]) -> None:
         self.studio = studio
@@ -61,7 +56,7 @@ class _Page:
             title="Accompany", analytics_enabled=False, fill_width=True, delete_cache=KEPT
         ) as self.blocks:
             self.song = gr.State()
-            self.bands = gr.State(delete_callback=_discard)
+            self.bands = gr.State(delete_callback=lambda bands: bands and bands.discard())
             gr.HTML(
                 "<h1>Accompany</h1><p>Give a melody a bass and drums. What the song holds stays, "
                 "note for note.</p>",
@@ -166,7 +161,7 @@ class _Page:
         bands = self.usual.method == BAND
         with gr.Row(elem_classes="pair", visible=bands) as self.of_band:
             put["top_p"] = _slider(
-                "Top-p", "play the likeliest alone, with this share of the chances",
+                "Top-p", "draw from the likeliest that have this share of the probability",
                 0.5, 1, usual(BAND)["top_p"], 0.01,
             )  # fmt: skip
             put["guidance"] = _slider(
@@ -277,8 +272,8 @@ class _Page:
             if song is None:
                 raise OptionError("Choose a song first.")
             settings = dict(zip(self.settings, values, strict=True))
-            choices = melody_choices(song)
-            if choices and settings["melody"] == choices[0][1]:
+            tracks = melody_choices(song)
+            if tracks and settings["melody"] == tracks[0][1]:
                 settings["melody"] = None  # so that the page says why it is the likeliest
             if settings["temperature"] == warmest(settings["method"]):
                 settings["temperature"] = None  # each part has its own
@@ -288,14 +283,15 @@ class _Page:
         except (MusicVAEError, OSError) as error:
             yield {self.problem: _problem(error)}
             return
-        _discard(before)
+        if before is not None:
+            before.discard()
         remarks = bands.remarks()
-        names = [(name, number) for number, name in enumerate(bands.names, start=1)]
+        choices = bands.choices
         shown = {
             self.bands: bands,
             self.player: _frame(page),
             self.downloads: gr.Row(visible=True),
-            self.band: gr.Dropdown(names, value=1, visible=len(names) > 1),
+            self.band: gr.Dropdown(choices, value=1, visible=len(choices) > 1),
             self.midi: gr.DownloadButton(value=midi),
             self.wav: gr.DownloadButton(value=None, interactive=False),
             self.page: gr.DownloadButton(value=None, interactive=False),
@@ -349,11 +345,6 @@ def _on(
 ) -> None:
     """Connect an event with a function, for this page alone, not for programs."""
     event(react, inputs, outputs, api_visibility="private", **how)
-
-
-def _discard(bands: Result | None) -> None:
-    if bands is not None:
-        bands.discard()
 
 
 def _slider(label: str, info: str, least: float, most: float, value: Any, step: float) -> gr.Slider:

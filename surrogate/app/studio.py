@@ -52,8 +52,8 @@ class Studio:
         vectors = self.accompanist.attributes
         known = set() if vectors is None else set(vectors.names)
         usual = self.accompanist.complete(AccompanyOptions())
-        names = "density", "swing"
-        return tuple(n for n in names if known.issuperset(replace(usual, **{n: 1.0}).moves))
+        moved = {"density": replace(usual, density=1.0), "swing": replace(usual, swing=1.0)}
+        return tuple(name for name, options in moved.items() if known.issuperset(options.moves))
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -97,9 +97,9 @@ class Result:
     soundfont: Path | None = None
 
     @property
-    def names(self) -> list[str]:
-        """One a band."""
-        return [f"Band {number}" for number in range(1, len(self.result.candidates) + 1)]
+    def choices(self) -> list[tuple[str, int]]:
+        """The name and the number, from 1, of each band."""
+        return [(f"Band {number}", number) for number in range(1, len(self.result.candidates) + 1)]
 
     def page(self, sound: bool) -> str:
         """The HTML page that shows, and with `sound` plays, the song and all bands."""
@@ -131,7 +131,7 @@ class Result:
         return path
 
     def remarks(self) -> list[str]:
-        """What the user should know of how it was made, a line each; the page tells the rest."""
+        """What the user should know beside what the page shows, a line each."""
         lines = [*self.result.losses(), *self.result.notes]
         return [line[:1].upper() + line[1:] for line in lines]
 
@@ -141,8 +141,8 @@ class Result:
 
 
 def plain_name(path: str | Path) -> str:
-    """A file's name as it may be shown, and other files be called after: on one line, not too
-    long, with nothing that a path or a shell would take for anything else."""
+    """A file's name that is safe to show and to name files after: one short line, without
+    characters that mean something to a path or a shell."""
     name = unicodedata.normalize("NFC", re.split(r"[/\\]", str(path))[-1])
     stem, dot, ending = name.rpartition(".") if "." in name else (name, "", "")
     stem = re.sub(r"[^\w ,'()&+.-]+", "_", stem).strip(" .-")[:LONGEST_NAME].rstrip(" .")
@@ -188,7 +188,7 @@ def other_tracks(song: Score) -> list[str]:
 
 
 def options_of(settings: Mapping[str, Any]) -> AccompanyOptions:
-    """The options that a form's settings mean.
+    """The options for the settings of a form.
 
     Args:
         settings: fields of AccompanyOptions, by name; `skip` is text such as "1-4,17". None and
