@@ -15,10 +15,10 @@ import torch
 from convert_weights.errors import listed
 from convert_weights.formats.tensors import Tensors
 from convert_weights.names.magenta import (
+    BOOKKEEPING,
+    RESIDUAL,
     Layer,
     Shape,
-    is_bookkeeping,
-    is_residual,
     match_layers,
     resize,
 )
@@ -59,10 +59,10 @@ def make_plan(
             config was given and they fit none or several.
     """
     variables = {variable: tensors.shape(variable) for variable in tensors}
-    skipped = [variable for variable in variables if is_bookkeeping(variable)]
+    skipped = [variable for variable in variables if BOOKKEEPING.search(variable)]
     for variable in skipped:
         del variables[variable]
-    if residual := [variable for variable in variables if is_residual(variable)]:
+    if residual := [variable for variable in variables if RESIDUAL.search(variable)]:
         raise CheckpointError(f"{name}: residual models are not supported: {listed(residual)}")
     if config is None:
         config = _identify(variables, name)

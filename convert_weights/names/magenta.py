@@ -126,20 +126,12 @@ CORE = (
     Row("output_projection", f"{_CORE}.output", DENSE),
     Row("nade", f"{_CORE}.head", NADE),
 )
-_BOOKKEEPING = re.compile(
+# Variables of the trainer, and cuDNN's second copies of weights.
+BOOKKEEPING = re.compile(
     r"(^|/)(global_step|beta1_power|beta2_power|opaque_kernel)$|/(Adam|Adam_1)$"
 )
-_RESIDUAL = re.compile(r"input_?projection_?wrapper|residual_?wrapper", re.IGNORECASE)
-
-
-def is_bookkeeping(name: str) -> bool:
-    """Whether a variable is the trainer's, or cuDNN's second copy of weights."""
-    return _BOOKKEEPING.search(name) is not None
-
-
-def is_residual(name: str) -> bool:
-    """Whether a variable belongs to a residual model, which no released config is."""
-    return _RESIDUAL.search(name) is not None
+# Variables of residual models, which no released config is.
+RESIDUAL = re.compile(r"input_?projection_?wrapper|residual_?wrapper", re.IGNORECASE)
 
 
 def name_table(config: MusicVAEConfig) -> tuple[Row, ...]:

@@ -8,7 +8,7 @@ import posixpath
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -66,19 +66,18 @@ def open_source(
     is damaged; OSError if files cannot be read.
     """
     path = Path(source)
-    with ExitStack() as stack:
-        if found := _named_source(path):
-            if checkpoint not in (None, found.name):
-                raise CheckpointError(f"{path}: is one checkpoint, {found.name}, no {checkpoint!r}")
-        elif path.is_dir():
-            found = _choose(path, _list_folder(path), checkpoint)
-        elif path.is_file():
-            archive = stack.enter_context(_uncompressed(path, scratch))
-            found = _choose(path, read_tar(archive, os.fspath(path)), checkpoint)
-        else:
-            what = "is no plain file" if path.exists() else "no such file or folder"
-            raise CheckpointError(f"{path}: {what}, and there is no checkpoint {path}.index")
+    if found := _named_source(path):
+        if checkpoint not in (None, found.name):
+            raise CheckpointError(f"{path}: is one checkpoint, {found.name}, no {checkpoint!r}")
         yield found
+    elif path.is_dir():
+        yield _choose(path, _list_folder(path), checkpoint)
+    elif path.is_file():
+        with _uncompressed(path, scratch) as archive:
+            yield _choose(path, read_tar(archive, os.fspath(path)), checkpoint)
+    else:
+        what = "is no plain file" if path.exists() else "no such file or folder"
+        raise CheckpointError(f"{path}: {what}, and there is no checkpoint {path}.index")
 
 
 def _named_source(path: Path) -> Source | None:
@@ -151,7 +150,9 @@ def _choose(path: Path, members: Members, checkpoint: str | None) -> Source:
     if checkpoint in found:
         names = [checkpoint]
     elif checkpoint is not None:
-        names = [name for name in found if checkpoint in _short_names(name)]
+        names = [
+            name for name in found if checkpoint in (*name.split("/")[-2:], posixpath.dirname(name))
+        ]
     if not names:
         raise CheckpointError(
             f"{path}: has no checkpoint {checkpoint!r}, only {listed(sorted(found))}"
@@ -163,11 +164,6 @@ def _choose(path: Path, members: Members, checkpoint: str | None) -> Source:
         )
     (name,) = names
     return _source(found[name], path, members, name)
-
-
-def _short_names(name: str) -> tuple[str, ...]:
-    folder, base = posixpath.split(name)
-    return base, folder, posixpath.basename(folder)
 
 
 def _source(kind: Kind, path: Path, members: Members, name: str) -> Source:
