@@ -89,13 +89,15 @@ class BandGenerator:
         chords = torch.stack([self._chords(song, options) for song in songs])
         # A song without input for the surrogate has no style, which is zeros.
         styles = torch.cat([self._style(own, options) for own in latents])
+        assert options.top_p is not None and options.guidance is not None
+        density = tuple(LOG_ODDS.get(part, 0.0) + options.density * DENSITY for part in PARTS)
         return sample(
             self.band,
             given.repeat_interleave(count, 0).to(device),
             Controls(chords.repeat_interleave(count, 0).to(device), style=styles.to(device)),
             seed=options.seed,
             numbers=list(range(count)) * len(songs),
-            sampling=sampling_of(options),
+            sampling=Sampling(options.temperatures, options.top_p, options.guidance, density),
         )
 
     def latents(
@@ -153,14 +155,6 @@ class BandGenerator:
         names = harmony.names_at(np.arange(len(song.tokens)))
         classes = {name: _class(name) for name in set(names.tolist())}
         return torch.tensor([classes[name] for name in names.tolist()])
-
-
-def sampling_of(options: AccompanyOptions) -> Sampling:
-    """How to draw by options that are complete."""
-    assert options.top_p is not None and options.guidance is not None
-    more = options.density * DENSITY
-    density = tuple(LOG_ODDS.get(part, 0.0) + more for part in PARTS)
-    return Sampling(options.temperatures, options.top_p, options.guidance, density)
 
 
 def _of_one_length(songs: Sequence[SongContext], candidates: int) -> Iterator[list[int]]:

@@ -118,7 +118,10 @@ class TrioGenerator:
     ) -> _Plan:
         mean, stddev = latents
         if self.attributes is not None:
-            mean = self.attributes.move(mean, self._moves(options))
+            moves = dict(options.moves)
+            if self.surrogate is not None and (shift := self.surrogate.config.density_shift):
+                moves[BAND_DENSITY] = moves.get(BAND_DENSITY, 0.0) + shift
+            mean = self.attributes.move(mean, moves)
         offsets = latent_offsets(options.seed, options.candidates, mean.shape[1])
         deviation = options.variety * torch.from_numpy(offsets).to(mean)[:, None] * stddev
         z = torch.cat([mean[None], mean + deviation])  # (1 + candidates, windows, z_size)
@@ -127,13 +130,6 @@ class TrioGenerator:
         rows = torch.stack([row for row, _ in faded])
         covered = faded[0][1].cpu().numpy()
         return _Plan(song, starts, mean, rows[1:], rows[:1], covered)
-
-    def _moves(self, options: AccompanyOptions) -> dict[str, float]:
-        """How far to move latents along attribute vectors."""
-        moves = dict(options.moves)
-        if self.surrogate is not None and self.surrogate.config.density_shift:
-            moves[BAND_DENSITY] = moves.get(BAND_DENSITY, 0.0) + self.surrogate.config.density_shift
-        return moves
 
     def _sample_all(self, plans: Sequence[_Plan], options: AccompanyOptions) -> list[np.ndarray]:
         """Each song's tokens (candidates, steps, parts)."""

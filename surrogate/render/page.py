@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from musicvae_torch.io.files import replacing
-from surrogate.render.page_data import page_data
+from surrogate.render.page_data import add_sound, page_data
 from surrogate.render.view import View
 
 SCRIPTS = ("page_sound.js", "page_elements.js", "page_roll.js", "page.js")
@@ -70,7 +70,9 @@ def page_html(
     if not views:
         raise ValueError("a page needs at least one song to show")
     title = title or Path(views[0].score.name).stem or "Song"
-    data = page_data(title, views, settings or {}, soundfont, sound)
+    data = page_data(title, views, settings or {})
+    if sound:
+        add_sound(data, views, soundfont)
     scripts = [resource(__package__, name) for name in SCRIPTS]
     style = resource(__package__, "page.css")
     return fill_frame(resource(__package__, "page.html"), title, style, scripts, data)

@@ -30,14 +30,8 @@ DIGITS = 4  # of quarters and seconds
 Data = dict[str, Any]
 
 
-def page_data(
-    title: str,
-    views: Sequence[View],
-    settings: Mapping[str, str],
-    soundfont: str | Path | None = None,
-    sound: bool = True,
-) -> Data:
-    """All that the page shows and plays; arguments and errors are those of :func:`write_page`.
+def page_data(title: str, views: Sequence[View], settings: Mapping[str, str]) -> Data:
+    """All that the page shows and, once :func:`add_sound` has filled that in, plays.
 
     Returns:
         `views`, each with its notes, bars, clock and MIDI file, and of each of its parts the index
@@ -45,7 +39,7 @@ def page_data(
         view clips; `facts`, `settings`, `lanes` and `title` to be shown.
     """
     names = _file_names(title, views)
-    data: Data = {
+    return {
         "title": title,
         "facts": facts(views[0].score),
         "settings": [[str(name), str(value)] for name, value in settings.items()],
@@ -54,9 +48,6 @@ def page_data(
         "audio": [],
         "level": 1.0,
     }
-    if sound:
-        _add_sound(data, views, soundfont)
-    return data
 
 
 def facts(score: Score) -> str:
@@ -118,7 +109,7 @@ def _clock(score: Score, end: int) -> list[tuple[float, float]]:
     return list(zip(quarters, seconds, strict=True))
 
 
-def _add_sound(data: Data, views: Sequence[View], soundfont: str | Path | None) -> None:
+def add_sound(data: Data, views: Sequence[View], soundfont: str | Path | None) -> None:
     """Play the parts of all views; a part that sounds the same in several is stored once."""
     compression = best_compression()
     synthesizer = Synthesizer(soundfont, compression.sample_rate)
