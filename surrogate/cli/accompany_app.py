@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from surrogate.app.studio import Studio
 
 LARGEST_UPLOAD = "5mb"
-FIRST_PORT, PORTS = 7860, 100  # to look for a free one among
+FIRST_PORT = 7860  # from which on Gradio looks for a free one
 FONT = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif")
 MONO = ("ui-monospace", "Consolas", "DejaVu Sans Mono", "monospace")
 COLOURS = {  # of Gradio's themes: light, dark
@@ -70,7 +70,7 @@ def _run(options: AccompanyApp) -> None:
     try:
         with tempfile.TemporaryDirectory(prefix="accompany-") as folder:
             _serve_in(Path(folder), options)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # which is how one ends it, and no error
         print("accompany-app: ended", file=sys.stderr)
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -92,7 +92,7 @@ def _serve_in(folder: Path, options: AccompanyApp) -> None:
 
 
 def _studio(options: AccompanyApp, folder: Path) -> Studio:
-    import gradio  # noqa: F401  (which may be missing: before the networks are loaded)
+    import gradio  # noqa: F401  (if it is missing, this fails before the networks are loaded)
 
     from musicvae_torch.io.devices import use_few_threads
     from surrogate.app.studio import Studio
@@ -127,7 +127,7 @@ def serve(studio: Studio, host: str = "127.0.0.1", port: int | None = None) -> A
         The running gradio.Blocks, with its `local_url`; `close()` ends it.
 
     Raises:
-        OSError: the host or port cannot be had.
+        OptionError: the host or port cannot be used.
     """
     from surrogate.app.page import Page
 
