@@ -121,31 +121,21 @@ def run(options: ConvertOptions) -> None:
         # Python would end at once, and leave what it was writing.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     if options.download == "list":
-        _list_releases()
+        print("name\tformat\tconfig\tother names")
+        for each in RELEASES.values():
+            print(each.name, each.kind, each.config or "-", *each.aliases, sep="\t")
+        print(f"All are {NOTICE}.")
         return
     if options.config is not None:
         get_config(options.config)  # before anything slow
-    release = None
-    if options.download:
-        release = _download(options, options.download)
-        if not (options.out or options.list or options.dry_run):
-            return
+    release = _download(options, options.download) if options.download else None
     assert options.source
-    if options.list:
-        _list(options.source, options.checkpoint)
-    elif options.dry_run:
-        _dry_run(options, options.source)
+    if options.list or options.dry_run:
+        _inspect(options, options.source)
     elif options.to and options.out:
         _export(options, options.source, options.out, options.to)
     elif options.out:
         _convert(options, options.source, options.out, release)
-
-
-def _list_releases() -> None:
-    print("name\tformat\tconfig\tother names")
-    for release in RELEASES.values():
-        print(release.name, release.kind, release.config or "-", *release.aliases, sep="\t")
-    print(f"All are {NOTICE}.")
 
 
 def _download(options: ConvertOptions, name: str) -> Release:
@@ -160,22 +150,20 @@ def _download(options: ConvertOptions, name: str) -> Release:
     return release
 
 
-def _list(source: str, checkpoint: str | None) -> None:
-    from convert_weights.conversion import open_checkpoint
-
-    with open_checkpoint(source, checkpoint) as opened:
-        tensors = opened.tensors
-        for name in tensors:
-            print(one_line(name), tensors.dtype(name), list(tensors.shape(name)), sep="\t")
-
-
-def _dry_run(options: ConvertOptions, source: str) -> None:
-    from convert_weights.conversion import open_checkpoint
+def _inspect(options: ConvertOptions, source: str) -> None:
+    """Prints a checkpoint's variables (--list), or what becomes of them (--dry-run)."""
+    from convert_weights.conversion import open_tensors
     from convert_weights.plan import make_plan
+    from convert_weights.sources.locate import open_source
 
     config = None if options.config is None else get_config(options.config)
-    with open_checkpoint(source, options.checkpoint) as opened:
-        plan = make_plan(opened.tensors, config or opened.config, opened.source.location)
+    with open_source(source, options.checkpoint) as found:
+        tensors, stated = open_tensors(found)
+        if options.list:
+            for name in tensors:
+                print(one_line(name), tensors.dtype(name), list(tensors.shape(name)), sep="\t")
+            return
+        plan = make_plan(tensors, config or stated, found.location)
     for layer in plan.layers:
         sides = [
             ", ".join(f"{name} {list(shape)}" for name, shape in side.items())
@@ -192,13 +180,7 @@ def _export(options: ConvertOptions, source: str, out: str, target: str) -> None
     from convert_weights.export import export
 
     print(
-        export(
-            source,
-            out,
-            target,
-            quantization_bytes=options.quantize_bytes,
-            force=options.force,
-        )
+        export(source, out, target, quantization_bytes=options.quantize_bytes, force=options.force)
     )
 
 

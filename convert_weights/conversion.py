@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from convert_weights.formats.atomic_folder import atomic_folder, refuse_own_folder
@@ -33,21 +31,6 @@ from musicvae_torch.io.checkpoint_files import CONFIG_FILE, WEIGHTS_FILE
 from musicvae_torch.model.vae import MusicVAE
 
 _FORMATS = {"tensorflow": "TensorFlow V2 checkpoint", "magenta-js": "magenta.js"}
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A checkpoint that was found and can be read.
-
-    Attributes:
-        source: where its files are.
-        tensors: its variables under TensorFlow's names.
-        config: what it says it is a model of; None: nothing.
-    """
-
-    source: Source
-    tensors: Tensors
-    config: MusicVAEConfig | None
 
 
 @dataclass(frozen=True)
@@ -75,30 +58,18 @@ class ConversionReport:
     owner: str
 
 
-@contextmanager
-def open_checkpoint(
-    source: str | os.PathLike[str],
-    checkpoint: str | None = None,
-    *,
-    scratch: str | os.PathLike[str] | None = None,
-) -> Iterator[Opened]:
-    """Find and open a checkpoint of TensorFlow or magenta.js; arguments as for `open_source`.
+def open_tensors(source: Source) -> tuple[Tensors, MusicVAEConfig | None]:
+    """A checkpoint's variables under TensorFlow's names, and the config that it states, if any.
 
     Raises:
-        CheckpointError: there is none, several, or one that cannot be read.
+        CheckpointError: the checkpoint is malformed, or that of a surrogate.
         OSError: files cannot be read.
     """
-    with open_source(source, checkpoint, scratch=scratch) as found:
-        yield _open_tensors(found)
-
-
-def _open_tensors(source: Source) -> Opened:
     if source.kind == "tensorflow":
-        return Opened(source, open_tensor_bundle(source.location, source.files), None)
+        return open_tensor_bundle(source.location, source.files), None
     if source.kind == "magenta-js":
         weights = open_tfjs_weights(source.files)
-        config = read_magenta_js_config(source.files, weights, name=source.name)
-        return Opened(source, weights, config)
+        return weights, read_magenta_js_config(source.files, weights, name=source.name)
     raise CheckpointError(
         f"{source.location}: is a surrogate that Keras saved, no MusicVAE: only --out FOLDER"
         " takes it"
@@ -134,7 +105,7 @@ def convert(
     Raises:
         CheckpointError: the checkpoint is malformed or not of that config.
         ConfigError: no such config.
-        FileExistsError: the folder is in use, or that of the magenta.js checkpoint itself.
+        OutputError: the folder is in use, or that of the magenta.js checkpoint itself.
         OSError: files cannot be read or written.
     """
     config = None if config_name is None else get_config(config_name)
@@ -150,9 +121,9 @@ def convert(
             return _write_surrogate(found, result, Path(out))
         if found.kind == "magenta-js":
             refuse_own_folder(out, found.location)
-        opened = _open_tensors(found)
-        plan = make_plan(opened.tensors, config or opened.config, found.location)
-        return _write_musicvae(opened, plan, result, Path(out), release, progress)
+        tensors, stated = open_tensors(found)
+        plan = make_plan(tensors, config or stated, found.location)
+        return _write_musicvae(found, tensors, plan, result, Path(out), release, progress)
 
 
 def _write_surrogate(source: Source, work: Path, folder: Path) -> ConversionReport:
@@ -178,7 +149,13 @@ def _write_surrogate(source: Source, work: Path, folder: Path) -> ConversionRepo
 
 
 def _write_musicvae(
-    opened: Opened, plan: Plan, work: Path, folder: Path, release: Release | None, progress: bool
+    source: Source,
+    tensors: Tensors,
+    plan: Plan,
+    work: Path,
+    folder: Path,
+    release: Release | None,
+    progress: bool,
 ) -> ConversionReport:
     """Write a MusicVAE into `work`, which is to become `folder`."""
     if release is None:
@@ -186,13 +163,16 @@ def _write_musicvae(
     else:
         owner = f"Magenta's {release.name}, {NOTICE}"
     shapes = {name: shape for layer in plan.layers for name, shape in layer.parameters.items()}
-    source, files = opened.source, opened.tensors.files
     # A thread reads the files a second time while they are still in the system's cache.
     with ThreadPoolExecutor(max_workers=1) as hashing:
-        record = hashing.submit(_provenance, source, _FORMATS[source.kind], owner, files)
-        write_safetensors(
-            work / WEIGHTS_FILE, shapes, _convert_layers(opened.tensors, plan, progress)
+        record = hashing.submit(_provenance, source, _FORMATS[source.kind], owner, tensors.files)
+        bar = tqdm(plan.layers, "converting", unit="layer", disable=None if progress else True)
+        arrays = (
+            parameter
+            for layer in bar
+            for parameter in to_parameters(layer, map(tensors.__getitem__, layer.variables)).items()
         )
+        write_safetensors(work / WEIGHTS_FILE, shapes, arrays)
         records = {"provenance": record.result() | {"config": plan.config.name}}
     text = config_text(MusicVAE.kind, plan.config.to_dict(), records)
     (work / CONFIG_FILE).write_text(text, encoding="utf-8")
@@ -206,15 +186,6 @@ def _write_musicvae(
         notes=plan.notes,
         owner=owner,
     )
-
-
-def _convert_layers(
-    tensors: Tensors, plan: Plan, progress: bool
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Our parameters with their names, those of one layer after another."""
-    disable = None if progress else True
-    for layer in tqdm(plan.layers, desc="converting", unit="layer", disable=disable):
-        yield from to_parameters(layer, (tensors[name] for name in layer.variables)).items()
 
 
 def _provenance(

@@ -16,7 +16,6 @@ from convert_weights.names.magenta_js import write_magenta_js
 from musicvae_torch.model.vae import MusicVAE
 
 _PREFIX = "model.ckpt"
-_STATE_FILE = "checkpoint"  # in which TensorFlow looks for the newest checkpoint of a folder
 
 
 def export(
@@ -29,6 +28,9 @@ def export(
 ) -> str:
     """Write a model of ours for Magenta.
 
+    For TensorFlow the files are model.ckpt.index, model.ckpt.data-00000-of-00001 and `checkpoint`,
+    which Magenta's TrainedModel restores.
+
     Args:
         source: our checkpoint folder.
         out: a folder, new or empty.
@@ -40,8 +42,7 @@ def export(
         A line that names the folder and says how to load it.
 
     Raises:
-        musicvae_torch.io.checkpoint.CheckpointError: there is no MusicVAE in `source`.
-        musicvae_torch.errors.CheckpointError: magenta.js knows no such architecture.
+        CheckpointError: there is no MusicVAE in `source`, or magenta.js knows no such architecture.
         OutputError: the folder is in use, or it is `source` and the target is magenta-js.
         OSError: files cannot be read or written.
     """
@@ -49,9 +50,14 @@ def export(
         refuse_own_folder(out, Path(source))
     with atomic_folder(out, force) as result:
         model = MusicVAE.from_pretrained(Path(source))
-        config = model.config
+        config, variables = model.config, _variables(model)
         if target == "tensorflow":
-            write_tensorflow(result, model)
+            # Magenta's saver asks for the trainer's step counter, too.
+            variables["global_step"] = Tensor((), "int64", partial(np.array, 0, np.int64))
+            write_tensor_bundle(result / _PREFIX, Tensors([], variables))
+            # TensorFlow looks in this file for the newest checkpoint of a folder.
+            state = f'model_checkpoint_path: "{_PREFIX}"\n'
+            (result / "checkpoint").write_text(state, encoding="utf-8")
             enc, dec = list(config.enc_rnn_size), list(config.dec_rnn_size)
             nade = f", nade_num_hidden={config.nade_num_hidden}" if config.output == "nade" else ""
             hint = (
@@ -59,20 +65,9 @@ def export(
                 f"dec_rnn_size={dec}, z_size={config.z_size}{nade}"
             )
         else:
-            write_magenta_js(result, Tensors([], _variables(model)), config, quantization_bytes)
+            write_magenta_js(result, Tensors([], variables), config, quantization_bytes)
             hint = "new MusicVAE(URL of this folder) of @magenta/music"
     return f"{out}: {hint}"
-
-
-def write_tensorflow(folder: Path, model: MusicVAE) -> None:
-    """Write a model into `folder` as a checkpoint that Magenta's TrainedModel restores.
-
-    The files are model.ckpt.index, model.ckpt.data-00000-of-00001 and `checkpoint`.
-    """
-    # Magenta's saver asks for the trainer's step counter, too.
-    step = Tensor((), "int64", partial(np.array, 0, np.int64))
-    write_tensor_bundle(folder / _PREFIX, Tensors([], _variables(model) | {"global_step": step}))
-    (folder / _STATE_FILE).write_text(f'model_checkpoint_path: "{_PREFIX}"\n', encoding="utf-8")
 
 
 def _variables(model: MusicVAE) -> dict[str, Tensor]:

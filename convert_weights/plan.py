@@ -15,10 +15,10 @@ import torch
 from convert_weights.errors import listed
 from convert_weights.formats.tensors import Tensors
 from convert_weights.names.magenta import (
+    BOOKKEEPING,
+    RESIDUAL,
     Layer,
     Shape,
-    is_bookkeeping,
-    is_residual,
     match_layers,
     resize,
 )
@@ -59,10 +59,10 @@ def make_plan(
             config was given and they fit none or several.
     """
     variables = {variable: tensors.shape(variable) for variable in tensors}
-    skipped = [variable for variable in variables if is_bookkeeping(variable)]
+    skipped = [variable for variable in variables if BOOKKEEPING.search(variable)]
     for variable in skipped:
         del variables[variable]
-    if residual := [variable for variable in variables if is_residual(variable)]:
+    if residual := [variable for variable in variables if RESIDUAL.search(variable)]:
         raise CheckpointError(f"{name}: residual models are not supported: {listed(residual)}")
     if config is None:
         config = _identify(variables, name)
@@ -75,7 +75,12 @@ def make_plan(
         if tensors.dtype(variable) != "float32"
     ]:
         raise CheckpointError(f"{name}: {listed(wrong)}")
-    return Plan(sized, layers, skipped, _size_notes(config, sized))
+    notes = [
+        f"{size} is {getattr(sized, size)}, in {config.name} {getattr(config, size)}"
+        for size in ("enc_rnn_size", "dec_rnn_size", "z_size", "nade_num_hidden")
+        if getattr(sized, size) != getattr(config, size)
+    ]
+    return Plan(sized, layers, skipped, notes)
 
 
 @cache
@@ -160,11 +165,3 @@ def _match(
     ]:
         faults.append(f"wrong shapes: {listed(wrong)}")
     return sized, layers, faults
-
-
-def _size_notes(config: MusicVAEConfig, sized: MusicVAEConfig) -> list[str]:
-    return [
-        f"{name} is {getattr(sized, name)}, in {config.name} {getattr(config, name)}"
-        for name in ("enc_rnn_size", "dec_rnn_size", "z_size", "nade_num_hidden")
-        if getattr(sized, name) != getattr(config, name)
-    ]

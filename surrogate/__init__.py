@@ -1,9 +1,6 @@
-"""Accompaniment: a surrogate encoder takes one part and predicts the latent of the whole trio.
+"""Accompaniment: some parts of a song in, the same song with the missing parts out.
 
-From the ground up, each importing only what is below it: ``options``; the ``song``, with its
-``melody``, as input of the networks; the networks, ``encoder`` and ``band``; their ``training``,
-the ``arrangement`` of what they play, and how to ``render`` it; ``generators``, ``pipeline`` and
-``accompaniment``, the whole way of a song; its ``evaluation``; the commands and the ``app``.
+docs/architecture.md shows what is where, and what imports what.
 """
 
 from __future__ import annotations

@@ -26,7 +26,8 @@ class Candidate:
     """One band for a song.
 
     Attributes:
-        number: of its noise; with the same seed and options, the same number is the same band.
+        number: of its random numbers; with the same seed and options, the same number is the same
+            band.
         arrangement: the song's tracks that stay, and the new ones.
         tokens: (bars * 16, 3) int64 classes of melody, bass and drums as the decoder left them.
         log_likelihood: (bars,) of the new parts, in nats, under the latent that is likeliest.
@@ -44,7 +45,7 @@ class Candidate:
 
     @property
     def tracks(self) -> tuple[Track, ...]:
-        """The new ones."""
+        """The new tracks."""
         return tuple(self.score.tracks[index] for index in self.arrangement.new)
 
     @property
@@ -79,8 +80,8 @@ class Accompaniment:
         kept: indices of the tracks of `song` that stayed whole.
         candidates: the best first.
         latents: (windows, z_size), the likeliest latent of each window.
-        starts: (windows,) bar of the model, from the first that is played, in which each begins.
-        options: that made it.
+        starts: (windows,) bar of the model in which each begins, from the first that is played.
+        options: by which it was made.
         notes: what the user should know, a line each.
     """
 
@@ -105,8 +106,8 @@ class Accompaniment:
         )
 
     def losses(self, candidate: Candidate | None = None) -> list[str]:
-        """What of the song is not in a candidate (the best), a line for each track: how many of its
-        notes went, and where the others stay."""
+        """The tracks of the song that are not whole in a candidate (None: the best), a line each:
+        how many of its notes are gone, and where the others stay."""
         band = (candidate or self.best).arrangement
         lines = []
         for track in self.song.tracks:
@@ -128,12 +129,12 @@ class Accompaniment:
 
     @property
     def score(self) -> Score:
-        """Of the best."""
+        """The song with the best band."""
         return self.best.score
 
     @property
     def midi(self) -> pretty_midi.PrettyMIDI:
-        """Of the best."""
+        """The song with the best band, as pretty_midi has it."""
         return self.best.midi
 
     def write(self, path: str | Path) -> None:
@@ -141,7 +142,7 @@ class Accompaniment:
         self.best.write(path)
 
     def view(self, candidate: Candidate | None = None, title: str = "") -> View:
-        """A candidate (the best) to draw, to hear and to show."""
+        """A candidate (None: the best) to draw, to hear and to show."""
         candidate = candidate or self.best
         kept = [self.roles[index] for index in candidate.arrangement.left]
         roles = [*kept, *(track.name for track in candidate.tracks)]
@@ -157,7 +158,7 @@ class Accompaniment:
         return [song, *(self.view(band, f"Band {number}") for number, band in bands)]
 
     def settings(self) -> dict[str, str]:
-        """What made it, in words: the settings that are not the usual ones, and the seed."""
+        """The options that are not the defaults, and the seed, in words by name."""
         usual = AccompanyOptions()
         if self.options.method is not None:
             usual = replace(usual.by(self.options.method), method=None)
@@ -174,7 +175,7 @@ class Accompaniment:
         return chosen
 
     def _repr_html_(self) -> str:
-        """In a notebook: players and piano rolls, where the packages for them are installed."""
+        """What a notebook shows: players and piano rolls, where their packages are installed."""
         try:
             from surrogate.render.page import notebook_html
 
@@ -186,13 +187,8 @@ class Accompaniment:
 
 def ranges(numbers: np.ndarray) -> str:
     """Ascending numbers in words: "1-8, 17"."""
-    pieces: list[list[int]] = []
-    for number in numbers.tolist():
-        if pieces and number == pieces[-1][1] + 1:
-            pieces[-1][1] = number
-        else:
-            pieces.append([number, number])
-    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in pieces)
+    runs = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
 
 
 def _words(value: object) -> str:

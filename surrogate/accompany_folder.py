@@ -55,6 +55,10 @@ def accompany_folder(
     A file that cannot be accompanied is left out. Ctrl-C ends it with the files that are written;
     with `resume` the next call goes on from there.
 
+    Songs whose results would have one name (``tune.mid`` and ``tune.midi``, or ``tune_2.mid`` and
+    the second band of ``tune.mid``) have their suffix in it. Results that are in `folder` are no
+    songs.
+
     Args:
         accompanist: makes the bands.
         folder, out: of the songs, and for the results.
@@ -62,31 +66,32 @@ def accompany_folder(
         formats, soundfont: see :func:`surrogate.outputs.write_outputs`.
         resume: leave out songs that have a file of every format already.
 
-    Songs whose results would have one name (``tune.mid`` and ``tune.midi``, or ``tune_2.mid`` and
-    the second band of ``tune.mid``) have their suffix in it.
-
     Raises:
         NoSongsError: there is no MIDI file.
         OptionError: `out` is the folder itself, whose songs the results would replace.
     """
     if out.exists() and out.samefile(folder):
         raise OptionError(f"{out}: is the folder of the songs itself; name another for the results")
+    results = out.resolve()
+    found = [path for path in midi_files(folder) if results not in path.resolve().parents]
+    if not found:
+        raise NoSongsError(f"{folder}: no MIDI file but those in {out}, where the results go")
     summary = Summary()
     songs = []
-    for path, stem in _stems(_songs(folder, out), options.candidates):
-        place = out / path.relative_to(folder).parent
-        if resume and all((place / f"{stem}.{ending}").exists() for ending in formats):
+    for path, stem in _stems(found, options.candidates):
+        home = out / path.relative_to(folder).parent
+        if resume and all((home / f"{stem}.{ending}").exists() for ending in formats):
             summary.left.append(path)
         else:
-            songs.append((path, place, stem))
-    results = accompanist.accompany_batch((path for path, *_ in songs), options)
-    watched = tqdm(zip(songs, results, strict=True), total=len(songs), unit="song", disable=None)
+            songs.append((path, home, stem))
+    made = accompanist.accompany_batch((path for path, *_ in songs), options)
+    watched = tqdm(zip(songs, made, strict=True), total=len(songs), unit="song", disable=None)
     try:
-        for (path, place, stem), result in watched:
+        for (path, home, stem), result in watched:
             try:
                 if isinstance(result, MidiError):
                     raise result
-                write_outputs(result, place, stem, formats, soundfont)
+                write_outputs(result, home, stem, formats, soundfont)
             except MidiError as error:
                 summary.failed.append(str(error))
             else:
@@ -94,19 +99,6 @@ def accompany_folder(
     except KeyboardInterrupt:
         summary.stopped = True
     return summary
-
-
-def _songs(folder: Path, out: Path) -> list[Path]:
-    """The MIDI files of a folder, without the results that are in it already.
-
-    Raises:
-        NoSongsError: there is none.
-    """
-    results = out.resolve()
-    songs = [path for path in midi_files(folder) if results not in path.resolve().parents]
-    if not songs:
-        raise NoSongsError(f"{folder}: no MIDI file but those in {out}, where the results go")
-    return songs
 
 
 def _stems(songs: Iterable[Path], bands: int) -> Iterator[tuple[Path, str]]:

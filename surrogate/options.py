@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from musicvae_torch.errors import OptionError
 from musicvae_torch.midi.vocabulary import PARTS
-from musicvae_torch.options import Option, check_options, option, ranges
+from musicvae_torch.options import DTYPES, Option, check_options, option, ranges
 
 METHODS = ("band", "surrogate", "refine", "refine-only")
 BAND = METHODS[0]
@@ -46,18 +47,18 @@ _OF_DECODERS = {"temperature": 0.4, "harmony": "strong"}
 
 
 def default_method(musicvae: object, band: object) -> str:
-    """Of networks that were named or not (None): bands are the band network's, unless a MusicVAE is
-    named alone, so that it is that one which plays."""
+    """The method for checkpoints that a user named (None: did not): the band network's, unless
+    only a MusicVAE is named, which is then to play itself."""
     return METHODS[musicvae is not None and band is None]
 
 
 def usual(method: str) -> Mapping[str, Any]:
-    """By name, the values of options that differ between methods, where nothing else is said."""
+    """Defaults, by name, of the options whose default depends on the method."""
     return _OF_BANDS if method == BAND else _OF_DECODERS
 
 
 class FrozenDict(dict[str, float]):
-    """A dict that does not change, and so can be hashed. It equals, prints and pickles as one."""
+    """A dict that cannot be changed, and so can be hashed; it equals and prints as a dict does."""
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(frozenset(self.items()))
@@ -99,6 +100,27 @@ def _temperatures(text: str) -> float | dict[str, float]:
         return float(text)
     pairs = (pair.split("=") for pair in text.split(",") if pair.strip())
     return {part.strip(): float(value) for part, value in pairs}
+
+
+@dataclass(kw_only=True)
+class NetworkOptions:
+    """The networks that make accompaniments, and where they run.
+
+    Attributes:
+        musicvae: trio checkpoint; None: shipped.
+        surrogate: its surrogate encoder; None: shipped.
+        band: a band network; None: shipped.
+        groove: a GrooVAE checkpoint (groovae_2bar_humanize, ...) to play the drums' hits.
+        device: auto, cpu, cuda, cuda:1, ...
+        dtype: precision of products: float32 is exact, the others are faster with large models.
+    """
+
+    musicvae: Path | None = option(None, group=NETWORKS, metavar="FOLDER")
+    surrogate: Path | None = option(None, group=NETWORKS, metavar="FOLDER")
+    band: Path | None = option(None, group=NETWORKS, metavar="FOLDER")
+    groove: Path | None = option(None, group=NETWORKS, metavar="FOLDER")
+    device: str = option("auto", group=NETWORKS)
+    dtype: str = option("float32", choices=DTYPES, group=NETWORKS)
 
 
 @dataclass(frozen=True)
@@ -220,26 +242,39 @@ class AccompanyOptions:
         object.__setattr__(self, "attributes", FrozenDict(self.attributes))
         if isinstance(self.temperature, Mapping):
             object.__setattr__(self, "temperature", FrozenDict(self.temperature))
-        if not given or not set(given) <= set(PARTS):
-            raise OptionError(f"given must be some of {', '.join(PARTS)}, not {', '.join(given)!r}")
-        if len(self.given) == len(PARTS):
-            raise OptionError("melody, bass and drums are all given: there is nothing to make")
         for part in PARTS:
             wanted = getattr(self, part)
-            if isinstance(wanted, list | set | frozenset):  # hashable, and not to be changed
-                ordered = wanted if isinstance(wanted, list) else sorted(wanted, key=str)
-                wanted = tuple(ordered)
+            if isinstance(wanted, set | frozenset):
+                wanted = sorted(wanted, key=str)
+            if isinstance(wanted, list):  # hashable, and not to be changed
+                wanted = tuple(wanted)
             if isinstance(wanted, tuple) and len(wanted) == 1:
                 (wanted,) = wanted
             object.__setattr__(self, part, wanted)
-            if wanted == NOBODY and part in self.given:
+        if not given or not set(given) <= set(PARTS):
+            raise OptionError(f"given must be some of {', '.join(PARTS)}, not {', '.join(given)!r}")
+        self._check()
+
+    def _check(self) -> None:
+        if len(self.given) == len(PARTS):
+            raise OptionError("melody, bass and drums are all given: there is nothing to make")
+        for part in self.given:
+            if getattr(self, part) == NOBODY:
                 raise OptionError(
                     f"{part}: given, but no track is to play that part; take it out of the given "
                     f"parts, or name its track in place of {NOBODY!r}"
                 )
         check_options(self)
-        self._check_method()
-        _check_beat(self.beat)
+        if self.of_band and self.method not in (None, BAND):
+            raise OptionError(
+                f"{self.of_band[0]} is of the method {BAND!r} alone, not of {self.method!r}"
+            )
+        if not isinstance(self.beat, str):
+            Option(least=SLOWEST, most=FASTEST).check("beat", self.beat)
+        elif self.beat not in BEATS:
+            raise OptionError(
+                f"unknown beat {self.beat!r}; say file, auto, or quarter notes a minute"
+            )
         each = isinstance(self.temperature, Mapping)
         for part, value in zip(PARTS, self.temperatures, strict=True):
             Option(least=0).check(f"temperature{f' of {part}' * each}", value)
@@ -251,13 +286,13 @@ class AccompanyOptions:
 
     @property
     def made(self) -> tuple[str, ...]:
-        """The parts that are made anew."""
+        """The parts that are generated."""
         return tuple(part for part in PARTS if part not in self.given)
 
     @property
     def moves(self) -> dict[str, float]:
         """How far the latent is moved along each attribute vector, beside the surrogate's
-        lift."""
+        density shift."""
         moves = dict(self.attributes)
         density = 0.0 if self.method == BAND else self.density * DENSITY  # it has another way
         for name, strength in ((BAND_DENSITY, density), ("swing", self.swing)):
@@ -266,19 +301,12 @@ class AccompanyOptions:
         return moves
 
     @property
-    def of_band(self) -> bool:
-        """Whether something is said that only the method "band" understands."""
-        return any(getattr(self, name) is not None for name in OF_BAND)
-
-    def _check_method(self) -> None:
-        if self.method in (None, BAND):
-            return
-        for name in OF_BAND:
-            if getattr(self, name) is not None:
-                raise OptionError(f"{name} is of the method {BAND!r} alone, not of {self.method!r}")
+    def of_band(self) -> list[str]:
+        """Names of the options that have a value and that only the method "band" understands."""
+        return [name for name in OF_BAND if getattr(self, name) is not None]
 
     def by(self, method: str) -> AccompanyOptions:
-        """The same with that method, and with what suits it wherever nothing else is said."""
+        """The same options with a method, and its defaults for those that are None."""
         unsaid = {n: value for n, value in usual(method).items() if getattr(self, n) is None}
         return replace(self, method=method, **unsaid)
 
@@ -300,10 +328,3 @@ class AccompanyOptions:
         if unknown:
             raise OptionError(f"temperature: no part {unknown[0]!r}; parts: {', '.join(PARTS)}")
         return tuple(chosen[part] for part in PARTS)
-
-
-def _check_beat(beat: str | float) -> None:
-    if not isinstance(beat, str):
-        Option(least=SLOWEST, most=FASTEST).check("beat", beat)
-    elif beat not in BEATS:
-        raise OptionError(f"unknown beat {beat!r}; say file, auto, or quarter notes a minute")

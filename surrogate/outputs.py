@@ -41,9 +41,7 @@ def band_path(first: Path, number: int) -> Path:
 
 
 def refuse_overwrite(song: Path, first: Path, bands: int) -> None:
-    """Raises:
-    OptionError: a band's MIDI would take the song's own place.
-    """
+    """Raise OptionError if a band's MIDI would be written over the song itself."""
     for number in range(1, bands + 1):
         path = band_path(first, number)
         if path.exists() and path.samefile(song):

@@ -6,6 +6,7 @@ MIDI → score → given parts on the song's own beats → a generator → new p
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,7 +23,7 @@ from musicvae_torch.midi.vocabulary import NO_EVENT, NOTE_OFF, PARTS
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.accompaniment import Accompaniment, Candidate
 from surrogate.arrangement.arrange import Arranger
-from surrogate.arrangement.harmony import read
+from surrogate.arrangement.harmony import parse
 from surrogate.band.model import Band
 from surrogate.encoder.candidates import rank
 from surrogate.encoder.latents import check_method
@@ -45,13 +46,11 @@ BATCH = 16  # songs read before anything is generated
 Midi: TypeAlias = str | Path | pretty_midi.PrettyMIDI | Score
 
 
+@dataclass(eq=False, repr=False)
 class Accompanist:
     """A MusicVAE with its surrogate encoder and a band network, to be used on any number of songs.
 
     Attributes:
-        generator: makes the missing parts, whatever the method; None: the method's own.
-
-    Args:
         musicvae: of trios.
         surrogate: of it; None: there is none.
         attributes: directions in its latent space, for the option of that name.
@@ -59,32 +58,27 @@ class Accompanist:
         band: a band network; None: there is none, and bands are decoded by the MusicVAE.
         styled: whether the band network was trained on styles of this MusicVAE; else it plays
             without.
+        generator: makes the missing parts, whatever the method; None: the method's own.
 
     Raises:
         CheckpointError: the two do not belong together, or the MusicVAE plays no trios.
     """
 
-    def __init__(
-        self,
-        musicvae: MusicVAE,
-        surrogate: Surrogate | None = None,
-        attributes: AttributeVectors | None = None,
-        groove: MusicVAE | None = None,
-        band: Band | None = None,
-        styled: bool = True,
-    ) -> None:
-        check_trio(musicvae)
-        if surrogate is not None:
-            check_surrogate(musicvae, surrogate)
-        self.musicvae = musicvae
-        self.surrogate = surrogate
-        self.attributes = attributes
-        self.groove = groove
-        self.band = band
-        self.styled = styled
-        self.generator: PartGenerator | None = None
-        self._trio = TrioGenerator(musicvae, surrogate, attributes)
-        self._band = None if band is None else BandGenerator(band, self._trio if styled else None)
+    musicvae: MusicVAE
+    surrogate: Surrogate | None = None
+    attributes: AttributeVectors | None = None
+    groove: MusicVAE | None = None
+    band: Band | None = None
+    styled: bool = True
+    generator: PartGenerator | None = None
+
+    def __post_init__(self) -> None:
+        check_trio(self.musicvae)
+        if self.surrogate is not None:
+            check_surrogate(self.musicvae, self.surrogate)
+        self._trio = TrioGenerator(self.musicvae, self.surrogate, self.attributes)
+        styles = self._trio if self.styled else None
+        self._band = None if self.band is None else BandGenerator(self.band, styles)
 
     @classmethod
     def from_pretrained(
@@ -103,10 +97,9 @@ class Accompanist:
         Args:
             musicvae, surrogate: of the pair.
             device: "auto" is CUDA where there is one.
-            method: what is to be used, of ``options.METHODS``: a band network is loaded for "band"
-                alone, and no surrogate for "refine-only". None: "band", unless a MusicVAE is named
-                and no band network, so that it is that MusicVAE which plays.
-            groove: of a GrooVAE; None: none.
+            method: of ``options.METHODS``: a band network is loaded only for "band", and no
+                surrogate for "refine-only". None: see :func:`surrogate.options.default_method`.
+            groove: of a GrooVAE; None: drum hits are played by a profile.
             dtype: precision of products; see :meth:`MusicVAE.multiply_in`.
             band: of a band network. It plays without a style, unless it was trained on styles of
                 this MusicVAE.
@@ -152,7 +145,7 @@ class Accompanist:
             options: for all of them.
 
         Yields:
-            For each song, in order, what became of it, or why nothing did.
+            The accompaniment of each song, in order, or the error that says why there is none.
 
         Raises:
             OptionError: an option does not go with this model.
@@ -166,7 +159,7 @@ class Accompanist:
         if options.style not in (None, NO_STYLE) and self._band is not None:
             self._band.style_of(options.style)
         if options.chords is not None:
-            read(options.chords, bars=1)  # whether they are any, before the work
+            parse(options.chords, bars=1)  # raises what is wrong, before the work
         batch: list[SongContext | MidiError] = []
         for song in songs:
             try:
@@ -182,10 +175,10 @@ class Accompanist:
     accompany_many = accompany_batch  # its name before 0.2, for one release
 
     def complete(self, options: AccompanyOptions) -> AccompanyOptions:
-        """The options with a method, if they have none yet, and with all that goes with it.
+        """The options with a method and its defaults, where they have none.
 
         Raises:
-            OptionError: the method needs a network that there is not, or that takes other parts.
+            OptionError: the network of the method is missing, or takes other parts.
         """
         own = METHODS[self.band is None and not options.of_band]
         options = options.by(options.method or own)
@@ -212,13 +205,6 @@ class Accompanist:
             except MidiError as error:
                 yield error
 
-    def _notes(self, options: AccompanyOptions) -> Iterator[str]:
-        if options.method == BAND and options.style is None and not self.styled:
-            yield (
-                "the band plays without a style, as its network was not trained on this "
-                "MusicVAE's latents"
-            )
-
     def _result(
         self, song: SongContext, generated: Generated, options: AccompanyOptions
     ) -> Accompaniment:
@@ -232,6 +218,13 @@ class Accompanist:
             likelihood = generated.log_likelihood[number]
             candidates.append(Candidate(number, band, tokens[number], likelihood))
             remarks |= dict.fromkeys(band.remarks)
+        notes = [*context_remarks(song, options.skip), *remarks]
+        if options.method == BAND and options.style is None and not self.styled:
+            notes.insert(
+                0,
+                "the band plays without a style, as its network was not trained on this "
+                "MusicVAE's latents",
+            )
         return Accompaniment(
             song.timing.source,
             song.melody,
@@ -241,7 +234,7 @@ class Accompanist:
             generated.latents,
             generated.starts,
             options,
-            (*self._notes(options), *context_remarks(song, options.skip), *remarks),
+            tuple(notes),
         )
 
 

@@ -35,14 +35,17 @@ def atomic_folder(folder: str | os.PathLike[str], force: bool) -> Iterator[Path]
     # there already, so that a failure leaves no new one behind.
     target = folder.absolute()
     nearest = next(path for path in (target, *target.parents) if path.is_dir())
-    with (
-        tempfile.TemporaryDirectory(dir=nearest, prefix=".convert-weights-") as work,
-        _naming(folder, Path(work)),
-    ):
+    with tempfile.TemporaryDirectory(dir=nearest, prefix=".convert-weights-") as work:
         result = Path(work) / "result"
-        result.mkdir()
-        yield result
-        _move(result, folder)
+        try:
+            result.mkdir()
+            yield result
+            _move(result, folder)
+        except OSError as error:
+            # A full disk has no name, and a user does not know the private folder.
+            if error.errno in _FULL or Path(work) in Path(str(error.filename)).parents:
+                raise OSError(error.errno, error.strerror, os.fspath(folder)) from None
+            raise
 
 
 def refuse_own_folder(folder: str | os.PathLike[str], source: Path) -> None:
@@ -52,18 +55,6 @@ def refuse_own_folder(folder: str | os.PathLike[str], source: Path) -> None:
             f"{os.fspath(folder)}: is the folder that is converted, and its config.json would be"
             " lost; choose another folder"
         )
-
-
-@contextmanager
-def _naming(folder: Path, work: Path) -> Iterator[None]:
-    """Makes an OSError name `folder` if the disk is full, which names no file, or if it names a
-    file in `work`, which a user does not know."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL or work in Path(str(error.filename)).parents:
-            raise OSError(error.errno, error.strerror, os.fspath(folder)) from None
-        raise
 
 
 def _move(result: Path, folder: Path) -> None:

@@ -65,8 +65,7 @@ def _translate_errors(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 def _gunzip(file: BinaryIO) -> Iterator[bytes]:
     with gzip.GzipFile(fileobj=file) as stream:
-        while chunk := stream.read(_CHUNK):
-            yield chunk
+        yield from iter(partial(stream.read, _CHUNK), b"")
 
 
 def _decode(

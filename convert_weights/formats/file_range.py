@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -51,9 +50,7 @@ class FileRange:
         if offset < 0 or size < 0 or offset + size > self.size:
             raise CheckpointError(f"{size} bytes at {offset} are not within its {self.size} bytes")
         if size == 0:  # which cannot be mapped
-            array = np.empty(0, np.uint8)
-            array.flags.writeable = False
-            return array
+            return np.frombuffer(b"", np.uint8)
         try:
             mapped = np.memmap(self.path, np.uint8, "r", self.offset + offset, (size,))
         except ValueError:
@@ -68,8 +65,6 @@ class FileRange:
         return digest.hexdigest()
 
 
-def files_in(folder: Path) -> Iterator[FileRange]:
-    """The files of a folder, sorted by name, without those in its subfolders."""
-    for path in sorted(folder.iterdir()):
-        if path.is_file():
-            yield FileRange.whole(path)
+def files_in(folder: Path) -> dict[str, FileRange]:
+    """The files of a folder by name, in order, without those in its subfolders."""
+    return {path.name: FileRange.whole(path) for path in sorted(folder.iterdir()) if path.is_file()}

@@ -15,7 +15,10 @@ def decompress(data: bytes) -> bytes:
         tag = data[position]
         position += 1
         if tag & 3 == 0:
-            length, position = _literal_length(data, position, tag >> 2)
+            length = (tag >> 2) + 1
+            if length > 60:  # the length itself is in 1 to 4 bytes
+                end = position + length - 60
+                length, position = int.from_bytes(data[position:end], "little") + 1, end
             out += data[position : position + length]
             position += length
             continue
@@ -34,11 +37,3 @@ def decompress(data: bytes) -> bytes:
     if len(out) != expected or position != len(data):
         raise CheckpointError(f"snappy data gives {len(out)} bytes or more, expected {expected}")
     return bytes(out)
-
-
-def _literal_length(data: bytes, position: int, code: int) -> tuple[int, int]:
-    """Length of a literal and where it begins: codes 60 to 63 put the length in 1 to 4 bytes."""
-    if code < 60:
-        return code + 1, position
-    end = position + code - 59
-    return int.from_bytes(data[position:end], "little") + 1, end

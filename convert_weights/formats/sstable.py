@@ -153,7 +153,8 @@ def _write_block(
     for number, (key, value) in enumerate(pairs):
         shared = 0
         if number % restart_interval:
-            shared = _shared_length(previous, key)
+            same = [one == other for one, other in zip(previous, key, strict=False)]
+            shared = [*same, False].index(False)
         elif number:
             restarts.append(len(block))
         for length in (shared, len(key) - shared, len(value)):
@@ -165,13 +166,6 @@ def _write_block(
     content = bytes(block) + bytes([_NO_COMPRESSION])
     file.write(content + struct.pack("<I", masked_crc32c(content)))
     return write_varint(offset) + write_varint(len(block))
-
-
-def _shared_length(first: bytes, second: bytes) -> int:
-    for length, (one, other) in enumerate(zip(first, second, strict=False)):
-        if one != other:
-            return length
-    return min(len(first), len(second))
 
 
 def _separator(last: bytes, following: bytes | None) -> bytes:

@@ -7,7 +7,7 @@ and end without an error at a damaged header; both are checked here.
 import io
 import posixpath
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from convert_weights.errors import located
@@ -28,7 +28,7 @@ _OTHERS = {
 }
 
 # The members of an archive by name: the bytes of a file, or, of another member, what it is.
-Members = dict[str, FileRange | str]
+Members = Mapping[str, FileRange | str]
 
 
 def read_tar(archive: Path, label: str) -> Members:
@@ -39,7 +39,7 @@ def read_tar(archive: Path, label: str) -> Members:
     Raises CheckpointError for a file that is no tar, is damaged or cut off, holds sparse files, or
     has over 10,000 members or 16 MiB of headers.
     """
-    members: Members = {}
+    members: dict[str, FileRange | str] = {}
     with located(label), _HeaderFile(archive) as file:
         size = file.seek(0, io.SEEK_END)
         head = file.read_at(0)

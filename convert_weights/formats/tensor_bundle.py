@@ -78,7 +78,7 @@ def open_tensor_bundle(
     checkpoint is big-endian, holds partitioned variables, or tensors that overlap.
     """
     if files is None:
-        files = {file.name: file for file in files_in(Path(prefix).parent)}
+        files = files_in(Path(prefix).parent)
     index = _find(files, index_path(prefix))
     shard_count, entries = _read_index(index)
     shards = [_find(files, path) for path in shard_paths(prefix, shard_count)]
@@ -117,7 +117,8 @@ def write_tensor_bundle(prefix: str | os.PathLike[str], tensors: Mapping[str, np
     Raises CheckpointError for a name or a type that a checkpoint cannot hold.
     """
     path = index_path(prefix)
-    pairs = [(b"", _encode_header())]
+    header = varint_field(1, 1) + bytes_field(3, varint_field(1, _FORMAT_VERSION))  # one shard
+    pairs = [(b"", header)]
     (shard,) = shard_paths(prefix, 1)
     with shard.open("wb") as file:
         for key, name in sorted((name.encode(), name) for name in tensors):
@@ -215,19 +216,14 @@ def _check_entry(name: str, entry: Entry, index: FileRange, shards: list[FileRan
 def _check_overlaps(entries: Mapping[str, Entry], shards: list[FileRange]) -> None:
     """Raises CheckpointError if two tensors share bytes, which no writer makes: a small file could
     stand for a model of any size."""
-    places = sorted(
+    extents = sorted(
         (entry.shard, entry.offset, entry.size, name)
         for name, entry in entries.items()
         if entry.size
     )
-    for (shard, offset, size, name), (next_shard, next_offset, _, other) in pairwise(places):
+    for (shard, offset, size, name), (next_shard, next_offset, _, other) in pairwise(extents):
         if shard == next_shard and offset + size > next_offset:
             raise CheckpointError(f"{shards[shard].label}: tensors {name!r} and {other!r} overlap")
-
-
-def _encode_header() -> bytes:
-    version = varint_field(1, _FORMAT_VERSION)
-    return varint_field(1, 1) + bytes_field(3, version)
 
 
 def _decode_header(data: bytes) -> int:

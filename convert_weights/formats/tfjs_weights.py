@@ -130,7 +130,7 @@ def _pack(array: np.ndarray, entry: dict[str, Any]) -> bytes:
     if "quantization" not in entry:
         return array.astype("<f4", copy=False).tobytes()
     how = entry["quantization"]
-    steps = np.rint((array.astype(np.float64) - how["min"]) / how["scale"])
+    steps: np.ndarray = np.rint((array.astype(np.float64) - how["min"]) / how["scale"])
     return steps.astype(_STORED[how["dtype"]]).tobytes()
 
 

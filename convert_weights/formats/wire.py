@@ -75,14 +75,12 @@ class Message:
 
     def messages(self, number: int) -> list["Message"]:
         """All values of a repeated field of messages."""
-        values = self._fields.get(number, [])
-        return [Message(_expect_bytes(value, number)) for value in values]
-
-
-def _expect_bytes(value: int | bytes, number: int) -> bytes:
-    if isinstance(value, int):
-        raise CheckpointError(f"field {number} of a message holds a number, expected bytes")
-    return value
+        found = []
+        for value in self._fields.get(number, []):
+            if isinstance(value, int):
+                raise CheckpointError(f"field {number} of a message holds a number, expected bytes")
+            found.append(Message(value))
+        return found
 
 
 def _read_value(data: bytes, position: int, wire_type: int) -> tuple[int | bytes, int]:

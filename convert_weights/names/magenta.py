@@ -24,8 +24,9 @@ class Layout:
     """How a kind of layer is stored on either side.
 
     variables: last parts of the Magenta names; parameters: last parts of ours.
-    to_parameters, to_variables: arrays in those orders, one way and back. What the former gives may
-        have an axis split in several; its elements in C order are the parameter's.
+    to_parameters, to_variables: arrays in those orders, one way and back. An array that
+        to_parameters gives may have an axis split in several; its elements in C order are the
+        parameter's.
     variable_shapes: shapes of the variables from the shapes of the parameters.
     """
 
@@ -76,53 +77,26 @@ def _lstm_to_variables(weight_ih: np.ndarray, weight_hh: np.ndarray, bias: np.nd
     return _swap_middle_gates(kernel), _swap_middle_gates(bias)
 
 
-def _lstm_variable_shapes(weight_ih: Shape, weight_hh: Shape, bias: Shape) -> tuple[Shape, ...]:
-    return (weight_ih[1] + weight_hh[1], weight_ih[0]), bias
-
-
-def _nade_to_parameters(w_enc: np.ndarray, w_dec_t: np.ndarray) -> Arrays:
-    """w_enc (D, 1, H) and w_dec_t (D, H, 1) to (D, H) each."""
-    return w_enc[:, 0, :], w_dec_t[:, :, 0]
-
-
-def _nade_to_variables(w_enc: np.ndarray, w_dec: np.ndarray) -> Arrays:
-    return w_enc[:, None, :], w_dec[:, :, None]
-
-
-def _nade_variable_shapes(w_enc: Shape, w_dec: Shape) -> tuple[Shape, ...]:
-    return (w_enc[0], 1, w_enc[1]), (*w_dec, 1)
-
-
-def _transpose_first(matrix: np.ndarray, bias: np.ndarray) -> Arrays:
-    """A dense layer's kernel (in, out) to weight (out, in), or back; the bias as it is."""
-    return matrix.T, bias
-
-
-def _dense_variable_shapes(weight: Shape, bias: Shape) -> tuple[Shape, ...]:
-    return weight[::-1], bias
-
-
 LSTM = Layout(
     variables=("kernel", "bias"),
     parameters=("weight_ih", "weight_hh", "bias"),
     to_parameters=_lstm_to_parameters,
     to_variables=_lstm_to_variables,
-    variable_shapes=_lstm_variable_shapes,
+    variable_shapes=lambda w_ih, w_hh, bias: ((w_ih[1] + w_hh[1], w_ih[0]), bias),
 )
 DENSE = Layout(
-    variables=("kernel", "bias"),
-    parameters=("weight", "bias"),
-    to_parameters=_transpose_first,
-    to_variables=_transpose_first,
-    variable_shapes=_dense_variable_shapes,
+    variables=("kernel", "bias"),  # (in, out), (out)
+    parameters=("weight", "bias"),  # (out, in), (out)
+    to_parameters=lambda kernel, bias: (kernel.T, bias),
+    to_variables=lambda weight, bias: (weight.T, bias),
+    variable_shapes=lambda weight, bias: (weight[::-1], bias),
 )
-
 NADE = Layout(
-    variables=("w_enc", "w_dec_t"),
-    parameters=("w_enc", "w_dec"),
-    to_parameters=_nade_to_parameters,
-    to_variables=_nade_to_variables,
-    variable_shapes=_nade_variable_shapes,
+    variables=("w_enc", "w_dec_t"),  # (D, 1, H), (D, H, 1)
+    parameters=("w_enc", "w_dec"),  # (D, H), (D, H)
+    to_parameters=lambda w_enc, w_dec_t: (w_enc[:, 0, :], w_dec_t[:, :, 0]),
+    to_variables=lambda w_enc, w_dec: (w_enc[:, None, :], w_dec[:, :, None]),
+    variable_shapes=lambda w_enc, w_dec: ((w_enc[0], 1, w_enc[1]), (*w_dec, 1)),
 )
 
 _BIDIRECTIONAL = "cell_{layer}/bidirectional_rnn/{direction}/multi_rnn_cell/cell_0/lstm_cell"
@@ -152,35 +126,21 @@ CORE = (
     Row("output_projection", f"{_CORE}.output", DENSE),
     Row("nade", f"{_CORE}.head", NADE),
 )
-# By whether the decoder is hierarchical and whether it is split into parts.
-CORE_SCOPES = {
-    (False, False): "decoder",
-    (False, True): "core_decoder_{part}/decoder",
-    (True, False): "core_decoder/decoder",
-    (True, True): "core_decoder/core_decoder_{part}/decoder",
-}
-
-_BOOKKEEPING = re.compile(
+# Variables of the trainer, and cuDNN's second copies of weights.
+BOOKKEEPING = re.compile(
     r"(^|/)(global_step|beta1_power|beta2_power|opaque_kernel)$|/(Adam|Adam_1)$"
 )
-_RESIDUAL = re.compile(r"input_?projection_?wrapper|residual_?wrapper", re.IGNORECASE)
-
-
-def is_bookkeeping(name: str) -> bool:
-    """Whether a variable is the trainer's, or cuDNN's second copy of weights."""
-    return _BOOKKEEPING.search(name) is not None
-
-
-def is_residual(name: str) -> bool:
-    """Whether a variable belongs to a residual model, which no released config is."""
-    return _RESIDUAL.search(name) is not None
+# Variables of residual models, which no released config is.
+RESIDUAL = re.compile(r"input_?projection_?wrapper|residual_?wrapper", re.IGNORECASE)
 
 
 def name_table(config: MusicVAEConfig) -> tuple[Row, ...]:
     """The rows that hold for models of `config`'s kind."""
     encoder = HIERARCHICAL_ENCODER if config.is_hierarchical_encoder else FLAT_ENCODER
     conductor = CONDUCTOR if config.is_hierarchical_decoder else ()
-    scope = CORE_SCOPES[config.is_hierarchical_decoder, len(config.core_depths) > 1]
+    whole = "core_decoder/" if config.is_hierarchical_decoder else ""
+    part = "core_decoder_{part}/" if len(config.core_depths) > 1 else ""
+    scope = f"{whole}{part}decoder"
     core = tuple(replace(row, scope=f"{scope}/{row.scope}") for row in CORE)
     return (encoder, *POSTERIOR, *conductor, *core)
 

@@ -49,13 +49,8 @@ _PITCHES = {"minPitch": MIN_PITCH, "maxPitch": MAX_PITCH}
 _NINE_DRUMS = {"pitchClasses": [list(pitches) for pitches in DRUM_CLASSES]}
 _ALL_DRUMS = {"pitchClasses": [[pitch] for pitch in range(27, 88)]}
 _TRIO = {"melArgs": _PITCHES, "bassArgs": _PITCHES, "drumsArgs": _NINE_DRUMS}
-_TRACKS = {
-    "stepsPerQuarter": 24,
-    "totalSteps": 96,
-    "numVelocityBins": 8,
-    "minPitch": 0,
-    "maxPitch": 127,
-}
+_MIDI_PITCHES = {"minPitch": 0, "maxPitch": 127}
+_TRACKS = {"stepsPerQuarter": 24, "totalSteps": 96, "numVelocityBins": 8} | _MIDI_PITCHES
 _GROOVE = _NINE_DRUMS | {
     "stepsPerQuarter": 4,
     "humanize": False,
@@ -86,7 +81,7 @@ _KINDS = (
     ),
 )
 # What magenta.js takes for an argument that is missing.
-_DEFAULTS = {"minPitch": 0, "maxPitch": 127} | _GROOVE
+_DEFAULTS = _MIDI_PITCHES | _GROOVE
 
 
 def read_magenta_js_config(

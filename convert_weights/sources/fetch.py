@@ -1,6 +1,6 @@
 """Downloading one file over HTTP, whole or not at all; a download that broke off is continued.
 
-PATH.part holds the bytes that came, PATH.part.json says of which version of which address they are.
+PATH.part holds the bytes that came, PATH.part.json the address and the version that they are of.
 The next attempt asks for the rest of just that version (Range with If-Range, RFC 9110, sections 13
 and 14) and starts over if the server has another one, or sends everything anyway.
 """
@@ -93,14 +93,6 @@ class _Part:
         self._note = path.with_name(f"{path.name}.part.json")
         self.validator = ""
         self.length: int | None = None
-        self.complete = False
-        self._load()
-
-    @property
-    def size(self) -> int:
-        return self.data.stat().st_size if self.data.exists() else 0
-
-    def _load(self) -> None:
         try:
             note = json.loads(self._note.read_bytes())
             whose, self.validator, self.length = note["url"], note["validator"], note["length"]
@@ -109,6 +101,10 @@ class _Part:
         if whose != self.url:
             self.clear()
         self.complete = self.data.exists() and self.size == self.length
+
+    @property
+    def size(self) -> int:
+        return self.data.stat().st_size if self.data.exists() else 0
 
     def start(self, validator: str, length: int | None) -> None:
         """Deletes the bytes so far; those to come are of this version."""

@@ -8,7 +8,7 @@ import posixpath
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -66,19 +66,18 @@ def open_source(
     is damaged; OSError if files cannot be read.
     """
     path = Path(source)
-    with ExitStack() as stack:
-        if found := _named_source(path):
-            if checkpoint not in (None, found.name):
-                raise CheckpointError(f"{path}: is one checkpoint, {found.name}, no {checkpoint!r}")
-        elif path.is_dir():
-            found = _choose(path, _list_folder(path), checkpoint)
-        elif path.is_file():
-            archive = stack.enter_context(_uncompressed(path, scratch))
-            found = _choose(path, read_tar(archive, os.fspath(path)), checkpoint)
-        else:
-            what = "is no plain file" if path.exists() else "no such file or folder"
-            raise CheckpointError(f"{path}: {what}, and there is no checkpoint {path}.index")
+    if found := _named_source(path):
+        if checkpoint not in (None, found.name):
+            raise CheckpointError(f"{path}: is one checkpoint, {found.name}, no {checkpoint!r}")
         yield found
+    elif path.is_dir():
+        yield _choose(path, _list_folder(path), checkpoint)
+    elif path.is_file():
+        with _uncompressed(path, scratch) as archive:
+            yield _choose(path, read_tar(archive, os.fspath(path)), checkpoint)
+    else:
+        what = "is no plain file" if path.exists() else "no such file or folder"
+        raise CheckpointError(f"{path}: {what}, and there is no checkpoint {path}.index")
 
 
 def _named_source(path: Path) -> Source | None:
@@ -86,13 +85,13 @@ def _named_source(path: Path) -> Source | None:
     part = _PART.fullmatch(path.name)
     prefix = part["prefix"] if part else path.name
     if (path.parent / f"{prefix}.index").is_file():
-        return _source("tensorflow", path.parent, _list_files(path.parent), prefix)
+        return _source("tensorflow", path.parent, files_in(path.parent), prefix)
     if not path.is_file():
         return None
     if part:
         raise CheckpointError(f"{path}: cannot be read without {prefix}.index beside it")
     if path.name == MANIFEST:
-        return _source("magenta-js", path.parent, _list_files(path.parent), MANIFEST)
+        return _source("magenta-js", path.parent, files_in(path.parent), MANIFEST)
     file = FileRange.whole(path)
     return _source("keras", path.parent, {path.name: file}, path.name) if _is_hdf5(file) else None
 
@@ -116,17 +115,13 @@ def _uncompressed(path: Path, scratch: str | os.PathLike[str] | None) -> Iterato
         )
 
 
-def _list_files(folder: Path) -> Members:
-    return {file.name: file for file in files_in(folder)}
-
-
 def _list_folder(folder: Path) -> Members:
     """The files of a folder; where no checkpoint is among them, those of its folders too."""
-    members = _list_files(folder)
+    members = files_in(folder)
     if not _find_checkpoints(members):
         for path in sorted(folder.iterdir()):
             if path.is_dir() and os.access(path, os.R_OK | os.X_OK):
-                members |= {f"{path.name}/{file.name}": file for file in files_in(path)}
+                members |= {f"{path.name}/{name}": file for name, file in files_in(path).items()}
     return members
 
 
@@ -155,7 +150,9 @@ def _choose(path: Path, members: Members, checkpoint: str | None) -> Source:
     if checkpoint in found:
         names = [checkpoint]
     elif checkpoint is not None:
-        names = [name for name in found if checkpoint in _short_names(name)]
+        names = [
+            name for name in found if checkpoint in (*name.split("/")[-2:], posixpath.dirname(name))
+        ]
     if not names:
         raise CheckpointError(
             f"{path}: has no checkpoint {checkpoint!r}, only {listed(sorted(found))}"
@@ -167,11 +164,6 @@ def _choose(path: Path, members: Members, checkpoint: str | None) -> Source:
         )
     (name,) = names
     return _source(found[name], path, members, name)
-
-
-def _short_names(name: str) -> tuple[str, ...]:
-    folder, base = posixpath.split(name)
-    return base, folder, posixpath.basename(folder)
 
 
 def _source(kind: Kind, path: Path, members: Members, name: str) -> Source:
@@ -203,8 +195,8 @@ def _source(kind: Kind, path: Path, members: Members, name: str) -> Source:
 
 
 def _is_hdf5(file: FileRange) -> bool:
-    size = len(_HDF5_SIGNATURE)
-    return file.size >= size and file.map(0, size).tobytes() == _HDF5_SIGNATURE
+    start = file.map(0, min(file.size, len(_HDF5_SIGNATURE)))
+    return start.tobytes() == _HDF5_SIGNATURE
 
 
 def _explain_absence(members: Members) -> str:

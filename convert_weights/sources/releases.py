@@ -18,8 +18,10 @@ JS_CONFIG, JS_MANIFEST = "config.json", "weights_manifest.json"
 Kind = Literal["tar", "tensorflow", "magenta.js"]
 
 _CHECKPOINTS = "magentadata/models/music_vae/checkpoints"
-_COLAB = "download.magenta.tensorflow.org/models/music_vae/colab2/checkpoints"
-_MULTITRACK = "download.magenta.tensorflow.org/models/music_vae/multitrack"
+_BARE = {
+    "colab": "download.magenta.tensorflow.org/models/music_vae/colab2/checkpoints",
+    "multitrack": "download.magenta.tensorflow.org/models/music_vae/multitrack",
+}
 _JS = "magentadata/js/checkpoints"
 
 
@@ -62,19 +64,12 @@ def _tar(name: str, config: str | None = None, *aliases: str) -> Release:
     return Release(name, "tar", _CHECKPOINTS, (f"{name}.tar",), config or name, aliases)
 
 
-def _tensorflow(name: str, folder: str, config: str, is_only_one: bool) -> Release:
+def _bare(name: str, config: str, is_only_one: bool = False) -> Release:
     """is_only_one: no other TensorFlow release is of that config, whose name serves as an alias."""
-    base = name.rpartition("/")[2]
+    where, base = name.split("/")
     files = (f"{base}.ckpt.index", f"{base}.ckpt.data-00000-of-00001")
-    return Release(name, "tensorflow", folder, files, config, (config,) if is_only_one else ())
-
-
-def _colab(name: str, config: str, is_only_one: bool = False) -> Release:
-    return _tensorflow(f"colab/{name}", _COLAB, config, is_only_one)
-
-
-def _multitrack(name: str, config: str) -> Release:
-    return _tensorflow(f"multitrack/{name}", _MULTITRACK, config, is_only_one=True)
+    aliases = (config,) if is_only_one else ()
+    return Release(name, "tensorflow", _BARE[where], files, config, aliases)
 
 
 def _js(name: str, config: str | None = None, path: str | None = None) -> Release:
@@ -99,17 +94,17 @@ _RELEASES = (
     _tar("groovae_2bar_add_closed_hh"),
     _tar("groovae_2bar_hits_control", "groovae_2bar_hits_control_tfds"),
     _tar("groovae_2bar_hits_control_nokl", "groovae_2bar_hits_control_tfds"),
-    _colab("drums_2bar_small.lokl", "cat-drums_2bar_small"),
-    _colab("drums_2bar_small.hikl", "cat-drums_2bar_small"),
-    _colab("drums_2bar_nade.reduced", "nade-drums_2bar_reduced", is_only_one=True),
-    _colab("drums_2bar_nade.full", "nade-drums_2bar_full"),
-    _colab("mel_2bar_big", "cat-mel_2bar_big"),
-    _colab("mel_16bar_hierdec", "hierdec-mel_16bar"),
-    _colab("mel_16bar_flat", "flat-mel_16bar", is_only_one=True),
-    _colab("trio_16bar_hierdec", "hierdec-trio_16bar"),
-    _colab("trio_16bar_flat", "flat-trio_16bar", is_only_one=True),
-    _multitrack("model_fb256", "hier-multiperf_vel_1bar_med"),
-    _multitrack("model_chords_fb64", "hier-multiperf_vel_1bar_med_chords"),
+    _bare("colab/drums_2bar_small.lokl", "cat-drums_2bar_small"),
+    _bare("colab/drums_2bar_small.hikl", "cat-drums_2bar_small"),
+    _bare("colab/drums_2bar_nade.reduced", "nade-drums_2bar_reduced", is_only_one=True),
+    _bare("colab/drums_2bar_nade.full", "nade-drums_2bar_full"),
+    _bare("colab/mel_2bar_big", "cat-mel_2bar_big"),
+    _bare("colab/mel_16bar_hierdec", "hierdec-mel_16bar"),
+    _bare("colab/mel_16bar_flat", "flat-mel_16bar", is_only_one=True),
+    _bare("colab/trio_16bar_hierdec", "hierdec-trio_16bar"),
+    _bare("colab/trio_16bar_flat", "flat-trio_16bar", is_only_one=True),
+    _bare("multitrack/model_fb256", "hier-multiperf_vel_1bar_med", is_only_one=True),
+    _bare("multitrack/model_chords_fb64", "hier-multiperf_vel_1bar_med_chords", is_only_one=True),
     # The names are those of checkpoints.json, the aliases those of folders that differ.
     _js("drums_2bar_lokl_small", "cat-drums_2bar_small"),
     _js("drums_2bar_hikl_small", "cat-drums_2bar_small"),

@@ -39,18 +39,13 @@ FRAME = (
 )
 
 
-def build(studio: Studio, examples: dict[str, Path] | None = None) -> gr.Blocks:
-    """The page with all that it does.
+class Page:
+    """The page's components, and what happens when one of them is used.
 
     Args:
         studio: makes the bands.
         examples: songs to try, by title.
     """
-    return _Page(studio, examples or {}).blocks
-
-
-class _Page:
-    """Components, and what happens when one of them is used."""
 
     def __init__(self, studio: Studio, examples: dict[str, Path]) -> None:
         self.studio = studio
@@ -61,7 +56,7 @@ class _Page:
             title="Accompany", analytics_enabled=False, fill_width=True, delete_cache=KEPT
         ) as self.blocks:
             self.song = gr.State()
-            self.bands = gr.State(delete_callback=_discard)
+            self.bands = gr.State(delete_callback=lambda bands: bands and bands.discard())
             gr.HTML(
                 "<h1>Accompany</h1><p>Give a melody a bass and drums. What the song holds stays, "
                 "note for note.</p>",
@@ -166,7 +161,7 @@ class _Page:
         bands = self.usual.method == BAND
         with gr.Row(elem_classes="pair", visible=bands) as self.of_band:
             put["top_p"] = _slider(
-                "Top-p", "play the likeliest alone, with this share of the chances",
+                "Top-p", "draw from the likeliest that have this share of the probability",
                 0.5, 1, usual(BAND)["top_p"], 0.01,
             )  # fmt: skip
             put["guidance"] = _slider(
@@ -214,7 +209,8 @@ class _Page:
 
     def _connect(self) -> None:
         _on(self.example.input, self._take_example, [self.example], [self.file])
-        _on(self.file.change, self._read, [self.file], self._song_outputs)
+        about_song = [self.example, self.song, self.facts, self.melody, self.go, self.again]
+        _on(self.file.change, self._read, [self.file], [*about_song, self.problem])
         seed = self.settings["seed"]
         inputs = [self.song, self.bands, *self.settings.values()]
         outputs = [self.player, self.downloads, self.band, self.midi, self.wav, self.page,
@@ -227,12 +223,8 @@ class _Page:
         _on(self.settings["method"].input, self._suit, [self.settings["method"]], suited)
         _on(self.band.input, self._pick, [self.bands, self.band], [self.midi, self.wav])
 
-    @property
-    def _song_outputs(self) -> list[Any]:
-        return [self.example, self.song, self.facts, self.melody, self.go, self.again, self.problem]
-
     def _suit(self, method: str) -> tuple[Any, ...]:
-        """Another method was chosen: what goes with it."""
+        """Set the other settings to what suits another method."""
         own = usual(method)
         bands = method == BAND
         return warmest(method), own["harmony"], gr.File(visible=bands), gr.Row(visible=bands)
@@ -241,7 +233,7 @@ class _Page:
         return str(self.examples[title]) if title in self.examples else None
 
     def _read(self, path: str | None) -> Updates:
-        """A song was chosen, or taken away."""
+        """Show a song that was chosen; None: it was taken away."""
         nothing = {
             self.example: gr.Dropdown(value=None, visible=bool(self.examples) and path is None),
             self.song: None,
@@ -264,7 +256,9 @@ class _Page:
         return {
             **nothing,
             self.song: song,
-            self.facts: gr.HTML(_paragraphs(lines), visible=True),
+            self.facts: gr.HTML(
+                "".join(f"<p>{html.escape(line)}</p>" for line in lines), visible=True
+            ),
             self.melody: gr.Radio(
                 choices, value=choices[0][1] if choices else None, visible=bool(choices)
             ),
@@ -273,13 +267,13 @@ class _Page:
         }
 
     def _make(self, song: Score | None, before: Result | None, *values: Any) -> Iterator[Updates]:
-        """Bands are wanted: their notes come first, their sound as soon as it is there."""
+        """Make bands, and show their notes first, then their sound."""
         try:
             if song is None:
                 raise OptionError("Choose a song first.")
             settings = dict(zip(self.settings, values, strict=True))
-            choices = melody_choices(song)
-            if choices and settings["melody"] == choices[0][1]:
+            tracks = melody_choices(song)
+            if tracks and settings["melody"] == tracks[0][1]:
                 settings["melody"] = None  # so that the page says why it is the likeliest
             if settings["temperature"] == warmest(settings["method"]):
                 settings["temperature"] = None  # each part has its own
@@ -289,14 +283,15 @@ class _Page:
         except (MusicVAEError, OSError) as error:
             yield {self.problem: _problem(error)}
             return
-        _discard(before)
+        if before is not None:
+            before.discard()
         remarks = bands.remarks()
-        names = [(name, number) for number, name in enumerate(bands.names, start=1)]
+        choices = bands.choices
         shown = {
             self.bands: bands,
             self.player: _frame(page),
             self.downloads: gr.Row(visible=True),
-            self.band: gr.Dropdown(names, value=1, visible=len(names) > 1),
+            self.band: gr.Dropdown(choices, value=1, visible=len(choices) > 1),
             self.midi: gr.DownloadButton(value=midi),
             self.wav: gr.DownloadButton(value=None, interactive=False),
             self.page: gr.DownloadButton(value=None, interactive=False),
@@ -323,7 +318,7 @@ class _Page:
         }
 
     def _pick(self, bands: Result | None, number: int) -> Iterator[Updates]:
-        """Another band is to be downloaded; till its files are there, none can be."""
+        """Offer another band's files; until they are written, there is nothing to download."""
         if bands is None:
             return
         files = {self.midi: bands.midi}
@@ -348,13 +343,8 @@ def _on(
     outputs: list[Any],
     **how: Any,
 ) -> None:
-    """Connect an event with what is to happen, for this page alone: no way in for programs."""
+    """Connect an event with a function, for this page alone, not for programs."""
     event(react, inputs, outputs, api_visibility="private", **how)
-
-
-def _discard(bands: Result | None) -> None:
-    if bands is not None:
-        bands.discard()
 
 
 def _slider(label: str, info: str, least: float, most: float, value: Any, step: float) -> gr.Slider:
@@ -375,10 +365,6 @@ def _frame(page: str) -> str:
 def _problem(error: Exception) -> gr.HTML:
     line = " ".join(str(error).split()).removesuffix("; see --list-tracks")
     return gr.HTML(f'<p role="alert">{html.escape(line)}</p>', visible=True)
-
-
-def _paragraphs(lines: list[str]) -> str:
-    return "".join(f"<p>{html.escape(line)}</p>" for line in lines)
 
 
 def _remarks(lines: list[str]) -> gr.HTML:

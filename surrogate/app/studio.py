@@ -26,43 +26,40 @@ from surrogate.render.page import page_html
 LONGEST_NAME = 60  # characters of a file's name, without its ending
 
 
+@dataclass(eq=False, repr=False)
 class Studio:
-    """One pair of networks that makes bands for all who use the app.
+    """The networks that make bands for all who use the app.
 
-    Args:
+    Attributes:
         accompanist: the networks.
-        folder: in which the results' files are kept, each result's in one of its own.
+        folder: of the results' files, each result's in a folder of its own.
         soundfont: .sf2 or .sf3 for the sound; None: pretty_midi's.
+        sounds: whether the package that makes sound is installed.
     """
 
-    def __init__(
-        self, accompanist: Accompanist, folder: Path, soundfont: Path | None = None
-    ) -> None:
-        self.accompanist = accompanist
-        self.folder = folder
-        self.soundfont = soundfont
+    accompanist: Accompanist
+    folder: Path
+    soundfont: Path | None = None
+
+    def __post_init__(self) -> None:
         self.sounds = find_spec("tinysoundfont") is not None
         self._busy = threading.Lock()
 
     @property
     def directions(self) -> tuple[str, ...]:
-        """Those of density and swing that the networks know: a band network the first, others
-        what they have attribute vectors for."""
+        """Those of density and swing that the networks can change: a band network changes density,
+        and attribute vectors the directions that they have."""
         vectors = self.accompanist.attributes
         known = set() if vectors is None else set(vectors.names)
-        method = self.accompanist.complete(AccompanyOptions()).method
-        moved = {
-            "density": AccompanyOptions(density=1, method=method).moves,
-            "swing": AccompanyOptions(swing=1, method=method).moves,
-        }
-        return tuple(name for name, moves in moved.items() if known.issuperset(moves))
+        usual = self.accompanist.complete(AccompanyOptions())
+        moved = {"density": replace(usual, density=1.0), "swing": replace(usual, swing=1.0)}
+        return tuple(name for name, options in moved.items() if known.issuperset(options.moves))
 
     @property
     def methods(self) -> tuple[str, ...]:
         """Those of METHODS that there are networks for."""
-        able = self.accompanist
-        first = () if able.band is None else METHODS[:1]
-        return (*first, *(METHODS[3:] if able.surrogate is None else METHODS[1:]))
+        first = () if self.accompanist.band is None else METHODS[:1]
+        return (*first, *METHODS[3 if self.accompanist.surrogate is None else 1 :])
 
     def make(self, song: Score, options: AccompanyOptions) -> Result:
         """Make bands; one song at a time.
@@ -100,9 +97,9 @@ class Result:
     soundfont: Path | None = None
 
     @property
-    def names(self) -> list[str]:
-        """One a band."""
-        return [f"Band {number}" for number in range(1, len(self.result.candidates) + 1)]
+    def choices(self) -> list[tuple[str, int]]:
+        """The name and the number, from 1, of each band."""
+        return [(f"Band {number}", number) for number in range(1, len(self.result.candidates) + 1)]
 
     def page(self, sound: bool) -> str:
         """The HTML page that shows, and with `sound` plays, the song and all bands."""
@@ -134,7 +131,7 @@ class Result:
         return path
 
     def remarks(self) -> list[str]:
-        """What the user should know of how it was made, a line each; the page tells the rest."""
+        """What the user should know beside what the page shows, a line each."""
         lines = [*self.result.losses(), *self.result.notes]
         return [line[:1].upper() + line[1:] for line in lines]
 
@@ -144,8 +141,8 @@ class Result:
 
 
 def plain_name(path: str | Path) -> str:
-    """A file's name as it may be shown, and other files be called after: on one line, not too
-    long, with nothing that a path or a shell would take for anything else."""
+    """A file's name that is safe to show and to name files after: one short line, without
+    characters that mean something to a path or a shell."""
     name = unicodedata.normalize("NFC", re.split(r"[/\\]", str(path))[-1])
     stem, dot, ending = name.rpartition(".") if "." in name else (name, "", "")
     stem = re.sub(r"[^\w ,'()&+.-]+", "_", stem).strip(" .-")[:LONGEST_NAME].rstrip(" .")
@@ -160,7 +157,7 @@ def read_song(path: str | Path) -> Score:
         Its score, by a name that is safe to show and to name files after.
 
     Raises:
-        MidiError: it is none of MIDI, or has no notes.
+        MidiError: it is no MIDI file, or has no notes.
     """
     name = plain_name(path)
     try:
@@ -191,12 +188,12 @@ def other_tracks(song: Score) -> list[str]:
 
 
 def options_of(settings: Mapping[str, Any]) -> AccompanyOptions:
-    """The options that a form's settings mean.
+    """The options for the settings of a form.
 
     Args:
         settings: fields of AccompanyOptions, by name; `skip` is text such as "1-4,17". None and
-            empty text stand for the usual. What only a band network understands does not count
-            with other methods.
+            empty text stand for the defaults. What only a band network understands is left out with
+            other methods.
 
     Raises:
         OptionError: one is out of range, or not to be understood.

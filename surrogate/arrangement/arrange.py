@@ -24,7 +24,7 @@ from surrogate.arrangement.fill import (
     plain_bass,
 )
 from surrogate.arrangement.groove import humanize_drums
-from surrogate.arrangement.song_harmony import song_harmony
+from surrogate.arrangement.harmony import song_harmony
 from surrogate.options import AccompanyOptions
 from surrogate.song.bars import bars_that_sound, snapped
 from surrogate.song.context import SongContext
@@ -92,10 +92,9 @@ class Arranger:
         new = []
         for part in options.made:
             notes = sorted(self._shaped(part, played[PARTS.index(part)]))
-            touch, offsets = None, None
+            touch = offsets = None
             if part == "drums" and self.groove is not None:
-                struck = humanize_drums(self.groove, notes)
-                touch, offsets = struck.velocities, struck.offsets
+                touch, offsets = humanize_drums(self.groove, notes)
             velocities = part_velocities(notes, part, self._contour, options.dynamics, seed, touch)
             placed = self._in_ticks(notes, velocities, offsets)
             new.append(NewPart(part, PROGRAMS[part], part == "drums", placed))
@@ -169,14 +168,13 @@ class Arranger:
         placed = np.zeros(len(steps), TICK_NOTE)
         placed["start"], placed["end"] = ticks[starts], ticks[ends]
         placed["pitch"], placed["velocity"] = steps[:, 2], velocities
-        placed = placed[(placed["start"] < placed["end"]) & (placed["start"] < song.end)]
+        there = (placed["start"] < placed["end"]) & (placed["start"] < song.end)
         if offsets is not None:
-            there = (ticks[starts] < ticks[ends]) & (ticks[starts] < song.end)
             lengths = ticks[np.minimum(starts + 1, len(ticks) - 1)] - ticks[starts]
-            shift = np.rint(offsets * lengths).astype(np.int64)[there]
+            shift = np.rint(offsets * lengths).astype(np.int64)
             placed["start"] = np.maximum(placed["start"] + shift, 0)
             placed["end"] = np.maximum(placed["end"] + shift, placed["start"] + 1)
-        placed = self._without(placed, self._skipped | self._owned)
+        placed = self._without(placed[there], self._skipped | self._owned)
         placed["end"] = np.minimum(placed["end"], song.end)
         return placed[placed["start"] < placed["end"]]
 
@@ -206,18 +204,20 @@ class Arranger:
         for track, role in zip(song.score.tracks, song.roles, strict=True):
             if role in self.options.made and role != "melody":
                 owned[self._bars(track.notes)] = True
-        return owned & ~self._played
+        owned &= ~self._played
+        return owned
 
     def _bars(self, notes: np.ndarray) -> np.ndarray:
         """(notes,) index of the song's bar in which each begins."""
         bars = self.song.song_bars
         starts = snapped(notes, bars.ticks, self.song.score.resolution)["start"]
-        found = np.searchsorted(bars.ticks, starts, side="right") - 1
-        return np.clip(found, 0, len(bars) - 1)
+        last = np.searchsorted(bars.ticks, starts, side="right") - 1
+        found: np.ndarray = np.clip(last, 0, len(bars) - 1)
+        return found
 
     def _without(self, notes: np.ndarray, silent: np.ndarray) -> np.ndarray:
-        """Notes of TICK_NOTE without those that begin in silent bars (bars,) of the song's; none
-        goes on into one."""
+        """Notes of TICK_NOTE, those that begin in silent bars (bars,) of the song left out, and the
+        others cut where a silent bar begins."""
         if not len(notes) or not silent.any():
             return notes
         lines = self.song.song_bars.ticks

@@ -24,15 +24,15 @@ def keep_bass_in_harmony(
 ) -> list[StepNote]:
     """Move the notes that are off their chord to its nearest tone, and cut those held too long.
 
-    - A note's chord is the one at its start; of a note that begins at most PUSH steps before a
-      chord and lasts longer in that one, the latter, which it plays early.
+    - A note's chord is the one at its start; but a note that begins at most PUSH steps before the
+      next chord, and lasts longer in that, plays it early and belongs to it.
     - "strong" moves notes that begin on a beat or with a chord, and those that last half a bar or
       more; but not one between half bars that passes, or turns back, between tones of the chord a
       step away. "all" moves every note.
     - The first note of a chord, if it is to be moved, goes to the root, or the bass that the
-      symbol names; in a chord with such a bass it always does. Else the nearest tone up to the
-      fifth wins, rather in the direction that the line took, of equally near ones the root.
-      Sixths and sevenths may stay, but nothing moves there.
+      symbol names; in a chord with such a bass it always does. Other notes go to the nearest tone
+      up to the fifth, preferably in the direction that the line took, and to the root where two are
+      as near. Sixths and sevenths may stay, but nothing moves there.
     - Notes of one pitch class in one chord move alike, on weak places too, but for passing ones.
     - A note whose pitch is not in a chord that begins while it sounds ends there; if SHORTEST
       steps of it are left or more, it is struck again on a tone of that chord.
@@ -46,14 +46,7 @@ def keep_bass_in_harmony(
     Returns:
         The notes in order, within LOWEST_BASS to HIGHEST_BASS or, where that is wider, the
         part's own range.
-
-    Raises:
-        ValueError: there is no such way.
     """
-    if how not in HOW:
-        raise ValueError(
-            f"unknown way {how!r} of keeping the bass in the harmony: {', '.join(HOW)}"
-        )
     notes = [piece for note in sorted(bass) for piece in _cut(note, harmony)]
     if not notes:
         return []

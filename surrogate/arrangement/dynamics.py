@@ -1,10 +1,10 @@
 """How hard the new parts play: velocities that follow the song.
 
-A new note's velocity is the level of its part in such a song, and how the song swells and fades
-around it, and the accent of its place in the bar, and a small deviation as of a hand. How much of
-each is in ``velocity_profile.json``, learnt from real songs by ``benchmarks/velocity_profile.py``;
-docs/dynamics.md says how near it comes. Velocities alone are followed: a channel's volume and
-expression (controllers 7 and 11) are the synthesizer's affair.
+A new note's velocity is a sum: the level of its part in a song as loud as this one, how the song
+swells and fades around the note, the accent of its position in the bar, and a small random
+deviation. How much of each is in ``velocity_profile.json``, learnt from real songs by
+``benchmarks/velocity_profile.py``; docs/dynamics.md measures it. A channel's volume and expression
+(controllers 7 and 11) do not count.
 """
 
 from __future__ import annotations
@@ -18,16 +18,14 @@ from pathlib import Path
 import numpy as np
 
 from musicvae_torch.converters.drums import class_of_pitch
-from musicvae_torch.errors import OptionError
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES, OUTPUT_VELOCITY, STEPS_PER_BAR
 from surrogate.arrangement.fill import StepNote
 
 PROFILE_FILE = Path(__file__).with_name("velocity_profile.json")
-MAX_DYNAMICS = 2.0
 MAX_VELOCITY = 127
 REFERENCE = 100.0  # the song's mean velocity at which the profile states each part's level
 REACH = 3  # bars to each side whose notes no longer count for a bar's loudness
-_WIDEST = 2.0  # spreads that a hand's deviation is cut off at
+_WIDEST = 2.0  # spreads at which a random deviation is cut off
 
 
 @dataclass(frozen=True)
@@ -39,10 +37,10 @@ class PartProfile:
         slope: by how much it rises with each unit of that average.
         constant_level, constant_slope: the same, where all of the song's notes have one
             velocity, a setting rather than playing.
-        most_above: in nine songs of ten the part's mean is no further than this above that of
-            the song's own notes; nor is it here, lest the band drown a soft song.
+        most_above: how far the part's mean may be above that of the song's own notes; in nine
+            songs of ten it is no further, and the band must not drown a soft song.
         follow: share of the song's swelling and fading that the part goes along with.
-        spread: standard deviation of notes on the same place of neighbouring bars.
+        spread: standard deviation of notes at the same position of neighbouring bars.
         accents: (classes, 16) deviation from the part's level at each step of a bar; drums have
             nine classes, as in ``vocabulary.DRUM_CLASSES``, other parts one.
     """
@@ -74,20 +72,20 @@ class VelocityContour:
     def at(self, steps: np.ndarray) -> np.ndarray:
         """Velocities at steps of any shape, on straight lines between the middles of bars."""
         middles = (np.arange(len(self.bars)) + 0.5) * STEPS_PER_BAR
-        return np.interp(np.asarray(steps) + 0.5, middles, self.bars)
+        velocities: np.ndarray = np.interp(np.asarray(steps) + 0.5, middles, self.bars)
+        return velocities
 
 
 def velocity_contour(start_steps: np.ndarray, velocities: np.ndarray, bars: int) -> VelocityContour:
     """The velocities of a song, bar by bar.
 
     A bar counts for itself and, with weights that fall to nothing REACH bars away, for its
-    neighbours; where no note is near, the nearest loudness goes on, or a straight line between
-    two.
+    neighbours. Bars without a note near them lie on a straight line between those that have one.
 
     Args:
-        start_steps, velocities: (notes,) of the song's own notes, such as the melody's;
-            notes before the first bar or after the last count for that bar. None at all: of
-            velocity OUTPUT_VELOCITY throughout.
+        start_steps, velocities: (notes,) of the song's own notes, such as the melody's; notes
+            before the first bar or after the last count for that bar. Without notes, the contour is
+            OUTPUT_VELOCITY throughout.
         bars: at least 1.
     """
     if not len(velocities):
@@ -120,9 +118,8 @@ def part_velocities(
         notes: (start step, end step, pitch), steps counted from the first bar of `contour`.
         part: "melody", "bass" or "drums".
         contour: of the song's own notes.
-        dynamics: 0: all notes at OUTPUT_VELOCITY; 1: as in real songs. The part's level is the
-            song's from 1 on; swells, accents and deviations grow in proportion, up to
-            MAX_DYNAMICS.
+        dynamics: 0 to 2. 0: all notes at OUTPUT_VELOCITY; 1: as in real songs. The part's level is
+            the song's from 1 on; swells, accents and deviations grow in proportion.
         seed: of the deviations.
         touch: (notes,) velocities that say which notes are louder than others, in place of the
             profile's accents and deviations; only their differences from their mean count. Such
@@ -130,15 +127,10 @@ def part_velocities(
 
     Returns:
         (notes,) int64, 1 to 127.
-
-    Raises:
-        ValueError: `dynamics` is out of range, or there is no such part.
     """
-    check_dynamics(dynamics)
-    if part not in (profiles := part_profiles()):
-        raise ValueError(f"unknown part {part!r}; choose one of: {', '.join(profiles)}")
     if not notes:
         return np.zeros(0, np.int64)
+    profiles = part_profiles()
     profile = profiles[part]
     starts, _, pitches = np.array(notes, np.int64).T
     # Each part draws from a stream of its own, so that none changes with another.
@@ -147,16 +139,8 @@ def part_velocities(
     shape = accents(profile, starts, pitches) + hand if touch is None else touch - np.mean(touch)
     moving = swell(profile, contour, starts) + shape
     level = OUTPUT_VELOCITY + min(dynamics, 1.0) * (part_level(profile, contour) - OUTPUT_VELOCITY)
-    velocities = np.rint(level + dynamics * moving)
+    velocities: np.ndarray = np.rint(level + dynamics * moving)
     return velocities.clip(1, MAX_VELOCITY).astype(np.int64)
-
-
-def check_dynamics(dynamics: float) -> None:
-    """Raises:
-    OptionError: out of range.
-    """
-    if not 0 <= dynamics <= MAX_DYNAMICS:
-        raise OptionError(f"dynamics go from 0 to {MAX_DYNAMICS:g}, not {dynamics}")
 
 
 def part_level(profile: PartProfile, contour: VelocityContour) -> float:
@@ -177,9 +161,9 @@ def accents(profile: PartProfile, steps: np.ndarray, pitches: np.ndarray) -> np.
     """What the position in the bar (and the drum) adds to notes, (notes,) each; 0 for percussion
     outside the nine drum classes."""
     positions = np.asarray(steps) % STEPS_PER_BAR
-    if len(profile.accents) == 1:
-        return profile.accents[0, positions]
-    drums = class_of_pitch(DRUM_CLASSES)[pitches]
+    drums = np.zeros_like(pitches)
+    if len(profile.accents) > 1:
+        drums = class_of_pitch(DRUM_CLASSES)[pitches]
     return np.where(drums >= 0, profile.accents[drums, positions], 0.0)
 
 

@@ -43,8 +43,8 @@ def sounding_bars(
 
 
 def let_go(notes: list[StepNote]) -> list[StepNote]:
-    """End each note with the bar after its own, at the latest: a model that falls silent leaves
-    its last note sounding, which is no playing."""
+    """End each note with the bar after its own, at the latest: a model that falls silent leaves its
+    last note sounding."""
     return [
         (start, min(end, (start // STEPS_PER_BAR + 2) * STEPS_PER_BAR), pitch)
         for start, end, pitch in notes
@@ -67,34 +67,32 @@ def fill_silent_bars(
     notes: list[StepNote],
     wanted: np.ndarray,
     plain: list[StepNote],
-    live: np.ndarray | None = None,
-    lines: np.ndarray | None = None,
+    live: np.ndarray,
+    lines: np.ndarray,
 ) -> list[StepNote]:
     """Repeat the nearest played bar, preferably an earlier one, in every wanted bar that is silent.
 
     Args:
         notes: of one part, all within the bars.
         wanted: (bars,) bool, where the part should sound.
-        plain: a bar of the model's, which stands for the played one where there is none like the
-            silent one, or it has nothing at the steps that are live.
-        live: (steps,) bool, at which anything can sound; None: all. A song of another metre
-            has not all of a bar's beats, and its last bar may be cut short.
+        plain: a bar of the model's, to be played where no bar that is like the silent one has been
+            played, or none that has anything at the steps that are live.
+        live: (steps,) bool, at which anything can sound. A song of another metre has not all of a
+            bar's beats, and its last bar may be cut short.
         lines: (bars + 1,) steps at which bars begin, and the last one ends, none longer than one
-            of the model's; None: the model's.
+            of the model's.
 
     Returns:
         The notes with those filled in, in order.
     """
-    lines = bar_steps(len(wanted)) if lines is None else lines
-    live = np.ones(lines[-1], bool) if live is None else live
     sounding = sounding_bars(notes, lines, live)
     filled = list(notes)
     for bar in np.flatnonzero(wanted & ~sounding).tolist():
         first, last = lines[bar : bar + 2].tolist()
         pattern = _nearest(notes, lines, sounding, bar)
         if not any(live[first + start : first + end].any() for start, end, _ in pattern):
-            place = first % STEPS_PER_BAR
-            pattern = _between(plain, place, place + last - first)
+            begin = first % STEPS_PER_BAR
+            pattern = _between(plain, begin, begin + last - first)
         filled += [(start + first, end + first, pitch) for start, end, pitch in pattern]
     return sorted(filled)
 
@@ -102,8 +100,8 @@ def fill_silent_bars(
 def _nearest(
     notes: list[StepNote], lines: np.ndarray, sounding: np.ndarray, bar: int
 ) -> list[StepNote]:
-    """What is played in the nearest bar that lies alike in the model's, counted from its start;
-    nothing, where there is none."""
+    """What is played in the nearest bar that has the same place and length within one of the
+    model's, counted from its start; nothing, if there is none."""
     alike = (np.diff(lines) == lines[bar + 1] - lines[bar]) & (
         lines[:-1] % STEPS_PER_BAR == lines[bar] % STEPS_PER_BAR
     )

@@ -7,7 +7,7 @@ The models are those of Gillick et al., "Learning to Groove with Inverse Sequenc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,8 +23,7 @@ from surrogate.encoder.loading import check_groove_model
 BATCH = 64  # windows played at a time
 
 
-@dataclass(frozen=True)
-class Touch:
+class Touch(NamedTuple):
     """How hits are played.
 
     Attributes:
@@ -70,7 +69,7 @@ def humanize_drums(model: MusicVAE, hits: Sequence[StepNote]) -> Touch:
     indices = own, starts[known] % size, drums[known]
     rolls[indices] = 1
     if len(windows):
-        batches = torch.from_numpy(rolls).to(model.device).split(BATCH)
+        batches = torch.split(torch.from_numpy(rolls).to(model.device), BATCH)
         found = torch.cat([_velocities_and_offsets(model, batch) for batch in batches])
         loud, early = (
             part[indices].astype(np.float64) for part in np.split(found.cpu().numpy(), 2, -1)

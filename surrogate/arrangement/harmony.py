@@ -1,4 +1,5 @@
-"""Chords of a song on its steps: by hand, from text in the file, or inferred from its notes.
+"""Chords of a song: as the user writes them, as text in its file has them, or inferred from its
+notes.
 
 Steps are sixteen a bar, counted from the first bar.
 """
@@ -8,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from musicvae_torch.midi.quantize import DEFAULT_QPM
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.tracks import TICK_NOTE
 from musicvae_torch.midi.vocabulary import OUTPUT_VELOCITY, STEPS_PER_BAR, STEPS_PER_QUARTER
+from surrogate.song.context import SongContext
+from surrogate.song.grid import Grid
 
 HALF_BAR = STEPS_PER_BAR // 2
 _SECONDS_PER_STEP = 60 / DEFAULT_QPM / STEPS_PER_QUARTER
@@ -28,15 +30,7 @@ _METRES = {1: (2.0, 2.0), 2: (4.0, 4.0)}  # in which infer_chords finds so many 
 _BARS_AT_A_TIME = 480  # infer_chords takes 1,000 half bars
 _CHORD_TEXTS = (0x01, 0x05, 0x06, 0x07)  # text, lyrics, markers and cue points
 _FEWEST_MARKS = 4
-_MOST_OTHERS = 0.25  # of the texts beside chords: more, and the chords are words by chance
-
-
-class HasSteps(Protocol):
-    """Where a song's ticks lie on its steps."""
-
-    def to_steps(self, notes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Start and end steps of notes of TICK_NOTE."""
-        ...
+_MOST_OTHERS = 0.25  # share of texts that are no chords; if more are not, none is one
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,25 +51,70 @@ class Harmony:
         return tuple(map(chord_tones, self.names))
 
     def index_at(self, steps: np.ndarray | int) -> np.ndarray:
-        """Which chord is at each step, of any shape; the last one goes on for ever."""
-        return np.maximum(np.searchsorted(self.starts, steps, side="right") - 1, 0)
+        """The index of the chord at each step, of any shape; the last chord has no end."""
+        found: np.ndarray = np.maximum(np.searchsorted(self.starts, steps, side="right") - 1, 0)
+        return found
 
     def names_at(self, steps: np.ndarray) -> np.ndarray:
         """Chord symbols of the shape of `steps`."""
-        return np.array(self.names)[self.index_at(steps)]
+        names: np.ndarray = np.array(self.names)[self.index_at(steps)]
+        return names
+
+
+def song_harmony(song: SongContext, kept: Sequence[int], chords: str | None = None) -> Harmony:
+    """The harmony of a song, in steps from its first bar.
+
+    Args:
+        song: its context.
+        kept: indices of the tracks to infer chords from, where none are written.
+        chords: as :func:`parse` reads them, one bar of them for each bar of the song, from the bar
+            in which the given parts begin; None: those of the file.
+
+    Raises:
+        ChordError: `chords` cannot be read.
+    """
+    if chords is not None:
+        return _as_written(song, chords)
+    marked = from_markers(song.score, song.grid)
+    if marked is not None:
+        return _counted_from(song.first_step, marked)
+    tracks = [song.score.tracks[index] for index in kept]
+    pitched = [track.notes for track in tracks if not track.is_drum]
+    notes = np.concatenate([np.zeros(0, TICK_NOTE), *pitched])
+    starts, ends = (steps - song.first_step for steps in song.grid.to_steps(notes))
+    # A melody alone says little: a chord a bar is as true then, and calmer.
+    a_bar = 2 if any(song.roles[track.index] == "other" for track in tracks) else 1
+    return infer(starts, ends, notes["pitch"].astype(np.int64), song.bars, a_bar)
+
+
+def _as_written(song: SongContext, chords: str) -> Harmony:
+    lines = song.song_bars.ticks
+    first = int(np.searchsorted(lines, song.start, side="right")) - 1
+    lines = lines[first:]
+    written = parse(chords, len(lines) - 1)
+    bars, within = np.divmod(written.starts, STEPS_PER_BAR)
+    ticks = lines[bars] + np.diff(lines)[bars] * within // STEPS_PER_BAR
+    return _counted_from(song.first_step, Harmony(song.grid.steps(ticks), written.names))
+
+
+def _counted_from(step: int, harmony: Harmony) -> Harmony:
+    """The same, counted from a later step."""
+    current = int(harmony.index_at(step))
+    starts = np.maximum(harmony.starts[current:] - step, 0)
+    return Harmony(starts, harmony.names[current:])
 
 
 def parse(text: str, bars: int) -> Harmony:
-    """Chords by hand, as :func:`musicvae_torch.chords.text.written_bars` reads them; the list
-    begins again until the song ends.
+    """Chords as :func:`musicvae_torch.chords.text.written_bars` reads them, from the text or, after
+    an "@", from the file that it names; they are repeated until the song ends.
 
     Args:
         bars: of the song.
 
     Raises:
-        ChordError: as there.
+        ChordError: they are malformed, or the file cannot be read.
     """
-    written = written_bars(text)
+    written = read_text(text, written_bars)
     starts, names = [], []
     for bar in range(bars):
         own = written[bar % len(written)]
@@ -84,29 +123,17 @@ def parse(text: str, bars: int) -> Harmony:
     return _harmony(starts, names)
 
 
-def read(text: str, bars: int) -> Harmony:
-    """:func:`parse` of a text, or, after an "@", of the file that it names.
+def from_markers(score: Score, grid: Grid) -> Harmony | None:
+    """Chords that a file holds as texts, markers, lyrics or cue points; None: too few.
 
-    Raises:
-        ChordError: as for :func:`parse`, or the file cannot be read.
-    """
-    return read_text(text, lambda own: parse(own, bars))
-
-
-def from_markers(score: Score, grid: HasSteps) -> Harmony | None:
-    """Chords that a file holds as texts, markers, lyrics or cue points.
-
-    Those of one kind in one chunk count, where most of the texts there are chord symbols; of
-    several the richest. Single letters alone may as well be names of sections, and are no chords.
-
-    Returns:
-        None, if there are too few.
+    The texts of one kind in one chunk are chords if most of them are chord symbols, and not all of
+    these single letters, which may be names of sections. Of several such groups the largest counts.
     """
     groups: dict[tuple[int, int], list[tuple[int, str]]] = {}
     for index, texts in enumerate(score.texts):
         messages = score.file.tracks[index].messages
-        for place, text in texts.items():
-            tick, kind = messages[place].tick, messages[place].kind
+        for number, text in texts.items():
+            tick, kind = messages[number].tick, messages[number].kind
             if kind in _CHORD_TEXTS and text.strip(" \t\r\n\0"):
                 groups.setdefault((index, kind), []).append((tick, text.strip(" \t\r\n\0")))
     found = max(map(_marked, groups.values()), key=len, default=[])
@@ -116,21 +143,17 @@ def from_markers(score: Score, grid: HasSteps) -> Harmony | None:
     marks["start"] = [tick for tick, _ in found]
     marks["end"] = marks["start"] + 1
     starts, _ = grid.to_steps(marks)
-    return _harmony(np.maximum(starts, 0).tolist(), [name for _, name in found])
+    return _harmony(starts.tolist(), [name for _, name in found])
 
 
 def infer(
-    start_steps: np.ndarray,
-    end_steps: np.ndarray,
-    pitches: np.ndarray,
-    bars: int,
-    a_bar: int = 2,
+    start_steps: np.ndarray, end_steps: np.ndarray, pitches: np.ndarray, bars: int, a_bar: int = 2
 ) -> Harmony:
     """The likeliest chords of the sounding notes.
 
     Args:
-        start_steps, end_steps, pitches: (notes,) of the pitched tracks that are kept, in any
-            order; drums are not to be among them. Notes before the first step do not count.
+        start_steps, end_steps, pitches: (notes,) of pitched tracks, in any order. Notes before the
+            first step do not count.
         bars: of the song; 480 are inferred at a time.
         a_bar: chords a bar, 2 or 1. One is calmer, and as true where only a melody sounds
             (docs/dynamics.md).
@@ -164,7 +187,7 @@ def infer(
 
 
 def _marked(texts: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
-    """(tick, symbol) of texts that are chords; none of texts among which they are too few."""
+    """(tick, symbol) of the texts that are chords; none, if these are too few."""
     found = []
     for tick, text in texts:
         try:
@@ -176,7 +199,7 @@ def _marked(texts: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
 
 
 def _harmony(starts: Iterable[int], names: Iterable[str]) -> Harmony:
-    """Of chords in order; the last one that begins on a step counts, and repetitions are one."""
+    """Chords in order: of several on one step the last one counts, and repetitions are joined."""
     last = dict(zip(starts, names, strict=True))
     if 0 not in last:
         last = {0: NO_CHORD, **last}

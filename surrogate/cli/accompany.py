@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from musicvae_torch.cli.command import Command
 from musicvae_torch.cli.command_line import Idle
 from musicvae_torch.errors import NoSongsError, OptionError, OutputError
-from musicvae_torch.options import DTYPES, option, options_of
-from surrogate.options import FORMATS, NETWORKS, AccompanyOptions, default_method
+from musicvae_torch.options import option, options_of
+from surrogate.options import FORMATS, AccompanyOptions, NetworkOptions, default_method
 
 if TYPE_CHECKING:
     from surrogate.accompaniment import Accompaniment
+    from surrogate.pipeline import Accompanist
 
 EXAMPLES = """examples:
   accompany tune.mid -o band.mid                       the melody with a band
@@ -52,12 +53,6 @@ class Accompany:
         plot: also draw a piano roll (.png, .svg, .pdf).
         soundfont: instruments for the sound (.sf2, .sf3).
         resume: of a folder of songs, leave out those whose result is there already.
-        musicvae: trio checkpoint; None: shipped.
-        surrogate: its surrogate encoder; None: shipped.
-        band: a band network; None: shipped.
-        groove: a GrooVAE checkpoint (groovae_2bar_humanize, ...) to play the drums' hits.
-        device: auto, cpu, cuda, cuda:1, ...
-        dtype: precision of products: float32 is exact, the others are faster with large models.
     """
 
     midi: Path = option(positional=True, metavar="SONG")
@@ -68,12 +63,7 @@ class Accompany:
     plot: Path | None = option(None, group=_OUTPUT, metavar="FILE")
     soundfont: Path | None = option(None, group=_OUTPUT, metavar="SF2")
     resume: bool = option(False, group=_OUTPUT)
-    musicvae: Path | None = option(None, group=NETWORKS, metavar="FOLDER")
-    surrogate: Path | None = option(None, group=NETWORKS, metavar="FOLDER")
-    band: Path | None = option(None, group=NETWORKS, metavar="FOLDER")
-    groove: Path | None = option(None, group=NETWORKS, metavar="FOLDER")
-    device: str = option("auto", group=NETWORKS)
-    dtype: str = option("float32", choices=DTYPES, group=NETWORKS)
+    networks: NetworkOptions = options_of(NetworkOptions)
 
 
 def _method(own: Any) -> str:
@@ -85,13 +75,23 @@ def _has_sound(own: Any) -> bool:
     """Whether sound is written."""
     from musicvae_torch.midi.notes import is_midi
 
-    if is_midi(own.out):
-        return False
     usual = ("mid",) if own.midi.is_dir() else ("wav",)
-    return not {"wav", "html"}.isdisjoint(own.write or usual)
+    return not is_midi(own.out) and not {"wav", "html"}.isdisjoint(own.write or usual)
 
 
 # Options that would do nothing.
+NETWORKS_IDLE = (
+    Idle(
+        "--band --top-p --guidance --style",
+        lambda own: _method(own) != "band",
+        "applies to --method band; choose that, or leave it out",
+    ),
+    Idle(
+        "--surrogate",
+        lambda own: own.method == "refine-only",
+        "--method refine-only does without a surrogate; leave one of the two out",
+    ),
+)
 IDLE = (
     Idle(
         "but --list-tracks --melody --bass --drums --beat",
@@ -118,16 +118,7 @@ IDLE = (
         lambda own: _method(own) not in ("band", "surrogate"),
         "refined latents do not tell how far styles may differ; leave one of the two out",
     ),
-    Idle(
-        "--band --top-p --guidance --style",
-        lambda own: _method(own) != "band",
-        "applies to --method band; choose that, or leave it out",
-    ),
-    Idle(
-        "--surrogate",
-        lambda own: own.method == "refine-only",
-        "--method refine-only does without a surrogate; leave one of the two out",
-    ),
+    *NETWORKS_IDLE,
     Idle(
         "--harmony",
         lambda own: "bass" in own.given,
@@ -165,44 +156,19 @@ def run(options: Accompany) -> None:
     if options.list_tracks:
         _list_tracks(options)
         return
-    out = options.out
-    if out is None:
+    if options.out is None:
         raise OptionError("say where the result goes: -o OUT.mid, or -o FOLDER")
     if not options.midi.exists():
         raise OptionError(f"{options.midi}: no such file")
-    from musicvae_torch.midi.notes import is_midi
-    from surrogate.outputs import check_formats, refuse_overwrite
-
-    _check_out(options, out)
-    many = options.midi.is_dir()
-    wanted = options.write or (("mid",) if many else None)
-    into_folder = not is_midi(out)
-    written = check_formats(wanted, options.soundfont) if into_folder else ()
-    if not many and (not into_folder or "mid" in written):
-        name = f"{options.midi.stem}.mid"
-        first = out / name if into_folder else out
-        refuse_overwrite(options.midi, first, options.accompany.candidates)
-    if options.plot:
-        from surrogate.render.piano_roll import check_picture
-
-        check_picture(options.plot)  # before the work, not after it
-    if many:
-        _folder(options, out, written)
-        return
-    from musicvae_torch.io.devices import use_few_threads
-
-    accompanist = _load(options)
-    use_few_threads(accompanist.musicvae)
-    result = accompanist.accompany(options.midi, options.accompany)
-    paths = _write(options, out, result, written)
-    print("\n".join(report_lines(result)))
-    for path in paths:
-        print(f"wrote {path}")
+    formats = _check_output(options, options.out)
+    (_folder if options.midi.is_dir() else _song)(options, options.out, formats)
 
 
-def _check_out(options: Accompany, out: Path) -> None:
-    """Whether the result can be put where it is wanted, before the work."""
+def _check_output(options: Accompany, out: Path) -> tuple[str, ...]:
+    """Make sure, before the work, that the result can be put where it is wanted; returns the
+    formats to write into a folder."""
     from musicvae_torch.midi.notes import check_midi_out, is_midi
+    from surrogate.outputs import check_formats, refuse_overwrite
 
     many, into_file = options.midi.is_dir(), is_midi(out)
     if into_file and out.is_dir():
@@ -216,20 +182,22 @@ def _check_out(options: Accompany, out: Path) -> None:
         raise OutputError(f"{out}: is a file, and none of MIDI; name a folder or a .mid")
     if many and options.plot:
         raise OptionError(f"--plot: {options.midi} is a folder; use --write png")
+    wanted = options.write or (("mid",) if many else None)
+    formats = () if into_file else check_formats(wanted, options.soundfont)
+    if not many and (into_file or "mid" in formats):
+        first = out if into_file else out / f"{options.midi.stem}.mid"
+        refuse_overwrite(options.midi, first, options.accompany.candidates)
+    if options.plot:
+        from surrogate.render.piano_roll import check_picture
+
+        check_picture(options.plot)
+    return formats
 
 
-def _load(options: Accompany) -> Any:
+def _load(options: Accompany) -> Accompanist:
     from surrogate.pipeline import Accompanist
 
-    return Accompanist.from_pretrained(
-        options.musicvae,
-        options.surrogate,
-        options.device,
-        options.accompany.method,
-        options.groove,
-        options.dtype,
-        options.band,
-    )
+    return Accompanist.from_pretrained(method=options.accompany.method, **vars(options.networks))
 
 
 def _list_tracks(options: Accompany) -> None:
@@ -246,27 +214,32 @@ def _list_tracks(options: Accompany) -> None:
         print(f"note: {score.name}: {remark}")
 
 
-def _write(
-    options: Accompany, out: Path, result: Accompaniment, written: Sequence[str]
-) -> list[Path]:
+def _song(options: Accompany, out: Path, formats: Sequence[str]) -> None:
+    from musicvae_torch.io.devices import use_few_threads
     from musicvae_torch.io.files import printable
     from musicvae_torch.midi.notes import is_midi
     from surrogate.outputs import write_bands, write_outputs
 
+    accompanist = _load(options)
+    use_few_threads(accompanist.musicvae)
+    result = accompanist.accompany(options.midi, options.accompany)
     if is_midi(out):
         paths = write_bands(result, out)
     else:
-        paths = write_outputs(result, out, options.midi.stem, written, options.soundfont)
+        paths = write_outputs(result, out, options.midi.stem, formats, options.soundfont)
     if options.plot:
         from surrogate.render.piano_roll import draw_view
 
         draw_view(result.view(title=printable(options.midi.stem)), options.plot)
         paths.append(options.plot)
-    return paths
+    print("\n".join(report_lines(result)))
+    for path in paths:
+        print(f"wrote {path}")
 
 
 def report_lines(result: Accompaniment) -> list[str]:
-    """What was heard, what became of the song's tracks, and what was made, a line each."""
+    """The melody that was found, what became of the song's tracks, and what was generated, a line
+    each."""
     lines = []
     if result.melody is not None and "melody" in result.options.given:
         lines.append(f"melody: {result.melody.how}")
@@ -285,18 +258,11 @@ def report_lines(result: Accompaniment) -> list[str]:
     return lines
 
 
-def _folder(options: Accompany, out: Path, written: Sequence[str]) -> None:
+def _folder(options: Accompany, out: Path, formats: Sequence[str]) -> None:
     from surrogate.accompany_folder import accompany_folder
 
-    summary = accompany_folder(
-        _load(options),
-        options.midi,
-        out,
-        options.accompany,
-        written,
-        options.soundfont,
-        options.resume,
-    )
+    how = options.accompany, formats, options.soundfont, options.resume
+    summary = accompany_folder(_load(options), options.midi, out, *how)
     print(summary)
     if summary.stopped:
         raise KeyboardInterrupt

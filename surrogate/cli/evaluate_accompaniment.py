@@ -98,7 +98,10 @@ _IDLE = (
 
 
 def _run(own: EvaluateAccompaniment) -> None:
+    import json
+
     from musicvae_torch.io.devices import pick_device
+    from musicvae_torch.io.files import replacing
 
     if own.json and own.json.is_dir():
         raise OutputError(f"{own.json}: is a folder; name the file to write")
@@ -108,7 +111,10 @@ def _run(own: EvaluateAccompaniment) -> None:
     result = (_against if own.against else _songs)(own, device)
     print(result)
     if own.json:
-        _write_json(own.json, result.as_json())
+        numbers = json.dumps(result.as_json(), indent=1, allow_nan=False)
+        with replacing(own.json) as temporary:
+            temporary.write_text(f"{numbers}\n", encoding="utf-8")
+        print(f"{own.json}: written", file=sys.stderr)
 
 
 def _songs(own: EvaluateAccompaniment, device: torch.device) -> Any:
@@ -134,36 +140,29 @@ def _songs(own: EvaluateAccompaniment, device: torch.device) -> Any:
 def _networks(own: EvaluateAccompaniment, device: torch.device) -> Networks:
     from musicvae_torch.io.checkpoint import shipped_checkpoint
     from musicvae_torch.model.vae import MusicVAE
-    from surrogate.encoder.loading import (
-        DEFAULT_BASELINE,
-        DEFAULT_MUSICVAE,
-        DEFAULT_SURROGATE,
-        DEFAULT_WITHOUT_LATENT,
-        check_trio,
-        load_attributes,
-        load_surrogate,
-    )
+    from surrogate.encoder import loading
     from surrogate.evaluation.task import Networks
     from surrogate.generators.band import load_band
 
-    place, band, styled = own.musicvae, None, True
-    if place is None or own.band is not None:
-        band, styled = load_band(own.band, place, device)
-    musicvae: Path | None = own.musicvae
-    surrogate, baseline, without_latent = own.surrogate, own.baseline, own.without_latent
-    if musicvae is None:
-        musicvae = shipped_checkpoint(DEFAULT_MUSICVAE)
-        surrogate = surrogate or shipped_checkpoint(DEFAULT_SURROGATE)
-        baseline = baseline or shipped_checkpoint(DEFAULT_BASELINE)
-        without_latent = without_latent or shipped_checkpoint(DEFAULT_WITHOUT_LATENT)
+    band, styled = None, True
+    if own.musicvae is None or own.band is not None:
+        band, styled = load_band(own.band, own.musicvae, device)
+
+    def folder(named: Path | None, default: str) -> Path | None:
+        return shipped_checkpoint(default) if named is None and own.musicvae is None else named
+
+    musicvae = own.musicvae or shipped_checkpoint(loading.DEFAULT_MUSICVAE)
+    surrogate = folder(own.surrogate, loading.DEFAULT_SURROGATE)
+    baseline = folder(own.baseline, loading.DEFAULT_BASELINE)
+    without_latent = folder(own.without_latent, loading.DEFAULT_WITHOUT_LATENT)
     model = MusicVAE.from_pretrained(musicvae, device)
-    check_trio(model)
+    loading.check_trio(model)
     return Networks(
         model,
-        None if surrogate is None else load_surrogate(surrogate, device),
-        None if baseline is None else load_surrogate(baseline, device),
+        None if surrogate is None else loading.load_surrogate(surrogate, device),
+        None if baseline is None else loading.load_surrogate(baseline, device),
         None if without_latent is None else MusicVAE.from_pretrained(without_latent, device),
-        load_attributes(musicvae),
+        loading.load_attributes(musicvae),
         band,
         styled,
     )
@@ -185,17 +184,4 @@ def _against(own: EvaluateAccompaniment, device: torch.device) -> Any:
     return compare(accompanist, own.against, options, own.seeds, progress=True)
 
 
-def _write_json(path: Path, numbers: dict[str, Any]) -> None:
-    import json
-
-    from musicvae_torch.io.files import replacing
-
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(numbers, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    print(f"{path}: written", file=sys.stderr)
-
-
 main = Command("evaluate-accompaniment", EvaluateAccompaniment, _run, EXAMPLES, _IDLE)
-
-if __name__ == "__main__":
-    sys.exit(main())

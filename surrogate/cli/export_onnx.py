@@ -40,12 +40,11 @@ def export(options: ExportOptions) -> None:
     from surrogate.encoder.onnx import export_surrogate
 
     folder = options.checkpoint
+    source = {"sha256": weights_sha256(folder)}
     if read_config(folder).get("kind") == MusicVAE.kind:
-        model = MusicVAE.from_pretrained(folder)
-        paths = export_musicvae(model, options.out, {"sha256": weights_sha256(folder)})
+        paths = export_musicvae(MusicVAE.from_pretrained(folder), options.out, source)
     else:
-        network = load_surrogate(folder)
-        paths = export_surrogate(network, options.out, {"sha256": weights_sha256(folder)})
+        paths = export_surrogate(load_surrogate(folder), options.out, source)
     for path in paths:
         print(f"{path}  {path.stat().st_size / 1e6:.2f} MB")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +44,7 @@ class ListeningTest:
         title: title of the page.
         soundfont: instruments for the sound (.sf2, .sf3).
         seed: seed of the order of sounds in the page.
-        votes: instead: votes that listeners sent, to be told as a Markdown table.
+        votes: instead: votes that listeners sent, to be counted in a Markdown table.
     """
 
     folders: tuple[str, ...] = option((), positional=True, many=True, metavar="[NAME=]FOLDER")
@@ -79,10 +78,9 @@ _IDLE = (
 
 
 def run(options: ListeningTest) -> None:
-    (_read if options.votes else _make)(options)
-
-
-def _read(options: ListeningTest) -> None:
+    if not options.votes:
+        _make(options)
+        return
     from surrogate.evaluation.listening.report import report
     from surrogate.evaluation.listening.votes import matching, read_votes
 
@@ -142,6 +140,3 @@ def _systems(words: Sequence[str]) -> dict[str, Path]:
 
 
 main = Command("listening-test", ListeningTest, run, EXAMPLES, _IDLE)
-
-if __name__ == "__main__":
-    sys.exit(main())

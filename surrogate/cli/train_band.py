@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,8 +54,8 @@ class TrainBand(TrainingCommand):
         init: band to go on from; its sizes hold.
         freeze_biases: with --init, leave the biases of the player's attention by distance as they
             are: a step takes a third less time.
-        musicvae: a trio whose latents are to be the styles; its codes are added to DATA.h5 where
-            they are not there yet; None: the codes that are there.
+        musicvae: a trio whose posteriors are to be the styles; they are added to DATA.h5, if they
+            are not there yet; None: the posteriors that are there.
         surrogate: a surrogate of the same trio, which predicts styles from melodies.
     """
 
@@ -107,6 +106,3 @@ _IDLE = (
     *TRAINING_IDLE,
 )
 main = Command("train-band", TrainBand, train, EXAMPLES, _IDLE)
-
-if __name__ == "__main__":
-    sys.exit(main())

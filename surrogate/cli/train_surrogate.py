@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,11 +37,11 @@ class TrainSurrogate(TrainingCommand):
         musicvae: checkpoint of the trio.
         model: distribution: ours, of any parts; point: accompany-music-vae's, of the melody, with
             its settings (two layers of 128, batches of 16, RMSprop at 3e-4, 20 epochs, no shifts),
-            which needs no --musicvae where DATA.h5 holds codes.
+            which needs no --musicvae where DATA.h5 has posteriors.
         units: LSTM units per direction, per layer.
         epochs: instead of --steps: so many times the windows of DATA.h5; None: 20 for point.
         monitor: score whose lowest value is the best: val/kl, val/hidden_nats, ...
-        hears: parts that it can be given.
+        input_parts: parts that it can be given.
         pooling: what becomes of the bars' outputs.
     """
 
@@ -55,13 +54,13 @@ class TrainSurrogate(TrainingCommand):
     epochs: float | None = option(None, above=0, metavar="N")
     monitor: str = option("val/kl", metavar="SCORE", usual="val/kl; point: val/latent_error")
     training: TrainingOptions = options_of(TrainingOptions, without=(OBJECTIVE, "start"))
-    hears: tuple[str, ...] = option(PARTS, group=_OURS, metavar="PARTS")
+    input_parts: tuple[str, ...] = option(PARTS, group=_OURS, metavar="PARTS", also="hears")
     objective: SurrogateObjective = options_of(SurrogateObjective, group=_OURS)
     pooling: str = option("last", choices=POOLINGS, group=_OURS)
 
 
 def _preset(given: Values) -> Values:
-    """How `--model point` trains where nothing else is said."""
+    """The defaults of `--model point`."""
     if given.get("model") != "point":
         return {}
     own = {"units": (128, 128), "monitor": "val/latent_error", **ORIGINAL_OPTIONS}
@@ -90,7 +89,7 @@ def train(options: TrainSurrogate) -> None:
             options.musicvae,
             options.out,
             options.training,
-            input_parts=options.hears,
+            input_parts=options.input_parts,
             pooling=options.pooling,
             objective=options.objective,
             **common,
@@ -104,7 +103,9 @@ _IDLE = (
         lambda own: own.model == "point",
         "--model point has an optimiser of its own; leave it out",
     ),
-    applies_to("model", "distribution", "--hears --masks --pooling --decoder-weight --decode-from"),
+    applies_to(
+        "model", "distribution", "--input-parts --masks --pooling --decoder-weight --decode-from"
+    ),
     Idle(
         "--steps",
         lambda own: own.epochs is not None,
@@ -119,6 +120,3 @@ _IDLE = (
     FUSE_IDLE,
 )
 main = Command("train-surrogate", TrainSurrogate, train, EXAMPLES, _IDLE, preset=_preset)
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -22,7 +22,7 @@ from musicvae_torch.io.hub import local_folder
 from musicvae_torch.latent.encoded_song import encode_song
 from musicvae_torch.midi.vocabulary import BASS_PROGRAMS, PARTS, STEPS_PER_BAR
 from surrogate.arrangement.arrange import kept_tracks
-from surrogate.arrangement.song_harmony import song_harmony
+from surrogate.arrangement.harmony import song_harmony
 from surrogate.band.model import HIDDEN, Band, Controls, styles_of
 from surrogate.band.sampling import Sampled, Sampling, sample
 from surrogate.encoder.candidates import latent_offsets
@@ -38,7 +38,7 @@ DEFAULT_BAND = "trio_16bar_small_band"
 # as busy as real ones.
 LOG_ODDS = {"bass": 0.15, "drums": -0.05}
 DENSITY = 0.5  # log-odds, for each 1 of the option
-STEPS = 8192  # of all that is played at a time; what is kept of each takes 16 kB
+STEPS = 8192  # played at a time, of all candidates and songs; each takes 16 kB of memory
 
 
 class BandGenerator:
@@ -70,7 +70,7 @@ class BandGenerator:
                 sampled[index] = Sampled(*(values[rows].cpu() for values in together))
         for index, (starts, own) in enumerate(found):
             tokens, costs = sampled.pop(index)
-            nats = costs.sum(-1).unflatten(1, (-1, STEPS_PER_BAR)).sum(-1)
+            nats = costs.sum(-1).reshape(len(costs), -1, STEPS_PER_BAR).sum(-1)
             yield Generated(
                 tokens.numpy(),
                 -nats.numpy(),
@@ -89,24 +89,26 @@ class BandGenerator:
         chords = torch.stack([self._chords(song, options) for song in songs])
         # A song without input for the surrogate has no style, which is zeros.
         styles = torch.cat([self._style(own, options) for own in latents])
+        assert options.top_p is not None and options.guidance is not None
+        density = tuple(LOG_ODDS.get(part, 0.0) + options.density * DENSITY for part in PARTS)
         return sample(
             self.band,
             given.repeat_interleave(count, 0).to(device),
             Controls(chords.repeat_interleave(count, 0).to(device), style=styles.to(device)),
             seed=options.seed,
             numbers=list(range(count)) * len(songs),
-            sampling=sampling_of(options),
+            sampling=Sampling(options.temperatures, options.top_p, options.guidance, density),
         )
 
     def latents(
         self, songs: Sequence[SongContext], options: AccompanyOptions
     ) -> list[tuple[list[int], Latents]]:
-        """What is known of each song's style: the bars at which windows begin, and their latents.
-        No windows, where there is no style.
+        """For each song, the bars at which windows begin, and the latents of these, which are its
+        style; a song without a style has no windows.
 
         Raises:
-            MidiError: the file that is to give the style is none, or has no windows of trios.
-            OptionError: a style is wanted of a band that knows none.
+            MidiError: the file for the style cannot be read, or has no windows of trios.
+            OptionError: there is a file for the style, and the network knows no styles.
         """
         styles, other = self.styles, options.style
         if other not in (None, NO_STYLE):
@@ -123,8 +125,7 @@ class BandGenerator:
 
     @torch.no_grad()
     def style_of(self, path: str) -> Latents:
-        """How another song's band plays: the latents of its windows; for the errors see
-        :meth:`latents`."""
+        """The latents of another song's windows; errors are those of :meth:`latents`."""
         if self.styles is None:
             raise OptionError(
                 f"style {path}: the band network was not trained on this MusicVAE's latents, so it "
@@ -149,24 +150,15 @@ class BandGenerator:
         return (mean + options.variety * torch.from_numpy(offsets).to(mean) * stddev)[:, None]
 
     def _chords(self, song: SongContext, options: AccompanyOptions) -> Tensor:
-        """(steps,) chord classes: those that the user or the file says, or that the tracks that
-        stay suggest."""
+        """(steps,) classes of the song's chords."""
         harmony = song_harmony(song, kept_tracks(song.roles, options), options.chords)
         names = harmony.names_at(np.arange(len(song.tokens)))
         classes = {name: _class(name) for name in set(names.tolist())}
         return torch.tensor([classes[name] for name in names.tolist()])
 
 
-def sampling_of(options: AccompanyOptions) -> Sampling:
-    """How to draw by options that are complete."""
-    assert options.top_p is not None and options.guidance is not None
-    more = options.density * DENSITY
-    density = tuple(LOG_ODDS.get(part, 0.0) + more for part in PARTS)
-    return Sampling(options.temperatures, options.top_p, options.guidance, density)
-
-
 def _of_one_length(songs: Sequence[SongContext], candidates: int) -> Iterator[list[int]]:
-    """Indices of songs that are as long, as many as are sampled at a time."""
+    """Indices of songs of one length, as many as are sampled at a time."""
     by_length: dict[int, list[int]] = {}
     for index, song in enumerate(songs):
         by_length.setdefault(len(song.tokens), []).append(index)
@@ -190,7 +182,7 @@ def load_band(
     """Load a band network; None stands for the one that ships.
 
     Args:
-        musicvae: folder of the MusicVAE that is to tell it styles; None: the one that ships.
+        musicvae: folder of the MusicVAE whose latents are the styles; None: the one that ships.
 
     Returns:
         The network, and whether it was trained on styles of that MusicVAE.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from musicvae_torch.attribute_vectors import AttributeVectors
 from musicvae_torch.midi.vocabulary import PARTS, STEPS_PER_BAR
@@ -48,24 +49,19 @@ class _Plan:
     covered: np.ndarray
 
 
+@dataclass(eq=False, repr=False)
 class TrioGenerator:
     """Decodes latents; see :class:`surrogate.generators.protocol.PartGenerator`.
 
-    Args:
+    Attributes:
         musicvae: of trios.
         surrogate: of it; None: there is none, and only the method "refine-only" will do.
         attributes: directions in its latent space; None: there are none.
     """
 
-    def __init__(
-        self,
-        musicvae: MusicVAE,
-        surrogate: Surrogate | None = None,
-        attributes: AttributeVectors | None = None,
-    ) -> None:
-        self.musicvae = musicvae
-        self.surrogate = surrogate
-        self.attributes = attributes
+    musicvae: MusicVAE
+    surrogate: Surrogate | None = None
+    attributes: AttributeVectors | None = None
 
     @torch.no_grad()
     def generate(
@@ -84,8 +80,8 @@ class TrioGenerator:
     def latents(
         self, songs: Sequence[SongContext], options: AccompanyOptions
     ) -> list[tuple[list[int], Latents]]:
-        """What is known of the latents of each song's windows, all found together, before they are
-        moved; and the segments at which the windows begin."""
+        """For each song, the segments at which its windows begin, and the latents of these windows
+        before they are moved along attribute vectors; all are found together."""
         size = self.musicvae.config.max_seq_len
         starts = [self._window_starts(song) for song in songs]
         windows = [
@@ -97,7 +93,7 @@ class TrioGenerator:
             return []
         found = find_latents(self.musicvae, self.surrogate, np.stack(windows), options)
         counts = [len(own) for own in starts]
-        latents = map(Latents, *(values.split(counts) for values in found))
+        latents = map(Latents, *(torch.split(values, counts) for values in found))
         return list(zip(starts, latents, strict=True))
 
     def _window_starts(self, song: SongContext) -> list[int]:
@@ -118,30 +114,22 @@ class TrioGenerator:
         return self.musicvae.config.max_seq_len // self.musicvae.decoder.segments
 
     def _plan(
-        self,
-        song: SongContext,
-        starts: list[int],
-        latents: Latents,
-        options: AccompanyOptions,
+        self, song: SongContext, starts: list[int], latents: Latents, options: AccompanyOptions
     ) -> _Plan:
         mean, stddev = latents
         if self.attributes is not None:
-            mean = self.attributes.move(mean, self._moves(options))
+            moves = dict(options.moves)
+            if self.surrogate is not None and (shift := self.surrogate.config.density_shift):
+                moves[BAND_DENSITY] = moves.get(BAND_DENSITY, 0.0) + shift
+            mean = self.attributes.move(mean, moves)
         offsets = latent_offsets(options.seed, options.candidates, mean.shape[1])
         deviation = options.variety * torch.from_numpy(offsets).to(mean)[:, None] * stddev
         z = torch.cat([mean[None], mean + deviation])  # (1 + candidates, windows, z_size)
-        embeddings = self.musicvae.embed(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+        embeddings = torch.unflatten(self.musicvae.embed(z.flatten(0, 1)), 0, z.shape[:2])
         faded = [crossfade(window, starts, self._segments(song)) for window in embeddings]
         rows = torch.stack([row for row, _ in faded])
         covered = faded[0][1].cpu().numpy()
         return _Plan(song, starts, mean, rows[1:], rows[:1], covered)
-
-    def _moves(self, options: AccompanyOptions) -> dict[str, float]:
-        """How far to move latents along attribute vectors."""
-        moves = dict(options.moves)
-        if self.surrogate is not None and self.surrogate.config.density_shift:
-            moves[BAND_DENSITY] = moves.get(BAND_DENSITY, 0.0) + self.surrogate.config.density_shift
-        return moves
 
     def _sample_all(self, plans: Sequence[_Plan], options: AccompanyOptions) -> list[np.ndarray]:
         """Each song's tokens (candidates, steps, parts)."""
@@ -166,7 +154,11 @@ class TrioGenerator:
         """(songs, candidates, steps of the longest song, made parts) classes."""
         longest = max(plan.embeddings.shape[1] for plan in plans)
         steps = longest * self.segment_steps
-        embeddings = torch.cat([_lengthen(plan.embeddings, longest) for plan in plans])
+        lacking = [longest - plan.embeddings.shape[1] for plan in plans]
+        padded = [
+            pad(plan.embeddings, (0, 0, 0, n)) for plan, n in zip(plans, lacking, strict=True)
+        ]
+        embeddings = torch.cat(padded)
         noise = np.stack([uniform_noise(options.seed, n, steps) for n in range(options.candidates)])
         uniforms = torch.from_numpy(np.concatenate([noise] * len(plans))).to(embeddings.device)
         played = self.musicvae.sample_segments(embeddings, options.temperatures, uniforms, made)
@@ -187,11 +179,8 @@ class TrioGenerator:
                 for own in torch.from_numpy(classes).to(plan.likeliest.device)
             ]
         )
-        nats = -losses.sum(-1)[:, : tokens.shape[1]].unflatten(1, (-1, STEPS_PER_BAR)).sum(-1)
-        covered = np.repeat(plan.covered, self.segment_steps)[: tokens.shape[1]]
-        return nats.cpu().numpy() * covered[::STEPS_PER_BAR]
-
-
-def _lengthen(embeddings: Tensor, length: int) -> Tensor:
-    """(candidates, segments, size) → (candidates, length, size), with zeros at the end."""
-    return torch.nn.functional.pad(embeddings, (0, 0, 0, length - embeddings.shape[1]))
+        steps = -losses.sum(-1)[:, : tokens.shape[1]]
+        nats: np.ndarray = steps.reshape(len(steps), -1, STEPS_PER_BAR).sum(-1).cpu().numpy()
+        covered = np.repeat(plan.covered, self.segment_steps)[: tokens.shape[1] : STEPS_PER_BAR]
+        nats[:, ~covered] = 0
+        return nats

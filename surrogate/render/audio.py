@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from musicvae_torch.io.files import replacing
-from musicvae_torch.midi.score import Score
 from surrogate.render.synth import SAMPLE_RATE, Synthesizer
 from surrogate.render.view import View
 from surrogate.song.roles import ROLES
@@ -20,18 +19,18 @@ MAX_SAMPLE = 32_767  # of 16 bits
 MP3_RATE = 32_000
 MP3_COMPRESSION = 0.8  # of 0 to 1, at a variable bit rate: 40 to 60 kbit a second for a part
 PLAIN_RATE = 22_050
-# Left and right that differ by no more than this, of the peak, differ by the echo of a part that
-# stands in the middle: one channel of it sounds alike, in half of the time and the bytes.
+# Where left and right differ by no more than this share of the peak, only the echo of a part in the
+# middle differs: one channel sounds alike, and takes half of the time and the bytes.
 _ONE_CHANNEL = 0.1
 
 
 def render(
-    song: Score | View, soundfont: str | Path | None = None, sample_rate: int = SAMPLE_RATE
+    view: View, soundfont: str | Path | None = None, sample_rate: int = SAMPLE_RATE
 ) -> np.ndarray:
-    """Play a song, from its first tick to a tail after its last note; see :class:`Synthesizer`.
+    """Play a song part by part, from its first tick to a tail after its last note; see
+    :class:`Synthesizer`.
 
     Args:
-        song: a view is played part by part: the sum of what :func:`render_stems` gives.
         soundfont: .sf2 or .sf3; the default is pretty_midi's.
         sample_rate: in Hz.
 
@@ -43,35 +42,14 @@ def render(
         ModuleNotFoundError: tinysoundfont is not installed.
         OptionError: the SoundFont cannot be read.
     """
-    if isinstance(song, View):
-        return mix(render_stems(song, soundfont, sample_rate).values())
-    samples = Synthesizer(soundfont, sample_rate).synthesize(song, song.tracks)
-    return samples / max(peak(samples), 1.0)
-
-
-def render_stems(
-    view: View, soundfont: str | Path | None = None, sample_rate: int = SAMPLE_RATE
-) -> dict[str, np.ndarray]:
-    """Play each part of a song by itself, to be mixed at will.
-
-    Arguments and errors are those of :func:`render`.
-
-    Returns:
-        Of each role that the view has, (samples, 2) float32, equally long; their sum stays within
-        -1 and 1.
-    """
-    stems = synthesize_stems(view, Synthesizer(soundfont, sample_rate))
-    whole = mix(stems.values())
-    loudest = max(peak(whole), 1.0)
-    return {
-        role: np.pad(stem, ((0, len(whole) - len(stem)), (0, 0))) / loudest
-        for role, stem in stems.items()
-    }
+    stems = synthesize_stems(view, Synthesizer(soundfont, sample_rate)).values()
+    loudest = max(peak(mix(stems)), 1.0)
+    return mix([stem / loudest for stem in stems])
 
 
 def synthesize_stems(view: View, synthesizer: Synthesizer) -> dict[str, np.ndarray]:
-    """Of each role that a view has, (samples, 2) float32: each with its own end and tail, as loud
-    as the band plays, so that the same part sounds the same in every view."""
+    """The parts of a song, by role: (samples, 2) float32, each with its own end and tail, and as
+    loud as the band plays, so that a part sounds the same in every view."""
     tracks = {role: view.tracks_of(role) for role in ROLES}
     return {role: synthesizer.synthesize(view.score, own) for role, own in tracks.items() if own}
 

@@ -1,8 +1,8 @@
 """A song and what was made of it as one HTML file that needs no network: notes, players, settings.
 
-Its parts are beside this file: `page.html` is the body in the frame `frame.html`, `page.css` the
-looks, and of the program `page_sound.js` plays, `page_elements.js` makes players and what they
-show, `page_roll.js` draws, `page.js` does the rest.
+Its parts are beside this file: `page.html` is the body in the frame `frame.html`, `page.css` its
+style. Of the scripts, `page_sound.js` plays, `page_elements.js` makes the players, `page_roll.js`
+draws, and `page.js` does the rest.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from musicvae_torch.io.files import replacing
-from surrogate.render.page_data import page_data
+from surrogate.render.page_data import add_sound, page_data
 from surrogate.render.view import View
 
 SCRIPTS = ("page_sound.js", "page_elements.js", "page_roll.js", "page.js")
@@ -49,9 +49,10 @@ def write_page(
         sound: without it the page shows notes alone.
 
     Raises:
-        MidiError: a song is longer than any song.
+        MidiError: a song is longer than an hour.
         ModuleNotFoundError: tinysoundfont, for the sound, is not installed.
-        ValueError: there are no views, or the SoundFont cannot be read.
+        OptionError: the SoundFont cannot be read.
+        ValueError: there are no views.
     """
     content = page_html(views, settings, title, soundfont, sound)
     with replacing(path) as temporary:
@@ -69,7 +70,9 @@ def page_html(
     if not views:
         raise ValueError("a page needs at least one song to show")
     title = title or Path(views[0].score.name).stem or "Song"
-    data = page_data(title, views, settings or {}, soundfont, sound)
+    data = page_data(title, views, settings or {})
+    if sound:
+        add_sound(data, views, soundfont)
     scripts = [resource(__package__, name) for name in SCRIPTS]
     style = resource(__package__, "page.css")
     return fill_frame(resource(__package__, "page.html"), title, style, scripts, data)
@@ -100,8 +103,8 @@ def fill_frame(
         "data": json.dumps(data, separators=(",", ":"), allow_nan=False).translate(UNSAFE),
     }
     frame = resource("surrogate.render", "frame.html").replace("{{body}}", body)
-    # In one pass, so that nothing within a piece is taken for a place to fill.
-    return re.sub(r"\{\{(\w+)\}\}", lambda place: pieces[place[1]], frame)
+    # In one pass, so that braces within a piece are not replaced.
+    return re.sub(r"\{\{(\w+)\}\}", lambda braces: pieces[braces[1]], frame)
 
 
 def resource(package: str, name: str) -> str:
@@ -128,6 +131,6 @@ def notebook_html(
 
 
 def _hash(text: str) -> str:
-    """By which the page's policy knows its own script and style, and lets in no other."""
+    """The hash by which the page's policy allows its own script or style."""
     digest = hashlib.sha256(text.encode("utf-8")).digest()
     return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"

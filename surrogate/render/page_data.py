@@ -1,7 +1,7 @@
-"""What the HTML page knows of a song, as JSON: notes, bars and time for the eye, sound for the ear.
+"""What the HTML page knows of a song, as JSON: its notes, bars and times, and its sound.
 
-Positions of notes and bars are in quarters from the song's start; a clock of points (quarter,
-second) leads from one to the other.
+Notes and bars are in quarters from the song's start; a clock of points (quarter, second) converts
+these to seconds.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ import numpy as np
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.tracks import Track
 from surrogate.render.audio import best_compression, mix, peak, synthesize_stems
-from surrogate.render.drum_lanes import LANES, lanes_of
 from surrogate.render.synth import Synthesizer
-from surrogate.render.view import View
+from surrogate.render.view import LANES, View, lanes_of
 from surrogate.song.bars import bars_of, last_tick
 
 HEADROOM = 0.95  # highest sample; what compression adds still fits
@@ -31,22 +30,16 @@ DIGITS = 4  # of quarters and seconds
 Data = dict[str, Any]
 
 
-def page_data(
-    title: str,
-    views: Sequence[View],
-    settings: Mapping[str, str],
-    soundfont: str | Path | None = None,
-    sound: bool = True,
-) -> Data:
-    """All that the page shows and plays; arguments and errors are those of :func:`write_page`.
+def page_data(title: str, views: Sequence[View], settings: Mapping[str, str]) -> Data:
+    """All that the page shows and, once :func:`add_sound` has filled that in, plays.
 
     Returns:
         `views`, each with its notes, bars, clock and MIDI file, and of each of its parts the index
-        of its sound; `audio`, those sounds, each but once; `level`, a gain for all of them at which
-        no view clips; `facts`, `settings`, `lanes` and `title` to be shown.
+        of its sound; `audio`, those sounds, each once; `level`, a gain for all of them at which no
+        view clips; `facts`, `settings`, `lanes` and `title` to be shown.
     """
     names = _file_names(title, views)
-    data: Data = {
+    return {
         "title": title,
         "facts": facts(views[0].score),
         "settings": [[str(name), str(value)] for name, value in settings.items()],
@@ -55,9 +48,6 @@ def page_data(
         "audio": [],
         "level": 1.0,
     }
-    if sound:
-        _add_sound(data, views, soundfont)
-    return data
 
 
 def facts(score: Score) -> str:
@@ -102,30 +92,25 @@ def _view_data(view: View, file_name: str) -> Data:
     }
 
 
-def _note_data(track: Track, resolution: int) -> list[list[float]]:
-    """Of each note [start, length, MIDI pitch or drum lane, velocity]."""
+def _note_data(track: Track, resolution: int) -> list[tuple[float, ...]]:
+    """Start, length, MIDI pitch or drum lane, and velocity of each note."""
     notes = track.notes
     heights = lanes_of(notes["pitch"]) if track.is_drum else notes["pitch"]
     starts = _rounded(notes["start"] / resolution)
     lengths = _rounded((notes["end"] - notes["start"]) / resolution)
-    columns = starts, lengths, heights.tolist(), notes["velocity"].tolist()
-    return [list(note) for note in zip(*columns, strict=True)]
+    return list(zip(starts, lengths, heights.tolist(), notes["velocity"].tolist(), strict=True))
 
 
-def _clock(score: Score, end: int) -> list[list[float]]:
-    """Points [quarter, second] between which the tempo stays, from the start to a tick and on."""
+def _clock(score: Score, end: int) -> list[tuple[float, float]]:
+    """Points (quarter, second) between which the tempo stays, from the start to past a tick."""
     changes = score.tempos[:, 0]
     ticks = np.unique([0, *changes[changes < end], end, end + score.resolution])
-    return [
-        list(point)
-        for point in zip(
-            _rounded(ticks / score.resolution), _rounded(score.seconds(ticks)), strict=True
-        )
-    ]
+    quarters, seconds = _rounded(ticks / score.resolution), _rounded(score.seconds(ticks))
+    return list(zip(quarters, seconds, strict=True))
 
 
-def _add_sound(data: Data, views: Sequence[View], soundfont: str | Path | None) -> None:
-    """Play the parts of all views. One that sounds the same in several is kept but once."""
+def add_sound(data: Data, views: Sequence[View], soundfont: str | Path | None) -> None:
+    """Play the parts of all views; a part that sounds the same in several is stored once."""
     compression = best_compression()
     synthesizer = Synthesizer(soundfont, compression.sample_rate)
     known: dict[bytes, int] = {}
@@ -137,9 +122,8 @@ def _add_sound(data: Data, views: Sequence[View], soundfont: str | Path | None) 
             stems = synthesize_stems(view, synthesizer)
             whole = mix(stems.values())
             loudest = max(loudest, peak(whole))
-            own["seconds"] = round(
-                max(len(whole) / synthesizer.sample_rate, own["seconds"]), DIGITS
-            )
+            seconds = len(whole) / synthesizer.sample_rate
+            own["seconds"] = round(max(seconds, own["seconds"]), DIGITS)
             for role, stem in stems.items():
                 digest = sha256(stem.tobytes()).digest()
                 if digest not in known:
@@ -154,17 +138,16 @@ def _add_sound(data: Data, views: Sequence[View], soundfont: str | Path | None) 
 
 
 def _rounded(values: np.ndarray) -> list[float]:
-    return np.round(values, DIGITS).tolist()
+    rounded: list[float] = np.round(values, DIGITS).tolist()
+    return rounded
 
 
 def _file_names(title: str, views: Iterable[View]) -> list[str]:
-    """Names for the MIDI files to be saved under, each but once."""
+    """Different names for the MIDI files, one for each view."""
     names: list[str] = []
     for view in views:
         stem = re.sub(r"[^a-z0-9]+", "-", f"{title} {view.title}".lower()).strip("-")[:80] or "song"
-        name = f"{stem}.mid"
-        while name in names:
+        while f"{stem}.mid" in names:
             stem += "-again"
-            name = f"{stem}.mid"
-        names.append(name)
+        names.append(f"{stem}.mid")
     return names

@@ -21,8 +21,7 @@ from musicvae_torch.errors import OptionError
 from musicvae_torch.io.files import replacing
 from musicvae_torch.midi.score import read_score
 from musicvae_torch.midi.tracks import Track
-from surrogate.render.drum_lanes import LANES, lanes_of, used_lanes
-from surrogate.render.view import COLOURS, View, view_of
+from surrogate.render.view import COLOURS, LANES, View, lanes_of, used_lanes, view_of
 from surrogate.song.bars import Bars, bars_of
 from surrogate.song.roles import ROLES
 
@@ -79,10 +78,7 @@ def check_picture(path: str | Path) -> None:
 
 
 def draw_piano_roll(
-    midi: pretty_midi.PrettyMIDI,
-    path: str | Path,
-    title: str = "",
-    melody: Collection[int] = (0,),
+    midi: pretty_midi.PrettyMIDI, path: str | Path, title: str = "", melody: Collection[int] = (0,)
 ) -> None:
     """Draw a song of pretty_midi's; see :func:`draw_view`.
 
@@ -104,7 +100,7 @@ def draw_view(view: View, path: str | Path, title: str | None = None) -> None:
         title: above the picture; the default is the view's.
 
     Raises:
-        MidiError: the song has more bars than any song.
+        MidiError: the song has too many bars.
         ModuleNotFoundError: matplotlib is not installed.
         OptionError: the path's ending names no picture format.
     """
@@ -199,11 +195,7 @@ def _draw_drums(axis: Any, plan: _Plan, row: tuple[int, int]) -> None:
 
 
 def _frame(
-    axis: Any,
-    plan: _Plan,
-    row: tuple[int, int],
-    heights: tuple[float, float],
-    numbers: bool = True,
+    axis: Any, plan: _Plan, row: tuple[int, int], heights: tuple[float, float], numbers: bool = True
 ) -> tuple[int, int]:
     """Bar and beat lines of a row; returns the ticks between which it has bars."""
     bars, (from_bar, to_bar) = plan.bars, row

@@ -50,11 +50,6 @@ NOTE_ENDS, STATE_CHANGES, NOTE_STARTS = range(3)
 Event = tuple[int, int, int, bool, Message]
 
 
-def default_soundfont() -> Path:
-    """The SoundFont that comes with pretty_midi."""
-    return Path(pretty_midi.__file__).parent / "TimGM6mb.sf2"
-
-
 class Synthesizer:
     """A SoundFont, ready to play.
 
@@ -69,7 +64,7 @@ class Synthesizer:
 
     def __init__(self, soundfont: str | Path | None = None, sample_rate: int = SAMPLE_RATE) -> None:
         self.sample_rate = sample_rate
-        path = default_soundfont() if soundfont is None else Path(soundfont)
+        path = Path(soundfont or Path(pretty_midi.__file__).parent / "TimGM6mb.sf2")
         try:
             self._font = path.read_bytes()
         except OSError as error:
@@ -82,9 +77,10 @@ class Synthesizer:
     def synthesize(self, score: Score, tracks: Sequence[Track]) -> np.ndarray:
         """Some tracks of a song, from its first tick to TAIL_SECONDS after their last note.
 
-        The tempo map, programs, banks, controllers and pitch bends are those of the file. What a
-        chunk leaves unsaid on a channel, others say for it; where two say different things, each
-        applies to its own notes alone. So the same notes sound the same, whatever plays besides.
+        The tempo map, programs, banks, controllers and pitch bends are those of the file. A channel
+        that several chunks share takes what a chunk does not set itself from the others; where two
+        set the same, each holds for its own notes alone. So the same notes sound the same, whatever
+        else plays.
 
         Returns:
             (samples, 2) float32, left and right, which may go beyond -1 and 1.
@@ -126,7 +122,7 @@ class Synthesizer:
         It takes more than MIDI's sixteen, so chunks need not fight for one.
         """
         synth = self._create()
-        said = _state_changes(score)
+        changes = _state_changes(score)
         seats: dict[tuple[int, int, bool], int] = {}
         events: list[Event] = []
         for track in tracks:
@@ -142,7 +138,7 @@ class Synthesizer:
                     synth.control_change(seat, VOLUME, DEFAULT_VOLUME)
                     events += [
                         (message.tick, STATE_CHANGES, seat, track.is_drum, message)
-                        for message in _heard(said[track.port, channel], track.chunk)
+                        for message in _for_chunk(changes[track.port, channel], track.chunk)
                     ]
                 notes = track.notes[channels == channel]
                 ends = released(notes["end"], pedals[channel])
@@ -162,28 +158,28 @@ def _note_events(notes: np.ndarray, ends: np.ndarray, seat: int, is_drum: bool) 
     return events
 
 
-Said = list[tuple[int, Message]]  # chunk, message
+Changes = list[tuple[int, Message]]  # chunk, message
 
 
-def _state_changes(score: Score) -> dict[tuple[int, int], Said]:
-    """Of each port and channel, all messages but notes, in the order of time."""
-    said: dict[tuple[int, int], Said] = defaultdict(list)
+def _state_changes(score: Score) -> dict[tuple[int, int], Changes]:
+    """All messages but notes, in order of time, by port and channel."""
+    changes: dict[tuple[int, int], Changes] = defaultdict(list)
     for index, chunk in enumerate(score.file.tracks):
-        for place, message in enumerate(chunk.messages):
+        for number, message in enumerate(chunk.messages):
             if message.command in (CONTROL_CHANGE, PROGRAM_CHANGE, PITCH_BEND):
-                port = score.channels.port(index, place)
+                port = score.channels.port(index, number)
                 data = bytes(map(value, message.data))
-                said[port, message.channel].append((index, message._replace(data=data)))
-    for messages in said.values():
+                changes[port, message.channel].append((index, message._replace(data=data)))
+    for messages in changes.values():
         messages.sort(key=lambda entry: entry[1].tick)
-    return said
+    return changes
 
 
-def _heard(said: Said, chunk: int) -> list[Message]:
-    """What of the messages on a channel holds for a chunk: its own, and of each kind of which it
-    has none, all."""
-    own = {_kind(message) for index, message in said if index == chunk}
-    return [message for index, message in said if index == chunk or _kind(message) not in own]
+def _for_chunk(changes: Changes, chunk: int) -> list[Message]:
+    """The messages on a channel that hold for a chunk: its own, and those of all other chunks of
+    kinds of which it has none."""
+    own = {_kind(message) for index, message in changes if index == chunk}
+    return [message for index, message in changes if index == chunk or _kind(message) not in own]
 
 
 def _kind(message: Message) -> str:
@@ -202,7 +198,7 @@ def _fill(synth: tinysoundfont.Synth, out: np.ndarray) -> None:
 
 
 def _send(synth: tinysoundfont.Synth, channel: int, is_drum: bool, message: Message) -> None:
-    """Do what a message says, on a channel of the synthesizer's own."""
+    """Send a message to a channel of the synthesizer."""
     first, second = (*message.data, 0)[:2]
     if message.command == NOTE_ON:
         synth.noteon(channel, first, second)

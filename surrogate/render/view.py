@@ -1,15 +1,35 @@
-"""A song as it is shown: which track plays which part, and which tracks are new."""
+"""A song as it is shown: which track plays which part, which tracks are new, and where drums are.
+
+Drums have lines of their own, from the kick up, as on a drummer's staff.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
+from musicvae_torch.converters.drums import class_of_pitch
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.tracks import Track
-from surrogate.song.roles import ROLES, roles_of
+from musicvae_torch.midi.vocabulary import DRUM_CLASSES
+from surrogate.song.roles import roles_of
 
 COLOURS = {"melody": "#d62728", "bass": "#1f77b4", "drums": "#8c564b", "other": "#b4b4b8"}
+
+LANES = (
+    "kick",
+    "snare",
+    "hi-hat",
+    "open hat",
+    "low tom",
+    "mid tom",
+    "high tom",
+    "crash",
+    "ride",
+    "other",  # percussion that the models do not know
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,24 +41,12 @@ class View:
         score: the song.
         roles: of ROLES, one a track of `score`.
         new: indices of the tracks that were made for the song; the others were given.
-
-    Raises:
-        ValueError: the roles or indices are not those of the score's tracks.
     """
 
     title: str
     score: Score
     roles: tuple[str, ...]
     new: frozenset[int] = frozenset()
-
-    def __post_init__(self) -> None:
-        tracks = len(self.score.tracks)
-        if len(self.roles) != tracks:
-            raise ValueError(f"{self.title}: {tracks} tracks, but {len(self.roles)} roles")
-        if unknown := set(self.roles) - set(ROLES):
-            raise ValueError(f"no roles: {', '.join(sorted(unknown))}; wanted {', '.join(ROLES)}")
-        if not self.new <= set(range(tracks)):
-            raise ValueError(f"{self.title}: new tracks {sorted(self.new)} of {tracks} tracks")
 
     def tracks_of(self, role: str) -> list[Track]:
         """The tracks that play a part."""
@@ -58,3 +66,15 @@ def view_of(
         title: of the view; the default is the score's name.
     """
     return View(title or score.name, score, roles_of(score, melody), frozenset(new))
+
+
+def lanes_of(pitches: np.ndarray) -> np.ndarray:
+    """Indices in LANES of MIDI pitches; any shape."""
+    classes = class_of_pitch(DRUM_CLASSES)[pitches]
+    return np.where(classes < 0, len(LANES) - 1, classes)
+
+
+def used_lanes(tracks: Iterable[Track]) -> list[int]:
+    """The lanes that any of the drum tracks strikes, from the kick up."""
+    struck = {int(lane) for track in tracks for lane in np.unique(lanes_of(track.notes["pitch"]))}
+    return sorted(struck)

@@ -361,7 +361,7 @@ def test_a_full_disk_is_told_of_the_folder(
     assert capsys.readouterr().err == "convert-weights: model: No space left on device\n"
 
 
-@pytest.mark.parametrize("stage", ["_convert_layers", "_provenance", "_move"])
+@pytest.mark.parametrize("stage", ["to_parameters", "_provenance", "_move"])
 def test_interruption_leaves_nothing(
     workplace: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -23,7 +23,7 @@ GOLDEN = GOLDEN_FILES / "magenta_js"
 
 
 def files_of(folder: Path) -> dict[str, FileRange]:
-    return {file.name: file for file in files_in(folder)}
+    return files_in(folder)
 
 
 def variables_of(config: MusicVAEConfig) -> dict[str, tuple[int, ...]]:

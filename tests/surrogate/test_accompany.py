@@ -16,7 +16,7 @@ from musicvae_torch.errors import ChordError, MidiError
 from musicvae_torch.midi.score import Score
 from surrogate import Accompanist, AccompanyOptions, SurrogateConfig, SurrogateEncoder
 from surrogate.accompaniment import Accompaniment
-from surrogate.arrangement.fill import fill_silent_bars, only_live
+from surrogate.arrangement.fill import bar_steps, fill_silent_bars, only_live
 from surrogate.cli.accompany import main as accompany_command
 
 RESOLUTION = 48
@@ -324,9 +324,10 @@ def test_only_live_steps_are_played() -> None:
     live = np.array([False] * 4 + [True] * 4 + [False] * 4 + [True] * 4 + [True] + [False] * 15)
     notes = [(0, 2, 40), (2, 6, 41), (8, 12, 42), (9, 13, 43), (17, 20, 44)]
     assert only_live(notes, live) == [(4, 6, 41), (9, 13, 43)]
-    filled = fill_silent_bars([(8, 12, 42)], np.ones(2, bool), [(0, 16, 30)], live)
+    bars = np.ones(2, bool), [(0, 16, 30)], live, bar_steps(2)
+    filled = fill_silent_bars([(8, 12, 42)], *bars)
     assert filled == [(0, 16, 30), (8, 12, 42), (16, 32, 30)]  # nobody hears the one that is there
-    assert fill_silent_bars([(4, 5, 42)], np.ones(2, bool), [(0, 1, 30)], live)[1] == (16, 17, 30)
+    assert fill_silent_bars([(4, 5, 42)], *bars)[1] == (16, 32, 30)
 
 
 @pytest.mark.parametrize(("above", "below"), [(2, 4), (3, 4), (6, 8), (3, 8), (5, 4), (4, 4)])

@@ -14,7 +14,7 @@ from trio_songs import Recorder, small_surrogate, small_vae, song
 from musicvae_torch.midi.score import divisible, read_score
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 from surrogate import Accompanist, AccompanyOptions
-from surrogate.arrangement.song_harmony import song_harmony
+from surrogate.arrangement.harmony import song_harmony
 from surrogate.generators.band import BandGenerator
 from surrogate.generators.trio import TrioGenerator
 from surrogate.song.context import SongContext, analyze

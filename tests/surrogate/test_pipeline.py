@@ -22,6 +22,7 @@ from surrogate import (
 )
 from surrogate.arrangement.fill import (
     PLAIN_DRUMS,
+    StepNote,
     bar_steps,
     fill_silent_bars,
     let_go,
@@ -223,10 +224,16 @@ def test_latents_of_every_window(accompanist: Accompanist) -> None:
     assert result.latents.shape == (4, 4) and result.starts.tolist() == [0, 8, 16, 24]
 
 
+def filled_in(notes: list[StepNote], wanted: np.ndarray, plain: list[StepNote]) -> list[StepNote]:
+    """`fill_silent_bars` in a song of the model's own bars, in which every step can sound."""
+    lines = bar_steps(len(wanted))
+    return fill_silent_bars(notes, wanted, plain, np.ones(lines[-1], bool), lines)
+
+
 def test_silent_bars_repeat_the_nearest_played_one() -> None:
     notes = [(0, 4, 40), (12, 20, 43), (64, 66, 50)]  # bars 0, 1 and 4
     wanted = np.array([True] * 3 + [False] + [True] * 3)
-    filled = fill_silent_bars(notes, wanted, [])
+    filled = filled_in(notes, wanted, [])
     assert set(notes) < set(filled)
     assert sounding_bars(filled, bar_steps(7)).tolist() == [
         True,
@@ -239,17 +246,17 @@ def test_silent_bars_repeat_the_nearest_played_one() -> None:
     ]
     assert [note for note in filled if 32 <= note[0] < 48] == [(32, 36, 43)]  # bar 1, cut to it
     assert [note for note in filled if note[0] >= 80] == [(80, 82, 50), (96, 98, 50)]
-    assert fill_silent_bars(notes[2:], wanted, [])[0] == (0, 2, 50)  # nothing earlier: the next
+    assert filled_in(notes[2:], wanted, [])[0] == (0, 2, 50)  # nothing earlier: the next
 
 
 def test_a_note_left_sounding_is_struck_again() -> None:
-    filled = fill_silent_bars(let_go([(8, 16 * 6, 40)]), np.ones(6, bool), [])
+    filled = filled_in(let_go([(8, 16 * 6, 40)]), np.ones(6, bool), [])
     assert filled == [(8, 32, 40), *((16 * bar, 16 * bar + 16, 40) for bar in range(2, 6))]
 
 
 def test_a_part_silent_throughout_plays_plainly() -> None:
     wanted = np.array([True, False, True])
-    filled = fill_silent_bars([], wanted, PLAIN_DRUMS)
+    filled = filled_in([], wanted, PLAIN_DRUMS)
     assert len(filled) == 8 and filled[4:] == [(s + 32, e + 32, p) for s, e, p in filled[:4]]
     assert {pitch % 12 for _, _, pitch in plain_bass(np.array([69, 69, 57, 76]))} == {9}
 

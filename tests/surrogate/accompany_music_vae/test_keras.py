@@ -18,7 +18,8 @@ import torch
 from paths import GOLDEN_FILES
 from safetensors.numpy import load_file
 
-from convert_weights.conversion import convert, open_checkpoint
+from convert_weights.conversion import convert, open_tensors
+from convert_weights.sources.locate import open_source
 from musicvae_torch.errors import CheckpointError, OutputError
 from musicvae_torch.io import checkpoint
 from surrogate import PointSurrogate, load_surrogate
@@ -126,8 +127,8 @@ def test_the_report(tmp_path: Path) -> None:
     assert (report.folder, report.converted, report.skipped) == (tmp_path / "out", 14, 15)
     with pytest.raises(CheckpointError, match="Keras saved, no hierdec-trio_16bar"):
         convert(path, "hierdec-trio_16bar", tmp_path / "no")
-    with pytest.raises(CheckpointError, match="no MusicVAE"), open_checkpoint(path):
-        pass
+    with pytest.raises(CheckpointError, match="no MusicVAE"), open_source(path) as found:
+        open_tensors(found)
     assert not (tmp_path / "no").exists()
 
 

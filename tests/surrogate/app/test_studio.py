@@ -55,9 +55,9 @@ def page(studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any
     monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # so that it is put back
     offline(tmp_path / "sent")
     pytest.importorskip("gradio", reason=NO_GRADIO)
-    from surrogate.app.page import _Page
+    from surrogate.app.page import Page
 
-    return _Page(studio, {"Saints": SAINTS})
+    return Page(studio, {"Saints": SAINTS})
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_settings_that_mean_nothing(settings: dict[str, Any], line: str) -> None
 
 
 def test_files_of_bands(bands: Result, studio: Studio) -> None:
-    assert bands.names == ["Band 1", "Band 2"]
+    assert bands.choices == [("Band 1", 1), ("Band 2", 2)]
     for number, band in enumerate(bands.result.candidates, start=1):
         path = bands.midi(number)
         assert path.name == f"saints-band-{number}.mid"

@@ -115,11 +115,6 @@ def test_without_a_chord_nothing_moves() -> None:
     assert keep_bass_in_harmony([], parse("C", 1)) == []
 
 
-def test_unknown_way() -> None:
-    with pytest.raises(ValueError, match="unknown way 'some'"):
-        keep_bass_in_harmony([], parse("C", 1), "some")
-
-
 @st.composite
 def lines(draw: st.DrawFn) -> list[StepNote]:
     """Notes of one voice within eight bars."""

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -151,19 +150,6 @@ def test_a_touch_takes_the_place_of_accents_and_deviations() -> None:
     level = part_profiles()["drums"].constant_level
     expected = np.rint(level + np.array([20, -20, 30, -30])).clip(1, 127)
     assert part_velocities(notes, "drums", contour, touch=touch).tolist() == expected.tolist()
-
-
-@pytest.mark.parametrize("dynamics", [-0.1, 2.1, float("nan")])
-def test_dynamics_out_of_range(dynamics: float) -> None:
-    with pytest.raises(ValueError, match="dynamics go from 0 to 2"):
-        part_velocities(
-            [(0, 1, 40)], "bass", velocity_contour(np.array([0]), np.array([80]), 1), dynamics
-        )
-
-
-def test_unknown_part() -> None:
-    with pytest.raises(ValueError, match="choose one of: melody, bass, drums"):
-        part_velocities([(0, 1, 40)], "horns", velocity_contour(np.array([0]), np.array([80]), 1))
 
 
 @settings(max_examples=50)

@@ -12,14 +12,8 @@ from small_scores import score_of
 from musicvae_torch.chords.symbols import chord_tones
 from musicvae_torch.errors import ChordError
 from musicvae_torch.midi.score import Score
-from surrogate.arrangement.harmony import Harmony, from_markers, infer, parse, read
-
-
-class Sixteenths:
-    """A grid of 120 ticks a step, that begins at tick 1920 (a bar in)."""
-
-    def to_steps(self, notes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return (notes["start"] - 1920) // 120, (notes["end"] - 1920) // 120 + 1
+from surrogate.arrangement.harmony import Harmony, from_markers, infer, parse
+from surrogate.song.grid import Grid
 
 
 def spans(harmony: Harmony) -> list[tuple[int, str]]:
@@ -116,16 +110,16 @@ def test_refused_chords(text: str, why: str) -> None:
 def test_chords_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "chords.txt"
     path.write_text("C | F\n", encoding="utf-8")
-    assert spans(read(f"@{path}", 2)) == [(0, "C"), (16, "F")]
-    assert spans(read("C", 2)) == [(0, "C")]
+    assert spans(parse(f"@{path}", 2)) == [(0, "C"), (16, "F")]
+    assert spans(parse("C", 2)) == [(0, "C")]
     path.write_text("C | Q", encoding="utf-8")
     with pytest.raises(ChordError, match=r"chords\.txt: 'Q' is no chord symbol"):
-        read(f"@{path}", 2)
+        parse(f"@{path}", 2)
     with pytest.raises(ChordError, match=r"nowhere\.txt: chords cannot be read \(No such file"):
-        read(f"@{tmp_path / 'nowhere.txt'}", 2)
+        parse(f"@{tmp_path / 'nowhere.txt'}", 2)
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ChordError, match="no UTF-8"):
-        read(f"@{path}", 2)
+        parse(f"@{path}", 2)
 
 
 NAMES = st.sampled_from(["C", "F#m7", "Bb/D", "N.C.", "Gsus4", "Adim"])
@@ -155,16 +149,16 @@ def song(kind: str, texts: list[tuple[int, str]]) -> Score:
 @pytest.mark.parametrize("kind", ["text", "marker", "lyrics", "cue_marker"])
 def test_markers_that_are_chords(kind: str) -> None:
     score = song(kind, [(0, "Intro"), (1920, "Gm/Bb\n"), (2880, "Cm"), (3840, "Cm"), (5760, "D7 ")])
-    harmony = from_markers(score, Sixteenths())
+    harmony = from_markers(score, Grid(score, 7680))
     assert harmony is not None
-    assert spans(harmony) == [(0, "Gm/Bb"), (8, "Cm"), (32, "D7")]
+    assert spans(harmony) == [(0, "N.C."), (16, "Gm/Bb"), (24, "Cm"), (48, "D7")]
 
 
-def test_chords_before_the_first_bar_hold_in_it() -> None:
+def test_chords_from_the_start() -> None:
     score = song("marker", [(0, "Am"), (960, "F#"), (3840, "Bm"), (5760, "E7")])
-    harmony = from_markers(score, Sixteenths())
+    harmony = from_markers(score, Grid(score, 7680))
     assert harmony is not None
-    assert spans(harmony) == [(0, "F#"), (16, "Bm"), (32, "E7")]
+    assert spans(harmony) == [(0, "Am"), (8, "F#"), (32, "Bm"), (48, "E7")]
 
 
 @pytest.mark.parametrize(
@@ -178,7 +172,7 @@ def test_chords_before_the_first_bar_hold_in_it() -> None:
 )
 def test_texts_that_are_no_chords(texts: list[str]) -> None:
     score = song("marker", [(1920 * i, text) for i, text in enumerate(texts)])
-    assert from_markers(score, Sixteenths()) is None
+    assert from_markers(score, Grid(score, 7680)) is None
 
 
 def notes_of(rows: list[tuple[int, int, int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from small_scores import score_of
 from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.score import Score, read_score
 from surrogate.render.piano_roll import draw_piano_roll, draw_view
-from surrogate.render.view import COLOURS, View, view_of
+from surrogate.render.view import COLOURS, view_of
 from surrogate.song.bars import bars_of
 from surrogate.song.roles import roles_of
 
@@ -144,10 +144,3 @@ def test_roles(trio: pretty_midi.PrettyMIDI) -> None:
     assert roles_of(score, {0}) == ("melody", "bass", "drums")
     trio.instruments[0].program = 40
     assert roles_of(read_score(trio)) == ("other", "bass", "drums")
-    for roles, new, message in (
-        (("melody",), (), "3 tracks, but 1 roles"),
-        (("melody", "bass", "horn"), (), "no roles: horn"),
-        (("melody", "bass", "drums"), (3,), r"new tracks \[3\] of 3"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            View("x", score, roles, frozenset(new))

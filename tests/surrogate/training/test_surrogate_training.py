@@ -344,8 +344,8 @@ TINY = "--batch-size 2 --steps 2 --validate-every 1 --units 4 --device cpu"
 
 def test_command_of_ours(files: Path, tmp_path: Path) -> None:
     options = (
-        f"{TINY} --pooling attention --decoder-weight .1 --decode-from mean --hears melody,drums "
-        "--masks melody=3,drums=1 --monitor val/hidden_nats --transpose 1"
+        f"{TINY} --pooling attention --decoder-weight .1 --decode-from mean --transpose 1 "
+        "--input-parts melody,drums --masks melody=3,drums=1 --monitor val/hidden_nats"
     )
     out = tmp_path / "out"
     assert command(files, f"@data.h5 --musicvae @trio -o {out} {options}") == 0
@@ -400,9 +400,15 @@ def test_command_of_the_original(files: Path, tmp_path: Path, data: str) -> None
             "@data.h5 --musicvae @trio -o x --model point --pooling mean",
             "--pooling: applies to --model distribution",
         ),
-        ("@data.h5 --musicvae @trio -o x --hears bass --masks drums=1", "no mask has a weight"),
+        (
+            "@data.h5 --musicvae @trio -o x --hears bass --masks drums=1",
+            "no mask has a weight",
+        ),
         ("@data.h5 --musicvae @trio -o x --epochs 0", "--epochs: must be above 0, not 0"),
-        ("@data.h5 --musicvae @trio -o x --hears organ", "unknown part 'organ'; choose among"),
+        (
+            "@data.h5 --musicvae @trio -o x --hears organ",
+            "unknown part 'organ'; choose among",
+        ),
         ("@melodies.h5 -o x --model point --monitor val/hidden_nats", "choose one of: val/latent"),
         ("@data.h5 --musicvae @trio -o x --monitor kl", "unknown score 'kl' to monitor"),
         ("@melodies.h5 --musicvae @trio -o x", "melodies.h5: tokens have shape"),
