@@ -112,11 +112,7 @@ def _one_hot(name: str, tokens: np.ndarray) -> np.ndarray:
 
 
 def import_dataset(
-    source: str | Path,
-    out: str | Path,
-    *,
-    validation: float = 0.1,
-    progress: bool = True,
+    source: str | Path, out: str | Path, *, validation: float = 0.1, progress: bool = True
 ) -> int:
     """Read a file of accompany-music-vae into a data set.
 

@@ -68,10 +68,7 @@ class PointTraining(PosteriorTraining):
     def validation_step(self, batch: ModelBatch, index: int) -> None:
         tokens = batch.targets
         predicted, mean, error = self.error_of(batch)
-        scores = {
-            "val/latent_error": error,
-            "val/latent_error_of_prior_mean": mean.square().mean(),
-        }
+        scores = {"val/latent_error": error, "val/latent_error_of_prior_mean": mean.square().mean()}
         if "val/hidden_nats" in self.monitors:
             scores |= self.surrogate_scores(predicted, tokens, self.surrogate.input_parts)
             scores |= self.constant_scores(index, tokens, mean)

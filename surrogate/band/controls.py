@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from musicvae_torch.midi.vocabulary import (
-    DRUM_CLASSES,
-    FIRST_NOTE,
-    PARTS,
-    STEPS_PER_BAR,
-)
+from musicvae_torch.midi.vocabulary import DRUM_CLASSES, FIRST_NOTE, PARTS, STEPS_PER_BAR
 
 # Notes, or drum hits, a bar from which each class but the first, silence, begins: about the
 # eighths of 3,000 windows.

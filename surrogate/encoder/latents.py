@@ -41,10 +41,7 @@ def check_method(surrogate: Surrogate | None, options: AccompanyOptions) -> None
 
 
 def find_latents(
-    musicvae: MusicVAE,
-    surrogate: Surrogate | None,
-    windows: np.ndarray,
-    options: AccompanyOptions,
+    musicvae: MusicVAE, surrogate: Surrogate | None, windows: np.ndarray, options: AccompanyOptions
 ) -> Latents:
     """Find the latents of windows.
 

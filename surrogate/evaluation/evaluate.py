@@ -110,10 +110,7 @@ def _sampled(task: Task, method: str) -> Scores:
 
 def _latent_scores(z: Tensor, posterior: Normal) -> Scores:
     error = z - posterior.mean
-    return {
-        "latent RMSE": _rms(error),
-        "latent error in spreads": _rms(error / posterior.stddev),
-    }
+    return {"latent RMSE": _rms(error), "latent error in spreads": _rms(error / posterior.stddev)}
 
 
 def _rms(values: Tensor) -> np.ndarray:

@@ -47,11 +47,7 @@ def accompany_windows(
     tokens[..., made] = 0
     results = accompanist.accompany_batch(_songs(windows, options.given), options)
     shown = tqdm(
-        results,
-        total=len(tokens),
-        unit="window",
-        leave=False,
-        disable=None if progress else True,
+        results, total=len(tokens), unit="window", leave=False, disable=None if progress else True
     )
     for row, result in enumerate(shown):
         if isinstance(result, MidiError):

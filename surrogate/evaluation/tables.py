@@ -109,8 +109,7 @@ def paired_differences(
 
 def differences_table(differences: dict[str, Estimate], title: str) -> str:
     return markdown(
-        [title],
-        [[name, difference.text(4, sign=True)] for name, difference in differences.items()],
+        [title], [[name, difference.text(4, sign=True)] for name, difference in differences.items()]
     )
 
 

@@ -155,17 +155,7 @@ def analyze(score: Score, options: AccompanyOptions) -> SongContext:
     pitches = np.concatenate(pitched) if pitched else np.zeros(0, np.int16)
     known = pitches[(pitches >= MIN_PITCH) & (pitches <= MAX_PITCH)]
     return SongContext(
-        score,
-        melody,
-        roles,
-        grid,
-        first,
-        tokens,
-        plays,
-        known,
-        everything,
-        song_bars,
-        timing,
+        score, melody, roles, grid, first, tokens, plays, known, everything, song_bars, timing
     )
 
 

@@ -16,13 +16,7 @@ from musicvae_torch.midi.messages import Chunk
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.tracks import TICK_NOTE
 from surrogate.song.beat_fit import follows_the_beats
-from surrogate.song.beats import (
-    bar_weights,
-    beats_at,
-    downbeat,
-    onset_weights,
-    track_beats,
-)
+from surrogate.song.beats import bar_weights, beats_at, downbeat, onset_weights, track_beats
 
 BEATS_A_BAR = 4
 

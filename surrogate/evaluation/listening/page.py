@@ -27,10 +27,7 @@ from surrogate.render.page import fill_frame, resource
 from surrogate.render.synth import Synthesizer
 
 TITLE = "Listening test"
-QUESTIONS = {
-    "fit": "Which band fits the melody better?",
-    "like": "Which would you rather hear?",
-}
+QUESTIONS = {"fit": "Which band fits the melody better?", "like": "Which would you rather hear?"}
 LISTENING = 5.0  # seconds for which both must have been heard before one can vote
 JUDGING = 20.0  # seconds that a vote takes beyond listening once to both, as a guess
 _SHARED = ("page_sound.js", "page_elements.js")

@@ -130,9 +130,4 @@ def training_record(
     used = asdict(options)
     for name in HYPERPARAMETER_NAMES:  # of a MusicVAE's objective
         used.pop(name)
-    return {
-        "data": sizes,
-        "options": used,
-        "lessons": asdict(data.masking),
-        "best": scores,
-    }
+    return {"data": sizes, "options": used, "lessons": asdict(data.masking), "best": scores}

@@ -29,11 +29,7 @@ from musicvae_torch.training import ScheduledTraining, TrainingOptions, standard
 from musicvae_torch.windows.tensors import ModelBatch
 from surrogate.encoder.model import Surrogate, SurrogateConfig, SurrogateEncoder
 from surrogate.training.encoder.masks import draw_masks
-from surrogate.training.encoder.options import (
-    MASKS,
-    SurrogateObjective,
-    mask_name,
-)
+from surrogate.training.encoder.options import MASKS, SurrogateObjective, mask_name
 
 _MASKS, _NOISE = 2, 3  # kinds of draws, beside those of batches
 
