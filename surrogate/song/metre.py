@@ -55,16 +55,13 @@ def beat_groups(beats: int) -> list[int]:
     return [BEATS] * (beats // BEATS) + [beats % BEATS] * (beats % BEATS > 0)
 
 
-def beat_positions(groups: list[int], next_position: int) -> tuple[list[int], int]:
-    """Beats of the model's that a bar falls on, counted from the first of the bar that
-    `next_position` is in, and the position after them.
-
-    Groups of three and four begin a bar of the model's, pairs a half of one.
+def beat_positions(groups: list[int], position: int) -> tuple[list[int], int]:
+    """The model's beats that a bar falls on, the first of them at `position` or later, and the
+    position after them. Groups of three and four begin a bar of the model's, pairs half a bar.
     """
     taken: list[int] = []
-    position = next_position
     for group in groups:
-        unit = {1: 1, 2: 2}.get(group, BEATS)
+        unit = BEATS if group > 2 else group
         position = -(-position // unit) * unit
         taken += [position + beat for beat in _POSITIONS[group]]
         position += BEATS if group == 3 else group
