@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from musicvae_torch.converters.melody import infer_chord_classes, melody_notes
+from musicvae_torch.converters.melody import infer_chord_classes
 from musicvae_torch.midi.vocabulary import PARTS
 from surrogate.evaluation.distributions import (
     note_features,
@@ -61,13 +61,8 @@ STRUCTURE = (
     "drums repeats beyond any bars",
 )
 DISTRIBUTIONS = (
-    "bass pitch overlap",
-    "bass duration overlap",
-    "bass onset interval overlap",
-    "bass velocity overlap",
-    "drums pitch overlap",
-    "drums onset interval overlap",
-    "drums velocity overlap",
+    *(f"bass {name} overlap" for name in ("pitch", "duration", "onset interval", "velocity")),
+    *(f"drums {name} overlap" for name in ("pitch", "onset interval", "velocity")),
     "bass pitch-class entropy",
     "bass scale consistency",
     "pitch-class entropy",
@@ -133,17 +128,16 @@ class Truth:
 
 
 def structure(parts: Tokens, made: Collection[str]) -> dict[str, float]:
-    """How a band holds together, of the columns STRUCTURE those that say something of the parts
-    that were made.
+    """How a band holds together: the columns STRUCTURE, as far as they are of generated parts.
 
     Args:
         parts: the melody, the bass and the drums.
-        made: which of them are judged.
+        made: which of them were generated.
     """
-    bass, drums = parts["bass"], parts["drums"]
+    drums = parts["drums"]
     scores: dict[str, float] = {}
     if "bass" in made or "drums" in made:
-        together, chance = bass_on_kick(bass, drums)
+        together, chance = bass_on_kick(parts["bass"], drums)
         scores["bass on kick beyond chance"] = together - chance
     if "drums" in made:
         fills, plays = bars_with_toms(drums), bool(drums.any())
@@ -185,17 +179,14 @@ def overlaps(
 
 
 def tonality(parts: Tokens, made: Collection[str]) -> dict[str, float]:
-    """Pitch-class entropy and scale consistency of the bass, if it was made, and of melody and bass
-    together."""
-    pitches = {
-        part: np.array([pitch for _, _, pitch in melody_notes(parts[part])], np.int64)
-        for part in ("melody", "bass")
-    }
+    """Pitch-class entropy and scale consistency of the bass, if it was generated, and of melody and
+    bass together."""
+    melody, bass = (note_features(parts[part], part)["pitch"] for part in ("melody", "bass"))
     scores = {}
     if "bass" in made:
-        scores["bass pitch-class entropy"] = pitch_class_entropy(pitches["bass"])
-        scores["bass scale consistency"] = scale_consistency(pitches["bass"])
-    both = np.concatenate(list(pitches.values()))
+        scores["bass pitch-class entropy"] = pitch_class_entropy(bass)
+        scores["bass scale consistency"] = scale_consistency(bass)
+    both = np.concatenate([melody, bass])
     scores["pitch-class entropy"] = pitch_class_entropy(both)
     scores["scale consistency"] = scale_consistency(both)
     return scores

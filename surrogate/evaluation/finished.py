@@ -28,7 +28,7 @@ from surrogate.song.context import SongContext, part_tokens
 from surrogate.song.roles import roles_of
 
 MADE = ("bass", "drums")
-SAME_MELODY = 0.8  # of the notes of either, from which two tracks are one melody
+SAME_MELODY = 0.8  # share of notes in common, from which two tracks are one melody
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,9 @@ def read_band(score: Score, song: SongContext) -> BandParts:
     """The band of a finished song whose melody is `song`; the two may count different ticks a
     quarter.
 
-    A track that plays the melody is no bass, whatever its program. Notes that do not sound in the
-    melody's bars are left out, and those nearest to a step after them. Of several bass notes that
-    start on one step the highest counts; pitches that tokens do not have count in the nearest
-    octave that has them.
+    A track that plays the melody is no bass, whatever its program. Notes that sound outside the
+    melody's bars, or are nearest to a step after them, are left out. Of several bass notes on one
+    step the highest counts; pitches that tokens do not have are moved by octaves.
     """
     ticks = song.grid.step_ticks
     first, end = song.first_step, song.first_step + len(song.tokens)
@@ -85,7 +84,7 @@ def _within_range(pitches: np.ndarray) -> np.ndarray:
 
 
 def _plays(notes: np.ndarray, lead: np.ndarray, song: SongContext) -> bool:
-    """Whether a track's notes, in the song's ticks, are those of the melody (steps,), or nearly."""
+    """Whether a track's notes, in the song's ticks, are nearly those of the melody (steps,)."""
     wanted = {(start, pitch) for start, _, pitch in melody_notes(lead)}
     steps = song.grid.steps(notes["start"]) - song.first_step
     found = set(zip(steps.tolist(), notes["pitch"].tolist(), strict=True))
@@ -126,9 +125,12 @@ def score_band(
     made = [part for part in MADE if part in band.tokens]
     scores: dict[str, float] = {}
     if "bass" in made:
-        scores |= _harmony(parts, sheet) | _bass_density(song, band, parts["bass"])
+        scores |= _harmony(parts, sheet)
+        scores |= _density(song, "bass", parts["bass"], _within(song, band.notes["bass"]))
     if "drums" in made:
-        scores |= _drum_density(song, parts["drums"])
+        steps = np.flatnonzero(parts["drums"]).tolist()
+        hits: list[StepNote] = [(step, step + 1, 0) for step in steps]
+        scores |= _density(song, "drums", parts["drums"], hits)
     held = structure(parts, made)
     if len(made) < len(MADE):
         held.pop("bass on kick beyond chance", None)
@@ -152,22 +154,16 @@ def _harmony(parts: Mapping[str, np.ndarray], sheet: LeadSheet | None) -> dict[s
     return scores
 
 
-def _bass_density(song: SongContext, band: BandParts, bass: np.ndarray) -> dict[str, float]:
-    sounding = sounding_bars(_within(song, band.notes["bass"]), bar_steps(song.bars))
+def _density(
+    song: SongContext, part: str, tokens: np.ndarray, notes: list[StepNote]
+) -> dict[str, float]:
+    """How much and how evenly a part plays, given its tokens and the same as notes."""
+    sounding = sounding_bars(notes, bar_steps(song.bars))
+    kind, events = ("bass", "notes") if part == "bass" else ("drum", "hits")
     return {
-        "bass notes a bar": notes_per_bar(bass, "bass"),
-        "bass groove consistency": groove_consistency(bass, "bass"),
-        "bars with bass": float(sounding[song.plays].mean()),
-    }
-
-
-def _drum_density(song: SongContext, drums: np.ndarray) -> dict[str, float]:
-    hits: list[StepNote] = [(step, step + 1, 0) for step in np.flatnonzero(drums).tolist()]
-    sounding = sounding_bars(hits, bar_steps(song.bars))
-    return {
-        "drum hits a bar": notes_per_bar(drums, "drums"),
-        "drum groove consistency": groove_consistency(drums, "drums"),
-        "bars with drums": float(sounding[song.plays].mean()),
+        f"{kind} {events} a bar": notes_per_bar(tokens, part),
+        f"{kind} groove consistency": groove_consistency(tokens, part),
+        f"bars with {part}": float(sounding[song.plays].mean()),
     }
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from surrogate.evaluation.tables import (
     DASH,
     Estimate,
     Scores,
-    differences_table,
     markdown,
     paired_differences,
     rows_as_json,
@@ -69,6 +69,7 @@ class Evaluation:
         apart = (*STRUCTURE, *DISTRIBUTIONS)
         of_latents = [column for column in self.columns if column.startswith(("latent", "nats"))]
         of_notes = [name for name in self.columns if name not in (*of_latents, *apart)]
+        differences = self.differences.items()
         with_nats = {name: row for name, row in self.rows.items() if HIDDEN_NATS in row}
         blocks = [
             f"{self.windows}. Given: {given}; hidden: {hidden}. Means over songs, with 95 % "
@@ -82,7 +83,7 @@ class Evaluation:
             "How their notes are distributed:",
             self._table([name for name in DISTRIBUTIONS if name in self.columns]),
             f"Song by song, nats a step of the hidden parts, less those of {self.reference}:",
-            differences_table(self.differences, HIDDEN_NATS),
+            markdown([HIDDEN_NATS], [[name, it.text(4, sign=True)] for name, it in differences]),
             *self.notes,
             *([self.verdict()] if NO_LATENT in self.rows else []),
         ]
@@ -147,12 +148,11 @@ class Comparison:
     seeds: int
     decoded: np.ndarray
     by_file: bool = True
-    columns: list[str] = field(init=False)
 
-    def __post_init__(self) -> None:
-        order = [column for columns in TABLES.values() for column in columns]
-        known = {column for scores in self.rows.values() for column in scores}
-        object.__setattr__(self, "columns", [column for column in order if column in known])
+    @cached_property
+    def columns(self) -> set[str]:
+        """The columns that any row has."""
+        return {column for scores in self.rows.values() for column in scores}
 
     def __str__(self) -> str:
         """Markdown: means over files, differences, and perhaps a line for each file."""

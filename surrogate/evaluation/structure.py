@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
-from musicvae_torch.converters.drums import unpack_rolls
-from musicvae_torch.midi.vocabulary import DRUM_CLASSES, FIRST_NOTE, NO_EVENT, STEPS_PER_BAR
+from musicvae_torch.midi.vocabulary import FIRST_NOTE, NO_EVENT, STEPS_PER_BAR
+from surrogate.evaluation.metrics import mean_of, onsets
 
 KICK = 0
 TOMS = (4, 5, 6)  # low, mid and high
@@ -27,25 +27,25 @@ def bass_on_kick(bass: np.ndarray, drums: np.ndarray) -> tuple[float, float]:
 
     Returns:
         The share of the bass's onsets with a kick at the same step, and the share that chance
-        would give: the same of each bar's bass against the kicks of all other bars, so that what
-        any two bars of the song share by its metre does not count as listening. Both are NaN of a
-        bass that never starts, of drums that never play, and of a single bar.
+        would give: that of each bar's bass with the kicks of all other bars, as any two bars of a
+        song agree in part by its metre. Both are NaN if the bass or the drums never play, or there
+        is but one bar.
     """
     starts = (bass >= FIRST_NOTE).reshape(-1, STEPS_PER_BAR).astype(np.int64)
-    hits = unpack_rolls(drums[:, None], len(DRUM_CLASSES))
+    hits = onsets(drums, "drums")
     kicks = hits[:, KICK].reshape(-1, STEPS_PER_BAR).astype(np.int64)
-    onsets, bars = int(starts.sum()), len(starts)
-    if not onsets or not hits.any() or bars < 2:
+    count, bars = int(starts.sum()), len(starts)
+    if not count or not hits.any() or bars < 2:
         return math.nan, math.nan
     together = starts @ kicks.T  # (bars of the bass, bars of the drums)
     own = int(np.trace(together))
-    return own / onsets, (int(together.sum()) - own) / (onsets * (bars - 1))
+    return own / count, (int(together.sum()) - own) / (count * (bars - 1))
 
 
 def bars_with_toms(drums: np.ndarray) -> np.ndarray:
-    """(bars,) bool, whether a tom is struck: the nearest that nine drums come to a fill."""
-    hits = unpack_rolls(drums[:, None], len(DRUM_CLASSES))
-    return np.asarray(hits[:, TOMS].reshape(-1, STEPS_PER_BAR * len(TOMS)).any(1))
+    """(bars,) bool, whether a tom is struck, which of nine drums tells a fill best."""
+    toms = onsets(drums, "drums")[:, TOMS]
+    return np.asarray(toms.reshape(-1, STEPS_PER_BAR * len(TOMS)).any(1))
 
 
 def share_at_phrase_end(fills: np.ndarray, phrase: int) -> float:
@@ -55,8 +55,7 @@ def share_at_phrase_end(fills: np.ndarray, phrase: int) -> float:
         fills: (bars,) bool; the first bar begins a phrase.
         phrase: bars of one. Fills that fall anywhere give 1 / phrase.
     """
-    (at,) = np.nonzero(fills)
-    return float((at % phrase == phrase - 1).mean()) if len(at) else math.nan
+    return mean_of(np.flatnonzero(fills) % phrase == phrase - 1)
 
 
 def distinct_bars(tokens: np.ndarray) -> float:
@@ -117,4 +116,4 @@ def _shared(tokens: np.ndarray, part: str) -> tuple[np.ndarray, np.ndarray]:
 def _mean(alike: np.ndarray, union: np.ndarray, pairs: np.ndarray) -> float:
     """Mean Jaccard similarity of some pairs of bars."""
     kept = pairs & (union > 0)
-    return float((alike[kept] / union[kept]).mean()) if kept.any() else math.nan
+    return mean_of(alike[kept] / union[kept])

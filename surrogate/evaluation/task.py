@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -137,7 +136,3 @@ def other_songs(song: np.ndarray, seed: int) -> np.ndarray:
     # Counted from the end of the window's own song on, around.
     shifts = rng.integers(0, len(song) - (ends - firsts))
     return (ends + shifts) % len(song)
-
-
-def batches(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    return zip(*(tensor.split(BATCH) for tensor in tensors), strict=True)
