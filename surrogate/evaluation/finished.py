@@ -95,7 +95,7 @@ def _notes(score: Score, resolution: int) -> dict[str, list[np.ndarray]]:
     """Part → the notes of each track that plays it, of TICK_NOTE, in so many ticks a quarter; no
     entry where none does."""
     found: dict[str, list[np.ndarray]] = {}
-    for track, role in zip(score.tracks, roles_of(score, ()), strict=True):
+    for track, role in zip(score.tracks, roles_of(score), strict=True):
         if role in MADE:
             own = track.notes.astype(TICK_NOTE)
             for name in ("start", "end"):

@@ -114,7 +114,7 @@ def _tracks(score: Score) -> tuple[Track, Track | None]:
     fullest = max(pitched, key=_at_once, default=None)
     chords = fullest if fullest is not None and _at_once(fullest) >= MANY_AT_ONCE else None
     others = [track for track in pitched if track is not chords]
-    roles = roles_of(score, ())
+    roles = roles_of(score)
     melody = next((track for track in others if roles[track.index] == "other"), None)
     melody = melody or next(iter(others), None)
     if melody is None:

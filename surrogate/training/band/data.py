@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,7 +39,7 @@ class BandBatch(NamedTuple):
         given, past: (batch, steps, 3) int64 tokens, HIDDEN where they are not given, or forgotten.
         chords: (batch, steps) int64.
         density: (batch, steps, 3) int64.
-        style: (batch, style_size) code of another window of the song; zeros for none.
+        style: (batch, style_size) posterior mean of another window of the song; zeros for none.
         wants_melody_style: (batch,) bool, whether the style is to be predicted from the melody.
     """
 
@@ -59,13 +60,13 @@ class BandDataModule(lightning.LightningDataModule):
         training, validation: songs.
         options: of batches and draws. A batch has as many steps as `batch_size` windows of 16
             bars, whatever the length of its windows.
-        masking: lengths of windows, and what is given of them.
-        style_size: of the codes.
+        masking: lengths of windows, and what is given of them. Lengths that fit nowhere are left
+            out.
+        style_size: dimensions of a style.
         validation_windows: how many to validate on, at most.
 
     Raises:
-        DatasetError: no song is long enough, with drums enough, for any of the lengths;
-            those that fit nowhere are left out.
+        DatasetError: no song is long enough, with drums enough, for any of the lengths.
     """
 
     def __init__(
@@ -195,39 +196,30 @@ class BandDataModule(lightning.LightningDataModule):
         return np.where(said, densities_of(tokens, span), HIDDEN)
 
     def _style(self, bar: int, bars: int, rng: np.random.Generator) -> tuple[np.ndarray, bool]:
-        """The code of another window of the song that shares no bar with this one, if that is what
-        is drawn and there is one; and whether the melody's is wanted instead."""
+        """The posterior's mean of another window of the run that shares no bar with this one, if
+        that is drawn and there is one; and whether the melody's style is wanted instead."""
         style = np.zeros(self.style_size, np.float32)
         kind, pick = STYLES[rng.integers(len(STYLES))], rng.random()
         runs = self.training
         if kind != "another window" or runs.code_mean is None:
             return style, kind == "the melody"
         run = int(runs.bar_run[bar])
-        others = self._other_codes(run, bar * STEPS_PER_BAR, (bar + bars) * STEPS_PER_BAR)
+        low, high = np.searchsorted(runs.code_step, runs.first[run : run + 2])
+        starts = runs.code_step[low:high] // STEPS_PER_BAR
+        others = low + np.flatnonzero((starts + WINDOW_BARS <= bar) | (starts >= bar + bars))
         if len(others):
             style[:] = runs.code_mean[others[int(pick * len(others))]]
         return style, False
 
-    def _other_codes(self, run: int, first: int, last: int) -> np.ndarray:
-        """Windows with codes that are of the same run, and wholly before `first` or after
-        `last`."""
-        runs = self.training
-        ends = runs.first[run : run + 2]
-        low, high = np.searchsorted(runs.code_step, ends)
-        steps = runs.code_step[low:high]
-        apart = (steps + WINDOW_BARS * STEPS_PER_BAR <= first) | (steps >= last)
-        return low + np.flatnonzero(apart)
-
 
 class WindowSampler:
-    """Draws windows of a length: a source, a song of it, and one of the places in the song where
-    such a window fits.
+    """Draws windows of a length: a source, a song of it, and a bar at which one may begin.
 
     Args:
         runs: the songs.
         bars: of a window.
-        options: `draw` and `temper` are heeded.
-        masking: `thin_drums` is.
+        options: of these `draw` and `temper` count.
+        masking: of these `thin_drums` counts.
 
     Attributes:
         fits: whether such a window fits anywhere.
@@ -290,6 +282,5 @@ class _Stream(IterableDataset):
         if trainer:
             number = trainer.global_step * trainer.accumulate_grad_batches
             rank = trainer.global_rank
-        while True:
-            yield self.module.batch(number, rank)
-            number += 1
+        for following in count(number):
+            yield self.module.batch(following, rank)

@@ -49,8 +49,8 @@ def train_surrogate(
 
     Args:
         data, validation: data sets of build-dataset, of different songs; without the second,
-            the songs that `data` has set aside. Codes of `musicvae` that they hold are used where
-            windows are not shifted. Windows to validate on do not overlap.
+            the songs that `data` has set aside. Posteriors of `musicvae` that they hold are used
+            where windows are not shifted. Windows to validate on do not overlap.
         musicvae: checkpoint folder of a trio.
         out: folder for the result.
         options: how to train.
@@ -60,7 +60,7 @@ def train_surrogate(
         objective: what to train it to do; None: the defaults.
         epochs: in place of `options.steps`, so many times the windows of `data`.
         monitor: the validation score whose lowest value is the best: "val/kl", the KL divergence
-            with the melody given, or "val/hidden_nats", what the decoder then loses on the others.
+            with the melody given, or "val/hidden_nats", the decoder's nats of the other parts.
         work, device, store: as for ``musicvae_torch.training.train_musicvae``.
 
     Returns:
