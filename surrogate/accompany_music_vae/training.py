@@ -89,7 +89,7 @@ def train_point_surrogate(
     device: str | Hardware = "auto",
     store: str = "float32",
 ) -> Path:
-    """Train a PointSurrogate and write it to folder `out`.
+    """Train a PointSurrogate; write it to folder `out`, and return that.
 
     Args:
         data, validation: as for :func:`surrogate.training.encoder.train.train_surrogate`; or,
@@ -100,9 +100,6 @@ def train_point_surrogate(
             for ORIGINAL_EPOCHS, but showed each window once an epoch.
         out, rnn_size, epochs, monitor, work, device, store: as for
             :func:`surrogate.training.encoder.train.train_surrogate`.
-
-    Returns:
-        `out`.
 
     Raises:
         DatasetError, CheckpointError: a data set or the trio cannot be read, or there is neither

@@ -172,9 +172,9 @@ def draw(logits: Tensor, uniform: Tensor, temperature: float, top_p: float) -> T
     """
     if not temperature:
         return logits.argmax(-1, keepdim=True)
-    chances, order = (logits / temperature).softmax(-1).sort(-1, descending=True)
-    total = chances.cumsum(-1)
-    last = (total - chances < top_p).sum(-1, keepdim=True) - 1
+    probabilities, order = (logits / temperature).softmax(-1).sort(-1, descending=True)
+    total = probabilities.cumsum(-1)
+    last = (total - probabilities < top_p).sum(-1, keepdim=True) - 1
     rank = (total <= uniform * total.gather(-1, last)).sum(-1, keepdim=True)
     return order.gather(-1, torch.minimum(rank, last))
 

@@ -1,4 +1,4 @@
-"""What songs cost a band, teacher-forced."""
+"""The likelihood of songs by a band, teacher-forced."""
 
 from __future__ import annotations
 

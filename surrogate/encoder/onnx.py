@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from torch import nn
 
@@ -97,15 +97,14 @@ def _point_graph(network: PointSurrogate) -> Graph:
     rows = _one_hot(graph, melody, network.config.input_depth)
     outputs, hidden = graph.op("Transpose", rows, perm=[1, 0, 2]), ""
     for layer in network.layers:
-        lstm_layer = cast(nn.LSTM, layer)
-        outputs, hidden, _ = lstm(graph, _directions(lstm_layer), outputs)
+        outputs, hidden, _ = lstm(graph, _directions(layer), outputs)
     embedding = join_directions(graph, hidden, network.mean.in_features)
     mean = linear(graph, network.mean, embedding)
     graph.output("mean", mean, "float32", ("batch", network.config.z_size), "the mean")
     return graph
 
 
-def _directions(layer: nn.LSTM) -> list[Direction]:
+def _directions(layer: nn.Module) -> list[Direction]:
     """Both directions of PyTorch's own layer, whose two biases add up."""
     weights = dict(layer.named_parameters())
     return [

@@ -12,17 +12,10 @@ from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.tracks import TICK_NOTE
 from musicvae_torch.midi.vocabulary import MAX_PITCH, MIN_PITCH, NO_EVENT, PARTS
 from surrogate.arrangement.fill import StepNote, bar_steps, sounding_bars
+from surrogate.evaluation import metrics
 from surrogate.evaluation.columns import overlaps, structure, tonality
 from surrogate.evaluation.distributions import note_features
 from surrogate.evaluation.lead_sheets import LeadSheet, share_of_chord_tones, share_of_roots
-from surrogate.evaluation.metrics import (
-    estimate_key,
-    groove_consistency,
-    notes_per_bar,
-    pitch_histogram,
-    share_in_chords,
-    share_in_key,
-)
 from surrogate.evaluation.tables import Scores
 from surrogate.song.context import SongContext, part_tokens
 from surrogate.song.roles import roles_of
@@ -144,9 +137,10 @@ def score_band(
 
 def _harmony(parts: Mapping[str, np.ndarray], sheet: LeadSheet | None) -> dict[str, float]:
     bass, melody = parts["bass"], parts["melody"]
+    key = metrics.estimate_key(metrics.pitch_histogram(melody))
     scores = {
-        "bass in key": share_in_key(bass, estimate_key(pitch_histogram(melody))),
-        "bass in harmony": share_in_chords(bass, infer_chord_classes(melody)),
+        "bass in key": metrics.share_in_key(bass, key),
+        "bass in harmony": metrics.share_in_chords(bass, infer_chord_classes(melody)),
     }
     if sheet is not None:
         scores["chord tones"] = share_of_chord_tones(bass, sheet.tones)
@@ -161,8 +155,8 @@ def _density(
     sounding = sounding_bars(notes, bar_steps(song.bars))
     kind, events = ("bass", "notes") if part == "bass" else ("drum", "hits")
     return {
-        f"{kind} {events} a bar": notes_per_bar(tokens, part),
-        f"{kind} groove consistency": groove_consistency(tokens, part),
+        f"{kind} {events} a bar": metrics.notes_per_bar(tokens, part),
+        f"{kind} groove consistency": metrics.groove_consistency(tokens, part),
         f"bars with {part}": float(sounding[song.plays].mean()),
     }
 

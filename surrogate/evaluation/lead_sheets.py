@@ -115,8 +115,7 @@ def _tracks(score: Score) -> tuple[Track, Track | None]:
     chords = fullest if fullest is not None and _at_once(fullest) >= MANY_AT_ONCE else None
     others = [track for track in pitched if track is not chords]
     roles = roles_of(score)
-    melody = next((track for track in others if roles[track.index] == "other"), None)
-    melody = melody or next(iter(others), None)
+    melody = min(others, key=lambda track: roles[track.index] != "other", default=None)
     if melody is None:
         raise MidiError(f"{score.name}: holds no melody; wanted one on a track beside the chords")
     return melody, chords

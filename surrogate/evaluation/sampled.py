@@ -1,4 +1,4 @@
-"""Bands as `accompany` makes them, of windows of real songs: sampled, filled up and arranged."""
+"""Bands as `accompany` makes them, for windows of real songs: sampled, filled up and arranged."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def accompany_windows(
 
     Args:
         accompanist: that makes the bands.
-        windows: of which it is given the given parts alone, with their velocities.
+        windows: the songs; the accompanist gets their given parts alone, with their velocities.
         options: of the bands; the first candidate counts.
         progress: show a progress bar.
 

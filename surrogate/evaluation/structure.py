@@ -22,9 +22,6 @@ FAR = 4  # bars from one to another that may return it
 def bass_on_kick(bass: np.ndarray, drums: np.ndarray) -> tuple[float, float]:
     """How often the bass starts a note together with the kick drum.
 
-    Args:
-        bass, drums: (steps,) classes.
-
     Returns:
         The share of the bass's onsets with a kick at the same step, and the share that chance
         would give: that of each bar's bass with the kicks of all other bars, as any two bars of a
@@ -59,14 +56,8 @@ def share_at_phrase_end(fills: np.ndarray, phrase: int) -> float:
 
 
 def distinct_bars(tokens: np.ndarray) -> float:
-    """How many different bars a part plays in sixteen, as a share of them.
-
-    Args:
-        tokens: (steps,) classes of a part.
-
-    Returns:
-        1 / 16 to 1, the mean over the whole blocks of sixteen bars from the first on. Of fewer
-        bars than sixteen, the share of those.
+    """How many different bars a part plays in sixteen, as a share of them: 1 / 16 to 1, the mean
+    over the whole blocks of sixteen bars. Of fewer bars than sixteen, the share of those.
     """
     bars = tokens.reshape(-1, STEPS_PER_BAR)
     if not len(bars):
@@ -79,14 +70,12 @@ def distinct_bars(tokens: np.ndarray) -> float:
 def repeats(tokens: np.ndarray, part: str, melody: np.ndarray) -> tuple[float, float]:
     """Whether a bar whose melody returns is accompanied alike.
 
-    Two bars are as alike as the Jaccard similarity of what starts in them: pairs of a step of the
-    bar and a pitch, of drums pairs of a step and the set of drums that are struck together. Pairs
-    of bars in which nothing starts are left out.
+    Two bars are as alike as the Jaccard similarity of what starts in them: pairs of a step and a
+    pitch, or of a step and the set of drums that are struck together. Pairs of bars in which
+    nothing starts are left out.
 
     Args:
-        tokens: (steps,) classes of the bass or the drums.
-        part: which of them it is.
-        melody: (steps,) classes of the melody.
+        part: whose `tokens` these are, bass or drums.
 
     Returns:
         The mean over the pairs of bars at least four bars apart in which the melody plays and is

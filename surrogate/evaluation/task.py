@@ -1,4 +1,4 @@
-"""What an evaluation compares, and how: the networks, the windows, the options."""
+"""The networks, windows and options of an evaluation."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ BATCH = 128
 
 @dataclass(frozen=True)
 class Networks:
-    """What is compared.
+    """The networks to compare; rows of those that are None are left out.
 
     Attributes:
         musicvae: of trios.
-        surrogate: of it; None: its rows are left out.
-        baseline: another surrogate of it, as that of accompany-music-vae; None: left out.
-        without_latent: the same MusicVAE, trained on until its latent said nothing; None: left out.
-        attributes: directions of the latent, for the bands of `accompany`; None: there are none.
-        band: a band network; None: its rows are left out.
-        styled: whether it was trained on latents of the MusicVAE.
+        surrogate: of it.
+        baseline: another surrogate of it, as that of accompany-music-vae.
+        without_latent: the same MusicVAE, trained on until its latent said nothing.
+        attributes: directions of the latent, for the bands of `accompany`.
+        band: a band network.
+        styled: whether the band network was trained on latents of the MusicVAE.
     """
 
     musicvae: MusicVAE
@@ -54,9 +54,9 @@ class EvaluateOptions:
 
     Attributes:
         given: the parts that are given; the others are hidden.
-        seed: of the prior's sample, of other songs' latents and of the bootstrap; the first of
-            those of `accompany`.
-        seeds: how many bands of each window `accompany` makes; 0: none.
+        seed: of the prior's sample, of other songs' latents and of the bootstrap, and the first
+            one of `accompany`.
+        seeds: how many bands `accompany` makes for each window.
         refine: how to refine.
         progress: show a progress bar.
     """
@@ -78,12 +78,9 @@ class EvaluateOptions:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What all rows are scored on.
+    """An evaluation that goes on, with what its rows share.
 
     Attributes:
-        networks: to compare.
-        windows: of real songs.
-        options: how to compare.
         notes: on what is left out; rows add to them.
     """
 

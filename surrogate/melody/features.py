@@ -55,10 +55,14 @@ FEATURES: dict[str, Feature] = {
 _SOLO = frozenset([*range(52, 55), *range(56, 61), *range(64, 88), 22, 40, 110])
 
 
+def within_range(pitches: np.ndarray) -> np.ndarray:
+    """Which MIDI pitches the networks know, bool: MIN_PITCH to MAX_PITCH."""
+    return (pitches >= MIN_PITCH) & (pitches <= MAX_PITCH)
+
+
 def is_singable(track: Track) -> bool:
     """Whether any of its notes could be input of the networks as a melody."""
-    pitches = track.notes["pitch"]
-    return not track.is_drum and bool(((pitches >= MIN_PITCH) & (pitches <= MAX_PITCH)).any())
+    return not track.is_drum and bool(within_range(track.notes["pitch"]).any())
 
 
 def notes_of(tracks: Iterable[Track]) -> np.ndarray:

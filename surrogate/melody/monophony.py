@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from musicvae_torch.midi.vocabulary import MAX_PITCH, MIN_PITCH
+from surrogate.melody.features import within_range
 from surrogate.melody.two_hands import right_hand
 
 TOGETHER = 0.06  # seconds within which the notes of a chord begin
@@ -45,7 +45,7 @@ def reduce_to_melody(notes: np.ndarray, seconds: Callable[[np.ndarray], np.ndarr
     """
     # Of doubled notes the longest comes first, and stays.
     notes = notes[np.lexsort((-notes["end"], notes["pitch"], notes["start"]))]
-    notes = notes[(notes["pitch"] >= MIN_PITCH) & (notes["pitch"] <= MAX_PITCH)]
+    notes = notes[within_range(notes["pitch"])]
     if not (notes["end"][:-1] > notes["start"][1:]).any():
         return Reduction(notes, "")
     how = []

@@ -110,8 +110,7 @@ def beats_at(
     """
     if not 0 < tempo < np.inf:
         raise MidiError(f"the tempo must be a positive number, not {tempo}")
-    times, accents = _accented(onsets, weights)
-    _check_length(times, until)
+    times, accents = _accented(onsets, weights, until)
     period = _refined(times, 60 / tempo)
     offsets = np.arange(0, period, min(0.005, period / 16))
     phases = ((times - offsets[:, None]) / period) % 1
@@ -140,15 +139,14 @@ def track_beats(
     Raises:
         MidiError: there are fewer onsets, or more than two hours.
     """
-    times, accents = _accented(onsets, weights)
+    times, accents = _accented(onsets, weights, until)
     if len(times) < 2:
         raise MidiError("beats cannot be found from fewer than two onsets")
-    until = float(times[-1]) if until is None else until
-    _check_length(times, until)
     start = times[0] - LONGEST / 2
     found = _smooth(_most_likely(times - start, accents) + start)
     tempo = 60 * (len(found) - 1) / (found[-1] - found[0])
-    return _extended(found, float(times[0]), until), float(tempo)
+    last = float(times[-1]) if until is None else until
+    return _extended(found, float(times[0]), last), float(tempo)
 
 
 def downbeat(onsets: np.ndarray, weights: np.ndarray, beats: np.ndarray) -> int:
@@ -160,8 +158,7 @@ def downbeat(onsets: np.ndarray, weights: np.ndarray, beats: np.ndarray) -> int:
         beats: (beats,) seconds, ascending; at least two.
 
     Returns:
-        0 to 3: the one on which notes weigh most; among equals the one that comes
-        first from the first note's beat on.
+        0 to 3: the one on which notes weigh most; of equals the first from the first note's on.
     """
     if not len(onsets):
         return 0
@@ -185,7 +182,9 @@ def _refined(times: np.ndarray, period: float) -> float:
     return float(period / ratios[fits.argmax()]) if better else period
 
 
-def _accented(onsets: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def _accented(
+    onsets: np.ndarray, weights: np.ndarray | None, until: float | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Times of chords, in order, and how much each is accented: the logarithm of the sum of its
     notes' weights, standardised. The first one's is raised, as songs tend to begin on a beat."""
     onsets = np.asarray(onsets, float)
@@ -197,15 +196,12 @@ def _accented(onsets: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarra
     chord = np.cumsum(np.append(False, np.diff(onsets) > APART))
     sums = np.bincount(chord, weights)
     times = np.bincount(chord, weights * onsets) / sums
+    if not max(times[-1] if until is None else until, times[-1]) - times[0] < LONGEST_SONG:
+        raise MidiError("more than two hours: too long for beats to be found")
     levels = np.log(sums)
     accents = np.clip((levels - levels.mean()) / max(levels.std(), 0.1), -2, 2)
     accents[0] += 1
     return times, accents
-
-
-def _check_length(times: np.ndarray, until: float) -> None:
-    if not max(until, times[-1]) - times[0] < LONGEST_SONG:
-        raise MidiError("more than two hours: too long for beats to be found")
 
 
 def _densities(phases: np.ndarray, period: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -220,9 +216,8 @@ def _densities(phases: np.ndarray, period: float) -> tuple[np.ndarray, np.ndarra
     def log_density(shares: tuple[tuple[float, float], ...]) -> np.ndarray:
         height = period / (SPREAD * np.sqrt(2 * np.pi))
         total = ANYWHERE + sum(share for _, share in shares)
-        return np.log(
-            (ANYWHERE + sum(share * height * near(phase) for phase, share in shares)) / total
-        )
+        density = ANYWHERE + sum(share * height * near(phase) for phase, share in shares)
+        return np.asarray(np.log(density / total))
 
     gains = np.zeros_like(phases) + sum(gain * near(phase) for phase, gain in ACCENTS)
     return log_density(IN_TWO), log_density(IN_THREE), gains
@@ -261,12 +256,8 @@ def _tempo_changes() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _most_likely(times: np.ndarray, accents: np.ndarray) -> np.ndarray:
-    """(beats,) seconds of the likeliest beats: dynamic programming over frames and periods.
-
-    Args:
-        times: (n,) seconds, the first of them half of the longest beat after the first frame.
-        accents: (n,)
-    """
+    """(beats,) seconds of the likeliest beats: dynamic programming over frames and periods. The
+    first of the times (n,) is half of the longest beat after the first frame."""
     columns = np.arange(len(PERIODS))
     before, changes = _tempo_changes()
     last = round(float(times[-1]) * FRAMES)

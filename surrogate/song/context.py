@@ -14,15 +14,9 @@ from musicvae_torch.converters.melody import melody_tokens
 from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.sustain import sounding_ends
-from musicvae_torch.midi.vocabulary import (
-    MAX_PITCH,
-    MIN_PITCH,
-    PARTS,
-    STEPS_PER_BAR,
-    STEPS_PER_QUARTER,
-)
+from musicvae_torch.midi.vocabulary import PARTS, STEPS_PER_BAR, STEPS_PER_QUARTER
 from surrogate.melody.choice import Melody, choose_melody
-from surrogate.melody.features import notes_of
+from surrogate.melody.features import notes_of, within_range
 from surrogate.options import AccompanyOptions
 from surrogate.song.bars import Bars, bars_of, bars_that_sound, covered, slack, snapped
 from surrogate.song.grid import Grid
@@ -157,7 +151,7 @@ def analyze(score: Score, options: AccompanyOptions) -> SongContext:
         tokens[:, PARTS.index(part)] = part_tokens(part, voice, grid, first, bars)
     pitched = [own["pitch"] for part, own in sounding.items() if part != "drums"]
     pitches = np.concatenate([np.zeros(0, np.int16), *pitched])
-    known = pitches[(pitches >= MIN_PITCH) & (pitches <= MAX_PITCH)]
+    known = pitches[within_range(pitches)]
     return SongContext(
         score, melody, roles, grid, first, tokens, plays, known, everything, song_bars, timing
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -12,15 +11,7 @@ from musicvae_torch.errors import MidiError, OptionError
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR, STEPS_PER_QUARTER
 from surrogate.song.bars import bar_length, bar_line_ticks, changes_of_metre
-from surrogate.song.metre import (
-    BEATS,
-    COMPOUND,
-    SIMPLE,
-    bar_beats,
-    beat_groups,
-    beat_positions,
-    is_dotted,
-)
+from surrogate.song.metre import BEATS, beat_groups, beat_positions, step_offsets
 
 MAX_BARS = 2048  # an hour and more; longer songs are broken files
 NOT_THERE = np.iinfo(np.int64).max
@@ -133,12 +124,8 @@ def _sections(score: Score, until: int, pickup: int) -> list[_Section]:
 def _bars_of(section: _Section, score: Score) -> list[list[np.ndarray]]:
     """The beats of each bar, each as the ticks of its four steps, without those that a change of
     metre cuts off."""
-    offsets, since = [], Fraction(0)
-    for beat in bar_beats(*section.metre):
-        steps = COMPOUND if is_dotted(beat) else SIMPLE
-        offsets.append([round((since + beat * step) * score.resolution) for step in steps])
-        since += beat
-    beats = np.array(offsets, np.int64)
+    offsets = step_offsets(*section.metre)
+    beats = np.array([[round(step * score.resolution) for step in beat] for beat in offsets])
     return [
         [np.minimum(beat, section.end) for beat in start + beats if beat[0] < section.end]
         for start in _bar_lines(section, score)[:-1]

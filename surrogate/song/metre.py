@@ -32,9 +32,7 @@ def is_common(numerator: int, denominator: int) -> bool:
 def bar_beats(numerator: int, denominator: int) -> list[Fraction]:
     """Lengths of a bar's beats, in quarter notes."""
     unit = Fraction(4, denominator)
-    if unit >= 1:
-        return [Fraction(1)] * int(numerator * unit)
-    if numerator % 3 == 0:
+    if unit < 1 and numerator % 3 == 0:
         return [3 * unit] * (numerator // 3)
     beats = [Fraction(1)] * int(numerator * unit)
     rest = numerator * unit - len(beats)
@@ -43,9 +41,14 @@ def bar_beats(numerator: int, denominator: int) -> list[Fraction]:
     return [*beats[:-1], beats[-1] + rest]
 
 
-def is_dotted(beat: Fraction) -> bool:
-    """Whether a beat of so many quarter notes divides by three."""
-    return beat.numerator % 3 == 0
+def step_offsets(numerator: int, denominator: int) -> list[list[Fraction]]:
+    """Where the four steps of each beat of a bar begin, in quarter notes from the bar line."""
+    offsets, since = [], Fraction(0)
+    for beat in bar_beats(numerator, denominator):
+        steps = COMPOUND if beat.numerator % 3 == 0 else SIMPLE  # dotted beats divide by three
+        offsets.append([since + beat * step for step in steps])
+        since += beat
+    return offsets
 
 
 def beat_groups(beats: int) -> list[int]:

@@ -11,7 +11,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 _ID_DIGITS = 16
 
@@ -55,23 +54,19 @@ class Key:
             ValueError: it is no key, or that of another test.
         """
         try:
-            content = _mask(base64.b64decode(text, validate=True), test)
-            key = cls._of(json.loads(content))
-        except (ValueError, TypeError, KeyError, RecursionError):
+            fields = json.loads(_mask(base64.b64decode(text, validate=True), test))
+            key = cls(
+                tuple(map(str, fields["systems"])),
+                tuple(map(str, fields["songs"])),
+                tuple((int(song), int(system)) for song, system in fields["clips"]),
+                {str(name): str(text) for name, text in fields["questions"].items()},
+                str(fields["digest"]),
+            )
+        except (AttributeError, ValueError, TypeError, KeyError, RecursionError):
             raise ValueError("no key of a listening test") from None
         if key.id != test:
             raise ValueError("the key of another test")
         return key
-
-    @classmethod
-    def _of(cls, fields: Any) -> Key:
-        return cls(
-            tuple(map(str, fields["systems"])),
-            tuple(map(str, fields["songs"])),
-            tuple((int(song), int(system)) for song, system in fields["clips"]),
-            {str(name): str(text) for name, text in fields["questions"].items()},
-            str(fields["digest"]),
-        )
 
     def _text(self) -> bytes:
         return json.dumps(asdict(self), separators=(",", ":")).encode()

@@ -28,7 +28,7 @@ def sign_test(wins: int, losses: int) -> float:
     is the toss of a fair coin. Ties do not count."""
     votes = wins + losses
     tail = sum(math.comb(votes, k) for k in range(max(wins, losses), votes + 1))
-    return min(2 * tail / 2**votes, 1.0)
+    return min(2 * tail / (1 << votes), 1.0)
 
 
 def crossed_interval(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import lightning
 import numpy as np
@@ -99,8 +99,8 @@ class BandDataModule(lightning.LightningDataModule):
     @classmethod
     def read(
         cls,
-        data: list[Path],
-        validation: Path | None,
+        data: Sequence[str | Path],
+        validation: str | Path | None,
         options: TrainingOptions,
         masking: MaskingOptions,
         style_size: int,
@@ -108,28 +108,28 @@ class BandDataModule(lightning.LightningDataModule):
         """Data sets of build-dataset; without `validation`, the songs they have set aside.
 
         Raises:
-            DatasetError: a file cannot be read, or holds no such windows, or codes of another size.
+            DatasetError: a file cannot be read, or holds no such windows, or posteriors of another
+                size.
         """
         if validation is None:
             sides = read_runs(data, "train"), read_runs(data, "validation")
         else:
             sides = read_runs(data), read_runs([validation])
-        codes = sides[0].code_mean
-        if codes is not None and codes.shape[1] != style_size:
+        means = sides[0].posterior_mean
+        if means is not None and means.shape[1] != style_size:
             raise DatasetError(
-                f"{data[0]}: holds codes of {codes.shape[1]} dimensions, and the band's style has "
-                f"{style_size}"
+                f"{data[0]}: holds posteriors of {means.shape[1]} dimensions, and the band's style "
+                f"has {style_size}"
             )
         return cls(*sides, options, masking, style_size)
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> DataLoader[BandBatch]:
         return DataLoader(_Stream(self), batch_size=None)
 
-    def val_dataloader(self) -> DataLoader:
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
         tokens = validation_windows(self.validation, self.validation_windows)
-        rank, ranks = 0, 1
-        if self.trainer:
-            rank, ranks = self.trainer.global_rank, self.trainer.world_size
+        trainer = self.trainer
+        rank, ranks = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
         if len(tokens) < ranks:
             raise DatasetError(
                 f"{len(tokens)} windows to validate on are too few for {ranks} processes"
@@ -140,8 +140,7 @@ class BandDataModule(lightning.LightningDataModule):
     def batch(self, number: int, rank: int = 0) -> BandBatch:
         """A training batch."""
         rng = np.random.default_rng([self.options.seed, number, 0, rank])
-        chances = self._weights / self._weights.sum()
-        bars = int(rng.choice(list(self._draws), p=chances))
+        bars = int(rng.choice(list(self._draws), p=self._weights / self._weights.sum()))
         count = max(self.options.batch_size * WINDOW_BARS // bars, 1)
         starts = self._draws[bars].draw(count, rng)
         columns = zip(*(self._example(int(start), bars, rng) for start in starts), strict=True)
@@ -201,14 +200,14 @@ class BandDataModule(lightning.LightningDataModule):
         style = np.zeros(self.style_size, np.float32)
         kind, pick = STYLES[rng.integers(len(STYLES))], rng.random()
         runs = self.training
-        if kind != "another window" or runs.code_mean is None:
+        if kind != "another window" or runs.posterior_mean is None:
             return style, kind == "the melody"
         run = int(runs.bar_run[bar])
-        low, high = np.searchsorted(runs.code_step, runs.first[run : run + 2])
-        starts = runs.code_step[low:high] // STEPS_PER_BAR
+        low, high = np.searchsorted(runs.window_step, runs.first[run : run + 2])
+        starts = runs.window_step[low:high] // STEPS_PER_BAR
         others = low + np.flatnonzero((starts + WINDOW_BARS <= bar) | (starts >= bar + bars))
         if len(others):
-            style[:] = runs.code_mean[others[int(pick * len(others))]]
+            style[:] = runs.posterior_mean[others[int(pick * len(others))]]
         return style, False
 
 
@@ -246,9 +245,9 @@ class WindowSampler:
     def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """(count,) bars at which windows begin."""
         if self._by_window:
-            return self._starts[rng.integers(len(self._starts), size=count)]
+            return np.asarray(self._starts[rng.integers(len(self._starts), size=count)])
         songs = rng.choice(len(self._songs), count, p=self._chances)
-        return self._starts[self._firsts[songs] + rng.integers(self._sizes[songs])]
+        return np.asarray(self._starts[self._firsts[songs] + rng.integers(self._sizes[songs])])
 
 
 def validation_windows(runs: Runs, most: int) -> np.ndarray:
@@ -270,17 +269,14 @@ def _spread(count: int, most: int) -> np.ndarray:
     return np.arange(count) if count <= most else np.arange(most) * count // most
 
 
-class _Stream(IterableDataset):
-    """Batches from the one that the trainer's step counter stands at."""
+class _Stream(IterableDataset[BandBatch]):
+    """Batches, from the one that is next by the trainer's count of steps."""
 
     def __init__(self, module: BandDataModule) -> None:
         self.module = module
 
     def __iter__(self) -> Iterator[BandBatch]:
-        trainer: Any = self.module.trainer
-        number, rank = 0, 0
-        if trainer:
-            number = trainer.global_step * trainer.accumulate_grad_batches
-            rank = trainer.global_rank
-        for following in count(number):
-            yield self.module.batch(following, rank)
+        trainer = self.module.trainer
+        first = trainer.global_step * trainer.accumulate_grad_batches if trainer else 0
+        for number in count(first):
+            yield self.module.batch(number, trainer.global_rank if trainer else 0)

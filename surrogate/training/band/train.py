@@ -42,7 +42,7 @@ def train_band(
     device: str | Hardware = "auto",
     store: str = "float32",
 ) -> Path:
-    """Train a band and write the best of it, by validation, to folder `out`.
+    """Train a band; write the best weights, by validation, to folder `out`, and return that.
 
     Args:
         data: data sets of build-dataset, of 16-bar trios; best with overlapping windows, as of
@@ -60,9 +60,6 @@ def train_band(
         surrogate: checkpoint folder of a surrogate of the same MusicVAE; it predicts styles from
             melodies.
         work, device, store: as for ``musicvae_torch.training.train_musicvae``.
-
-    Returns:
-        `out`.
 
     Raises:
         DatasetError, CheckpointError: a data set or a checkpoint cannot be read, or their styles
@@ -84,20 +81,14 @@ def train_band(
         config = replace(config, style_size=MusicVAE.from_pretrained(musicvae).config.z_size)
         if band and init and styles_of(init).get("sha256") != weights_sha256(musicvae):
             band.forget_styles(config.style_size)
-    masking = masking or MaskingOptions()
     predictor = None if surrogate is None else SurrogateEncoder.from_pretrained(surrogate)
     if predictor is not None and predictor.config.z_size != config.style_size:
         raise OptionError(
             f"{surrogate}: predicts {predictor.config.z_size} dimensions, and the band's style "
             f"has {config.style_size}"
         )
-    windows = BandDataModule.read(
-        [Path(path) for path in data],
-        None if validation is None else Path(validation),
-        options,
-        masking,
-        config.style_size,
-    )
+    masking = masking or MaskingOptions()
+    windows = BandDataModule.read(data, validation, options, masking, config.style_size)
     lightning.seed_everything(options.seed, verbose=False)
     module = BandTraining(config, options, band, predictor)
     best = fit(module, windows, options, work or f"{out}.training", device)

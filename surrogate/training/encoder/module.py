@@ -45,20 +45,20 @@ def draw_masks(
     """Draw which parts are given: (count, parts) bool.
 
     Args:
-        weights: chance of each mask, by its name, up to a common factor.
+        weights: how often each mask is drawn, by its name, up to a common factor.
         input_parts: parts that may be given; masks with others are left out.
 
     Raises:
         OptionError: no mask of these parts has a weight.
     """
     usable = masks_of(input_parts)
-    chances = np.array([weights.get(mask_name(given), 0.0) for given in usable])
-    if not chances.sum():
+    shares = np.array([weights.get(mask_name(given), 0.0) for given in usable])
+    if not shares.sum():
         raise OptionError(
             f"no mask has a weight that gives {', '.join(input_parts)} or some of them"
         )
     rows = np.array([[part in given for part in PARTS] for given in usable])
-    return rows[rng.choice(len(usable), count, p=chances / chances.sum())]
+    return rows[rng.choice(len(usable), count, p=shares / shares.sum())]
 
 
 def batch_draws(module: ScheduledTraining, kind: int, index: int) -> np.random.Generator:
