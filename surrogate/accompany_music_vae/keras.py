@@ -63,7 +63,7 @@ class KerasSurrogate:
         source_format: what the file holds, a model or weights alone.
         converted: arrays of the file that became the network's.
         skipped: arrays of the file that belong to the optimiser.
-        notes: what the file does not say, and what is assumed instead.
+        notes: assumptions about what the file does not say.
     """
 
     network: PointSurrogate
@@ -145,7 +145,7 @@ def _check_model(model_config: Any, weighted: list[str]) -> int | None:
             raise CheckpointError(
                 f"describes the layers {_shown(names)}, but has weights of {_shown(weighted)}"
             )
-        # Of an input layer, or of a first layer that does without: Keras puts it on either level.
+        # Without an input layer the first layer has it; Keras puts it on either level.
         shape = _setting(layers[0], "config.batch_input_shape", None) or _setting(
             layers[0], "config.layer.config.batch_input_shape", (None, None)
         )

@@ -121,7 +121,7 @@ class Head(nn.Module):
         self.down = nn.Linear(2 * width, width, bias=False)
         self.last_norm = nn.LayerNorm(width, bias=False)
         self.out = nn.Linear(width, DEPTHS[index])
-        # What classes have by their traits, as in Embedding.
+        # Weights of the classes' traits, as in Embedding.
         self.kind = PART_TRAITS[part]
         self.traits = nn.Linear(width, TRAITS[self.kind], bias=False)
         for layer in (self.down, self.out, self.traits):
@@ -224,7 +224,7 @@ class Player(nn.Module):
         )
 
     def now(self, listened: Tensor, style: Tensor | None) -> Tensor:
-        """What a step knows but for the past: (batch, steps, width), like the listener's output."""
+        """All that a step knows but the past: (batch, steps, width), as the listener's output."""
         steps = torch.arange(listened.shape[1], device=listened.device)
         x: Tensor = self.heard(listened) + self.place(steps % STEPS_PER_BAR)
         return x if style is None else x + self.style(style)
@@ -271,13 +271,13 @@ class Band(Network):
     def forward(
         self, given: Tensor, tokens: Tensor, controls: Controls, past: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """What all parts may do at each step, teacher-forced.
+        """The logits of all parts at each step, teacher-forced.
 
         Args:
             given: (batch, steps, 3) tokens that are known beforehand, HIDDEN elsewhere.
             tokens: (batch, steps, 3) of all parts; HIDDEN for a part that does not play at all.
-            controls: what else is said.
-            past: what the player remembers of `tokens`, HIDDEN for what it does not; None: all.
+            controls: how to play.
+            past: `tokens` as the player remembers them, HIDDEN where it does not; None: all.
 
         Returns:
             Logits of melody, bass and drums, (batch, steps, depth) each. Those of a step depend on

@@ -87,7 +87,7 @@ def sample(
     Args:
         band: in evaluation mode.
         given: (rows, steps, 3) int64 tokens, HIDDEN where the band is to play.
-        controls: what else is said, of all rows or of each.
+        controls: how to play, for all rows or for each.
         absent: parts that are neither given nor to be played. (Bands are trained to do without a
             melody.)
         seed: of the draws; the same gives the same tokens.

@@ -66,7 +66,7 @@ class Stepper:
         self._hidden = x.view(*past.shape[:2], -1)
 
     def logits(self, part: int, tokens: Tensor) -> Tensor:
-        """What a part may do at these steps: (batch, n, depth).
+        """The logits of a part at these steps: (batch, n, depth).
 
         Args:
             part: 0 to 2, of PARTS.
@@ -81,7 +81,7 @@ class Stepper:
 
 
 class _View(NamedTuple):
-    """What some steps see of a ring.
+    """The slots of a ring that some steps see.
 
     Attributes:
         own: (n,) slots in which their own keys and values go.
@@ -106,7 +106,7 @@ class _Ring:
         self.slots = min(self.length, steps)
 
     def view(self, first: int, last: int, device: torch.device) -> _View:
-        """What steps `first` to `last` see."""
+        """The slots that steps `first` to `last` see."""
         own = self.slots - 1 - torch.arange(first, last, device=device) % self.length
         seen = max(self.slots - last, 0)
         slot = seen + self.length - self.slots

@@ -1,4 +1,4 @@
-"""From what an encoder has read of each bar to one embedding of the window."""
+"""From an encoder's outputs for each bar to one embedding of the window."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ def _named(nats: np.ndarray, hidden: Collection[str]) -> Scores:
 
 
 def _note_scores(task: Task, tokens: np.ndarray, velocities: np.ndarray | None = None) -> Scores:
-    """Of (windows, steps, 3) classes and, where notes have any, velocities."""
+    """Scores of (windows, steps, 3) classes and, if notes have any, velocities."""
     played = [None] * len(tokens) if velocities is None else list(velocities)
     scores = [
         real.compare(window, None if own is None else velocities_by_part(own, task.options.hidden))

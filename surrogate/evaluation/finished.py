@@ -107,7 +107,7 @@ def score_band(
     that it lacks are left out.
 
     Args:
-        song: of which the melody is given.
+        song: the song, whose melody is given.
         band: to score.
         sheet: the chords of the song, where they are known.
         real: another band, whose distributions to compare with.

@@ -61,7 +61,7 @@ def _f1(ours: np.ndarray, real: np.ndarray) -> float:
 
 
 def onsets(tokens: np.ndarray, part: str) -> np.ndarray:
-    """What starts at each step of a part, bool: (steps, 9) of drums, (steps, 1) of others."""
+    """Whether anything starts at each step of a part: (steps, 9) bool of drums, else (steps, 1)."""
     if part == "drums":
         return unpack_rolls(tokens[:, None], len(DRUM_CLASSES))
     return (tokens >= FIRST_NOTE)[:, None]

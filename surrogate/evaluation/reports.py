@@ -47,9 +47,9 @@ class Evaluation:
     """Scores of every row.
 
     Attributes:
-        rows: by name, the mean of each song's windows in each column that applies.
-        columns: of all rows; those of latents and likelihoods first.
-        differences: of the rows to `reference`, on the hidden parts' log-likelihood, paired.
+        rows: for each name the columns that apply, each with a mean for each song.
+        columns: names of all columns; those of latents and likelihoods first.
+        differences: paired differences of the hidden parts' log-likelihood from `reference`.
         reference: the row compared with.
         notes: on what was left out.
         windows: that were evaluated on.

@@ -33,7 +33,7 @@ class Estimate:
 
     @classmethod
     def of(cls, values: np.ndarray, seed: int) -> Estimate:
-        """Of a value for each song, NaN left out."""
+        """The estimate from a value for each song, NaN left out."""
         kept = values[~np.isnan(values)]
         mean = float(kept.mean()) if len(kept) else math.nan
         return cls(mean, *bootstrap_interval(kept, seed), len(kept))
@@ -95,7 +95,7 @@ def rows_as_json(
 def paired_differences(
     rows: dict[str, Scores], reference: str, column: str, seed: int
 ) -> dict[str, Estimate]:
-    """By how much each other row's score exceeds the reference's, song by song."""
+    """The other rows' scores less those of the reference, song by song."""
     return {
         name: Estimate.of(scores[column] - rows[reference][column], seed)
         for name, scores in rows.items()

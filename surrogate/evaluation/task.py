@@ -96,7 +96,7 @@ class Task:
 
     @cached_property
     def posterior(self) -> Normal:
-        """Of each window, by the MusicVAE's encoder."""
+        """The posteriors of the windows, by the MusicVAE's encoder."""
         return encode_tokens(self.networks.musicvae, self.windows.tokens)
 
     @cached_property

@@ -18,7 +18,7 @@ from surrogate.melody.features import FEATURES, features, lines, notes_of, sound
 from surrogate.melody.monophony import reduce_to_melody
 from surrogate.melody.track_query import find_tracks, instrument, listed, refusal
 
-# What names are worth, beside the features; for a track that plays throughout.
+# Scores of names, beside the features, for a track that plays throughout.
 NAMED_MELODY = 8.0
 NAMED_BACKING = -3.0
 _MELODY_NAME = re.compile(
@@ -239,7 +239,7 @@ def _short(name: str, width: int = 28) -> str:
 
 
 def _by_name(names: Sequence[str]) -> float:
-    """What the names of a line's tracks say of it."""
+    """The score of the names of a line's tracks."""
     melody = any(map(_MELODY_NAME.search, names))
     backing = any(map(_BACKING_NAME.search, names))
     if melody and backing:

@@ -21,7 +21,7 @@ STEP = 2  # semitones; a voice that moves so far has left its last note, though 
 
 @dataclass(frozen=True, eq=False)
 class Reduction:
-    """What is left of notes.
+    """A melody that was reduced from notes.
 
     Attributes:
         notes: of TICK_NOTE, by start; none laps over another.
@@ -43,7 +43,7 @@ def reduce_to_melody(notes: np.ndarray, seconds: Callable[[np.ndarray], np.ndarr
         Some of the notes, whose ends may come sooner. Notes of which none laps over another all
         stay as they are.
     """
-    # Of doubled notes the longest comes first, and stays.
+    # The longest of doubled notes comes first, and stays.
     notes = notes[np.lexsort((-notes["end"], notes["pitch"], notes["start"]))]
     notes = notes[within_range(notes["pitch"])]
     if not (notes["end"][:-1] > notes["start"][1:]).any():

@@ -257,7 +257,7 @@ def part_tokens(part: str, notes: np.ndarray, grid: Grid, first_bar: int, bars: 
 
 
 def _other_metres(score: Score, end: int) -> list[tuple[int, tuple[int, int]]]:
-    """Where metres other than the model's begin before the tick `end`, and which they are."""
+    """The metres other than the model's before the tick `end`, each with the tick it begins at."""
     return [
         (tick, (above, below))
         for tick, above, below in score.metres.tolist()

@@ -53,7 +53,7 @@ def losses_from(band: Band, hidden: Tensor, batch: BandBatch) -> list[tuple[Tens
     losses = []
     for index, part in enumerate(PARTS):
         rows = asked[:, index].nonzero()[:, 0]
-        # Where no row is asked the loss is empty, and gradients are zero and not missing.
+        # If no step is hidden the loss is empty; gradients are then zero, not missing.
         logits = band.heads[part](hidden[rows], tokens[rows])
         nats = functional.cross_entropy(logits.float(), tokens[rows, index], reduction="none")
         losses.append((rows, nats))
@@ -133,7 +133,7 @@ class BandTraining(ScheduledTraining):
         self.log("val/nats", by_bar.mean(), prog_bar=True, batch_size=size, sync_dist=True)
 
     def record(self) -> dict[str, Any]:
-        """What is not in the options, as plain JSON data."""
+        """Facts of the training that are not in its options, as plain JSON data."""
         return {"styles_from_melodies": bool(self._frozen)}
 
 

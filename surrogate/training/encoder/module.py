@@ -149,7 +149,7 @@ class SurrogateTraining(PosteriorTraining):
         musicvae: the trio; it is frozen, and moved to where the training runs.
         config: sizes of the surrogate.
         options: how to train.
-        objective: what to train; None: the defaults.
+        objective: losses and masks; None: the defaults.
 
     Raises:
         OptionError: no mask has a weight that leaves only parts which the surrogate takes.
