@@ -63,7 +63,7 @@ class KerasSurrogate:
         source_format: what the file holds, a model or weights alone.
         converted: arrays of the file that became the network's.
         skipped: arrays of the file that belong to the optimiser.
-        notes: what the file does not say, and what is assumed instead.
+        notes: assumptions about what the file does not say.
     """
 
     network: PointSurrogate
@@ -97,8 +97,7 @@ def read_keras_surrogate(source: Path, default_steps: int = 256) -> KerasSurroga
 
 def _convert(file: KerasFile, default_steps: int) -> KerasSurrogate:
     layers = {name: weights for name, weights in file.layers.items() if weights}
-    notes = []
-    steps = None
+    notes, steps = [], None
     if file.model_config is None:
         notes.append("weights alone: cells of tanh and sigmoid assumed")
     else:
@@ -146,11 +145,12 @@ def _check_model(model_config: Any, weighted: list[str]) -> int | None:
             raise CheckpointError(
                 f"describes the layers {_shown(names)}, but has weights of {_shown(weighted)}"
             )
-        # Of an input layer, or of a first layer that does without: Keras puts it on either level.
+        # Without an input layer the first layer has it; Keras puts it on either level.
         shape = _setting(layers[0], "config.batch_input_shape", None) or _setting(
             layers[0], "config.layer.config.batch_input_shape", (None, None)
         )
-        return shape[1]
+        steps: int | None = shape[1]
+        return steps
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"model_config is malformed: {type(error).__name__} {error}"
@@ -245,17 +245,16 @@ def _lstm_parameters(
     """One direction of either layout as PyTorch's parameters: (4H, D), (4H, H), (4H,), (4H,)."""
     depth, units = len(kernel), len(recurrent)
     if len(bias) == 4 * units:
-        return {
-            "weight_ih": np.ascontiguousarray(kernel.T),
-            "weight_hh": np.ascontiguousarray(recurrent.T),
-            "bias_ih": bias,
-            "bias_hh": np.zeros_like(bias),
-        }
-    blocks = [block.reshape(units, depth) for block in np.split(kernel, 4, axis=1)]
-    bias_ih, bias_hh = np.split(bias, 2)
+        weight_ih, weight_hh = kernel.T, recurrent.T
+        biases = [bias, np.zeros_like(bias)]
+    else:
+        blocks = np.split(kernel, 4, axis=1)
+        weight_ih = np.concatenate([block.reshape(units, depth) for block in blocks])
+        weight_hh = np.concatenate(np.split(recurrent, 4, axis=1))
+        biases = np.split(bias, 2)
     return {
-        "weight_ih": np.concatenate(blocks),
-        "weight_hh": np.concatenate(np.split(recurrent, 4, axis=1)),
-        "bias_ih": bias_ih,
-        "bias_hh": bias_hh,
+        "weight_ih": np.ascontiguousarray(weight_ih),
+        "weight_hh": np.ascontiguousarray(weight_hh),
+        "bias_ih": biases[0],
+        "bias_hh": biases[1],
     }

@@ -27,17 +27,16 @@ Weights = dict[str, np.ndarray]
 _MAX_SECONDS = 60
 _BASE_MEMORY = 1 << 30
 
-# What is said of a file whose reading failed otherwise than by an exception.
+# What errors say of a file whose reading failed without an exception; of others, that it crashed.
 _DAMAGE = {
     "timed out": f"took more than {_MAX_SECONDS} s to read",
     "out of memory": "asks for more memory than it can need",
 }
-_CRASH = "made its reader crash"
 
 
 @dataclass(frozen=True)
 class KerasFile:
-    """What a file holds.
+    """The content of a file.
 
     layers: the arrays of each layer by name, both in the file's order.
     model_config: the model's description, as Keras put it into JSON; None with weights alone.
@@ -79,7 +78,7 @@ def read_keras_hdf5(path: Path) -> KerasFile:
     if result.error is not None:  # of corrupt bytes h5py makes errors of almost any type
         reason = " ".join(str(result.error).split()) or type(result.error).__name__
         raise CheckpointError(f"{path}: not readable as a Keras HDF5 file: {reason}")
-    raise CheckpointError(f"{path}: {_DAMAGE.get(result, _CRASH)}: it is damaged")
+    raise CheckpointError(f"{path}: {_DAMAGE.get(result, 'made its reader crash')}: it is damaged")
 
 
 def _read(path: Path) -> KerasFile:

@@ -14,12 +14,11 @@ from surrogate.encoder.model import Surrogate, SurrogateConfig
 
 
 class PointSurrogate(Surrogate):
-    """Predicts the mean of a trio's posterior from its melody, and no spread.
+    """Predicts the mean of a trio's posterior from its melody, and no standard deviation.
 
-    Bidirectional LSTMs one upon the other, the top layer's last forward output beside its last
-    backward one, and a dense layer. Its cell is PyTorch's,
-    with two biases, as cuDNN has it: unlike in MusicVAE nothing is added to the forget gate at run
-    time; that bias starts at 1 instead. Weights start as Keras draws them.
+    Bidirectional LSTM layers, and a dense layer on the last outputs of both directions of the top
+    one. The cell is PyTorch's, with two biases, as cuDNN has it: unlike in MusicVAE nothing is
+    added to the forget gate at run time; its bias starts at 1 instead. Weights start as in Keras.
 
     Raises:
         ConfigError: the sizes are of a hierarchical encoder, or its input is not the melody.
@@ -39,9 +38,6 @@ class PointSurrogate(Surrogate):
             for width, units in zip(widths, config.rnn_size, strict=False)
         )
         self.mean = nn.Linear(widths[-1], config.z_size)
-        self._draw_weights()
-
-    def _draw_weights(self) -> None:
         for name, parameter in self.named_parameters():
             if "bias" in name:
                 nn.init.zeros_(parameter)
@@ -69,15 +65,16 @@ class PointSurrogate(Surrogate):
         outputs = densify([self._term(melody)])
         for layer in self.layers:
             outputs, (last, _) = layer(outputs)  # (batch, steps, 2H), (2, batch, H)
-        return self.mean(torch.cat([last[0], last[1]], dim=-1))
+        mean: Tensor = self.mean(torch.cat([last[0], last[1]], dim=-1))
+        return mean
 
     def posterior_mean(self, tokens: Tensor, given: Sequence[str] = ("melody",)) -> Tensor:
         self._check(tokens, given)
-        return self(tokens[..., PARTS.index("melody")])
+        return self.forward(tokens[..., PARTS.index("melody")])
 
     def _term(self, melody: Tensor) -> Term:
         steps, depth = self.config.max_seq_len, self.config.input_depth
-        shape = tuple(melody.shape[1:])
+        shape = melody.shape[1:]
         if shape == (steps,) and melody.dtype == torch.int64:
             return OneHot(melody, depth)
         if shape == (steps, depth):

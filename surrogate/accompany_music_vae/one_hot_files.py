@@ -91,15 +91,9 @@ def _create(file: h5py.File, name: str, count: int, source: h5py.File) -> None:
         file.create_dataset(name, (count, source["code_mean"].shape[1]), np.float32)
         return
     row = (STEPS, sum(_depths(name)))
+    packed: dict[str, Any] = {"compression": "gzip", "compression_opts": 1} if count else {}
     chunks = (min(16, count), *row) if count else None
-    file.create_dataset(
-        name,
-        (count, *row),
-        bool,
-        chunks=chunks,
-        compression="gzip" if count else None,
-        compression_opts=1 if count else None,
-    )
+    file.create_dataset(name, (count, *row), bool, chunks=chunks, **packed)
 
 
 def _depths(name: str) -> tuple[int, ...]:
@@ -112,11 +106,7 @@ def _one_hot(name: str, tokens: np.ndarray) -> np.ndarray:
 
 
 def import_dataset(
-    source: str | Path,
-    out: str | Path,
-    *,
-    validation: float = 0.1,
-    progress: bool = True,
+    source: str | Path, out: str | Path, *, validation: float = 0.1, progress: bool = True
 ) -> int:
     """Read a file of accompany-music-vae into a data set.
 

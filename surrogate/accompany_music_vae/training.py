@@ -25,9 +25,9 @@ from surrogate.training.encoder.train import run_training, trio_sides, with_epoc
 class PointTraining(PosteriorTraining):
     """Training by the mean squared error on the posterior's mean.
 
-    Its optimiser is Keras's RMSprop: rho .9, an epsilon of 1e-7 outside the square root, no
-    momentum; all of which PyTorch's does alike. Keras 2.2, with which it was trained, clips by the
-    norm of all gradients together (tf.keras clips each by its own), as all trainings here do.
+    Its optimiser is Keras's RMSprop, which PyTorch has: rho .9, an epsilon of 1e-7 outside the
+    square root, no momentum. Keras 2.2, with which the original was trained, clips by the norm of
+    all gradients together (tf.keras clips each by its own), as all trainings here do.
 
     Args:
         musicvae: the trio, which is frozen; None: batches hold its posteriors, and the melody is
@@ -68,10 +68,7 @@ class PointTraining(PosteriorTraining):
     def validation_step(self, batch: ModelBatch, index: int) -> None:
         tokens = batch.targets
         predicted, mean, error = self.error_of(batch)
-        scores = {
-            "val/latent_error": error,
-            "val/latent_error_of_prior_mean": mean.square().mean(),
-        }
+        scores = {"val/latent_error": error, "val/latent_error_of_prior_mean": mean.square().mean()}
         if "val/hidden_nats" in self.monitors:
             scores |= self.surrogate_scores(predicted, tokens, self.surrogate.input_parts)
             scores |= self.constant_scores(index, tokens, mean)
@@ -92,7 +89,7 @@ def train_point_surrogate(
     device: str | Hardware = "auto",
     store: str = "float32",
 ) -> Path:
-    """Train a PointSurrogate and write it to folder `out`.
+    """Train a PointSurrogate; write it to folder `out`, and return that.
 
     Args:
         data, validation: as for :func:`surrogate.training.encoder.train.train_surrogate`; or,
@@ -103,9 +100,6 @@ def train_point_surrogate(
             for ORIGINAL_EPOCHS, but showed each window once an epoch.
         out, rnn_size, epochs, monitor, work, device, store: as for
             :func:`surrogate.training.encoder.train.train_surrogate`.
-
-    Returns:
-        `out`.
 
     Raises:
         DatasetError, CheckpointError: a data set or the trio cannot be read, or there is neither
@@ -138,19 +132,16 @@ def _coded_sides(
             "stored posteriors do not go with windows that are shifted: --transpose 0"
         )
     sides = read_sides(data, validation, posteriors_of=ANY_MODEL)
+    sizes = []
     for path, windows in zip((data, validation or data), sides, strict=True):
-        if windows.posterior_mean is None:
+        mean = windows.posterior_mean
+        if mean is None:
             raise DatasetError(f"{path}: holds no posteriors; name the trio with --musicvae")
         if windows.tokens.shape[2] not in (1, len(PARTS)):
             shape = windows.tokens.shape
             raise DatasetError(f"{path}: tokens have shape {shape}, wanted melodies or trios")
-    found, wanted = (
-        (
-            *side.tokens.shape[1:],
-            None if side.posterior_mean is None else side.posterior_mean.shape[1],
-        )
-        for side in (sides[1], sides[0])
-    )
+        sizes.append((*windows.tokens.shape[1:], mean.shape[1]))
+    wanted, found = sizes
     if found != wanted:
         raise DatasetError(f"{validation}: has steps, parts and latents {found}, wanted {wanted}")
     return sides

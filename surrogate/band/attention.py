@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 ROTARY_BASE = 10_000.0
-# Queries at a time: what lies beyond the reach of all of them is never computed.
+# Queries at a time: what none of them reaches is never computed.
 _BLOCK = 256
-# Adam moves an entry by about its rate a step: biases, which must become as large as scores are to
-# single out a distance, are learnt this much faster.
+# Adam moves an entry by about its rate a step. Biases are learnt this much faster, as they must
+# become as large as scores to single out a distance.
 _BIAS = 8.0
 
 
@@ -74,7 +74,8 @@ class Attention(nn.Module):
             seen = k[:, :, start:stop], v[:, :, start:stop]
             blocks.append(functional.scaled_dot_product_attention(q[:, :, first:last], *seen, mask))
         attended = blocks[0] if len(blocks) == 1 else torch.cat(blocks, 2)
-        return self.out(attended.transpose(1, 2).flatten(2))
+        out: Tensor = self.out(attended.transpose(1, 2).flatten(2))
+        return out
 
     def biases(self) -> Tensor:
         """What each head adds to the scores by distance: (heads, distances)."""
@@ -83,8 +84,8 @@ class Attention(nn.Module):
     def mask(self, queries: range, keys: range) -> Tensor:
         """What is added to the scores of those steps: (heads, queries, keys), minus infinity where
         a query does not attend."""
-        # Along a row the distance falls by one from key to key, and from one row to the next it
-        # rises by one, so that all rows are slices of one line of distances.
+        # The distance falls by one from key to key and rises by one from query to query, so that
+        # all rows are slices of one line of distances.
         farthest = queries.stop - 1 - keys.start
         nearest = queries.start - (keys.stop - 1)
         least = 0 if self.causal else 1 - self.context
@@ -94,8 +95,8 @@ class Attention(nn.Module):
 
     def _heads(self, x: Tensor) -> tuple[Tensor, ...]:
         """Queries, keys and values, each (batch, heads, steps, head width)."""
-        batch, steps, _ = x.shape
-        return self.qkv(x).view(batch, steps, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind()
+        qkv: Tensor = self.qkv(x)
+        return qkv.view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind()
 
 
 class Block(nn.Module):
@@ -114,7 +115,5 @@ class Block(nn.Module):
     def forward(self, x: Tensor, rotation: Rotation) -> Tensor:
         """(batch, steps, width) → the same shape."""
         x = x + self.attention(self.attention_norm(x), rotation)
-        return x + self.feed(x)
-
-    def feed(self, x: Tensor) -> Tensor:
-        return self.down(functional.gelu(self.up(self.norm(x))))
+        added: Tensor = self.down(functional.gelu(self.up(self.norm(x))))
+        return x + added

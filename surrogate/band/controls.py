@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from musicvae_torch.midi.vocabulary import (
-    DRUM_CLASSES,
-    FIRST_NOTE,
-    PARTS,
-    STEPS_PER_BAR,
-)
+from musicvae_torch.midi.vocabulary import DRUM_CLASSES, FIRST_NOTE, PARTS, STEPS_PER_BAR
 
 # Notes, or drum hits, a bar from which each class but the first, silence, begins: about the
 # eighths of 3,000 windows.
@@ -21,20 +16,13 @@ DENSITIES = {
 DENSITY_DEPTH = 8
 
 
-def onset_counts(tokens: np.ndarray) -> np.ndarray:
-    """(steps, 3) classes → (steps, 3) notes, or drum hits, that start at each step."""
-    drums = tokens[:, 2].astype(np.int64)
-    hits = (drums[:, None] >> np.arange(len(DRUM_CLASSES)) & 1).sum(1)
-    return np.stack([tokens[:, 0] >= FIRST_NOTE, tokens[:, 1] >= FIRST_NOTE, hits], axis=1)
-
-
 def density_class(part: str, notes_per_bar: float) -> int:
     """The class of a part that has so many notes, or drum hits, a bar; class 0 is silence."""
     return int(notes_per_bar > 0) + int(np.searchsorted(DENSITIES[part], notes_per_bar, "right"))
 
 
 def densities_of(tokens: np.ndarray, span_bars: int) -> np.ndarray:
-    """How busy each part is, span by span.
+    """How many notes each part has, span by span.
 
     Args:
         tokens: (steps, 3) classes.
@@ -43,7 +31,9 @@ def densities_of(tokens: np.ndarray, span_bars: int) -> np.ndarray:
     Returns:
         (steps, 3) density classes.
     """
-    counts, span = onset_counts(tokens), span_bars * STEPS_PER_BAR
+    span = span_bars * STEPS_PER_BAR
+    drums = tokens[:, 2, None].astype(np.int64) >> np.arange(len(DRUM_CLASSES)) & 1
+    counts = np.column_stack([tokens[:, :2] >= FIRST_NOTE, drums.sum(1)])
     classes = np.zeros(tokens.shape, np.int64)
     for first in range(0, len(tokens), span):
         own = counts[first : first + span]

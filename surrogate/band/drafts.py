@@ -19,7 +19,7 @@ _COMPARED = 2 * STEPS_PER_BAR  # steps by which lags are compared
 
 
 def draft(tokens: Tensor, steps: range) -> Tensor:
-    """What may come at some steps, if each row goes on as before.
+    """A guess of the tokens at some steps, as if each row went on as before.
 
     Args:
         tokens: (rows, all steps, parts), of which those before `steps` are known.

@@ -31,24 +31,23 @@ from surrogate.band.config import BandConfig
 from surrogate.band.controls import DENSITY_DEPTH
 
 HIDDEN = -1
-"""In place of a token, a chord class or a density class: nothing is said of it."""
-
+"""In place of a token, a chord class or a density class: it is masked."""
 
 PITCHES, DRUMS, TRIADS = "pitches", "drums", "triads"
 TRAITS = {PITCHES: 12, DRUMS: len(DRUM_CLASSES), TRIADS: len(ROOTS) + len(chords.TRIADS)}
-"""How many traits classes have: notes their pitch classes, sets of drums their members, chords
-their roots and kinds."""
+"""How many traits classes have: notes have pitch classes, sets of drums have members, chords have
+roots and kinds."""
 PART_TRAITS = dict(zip(PARTS, (PITCHES, PITCHES, DRUMS), strict=True))
 
 
 class Embedding(nn.Module):
     """A vector for each class, and one for HIDDEN.
 
-    Classes that have something in common share what is learnt of it: to a class's own vector one
-    is added for each of its traits.
+    To a class's own vector one is added for each of its traits, so that classes share what is
+    learnt of what they have in common.
 
-    Vectors start long: short ones are soon drowned out by what blocks add, whose matrices Muon
-    moves far, and the band then learns later to look back at what was played.
+    Vectors start long: blocks, whose matrices Muon moves far, soon drown out short ones, and the
+    band then learns later to look back at what was played.
 
     Args:
         depth: classes.
@@ -61,12 +60,12 @@ class Embedding(nn.Module):
         self.kind = traits
         self.table = nn.Parameter(nn.init.normal_(torch.empty(depth + 1, width)))
         with torch.no_grad():
-            self.table[HIDDEN].zero_()  # or all that is not said would drown out what is
+            self.table[HIDDEN].zero_()  # or what is masked would drown out what is not
         if traits is not None:
             self.traits = nn.Parameter(nn.init.normal_(torch.empty(TRAITS[traits], width)))
 
     def vectors(self) -> Tensor:
-        """(depth + 1, width), HIDDEN last, so that -1 finds it by itself."""
+        """(depth + 1, width), HIDDEN last, where index -1 finds it."""
         if self.kind is None:
             return self.table
         shared = traits_of(self.kind, len(self.table) - 1, self.traits) @ self.traits
@@ -122,7 +121,7 @@ class Head(nn.Module):
         self.down = nn.Linear(2 * width, width, bias=False)
         self.last_norm = nn.LayerNorm(width, bias=False)
         self.out = nn.Linear(width, DEPTHS[index])
-        # What classes have by their traits, as in Embedding.
+        # Weights of the classes' traits, as in Embedding.
         self.kind = PART_TRAITS[part]
         self.traits = nn.Linear(width, TRAITS[self.kind], bias=False)
         for layer in (self.down, self.out, self.traits):
@@ -152,7 +151,7 @@ class Head(nn.Module):
 
 
 def style_reader(config: BandConfig) -> nn.Linear:
-    """What makes (batch, steps, width) of styles; at first, nothing."""
+    """A layer from styles to (batch, steps, width), zeros at first."""
     layer = nn.Linear(config.style_size, config.width, bias=False)
     nn.init.zeros_(layer.weight)
     return layer
@@ -160,7 +159,7 @@ def style_reader(config: BandConfig) -> nn.Linear:
 
 @dataclass(frozen=True)
 class Controls:
-    """What may be said of how to play; None, and HIDDEN at single steps: nothing.
+    """How to play; None, or HIDDEN at single steps, leaves it open.
 
     Attributes:
         chords: (batch, steps) chord classes of ``chords.symbols``.
@@ -204,7 +203,8 @@ class Listener(nn.Module):
             x = x + self.style(controls.style)
         for block in self.blocks:
             x = block(x, rotation)
-        return self.norm(x)
+        normed: Tensor = self.norm(x)
+        return normed
 
 
 class Player(nn.Module):
@@ -224,9 +224,9 @@ class Player(nn.Module):
         )
 
     def now(self, listened: Tensor, style: Tensor | None) -> Tensor:
-        """What a step knows but for the past: (batch, steps, width), like the listener's output."""
+        """All that a step knows but the past: (batch, steps, width), as the listener's output."""
         steps = torch.arange(listened.shape[1], device=listened.device)
-        x = self.heard(listened) + self.place(steps % STEPS_PER_BAR)
+        x: Tensor = self.heard(listened) + self.place(steps % STEPS_PER_BAR)
         return x if style is None else x + self.style(style)
 
     def forward(self, now: Tensor, past: Tensor, rotation: Rotation) -> Tensor:
@@ -251,9 +251,6 @@ class Player(nn.Module):
 class Band(Network):
     """p(hidden parts | given parts, chords, densities, style), one step after another.
 
-    Args:
-        config: sizes.
-
     Attributes:
         weight_dtype: precision in which weights are multiplied while the band plays; see
             :meth:`multiply_in`.
@@ -274,13 +271,13 @@ class Band(Network):
     def forward(
         self, given: Tensor, tokens: Tensor, controls: Controls, past: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """What all parts may do at each step, teacher-forced.
+        """The logits of all parts at each step, teacher-forced.
 
         Args:
             given: (batch, steps, 3) tokens that are known beforehand, HIDDEN elsewhere.
             tokens: (batch, steps, 3) of all parts; HIDDEN for a part that does not play at all.
-            controls: what else is said.
-            past: what the player remembers of `tokens`, HIDDEN for what it does not; None: all.
+            controls: how to play.
+            past: `tokens` as the player remembers them, HIDDEN where it does not; None: all.
 
         Returns:
             Logits of melody, bass and drums, (batch, steps, depth) each. Those of a step depend on
@@ -305,14 +302,14 @@ class Band(Network):
         return Rotation(positions, self.config.width // self.config.heads)
 
     def forget_styles(self, style_size: int) -> None:
-        """Know no style any more, and take those of so many dimensions."""
+        """Read styles of so many dimensions, none of which is known yet."""
         self.config = replace(self.config, style_size=style_size)
         self.listener.style = style_reader(self.config)
         self.player.style = style_reader(self.config)
 
     def freeze_biases(self) -> None:
-        """Train the biases of the player's attention by distance no longer. Without their gradient
-        attention never stores its scores, and a training step takes much less time on a CPU."""
+        """Stop training the player's biases by distance. Without their gradient attention never
+        stores its scores, and a training step takes much less time on a CPU."""
         for module in self.player.modules():
             if isinstance(module, Attention):
                 module.bias.requires_grad_(False)
@@ -330,7 +327,7 @@ class Band(Network):
 
 
 def styles_of(folder: str | Path) -> dict[str, Any]:
-    """What a band's checkpoint folder says of the MusicVAE on whose latents it was trained: its
-    name as "musicvae", and the "sha256" of its weights; nothing where it knows no styles."""
+    """The MusicVAE on whose latents a band was trained, by the band's checkpoint folder: its name
+    as "musicvae", and the "sha256" of its weights; empty if the band knows no styles."""
     styles = read_config(folder).get("training", {}).get("styles")
     return styles if isinstance(styles, dict) else {}

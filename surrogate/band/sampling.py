@@ -13,6 +13,7 @@ from torch import Tensor
 from musicvae_torch.converters.trio import DEPTHS
 from musicvae_torch.errors import OptionError
 from musicvae_torch.midi.vocabulary import FIRST_NOTE, NO_EVENT, PARTS
+from musicvae_torch.options import check_options, option
 from surrogate.band.drafts import as_drafted, draft
 from surrogate.band.model import HIDDEN, Band, Controls
 from surrogate.band.stepping import Stepper
@@ -28,30 +29,24 @@ class Sampling:
     """How tokens are drawn.
 
     Attributes:
-        temperature: what logits are divided by, a number or one for each of PARTS; 0 takes the
-            likeliest class.
+        temperature: divides logits, a number or one for each of PARTS; 0 takes the likeliest class.
         top_p: each token is drawn from the likeliest classes that have at least this share of the
             probability together (Holtzman et al. 2020, "nucleus sampling").
-        guidance: how much more the given parts and the chords count than they do to the band: log
-            probabilities are moved by this factor away from unconditional ones, for which melody
-            and chords are masked, and for the drums also the bass of the same step (Ho and Salimans
-            2022, "Classifier-free diffusion guidance"). 1: not at all; others take twice the time.
+        guidance: factor by which log probabilities are moved away from unconditional ones, for
+            which melody and chords are masked, and for the drums also the bass of the same step, so
+            that these count more (Ho and Salimans 2022, "Classifier-free diffusion guidance"). 1:
+            not at all; others take twice the time.
         density: what is added to the log-odds of notes that begin, and of drum hits, at each step,
             for each of PARTS.
     """
 
-    temperature: float | tuple[float, ...] = 1.0
-    top_p: float = 0.98
-    guidance: float = 1.0
+    temperature: float | tuple[float, ...] = option(1.0, least=0)
+    top_p: float = option(0.98, above=0, most=1)
+    guidance: float = option(1.0, least=0)
     density: tuple[float, ...] = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
-        if not all(0 <= value < float("inf") for value in self.temperatures):
-            raise OptionError(f"temperature must be 0 or more, not {self.temperature}")
-        if not 0 < self.top_p <= 1:
-            raise OptionError(f"top_p must be above 0 and at most 1, not {self.top_p}")
-        if not 0 <= self.guidance < float("inf"):
-            raise OptionError(f"guidance must be 0 or more, not {self.guidance}")
+        check_options(self)
         if len(self.density) != len(PARTS) or not np.isfinite(self.density).all():
             raise OptionError(f"density must be a number for each part, not {self.density}")
 
@@ -66,10 +61,9 @@ class Sampled(NamedTuple):
     """What a band played.
 
     Attributes:
-        tokens: (rows, steps, 3) int64, the given ones as they were; HIDDEN all along for parts that
-            are absent.
-        nats: (rows, steps, 3), what each drawn token cost, as the band judges them, whatever they
-            were drawn with; 0 where none was drawn.
+        tokens: (rows, steps, 3) int64, the given ones unchanged; HIDDEN for parts that are absent.
+        nats: (rows, steps, 3) negative log-likelihood of each drawn token by the band's own
+            probabilities, whatever it was drawn from; 0 where none was drawn.
     """
 
     tokens: Tensor
@@ -93,14 +87,14 @@ def sample(
     Args:
         band: in evaluation mode.
         given: (rows, steps, 3) int64 tokens, HIDDEN where the band is to play.
-        controls: what else is said, of all rows or of each.
-        absent: parts that neither are given nor are to be played. (Bands are trained to do without
-            a melody.)
+        controls: how to play, for all rows or for each.
+        absent: parts that are neither given nor to be played. (Bands are trained to do without a
+            melody.)
         seed: of the draws; the same gives the same tokens.
-        numbers: (rows,) which candidate each is: of one number, all have the same draws.
+        numbers: (rows,) which candidate each row is; rows of the same number have the same draws.
         sampling: how to draw; None: the defaults.
-        drafted: how many steps to work out together, by drafts of them, for a few rows; 1: play
-            step after step, which is slower and gives the same.
+        drafted: how many steps to work out together, by drafts of them, if rows are few; 1: one
+            step at a time, which is slower and gives the same.
 
     Raises:
         ValueError: the tokens have another shape, or classes that a part lacks; an absent part is
@@ -178,9 +172,9 @@ def draw(logits: Tensor, uniform: Tensor, temperature: float, top_p: float) -> T
     """
     if not temperature:
         return logits.argmax(-1, keepdim=True)
-    chances, order = (logits / temperature).softmax(-1).sort(-1, descending=True)
-    total = chances.cumsum(-1)
-    last = (total - chances < top_p).sum(-1, keepdim=True) - 1
+    probabilities, order = (logits / temperature).softmax(-1).sort(-1, descending=True)
+    total = probabilities.cumsum(-1)
+    last = (total - probabilities < top_p).sum(-1, keepdim=True) - 1
     rank = (total <= uniform * total.gather(-1, last)).sum(-1, keepdim=True)
     return order.gather(-1, torch.minimum(rank, last))
 

@@ -1,4 +1,4 @@
-"""What songs cost a band, teacher-forced."""
+"""The likelihood of songs by a band, teacher-forced."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def nats_of(
     Args:
         band: in evaluation mode.
         given, tokens, past: as for :meth:`surrogate.band.model.Band.forward`.
-        controls: what else is said; None: nothing.
+        controls: how to play; None: anyhow.
 
     Returns:
         (batch, steps, 3); 0 where a token is given, or not there.

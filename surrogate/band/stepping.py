@@ -1,8 +1,8 @@
-"""A band's player, a few steps at a time: what it saw is kept, and weights are laid out for speed.
+"""A band's player, a few steps at a time: keys and values are kept, and weights laid out for speed.
 
-What it works out for a few steps together costs hardly more than for one, as the weights are read
-once. So a band guesses the next few, works out what it would do at each, and keeps those up to the
-first at which it does something else.
+A few steps together cost hardly more than one, as the weights are read once. So a band guesses the
+next few, works out what it would play at each, and keeps those up to the first that differs from
+its guess.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Stepper:
     Args:
         band: whose weights; no gradient flows.
         given: (batch, steps, 3) tokens that are known beforehand, HIDDEN elsewhere.
-        controls: what else is said, of as many, or of one for all.
+        controls: how to play, for each row or one for all.
         most: steps to work out together, at most.
     """
 
@@ -63,17 +63,17 @@ class Stepper:
         view = self._ring.view(first, last, past.device)
         for block in self._blocks:
             x = block(x, self._turns[first:last], view)
-        self._hidden = x.unflatten(0, past.shape[:2])
+        self._hidden = x.view(*past.shape[:2], -1)
 
     def logits(self, part: int, tokens: Tensor) -> Tensor:
-        """What a part may do at these steps: (batch, n, depth).
+        """The logits of a part at these steps: (batch, n, depth).
 
         Args:
             part: 0 to 2, of PARTS.
             tokens: (batch, n, 3) of the same steps; only those of the parts before are looked at.
         """
-        hidden = self._heads[part](self._hidden.flatten(0, 1), tokens.flatten(0, 1))
-        return hidden.unflatten(0, tokens.shape[:2])
+        logits = self._heads[part](self._hidden.flatten(0, 1), tokens.flatten(0, 1))
+        return logits.view(*tokens.shape[:2], -1)
 
     def keep(self, count: int) -> None:
         """Go on behind the first `count` of these steps, and forget the others."""
@@ -81,7 +81,7 @@ class Stepper:
 
 
 class _View(NamedTuple):
-    """What some steps see of a ring.
+    """The slots of a ring that some steps see.
 
     Attributes:
         own: (n,) slots in which their own keys and values go.
@@ -106,7 +106,7 @@ class _Ring:
         self.slots = min(self.length, steps)
 
     def view(self, first: int, last: int, device: torch.device) -> _View:
-        """What steps `first` to `last` see."""
+        """The slots that steps `first` to `last` see."""
         own = self.slots - 1 - torch.arange(first, last, device=device) % self.length
         seen = max(self.slots - last, 0)
         slot = seen + self.length - self.slots
@@ -143,7 +143,7 @@ class _BlockSteps:
 
     def _attend(self, qkv: Tensor, turns: Tensor, view: _View) -> Tensor:
         heads = qkv.view(self._batch, len(turns), 3, self._heads, self._width)
-        pairs = heads[:, :, :2].flatten(2, 3).unflatten(-1, (-1, 2))
+        pairs = heads[:, :, :2].view(self._batch, len(turns), -1, self._width // 2, 2)
         torch.view_as_complex(pairs).mul_(turns)
         self._kept[:, :, :, view.own] = heads[:, :, 1:].permute(2, 0, 3, 1, 4)
         keys, values = self._keys[:, view.first :], self._values[:, view.first :]
@@ -151,7 +151,8 @@ class _BlockSteps:
         queries = heads[:, :, 0].transpose(1, 2).reshape(len(keys), len(turns), self._width)
         scores = torch.baddbmm(biases, queries, keys.mT, alpha=self._width**-0.5)
         attended = torch.bmm(scores.softmax(-1), values)
-        return attended.unflatten(0, (self._batch, -1)).transpose(1, 2).reshape(len(qkv), -1)
+        by_row = attended.view(self._batch, self._heads, len(turns), -1)
+        return by_row.transpose(1, 2).reshape(len(qkv), -1)
 
 
 def _interleaved(weight: Tensor, heads: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Several bands for one song: what makes each another, and which comes first."""
+"""Several bands for one song: what makes them differ, and in which order to offer them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def uniform_noise(seed: int, candidate: int, steps: int) -> np.ndarray:
 
 
 def latent_offsets(seed: int, candidates: int, size: int) -> np.ndarray:
-    """(candidates, size) float32: in which direction each candidate's latents deviate, in all
-    windows alike. Zeros for the first, standard normal for others."""
+    """(candidates, size) float32: how each candidate's latents deviate, alike in all windows. Zeros
+    for the first, standard normal for others."""
     offsets = np.zeros((candidates, size), np.float32)
     for candidate in range(1, candidates):
         generator = np.random.default_rng([seed % 2**64, candidate, 1])
@@ -31,10 +31,9 @@ def latent_offsets(seed: int, candidates: int, size: int) -> np.ndarray:
 def rank(likelihoods: np.ndarray, tokens: np.ndarray) -> list[int]:
     """Candidates in the order in which to offer them.
 
-    The likeliest comes first. Each next is the one with the highest mean of its likelihood (from
-    0, the least of all, to 1) and its difference from the most alike of those before it: the share
-    of events (steps at which either of two begins or ends a note) that differ. (Maximal marginal
-    relevance, Carbonell and Goldstein 1998.)
+    The likeliest comes first. The next is always the one with the highest mean of its likelihood,
+    scaled from 0 for the least to 1, and its :func:`difference` from the most similar of those
+    before it. (Maximal marginal relevance, Carbonell and Goldstein 1998.)
 
     Args:
         likelihoods: (candidates,), in any unit.
@@ -53,8 +52,8 @@ def rank(likelihoods: np.ndarray, tokens: np.ndarray) -> list[int]:
 
 
 def difference(tokens: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """(candidates,) share, from 0 to 1, of the events of (candidates, steps, parts) and of `other`
-    (steps, parts) that differ."""
+    """(candidates,) share, from 0 to 1, of events that differ between (candidates, steps, parts)
+    and `other` (steps, parts): an event is a step at which either begins or ends a note."""
     events = (tokens != 0) | (other != 0)
     differ = (tokens != other).sum((1, 2))
-    return differ / np.maximum(events.sum((1, 2)), 1)
+    return np.asarray(differ / np.maximum(events.sum((1, 2)), 1))

@@ -1,9 +1,9 @@
 """Songs of any length from a model of windows: overlapping windows, and no seam between them.
 
-A window's latent says, by its conductor, one embedding for each of its bars. Windows overlap by
-half, and a bar's embedding is the mean of those that its windows have for it, weighted by how far
-inside each window it lies: one window fades into the next. (On 70 validation songs the likelihood
-of the true bass and drums is slightly higher so than from any one window.)
+The conductor makes an embedding for each bar of a window from its latent. Windows overlap by half,
+and a bar's embedding is the mean of those that its windows have for it, weighted by how far inside
+each window it lies: one window fades into the next. (On 70 validation songs the true bass and drums
+are slightly likelier so than from any one window.)
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from musicvae_torch.midi.vocabulary import NO_EVENT, NOTE_OFF
 
 def window_starts(length: int, size: int, hop: int) -> list[int]:
     """Where windows of `size` begin that cover `length`, one every `hop`; the last one ends with
-    it. One that is shorter than a window has one window, which reaches beyond."""
+    it. A `length` shorter than a window has one window, which reaches beyond."""
     starts = list(range(0, max(length - size, 0) + 1, hop))
     if starts[-1] + size < length:
         starts.append(length - size)

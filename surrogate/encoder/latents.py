@@ -1,4 +1,4 @@
-"""From windows of given parts to what is known of their latents, by any method."""
+"""From windows of given parts to the distribution of their latents, by any method."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from surrogate.options import AccompanyOptions
 
 
 class Latents(NamedTuple):
-    """Of windows: where the latent likely is, (windows, z_size) each."""
+    """The distribution of the latents of windows, (windows, z_size) each."""
 
     mean: Tensor
     stddev: Tensor
@@ -41,10 +41,7 @@ def check_method(surrogate: Surrogate | None, options: AccompanyOptions) -> None
 
 
 def find_latents(
-    musicvae: MusicVAE,
-    surrogate: Surrogate | None,
-    windows: np.ndarray,
-    options: AccompanyOptions,
+    musicvae: MusicVAE, surrogate: Surrogate | None, windows: np.ndarray, options: AccompanyOptions
 ) -> Latents:
     """Find the latents of windows.
 
@@ -55,8 +52,8 @@ def find_latents(
         options: method and given count.
 
     Returns:
-        What the surrogate predicts. Refined latents, and those of a surrogate that predicts a
-        point, have no spread.
+        The surrogate's prediction, or refined latents; these, like the prediction of a point, have
+        a standard deviation of 0.
     """
     tokens = hide(torch.from_numpy(windows), options.given, by=0).to(musicvae.device)
     stddev = None

@@ -138,13 +138,14 @@ def check_groove_model(model: MusicVAE) -> None:
 
 def check_surrogate(musicvae: MusicVAE, surrogate: Surrogate) -> None:
     """Raises:
-    CheckpointError: the two do not belong together, or the surrogate takes no melody.
+    CheckpointError: the two do not belong together.
     """
     vae, config = musicvae.config, surrogate.config
-    if config.input_depth != sum(part_depths(config.input_parts)):
+    depth = sum(part_depths(config.input_parts))
+    if config.input_depth != depth:
         raise CheckpointError(
-            f"the surrogate takes {config.input_depth} classes; "
-            f"{' and '.join(config.input_parts)} have {sum(part_depths(config.input_parts))}"
+            f"the surrogate takes {config.input_depth} classes; {' and '.join(config.input_parts)} "
+            f"have {depth}"
         )
     if (vae.z_size, vae.max_seq_len) != (config.z_size, config.max_seq_len):
         raise CheckpointError(

@@ -21,7 +21,7 @@ from musicvae_torch.errors import ConfigError
 from musicvae_torch.midi.vocabulary import PARTS
 from musicvae_torch.model.network import Network
 from musicvae_torch.model.terms import OneHot, Term
-from surrogate.encoder.pooling import PooledEncoder
+from surrogate.encoder.pooling import HEADS, PooledEncoder
 from surrogate.options import POOLINGS
 
 BATCH = 64  # windows at a time
@@ -43,8 +43,8 @@ class SurrogateConfig:
         pooling: how the top level is summarised; see
             :class:`surrogate.encoder.pooling.PooledEncoder`.
         density_shift: how far to move predicted latents along the MusicVAE's attribute vector for
-            "band_density" so that bands are as busy as real ones: a mean over all that a melody
-            may mean says less than any of it. Found with ``benchmarks/band_density.py``.
+            "band_density", so that bands are as busy as real ones: a mean over all bands that fit
+            a melody is less busy than any of them. Found with ``benchmarks/band_density.py``.
     """
 
     max_seq_len: int = 256
@@ -83,6 +83,11 @@ class SurrogateConfig:
         if self.pooling not in POOLINGS:
             raise ConfigError(
                 f"surrogate: unknown pooling {self.pooling!r}; choose one of: {', '.join(POOLINGS)}"
+            )
+        width = 2 * self.rnn_size[-1]
+        if self.pooling == "attention" and width % HEADS:
+            raise ConfigError(
+                f"surrogate: {HEADS} heads of attention do not divide {width} outputs"
             )
 
     def to_dict(self) -> dict[str, Any]:
@@ -131,6 +136,13 @@ class Surrogate(Network):
         """The parts that it can be given, of PARTS."""
         return self.config.input_parts
 
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """Classes of each input part."""
+        config = self.config
+        several = len(config.input_parts) > 1
+        return part_depths(config.input_parts) if several else (config.input_depth,)
+
     def posterior_mean(self, tokens: Tensor, given: Sequence[str] = ("melody",)) -> Tensor:
         """The predicted mean of the trio's posterior.
 
@@ -153,11 +165,11 @@ class Surrogate(Network):
         self, tokens: Tensor, given: Sequence[str] = ("melody",)
     ) -> tuple[Tensor, Tensor | None]:
         """The mean and the standard deviation of any number of windows, (windows, z_size) each, a
-        batch at a time; None in place of the second, where the network predicts a point.
+        batch at a time; the second is None if the network predicts a point.
 
         Arguments and errors are those of :meth:`posterior_mean`.
         """
-        batches = tokens.split(BATCH)
+        batches = torch.split(tokens, BATCH)
         return torch.cat([self.posterior_mean(batch, given) for batch in batches]), None
 
     def _check(self, tokens: Tensor, given: Sequence[str]) -> Tensor:
@@ -173,12 +185,9 @@ class Surrogate(Network):
                 f"given is {given!r}; wanted one or more of this surrogate's inputs: "
                 f"{', '.join(self.input_parts)}"
             )
-        for part in given:
+        for part, depth in zip(self.input_parts, self.depths, strict=True):
             classes = tokens[..., PARTS.index(part)]
-            depth = (
-                self.config.input_depth if self.input_parts == (part,) else part_depths([part])[0]
-            )
-            if bool(((classes < -1) | (classes >= depth)).any()):
+            if part in given and bool(((classes < -1) | (classes >= depth)).any()):
                 raise ValueError(f"{part} tokens must lie between -1 and {depth - 1}")
         return torch.tensor([part in given for part in PARTS], device=tokens.device)
 
@@ -186,12 +195,8 @@ class Surrogate(Network):
 class SurrogateEncoder(Surrogate):
     """Predicts the posterior of a trio from some of its parts.
 
-    Each part that may be hidden has a class more than the trio's: every step of a hidden part is
-    of that class. (So it reads zeros in place of the part, and a flag that says that it is hidden,
-    by a look-up.)
-
-    Raises:
-        ConfigError: attention whose heads do not divide the encoder's width.
+    Each part that may be hidden has one class more than the trio's, that of all steps of a hidden
+    part. (So the network reads zeros in place of the part, and a flag that it is hidden.)
     """
 
     kind = "surrogate"
@@ -199,17 +204,10 @@ class SurrogateEncoder(Surrogate):
     def __init__(self, config: SurrogateConfig) -> None:
         super().__init__(config)
         self._hides = len(config.input_parts) > 1
-        self._depths = part_depths(config.input_parts) if self._hides else (config.input_depth,)
-        try:
-            self.encoder = PooledEncoder(
-                sum(self._depths) + self._hides * len(self._depths),
-                config.rnn_size,
-                config.level_lengths,
-                config.z_size,
-                config.pooling,
-            )
-        except ConfigError as error:
-            raise ConfigError(f"surrogate: {error}") from None
+        depth = sum(self.depths) + self._hides * len(self.depths)
+        self.encoder = PooledEncoder(
+            depth, config.rnn_size, config.level_lengths, config.z_size, config.pooling
+        )
 
     def forward(self, tokens: Tensor, given_mask: Tensor) -> Normal:
         """The predicted posterior, with masks that may differ from window to window.
@@ -223,13 +221,14 @@ class SurrogateEncoder(Surrogate):
             A normal distribution whose ``mean`` and ``stddev`` are (batch, z_size).
         """
         terms: list[Term] = []
-        for part, depth in zip(self.input_parts, self._depths, strict=True):
+        for part, depth in zip(self.input_parts, self.depths, strict=True):
             index = PARTS.index(part)
             classes = tokens[..., index]
             if self._hides:
                 classes = classes.masked_fill(~given_mask[:, index, None], depth)
             terms.append(OneHot(classes, depth + self._hides))
-        return self.encoder(terms)
+        posterior: Normal = self.encoder(terms)
+        return posterior
 
     def posterior(self, tokens: Tensor, given: Sequence[str] = ("melody",)) -> Normal:
         """The predicted posterior, whose ``mean`` and ``stddev`` are (batch, z_size).
@@ -237,7 +236,7 @@ class SurrogateEncoder(Surrogate):
         For arguments and errors, see :meth:`posterior_mean`.
         """
         mask = self._check(tokens, given)
-        return self(tokens, mask.expand(len(tokens), -1))
+        return self.forward(tokens, mask.expand(len(tokens), -1))
 
     def posterior_mean(self, tokens: Tensor, given: Sequence[str] = ("melody",)) -> Tensor:
         return self.posterior(tokens, given).mean
@@ -246,5 +245,5 @@ class SurrogateEncoder(Surrogate):
     def predict(
         self, tokens: Tensor, given: Sequence[str] = ("melody",)
     ) -> tuple[Tensor, Tensor | None]:
-        found = [self.posterior(batch, given) for batch in tokens.split(BATCH)]
+        found = [self.posterior(batch, given) for batch in torch.split(tokens, BATCH)]
         return torch.cat([one.mean for one in found]), torch.cat([one.stddev for one in found])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from torch import nn
 
@@ -14,7 +14,7 @@ from musicvae_torch.onnx.folder import write_graphs
 from musicvae_torch.onnx.graph import Graph, Value
 from musicvae_torch.onnx.layers import Direction, join_directions, linear, lstm
 from surrogate.accompany_music_vae.network import PointSurrogate
-from surrogate.encoder.model import Surrogate, SurrogateEncoder, part_depths
+from surrogate.encoder.model import Surrogate, SurrogateEncoder
 from surrogate.encoder.pooling import HEADS, PooledEncoder
 
 
@@ -43,15 +43,9 @@ def export_surrogate(
         "kind": network.kind,
         "config": network.config.to_dict(),
         "parts": list(PARTS),
-        "depths": dict(zip(network.input_parts, _depths(network), strict=True)),
+        "depths": dict(zip(network.input_parts, network.depths, strict=True)),
     }
     return write_graphs(out, [graph], {**(records or {}), **manifest})
-
-
-def _depths(network: Surrogate) -> tuple[int, ...]:
-    """Classes of each input part."""
-    input_parts = network.input_parts
-    return part_depths(input_parts) if len(input_parts) > 1 else (network.config.input_depth,)
 
 
 def _start(network: Surrogate, about: str) -> tuple[Graph, Value]:
@@ -65,17 +59,16 @@ def _encoder_graph(network: SurrogateEncoder) -> Graph:
     """Tokens, and which parts are given → the predicted posterior."""
     graph, tokens = _start(network, "the posterior of a trio, told from some of its parts")
     hides = len(network.input_parts) > 1
-    given = ""
     if hides:
         what = f"whether {', '.join(PARTS)} are given"
         given = graph.input("given", "bool", ("batch", len(PARTS)), what)
     rows = []
-    for part, depth in zip(network.input_parts, _depths(network), strict=True):
+    for part, depth in zip(network.input_parts, network.depths, strict=True):
         index = PARTS.index(part)
         classes = _column(graph, tokens, index)
         if hides:  # the class that stands for a hidden part
-            told = graph.op("Gather", given, graph.ints(index), axis=1)
-            classes = graph.op("Where", told, classes, graph.ints(depth))
+            is_given = graph.op("Gather", given, graph.ints(index), axis=1)
+            classes = graph.op("Where", is_given, classes, graph.ints(depth))
         rows.append(_one_hot(graph, classes, depth + hides))
     encoder = network.encoder
     outputs, embedding = read_levels(graph, encoder, graph.concat(rows))
@@ -104,15 +97,14 @@ def _point_graph(network: PointSurrogate) -> Graph:
     rows = _one_hot(graph, melody, network.config.input_depth)
     outputs, hidden = graph.op("Transpose", rows, perm=[1, 0, 2]), ""
     for layer in network.layers:
-        lstm_layer = cast(nn.LSTM, layer)
-        outputs, hidden, _ = lstm(graph, _directions(lstm_layer), outputs)
+        outputs, hidden, _ = lstm(graph, _directions(layer), outputs)
     embedding = join_directions(graph, hidden, network.mean.in_features)
     mean = linear(graph, network.mean, embedding)
     graph.output("mean", mean, "float32", ("batch", network.config.z_size), "the mean")
     return graph
 
 
-def _directions(layer: nn.LSTM) -> list[Direction]:
+def _directions(layer: nn.Module) -> list[Direction]:
     """Both directions of PyTorch's own layer, whose two biases add up."""
     weights = dict(layer.named_parameters())
     return [

@@ -1,4 +1,4 @@
-"""From what an encoder has read of each bar to one embedding of the window."""
+"""From an encoder's outputs for each bar to one embedding of the window."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from musicvae_torch.errors import ConfigError
 from musicvae_torch.model.encoder import Encoder
 from musicvae_torch.model.lstm import BidirectionalLSTM
 from musicvae_torch.model.terms import Term
-from surrogate.options import POOLINGS
 
 HEADS = 4
 
@@ -24,10 +22,7 @@ class PooledEncoder(Encoder):
         pooling: "last": the last state of either direction, as in MusicVAE; "mean": the mean of
             the outputs of all bars (of all steps, where the encoder is flat); "attention": their
             weighted mean, in HEADS shares of the width, each weighted by the softmax over the
-            bars of a learned query.
-
-    Raises:
-        ConfigError: no such pooling, or a width that HEADS do not divide.
+            bars of a learned query. HEADS must divide the width.
     """
 
     def __init__(
@@ -39,13 +34,8 @@ class PooledEncoder(Encoder):
         pooling: str = "last",
     ) -> None:
         super().__init__(input_depth, units, level_lengths, z_size)
-        width = 2 * units[-1]
-        if pooling not in POOLINGS:
-            raise ConfigError(f"unknown pooling {pooling!r}; choose one of: {', '.join(POOLINGS)}")
-        if pooling == "attention" and width % HEADS:
-            raise ConfigError(f"{HEADS} heads of attention do not divide {width} outputs")
         self.pooling = pooling
-        self.query = nn.Linear(width, HEADS) if pooling == "attention" else None
+        self.query = nn.Linear(2 * units[-1], HEADS) if pooling == "attention" else None
 
     def _summarize(self, terms: Sequence[Term], lengths: Tensor | None) -> Tensor:
         if self.pooling == "last":
@@ -58,5 +48,5 @@ class PooledEncoder(Encoder):
         if self.query is None:
             return outputs.mean(1)
         weights = torch.softmax(self.query(outputs), dim=1)  # (batch, bars, heads)
-        shares = outputs.unflatten(-1, (HEADS, -1)) * weights.unsqueeze(-1)
+        shares = outputs.view(*weights.shape, -1) * weights.unsqueeze(-1)
         return shares.sum(1).flatten(1)

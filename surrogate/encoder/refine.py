@@ -1,9 +1,9 @@
 """Refinement: the latent that best explains the parts that are given, found by gradient ascent.
 
-It needs a MusicVAE and nothing else: no surrogate encoder, no data set. (Where there is a
-surrogate, its prediction is a better place to begin, and its distribution a better prior.) Of a
-window's latent z it maximises log p(given parts | z), teacher-forced, plus a weighted log prior
-of z, with Adam (Kingma and Ba 2015, arXiv 1412.6980) on z while the network stays as it is.
+It needs a MusicVAE and nothing else: no surrogate encoder, no data set. (The prediction of a
+surrogate is a better place to begin, and its distribution a better prior.) For each window it
+maximises log p(given parts | z), teacher-forced, plus a weighted log prior of the latent z, with
+Adam (Kingma and Ba 2015, arXiv 1412.6980) on z; the network stays as it is.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 from tqdm import tqdm
 
-from musicvae_torch.errors import OptionError
 from musicvae_torch.midi.vocabulary import PARTS
 from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.options import check_options, option
 from surrogate.encoder.model import Surrogate
 
 UNKNOWN = -1  # class of a row of zeros, which costs nothing
@@ -33,7 +34,7 @@ class RefineOptions:
     Attributes:
         steps: most gradient steps.
         learning_rate: Adam's, in units of the latent (whose prior has a spread of 1).
-        patience: a window stops after so many steps on end without improvement.
+        patience: steps without improvement after which a window stops.
         tolerance: nats by which the objective must grow to count as improved.
         prior_weight: of the log prior beside the log-likelihood; 0 leaves the prior out. A
             latent that explains the given parts to the last note forgets what usually goes with
@@ -42,32 +43,22 @@ class RefineOptions:
         batch_size: windows at a time.
     """
 
-    steps: int = 10
-    learning_rate: float = 0.01
-    patience: int = 10
-    tolerance: float = 0.1
-    prior_weight: float = 30.0
-    batch_size: int = 64
+    steps: int = option(10, least=0)
+    learning_rate: float = option(0.01, above=0)
+    patience: int = option(10, least=1)
+    tolerance: float = option(0.1, least=0)
+    prior_weight: float = option(30.0, least=0)
+    batch_size: int = option(64, least=1)
 
     def __post_init__(self) -> None:
-        if self.steps < 0 or self.patience < 1 or self.batch_size < 1:
-            raise OptionError(
-                "refinement: steps must be at least 0, patience and batch_size at least 1, not "
-                f"{self.steps}, {self.patience} and {self.batch_size}"
-            )
-        if not self.learning_rate > 0 or not self.tolerance >= 0 or not self.prior_weight >= 0:
-            raise OptionError(
-                "refinement: learning_rate must be above 0, tolerance and prior_weight at least "
-                f"0, not {self.learning_rate}, {self.tolerance} and {self.prior_weight}"
-            )
+        check_options(self)
 
 
-@dataclass(frozen=True)
-class Refined:
+class Refined(NamedTuple):
     """Latents that were found; all on the model's device.
 
     Attributes:
-        z: (windows, z_size), of each window the best of those that were tried.
+        z: (windows, z_size), the best that was tried for each window.
         before, after: (windows,) log-likelihood of the given parts at the start and at `z`, nats.
         steps: (windows,) gradient steps that were made.
     """
@@ -125,9 +116,7 @@ def refine(
     if not found:
         nothing = z.new_zeros(0)
         return Refined(z, nothing, nothing, nothing.long())
-    return Refined(
-        *(torch.cat([getattr(batch, name) for batch in found]) for name in Refined.__annotations__)
-    )
+    return Refined(*map(torch.cat, zip(*found, strict=True)))
 
 
 def refine_prediction(
@@ -138,10 +127,8 @@ def refine_prediction(
     options: RefineOptions | None = None,
     progress: bool = False,
 ) -> Refined:
-    """Refine what a surrogate predicts of the given parts, from its mean on; where it predicts a
-    distribution, with that as the prior.
-
-    A surrogate that takes only some of the given parts predicts from those.
+    """Refine what a surrogate predicts from those of the given parts that it takes: from its mean
+    on, with the distribution, if it predicts one, as the prior.
 
     For arguments and errors, see :func:`refine`.
     """
@@ -152,7 +139,7 @@ def refine_prediction(
 
 
 def part_indices(given: Collection[str]) -> list[int]:
-    """Places of the given parts in a trio, ascending.
+    """Indices of the given parts in a trio, ascending.
 
     Raises:
         ValueError: an unknown part, or none at all.
@@ -172,7 +159,7 @@ def hide(tokens: Tensor, given: Collection[str], by: int = UNKNOWN) -> Tensor:
 
 @contextmanager
 def _frozen(network: nn.Module) -> Iterator[None]:
-    """No gradients of weights are computed meanwhile."""
+    """Compute no gradients of weights inside the block."""
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     for weight in weights:
         weight.requires_grad_(False)

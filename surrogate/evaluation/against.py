@@ -1,8 +1,7 @@
-"""Finished accompaniments beside ours of the same melodies, on what needs no truth."""
+"""Finished accompaniments beside ours of the same melodies, by metrics that need no truth."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,11 +106,18 @@ def _score_finished(
 def _score_lead_sheet(
     accompanist: Accompanist, path: Path, options: AccompanyOptions, seeds: int, skipped: list[str]
 ) -> dict[str, dict[str, float]]:
-    """Scores of what others made of a lead sheet, and of ours with the chords, without, and with
-    the harmony off, or strong, whichever is not the default."""
+    """Scores of what others made of a lead sheet, and of ours: with its chords, without them, and
+    with the harmony off, or, where that is the default, strong."""
     sheet = read_lead_sheet(path)
+    options = accompanist.complete(options)
+    alone = replace(options, melody=0, given=("melody",), keep="given")
+    ours = {WITH_CHORDS: replace(alone, chords=sheet.chords), ALONE: alone}
+    if options.harmony == "off":
+        ours[IN_HARMONY] = replace(alone, harmony="strong")
+    else:
+        ours[WITHOUT_HARMONY] = replace(alone, harmony="off")
     scored = _theirs(path, sheet, skipped)
-    for name, chosen in _ours(sheet, accompanist.complete(options)).items():
+    for name, chosen in ours.items():
         scored[name] = _scores(accompanist, sheet.melody, chosen, seeds, sheet.song, sheet=sheet)
     return scored
 
@@ -132,14 +138,6 @@ def _theirs(path: Path, sheet: LeadSheet, skipped: list[str]) -> dict[str, dict[
             continue
         scored[other.stem] = score_band(sheet.song, band, sheet)
     return scored
-
-
-def _ours(sheet: LeadSheet, options: AccompanyOptions) -> Mapping[str, AccompanyOptions]:
-    alone = replace(options, melody=0, given=("melody",), keep="given")
-    ours = {WITH_CHORDS: replace(alone, chords=sheet.chords), ALONE: alone}
-    if options.harmony == "off":
-        return ours | {IN_HARMONY: replace(alone, harmony="strong")}
-    return ours | {WITHOUT_HARMONY: replace(alone, harmony="off")}
 
 
 def _scores(
@@ -166,7 +164,7 @@ def melody_of(score: Score) -> int:
     Raises:
         MidiError: there is none, or no bass or no drums beside it.
     """
-    roles = roles_of(score, ())
+    roles = roles_of(score)
     for part, role in (("melody", "other"), ("bass", "bass"), ("drums", "drums")):
         if role not in roles:
             raise MidiError(f"{score.name}: holds no {part}; wanted a melody with a bass and drums")

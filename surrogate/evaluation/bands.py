@@ -1,4 +1,4 @@
-"""Rows of evaluate-accompaniment of the band network: what hidden parts cost it."""
+"""Rows of evaluate-accompaniment of the band network: the likelihood of the hidden parts."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ NOTHING_GIVEN = f"{BAND}, hearing nothing"
 
 
 def band_nats(task: Task) -> Iterator[tuple[str, np.ndarray]]:
-    """Each row's name, with what the hidden parts cost: (windows, hidden parts), in nats a step;
-    NaN where a window has no such style. Without a band network there are no rows."""
+    """The name of each row, and (windows, hidden parts) nats a step; NaN if a window has no such
+    style. Without a band network there are no rows."""
     if task.networks.band is None:
         task.notes.append(f"No rows of a {BAND}: none was given.")
         return
     tokens, options = task.tokens, task.options
     given = hide(tokens, options.given, HIDDEN)
-    for name, style in dict(_styles(task)).items():
+    for name, style in _styles(task):
         yield name, _nats(task, given, tokens, style)
     missing = hide(tokens, options.hidden, HIDDEN)  # those parts are neither given nor played
     yield NOTHING_GIVEN, _nats(task, torch.full_like(tokens, HIDDEN), missing, None)
 
 
 def _styles(task: Task) -> Iterator[tuple[str, Tensor | None]]:
-    """(windows, z_size) each; NaN for windows that have none."""
+    """The name of each style, and (windows, z_size); NaN for windows that have none."""
     given, surrogate, notes = task.options.given, task.networks.surrogate, task.notes
     if not task.networks.styled:
         notes.append(f"The {BAND} was not trained on this MusicVAE's latents: it has no style.")
@@ -57,8 +57,8 @@ def _styles(task: Task) -> Iterator[tuple[str, Tensor | None]]:
 
 
 def another_window(song: np.ndarray) -> np.ndarray:
-    """For each window the next of its song, after the last the first: its own index, where the song
-    has no other."""
+    """The index of the window that follows each in its song, or, after the last one, of the first;
+    its own index if the song has no other."""
     rows = np.arange(len(song))
     first = np.searchsorted(song, song)
     last = np.searchsorted(song, song, side="right") - 1

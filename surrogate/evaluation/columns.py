@@ -10,25 +10,10 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from musicvae_torch.converters.melody import infer_chord_classes, melody_notes
+from musicvae_torch.converters.melody import infer_chord_classes
 from musicvae_torch.midi.vocabulary import PARTS
-from surrogate.evaluation.distributions import (
-    note_features,
-    overlapping_area,
-    pitch_class_entropy,
-    scale_consistency,
-    velocity_bins,
-)
-from surrogate.evaluation.metrics import (
-    accuracy,
-    estimate_key,
-    groove_consistency,
-    notes_per_bar,
-    onset_f1,
-    pitch_histogram,
-    share_in_chords,
-    share_in_key,
-)
+from surrogate.evaluation import distributions, metrics
+from surrogate.evaluation.distributions import note_features, overlapping_area
 from surrogate.evaluation.structure import (
     bars_with_toms,
     bass_on_kick,
@@ -61,13 +46,8 @@ STRUCTURE = (
     "drums repeats beyond any bars",
 )
 DISTRIBUTIONS = (
-    "bass pitch overlap",
-    "bass duration overlap",
-    "bass onset interval overlap",
-    "bass velocity overlap",
-    "drums pitch overlap",
-    "drums onset interval overlap",
-    "drums velocity overlap",
+    *(f"bass {name} overlap" for name in ("pitch", "duration", "onset interval", "velocity")),
+    *(f"drums {name} overlap" for name in ("pitch", "onset interval", "velocity")),
     "bass pitch-class entropy",
     "bass scale consistency",
     "pitch-class entropy",
@@ -97,11 +77,12 @@ class Truth:
         self.hidden = [part for part in PARTS if part in hidden]
         self.velocities = velocities or {}
         pitched = self.parts["melody"], self.parts["bass"]
-        self.key = estimate_key(pitch_histogram(*pitched))
+        self.key = metrics.estimate_key(metrics.pitch_histogram(*pitched))
         self.chords = infer_chord_classes(*pitched)
-        self.density = {part: notes_per_bar(self.parts[part], part) for part in self.hidden}
-        self.groove = {part: groove_consistency(self.parts[part], part) for part in self.hidden}
-        self.features = {part: note_features(self.parts[part], part) for part in self.hidden}
+        own = {part: self.parts[part] for part in self.hidden}
+        self.density = {part: metrics.notes_per_bar(own[part], part) for part in own}
+        self.groove = {part: metrics.groove_consistency(own[part], part) for part in own}
+        self.features = {part: note_features(own[part], part) for part in own}
 
     def compare(self, tokens: np.ndarray, velocities: Velocities | None = None) -> dict[str, float]:
         """All columns of generated (steps, 3) classes, beside the real parts that were given."""
@@ -116,34 +97,34 @@ class Truth:
 
     def _agreement(self, parts: Tokens) -> dict[str, float]:
         hidden = self.hidden
-        scores = {f"{part} right": accuracy(parts[part], self.parts[part]) for part in hidden}
+        real = self.parts
+        scores = {f"{part} right": metrics.accuracy(parts[part], real[part]) for part in hidden}
         if "drums" in hidden:
-            hits, steps = onset_f1(parts["drums"], self.parts["drums"])
+            hits, steps = metrics.onset_f1(parts["drums"], real["drums"])
             scores |= {"drum hits F1": hits, "drum steps F1": steps}
         if "bass" in hidden:
-            scores["bass in key"] = share_in_key(parts["bass"], self.key)
-            scores["bass in harmony"] = share_in_chords(parts["bass"], self.chords)
+            scores["bass in key"] = metrics.share_in_key(parts["bass"], self.key)
+            scores["bass in harmony"] = metrics.share_in_chords(parts["bass"], self.chords)
         for part in hidden:
-            error = notes_per_bar(parts[part], part) - self.density[part]
+            error = metrics.notes_per_bar(parts[part], part) - self.density[part]
             scores[f"{part} density error"] = abs(error)
         for part in hidden:
-            error = groove_consistency(parts[part], part) - self.groove[part]
+            error = metrics.groove_consistency(parts[part], part) - self.groove[part]
             scores[f"{part} groove error"] = abs(error)
         return scores
 
 
 def structure(parts: Tokens, made: Collection[str]) -> dict[str, float]:
-    """How a band holds together, of the columns STRUCTURE those that say something of the parts
-    that were made.
+    """How a band holds together: the columns STRUCTURE, as far as they are of generated parts.
 
     Args:
         parts: the melody, the bass and the drums.
-        made: which of them are judged.
+        made: which of them were generated.
     """
-    bass, drums = parts["bass"], parts["drums"]
+    drums = parts["drums"]
     scores: dict[str, float] = {}
     if "bass" in made or "drums" in made:
-        together, chance = bass_on_kick(bass, drums)
+        together, chance = bass_on_kick(parts["bass"], drums)
         scores["bass on kick beyond chance"] = together - chance
     if "drums" in made:
         fills, plays = bars_with_toms(drums), bool(drums.any())
@@ -179,23 +160,20 @@ def overlaps(
         for name, values in own.items():
             scores[f"{part} {name} overlap"] = overlapping_area(values, features[name])
         if part in real_velocities and part in velocities:
-            bins = (velocity_bins(of[part]) for of in (real_velocities, velocities))
+            bins = (distributions.velocity_bins(of[part]) for of in (real_velocities, velocities))
             scores[f"{part} velocity overlap"] = overlapping_area(*bins)
     return scores
 
 
 def tonality(parts: Tokens, made: Collection[str]) -> dict[str, float]:
-    """Pitch-class entropy and scale consistency of the bass, if it was made, and of melody and bass
-    together."""
-    pitches = {
-        part: np.array([pitch for _, _, pitch in melody_notes(parts[part])], np.int64)
-        for part in ("melody", "bass")
-    }
-    scores = {}
+    """Pitch-class entropy and scale consistency of the bass, if it was generated, and of melody and
+    bass together."""
+    melody, bass = (note_features(parts[part], part)["pitch"] for part in ("melody", "bass"))
+    judged = {"": np.concatenate([melody, bass])}
     if "bass" in made:
-        scores["bass pitch-class entropy"] = pitch_class_entropy(pitches["bass"])
-        scores["bass scale consistency"] = scale_consistency(pitches["bass"])
-    both = np.concatenate(list(pitches.values()))
-    scores["pitch-class entropy"] = pitch_class_entropy(both)
-    scores["scale consistency"] = scale_consistency(both)
+        judged = {"bass ": bass} | judged
+    scores = {}
+    for prefix, pitches in judged.items():
+        scores[f"{prefix}pitch-class entropy"] = distributions.pitch_class_entropy(pitches)
+        scores[f"{prefix}scale consistency"] = distributions.scale_consistency(pitches)
     return scores

@@ -13,12 +13,13 @@ import math
 
 import numpy as np
 
-from musicvae_torch.converters.drums import unpack_rolls
+from musicvae_torch.chords.symbols import MAJOR_SCALE
 from musicvae_torch.converters.melody import melody_notes
-from musicvae_torch.midi.vocabulary import DRUM_CLASSES, NO_EVENT
+from musicvae_torch.midi.vocabulary import NO_EVENT
+from surrogate.evaluation.metrics import onsets
 
 VELOCITIES_PER_BIN = 4  # 32 bins, as in PopMAG
-_SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10))  # major and natural minor
+_SCALES = (MAJOR_SCALE, (0, 2, 3, 5, 7, 8, 10))  # major and natural minor
 
 
 def overlapping_area(one: np.ndarray, other: np.ndarray) -> float:
@@ -33,7 +34,7 @@ def overlapping_area(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def note_features(tokens: np.ndarray, part: str) -> dict[str, np.ndarray]:
-    """What a part's distributions are of.
+    """The features of a part whose distributions are compared.
 
     Args:
         tokens: (steps,) classes of a part.
@@ -45,7 +46,7 @@ def note_features(tokens: np.ndarray, part: str) -> dict[str, np.ndarray]:
         which anything starts to the next.
     """
     if part == "drums":
-        _, pitches = np.nonzero(unpack_rolls(tokens[:, None], len(DRUM_CLASSES)))
+        _, pitches = np.nonzero(onsets(tokens, part))
         return {"pitch": pitches, "onset interval": np.diff(np.flatnonzero(tokens != NO_EVENT))}
     notes = np.array(melody_notes(tokens), np.int64).reshape(-1, 3)
     starts, ends, pitches = notes.T
@@ -53,13 +54,13 @@ def note_features(tokens: np.ndarray, part: str) -> dict[str, np.ndarray]:
 
 
 def velocity_bins(velocities: np.ndarray) -> np.ndarray:
-    """Of (notes,) velocities from 1 to 127, the bins of four in which they are compared."""
+    """The bins of four in which (notes,) velocities from 1 to 127 are compared."""
     return velocities.astype(np.int64) // VELOCITIES_PER_BIN
 
 
 def pitch_class_entropy(pitches: np.ndarray) -> float:
-    """Entropy, in bits, of the pitch classes of (notes,) MIDI pitches, counted by notes: 0 of one
-    alone, log2(12) of all twelve alike. As ``muspy.pitch_class_entropy``."""
+    """Entropy, in bits, of the pitch classes of (notes,) MIDI pitches: 0 if all are the same,
+    log2(12) if all twelve are as frequent. As ``muspy.pitch_class_entropy``."""
     if not len(pitches):
         return math.nan
     shares = np.bincount(pitches % 12, minlength=12) / len(pitches)

@@ -22,7 +22,7 @@ from surrogate.evaluation.columns import velocities_by_part
 from surrogate.evaluation.reports import HIDDEN_NATS, NO_LATENT, Evaluation
 from surrogate.evaluation.sampled import accompany_windows
 from surrogate.evaluation.tables import Scores, mean_where, paired_differences
-from surrogate.evaluation.task import BATCH, EvaluateOptions, Networks, Task, batches
+from surrogate.evaluation.task import BATCH, EvaluateOptions, Networks, Task
 from surrogate.evaluation.ways import ENCODER, OURS, REFINED, ways_to_a_latent
 from surrogate.evaluation.windows import EvaluationWindows
 from surrogate.options import BAND, AccompanyOptions
@@ -110,14 +110,10 @@ def _sampled(task: Task, method: str) -> Scores:
 
 def _latent_scores(z: Tensor, posterior: Normal) -> Scores:
     error = z - posterior.mean
+    errors = {"latent RMSE": error, "latent error in spreads": error / posterior.stddev}
     return {
-        "latent RMSE": _rms(error),
-        "latent error in spreads": _rms(error / posterior.stddev),
+        name: (values**2).mean(-1).sqrt().double().cpu().numpy() for name, values in errors.items()
     }
-
-
-def _rms(values: Tensor) -> np.ndarray:
-    return (values**2).mean(-1).sqrt().double().cpu().numpy()
 
 
 @torch.no_grad()
@@ -125,8 +121,10 @@ def _decoded(task: Task, musicvae: MusicVAE, z: Tensor) -> Scores:
     """The log-likelihood of the true hidden parts, in nats a step, and scores of the likeliest
     tokens, fed back."""
     parts = part_indices(task.options.hidden)
-    pairs = batches(z, task.tokens)
-    losses = [musicvae.part_nll(own, real, parts).mean(1) for own, real in pairs]
+    losses = [
+        musicvae.part_nll(own, real, parts).mean(1)
+        for own, real in zip(torch.split(z, BATCH), torch.split(task.tokens, BATCH), strict=True)
+    ]
     nats = -torch.cat(losses).double().cpu().numpy()
     tokens = decode_tokens(musicvae, z, temperature=0, batch_size=BATCH).astype(np.int64)
     return _named(nats, task.options.hidden) | _note_scores(task, tokens)
@@ -139,7 +137,7 @@ def _named(nats: np.ndarray, hidden: Collection[str]) -> Scores:
 
 
 def _note_scores(task: Task, tokens: np.ndarray, velocities: np.ndarray | None = None) -> Scores:
-    """Of (windows, steps, 3) classes and, where notes have any, velocities."""
+    """Scores of (windows, steps, 3) classes and, if notes have any, velocities."""
     played = [None] * len(tokens) if velocities is None else list(velocities)
     scores = [
         real.compare(window, None if own is None else velocities_by_part(own, task.options.hidden))

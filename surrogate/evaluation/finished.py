@@ -12,23 +12,16 @@ from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.tracks import TICK_NOTE
 from musicvae_torch.midi.vocabulary import MAX_PITCH, MIN_PITCH, NO_EVENT, PARTS
 from surrogate.arrangement.fill import StepNote, bar_steps, sounding_bars
+from surrogate.evaluation import metrics
 from surrogate.evaluation.columns import overlaps, structure, tonality
 from surrogate.evaluation.distributions import note_features
 from surrogate.evaluation.lead_sheets import LeadSheet, share_of_chord_tones, share_of_roots
-from surrogate.evaluation.metrics import (
-    estimate_key,
-    groove_consistency,
-    notes_per_bar,
-    pitch_histogram,
-    share_in_chords,
-    share_in_key,
-)
 from surrogate.evaluation.tables import Scores
 from surrogate.song.context import SongContext, part_tokens
 from surrogate.song.roles import roles_of
 
 MADE = ("bass", "drums")
-SAME_MELODY = 0.8  # of the notes of either, from which two tracks are one melody
+SAME_MELODY = 0.8  # share of notes in common, from which two tracks are one melody
 
 
 @dataclass(frozen=True)
@@ -54,10 +47,9 @@ def read_band(score: Score, song: SongContext) -> BandParts:
     """The band of a finished song whose melody is `song`; the two may count different ticks a
     quarter.
 
-    A track that plays the melody is no bass, whatever its program. Notes that do not sound in the
-    melody's bars are left out, and those nearest to a step after them. Of several bass notes that
-    start on one step the highest counts; pitches that tokens do not have count in the nearest
-    octave that has them.
+    A track that plays the melody is no bass, whatever its program. Notes that sound outside the
+    melody's bars, or are nearest to a step after them, are left out. Of several bass notes on one
+    step the highest counts; pitches that tokens do not have are moved by octaves.
     """
     ticks = song.grid.step_ticks
     first, end = song.first_step, song.first_step + len(song.tokens)
@@ -85,7 +77,7 @@ def _within_range(pitches: np.ndarray) -> np.ndarray:
 
 
 def _plays(notes: np.ndarray, lead: np.ndarray, song: SongContext) -> bool:
-    """Whether a track's notes, in the song's ticks, are those of the melody (steps,), or nearly."""
+    """Whether a track's notes, in the song's ticks, are nearly those of the melody (steps,)."""
     wanted = {(start, pitch) for start, _, pitch in melody_notes(lead)}
     steps = song.grid.steps(notes["start"]) - song.first_step
     found = set(zip(steps.tolist(), notes["pitch"].tolist(), strict=True))
@@ -96,7 +88,7 @@ def _notes(score: Score, resolution: int) -> dict[str, list[np.ndarray]]:
     """Part → the notes of each track that plays it, of TICK_NOTE, in so many ticks a quarter; no
     entry where none does."""
     found: dict[str, list[np.ndarray]] = {}
-    for track, role in zip(score.tracks, roles_of(score, ()), strict=True):
+    for track, role in zip(score.tracks, roles_of(score), strict=True):
         if role in MADE:
             own = track.notes.astype(TICK_NOTE)
             for name in ("start", "end"):
@@ -115,7 +107,7 @@ def score_band(
     that it lacks are left out.
 
     Args:
-        song: of which the melody is given.
+        song: the song, whose melody is given.
         band: to score.
         sheet: the chords of the song, where they are known.
         real: another band, whose distributions to compare with.
@@ -126,9 +118,12 @@ def score_band(
     made = [part for part in MADE if part in band.tokens]
     scores: dict[str, float] = {}
     if "bass" in made:
-        scores |= _harmony(parts, sheet) | _bass_density(song, band, parts["bass"])
+        scores |= _harmony(parts, sheet)
+        scores |= _density(song, "bass", parts["bass"], _within(song, band.notes["bass"]))
     if "drums" in made:
-        scores |= _drum_density(song, parts["drums"])
+        steps = np.flatnonzero(parts["drums"]).tolist()
+        hits: list[StepNote] = [(step, step + 1, 0) for step in steps]
+        scores |= _density(song, "drums", parts["drums"], hits)
     held = structure(parts, made)
     if len(made) < len(MADE):
         held.pop("bass on kick beyond chance", None)
@@ -142,9 +137,10 @@ def score_band(
 
 def _harmony(parts: Mapping[str, np.ndarray], sheet: LeadSheet | None) -> dict[str, float]:
     bass, melody = parts["bass"], parts["melody"]
+    key = metrics.estimate_key(metrics.pitch_histogram(melody))
     scores = {
-        "bass in key": share_in_key(bass, estimate_key(pitch_histogram(melody))),
-        "bass in harmony": share_in_chords(bass, infer_chord_classes(melody)),
+        "bass in key": metrics.share_in_key(bass, key),
+        "bass in harmony": metrics.share_in_chords(bass, infer_chord_classes(melody)),
     }
     if sheet is not None:
         scores["chord tones"] = share_of_chord_tones(bass, sheet.tones)
@@ -152,22 +148,16 @@ def _harmony(parts: Mapping[str, np.ndarray], sheet: LeadSheet | None) -> dict[s
     return scores
 
 
-def _bass_density(song: SongContext, band: BandParts, bass: np.ndarray) -> dict[str, float]:
-    sounding = sounding_bars(_within(song, band.notes["bass"]), bar_steps(song.bars))
+def _density(
+    song: SongContext, part: str, tokens: np.ndarray, notes: list[StepNote]
+) -> dict[str, float]:
+    """How much and how evenly a part plays, given its tokens and the same as notes."""
+    sounding = sounding_bars(notes, bar_steps(song.bars))
+    kind, events = ("bass", "notes") if part == "bass" else ("drum", "hits")
     return {
-        "bass notes a bar": notes_per_bar(bass, "bass"),
-        "bass groove consistency": groove_consistency(bass, "bass"),
-        "bars with bass": float(sounding[song.plays].mean()),
-    }
-
-
-def _drum_density(song: SongContext, drums: np.ndarray) -> dict[str, float]:
-    hits: list[StepNote] = [(step, step + 1, 0) for step in np.flatnonzero(drums).tolist()]
-    sounding = sounding_bars(hits, bar_steps(song.bars))
-    return {
-        "drum hits a bar": notes_per_bar(drums, "drums"),
-        "drum groove consistency": groove_consistency(drums, "drums"),
-        "bars with drums": float(sounding[song.plays].mean()),
+        f"{kind} {events} a bar": metrics.notes_per_bar(tokens, part),
+        f"{kind} groove consistency": metrics.groove_consistency(tokens, part),
+        f"bars with {part}": float(sounding[song.plays].mean()),
     }
 
 

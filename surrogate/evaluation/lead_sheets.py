@@ -7,6 +7,7 @@ texts.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,9 @@ from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.quantize import DEFAULT_QPM
 from musicvae_torch.midi.score import Score, divisible, read_score
 from musicvae_torch.midi.tracks import Track
-from musicvae_torch.midi.vocabulary import FIRST_NOTE, MIN_PITCH, STEPS_PER_BAR
+from musicvae_torch.midi.vocabulary import FIRST_NOTE, STEPS_PER_BAR
 from surrogate.arrangement.harmony import from_markers
+from surrogate.evaluation.metrics import mean_of, pitches_of
 from surrogate.options import AccompanyOptions
 from surrogate.song.context import SongContext, analyze
 from surrogate.song.roles import roles_of
@@ -33,7 +35,6 @@ class LeadSheet:
     """A melody and its chords.
 
     Attributes:
-        name: of the file.
         melody: a song that has nothing but the melody.
         song: the same on the model's grid.
         tones: (steps, 12) bool, pitch classes of the chord that sounds; none where there is no
@@ -42,7 +43,6 @@ class LeadSheet:
         chords: the same as text, bar by bar, as ``AccompanyOptions.chords`` takes it.
     """
 
-    name: str
     melody: Score
     song: SongContext
     tones: np.ndarray
@@ -72,14 +72,15 @@ def read_lead_sheet(path: Path) -> LeadSheet:
         tones = [chord_tones(name).pitches for name in names]
     else:
         sounding = _sounding(chords, song.grid.step_ticks[steps])
-        names = _held([name_chord(pitches) for pitches in sounding])
+        # A chord goes on until the next, however short its notes are.
+        names = list(accumulate(map(name_chord, sounding), _held))
         tones = [frozenset(pitch % 12 for pitch in pitches) for pitches in sounding]
     grid = np.zeros((len(steps), 12), bool)
     for step, own in enumerate(tones):
         grid[step, list(own)] = True
     roots = [chord_tones(name).root for name in names]
     known = np.array([-1 if root is None else root for root in roots])
-    return LeadSheet(score.name, alone, song, grid, known, _text(song, names))
+    return LeadSheet(alone, song, grid, known, _text(song, names))
 
 
 def share_of_chord_tones(bass: np.ndarray, tones: np.ndarray) -> float:
@@ -91,9 +92,7 @@ def share_of_chord_tones(bass: np.ndarray, tones: np.ndarray) -> float:
             count.
     """
     starts = np.flatnonzero((bass >= FIRST_NOTE) & tones.any(1))
-    if not len(starts):
-        return float("nan")
-    return float(tones[starts, _pitch_classes(bass[starts])].mean())
+    return mean_of(tones[starts, pitches_of(bass[starts]) % 12])
 
 
 def share_of_roots(bass: np.ndarray, roots: np.ndarray) -> float:
@@ -105,13 +104,7 @@ def share_of_roots(bass: np.ndarray, roots: np.ndarray) -> float:
     """
     downbeats = np.arange(0, len(bass), STEPS_PER_BAR)
     starts = downbeats[(bass[downbeats] >= FIRST_NOTE) & (roots[downbeats] >= 0)]
-    if not len(starts):
-        return float("nan")
-    return float((_pitch_classes(bass[starts]) == roots[starts]).mean())
-
-
-def _pitch_classes(classes: np.ndarray) -> np.ndarray:
-    return np.asarray((classes - FIRST_NOTE + MIN_PITCH) % 12)
+    return mean_of(pitches_of(bass[starts]) % 12 == roots[starts])
 
 
 def _tracks(score: Score) -> tuple[Track, Track | None]:
@@ -121,9 +114,8 @@ def _tracks(score: Score) -> tuple[Track, Track | None]:
     fullest = max(pitched, key=_at_once, default=None)
     chords = fullest if fullest is not None and _at_once(fullest) >= MANY_AT_ONCE else None
     others = [track for track in pitched if track is not chords]
-    roles = roles_of(score, ())
-    melody = next((track for track in others if roles[track.index] == "other"), None)
-    melody = melody or next(iter(others), None)
+    roles = roles_of(score)
+    melody = min(others, key=lambda track: roles[track.index] != "other", default=None)
     if melody is None:
         raise MidiError(f"{score.name}: holds no melody; wanted one on a track beside the chords")
     return melody, chords
@@ -159,12 +151,8 @@ def _sounding(track: Track, ticks: np.ndarray) -> list[tuple[int, ...]]:
     ]
 
 
-def _held(names: list[str]) -> list[str]:
-    """Chord symbols of steps, each going on until the next, however short its notes are."""
-    held: list[str] = []
-    for name in names:
-        held.append(held[-1] if name == NO_CHORD and held else name)
-    return held
+def _held(before: str, name: str) -> str:
+    return before if name == NO_CHORD else name
 
 
 def _text(song: SongContext, names: list[str]) -> str:
@@ -178,9 +166,9 @@ def _text(song: SongContext, names: list[str]) -> str:
 
 
 def _bar_text(bar: np.ndarray) -> str:
-    """The chord symbols (16,) of a bar in as few equal parts as tell them."""
+    """The chord symbols (16,) of a bar as text, by as few equal parts as have one chord each."""
     for parts in PARTS_OF_A_BAR:
         cells = bar.reshape(parts, -1)
         if (cells == cells[:, :1]).all():
             break
-    return " ".join(cells[:, 0].tolist())
+    return " ".join(cells[:, 0])

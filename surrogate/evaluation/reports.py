@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from surrogate.evaluation.tables import (
     DASH,
     Estimate,
     Scores,
-    differences_table,
     markdown,
     paired_differences,
     rows_as_json,
@@ -25,10 +25,11 @@ from surrogate.evaluation.windows import EvaluationWindows
 
 NO_LATENT = "decoder without a latent"
 HIDDEN_NATS = "nats hidden"
+_TOGETHER, _DISTRIBUTED = "How the bands hold together:", "How their notes are distributed:"
 TABLES = {
     "Harmony and density:": (*HARMONY, *DENSITY),
-    "How the bands hold together:": STRUCTURE,
-    "How their notes are distributed:": DISTRIBUTIONS,
+    _TOGETHER: STRUCTURE,
+    _DISTRIBUTED: DISTRIBUTIONS,
 }
 DIFFERENCES = (
     *HARMONY,
@@ -46,9 +47,9 @@ class Evaluation:
     """Scores of every row.
 
     Attributes:
-        rows: by name, the mean of each song's windows in each column that applies.
-        columns: of all rows; those of latents and likelihoods first.
-        differences: of the rows to `reference`, on the hidden parts' log-likelihood, paired.
+        rows: for each name the columns that apply, each with a mean for each song.
+        columns: names of all columns; those of latents and likelihoods first.
+        differences: paired differences of the hidden parts' log-likelihood from `reference`.
         reference: the row compared with.
         notes: on what was left out.
         windows: that were evaluated on.
@@ -69,6 +70,7 @@ class Evaluation:
         apart = (*STRUCTURE, *DISTRIBUTIONS)
         of_latents = [column for column in self.columns if column.startswith(("latent", "nats"))]
         of_notes = [name for name in self.columns if name not in (*of_latents, *apart)]
+        differences = self.differences.items()
         with_nats = {name: row for name, row in self.rows.items() if HIDDEN_NATS in row}
         blocks = [
             f"{self.windows}. Given: {given}; hidden: {hidden}. Means over songs, with 95 % "
@@ -77,12 +79,12 @@ class Evaluation:
             "Decoded freely, the likeliest token at each step, but for the bands of `accompany`, "
             "which are sampled. How far the notes agree with the true parts:",
             self._table(of_notes),
-            "How the bands hold together:",
-            self._table([name for name in STRUCTURE if name in self.columns]),
-            "How their notes are distributed:",
-            self._table([name for name in DISTRIBUTIONS if name in self.columns]),
+        ]
+        for title in (_TOGETHER, _DISTRIBUTED):
+            blocks += [title, self._table([n for n in TABLES[title] if n in self.columns])]
+        blocks += [
             f"Song by song, nats a step of the hidden parts, less those of {self.reference}:",
-            differences_table(self.differences, HIDDEN_NATS),
+            markdown([HIDDEN_NATS], [[name, it.text(4, sign=True)] for name, it in differences]),
             *self.notes,
             *([self.verdict()] if NO_LATENT in self.rows else []),
         ]
@@ -94,7 +96,7 @@ class Evaluation:
         return scores_table(kept, list(columns), self.options.seed)
 
     def verdict(self) -> str:
-        """Which ways to a latent say more of the hidden parts than no latent at all does."""
+        """Which ways to a latent say more of the hidden parts than no latent does, in words."""
         found: dict[str, list[str]] = {"Better": [], "Worse": [], "Not told apart": []}
         against = paired_differences(self.rows, NO_LATENT, HIDDEN_NATS, self.options.seed)
         for name, it in against.items():
@@ -147,16 +149,18 @@ class Comparison:
     seeds: int
     decoded: np.ndarray
     by_file: bool = True
-    columns: list[str] = field(init=False)
 
-    def __post_init__(self) -> None:
-        order = [column for columns in TABLES.values() for column in columns]
-        known = {column for scores in self.rows.values() for column in scores}
-        object.__setattr__(self, "columns", [column for column in order if column in known])
+    @cached_property
+    def columns(self) -> set[str]:
+        """The columns that any row has."""
+        return {column for scores in self.rows.values() for column in scores}
 
     def __str__(self) -> str:
         """Markdown: means over files, differences, and perhaps a line for each file."""
-        kept = self._kept()
+        kept = {
+            name: {column: values[~self.decoded] for column, values in scores.items()}
+            for name, scores in self.rows.items()
+        }
         marked = int(self.decoded.sum())
         text = (
             f"Files: {len(self.files) - marked}; means over them, with 95 % bootstrap intervals; "
@@ -181,11 +185,11 @@ class Comparison:
         return [column for column in columns if column in self.columns]
 
     def _made(self) -> list[str]:
-        """What only some of the files have."""
+        """A line for each row of which some files lack a part."""
         lines = []
         for name, scores in self.rows.items():
             counts = {
-                part: int((~np.isnan(scores.get(f"bars with {part}", np.array([np.nan])))).sum())
+                part: int((~np.isnan(scores.get(f"bars with {part}", np.zeros(0)))).sum())
                 for part in MADE
             }
             if any(count < len(self.files) for count in counts.values()):
@@ -194,12 +198,6 @@ class Comparison:
                     f"{name} has {has} of {len(self.files)} files; its means are of those."
                 )
         return lines
-
-    def _kept(self) -> dict[str, Scores]:
-        return {
-            name: {column: values[~self.decoded] for column, values in scores.items()}
-            for name, scores in self.rows.items()
-        }
 
     def _differences(self, kept: dict[str, Scores]) -> dict[str, Scores]:
         """Ours less theirs, file by file, where a column is of both."""
@@ -220,7 +218,7 @@ class Comparison:
         body = []
         for index, name in enumerate(self.files):
             cells = [
-                " / ".join(_cell(self.rows[row][column][index]) for row in self.rows)
+                " / ".join(_cell(scores, column, index) for scores in self.rows.values())
                 for column in columns
             ]
             body.append([name + " *" * bool(self.decoded[index]), *cells])
@@ -238,5 +236,7 @@ class Comparison:
         }
 
 
-def _cell(value: float) -> str:
-    return DASH if np.isnan(value) else f"{value:.2f}"
+def _cell(scores: Scores, column: str, index: int) -> str:
+    if column not in scores or np.isnan(scores[column][index]):
+        return DASH
+    return f"{scores[column][index]:.2f}"

@@ -1,4 +1,4 @@
-"""Bands as `accompany` makes them, of windows of real songs: sampled, filled up and arranged."""
+"""Bands as `accompany` makes them, for windows of real songs: sampled, filled up and arranged."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def accompany_windows(
 
     Args:
         accompanist: that makes the bands.
-        windows: of which it is given the given parts alone, with their velocities.
+        windows: the songs; the accompanist gets their given parts alone, with their velocities.
         options: of the bands; the first candidate counts.
         progress: show a progress bar.
 
@@ -47,11 +47,7 @@ def accompany_windows(
     tokens[..., made] = 0
     results = accompanist.accompany_batch(_songs(windows, options.given), options)
     shown = tqdm(
-        results,
-        total=len(tokens),
-        unit="window",
-        leave=False,
-        disable=None if progress else True,
+        results, total=len(tokens), unit="window", leave=False, disable=None if progress else True
     )
     for row, result in enumerate(shown):
         if isinstance(result, MidiError):
@@ -80,24 +76,17 @@ def _songs(windows: EvaluationWindows, given: Sequence[str]) -> Iterator[pretty_
 
 
 def _write(track: Track, score: Score, tokens: np.ndarray, velocities: np.ndarray) -> None:
-    """Write a new track to (steps, 3) classes and velocities; what is past their end is left
-    out."""
-    part = _part(track)
+    """Write a new track to (steps, 3) classes and velocities, up to their end."""
+    part = 2 if track.is_drum else int(track.program in BASS_PROGRAMS)  # of PARTS
     starts, ends = (
         np.rint(track.notes[name] * STEPS_PER_QUARTER / score.resolution).astype(np.int64)
         for name in ("start", "end")
     )
     kept = starts < len(tokens)
     starts, ends, notes = starts[kept], ends[kept], track.notes[kept]
-    if PARTS[part] == "drums":
+    if track.is_drum:
         tokens[:, part] = drum_tokens(starts, notes["pitch"], len(tokens))[:, 0]
     else:
         ends = np.maximum(ends, starts + 1)
         tokens[:, part] = melody_tokens(starts, ends, notes["pitch"], len(tokens))
     np.maximum.at(velocities[:, part], starts, notes["velocity"])
-
-
-def _part(track: Track) -> int:
-    if track.is_drum:
-        return PARTS.index("drums")
-    return PARTS.index("bass" if track.program in BASS_PROGRAMS else "melody")

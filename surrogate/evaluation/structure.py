@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
-from musicvae_torch.converters.drums import unpack_rolls
-from musicvae_torch.midi.vocabulary import DRUM_CLASSES, FIRST_NOTE, NO_EVENT, STEPS_PER_BAR
+from musicvae_torch.midi.vocabulary import FIRST_NOTE, NO_EVENT, STEPS_PER_BAR
+from surrogate.evaluation.metrics import mean_of, onsets
 
 KICK = 0
 TOMS = (4, 5, 6)  # low, mid and high
@@ -22,30 +22,27 @@ FAR = 4  # bars from one to another that may return it
 def bass_on_kick(bass: np.ndarray, drums: np.ndarray) -> tuple[float, float]:
     """How often the bass starts a note together with the kick drum.
 
-    Args:
-        bass, drums: (steps,) classes.
-
     Returns:
         The share of the bass's onsets with a kick at the same step, and the share that chance
-        would give: the same of each bar's bass against the kicks of all other bars, so that what
-        any two bars of the song share by its metre does not count as listening. Both are NaN of a
-        bass that never starts, of drums that never play, and of a single bar.
+        would give: that of each bar's bass with the kicks of all other bars, as any two bars of a
+        song agree in part by its metre. Both are NaN if the bass or the drums never play, or there
+        is but one bar.
     """
     starts = (bass >= FIRST_NOTE).reshape(-1, STEPS_PER_BAR).astype(np.int64)
-    hits = unpack_rolls(drums[:, None], len(DRUM_CLASSES))
+    hits = onsets(drums, "drums")
     kicks = hits[:, KICK].reshape(-1, STEPS_PER_BAR).astype(np.int64)
-    onsets, bars = int(starts.sum()), len(starts)
-    if not onsets or not hits.any() or bars < 2:
+    count, bars = int(starts.sum()), len(starts)
+    if not count or not hits.any() or bars < 2:
         return math.nan, math.nan
     together = starts @ kicks.T  # (bars of the bass, bars of the drums)
     own = int(np.trace(together))
-    return own / onsets, (int(together.sum()) - own) / (onsets * (bars - 1))
+    return own / count, (int(together.sum()) - own) / (count * (bars - 1))
 
 
 def bars_with_toms(drums: np.ndarray) -> np.ndarray:
-    """(bars,) bool, whether a tom is struck: the nearest that nine drums come to a fill."""
-    hits = unpack_rolls(drums[:, None], len(DRUM_CLASSES))
-    return np.asarray(hits[:, TOMS].reshape(-1, STEPS_PER_BAR * len(TOMS)).any(1))
+    """(bars,) bool, whether a tom is struck, which of nine drums tells a fill best."""
+    toms = onsets(drums, "drums")[:, TOMS]
+    return np.asarray(toms.reshape(-1, STEPS_PER_BAR * len(TOMS)).any(1))
 
 
 def share_at_phrase_end(fills: np.ndarray, phrase: int) -> float:
@@ -55,19 +52,12 @@ def share_at_phrase_end(fills: np.ndarray, phrase: int) -> float:
         fills: (bars,) bool; the first bar begins a phrase.
         phrase: bars of one. Fills that fall anywhere give 1 / phrase.
     """
-    (at,) = np.nonzero(fills)
-    return float((at % phrase == phrase - 1).mean()) if len(at) else math.nan
+    return mean_of(np.flatnonzero(fills) % phrase == phrase - 1)
 
 
 def distinct_bars(tokens: np.ndarray) -> float:
-    """How many different bars a part plays in sixteen, as a share of them.
-
-    Args:
-        tokens: (steps,) classes of a part.
-
-    Returns:
-        1 / 16 to 1, the mean over the whole blocks of sixteen bars from the first on. Of fewer
-        bars than sixteen, the share of those.
+    """How many different bars a part plays in sixteen, as a share of them: 1 / 16 to 1, the mean
+    over the whole blocks of sixteen bars. Of fewer bars than sixteen, the share of those.
     """
     bars = tokens.reshape(-1, STEPS_PER_BAR)
     if not len(bars):
@@ -80,14 +70,12 @@ def distinct_bars(tokens: np.ndarray) -> float:
 def repeats(tokens: np.ndarray, part: str, melody: np.ndarray) -> tuple[float, float]:
     """Whether a bar whose melody returns is accompanied alike.
 
-    Two bars are as alike as the Jaccard similarity of what starts in them: pairs of a step of the
-    bar and a pitch, of drums pairs of a step and the set of drums that are struck together. Pairs
-    of bars in which nothing starts are left out.
+    Two bars are as alike as the Jaccard similarity of what starts in them: pairs of a step and a
+    pitch, or of a step and the set of drums that are struck together. Pairs of bars in which
+    nothing starts are left out.
 
     Args:
-        tokens: (steps,) classes of the bass or the drums.
-        part: which of them it is.
-        melody: (steps,) classes of the melody.
+        part: whose `tokens` these are, bass or drums.
 
     Returns:
         The mean over the pairs of bars at least four bars apart in which the melody plays and is
@@ -117,4 +105,4 @@ def _shared(tokens: np.ndarray, part: str) -> tuple[np.ndarray, np.ndarray]:
 def _mean(alike: np.ndarray, union: np.ndarray, pairs: np.ndarray) -> float:
     """Mean Jaccard similarity of some pairs of bars."""
     kept = pairs & (union > 0)
-    return float((alike[kept] / union[kept]).mean()) if kept.any() else math.nan
+    return mean_of(alike[kept] / union[kept])

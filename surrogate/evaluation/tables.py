@@ -33,7 +33,7 @@ class Estimate:
 
     @classmethod
     def of(cls, values: np.ndarray, seed: int) -> Estimate:
-        """Of a value for each song, NaN left out."""
+        """The estimate from a value for each song, NaN left out."""
         kept = values[~np.isnan(values)]
         mean = float(kept.mean()) if len(kept) else math.nan
         return cls(mean, *bootstrap_interval(kept, seed), len(kept))
@@ -62,17 +62,13 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def scores_table(rows: dict[str, Scores], columns: Sequence[str], seed: int) -> str:
     """The mean of each column over songs, with its interval; a row for each entry of `rows`."""
-    body = [
-        [name, *(_cell(scores, column, seed) for column in columns)]
-        for name, scores in rows.items()
-    ]
+    nothing = np.zeros(0)
+    body = []
+    for name, scores in rows.items():
+        means = [Estimate.of(scores.get(column, nothing), seed) for column in columns]
+        texts = [mean.text(_digits(of)) for mean, of in zip(means, columns, strict=True)]
+        body.append([name, *texts])
     return markdown(columns, body)
-
-
-def _cell(scores: Scores, column: str, seed: int) -> str:
-    if column not in scores:
-        return DASH
-    return Estimate.of(scores[column], seed).text(_digits(column))
 
 
 def rows_as_json(
@@ -99,19 +95,12 @@ def rows_as_json(
 def paired_differences(
     rows: dict[str, Scores], reference: str, column: str, seed: int
 ) -> dict[str, Estimate]:
-    """By how much each other row's score exceeds the reference's, song by song."""
+    """The other rows' scores less those of the reference, song by song."""
     return {
         name: Estimate.of(scores[column] - rows[reference][column], seed)
         for name, scores in rows.items()
         if name != reference and column in scores
     }
-
-
-def differences_table(differences: dict[str, Estimate], title: str) -> str:
-    return markdown(
-        [title],
-        [[name, difference.text(4, sign=True)] for name, difference in differences.items()],
-    )
 
 
 def per_song(values: np.ndarray, song: np.ndarray, songs: int) -> np.ndarray:
@@ -125,14 +114,14 @@ def per_song(values: np.ndarray, song: np.ndarray, songs: int) -> np.ndarray:
     real = ~np.isnan(values)
     counts = np.bincount(song[real], minlength=songs)
     sums = np.bincount(song[real], weights=values[real], minlength=songs)
-    return np.divide(sums, counts, out=np.full(songs, np.nan), where=counts > 0)
+    return np.asarray(np.divide(sums, counts, out=np.full(songs, np.nan), where=counts > 0))
 
 
 def mean_where(values: np.ndarray) -> np.ndarray:
     """(n,) means of (m, n) values, NaN left out; NaN where there is nothing else."""
     real = ~np.isnan(values)
     sums, counts = np.where(real, values, 0.0).sum(0), real.sum(0)
-    return np.divide(sums, counts, out=np.full(values.shape[1], np.nan), where=counts > 0)
+    return np.asarray(np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0))
 
 
 def _digits(column: str) -> int:

@@ -1,8 +1,7 @@
-"""What an evaluation compares, and how: the networks, the windows, the options."""
+"""The networks, windows and options of an evaluation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -28,16 +27,16 @@ BATCH = 128
 
 @dataclass(frozen=True)
 class Networks:
-    """What is compared.
+    """The networks to compare; rows of those that are None are left out.
 
     Attributes:
         musicvae: of trios.
-        surrogate: of it; None: its rows are left out.
-        baseline: another surrogate of it, as that of accompany-music-vae; None: left out.
-        without_latent: the same MusicVAE, trained on until its latent said nothing; None: left out.
-        attributes: directions of the latent, for the bands of `accompany`; None: there are none.
-        band: a band network; None: its rows are left out.
-        styled: whether it was trained on latents of the MusicVAE.
+        surrogate: of it.
+        baseline: another surrogate of it, as that of accompany-music-vae.
+        without_latent: the same MusicVAE, trained on until its latent said nothing.
+        attributes: directions of the latent, for the bands of `accompany`.
+        band: a band network.
+        styled: whether the band network was trained on latents of the MusicVAE.
     """
 
     musicvae: MusicVAE
@@ -55,9 +54,9 @@ class EvaluateOptions:
 
     Attributes:
         given: the parts that are given; the others are hidden.
-        seed: of the prior's sample, of other songs' latents and of the bootstrap; the first of
-            those of `accompany`.
-        seeds: how many bands of each window `accompany` makes; 0: none.
+        seed: of the prior's sample, of other songs' latents and of the bootstrap, and the first
+            one of `accompany`.
+        seeds: how many bands `accompany` makes for each window.
         refine: how to refine.
         progress: show a progress bar.
     """
@@ -79,12 +78,9 @@ class EvaluateOptions:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What all rows are scored on.
+    """An evaluation that goes on, with what its rows share.
 
     Attributes:
-        networks: to compare.
-        windows: of real songs.
-        options: how to compare.
         notes: on what is left out; rows add to them.
     """
 
@@ -100,7 +96,7 @@ class Task:
 
     @cached_property
     def posterior(self) -> Normal:
-        """Of each window, by the MusicVAE's encoder."""
+        """The posteriors of the windows, by the MusicVAE's encoder."""
         return encode_tokens(self.networks.musicvae, self.windows.tokens)
 
     @cached_property
@@ -137,7 +133,3 @@ def other_songs(song: np.ndarray, seed: int) -> np.ndarray:
     # Counted from the end of the window's own song on, around.
     shifts = rng.integers(0, len(song) - (ends - firsts))
     return (ends + shifts) % len(song)
-
-
-def batches(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    return zip(*(tensor.split(BATCH) for tensor in tensors), strict=True)

@@ -23,7 +23,7 @@ BASELINE = "the seed's surrogate"
 
 
 def ways_to_a_latent(task: Task) -> dict[str, Callable[[], Tensor]]:
-    """By the row's name, what finds latents (windows, z_size)."""
+    """The functions that find latents (windows, z_size), by the names of their rows."""
     networks, options, tokens, notes = task.networks, task.options, task.tokens, task.notes
     vae, mean = networks.musicvae, task.posterior.mean
     ways: dict[str, Callable[[], Tensor]] = {ENCODER: lambda: mean}

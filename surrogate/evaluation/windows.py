@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,7 @@ class EvaluationWindows:
             none does.
         song: (windows,) index in `songs`, ascending.
         songs: paths relative to the folder.
-        skipped: how many files gave no window, by why.
+        skipped: how many files gave no window, by the reason.
     """
 
     tokens: np.ndarray
@@ -40,10 +40,7 @@ class EvaluationWindows:
 
     def __str__(self) -> str:
         text = f"{len(self.tokens)} windows of {len(self.songs)} songs"
-        if not self.skipped:
-            return text
-        reasons = ", ".join(f"{count} {reason}" for reason, count in self.skipped.items())
-        return f"{text}; files that gave none: {reasons}"
+        return f"{text}; files that gave none: {_listed(self.skipped)}" if self.skipped else text
 
 
 def read_evaluation_windows(
@@ -90,8 +87,7 @@ def read_evaluation_windows(
             tokens, velocities = tokens[drawn], velocities[drawn]
         found[path.relative_to(folder).as_posix()] = tokens, velocities
     if not found:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.items())
-        raise NoSongsError(f"{folder}: no file has a window of {steps} steps ({reasons})")
+        raise NoSongsError(f"{folder}: no file has a window of {steps} steps ({_listed(skipped)})")
     songs = sorted(found)
     tokens, velocities = (np.concatenate([found[name][k] for name in songs]) for k in (0, 1))
     lengths = [len(found[name][0]) for name in songs]
@@ -104,9 +100,13 @@ def read_evaluation_windows(
     )
 
 
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in counts.items())
+
+
 def _windows(path: Path, converter: TrioConverter) -> tuple[np.ndarray, np.ndarray] | str:
-    """Classes and velocities, (windows, steps, 3) each, of the distinct windows; or why there are
-    none."""
+    """Classes and velocities, (windows, steps, 3) each, of the distinct windows; or the reason why
+    there are none."""
     try:
         song = load_song(path)
         windows = converter.to_tensors(song)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pretty_midi
@@ -14,11 +14,11 @@ from musicvae_torch.midi.roles import telling_names
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.tracks import Track
 from musicvae_torch.midi.vocabulary import MAX_PITCH, MIN_PITCH
-from surrogate.melody.features import FEATURES, features, lines, sounding
+from surrogate.melody.features import FEATURES, features, lines, notes_of, sounding
 from surrogate.melody.monophony import reduce_to_melody
 from surrogate.melody.track_query import find_tracks, instrument, listed, refusal
 
-# What names are worth, beside the features; for a track that plays throughout.
+# Scores of names, beside the features, for a track that plays throughout.
 NAMED_MELODY = 8.0
 NAMED_BACKING = -3.0
 _MELODY_NAME = re.compile(
@@ -40,15 +40,15 @@ class TrackSummary:
 
     Attributes:
         index: position in ``Score.tracks``.
-        name, channels, program, is_drum: as in the score.
+        name, channels, program, is_drum: those of the score.
         notes: how many it has.
         low, high: its lowest and highest MIDI pitch.
         playing: share of the time between the song's first and last note in which it sounds.
         polyphony: how many of its notes sound on average while it sounds; 1 is one at a time.
-        score: higher is likelier to be the melody; None for tracks that cannot be. Tracks of one
-            player, who takes turns with himself (a program changes), share theirs.
+        score: higher is likelier to be the melody; None for tracks that cannot be. Tracks that one
+            player plays in turn (a program changes) share theirs.
         probability: that it is the melody, by the score; 0 where that is None.
-        reasons: what speaks for it most, compared with the song's other tracks.
+        reasons: what speaks for it most, compared with the song's other lines.
     """
 
     index: int
@@ -61,14 +61,9 @@ class TrackSummary:
     high: int
     playing: float
     polyphony: float
-    score: float | None
-    probability: float
-    reasons: tuple[str, ...]
-
-    def __str__(self) -> str:
-        name = f" {self.name.strip()!r}" if self.name.strip() else ""
-        sound = "drums" if self.is_drum else pretty_midi.program_to_instrument_name(self.program)
-        return f"track {self.index}:{name} {sound}, {self.notes} note{'s' * (self.notes != 1)}"
+    score: float | None = None
+    probability: float = 0.0
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +74,7 @@ class Melody:
         tracks: indices of ``Score.tracks`` that it is on.
         notes: of TICK_NOTE, by start, none lapping over another: notes of those tracks, with ends
             that may be sooner, MIN_PITCH to MAX_PITCH. The networks' input.
-        how: it was found, in a line for the user.
+        how: a line for the user that says how it was found.
     """
 
     tracks: tuple[int, ...]
@@ -92,46 +87,42 @@ def summarize_tracks(score: Score) -> list[TrackSummary]:
     parts = lines(score)
     values = features(score, parts)
     names = telling_names(score.tracks)
-    weights = np.array([feature.weight for feature in FEATURES.values()])
-    gains = values * weights
-    named = (
-        np.array([_by_name([names[t.index] for t in part]) for part in parts])
-        * values[:, list(FEATURES).index("present")]
-    )
+    gains = values * np.array([feature.weight for feature in FEATURES.values()])
+    by_name = np.array([_by_name([names[track.index] for track in part]) for part in parts])
+    named = by_name * values[:, list(FEATURES).index("present")]
     scores = gains.sum(axis=1) + named
     probabilities = np.exp(scores - scores.max(initial=-np.inf))
     probabilities /= max(probabilities.sum(), 1e-300)
     row_of = {track.index: row for row, part in enumerate(parts) for track in part}
-    song = _span(score.tracks)
+    every = notes_of(score.tracks)
+    length = every["end"].max(initial=0) - every["start"].min(initial=np.iinfo(np.int64).max)
     summaries = []
     for track in score.tracks:
-        row = row_of.get(track.index)
-        time = sounding(track.notes)
-        pitches = track.notes["pitch"]
-        summaries.append(
-            TrackSummary(
-                index=track.index,
-                name=track.name,
-                channels=track.channels,
-                program=track.program,
-                is_drum=track.is_drum,
-                notes=len(track.notes),
-                low=int(pitches.min()),
-                high=int(pitches.max()),
-                playing=time / song,
-                polyphony=float((track.notes["end"] - track.notes["start"]).sum() / time),
-                score=None if row is None else float(scores[row]),
-                probability=0.0 if row is None else float(probabilities[row]),
-                reasons=() if row is None else _reasons(row, gains, named),
-            )
+        time, pitches = sounding(track.notes), track.notes["pitch"]
+        summary = TrackSummary(
+            index=track.index,
+            name=track.name,
+            channels=track.channels,
+            program=track.program,
+            is_drum=track.is_drum,
+            notes=len(track.notes),
+            low=int(pitches.min()),
+            high=int(pitches.max()),
+            playing=float(time / length),
+            polyphony=float((track.notes["end"] - track.notes["start"]).sum() / time),
         )
+        if track.index in row_of:
+            row = row_of[track.index]
+            chance, reasons = float(probabilities[row]), _reasons(row, gains, named)
+            summary = replace(
+                summary, score=float(scores[row]), probability=chance, reasons=reasons
+            )
+        summaries.append(summary)
     return summaries
 
 
 def choose_melody(
-    score: Score,
-    wanted: str | int | Sequence[str | int] | None = None,
-    but: Collection[int] = (),
+    score: Score, wanted: str | int | Sequence[str | int] | None = None, but: Collection[int] = ()
 ) -> Melody:
     """The track that the user wants, or the likeliest, with those that belong to it, reduced to
     one note at a time.
@@ -144,10 +135,10 @@ def choose_melody(
     Raises:
         MidiError: nothing fits `wanted`, or too much, or it cannot be a melody; or no track can.
     """
-    summaries = summarize_tracks(score)
     if wanted is not None:
         tracks, why = find_tracks(score, wanted), "as chosen"
     else:
+        summaries = summarize_tracks(score)
         able = [s for s in summaries if s.score is not None and s.index not in but]
         if not able:
             raise MidiError(
@@ -160,9 +151,9 @@ def choose_melody(
         why = f"likeliest: {', '.join(best.reasons)}" if best.reasons else "the likeliest"
         if len(tracks) == len(able):
             why = "the only one that can be a melody"
-    reduction = reduce_to_melody(np.concatenate([track.notes for track in tracks]), score.seconds)
+    reduction = reduce_to_melody(notes_of(tracks), score.seconds)
     indices = tuple(sorted(track.index for track in tracks))
-    said = " and ".join(str(summaries[index]) for index in indices)
+    said = " and ".join(str(score.tracks[index]) for index in indices)
     how = f"{said} ({why})" + (f"; {reduction.how}" if reduction.how else "")
     return Melody(indices, reduction.notes, how)
 
@@ -170,7 +161,7 @@ def choose_melody(
 def tracks_table(
     score: Score, choice: Melody | None = None, roles: Sequence[tuple[str, str]] = ()
 ) -> str:
-    """The tracks as a table, likeliest melody first, with what was taken.
+    """The tracks as a table, the likeliest melody first, each with the part that it plays.
 
     Args:
         score: the song.
@@ -191,20 +182,20 @@ def tracks_table(
     ranks = {score: rank for rank, score in enumerate(scores, 1)}
     taken = choice.tracks if choice else ()
     for track in summaries:
-        able = track.score is not None
+        pitches = "-".join(map(pretty_midi.note_number_to_name, (track.low, track.high)))
         rows.append(
             (
-                str(ranks[track.score]) if track.score is not None else "-",
+                "-" if track.score is None else str(ranks[track.score]),
                 str(track.index),
                 _short(track.name),
                 _channels_said(track.channels),
                 instrument(track.program, track.is_drum),
                 str(track.notes),
-                "-" if track.is_drum else f"{_pitch_name(track.low)}-{_pitch_name(track.high)}",
+                "-" if track.is_drum else pitches,
                 f"{track.playing:.0%}",
                 f"{track.polyphony:.1f}",
-                f"{track.score:.1f}" if track.score is not None else "-",
-                f"{track.probability:.0%}" if able else "-",
+                "-" if track.score is None else f"{track.score:.1f}",
+                "-" if track.score is None else f"{track.probability:.0%}",
                 _verdict(score.tracks[track.index], taken, roles),
             )
         )
@@ -232,19 +223,13 @@ def _channels_said(channels: tuple[int, ...]) -> str:
 
 
 def _verdict(track: Track, taken: Collection[int], roles: Sequence[tuple[str, str]]) -> str:
-    """What a track is taken for, or why it cannot be the melody."""
+    """The part of a track and why, "bass (program 33)"; else why it cannot be the melody."""
     if track.index in taken:
         return "<- melody"
-    said = _part_said(roles[track.index]) if roles else ""
-    return said or refusal(track)
-
-
-def _part_said(role: tuple[str, str]) -> str:
-    """A part and why it is that: "bass (program 33)"."""
-    part, why = role
-    if part == "other":
-        return why
-    return f"{part} ({why})" if why else part
+    part, why = roles[track.index] if roles else ("other", "")
+    if part != "other":
+        return f"{part} ({why})" if why else part
+    return why or refusal(track)
 
 
 def _short(name: str, width: int = 28) -> str:
@@ -253,12 +238,8 @@ def _short(name: str, width: int = 28) -> str:
     return name if len(name) <= width else f"{name[: width - 1]}…"
 
 
-def _pitch_name(pitch: int) -> str:
-    return str(pretty_midi.note_number_to_name(pitch))
-
-
 def _by_name(names: Sequence[str]) -> float:
-    """What the names of a line's tracks say of it."""
+    """The score of the names of a line's tracks."""
     melody = any(map(_MELODY_NAME.search, names))
     backing = any(map(_BACKING_NAME.search, names))
     if melody and backing:
@@ -275,11 +256,3 @@ def _reasons(row: int, gains: np.ndarray, named: np.ndarray, most: int = 2) -> t
     words = ["its name", *(feature.means for feature in FEATURES.values())]
     order = np.argsort(-ahead, kind="stable")[:most]
     return tuple(words[column] for column in order if ahead[column] > 0.2)
-
-
-def _span(tracks: tuple[Track, ...]) -> int:
-    """Ticks from the first note to the end of the last; 1 where there are none."""
-    if not tracks:
-        return 1
-    begin = min(int(track.notes["start"].min()) for track in tracks)
-    return max(int(track.notes["end"].max()) for track in tracks) - begin

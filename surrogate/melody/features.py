@@ -1,5 +1,4 @@
-"""How much each part of a song is like a melody: a few things that can be counted, each with a
-weight.
+"""How much each part of a song is like a melody: a few features that can be counted, with weights.
 
 A line is a track, or several that one player plays in turn (a channel whose program changes). Each
 line gets FEATURES; their weighted sum is its score, and the softmax of the scores over a song's
@@ -8,13 +7,15 @@ lines is the probability that each is the melody. The weights were fitted so (``
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from musicvae_torch.converters.melody import highest_notes
 from musicvae_torch.midi.roles import bass_reasons, telling_names
 from musicvae_torch.midi.score import Score
-from musicvae_torch.midi.tracks import Track
+from musicvae_torch.midi.tracks import TICK_NOTE, Track
 from musicvae_torch.midi.vocabulary import MAX_PITCH, MIN_PITCH
 
 MAX_CELLS = 4096  # of time, in which lines are compared
@@ -24,11 +25,11 @@ SAME_TIME = 0.04  # seconds; notes this close begin together
 
 @dataclass(frozen=True)
 class Feature:
-    """Something of a line that tells a melody.
+    """A property of a line that tells melodies from other lines.
 
     Attributes:
-        weight: what one of it adds to the score.
-        means: in words for a user, where it is what speaks for a line.
+        weight: what a value of 1 adds to the score.
+        means: words for a user, why a line was chosen.
     """
 
     weight: float
@@ -54,25 +55,33 @@ FEATURES: dict[str, Feature] = {
 _SOLO = frozenset([*range(52, 55), *range(56, 61), *range(64, 88), 22, 40, 110])
 
 
+def within_range(pitches: np.ndarray) -> np.ndarray:
+    """Which MIDI pitches the networks know, bool: MIN_PITCH to MAX_PITCH."""
+    return (pitches >= MIN_PITCH) & (pitches <= MAX_PITCH)
+
+
 def is_singable(track: Track) -> bool:
     """Whether any of its notes could be input of the networks as a melody."""
-    pitches = track.notes["pitch"]
-    return not track.is_drum and bool(((pitches >= MIN_PITCH) & (pitches <= MAX_PITCH)).any())
+    return not track.is_drum and bool(within_range(track.notes["pitch"]).any())
+
+
+def notes_of(tracks: Iterable[Track]) -> np.ndarray:
+    """The notes of tracks, of TICK_NOTE, one track after another."""
+    return np.concatenate([np.zeros(0, TICK_NOTE), *(track.notes for track in tracks)])
 
 
 def lines(score: Score) -> list[list[Track]]:
-    """The singable tracks, those together that belong to one player.
+    """The singable tracks, grouped by the players that they belong to.
 
-    These are of one channel of one chunk, or of chunks of one name that tells (no title that all
-    have), with one channel or instruments of one family, and take turns.
+    The tracks of one player take turns. They are on one channel of one chunk, or on chunks of the
+    same name (other than a title that most chunks have), with one channel or instruments of one
+    family.
     """
     names = telling_names(score.tracks)
     found: list[list[Track]] = []
     for track in filter(is_singable, score.tracks):
         for line in found:
-            if all(
-                _same_player(track, other, names) and _take_turns(track, other) for other in line
-            ):
+            if all(_same_player(track, own, names) and _take_turns(track, own) for own in line):
                 line.append(track)
                 break
         else:
@@ -99,9 +108,8 @@ def sounding(notes: np.ndarray) -> int:
     """Ticks in which at least one of the notes (of TICK_NOTE) sounds."""
     order = np.argsort(notes["start"], kind="stable")
     starts, ends = notes["start"][order], notes["end"][order]
-    until = np.maximum.accumulate(ends)
     free = starts.copy()
-    free[1:] = np.maximum(starts[1:], until[:-1])
+    free[1:] = np.maximum(starts[1:], np.maximum.accumulate(ends)[:-1])
     return int(np.maximum(ends - free, 0).sum())
 
 
@@ -111,20 +119,14 @@ def alone_share(starts: np.ndarray, ends: np.ndarray) -> float:
     Args:
         starts, ends: (notes,) in seconds, by start; at least one.
     """
-    together = np.zeros(len(starts), bool)
-    close = np.diff(starts) <= SAME_TIME
-    close &= ends[:-1] - starts[1:] > 0
-    together[1:] |= close
-    together[:-1] |= close
-    until = np.maximum.accumulate(ends)
-    within = np.zeros(len(starts), bool)
-    within[1:] = until[:-1] - starts[1:] > (ends - starts)[1:] / 2
-    return float(1 - (together | within).mean())
+    close = (np.diff(starts) <= SAME_TIME) & (ends[:-1] - starts[1:] > 0)
+    within = np.maximum.accumulate(ends)[:-1] - starts[1:] > (ends - starts)[1:] / 2
+    return float(1 - (np.append(False, close | within) | np.append(close, False)).mean())
 
 
 def features(score: Score, parts: list[list[Track]]) -> np.ndarray:
     """(lines, len(FEATURES)) float64, in that order, of the lines of a song."""
-    every = [np.sort(np.concatenate([t.notes for t in part]), order=_ORDER) for part in parts]
+    every = [np.sort(notes_of(part), order=("start", "pitch", "end")) for part in parts]
     tops = _tops(score, every)
     highest = tops.max(axis=0, initial=0)
     cells = (tops > 0).sum(axis=1)
@@ -134,30 +136,28 @@ def features(score: Score, parts: list[list[Track]]) -> np.ndarray:
     for row, (part, notes) in enumerate(zip(parts, every, strict=True)):
         own = tops[row] > 0
         quarters = cells[row] * _cell(score) / score.resolution
+        others = np.delete(velocity, row) if len(parts) > 1 else velocity
         values = {
             "present": cells[row] / cells.max(),
             "register": -min(abs(float(notes["pitch"].mean()) - 70) / 12, 3.0),
             "top": float((tops[row] == highest)[own].mean()),
-            # Than the others on average, in 20 of MIDI's velocities.
-            "loud": float(
-                np.clip((velocity[row] - np.delete(velocity, row).mean()) / 20, -2, 2)
-                if len(parts) > 1
-                else 0
-            ),
+            # Units of 20 of MIDI's velocities above the mean of the others.
+            "loud": float(np.clip((velocity[row] - others.mean()) / 20, -2, 2)),
             "early": -float(np.log2(1 + row)),
             "solo": _share(part, [track.program in _SOLO for track in part]),
             "bass": _share(part, [track.index in basses for track in part]),
-            **_of_its_motion(score, notes, quarters),
+            **_motion(score, notes, quarters),
         }
         rows.append([values[name] for name in FEATURES])
     return np.array(rows, float).reshape(len(rows), len(FEATURES))
 
 
-def _of_its_motion(score: Score, notes: np.ndarray, quarters: float) -> dict[str, float]:
-    """Features of a line's notes alone, that sound for so many quarters: how one follows the
-    other. Of notes that begin together the highest counts."""
+def _motion(score: Score, notes: np.ndarray, quarters: float) -> dict[str, float]:
+    """Features of how the notes of a line follow each other; of notes that begin together the
+    highest counts. `quarters` is for how many quarter notes the line sounds."""
     starts, ends = score.seconds(notes["start"]), score.seconds(notes["end"])
-    upper = _upper(starts, notes["pitch"])
+    moments = np.append(0, np.cumsum(np.diff(starts) > SAME_TIME))
+    upper = highest_notes(moments, notes["pitch"])
     leaps = np.abs(np.diff(notes["pitch"][upper].astype(int)))
     waits = np.diff(notes["start"][upper]) / score.resolution
     count = max(len(leaps), 1)
@@ -173,11 +173,7 @@ def _of_its_motion(score: Score, notes: np.ndarray, quarters: float) -> dict[str
 
 def _share(part: list[Track], belongs: list[bool]) -> float:
     """Share of the notes that are on tracks which belong to something."""
-    counts = [len(track.notes) for track in part]
-    return sum(np.array(counts)[np.array(belongs)]) / sum(counts)
-
-
-_ORDER = ("start", "pitch", "end")
+    return float(np.average(belongs, weights=[len(track.notes) for track in part]))
 
 
 def _cell(score: Score) -> int:
@@ -198,17 +194,8 @@ def _tops(score: Score, every: list[np.ndarray]) -> np.ndarray:
     return tops
 
 
-def _upper(starts: np.ndarray, pitches: np.ndarray) -> np.ndarray:
-    """Indices of the highest of the notes that begin together."""
-    group = np.concatenate([[0], np.cumsum(np.diff(starts) > SAME_TIME)])
-    order = np.lexsort((-pitches.astype(int), group))
-    first = np.ones(len(order), bool)
-    first[1:] = group[order][1:] != group[order][:-1]
-    return order[first]
-
-
 def _entropy(values: np.ndarray) -> float:
-    """Of how often each value comes, in bits."""
+    """Entropy, in bits, of how often each value occurs."""
     if not len(values):
         return 0.0
     shares = np.unique(values, return_counts=True)[1] / len(values)

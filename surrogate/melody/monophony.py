@@ -11,48 +11,45 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from musicvae_torch.midi.vocabulary import MAX_PITCH, MIN_PITCH
+from surrogate.melody.features import within_range
 from surrogate.melody.two_hands import right_hand
 
-TOGETHER = 0.06  # seconds; the notes of a chord begin within so much
-LEGATO = 0.06  # seconds; as far may a note lap over the next of the same voice
+TOGETHER = 0.06  # seconds within which the notes of a chord begin
+LEGATO = 0.06  # seconds by which a note may lap over the next of the same voice
 STEP = 2  # semitones; a voice that moves so far has left its last note, though that still sounds
-
-# Ticks of any shape → seconds, as Score.seconds.
-Seconds = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
 class Reduction:
-    """What is left of notes.
+    """A melody that was reduced from notes.
 
     Attributes:
         notes: of TICK_NOTE, by start; none laps over another.
-        how: for the user; empty, where nothing had to be done.
+        how: what was done, for the user; empty if nothing had to be.
     """
 
     notes: np.ndarray
     how: str
 
 
-def reduce_to_melody(notes: np.ndarray, seconds: Seconds) -> Reduction:
+def reduce_to_melody(notes: np.ndarray, seconds: Callable[[np.ndarray], np.ndarray]) -> Reduction:
     """The melody of notes: the highest voice, and where two hands play, that of the right hand.
 
     Args:
         notes: of TICK_NOTE, in any order. Those outside MIN_PITCH to MAX_PITCH are left out.
-        seconds: when ticks come.
+        seconds: from ticks to seconds, as ``Score.seconds``.
 
     Returns:
         Some of the notes, whose ends may come sooner. Notes of which none laps over another all
         stay as they are.
     """
-    # Of doubled notes the longest comes first, and stays.
+    # The longest of doubled notes comes first, and stays.
     notes = notes[np.lexsort((-notes["end"], notes["pitch"], notes["start"]))]
-    notes = notes[(notes["pitch"] >= MIN_PITCH) & (notes["pitch"] <= MAX_PITCH)]
+    notes = notes[within_range(notes["pitch"])]
     if not (notes["end"][:-1] > notes["start"][1:]).any():
         return Reduction(notes, "")
-    right = right_hand(seconds(notes["start"]), seconds(notes["end"]), notes["pitch"])
     how = []
+    right = right_hand(seconds(notes["start"]), seconds(notes["end"]), notes["pitch"])
     if right is not None:
         notes = notes[right]
         how.append("right hand")
@@ -84,7 +81,6 @@ def highest_voice(starts: np.ndarray, ends: np.ndarray, pitches: np.ndarray) -> 
     for note, begin in enumerate(start):
         for other in [p for p, i in sounding.items() if end[i] <= begin]:
             del sounding[other]
-
         kept[note] = not any(
             _laps((begin, end[note]), (start[other], end[other]))
             for other in _may_hide(note, start, pitch, sounding)
@@ -116,9 +112,9 @@ def _may_hide(
         # The same pitch hides only what doubles it: later it is struck again.
         if (recent and other >= own) or other > own + STEP:
             hiding.append(index)
-    following = note + 1
-    while following < len(start) and start[following] <= begin + TOGETHER:
+    for following in range(note + 1, len(start)):
+        if start[following] > begin + TOGETHER:
+            break
         if pitch[following] > own:
             hiding.append(following)
-        following += 1
     return hiding

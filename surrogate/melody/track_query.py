@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from operator import attrgetter
 
 import pretty_midi
 
@@ -47,11 +49,8 @@ def find_tracks(
         MidiError: nothing fits, or several lines, or what does cannot be a melody.
     """
     queries = [wanted] if isinstance(wanted, str | int) else list(wanted)
-    found: dict[int, Track] = {}
-    for query in queries:
-        for track in _find(score, str(query).strip(), part):
-            found[track.index] = track
-    return [found[index] for index in sorted(found)]
+    found = {track.index for query in queries for track in _find(score, str(query).strip(), part)}
+    return [score.tracks[index] for index in sorted(found)]
 
 
 def _find(score: Score, text: str, part: str) -> list[Track]:
@@ -63,16 +62,16 @@ def _find(score: Score, text: str, part: str) -> list[Track]:
         kind, value = "track", text
     elif not colon or kind not in _KINDS:
         kind, value = "", text
-    found = _KINDS[kind](score, value) if kind else _named(score, text) or _sounding(score, text)
+    kinds = [kind] if kind else ["name", "instrument"]
+    found = next(filter(None, (_KINDS[each](score, value) for each in kinds)), [])
+    every = f"the tracks are: {listed(score.tracks) or 'none'}"
     if not found:
-        raise MidiError(f"{score.name}: no track fits {text!r}; {_all_tracks(score)}")
+        raise MidiError(f"{score.name}: no track fits {text!r}; {every}")
     if part == "melody":
         able = [track for track in found if is_singable(track)]
         if not able or (kind == "track" and len(able) < len(found)):
             unable = next(track for track in found if not is_singable(track))
-            raise MidiError(
-                f"{score.name}: {unable} holds no melody ({refusal(unable)}); {_all_tracks(score)}"
-            )
+            raise MidiError(f"{score.name}: {unable} holds no melody ({refusal(unable)}); {every}")
         found = able
     if kind in ("track", "channel") or part == "drums":
         return found
@@ -95,21 +94,16 @@ def listed(tracks: Iterable[Track]) -> str:
     return "; ".join(map(str, tracks))
 
 
-def _all_tracks(score: Score) -> str:
-    return f"the tracks are: {listed(score.tracks) or 'none'}"
-
-
 def _one_line(score: Score, able: list[Track], text: str) -> list[Track]:
     wanted = {track.index for track in able}
     fitting = [part for part in lines(score) if wanted & {track.index for track in part}]
     if len(fitting) == 2:
         right, left = (
-            [all(side.search(track.name) for track in part) for part in fitting]
+            [part for part in fitting if all(side.search(track.name) for track in part)]
             for side in (_RIGHT, _LEFT)
         )
-        hands = [part for part, is_right in zip(fitting, right, strict=True) if is_right]
-        if len(hands) == 1 and sum(left) == 1:
-            fitting = hands
+        if len(right) == len(left) == 1:
+            fitting = right
     if len(fitting) > 1:
         raise MidiError(
             f"{score.name}: {text!r} fits several tracks, say which by its number: {listed(able)}"
@@ -124,14 +118,9 @@ def _number(score: Score, value: str, low: int, high: int, what: str) -> int:
 
 
 def _by_index(score: Score, value: str) -> list[Track]:
-    found = []
-    for number in value.split(","):
-        index = number.strip().lstrip("0").rjust(1, "0")
-        own = [track for track in score.tracks if str(track.index) == index]
-        if not own:
-            return []
-        found += own
-    return found
+    tracks = {str(track.index): track for track in score.tracks}
+    numbers = [number.strip().lstrip("0") or "0" for number in value.split(",")]
+    return [tracks[number] for number in numbers] if tracks.keys() >= set(numbers) else []
 
 
 def _by_channel(score: Score, value: str) -> list[Track]:
@@ -142,14 +131,6 @@ def _by_channel(score: Score, value: str) -> list[Track]:
 def _by_program(score: Score, value: str) -> list[Track]:
     program = _number(score, value, 0, 127, "program")
     return [t for t in score.tracks if t.program == program and not t.is_drum]
-
-
-def _named(score: Score, text: str) -> list[Track]:
-    return _called(score, text, lambda track: track.name)
-
-
-def _sounding(score: Score, text: str) -> list[Track]:
-    return _called(score, text, lambda track: instrument(track.program, track.is_drum))
 
 
 def _called(score: Score, text: str, name: Callable[[Track], str]) -> list[Track]:
@@ -167,6 +148,6 @@ _KINDS: dict[str, Callable[[Score, str], list[Track]]] = {
     "track": _by_index,
     "channel": _by_channel,
     "program": _by_program,
-    "name": _named,
-    "instrument": _sounding,
+    "name": partial(_called, name=attrgetter("name")),
+    "instrument": partial(_called, name=attrgetter("sound")),
 }

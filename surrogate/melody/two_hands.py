@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 BOUNDARIES = np.arange(36, 91)  # a hand plays from there up, the other below
-TOGETHER = 0.05  # seconds; what begins so close after the last note is of the same moment
+TOGETHER = 0.05  # seconds after a note, within which the next one is of the same moment
 AROUND = 1.0  # seconds before and after a moment, whose notes count
 REACH = 4  # semitones; notes nearer to the boundary than that speak against it
 CROWDED = 2.0  # cost of a boundary where all notes around it lie
@@ -65,7 +65,7 @@ def boundaries(starts: np.ndarray, pitches: np.ndarray) -> np.ndarray:
     last = np.searchsorted(starts, begins + AROUND, side="right")
     cost = CROWDED * (crowd[last] - crowd[first]) / (last - first)[:, None]
     cost += AWAY * np.abs(BOUNDARIES - best_boundary(pitches))
-    return BOUNDARIES[_cheapest(cost)][moment]
+    return np.asarray(BOUNDARIES[_cheapest(cost)][moment])
 
 
 def best_boundary(pitches: np.ndarray) -> int:
@@ -73,19 +73,18 @@ def best_boundary(pitches: np.ndarray) -> int:
     squared distance to their means; the middle one of several as good."""
     counts = np.bincount(pitches, minlength=128).astype(float)
     values = np.arange(len(counts))
-    below = np.array([counts, counts * values, counts * values**2]).cumsum(axis=1)[:, :-1]
-    above = np.array([counts, counts * values, counts * values**2]).sum(axis=1)[:, None] - below
-    spread = sum(
-        squares - total**2 / np.maximum(number, 1) for number, total, squares in (below, above)
-    )
-    assert isinstance(spread, np.ndarray)
-    spread = spread[47:76]  # parted below 48, ..., below 76
+    moments = np.array([counts, counts * values, counts * values**2])
+    below = moments.cumsum(axis=1)[:, 47:76]  # parted below 48, ..., below 76
+    sides = np.stack([below, moments.sum(axis=1)[:, None] - below])
+    number, total, squares = sides.swapaxes(0, 1)
+    spread = (squares - total**2 / np.maximum(number, 1)).sum(axis=0)
     best = np.flatnonzero(spread <= spread.min() + 1e-6)
     return 48 + int(best[len(best) // 2])
 
 
 def _cheapest(cost: np.ndarray) -> np.ndarray:
-    """The way through (moments, boundaries) costs that is cheapest, moves counted; Viterbi's."""
+    """The cheapest way through costs (moments, boundaries), moves included, by Viterbi's
+    algorithm: (moments,) indices of BOUNDARIES."""
     moving = MOVING * np.abs(BOUNDARIES[:, None] - BOUNDARIES[None])
     columns = np.arange(len(BOUNDARIES))
     came = np.zeros(cost.shape, np.int8)

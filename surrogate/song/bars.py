@@ -11,6 +11,7 @@ import numpy as np
 from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.vocabulary import STEPS_PER_QUARTER
+from surrogate.melody.features import notes_of
 
 MAX_BARS = 4096  # two hours and more; longer songs are broken files
 QUARTERS_A_WHOLE = 4
@@ -39,22 +40,19 @@ class Bars:
         Args:
             resolution: ticks a quarter.
         """
-        inner = [
-            np.arange(start + resolution * QUARTERS_A_WHOLE / unit, end - 0.5, step)
-            for start, end, unit in zip(
-                self.ticks[:-1].tolist(),
-                self.ticks[1:].tolist(),
-                self.metres[:, 1].tolist(),
-                strict=True,
-            )
-            if (step := resolution * QUARTERS_A_WHOLE / unit) >= 1
-        ]
-        return np.concatenate([np.zeros(0), *inner])
+        inner = [np.zeros(0)]
+        for start, end, unit in zip(
+            self.ticks[:-1], self.ticks[1:], self.metres[:, 1], strict=True
+        ):
+            step = resolution * QUARTERS_A_WHOLE / unit
+            if step >= 1:
+                inner.append(np.arange(start + step, end - 0.5, step))
+        return np.concatenate(inner)
 
 
 def covered(firsts: np.ndarray, stops: np.ndarray, count: int) -> np.ndarray:
-    """(count,) bool: the indices within any range from one of `firsts` up to its stop, excluded; a
-    range holds its first index at least. What lies outside 0 to `count` is cut off."""
+    """(count,) bool: the indices that any range from one of `firsts` to its stop, excluded, covers.
+    A range has one index at least; what lies outside 0 to `count` is cut off."""
     stops = np.clip(np.maximum(stops, firsts + 1), 0, count)
     firsts = np.clip(firsts, 0, count)
     changes = np.bincount(firsts, minlength=count + 1) - np.bincount(stops, minlength=count + 1)
@@ -74,31 +72,27 @@ def bars_that_sound(lines: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> 
 
 def last_tick(score: Score) -> int:
     """When the last note ends; 0 in an empty song."""
-    return max((int(track.notes["end"].max()) for track in score.tracks), default=0)
+    return int(notes_of(score.tracks)["end"].max(initial=0))
 
 
 def slack(resolution: int) -> int:
-    """Ticks by which a note may miss a bar line and count as if it did not: half a sixteenth."""
+    """Ticks by which a note may miss a bar line and still count as on it: half a sixteenth."""
     return resolution // (2 * STEPS_PER_QUARTER)
 
 
-def _last_start(score: Score) -> int:
-    return max((int(track.notes["start"].max()) for track in score.tracks), default=0)
-
-
 def snapped(notes: np.ndarray, lines: np.ndarray, resolution: int) -> np.ndarray:
-    """Notes of TICK_NOTE, of which those that begin a little before a bar line begin with it, and
-    those that end a little after one end with it.
+    """Notes of TICK_NOTE, moved to the bar lines that they begin a little before, or end a little
+    after; a little is :func:`slack`.
 
     Args:
         lines: (bars + 1,) ticks, ascending.
-        resolution: ticks a quarter, which say how little.
+        resolution: ticks a quarter.
     """
     notes = notes.copy()
     most = slack(resolution)
     following = lines[np.minimum(np.searchsorted(lines, notes["start"]), len(lines) - 1)]
     early = (following > notes["start"]) & (following - notes["start"] <= most)
-    # A last short note before a line has no part in the bar after it.
+    # The last note of the song, if short, does not belong to the bar after it.
     early &= (notes["end"] > following) | (following <= notes["start"].max(initial=0))
     notes["start"][early] = following[early]
     before = lines[np.maximum(np.searchsorted(lines, notes["end"], side="right") - 1, 0)]
@@ -109,8 +103,8 @@ def snapped(notes: np.ndarray, lines: np.ndarray, resolution: int) -> np.ndarray
 
 
 def bars_of(score: Score, pickup: int = 0) -> Bars:
-    """The bars of a song, one at least. A metre that changes within a bar starts a new one, and a
-    note that is let go a little late adds none.
+    """The bars of a song, one at least. A metre that changes within a bar starts a new bar; a note
+    that ends a little late adds none.
 
     Args:
         pickup: ticks before the first full bar, where the file does not say.
@@ -118,7 +112,8 @@ def bars_of(score: Score, pickup: int = 0) -> Bars:
     Raises:
         MidiError: there are more than MAX_BARS.
     """
-    end = max(last_tick(score) - slack(score.resolution), _last_start(score) + 1)
+    last_start = int(notes_of(score.tracks)["start"].max(initial=0))
+    end = max(last_tick(score) - slack(score.resolution), last_start + 1)
     ticks: list[int] = []
     metres: list[tuple[int, int]] = []
     changes = [row for row in changes_of_metre(score, pickup) if row[0] < end]
@@ -136,20 +131,20 @@ def bars_of(score: Score, pickup: int = 0) -> Bars:
 
 
 def bar_length(numerator: int, denominator: int, resolution: int) -> Fraction:
-    """Ticks of a bar, at `resolution` a quarter: one at least, and not always a whole number."""
+    """Ticks of a bar, at least one, not always a whole number; `resolution` is of a quarter."""
     return max(Fraction(resolution * QUARTERS_A_WHOLE * numerator, denominator), Fraction(1))
 
 
 def bar_line_ticks(start: int, until: int, length: Fraction) -> list[int]:
-    """Ticks at which bars of so many ticks begin, from `start` to the end of the one that `until`
-    is in, or ends. Each is rounded by itself, so that they keep the song's time."""
+    """Ticks at which bars of `length` ticks begin, from `start` on, and the last one ends: the one
+    that `until` is in, or ends. Each is rounded by itself, so that no error adds up."""
     bars = ceil((until - start) / length)
     return [start + round(bar * length) for bar in range(bars + 1)]
 
 
 def changes_of_metre(score: Score, pickup: int = 0) -> list[tuple[int, int, int]]:
-    """Where metres begin, as (tick, numerator, denominator); after a pickup of so many ticks, that
-    the file does not know of, the one that is then in force begins again."""
+    """Where metres begin, as (tick, numerator, denominator). A pickup of some ticks, of which the
+    file does not say, ends with another beginning of the metre that is in force then."""
     changes = [(tick, above, below) for tick, above, below in score.metres.tolist()]
     if not pickup:
         return changes

@@ -27,9 +27,9 @@ class BeatFit(NamedTuple):
     """How notes lie on beats.
 
     Attributes:
-        follows: whether they follow them, or are too few to tell.
-        fit: the mean cosine of onsets' phases over the subdivision that they fit best: 1, all are
-            on it; 0, chance.
+        follows: whether notes follow the beats, or are too few to tell.
+        fit: mean cosine of the onsets' phases at the subdivision that they fit best: 1 if all are
+            on it, 0 by chance.
         distance: see :func:`grid_distance`.
         onsets: how many there are, chords counted once.
     """
@@ -41,11 +41,11 @@ class BeatFit(NamedTuple):
 
 
 def grid_distance(onsets: np.ndarray) -> float:
-    """Mean distance of onsets to the nearest sixteenth, in sixteenths: .25 is chance, triplets
-    have .17, swing .1 and more.
+    """Mean distance of onsets to the nearest sixteenth, in sixteenths: .25 by chance, .17 of
+    triplets, .1 and more of swing, 0 of no onsets.
 
     Args:
-        onsets: (n,) in quarter notes of the file's own; 0.0 for none.
+        onsets: (n,) in quarter notes of the file's own.
     """
     if not len(onsets):
         return 0.0
@@ -56,20 +56,21 @@ def grid_distance(onsets: np.ndarray) -> float:
 def follows_the_beats(onsets: np.ndarray) -> BeatFit:
     """Whether onsets lie where the beats of their file are.
 
-    Onsets that do gather at some subdivision of the quarter note, in two or three; those that do
-    not are spread evenly over all. The fit has a standard deviation of 1/sqrt(2n) by chance, and n
-    onsets do not follow if theirs is less than a quarter and one of those. Regular notes at
-    another tempo, if few, may do better by chance: they do not follow either, if they fit that
-    tempo clearly better. Fewer than 12 tell nothing.
+    Onsets that follow the beats gather at a subdivision of the quarter note in two or three;
+    others are spread evenly. By chance the fit has a standard deviation of 1/sqrt(2n), so n onsets
+    do not follow if their fit is below a quarter plus that. A few regular notes at another tempo
+    may fit better by chance: they do not follow either, if they fit that tempo clearly better.
+    Fewer than 12 tell nothing. Tempos in simple ratios to the file's, as 90 or 60 to 120, are not
+    told apart.
 
     Give it the onsets of all tracks: a solo may be free over a band that is not. Measured by
-    `benchmarks/free_time.py`, see docs/accompaniment.md. Tempos in simple ratios to the file's, as
-    90 or 60 to 120, cannot be told from it by this.
+    `benchmarks/free_time.py`, see docs/accompaniment.md.
 
     Args:
         onsets: (n,) in quarter notes of the file's own, of all notes, in any order.
     """
-    distinct = _distinct(onsets, CHORD)
+    times = np.unique(np.asarray(onsets, float))
+    distinct = times[np.diff(times, prepend=-np.inf) > CHORD]
     count = len(distinct)
     fit, distance = _fit(distinct), grid_distance(distinct)
     if count < LEAST_ONSETS:
@@ -78,12 +79,6 @@ def follows_the_beats(onsets: np.ndarray) -> BeatFit:
         fit < OTHER_FIT and _fits_another_tempo(distinct[:EXCERPT])
     )
     return BeatFit(follows, fit, distance, count)
-
-
-def _distinct(onsets: np.ndarray, apart: float) -> np.ndarray:
-    """Onsets in order, without those that follow another within `apart`."""
-    times = np.unique(np.asarray(onsets, float))
-    return times[np.append(True, np.diff(times) > apart)] if len(times) else times
 
 
 def _fit(onsets: np.ndarray) -> float:
@@ -117,4 +112,4 @@ def phase_coherence(onsets: np.ndarray, tempos: np.ndarray) -> np.ndarray:
     for _ in range(SIXTEENTHS - 1):
         powers *= turns
         best = np.maximum(best, np.abs(powers.mean(axis=1)))
-    return best
+    return np.asarray(best)

@@ -10,7 +10,6 @@ such as PM2S, are neural networks with weights of their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -23,10 +22,11 @@ APART = 0.035  # seconds within which onsets are a chord
 FRAMES = 100  # a second
 SHORTEST, LONGEST = 0.3, 1.5  # seconds a beat: 200 to 40 a minute
 USUAL, OCTAVES = 115.0, 0.7  # tempo prior, log-Gaussian: quarter notes a minute, and its width
-PRIOR = 2.0  # nats a second by which a tempo is less likely that is its width away
+PRIOR = 2.0  # nats a second that a tempo loses which is one width away
 DRIFT = 0.015  # standard deviation of the logarithm of one beat's period over the last one's
 EARLY = 1 / 8  # beats by which the first note may be before the first beat
 LONGEST_SONG = 7200.0  # seconds
+PERIODS = np.arange(round(SHORTEST * FRAMES), round(LONGEST * FRAMES) + 1)  # frames a beat
 
 # Shares of onsets at phases of a beat, of real songs' beats in two and in three (and swung).
 ANYWHERE = 0.1
@@ -45,8 +45,9 @@ def onset_weights(
     pitches: np.ndarray | None = None,
     drums: np.ndarray | None = None,
 ) -> np.ndarray:
-    """How much speaks for a beat at a note: long and loud ones, and drums but hi-hats and toms.
-    (A logistic regression on 200 validation songs found nothing in pitch or the size of chords.)
+    """How much each note speaks for a beat where it begins: long and loud notes do, and drums other
+    than hi-hats and toms. (A logistic regression on 200 validation songs found nothing in pitch or
+    the size of chords.)
 
     Args:
         durations: (notes,) seconds.
@@ -61,14 +62,14 @@ def onset_weights(
     if drums is not None and pitches is not None:
         strong = np.isin(pitches, (*KICKS, *SNARES, *CRASHES))
         lasting = np.where(drums, np.where(strong, 1.2, 0.12), lasting)
-    return lasting**0.65 * np.exp(np.asarray(velocities, float) / 90)
+    return np.asarray(lasting**0.65 * np.exp(np.asarray(velocities, float) / 90))
 
 
 def bar_weights(
     durations: np.ndarray, pitches: np.ndarray, drums: np.ndarray | None = None
 ) -> np.ndarray:
-    """How much speaks for a bar's first beat at a note: long and low ones, kicks and crashes.
-    Snares speak against it.
+    """How much each note speaks for a bar's first beat: long and low notes, kicks and crashes do;
+    snares speak against it.
 
     Args:
         durations: (notes,) seconds.
@@ -79,13 +80,11 @@ def bar_weights(
         (notes,) of either sign.
     """
     low = np.exp2((60 - np.asarray(pitches, float)) / 24)
-    weights = np.clip(np.asarray(durations, float), 0.05, 2.0) * low
+    weights = np.asarray(np.clip(np.asarray(durations, float), 0.05, 2.0) * low)
     if drums is None:
         return weights
-    speaks = (
-        np.isin(pitches, KICKS) * 1.0 - np.isin(pitches, SNARES) + 2 * np.isin(pitches, CRASHES)
-    )
-    return np.where(drums, speaks, weights)
+    kicks, snares, crashes = (np.isin(pitches, drum) * 1.0 for drum in (KICKS, SNARES, CRASHES))
+    return np.where(drums, kicks - snares + 2 * crashes, weights)
 
 
 def beats_at(
@@ -111,14 +110,16 @@ def beats_at(
     """
     if not 0 < tempo < np.inf:
         raise MidiError(f"the tempo must be a positive number, not {tempo}")
-    times, accents = _accented(onsets, weights)
-    _check_length(times, until)
+    times, accents = _accented(onsets, weights, until)
     period = _refined(times, 60 / tempo)
     offsets = np.arange(0, period, min(0.005, period / 16))
     phases = ((times - offsets[:, None]) / period) % 1
-    offset = float(offsets[_likelihood(phases, accents, period).argmax()])
+    two, three, gains = _densities(phases, period)
+    likelihoods = np.maximum(two.sum(axis=-1), three.sum(axis=-1)) + (gains * accents).sum(axis=-1)
+    offset = float(offsets[likelihoods.argmax()])
     first = offset + np.floor((times[0] - offset) / period + EARLY) * period
-    return first + period * np.arange(np.ceil(max(until - first, 0) / period + 1e-9) + 1)
+    count = int(np.ceil(max(until - first, 0) / period + 1e-9)) + 1
+    return np.asarray(first + period * np.arange(count))
 
 
 def track_beats(
@@ -138,15 +139,14 @@ def track_beats(
     Raises:
         MidiError: there are fewer onsets, or more than two hours.
     """
-    times, accents = _accented(onsets, weights)
+    times, accents = _accented(onsets, weights, until)
     if len(times) < 2:
         raise MidiError("beats cannot be found from fewer than two onsets")
-    until = float(times[-1]) if until is None else until
-    _check_length(times, until)
     start = times[0] - LONGEST / 2
     found = _smooth(_most_likely(times - start, accents) + start)
     tempo = 60 * (len(found) - 1) / (found[-1] - found[0])
-    return _extended(found, float(times[0]), until), float(tempo)
+    last = float(times[-1]) if until is None else until
+    return _extended(found, float(times[0]), last), float(tempo)
 
 
 def downbeat(onsets: np.ndarray, weights: np.ndarray, beats: np.ndarray) -> int:
@@ -158,8 +158,7 @@ def downbeat(onsets: np.ndarray, weights: np.ndarray, beats: np.ndarray) -> int:
         beats: (beats,) seconds, ascending; at least two.
 
     Returns:
-        0 to 3: the one on which notes weigh most; among equals the one that comes
-        first from the first note's beat on.
+        0 to 3: the one on which notes weigh most; of equals the first from the first note's on.
     """
     if not len(onsets):
         return 0
@@ -183,9 +182,11 @@ def _refined(times: np.ndarray, period: float) -> float:
     return float(period / ratios[fits.argmax()]) if better else period
 
 
-def _accented(onsets: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Times of chords, in order, and how much each is accented beside the others: the logarithm of
-    its notes' weights, standardised. The first one's is raised: songs like to begin on a beat."""
+def _accented(
+    onsets: np.ndarray, weights: np.ndarray | None, until: float | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Times of chords, in order, and how much each is accented: the logarithm of the sum of its
+    notes' weights, standardised. The first one's is raised, as songs tend to begin on a beat."""
     onsets = np.asarray(onsets, float)
     if not len(onsets):
         raise MidiError("there are no onsets")
@@ -195,20 +196,17 @@ def _accented(onsets: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarra
     chord = np.cumsum(np.append(False, np.diff(onsets) > APART))
     sums = np.bincount(chord, weights)
     times = np.bincount(chord, weights * onsets) / sums
+    if not max(times[-1] if until is None else until, times[-1]) - times[0] < LONGEST_SONG:
+        raise MidiError("more than two hours: too long for beats to be found")
     levels = np.log(sums)
     accents = np.clip((levels - levels.mean()) / max(levels.std(), 0.1), -2, 2)
     accents[0] += 1
     return times, accents
 
 
-def _check_length(times: np.ndarray, until: float) -> None:
-    if not max(until, times[-1]) - times[0] < LONGEST_SONG:
-        raise MidiError("more than two hours: too long for beats to be found")
-
-
 def _densities(phases: np.ndarray, period: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """At phases of a beat, 0 to 1: the log density of onsets in two and in three, where an even
-    one has 0; and what an accent adds there."""
+    """The log densities of onsets at phases of a beat (0 to 1), for beats in two and in three, 0
+    being an even density; and what an accent adds there."""
 
     def near(phase: float) -> np.ndarray:
         """Height of a bell curve of SPREAD seconds."""
@@ -218,24 +216,11 @@ def _densities(phases: np.ndarray, period: float) -> tuple[np.ndarray, np.ndarra
     def log_density(shares: tuple[tuple[float, float], ...]) -> np.ndarray:
         height = period / (SPREAD * np.sqrt(2 * np.pi))
         total = ANYWHERE + sum(share for _, share in shares)
-        return np.log(
-            (ANYWHERE + sum(share * height * near(phase) for phase, share in shares)) / total
-        )
+        density = ANYWHERE + sum(share * height * near(phase) for phase, share in shares)
+        return np.asarray(np.log(density / total))
 
     gains = np.zeros_like(phases) + sum(gain * near(phase) for phase, gain in ACCENTS)
     return log_density(IN_TWO), log_density(IN_THREE), gains
-
-
-def _likelihood(phases: np.ndarray, accents: np.ndarray, period: float) -> np.ndarray:
-    """Log likelihood of onsets at phases of a beat; the last axis is theirs."""
-    two, three, gains = _densities(phases, period)
-    return np.maximum(two.sum(axis=-1), three.sum(axis=-1)) + (gains * accents).sum(axis=-1)
-
-
-@cache
-def _periods() -> np.ndarray:
-    """(n,) frames that a beat may last."""
-    return np.arange(round(SHORTEST * FRAMES), round(LONGEST * FRAMES) + 1)
 
 
 def _beat_scores(times: np.ndarray, accents: np.ndarray, frames: int) -> np.ndarray:
@@ -244,8 +229,8 @@ def _beat_scores(times: np.ndarray, accents: np.ndarray, frames: int) -> np.ndar
     at = np.round(times * FRAMES).astype(int)
     counts = np.bincount(at, minlength=frames).astype(float)
     strengths = np.bincount(at, accents, minlength=frames)
-    scores = np.full((frames, len(_periods())), -np.inf, np.float32)
-    for column, length in enumerate(_periods().tolist()):
+    scores = np.full((frames, len(PERIODS)), -np.inf, np.float32)
+    for column, length in enumerate(PERIODS.tolist()):
         two, three, gains = _densities(np.arange(length) / length, length / FRAMES)
         in_two = np.convolve(counts, two[::-1], "valid") + np.log(1 - THREES)
         in_three = np.convolve(counts, three[::-1], "valid") + np.log(THREES)
@@ -260,7 +245,7 @@ def _beat_scores(times: np.ndarray, accents: np.ndarray, frames: int) -> np.ndar
 @cache
 def _tempo_changes() -> tuple[np.ndarray, np.ndarray]:
     """For each period those that may come before it: (n, m) indices, and log probabilities."""
-    logs = np.log(_periods())
+    logs = np.log(PERIODS)
     changes = -0.5 * ((logs[:, None] - logs) / DRIFT) ** 2
     changes -= np.log(np.exp(changes).sum(axis=0))
     reach = int((np.abs(logs[:, None] - logs) < 3.5 * DRIFT).sum(axis=1).max()) // 2 + 1
@@ -271,25 +256,21 @@ def _tempo_changes() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _most_likely(times: np.ndarray, accents: np.ndarray) -> np.ndarray:
-    """(beats,) seconds of the likeliest beats: dynamic programming over frames and periods.
-
-    Args:
-        times: (n,) seconds, the first of them half of the longest beat after the first frame.
-        accents: (n,)
-    """
-    lengths, columns = _periods(), np.arange(len(_periods()))
+    """(beats,) seconds of the likeliest beats: dynamic programming over frames and periods. The
+    first of the times (n,) is half of the longest beat after the first frame."""
+    columns = np.arange(len(PERIODS))
     before, changes = _tempo_changes()
     last = round(float(times[-1]) * FRAMES)
-    frames = last + int(lengths[-1]) + 2
+    frames = last + int(PERIODS[-1]) + 2
     scores = _beat_scores(times, accents, frames)
     # Best scores of beats up to one at a frame: after a beat of a period, and before one.
-    ended = np.zeros((frames, len(lengths)), np.float32)
-    ended[lengths[-1] + 1 :] = -np.inf  # the first beat is no later
+    ended = np.zeros((frames, len(PERIODS)), np.float32)
+    ended[PERIODS[-1] + 1 :] = -np.inf  # the first beat is no later
     begun = np.empty_like(ended)
     came_from = np.empty(ended.shape, np.int16)
     goes_back = np.zeros(ended.shape, bool)
     for frame in range(frames):
-        starts = frame - lengths
+        starts = frame - PERIODS
         reached = begun[np.maximum(starts, 0), columns] + scores[frame]
         goes_back[frame] = (starts >= 0) & (reached > ended[frame])
         ended[frame] = np.where(goes_back[frame], reached, ended[frame])
@@ -299,21 +280,13 @@ def _most_likely(times: np.ndarray, accents: np.ndarray) -> np.ndarray:
         came_from[frame] = before[columns, choice]
     # The last beat is the first one after the last onset.
     finals = np.arange(last + 1, frames)
-    ends = np.where(finals[:, None] - lengths <= last, ended[finals], -np.inf)
+    ends = np.where(finals[:, None] - PERIODS <= last, ended[finals], -np.inf)
     index, column = np.unravel_index(int(ends.argmax()), ends.shape)
-    path = _backwards(int(finals[index]), int(column), goes_back, came_from)
-    return np.array([*path][::-1]) / FRAMES
-
-
-def _backwards(
-    frame: int, column: int, goes_back: np.ndarray, came_from: np.ndarray
-) -> Iterator[int]:
-    """Frames of beats from the last one to the first."""
-    yield frame
-    while goes_back[frame, column]:
-        frame -= int(_periods()[column])
-        column = int(came_from[frame, column])
-        yield frame
+    path = [int(finals[index])]
+    while goes_back[path[-1], column]:
+        path.append(path[-1] - int(PERIODS[column]))
+        column = came_from[path[-1], column]
+    return np.array(path[::-1]) / FRAMES
 
 
 def _smooth(beats: np.ndarray) -> np.ndarray:
@@ -328,8 +301,8 @@ def _smooth(beats: np.ndarray) -> np.ndarray:
 
 
 def _extended(beats: np.ndarray, first: float, until: float) -> np.ndarray:
-    """Beats from the last one that the first onset is not clearly before to the first one after
-    `until`; those that are not there are as far apart as their neighbours."""
+    """Beats from the last one that is not clearly after the first onset to the first one after
+    `until`. Missing ones are added, as far apart as their neighbours."""
     lead, trail = np.diff(beats[:5]).mean(), np.diff(beats[-5:]).mean()
     more = np.ceil(max(beats[0] - EARLY * lead - first, 0) / lead)
     beats = np.concatenate([beats[0] - lead * np.arange(more, 0, -1), beats])
@@ -337,4 +310,4 @@ def _extended(beats: np.ndarray, first: float, until: float) -> np.ndarray:
     beats = np.concatenate([beats, beats[-1] + trail * np.arange(1, more + 1)])
     begin = np.searchsorted(beats, first + EARLY * lead, side="right") - 1
     end = np.searchsorted(beats, until, side="right") + 1
-    return beats[max(begin, 0) : end]
+    return np.asarray(beats[max(begin, 0) : end])

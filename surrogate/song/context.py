@@ -14,23 +14,17 @@ from musicvae_torch.converters.melody import melody_tokens
 from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.sustain import sounding_ends
-from musicvae_torch.midi.tracks import TICK_NOTE
-from musicvae_torch.midi.vocabulary import (
-    MAX_PITCH,
-    MIN_PITCH,
-    PARTS,
-    STEPS_PER_BAR,
-    STEPS_PER_QUARTER,
-)
+from musicvae_torch.midi.vocabulary import PARTS, STEPS_PER_BAR, STEPS_PER_QUARTER
 from surrogate.melody.choice import Melody, choose_melody
+from surrogate.melody.features import notes_of, within_range
 from surrogate.options import AccompanyOptions
-from surrogate.song.bars import Bars, bars_of, bars_that_sound, covered, snapped
+from surrogate.song.bars import Bars, bars_of, bars_that_sound, covered, slack, snapped
 from surrogate.song.grid import Grid
 from surrogate.song.metre import is_common
 from surrogate.song.retiming import Retimed, on_beats
 from surrogate.song.roles import find_parts, roles_of
 
-SHORT_REST = 4  # bars of a rest in which the band plays on, if the song's own did
+SHORT_REST = 4  # bars; in rests up to so long the band plays on, if the song's own did
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,17 +33,17 @@ class SongContext:
 
     Attributes:
         score: the song, in ticks that sixteenths fall on.
-        melody: its melody; None: it has none, and none is given.
+        melody: its melody; None: it has none.
         roles: of each track of the score, one of PARTS or "other".
-        grid: of the whole song, up to the end of the given parts.
-        first_bar: of the grid, where the given parts begin.
+        grid: the model's steps, of the whole song up to the end of the given parts.
+        first_bar: the bar of the grid in which the given parts begin.
         tokens: (bars * 16, 3) int64 classes; parts that are not given rest.
         plays: (bars,) bool, where a given note sounds, whether or not it is in `tokens`.
         pitches: MIDI pitches of the given melody and bass notes that the model knows.
         sounding: the notes in whose bars the band plays, of TICK_NOTE: all of the given parts, and
-            of the song's own bass and drums those that it replaces.
-        song_bars: as a musician counts them.
-        timing: of the score on the beats of its file, or on others.
+            those of the song's own bass and drums that the band replaces.
+        song_bars: the song's own bars, as a musician counts them.
+        timing: the score on the beats of its file, or on others.
     """
 
     score: Score
@@ -76,37 +70,36 @@ class SongContext:
 
     @property
     def bars(self) -> int:
-        """Of the given parts, in the model's bars."""
+        """How many of the model's bars the given parts have."""
         return len(self.plays)
 
     @cached_property
     def live(self) -> np.ndarray:
-        """(bars * 16,) bool, steps at which the new parts may sound: those that last any time,
-        from the song's own bar in which the given parts begin to the end of their last note."""
+        """(bars * 16,) bool, the steps at which new parts may sound: those that last any time, from
+        the song's own bar in which the given parts begin to the end of their last note."""
         lines = self.song_bars.ticks
         begin = lines[np.searchsorted(lines, self.start, side="right") - 1]
         own = self.grid.step_ticks[self.first_step : self.first_step + len(self.tokens) + 1]
-        return (np.diff(own) > 0) & (own[:-1] >= begin) & (own[:-1] < self.end)
+        return np.asarray((np.diff(own) > 0) & (own[:-1] >= begin) & (own[:-1] < self.end))
 
     @cached_property
     def lines(self) -> np.ndarray:
-        """(n + 1,) steps of `tokens` at which bars begin, the model's or the song's own, and the
-        last one ends."""
+        """(n + 1,) steps of `tokens` at which bars begin, the model's or the song's own, and at
+        which the last one ends."""
         model = np.arange(self.bars + 1) * STEPS_PER_BAR
         own = self.grid.steps(self.song_bars.ticks) - self.first_step
         return np.union1d(model, own[(own > 0) & (own < model[-1])])
 
     @cached_property
     def plays_between_lines(self) -> np.ndarray:
-        """(n,) bool: between which of `lines` a given note sounds that lasts there for at least
-        half a sixteenth."""
+        """(n,) bool: between which of `lines` a given note sounds for at least half a sixteenth."""
         ticks = self.grid.step_ticks[self.first_step + self.lines]
-        least = self.score.resolution // (2 * STEPS_PER_QUARTER)
+        least = slack(self.score.resolution)
         return bars_that_sound(ticks, self.sounding["start"] + least, self.sounding["end"] - least)
 
     @property
     def first_step(self) -> int:
-        """Of the grid, where `tokens` begin."""
+        """The step of the grid at which `tokens` begin."""
         return self.first_bar * STEPS_PER_BAR
 
 
@@ -115,11 +108,12 @@ def analyze(score: Score, options: AccompanyOptions) -> SongContext:
 
     Args:
         score: in ticks that sixteenths fall on, or nearly so.
-        options: melody, bass, drums, given, outside, metre and pickup count.
+        options: how to read the song; of them melody, bass, drums, given, keep, outside, beat,
+            metre and pickup count.
 
     Raises:
-        MidiError: the song lacks a given part, is too long, is in a metre to refuse, or begins with
-            a bar that is shorter than the pickup.
+        MidiError: the song lacks a given part, is too long, is in a metre to refuse, or its first
+            bar is shorter than the pickup.
     """
     source, melody, chosen = find_parts(score, options)
     timing = on_beats(source, options.beat)
@@ -139,8 +133,12 @@ def analyze(score: Score, options: AccompanyOptions) -> SongContext:
     old = tidy(_old_notes(score, roles, options))
     everything = _with_old(everything, old, song_bars.ticks, options.outside == "band")
     end = int(everything["end"].max())
-    if options.metre == "refuse":
-        _refuse_metres(score, end)
+    if options.metre == "refuse" and (others := _other_metres(score, end)):
+        tick, (above, below) = others[0]
+        raise MidiError(
+            f"{score.name}: is in {above}/{below} from tick {tick} on; the model only knows 4/4 "
+            "(--metre fit lays its bars on others)"
+        )
     grid = Grid(score, end, options.pickup)
     firsts, lasts = grid.to_bars(everything)
     first, bars = int(firsts.min()), int(lasts.max() - firsts.min())
@@ -152,44 +150,32 @@ def analyze(score: Score, options: AccompanyOptions) -> SongContext:
             voice = tidy(_legato(melody.notes, own))
         tokens[:, PARTS.index(part)] = part_tokens(part, voice, grid, first, bars)
     pitched = [own["pitch"] for part, own in sounding.items() if part != "drums"]
-    pitches = np.concatenate(pitched) if pitched else np.zeros(0, np.int16)
-    known = pitches[(pitches >= MIN_PITCH) & (pitches <= MAX_PITCH)]
+    pitches = np.concatenate([np.zeros(0, np.int16), *pitched])
+    known = pitches[within_range(pitches)]
     return SongContext(
-        score,
-        melody,
-        roles,
-        grid,
-        first,
-        tokens,
-        plays,
-        known,
-        everything,
-        song_bars,
-        timing,
+        score, melody, roles, grid, first, tokens, plays, known, everything, song_bars, timing
     )
 
 
 def _old_notes(score: Score, roles: tuple[str, ...], options: AccompanyOptions) -> np.ndarray:
     """The notes of the song's own bass and drums that new ones are to replace."""
-    old = [
-        track.notes
+    return notes_of(
+        track
         for track, role in zip(score.tracks, roles, strict=True)
         if role in options.made and role != "melody" and options.keep != "all"
-    ]
-    return np.concatenate([np.zeros(0, TICK_NOTE), *old])
+    )
 
 
 def _with_old(
     given: np.ndarray, old: np.ndarray, lines: np.ndarray, everywhere: bool
 ) -> np.ndarray:
-    """The notes in whose bars the band plays: the given ones, and of the song's old bass and drums
-    all, or those in short rests of the given parts, in which nobody wants another band."""
+    """The notes in whose bars the band plays: the given ones, and those of the song's old bass and
+    drums that lie in short rests of the given parts, or anywhere."""
     if everywhere or not len(old):
         return np.concatenate([given, old])
     plays = bars_that_sound(lines, given["start"], given["end"])
     own = np.clip(np.searchsorted(lines, old["start"], side="right") - 1, 0, len(plays) - 1)
-    played = np.flatnonzero(plays)
-    for before, after in pairwise(played.tolist()):
+    for before, after in pairwise(np.flatnonzero(plays).tolist()):
         if 1 < after - before <= SHORT_REST + 1:
             rest = old[(own > before) & (own < after)]
             rest["end"] = np.minimum(rest["end"], lines[after])
@@ -201,8 +187,8 @@ def _legato(notes: np.ndarray, sounding: np.ndarray) -> np.ndarray:
     """Notes of a melody, of TICK_NOTE, as long as the pedal holds them, or until the next.
 
     Args:
-        notes: as their keys are held.
-        sounding: the same among others, as they sound.
+        notes: the melody, as long as its keys are held.
+        sounding: notes as long as they sound, those of the melody among them.
     """
     ends = {(start, pitch): end for start, end, pitch, _ in np.sort(sounding, order="end").tolist()}
     longer = notes.copy()
@@ -225,13 +211,9 @@ def context_remarks(song: SongContext, skip: Iterable[tuple[int, int]] = ()) -> 
         for first, end in skip
         if first > last
     )
-    metres = {
-        (above, below) for tick, above, below in song.score.metres.tolist() if tick < song.end
-    }
     mapped = (
         f"the song has {above}/{below}; the band's 4/4 was laid on it"
-        for above, below in sorted(metres)
-        if not is_common(above, below)
+        for above, below in sorted({metre for _, metre in _other_metres(song.score, song.end)})
     )
     named = (f"{song.score.name}: {remark}" for remark in song.score.remarks)
     return (*named, *song.timing.remarks, *mapped, *beyond)
@@ -239,7 +221,7 @@ def context_remarks(song: SongContext, skip: Iterable[tuple[int, int]] = ()) -> 
 
 def _given_notes(part: str, score: Score, roles: tuple[str, ...], last: int) -> np.ndarray:
     """All notes of a part's tracks, of TICK_NOTE, as long as they sound, up to the tick `last`; of
-    a melody, those too that its reduction to one voice leaves out."""
+    a melody, also those that its reduction to one voice leaves out."""
     own = []
     for track, role in zip(score.tracks, roles, strict=True):
         if role == part:
@@ -258,8 +240,8 @@ def _given_notes(part: str, score: Score, roles: tuple[str, ...], last: int) -> 
 
 
 def _let_ring(hits: np.ndarray, lines: np.ndarray, sixteenth: int) -> None:
-    """Lengthen drum hits of TICK_NOTE to a sixteenth or the end of their bar: however short they
-    are in the file, nothing that is played beside them is to end with them at once."""
+    """Lengthen drum hits of TICK_NOTE to a sixteenth, or to the end of their bar: new parts end
+    with the last given note, and must not end at once with a hit that is short in the file."""
     following = np.searchsorted(lines, hits["start"], side="right")
     ends = np.append(lines, np.iinfo(np.int64).max)[following]
     hits["end"] = np.maximum(hits["end"], np.minimum(hits["start"] + sixteenth, ends))
@@ -274,10 +256,10 @@ def part_tokens(part: str, notes: np.ndarray, grid: Grid, first_bar: int, bars: 
     return melody_tokens(starts, ends, notes["pitch"], steps)
 
 
-def _refuse_metres(score: Score, end: int) -> None:
-    for tick, above, below in score.metres.tolist():
-        if tick < end and not is_common(above, below):
-            raise MidiError(
-                f"{score.name}: is in {above}/{below} from tick {tick} on; the model only knows "
-                "4/4 (--metre fit lays its bars on others)"
-            )
+def _other_metres(score: Score, end: int) -> list[tuple[int, tuple[int, int]]]:
+    """The metres other than the model's before the tick `end`, each with the tick it begins at."""
+    return [
+        (tick, (above, below))
+        for tick, above, below in score.metres.tolist()
+        if tick < end and not is_common(above, below)
+    ]

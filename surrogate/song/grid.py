@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -12,24 +11,17 @@ from musicvae_torch.errors import MidiError, OptionError
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR, STEPS_PER_QUARTER
 from surrogate.song.bars import bar_length, bar_line_ticks, changes_of_metre
-from surrogate.song.metre import (
-    BEATS,
-    COMPOUND,
-    SIMPLE,
-    bar_beats,
-    beat_groups,
-    beat_positions,
-    is_dotted,
-)
+from surrogate.song.metre import BEATS, beat_groups, beat_positions, step_offsets
 
 MAX_BARS = 2048  # an hour and more; longer songs are broken files
 NOT_THERE = np.iinfo(np.int64).max
+_TOO_LONG = f"the song is longer than {MAX_BARS} bars"
 
 
 class _Section(NamedTuple):
-    """A stretch in one metre."""
+    """A stretch of a song in one metre, from one tick to another."""
 
-    start: int  # tick
+    start: int
     end: int
     metre: tuple[int, int]
 
@@ -37,8 +29,8 @@ class _Section(NamedTuple):
 class Grid:
     """Ticks ↔ steps of the model's bars, which :mod:`surrogate.song.metre` lays on the song's.
 
-    Counting starts again at each change of metre. Where the first bar is short, it is a pickup:
-    it ends with the model's bar.
+    Each change of metre begins a bar of the model's. A short first bar is a pickup, which ends
+    with the model's bar.
 
     Args:
         score: the song, in ticks that sixteenths fall on.
@@ -50,7 +42,7 @@ class Grid:
             a beat that the song does not have begin with the next step, and last no time.
 
     Raises:
-        MidiError: that are more than MAX_BARS bars, or the pickup is longer than one.
+        MidiError: there are more than MAX_BARS bars, or the pickup is as long as a bar.
         OptionError: the pickup is negative.
     """
 
@@ -61,7 +53,8 @@ class Grid:
         lasts = np.diff(self.step_ticks) > 0
         self._live = np.append(np.flatnonzero(lasts), len(lasts))
         live_ticks = self.step_ticks[self._live]
-        self._turns = (live_ticks[:-1] + live_ticks[1:] + 1) // 2  # half-way is the later one's
+        # Ticks half-way between two steps belong to the later one.
+        self._turns = (live_ticks[:-1] + live_ticks[1:] + 1) // 2
 
     @property
     def bars(self) -> int:
@@ -80,8 +73,8 @@ class Grid:
         return starts, np.maximum(self.steps(notes["end"]), following)
 
     def to_bars(self, notes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """First bar of each note of TICK_NOTE and the bar after its last, (notes,) each,
-        unrounded."""
+        """The bar in which each note of TICK_NOTE begins, and the bar after its last, (notes,)
+        each; ticks are not rounded to steps."""
         lines = self.step_ticks[::STEPS_PER_BAR]
         firsts = np.searchsorted(lines, notes["start"], side="right") - 1
         ends = np.searchsorted(lines, notes["end"], side="left")
@@ -90,7 +83,6 @@ class Grid:
 
 
 def _step_ticks(score: Score, until: int, pickup: int) -> np.ndarray:
-    """See :class:`Grid`."""
     sections = _sections(score, until, pickup)
     rows: dict[int, np.ndarray] = {}  # each beat's four steps, by the number of the model's beat
     position = 0
@@ -105,52 +97,44 @@ def _step_ticks(score: Score, until: int, pickup: int) -> np.ndarray:
             taken, position = beat_positions(beat_groups(len(bar)), position)
             rows |= zip(taken, bar, strict=True)
         if position > MAX_BARS * BEATS:
-            raise _too_long(score)
+            raise MidiError(f"{score.name}: {_TOO_LONG}")
     beats = -(-position // BEATS) * BEATS
     ticks = np.full((beats, STEPS_PER_QUARTER), NOT_THERE, np.int64)
     ticks[list(rows)] = np.stack(list(rows.values()))
-    # What is not there begins, and ends, with what comes next.
+    # Steps that the song does not have begin, and end, with the next one that it has.
     all_ticks = np.append(ticks, sections[-1].end)
     return np.minimum.accumulate(all_ticks[::-1])[::-1]
 
 
 def _sections(score: Score, until: int, pickup: int) -> list[_Section]:
     """The song up to the end of the bar that `until` is in, or ends."""
-    first = tuple(score.metres[0, 1:].tolist())
-    if pickup >= bar_length(first[0], first[1], score.resolution):
+    above, below = score.metres[0, 1:].tolist()
+    if pickup >= bar_length(above, below, score.resolution):
         raise MidiError(
-            f"{score.name}: the pickup must be shorter than the first bar, of {first[0]}/{first[1]}"
+            f"{score.name}: the pickup must be shorter than the first bar, of {above}/{below}"
         )
     changes = [(tick, (above, below)) for tick, above, below in changes_of_metre(score, pickup)]
     changes = [change for change in changes if change[0] < max(until, 1)]
     sections = [_Section(start, end, metre) for (start, metre), (end, _) in pairwise(changes)]
     start, metre = changes[-1]
-    _check_length(start, until, metre, score)
-    last = bar_line_ticks(start, max(until, 1), bar_length(*metre, score.resolution))[-1]
+    last = _bar_lines(_Section(start, max(until, 1), metre), score)[-1]
     return [*sections, _Section(start, last, metre)]
 
 
 def _bars_of(section: _Section, score: Score) -> list[list[np.ndarray]]:
-    """The beats of each bar, each as the ticks of its four steps; what a change of metre cuts off
-    is not there."""
-    _check_length(section.start, section.end, section.metre, score)
-    offsets, since = [], Fraction(0)
-    for beat in bar_beats(*section.metre):
-        steps = COMPOUND if is_dotted(beat) else SIMPLE
-        offsets.append([round((since + beat * step) * score.resolution) for step in steps])
-        since += beat
-    beats = np.array(offsets, np.int64)
-    length = bar_length(*section.metre, score.resolution)
+    """The beats of each bar, each as the ticks of its four steps, without those that a change of
+    metre cuts off."""
+    offsets = step_offsets(*section.metre)
+    beats = np.array([[round(step * score.resolution) for step in beat] for beat in offsets])
     return [
         [np.minimum(beat, section.end) for beat in start + beats if beat[0] < section.end]
-        for start in bar_line_ticks(section.start, section.end, length)[:-1]
+        for start in _bar_lines(section, score)[:-1]
     ]
 
 
-def _check_length(start: int, end: int, metre: tuple[int, int], score: Score) -> None:
-    if (end - start) / bar_length(*metre, score.resolution) > MAX_BARS * BEATS:
-        raise _too_long(score)
-
-
-def _too_long(score: Score) -> MidiError:
-    return MidiError(f"{score.name}: the song is longer than {MAX_BARS} bars")
+def _bar_lines(section: _Section, score: Score) -> list[int]:
+    """Ticks at which the bars of a section begin, and the last one ends."""
+    length = bar_length(*section.metre, score.resolution)
+    if (section.end - section.start) / length > MAX_BARS * BEATS:
+        raise MidiError(f"{score.name}: {_TOO_LONG}")
+    return bar_line_ticks(section.start, section.end, length)

@@ -32,9 +32,7 @@ def is_common(numerator: int, denominator: int) -> bool:
 def bar_beats(numerator: int, denominator: int) -> list[Fraction]:
     """Lengths of a bar's beats, in quarter notes."""
     unit = Fraction(4, denominator)
-    if unit >= 1:
-        return [Fraction(1)] * int(numerator * unit)
-    if numerator % 3 == 0:
+    if unit < 1 and numerator % 3 == 0:
         return [3 * unit] * (numerator // 3)
     beats = [Fraction(1)] * int(numerator * unit)
     rest = numerator * unit - len(beats)
@@ -43,9 +41,14 @@ def bar_beats(numerator: int, denominator: int) -> list[Fraction]:
     return [*beats[:-1], beats[-1] + rest]
 
 
-def is_dotted(beat: Fraction) -> bool:
-    """Whether a beat of so many quarter notes divides by three."""
-    return beat.numerator % 3 == 0
+def step_offsets(numerator: int, denominator: int) -> list[list[Fraction]]:
+    """Where the four steps of each beat of a bar begin, in quarter notes from the bar line."""
+    offsets, since = [], Fraction(0)
+    for beat in bar_beats(numerator, denominator):
+        steps = COMPOUND if beat.numerator % 3 == 0 else SIMPLE  # dotted beats divide by three
+        offsets.append([since + beat * step for step in steps])
+        since += beat
+    return offsets
 
 
 def beat_groups(beats: int) -> list[int]:
@@ -55,16 +58,13 @@ def beat_groups(beats: int) -> list[int]:
     return [BEATS] * (beats // BEATS) + [beats % BEATS] * (beats % BEATS > 0)
 
 
-def beat_positions(groups: list[int], next_position: int) -> tuple[list[int], int]:
-    """Beats of the model's that a bar falls on, counted from the first of the bar that
-    `next_position` is in, and the position after them.
-
-    Groups of three and four begin a bar of the model's, pairs a half of one.
+def beat_positions(groups: list[int], position: int) -> tuple[list[int], int]:
+    """The model's beats that a bar falls on, the first of them at `position` or later, and the
+    position after them. Groups of three and four begin a bar of the model's, pairs half a bar.
     """
     taken: list[int] = []
-    position = next_position
     for group in groups:
-        unit = {1: 1, 2: 2}.get(group, BEATS)
+        unit = BEATS if group > 2 else group
         position = -(-position // unit) * unit
         taken += [position + beat for beat in _POSITIONS[group]]
         position += BEATS if group == 3 else group

@@ -14,15 +14,9 @@ import numpy as np
 from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.messages import Chunk
 from musicvae_torch.midi.score import Score
-from musicvae_torch.midi.tracks import TICK_NOTE
+from surrogate.melody.features import notes_of
 from surrogate.song.beat_fit import follows_the_beats
-from surrogate.song.beats import (
-    bar_weights,
-    beats_at,
-    downbeat,
-    onset_weights,
-    track_beats,
-)
+from surrogate.song.beats import bar_weights, beats_at, downbeat, onset_weights, track_beats
 
 BEATS_A_BAR = 4
 
@@ -33,8 +27,8 @@ class Retimed:
 
     Attributes:
         score: with a beat on each quarter note.
-        source: as its file has it.
-        beats: (beats,) ticks of the source, one after another; None: the file's own.
+        source: the song as its file has it.
+        beats: (beats,) ticks of the source at which beats are; None: the file's own beats.
         lead: beats of the score before the first of `beats`.
         remarks: what the user should know, a line each.
     """
@@ -46,7 +40,7 @@ class Retimed:
     remarks: tuple[str, ...] = ()
 
     def to_source(self, notes: np.ndarray) -> np.ndarray:
-        """Notes of TICK_NOTE of the score, as the source counts."""
+        """Notes of TICK_NOTE, from ticks of the score to ticks of the source."""
         if self.beats is None:
             return notes
         moved = notes.copy()
@@ -63,12 +57,13 @@ def on_beats(score: Score, beat: str | float) -> Retimed:
 
     Args:
         score: the song, with a note at least.
-        beat: "file", as the file says; "auto", as the notes have them; or quarter notes a minute.
+        beat: "file", where the file has its beats; "auto", where the notes seem to have theirs; or
+            quarter notes a minute.
 
     Raises:
         MidiError: its notes are too few or too long for beats to be found.
     """
-    notes = np.concatenate([np.zeros(0, TICK_NOTE), *(track.notes for track in score.tracks)])
+    notes = notes_of(score.tracks)
     if beat == "file":
         fit = follows_the_beats(notes["start"] / score.resolution)
         if fit.follows:
@@ -95,9 +90,8 @@ def on_beats(score: Score, beat: str | float) -> Retimed:
 
 
 def _retimed(score: Score, beats: np.ndarray, tempo: float, lead: int) -> Retimed:
-    """The song with its beats, at these seconds, on quarter notes, after some that it begins
-    with."""
-    # The first may be before the file's start, where there are no ticks.
+    """The song with its beats, which come at these seconds, on quarter notes, after `lead` more."""
+    # The first beat may be before the file's start, where there are no ticks.
     ticks = score.ticks(beats).astype(np.float64)
     if beats[0] < 0:
         rate = score.resolution * 1e6 / score.tempos[0, 1]
@@ -105,16 +99,13 @@ def _retimed(score: Score, beats: np.ndarray, tempo: float, lead: int) -> Retime
 
     def moved(at: np.ndarray) -> np.ndarray:
         positions = np.interp(at, ticks, np.arange(len(ticks))) + lead
-        return np.rint(positions * score.resolution).astype(np.int64)
+        return np.asarray(np.rint(positions * score.resolution), np.int64)
 
     chunks = []
     for chunk in score.file.tracks:
-        own = moved(np.array([message.tick for message in chunk.messages], np.float64))
-        messages = tuple(
-            message._replace(tick=tick)
-            for message, tick in zip(chunk.messages, own.tolist(), strict=True)
-        )
-        chunks.append(Chunk(messages))
+        ticks_of_chunk = moved(np.array([message.tick for message in chunk.messages])).tolist()
+        messages = zip(chunk.messages, ticks_of_chunk, strict=True)
+        chunks.append(Chunk(tuple(message._replace(tick=tick) for message, tick in messages)))
     tracks = []
     for track in score.tracks:
         notes = track.notes.copy()

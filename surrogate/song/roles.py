@@ -28,13 +28,7 @@ def roles_of(
     bass: Collection[int] | None = None,
     drums: Collection[int] | None = None,
 ) -> tuple[str, ...]:
-    """One of ROLES for each track.
-
-    Args:
-        score: the song.
-        melody: indices of the melody's tracks.
-        bass, drums: indices of the tracks that play them; None: those that are found.
-    """
+    """One of ROLES for each track; arguments as of :func:`roles_and_reasons`."""
     return tuple(role for role, _ in roles_and_reasons(score, melody, bass, drums))
 
 
@@ -44,28 +38,26 @@ def roles_and_reasons(
     bass: Collection[int] | None = None,
     drums: Collection[int] | None = None,
 ) -> list[tuple[str, str]]:
-    """The role of each track, and why it has that, in words; arguments as of :func:`roles_of`."""
-    found_basses = bass_reasons(score.tracks, melody) if bass is None else {}
-    basses = found_basses if bass is None else dict.fromkeys(bass, CHOSEN)
-    if drums is None:
-        kits = {track.index: track.why for track in score.tracks if track.is_drum}
-    else:
+    """The role of each track, one of ROLES, and the reason for it in words.
+
+    Args:
+        score: the song.
+        melody: indices of the melody's tracks.
+        bass, drums: indices of the tracks that play them; None: those that are found.
+    """
+    found = {track.index: ("other", track.why) for track in score.tracks}
+    basses = bass_reasons(score.tracks, melody) if bass is None else dict.fromkeys(bass, CHOSEN)
+    kits = {track.index: track.why for track in score.tracks if track.is_drum}
+    if drums is not None:
         kits = dict.fromkeys(drums, CHOSEN)
-    found = []
-    for track in score.tracks:
-        if track.index in melody:
-            found.append(("melody", ""))
-        elif track.index in kits:
-            found.append(("drums", kits[track.index]))
-        elif track.index in basses:
-            found.append(("bass", basses[track.index]))
-        else:
-            found.append(("other", track.why))
-    return found
+    found |= {index: ("bass", why) for index, why in basses.items()}
+    found |= {index: ("drums", why) for index, why in kits.items()}
+    found |= dict.fromkeys(melody, ("melody", ""))
+    return [found[track.index] for track in score.tracks]
 
 
 def with_drums(score: Score, drums: Collection[int]) -> Score:
-    """The score with some tracks taken for drum kits, whatever they were taken for."""
+    """The score with the tracks of these indices as drum kits, whatever they were."""
     tracks = [
         replace(track, is_drum=True, why=CHOSEN) if track.index in drums else track
         for track in score.tracks
@@ -76,14 +68,14 @@ def with_drums(score: Score, drums: Collection[int]) -> Score:
 def find_parts(
     score: Score, options: AccompanyOptions, required: bool = True
 ) -> tuple[Score, Melody | None, dict[str, tuple[int, ...] | None]]:
-    """The song with its drum kits as they were chosen, its melody, and the tracks that were chosen
-    for its bass and drums, as :func:`roles_of` takes them.
+    """The song with the chosen drum kits, its melody, and the tracks that were chosen for its bass
+    and drums, as :func:`roles_of` takes them.
 
     Args:
-        required: a song without a melody is an error, if that is given.
+        required: whether a missing melody is an error, if the melody is given.
 
     Raises:
-        MidiError: what is chosen is not there, or a track has two parts.
+        MidiError: a chosen track is not there, or is to play two parts.
     """
     chosen = {part: _chosen(score, part, options) for part in ("bass", "drums")}
     if chosen["drums"]:
@@ -100,10 +92,8 @@ def find_parts(
 def _chosen(score: Score, part: str, options: AccompanyOptions) -> tuple[int, ...] | None:
     """Indices of the tracks that the user wants for a part; None: any that are found."""
     wanted = getattr(options, part)
-    if wanted is None:
-        return None
-    if wanted == NOBODY:
-        return ()
+    if wanted in (None, NOBODY):
+        return None if wanted is None else ()
     return tuple(track.index for track in find_tracks(score, wanted, part))
 
 
@@ -111,18 +101,20 @@ def _find_melody(
     score: Score,
     options: AccompanyOptions,
     chosen: Mapping[str, tuple[int, ...] | None],
-    required: bool = True,
+    required: bool,
 ) -> Melody | None:
-    """The melody; where it is not given, one that is sure to be named is enough."""
+    """The melody; None if the user wants none, or there is none and none is needed."""
     if options.melody is not None:
         return None if options.melody == NOBODY else choose_melody(score, options.melody)
-    taken = {track for own in chosen.values() for track in own or ()}
-    if "melody" in options.given and required:
-        return choose_melody(score, but=taken)
+    needed = "melody" in options.given and required
     try:
-        melody = choose_melody(score, but=taken)
+        melody = choose_melody(score, but={i for own in chosen.values() for i in own or ()})
     except MidiError:
+        if needed:
+            raise
         return None
+    if needed:
+        return melody
     roles = roles_of(score, (), chosen["bass"], chosen["drums"])
-    # A given bass is the likeliest melody of a file that has no other, but it is no melody.
+    # In a file without a melody a given bass is the likeliest one, but it is no melody.
     return None if any(roles[track] in options.given for track in melody.tracks) else melody

@@ -2,6 +2,5 @@
 
 :mod:`excerpts` finds the songs that all systems have and plays them, :mod:`loudness` makes them
 alike, :mod:`page` writes the test as one HTML file, :mod:`votes` reads what listeners send back,
-and :mod:`tables` says what they prefer; :mod:`key` says whose each sound is, which the last two
-must know and listeners must not.
+and :mod:`report` says what they prefer; :mod:`key` says which system made each sound.
 """

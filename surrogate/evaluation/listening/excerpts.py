@@ -12,13 +12,14 @@ from musicvae_torch.errors import MidiError, NoSongsError
 from musicvae_torch.io.files import printable
 from musicvae_torch.midi.score import Score, read_score
 from surrogate.evaluation.listening.loudness import loudness
+from surrogate.melody.features import notes_of
 from surrogate.render.audio import peak
 from surrogate.render.synth import Synthesizer
 from surrogate.song.bars import bars_of
 from surrogate.song.folders import midi_files
 
 LOUDNESS = -20.0  # LUFS, of all sounds; those of a song whose peaks have no room are softer
-HEADROOM = 0.95  # highest sample; what compression adds still fits
+HEADROOM = 0.95  # highest sample, which leaves room for what compression adds
 FADE = 1.0  # seconds in which the last notes die away; none begins in them
 MELODY = -1  # in place of a system's index
 
@@ -27,26 +28,25 @@ Clips = dict[int, np.ndarray]  # index of a system, or MELODY → (samples, 2) f
 
 @dataclass(frozen=True)
 class Excerpt:
-    """Which part of a song is heard.
+    """The part of a song that is heard.
 
     Attributes:
-        seconds: its length, from the first note that any of the song's files has; above FADE.
-        bars: in place of that, the first and the last of the song's bars, counted from 1.
+        seconds: its length, from the first note of any of the song's files; above FADE.
+        bars: in place of seconds, the first and the last bar, counted from 1.
     """
 
     seconds: float = 30.0
     bars: tuple[int, int] | None = None
 
     def bounds(self, scores: Sequence[Score]) -> list[tuple[int, int]]:
-        """Where it begins in each file of a song, and where its last notes fade, in ticks.
+        """Where it begins in each file of a song and where its last notes begin to fade, in ticks.
 
         Raises:
             MidiError: a song ends before its first bar.
         """
         if self.bars is not None:
             return [_bar_ticks(score, *self.bars) for score in scores]
-        starts = [float(score.seconds(_first_tick(score))) for score in scores]
-        begin = min(starts)
+        begin = min(float(score.seconds(notes_of(score.tracks)["start"].min())) for score in scores)
         end = begin + self.seconds - FADE
         return [(int(score.ticks(begin)), int(score.ticks(end))) for score in scores]
 
@@ -56,9 +56,9 @@ class Songs:
     """The songs that all systems have.
 
     Attributes:
-        paths: of each song's name, the files of its systems in their order, then that of the
+        paths: by a song's name the files of the systems, in their order, and then that of the
             melody, if there is one.
-        left_out: for each song that is not among them, a line that says why.
+        left_out: a line for each other song, which says why it is not among them.
     """
 
     paths: dict[str, list[Path]] = field(default_factory=dict)
@@ -78,12 +78,9 @@ def find_songs(systems: Mapping[str, Path], melody: Path | None = None) -> Songs
     """
     folders = [*systems.values(), *([melody] if melody else [])]
     found = [_by_name(folder) for folder in folders]
-    names = sorted(set().union(*found[: len(systems)]))
     songs = Songs()
-    for name in names:
-        missing = [
-            str(folder) for folder, own in zip(folders, found, strict=True) if name not in own
-        ]
+    for name in sorted(set().union(*found[: len(systems)])):
+        missing = [str(home) for home, own in zip(folders, found, strict=True) if name not in own]
         if missing:
             songs.left_out.append(f"{printable(name)}: not in {', '.join(missing)}")
         else:
@@ -112,10 +109,8 @@ def render_excerpts(
         except MidiError as error:
             songs.left_out.append(str(error))
             continue
-        yield (
-            printable(name),
-            {index if index < systems else MELODY: own for index, own in enumerate(sounds)},
-        )
+        owners = [*range(systems), MELODY]
+        yield printable(name), dict(zip(owners, sounds, strict=False))
 
 
 def _by_name(folder: Path) -> dict[str, Path]:
@@ -171,10 +166,6 @@ def _cut(score: Score, begin: int, end: int, synthesizer: Synthesizer) -> np.nda
     ending = samples[last - first :]
     ending *= np.linspace(1, 0, fade, dtype=np.float32)[: len(ending), None]
     return samples
-
-
-def _first_tick(score: Score) -> int:
-    return min(int(track.notes["start"].min()) for track in score.tracks)
 
 
 def _bar_ticks(score: Score, first: int, last: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The key of a listening test: which sound is whose, which listeners must not see.
+"""The key of a listening test: which system made each sound, which listeners must not see.
 
 It travels within the page and within each file of votes, masked, so that nobody reads it by
 chance. That is no encryption: whoever reads this module can read a key.
@@ -11,21 +11,20 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 _ID_DIGITS = 16
 
 
 @dataclass(frozen=True)
 class Key:
-    """Whose the sounds of a test are.
+    """The systems and songs that the sounds of a test are of.
 
     Attributes:
         systems: names of those that are compared.
         songs: names of the songs.
-        clips: of each sound of the page, the index of its song and of its system; a system of -1
-            is the melody alone, on which nobody votes.
-        questions: what is asked of each pair, by the name that votes have it under.
+        clips: for each sound of the page the indices of its song and its system; system -1 is the
+            melody alone, on which nobody votes.
+        questions: what is asked of each pair, by the name under which votes have it.
         digest: of the sounds.
     """
 
@@ -37,11 +36,11 @@ class Key:
 
     @property
     def id(self) -> str:
-        """Of the test: two tests have one id only if sounds and key are the same."""
+        """The id of the test; tests share it only if their sounds and keys are the same."""
         return hashlib.sha256(self._text()).hexdigest()[:_ID_DIGITS]
 
     def masked(self) -> str:
-        """The key, not to be read by chance."""
+        """The key as text that nobody reads by chance."""
         return base64.b64encode(_mask(self._text(), self.id)).decode("ascii")
 
     @classmethod
@@ -55,23 +54,19 @@ class Key:
             ValueError: it is no key, or that of another test.
         """
         try:
-            content = _mask(base64.b64decode(text, validate=True), test)
-            key = cls._of(json.loads(content))
-        except (ValueError, TypeError, KeyError, RecursionError):
+            fields = json.loads(_mask(base64.b64decode(text, validate=True), test))
+            key = cls(
+                tuple(map(str, fields["systems"])),
+                tuple(map(str, fields["songs"])),
+                tuple((int(song), int(system)) for song, system in fields["clips"]),
+                {str(name): str(text) for name, text in fields["questions"].items()},
+                str(fields["digest"]),
+            )
+        except (AttributeError, ValueError, TypeError, KeyError, RecursionError):
             raise ValueError("no key of a listening test") from None
         if key.id != test:
             raise ValueError("the key of another test")
         return key
-
-    @classmethod
-    def _of(cls, fields: Any) -> Key:
-        return cls(
-            tuple(map(str, fields["systems"])),
-            tuple(map(str, fields["songs"])),
-            tuple((int(song), int(system)) for song, system in fields["clips"]),
-            {str(name): str(text) for name, text in fields["questions"].items()},
-            str(fields["digest"]),
-        )
 
     def _text(self) -> bytes:
         return json.dumps(asdict(self), separators=(",", ":")).encode()

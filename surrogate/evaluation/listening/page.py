@@ -10,10 +10,10 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -27,10 +27,7 @@ from surrogate.render.page import fill_frame, resource
 from surrogate.render.synth import Synthesizer
 
 TITLE = "Listening test"
-QUESTIONS = {
-    "fit": "Which band fits the melody better?",
-    "like": "Which would you rather hear?",
-}
+QUESTIONS = {"fit": "Which band fits the melody better?", "like": "Which would you rather hear?"}
 LISTENING = 5.0  # seconds for which both must have been heard before one can vote
 JUDGING = 20.0  # seconds that a vote takes beyond listening once to both, as a guess
 _SHARED = ("page_sound.js", "page_elements.js")
@@ -39,11 +36,11 @@ _OWN = ("session.js", "screens.js")
 
 @dataclass
 class Made:
-    """What a test has become.
+    """A test that was written.
 
     Attributes:
         songs: names of those that are in it.
-        left_out: of those that are not, a line that says why.
+        left_out: a line for each song that is not, which says why.
         pairs: how many a listener hears.
         minutes: how long that takes, as a guess.
     """
@@ -54,13 +51,12 @@ class Made:
     minutes: int
 
 
-@dataclass
-class _Sounds:
-    """Sounds in the order of the page, and whose they are."""
+class _Sound(NamedTuple):
+    """A sound of the page: compressed, its length, and the indices of its song and its system."""
 
-    audio: list[bytes] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-    owners: list[tuple[int, int]] = field(default_factory=list)
+    audio: bytes
+    seconds: float
+    owner: tuple[int, int]
 
 
 def write_test(
@@ -76,13 +72,13 @@ def write_test(
 ) -> Made:
     """Write a page on which listeners compare what systems made of the same songs, pair by pair.
 
-    It names neither systems nor songs. Each listener hears the pairs in an order of their own, and
-    has each system at the left or at the right by chance.
+    It names neither systems nor songs. Each listener hears the pairs in an order of their own, each
+    system at the left or at the right by chance.
 
     Args:
         path: of the .html file.
         systems: folders of MIDI files by the systems' names, at least two.
-        melody: folder of the melodies alone, which are then to be heard, too.
+        melody: folder of the melodies alone, which listeners can then hear, too.
         excerpt: which part of each song is heard; the default is the first half minute.
         title: of the page; listeners see it.
         pairs: most that one listener hears, drawn for each listener; None: all.
@@ -101,42 +97,35 @@ def write_test(
     synthesizer = Synthesizer(soundfont, compression.sample_rate)
     found = find_songs(systems, melody)
     names: list[str] = []
-    sounds = _Sounds()
+    sounds: list[_Sound] = []
     played = render_excerpts(found, excerpt or Excerpt(), synthesizer, len(systems))
     for name, clips in tqdm(
         played, total=len(found.paths), unit="song", disable=None if progress else True
     ):
         for system, samples in clips.items():
-            sounds.audio.append(compression.encode(samples))
-            sounds.seconds.append(round(len(samples) / synthesizer.sample_rate, 3))
-            sounds.owners.append((len(names), system))
+            seconds = round(len(samples) / synthesizer.sample_rate, 3)
+            sounds.append(_Sound(compression.encode(samples), seconds, (len(names), system)))
         names.append(name)
     if not names:
         raise NoSongsError("no song can be heard: " + "; ".join(found.left_out))
     rng = np.random.default_rng(seed)
-    sounds = _shuffled(sounds, rng)
-    key = Key(tuple(systems), tuple(names), tuple(sounds.owners), QUESTIONS, _digest(sounds))
+    # So that the place of a sound in the page does not tell which system made it.
+    sounds = [sounds[index] for index in rng.permutation(len(sounds)).tolist()]
+    owners = tuple(sound.owner for sound in sounds)
+    digests = (hashlib.sha256(sound.audio).digest() for sound in sounds)
+    digest = hashlib.sha256(b"".join(digests)).hexdigest()
+    key = Key(tuple(systems), tuple(names), owners, QUESTIONS, digest)
     data = _page_data(key, sounds, _pairs(key, rng), title, pairs)
     with replacing(path) as temporary:
         temporary.write_text(_html(title, data), encoding="utf-8")
     heard = len(data["pairs"]) if pairs is None else min(pairs, len(data["pairs"]))
-    once = 2 * float(np.mean(sounds.seconds)) + JUDGING
+    once = 2 * float(np.mean([sound.seconds for sound in sounds])) + JUDGING
     return Made(names, found.left_out, heard, max(round(heard * once / 60), 1))
 
 
-def _shuffled(sounds: _Sounds, rng: np.random.Generator) -> _Sounds:
-    """So that the place of a sound in the page does not tell whose it is."""
-    order = rng.permutation(len(sounds.audio)).tolist()
-    return _Sounds(
-        [sounds.audio[n] for n in order],
-        [sounds.seconds[n] for n in order],
-        [sounds.owners[n] for n in order],
-    )
-
-
 def _pairs(key: Key, rng: np.random.Generator) -> list[list[int]]:
-    """All pairs of sounds that are of one song, in random order, each with that of the melody (-1:
-    none)."""
+    """All pairs of sounds of the same song, in random order, each with the sound of the melody;
+    -1: there is none."""
     at = {owner: clip for clip, owner in enumerate(key.clips)}
     pairs = []
     for song in range(len(key.songs)):
@@ -146,15 +135,8 @@ def _pairs(key: Key, rng: np.random.Generator) -> list[list[int]]:
     return [pairs[n] for n in rng.permutation(len(pairs)).tolist()]
 
 
-def _digest(sounds: _Sounds) -> str:
-    whole = hashlib.sha256()
-    for content in sounds.audio:
-        whole.update(hashlib.sha256(content).digest())
-    return whole.hexdigest()
-
-
 def _page_data(
-    key: Key, sounds: _Sounds, pairs: list[list[int]], title: str, limit: int | None
+    key: Key, sounds: list[_Sound], pairs: list[list[int]], title: str, limit: int | None
 ) -> dict[str, Any]:
     return {
         "id": key.id,
@@ -164,11 +146,10 @@ def _page_data(
         "pairs": pairs,
         "limit": len(pairs) if limit is None else limit,
         "listening": LISTENING,
-        "seconds": sounds.seconds,
+        "seconds": [sound.seconds for sound in sounds],
         "level": 1.0,
         "audio": [
-            {"data": base64.b64encode(content).decode("ascii"), "gain": 1.0}
-            for content in sounds.audio
+            {"data": base64.b64encode(sound.audio).decode("ascii"), "gain": 1.0} for sound in sounds
         ],
     }
 

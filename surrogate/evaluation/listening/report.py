@@ -9,10 +9,9 @@ from itertools import combinations
 import numpy as np
 
 from surrogate.evaluation.listening.votes import Vote, Votes
+from surrogate.evaluation.metrics import RESAMPLES, percentile_interval
 from surrogate.evaluation.tables import DASH, markdown
 
-RESAMPLES = 2000
-LEVEL = 0.95
 COLUMNS = (
     "question",
     "votes",
@@ -25,26 +24,26 @@ COLUMNS = (
 
 
 def sign_test(wins: int, losses: int) -> float:
-    """Two-sided p-value of the sign test: how likely so unequal counts, or more unequal ones, are
-    if each vote is the toss of a fair coin. Ties are left out beforehand."""
+    """Two-sided p-value of the sign test: how likely counts at least as unequal are if each vote
+    is the toss of a fair coin. Ties do not count."""
     votes = wins + losses
     tail = sum(math.comb(votes, k) for k in range(max(wins, losses), votes + 1))
-    return min(2 * tail / 2**votes, 1.0)
+    return min(2 * tail / (1 << votes), 1.0)
 
 
 def crossed_interval(
     values: np.ndarray, listeners: np.ndarray, songs: np.ndarray, seed: int = 0
 ) -> tuple[float, float]:
-    """95 % percentile interval of a mean by the pigeonhole bootstrap (Owen 2007): listeners are
-    resampled, and songs are, and a vote counts as often as its listener and its song together.
+    """95 % percentile interval of a mean by the pigeonhole bootstrap (Owen 2007): listeners and
+    songs are resampled, and a vote counts as often as its listener times as often as its song.
 
     Args:
         values: (votes,).
-        listeners, songs: (votes,) whose each vote is, and on what; any integers.
+        listeners, songs: (votes,) names or numbers of those that each vote is by, and on.
         seed: of the draws.
 
     Returns:
-        Its ends; NaN if there is but one listener and one song, since nothing can vary.
+        The ends of the interval; NaN if there is but one listener and one song.
     """
     weights = np.ones((RESAMPLES, len(values)))
     rng = np.random.default_rng(seed)
@@ -59,8 +58,7 @@ def crossed_interval(
     totals = weights.sum(axis=1)
     drawn = totals > 0  # where not all listeners heard all songs, a draw may hold no vote
     means = (weights[drawn] @ values) / totals[drawn]
-    low, high = np.percentile(means, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
-    return float(low), float(high)
+    return percentile_interval(means)
 
 
 def report(votes: Votes) -> str:
@@ -92,17 +90,15 @@ def report(votes: Votes) -> str:
 
 
 def _cells(votes: Sequence[Vote], question: str) -> list[str]:
-    """Of a row, those after the question."""
+    """The cells of a row after the question."""
     if not votes:
         return ["0", *[DASH] * 5]
     values = np.array([vote.preferences[question] for vote in votes])
     wins, losses = int((values > 0).sum()), int((values < 0).sum())
-    names = {name: n for n, name in enumerate(sorted({vote.listener for vote in votes}))}
-    low, high = crossed_interval(
-        values,
-        np.array([names[vote.listener] for vote in votes]),
-        np.array([vote.song for vote in votes]),
+    listeners, songs = (
+        np.array([getattr(vote, name) for vote in votes]) for name in ("listener", "song")
     )
+    low, high = crossed_interval(values, listeners, songs)
     mean = f"{values.mean():+.2f}"
     interval = "" if math.isnan(low) else f" ({low:+.2f} to {high:+.2f})"
     ties = len(values) - wins - losses
@@ -111,7 +107,7 @@ def _cells(votes: Sequence[Vote], question: str) -> list[str]:
 
 
 def _sides(votes: Votes) -> list[str]:
-    """Whether A was preferred as such, to be told from a preference for a system."""
+    """How often A and B were preferred, whatever systems they were."""
     lines = []
     for question, text in votes.key.questions.items():
         values = [
@@ -130,9 +126,8 @@ def _comments(votes: Votes) -> list[str]:
     lines = []
     for vote in votes.votes:
         if vote.comment.strip():
-            a, b = (
-                key.systems[n] for n in (vote.first, vote.second)[:: 1 if vote.first_was_a else -1]
-            )
+            order = (vote.first, vote.second) if vote.first_was_a else (vote.second, vote.first)
+            a, b = (key.systems[index] for index in order)
             where = f"{vote.listener} on {key.songs[vote.song]} (A: {a}, B: {b})"
             lines.append(f"- {_plain(where)}: {_plain(vote.comment)}")
     return ["", "Comments:", "", *lines] if lines else []

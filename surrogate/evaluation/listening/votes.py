@@ -57,8 +57,8 @@ def read_votes(paths: Iterable[str | Path]) -> Votes:
     """Read files of votes of one listening test, one file a listener.
 
     Raises:
-        VotesError: a file is missing, none of votes, damaged, of another test than the first one's,
-            or of a listener that another file is of, too; or there is no file.
+        VotesError: a file is missing, no file of votes, damaged, of another test than the first, or
+            of the same listener as another; or there is no file.
     """
     keys: dict[str, Key] = {}
     listeners: dict[str, Path] = {}
@@ -91,9 +91,7 @@ def read_votes(paths: Iterable[str | Path]) -> Votes:
 
 
 def _content(path: Path) -> dict[str, Any]:
-    """Raises:
-    VotesError: it is no file of votes.
-    """
+    """The content of a file of votes; any other file is a VotesError."""
     hint = "not a file of votes; name those that a page of listening-test saved"
     try:
         content = json.loads(path.read_bytes())
@@ -137,7 +135,7 @@ def _preference(value: Any) -> int:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError("a text that is none")
+        raise ValueError("a value that is not text")
     return printable(value)
 
 

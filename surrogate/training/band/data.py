@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import lightning
 import numpy as np
@@ -38,7 +39,7 @@ class BandBatch(NamedTuple):
         given, past: (batch, steps, 3) int64 tokens, HIDDEN where they are not given, or forgotten.
         chords: (batch, steps) int64.
         density: (batch, steps, 3) int64.
-        style: (batch, style_size) code of another window of the song; zeros for none.
+        style: (batch, style_size) posterior mean of another window of the song; zeros for none.
         wants_melody_style: (batch,) bool, whether the style is to be predicted from the melody.
     """
 
@@ -59,13 +60,13 @@ class BandDataModule(lightning.LightningDataModule):
         training, validation: songs.
         options: of batches and draws. A batch has as many steps as `batch_size` windows of 16
             bars, whatever the length of its windows.
-        masking: lengths of windows, and what is given of them.
-        style_size: of the codes.
+        masking: lengths of windows, and what is given of them. Lengths that fit nowhere are left
+            out.
+        style_size: dimensions of a style.
         validation_windows: how many to validate on, at most.
 
     Raises:
-        DatasetError: no song is long enough, with drums enough, for any of the lengths;
-            those that fit nowhere are left out.
+        DatasetError: no song is long enough, with drums enough, for any of the lengths.
     """
 
     def __init__(
@@ -98,8 +99,8 @@ class BandDataModule(lightning.LightningDataModule):
     @classmethod
     def read(
         cls,
-        data: list[Path],
-        validation: Path | None,
+        data: Sequence[str | Path],
+        validation: str | Path | None,
         options: TrainingOptions,
         masking: MaskingOptions,
         style_size: int,
@@ -107,28 +108,28 @@ class BandDataModule(lightning.LightningDataModule):
         """Data sets of build-dataset; without `validation`, the songs they have set aside.
 
         Raises:
-            DatasetError: a file cannot be read, or holds no such windows, or codes of another size.
+            DatasetError: a file cannot be read, or holds no such windows, or posteriors of another
+                size.
         """
         if validation is None:
             sides = read_runs(data, "train"), read_runs(data, "validation")
         else:
             sides = read_runs(data), read_runs([validation])
-        codes = sides[0].code_mean
-        if codes is not None and codes.shape[1] != style_size:
+        means = sides[0].posterior_mean
+        if means is not None and means.shape[1] != style_size:
             raise DatasetError(
-                f"{data[0]}: holds codes of {codes.shape[1]} dimensions, and the band's style has "
-                f"{style_size}"
+                f"{data[0]}: holds posteriors of {means.shape[1]} dimensions, and the band's style "
+                f"has {style_size}"
             )
         return cls(*sides, options, masking, style_size)
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> DataLoader[BandBatch]:
         return DataLoader(_Stream(self), batch_size=None)
 
-    def val_dataloader(self) -> DataLoader:
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
         tokens = validation_windows(self.validation, self.validation_windows)
-        rank, ranks = 0, 1
-        if self.trainer:
-            rank, ranks = self.trainer.global_rank, self.trainer.world_size
+        trainer = self.trainer
+        rank, ranks = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
         if len(tokens) < ranks:
             raise DatasetError(
                 f"{len(tokens)} windows to validate on are too few for {ranks} processes"
@@ -139,8 +140,7 @@ class BandDataModule(lightning.LightningDataModule):
     def batch(self, number: int, rank: int = 0) -> BandBatch:
         """A training batch."""
         rng = np.random.default_rng([self.options.seed, number, 0, rank])
-        chances = self._weights / self._weights.sum()
-        bars = int(rng.choice(list(self._draws), p=chances))
+        bars = int(rng.choice(list(self._draws), p=self._weights / self._weights.sum()))
         count = max(self.options.batch_size * WINDOW_BARS // bars, 1)
         starts = self._draws[bars].draw(count, rng)
         columns = zip(*(self._example(int(start), bars, rng) for start in starts), strict=True)
@@ -195,39 +195,30 @@ class BandDataModule(lightning.LightningDataModule):
         return np.where(said, densities_of(tokens, span), HIDDEN)
 
     def _style(self, bar: int, bars: int, rng: np.random.Generator) -> tuple[np.ndarray, bool]:
-        """The code of another window of the song that shares no bar with this one, if that is what
-        is drawn and there is one; and whether the melody's is wanted instead."""
+        """The posterior's mean of another window of the run that shares no bar with this one, if
+        that is drawn and there is one; and whether the melody's style is wanted instead."""
         style = np.zeros(self.style_size, np.float32)
         kind, pick = STYLES[rng.integers(len(STYLES))], rng.random()
         runs = self.training
-        if kind != "another window" or runs.code_mean is None:
+        if kind != "another window" or runs.posterior_mean is None:
             return style, kind == "the melody"
         run = int(runs.bar_run[bar])
-        others = self._other_codes(run, bar * STEPS_PER_BAR, (bar + bars) * STEPS_PER_BAR)
+        low, high = np.searchsorted(runs.window_step, runs.first[run : run + 2])
+        starts = runs.window_step[low:high] // STEPS_PER_BAR
+        others = low + np.flatnonzero((starts + WINDOW_BARS <= bar) | (starts >= bar + bars))
         if len(others):
-            style[:] = runs.code_mean[others[int(pick * len(others))]]
+            style[:] = runs.posterior_mean[others[int(pick * len(others))]]
         return style, False
-
-    def _other_codes(self, run: int, first: int, last: int) -> np.ndarray:
-        """Windows with codes that are of the same run, and wholly before `first` or after
-        `last`."""
-        runs = self.training
-        ends = runs.first[run : run + 2]
-        low, high = np.searchsorted(runs.code_step, ends)
-        steps = runs.code_step[low:high]
-        apart = (steps + WINDOW_BARS * STEPS_PER_BAR <= first) | (steps >= last)
-        return low + np.flatnonzero(apart)
 
 
 class WindowSampler:
-    """Draws windows of a length: a source, a song of it, and one of the places in the song where
-    such a window fits.
+    """Draws windows of a length: a source, a song of it, and a bar at which one may begin.
 
     Args:
         runs: the songs.
         bars: of a window.
-        options: `draw` and `temper` are heeded.
-        masking: `thin_drums` is.
+        options: of these `draw` and `temper` count.
+        masking: of these `thin_drums` counts.
 
     Attributes:
         fits: whether such a window fits anywhere.
@@ -254,9 +245,9 @@ class WindowSampler:
     def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """(count,) bars at which windows begin."""
         if self._by_window:
-            return self._starts[rng.integers(len(self._starts), size=count)]
+            return np.asarray(self._starts[rng.integers(len(self._starts), size=count)])
         songs = rng.choice(len(self._songs), count, p=self._chances)
-        return self._starts[self._firsts[songs] + rng.integers(self._sizes[songs])]
+        return np.asarray(self._starts[self._firsts[songs] + rng.integers(self._sizes[songs])])
 
 
 def validation_windows(runs: Runs, most: int) -> np.ndarray:
@@ -278,18 +269,14 @@ def _spread(count: int, most: int) -> np.ndarray:
     return np.arange(count) if count <= most else np.arange(most) * count // most
 
 
-class _Stream(IterableDataset):
-    """Batches from the one that the trainer's step counter stands at."""
+class _Stream(IterableDataset[BandBatch]):
+    """Batches, from the one that is next by the trainer's count of steps."""
 
     def __init__(self, module: BandDataModule) -> None:
         self.module = module
 
     def __iter__(self) -> Iterator[BandBatch]:
-        trainer: Any = self.module.trainer
-        number, rank = 0, 0
-        if trainer:
-            number = trainer.global_step * trainer.accumulate_grad_batches
-            rank = trainer.global_rank
-        while True:
-            yield self.module.batch(number, rank)
-            number += 1
+        trainer = self.module.trainer
+        first = trainer.global_step * trainer.accumulate_grad_batches if trainer else 0
+        for number in count(first):
+            yield self.module.batch(number, trainer.global_rank if trainer else 0)

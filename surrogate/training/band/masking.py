@@ -75,11 +75,7 @@ class MaskingOptions:
                 )
 
     def draw_given(self, steps: int, rng: np.random.Generator) -> tuple[np.ndarray, bool]:
-        """What is given of a window.
-
-        Returns:
-            (steps, 3) bool; and whether there is no melody at all.
-        """
+        """Draw what is given of a window, (steps, 3) bool, and whether it has no melody at all."""
         given = np.zeros((steps, len(PARTS)), bool)
         if rng.random() < self.without_melody:
             return given, True

@@ -27,17 +27,18 @@ from surrogate.band.model import HIDDEN, Band, Controls
 from surrogate.encoder.model import SurrogateEncoder
 from surrogate.training.band.data import BandBatch
 from surrogate.training.band.masking import MELODY
+from surrogate.training.encoder.module import NOISE, batch_draws
 
 _BAND = ("bass", "drums")
 LISTENER_SHARE = 0.3
-_NOISE = 3  # a kind of draws, beside those of batches
 
 
 def token_losses(band: Band, batch: BandBatch, style: Tensor | None) -> list[tuple[Tensor, Tensor]]:
-    """What hidden tokens cost, for each part.
+    """Nats of the hidden tokens of each part.
 
     Returns:
-        Which steps they are, (tokens,), with the batch flattened; and their nats, (tokens,).
+        For each part the steps that are hidden, (tokens,), counted through the whole batch; and
+        their nats, (tokens,).
     """
     controls = Controls(batch.chords, batch.density, style)
     _, hidden = band.hidden_states(batch.given, batch.past, controls)
@@ -45,14 +46,14 @@ def token_losses(band: Band, batch: BandBatch, style: Tensor | None) -> list[tup
 
 
 def losses_from(band: Band, hidden: Tensor, batch: BandBatch) -> list[tuple[Tensor, Tensor]]:
-    """The same, from what the heads start from, (batch, steps, width)."""
+    """As :func:`token_losses`, from the heads' input, (batch, steps, width)."""
     hidden = hidden.flatten(0, 1)
     tokens = batch.tokens.flatten(0, 1)
     asked = ((batch.given == HIDDEN) & (batch.tokens != HIDDEN)).flatten(0, 1)
     losses = []
     for index, part in enumerate(PARTS):
         rows = asked[:, index].nonzero()[:, 0]
-        # Where no row is asked the loss is empty, and gradients are zero and not missing.
+        # If no step is hidden the loss is empty; gradients are then zero, not missing.
         logits = band.heads[part](hidden[rows], tokens[rows])
         nats = functional.cross_entropy(logits.float(), tokens[rows, index], reduction="none")
         losses.append((rows, nats))
@@ -99,10 +100,7 @@ class BandTraining(ScheduledTraining):
         first 16 bars of a melody where that is wanted: its mean, or as likely a sample."""
         style, rows = batch.style, batch.wants_melody_style.nonzero()[:, 0]
         if self._frozen and len(rows):
-            within_step = index % self.options.accumulate
-            rng = np.random.default_rng(
-                [self.options.seed, self.global_step, _NOISE, within_step, self.global_rank]
-            )
+            rng = batch_draws(self, NOISE, index)
             noise = rng.standard_normal((len(rows), style.shape[1]), np.float32)
             noise *= rng.integers(0, 2, (len(rows), 1))
             tokens = batch.tokens[rows, : WINDOW_BARS * STEPS_PER_BAR]
@@ -135,7 +133,7 @@ class BandTraining(ScheduledTraining):
         self.log("val/nats", by_bar.mean(), prog_bar=True, batch_size=size, sync_dist=True)
 
     def record(self) -> dict[str, Any]:
-        """What is not in the options, as plain JSON data."""
+        """Facts of the training that are not in its options, as plain JSON data."""
         return {"styles_from_melodies": bool(self._frozen)}
 
 

@@ -1,4 +1,4 @@
-"""Songs to train a band on: the windows of data sets, joined into runs as long as they go on."""
+"""Songs to train a band on: the windows of data sets, joined into runs."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Runs:
         song: (runs,) row in `songs`.
         songs: path of each song.
         sources: where each is from: its data set and the top-level folder in it.
-        code_step: (windows,) the step at which a window with a code begins.
-        code_mean: (windows, z_size) its code, the mean of a MusicVAE's posterior; None where a
-            data set holds none.
+        window_step: (windows,) the step at which each window of a data set begins.
+        posterior_mean: (windows, z_size) the mean of a MusicVAE's posterior of each; None if a data
+            set holds none.
     """
 
     tokens: np.ndarray
@@ -41,8 +41,8 @@ class Runs:
     song: np.ndarray
     songs: list[str]
     sources: list[str]
-    code_step: np.ndarray
-    code_mean: np.ndarray | None = None
+    window_step: np.ndarray
+    posterior_mean: np.ndarray | None = None
 
     @cached_property
     def bar_run(self) -> np.ndarray:
@@ -52,7 +52,8 @@ class Runs:
     @cached_property
     def bars_left(self) -> np.ndarray:
         """(bars,) bars from each to the end of its run, itself counted."""
-        return self.first[self.bar_run + 1] // STEPS_PER_BAR - np.arange(len(self.bar_run))
+        ends = self.first[self.bar_run + 1] // STEPS_PER_BAR
+        return np.asarray(ends - np.arange(len(ends)))
 
     @cached_property
     def drums_used(self) -> np.ndarray:
@@ -62,7 +63,7 @@ class Runs:
         for ahead in range(1, WINDOW_BARS):
             within = self.bars_left > ahead
             used[within] |= np.roll(bars, -ahead)[within]
-        return (used[:, None] >> np.arange(len(DRUM_CLASSES)) & 1).sum(1)
+        return np.asarray((used[:, None] >> np.arange(len(DRUM_CLASSES)) & 1).sum(1))
 
     def window(self, bar: int, bars: int) -> np.ndarray:
         """(steps, 3) classes of so many bars."""
@@ -78,29 +79,31 @@ def read_runs(paths: Sequence[str | Path], split: str | None = None) -> Runs:
 
     Raises:
         DatasetError: a file is missing, or no data set of 16-bar trios, or has no such songs; or
-            some have codes and others have none, or of other sizes.
+            some have posteriors and others have none, or those of other sizes.
     """
     each = [_read(Path(path), split) for path in paths]
-    sizes = {None if one.code_mean is None else one.code_mean.shape[1] for one in each}
+    sizes = {None if one.posterior_mean is None else one.posterior_mean.shape[1] for one in each}
     if len(sizes) > 1:
         raise DatasetError(
-            f"{', '.join(map(str, paths))}: some hold codes and others hold none, or other ones; "
-            "run encode-dataset on all with the same checkpoint"
+            f"{', '.join(map(str, paths))}: some hold posteriors and others hold none, or those of "
+            "another model; run encode-dataset on all with the same checkpoint"
         )
     steps = np.cumsum([0, *(len(one.tokens) for one in each)])
     songs = np.cumsum([0, *(len(one.songs) for one in each)])
-    codes = [one.code_mean for one in each if one.code_mean is not None]
-    shifted = [one.first[:-1] + step for one, step in zip(each, steps, strict=False)]
+    means = [one.posterior_mean for one in each if one.posterior_mean is not None]
+    moved = [
+        (one.first[:-1] + step, one.song + song, one.window_step + step)
+        for one, step, song in zip(each, steps, songs, strict=False)
+    ]
+    first, song, window_step = (np.concatenate(columns) for columns in zip(*moved, strict=True))
     return Runs(
         tokens=np.concatenate([one.tokens for one in each]),
-        first=np.append(np.concatenate(shifted), steps[-1]),
-        song=np.concatenate([one.song + song for one, song in zip(each, songs, strict=False)]),
+        first=np.append(first, steps[-1]),
+        song=song,
         songs=[song for one in each for song in one.songs],
         sources=[source for one in each for source in one.sources],
-        code_step=np.concatenate(
-            [one.code_step + step for one, step in zip(each, steps, strict=False)]
-        ),
-        code_mean=np.concatenate(codes) if codes else None,
+        window_step=window_step,
+        posterior_mean=np.concatenate(means) if means else None,
     )
 
 
@@ -118,7 +121,7 @@ def _read(path: Path, split: str | None) -> Runs:
         new, begins, parts = _join(file, rows)
         songs = [os.fsdecode(song) for song in file["songs"][:]]
         song = file["song"][:][rows]
-        codes = file["code_mean"][:][rows] if "code_mean" in file else None
+        means = file["code_mean"][:][rows] if "code_mean" in file else None
     ends = np.cumsum(new)
     return Runs(
         tokens=np.concatenate(parts),
@@ -126,17 +129,17 @@ def _read(path: Path, split: str | None) -> Runs:
         song=song[begins],
         songs=songs,
         sources=[f"{path.stem}:{source_of(song)}" for song in songs],
-        code_step=ends - _STEPS,
-        code_mean=codes,
+        window_step=ends - _STEPS,
+        posterior_mean=means,
     )
 
 
 def _join(file: h5py.File, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """What each window adds to the run that it belongs to.
+    """The steps that each window adds to the run that it belongs to.
 
-    A window goes on with the one before it in the file if it is of the same tracks of the same
-    song in the same key, begins at most sixteen bars later, and has what they share alike: bars
-    are counted from 0 again wherever the metre or the tempo changes.
+    A window continues the one before it in the file if it is of the same tracks of the same song
+    in the same key, begins at most sixteen bars later, and has the same tokens where they overlap:
+    bars are counted from 0 again wherever the metre or the tempo changes.
 
     Returns:
         (windows,) how many of its steps, the last ones, are new; (windows,) bool, whether it

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 
 from musicvae_torch.dataset.format import open_dataset, posterior_model
@@ -41,28 +42,24 @@ def train_band(
     device: str | Hardware = "auto",
     store: str = "float32",
 ) -> Path:
-    """Train a band and write the best of it, by validation, to folder `out`.
+    """Train a band; write the best weights, by validation, to folder `out`, and return that.
 
     Args:
         data: data sets of build-dataset, of 16-bar trios; best with overlapping windows, as of
-            --hop 8, which are joined. Codes that they hold are what styles are learnt from.
-        validation: one of other songs; None: the songs that all of `data` have set aside.
+            --hop 8, which are joined. Styles are learnt from the posteriors that they hold.
+        validation: a data set of other songs; None: the songs that `data` have set aside.
         out: folder for the result.
         config: sizes; None: those of `init`, or the defaults.
         options: how to train.
         masking: what to learn; None: the defaults.
         init: checkpoint folder of a band to go on from.
-        musicvae: checkpoint folder of a trio, whose latents are to be the styles: its codes are
-            added to `data`, where they are not there yet. A band of `init` that knows another one's
-            latents forgets them.
+        musicvae: checkpoint folder of a trio whose latents are to be the styles; they are added to
+            data sets that lack them. A band of `init` forgets the styles of any other trio.
         freeze_biases: leave the biases by distance of its player's attention as they are, which is
             faster; a band must have learnt them before.
-        surrogate: checkpoint folder of a surrogate of the MusicVAE whose codes `data` holds; it
-            predicts styles from melodies.
+        surrogate: checkpoint folder of a surrogate of the same MusicVAE; it predicts styles from
+            melodies.
         work, device, store: as for ``musicvae_torch.training.train_musicvae``.
-
-    Returns:
-        `out`.
 
     Raises:
         DatasetError, CheckpointError: a data set or a checkpoint cannot be read, or their styles
@@ -82,26 +79,16 @@ def train_band(
         for path in data:
             add_posteriors(path, musicvae)
         config = replace(config, style_size=MusicVAE.from_pretrained(musicvae).config.z_size)
-        if (
-            init is not None
-            and band is not None
-            and styles_of(init).get("sha256") != weights_sha256(musicvae)
-        ):
+        if band and init and styles_of(init).get("sha256") != weights_sha256(musicvae):
             band.forget_styles(config.style_size)
-    masking = masking or MaskingOptions()
     predictor = None if surrogate is None else SurrogateEncoder.from_pretrained(surrogate)
     if predictor is not None and predictor.config.z_size != config.style_size:
         raise OptionError(
             f"{surrogate}: predicts {predictor.config.z_size} dimensions, and the band's style "
             f"has {config.style_size}"
         )
-    windows = BandDataModule.read(
-        [Path(path) for path in data],
-        None if validation is None else Path(validation),
-        options,
-        masking,
-        config.style_size,
-    )
+    masking = masking or MaskingOptions()
+    windows = BandDataModule.read(data, validation, options, masking, config.style_size)
     lightning.seed_everything(options.seed, verbose=False)
     module = BandTraining(config, options, band, predictor)
     best = fit(module, windows, options, work or f"{out}.training", device)
@@ -122,17 +109,11 @@ def training_record(
     data: BandDataModule, options: TrainingOptions, scores: dict[str, float]
 ) -> dict[str, Any]:
     """What the weights were trained on, how, and how they score, for config.json."""
-    sides = (("training", data.training), ("validation", data.validation))
     sizes = {
-        name: {"songs": len(set(runs.song.tolist())), "runs": len(runs.song)}
-        for name, runs in sides
+        name: {"songs": len(np.unique(runs.song)), "runs": len(runs.song)}
+        for name, runs in (("training", data.training), ("validation", data.validation))
     }
-    used = asdict(options)
-    for name in HYPERPARAMETER_NAMES:  # of a MusicVAE's objective
-        used.pop(name)
-    return {
-        "data": sizes,
-        "options": used,
-        "lessons": asdict(data.masking),
-        "best": scores,
+    used = {  # without those of a MusicVAE's objective
+        name: value for name, value in asdict(options).items() if name not in HYPERPARAMETER_NAMES
     }
+    return {"data": sizes, "options": used, "lessons": asdict(data.masking), "best": scores}

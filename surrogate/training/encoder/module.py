@@ -13,7 +13,7 @@ SurrogateTraining works by hand as well as by the function of its command in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -23,19 +23,54 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 from torch.nn import functional
 
+from musicvae_torch.errors import OptionError
 from musicvae_torch.midi.vocabulary import PARTS
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import ScheduledTraining, TrainingOptions, standard_normal_kl
 from musicvae_torch.windows.tensors import ModelBatch
 from surrogate.encoder.model import Surrogate, SurrogateConfig, SurrogateEncoder
-from surrogate.training.encoder.masks import draw_masks
-from surrogate.training.encoder.options import (
-    MASKS,
-    SurrogateObjective,
-    mask_name,
-)
+from surrogate.training.encoder.options import MASKS, SurrogateObjective, mask_name
 
-_MASKS, _NOISE = 2, 3  # kinds of draws, beside those of batches
+_MASKS, NOISE = 2, 3  # kinds of draws, beside those of batches
+
+
+def masks_of(input_parts: Sequence[str]) -> list[tuple[str, ...]]:
+    """The masks that give nothing but input parts."""
+    return [given for given in MASKS if set(given) <= set(input_parts)]
+
+
+def draw_masks(
+    weights: Mapping[str, float], input_parts: Sequence[str], count: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw which parts are given: (count, parts) bool.
+
+    Args:
+        weights: how often each mask is drawn, by its name, up to a common factor.
+        input_parts: parts that may be given; masks with others are left out.
+
+    Raises:
+        OptionError: no mask of these parts has a weight.
+    """
+    usable = masks_of(input_parts)
+    shares = np.array([weights.get(mask_name(given), 0.0) for given in usable])
+    if not shares.sum():
+        raise OptionError(
+            f"no mask has a weight that gives {', '.join(input_parts)} or some of them"
+        )
+    rows = np.array([[part in given for part in PARTS] for given in usable])
+    return rows[rng.choice(len(usable), count, p=shares / shares.sum())]
+
+
+def batch_draws(module: ScheduledTraining, kind: int, index: int) -> np.random.Generator:
+    """The draws of a kind for the batch that Lightning counts as `index`.
+
+    They are made from the seed, the step, the batch within it and the rank alone, so that a
+    resumed training repeats them.
+    """
+    options, batch = module.options, index % module.options.accumulate
+    return np.random.default_rng(
+        [options.seed, module.global_step, kind, batch, module.global_rank]
+    )
 
 
 class PosteriorTraining(ScheduledTraining):
@@ -76,7 +111,7 @@ class PosteriorTraining(ScheduledTraining):
             return self.musicvae.encode(batch.inputs)
 
     def part_nats(self, z: Tensor, tokens: Tensor) -> Tensor:
-        """What the trio's decoder, teacher-forced, loses on each part: (batch, parts)."""
+        """Nats of each part by the trio's decoder, teacher-forced: (batch, parts)."""
         logits = self.musicvae.teacher_force(z, tokens)
         return self.musicvae.part_losses(logits, tokens).sum(1)
 
@@ -102,30 +137,19 @@ class PosteriorTraining(ScheduledTraining):
             self._constants[index] |= self.source_scores("prior_mean", zeros, tokens)
         return self._constants[index]
 
-    def batch_draws(self, kind: int, index: int) -> np.random.Generator:
-        """The draws of a kind for the batch that Lightning counts as `index`.
-
-        They are made from the seed, the step, the batch within it and the rank alone, so that a
-        resumed training repeats them.
-        """
-        batch = index % self.options.accumulate
-        return np.random.default_rng(
-            [self.options.seed, self.global_step, kind, batch, self.global_rank]
-        )
-
 
 class SurrogateTraining(PosteriorTraining):
     """Brings the surrogate's distribution, given some parts, close to the trio's posterior.
 
-    The loss is the KL divergence from posterior to prediction, summed over the latent, and with
-    `decoder_weight` what the trio's frozen decoder makes of the prediction. Which parts of a
-    window are given is drawn at random.
+    The loss is the KL divergence from posterior to prediction, summed over the latent, plus
+    `decoder_weight` times the nats of the hidden parts by the trio's frozen decoder. Which parts of
+    a window are given is drawn at random.
 
     Args:
         musicvae: the trio; it is frozen, and moved to where the training runs.
         config: sizes of the surrogate.
         options: how to train.
-        objective: what to train; None: the defaults.
+        objective: losses and masks; None: the defaults.
 
     Raises:
         OptionError: no mask has a weight that leaves only parts which the surrogate takes.
@@ -144,6 +168,7 @@ class SurrogateTraining(PosteriorTraining):
         self.objective = objective or SurrogateObjective()
         self.surrogate = SurrogateEncoder(config)
         self.monitors = ["val/kl", "val/hidden_nats", "val/latent_error"]
+        self.masks = masks_of(config.input_parts)
         self.monitors += [f"val/kl_given_{mask_name(given)}" for given in self.masks]
         draw_masks(self.objective.masks, config.input_parts, 1, np.random.default_rng(0))
         if self.objective.decoder_weight:
@@ -152,29 +177,23 @@ class SurrogateTraining(PosteriorTraining):
 
     @property
     def main_mask(self) -> tuple[str, ...]:
-        """What is given where scores do not say so: the melody, if it is an input."""
+        """The given parts of scores that do not name them: the melody, if it is an input."""
         input_parts = self.surrogate.input_parts
         return ("melody",) if "melody" in input_parts else input_parts[:1]
 
-    @property
-    def masks(self) -> list[tuple[str, ...]]:
-        """All that it may be given and is scored for."""
-        return [given for given in MASKS if set(given) <= set(self.surrogate.input_parts)]
-
     def draw_given(self, count: int, index: int) -> Tensor:
         """Which parts the windows of batch `index` are given: (count, parts) bool."""
-        rng = self.batch_draws(_MASKS, index)
+        rng = batch_draws(self, _MASKS, index)
         masks = draw_masks(self.objective.masks, self.surrogate.input_parts, count, rng)
         return torch.from_numpy(masks).to(self.device)
 
     def hidden_nats(
         self, predicted: Normal, tokens: Tensor, given_mask: Tensor, index: int
     ) -> Tensor:
-        """What the decoder loses on the hidden parts of batch `index`, playing the prediction:
-        (batch,)."""
+        """Nats of the hidden parts of batch `index`, decoded from the prediction: (batch,)."""
         z = predicted.mean
         if self.objective.decode_from == "sample":
-            rng = self.batch_draws(_NOISE, index)
+            rng = batch_draws(self, NOISE, index)
             noise = rng.standard_normal(tuple(z.shape), np.float32)
             z = z + predicted.stddev * torch.from_numpy(noise).to(z)
         return (self.part_nats(z, tokens) * ~given_mask).sum(-1)

@@ -11,7 +11,7 @@ from musicvae_torch.midi.vocabulary import PARTS
 from musicvae_torch.options import Option, check_options, option
 
 LATENTS = ("sample", "mean")
-# By how often each mask is drawn in training: what one is most likely to have is a melody.
+# How often each mask is drawn in training: most songs that users have are melodies.
 MASK_WEIGHTS: Mapping[str, float] = {
     "melody": 0.4,
     "bass": 0.15,
@@ -20,7 +20,7 @@ MASK_WEIGHTS: Mapping[str, float] = {
     "melody+drums": 0.1,
     "bass+drums": 0.1,
 }
-# All that one may be given without being given everything.
+# All choices of some parts, but not all, that may be given.
 MASKS: tuple[tuple[str, ...], ...] = tuple(
     given for count in range(1, len(PARTS)) for given in combinations(PARTS, count)
 )
@@ -32,9 +32,9 @@ class SurrogateObjective:
 
     Attributes:
         masks: how often which parts are given, by name.
-        decoder_weight: weight of a second loss, what the frozen decoder, teacher-forced, loses on
-            the hidden parts, in nats a window, playing the prediction; 0: none, and no decoding.
-        decode_from: what it plays: a sample of the predicted distribution, or its mean.
+        decoder_weight: weight of a second loss, the nats a window of the hidden parts by the frozen
+            decoder, teacher-forced, from the prediction; 0: none, and no decoding.
+        decode_from: what is decoded: a sample of the predicted distribution, or its mean.
     """
 
     masks: Mapping[str, float] = option(
@@ -47,24 +47,15 @@ class SurrogateObjective:
 
     def __post_init__(self) -> None:
         check_options(self)
-        check_masks(self.masks)
+        known = [mask_name(given) for given in MASKS]
+        for name, weight in self.masks.items():
+            if name not in known:
+                raise OptionError(f"unknown mask {name!r}; choose among: {', '.join(known)}")
+            Option(least=0).check(f"the weight of mask {name}", weight)
+        if not any(self.masks.values()):
+            raise OptionError("at least one mask must have a weight above 0")
 
 
 def mask_name(given: Sequence[str]) -> str:
     """ "melody+drums": how commands and logs write a mask."""
     return "+".join(given)
-
-
-def check_masks(weights: Mapping[str, float]) -> None:
-    """Make sure that these are weights of masks.
-
-    Raises:
-        OptionError: a name is unknown, or a weight negative, or all of them are 0.
-    """
-    known = [mask_name(given) for given in MASKS]
-    for name, weight in weights.items():
-        if name not in known:
-            raise OptionError(f"unknown mask {name!r}; choose among: {', '.join(known)}")
-        Option(least=0).check(f"the weight of mask {name}", weight)
-    if not any(weights.values()):
-        raise OptionError("at least one mask must have a weight above 0")

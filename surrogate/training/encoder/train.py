@@ -45,12 +45,12 @@ def train_surrogate(
     device: str | Hardware = "auto",
     store: str = "float32",
 ) -> Path:
-    """Train a surrogate of the trio in folder `musicvae` and write it to folder `out`.
+    """Train a surrogate of the trio in folder `musicvae`; write it to folder `out`; return that.
 
     Args:
         data, validation: data sets of build-dataset, of different songs; without the second,
-            the songs that `data` has set aside. Codes of `musicvae` that they hold are used where
-            windows are not shifted. Windows to validate on do not overlap.
+            the songs that `data` has set aside. Posteriors of `musicvae` that they hold are used
+            where windows are not shifted. Windows to validate on do not overlap.
         musicvae: checkpoint folder of a trio.
         out: folder for the result.
         options: how to train.
@@ -60,11 +60,8 @@ def train_surrogate(
         objective: what to train it to do; None: the defaults.
         epochs: in place of `options.steps`, so many times the windows of `data`.
         monitor: the validation score whose lowest value is the best: "val/kl", the KL divergence
-            with the melody given, or "val/hidden_nats", what the decoder then loses on the others.
+            with the melody given, or "val/hidden_nats", the decoder's nats of the other parts.
         work, device, store: as for ``musicvae_torch.training.train_musicvae``.
-
-    Returns:
-        `out`.
 
     Raises:
         DatasetError, CheckpointError: a data set or the trio cannot be read.
@@ -107,7 +104,7 @@ def with_epochs(options: TrainingOptions, epochs: float | None, data: Windows) -
     """The options with as many steps as take `epochs` times the windows; None: unchanged.
 
     Raises:
-        ValueError: epochs is not above 0.
+        OptionError: epochs is not above 0.
     """
     if epochs is None:
         return options
@@ -127,18 +124,15 @@ def run_training(
     device: str | Hardware,
     store: str,
 ) -> Path:
-    """Train a module's surrogate and write its best weights to folder `out`.
+    """Train a module's surrogate; write its best weights to folder `out`, and return that.
 
     Args:
         sides: windows to train and to validate on.
         extra: more to record of the training.
         options, out, monitor, work, device, store: as for :func:`train_surrogate`.
 
-    Returns:
-        `out`.
-
     Raises:
-        ValueError: the module has no score `monitor`.
+        OptionError: the module has no score `monitor`.
         KeyboardInterrupt: stopped; the same call goes on.
     """
     if monitor not in module.monitors:

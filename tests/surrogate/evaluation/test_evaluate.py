@@ -31,7 +31,7 @@ from surrogate.evaluation.bands import BAND, NO_STYLE, NOTHING_GIVEN, OWN_STYLE
 from surrogate.evaluation.columns import Truth
 from surrogate.evaluation.evaluate import TRUE_PARTS, evaluate
 from surrogate.evaluation.finished import read_band, score_band
-from surrogate.evaluation.reports import HIDDEN_NATS, NO_LATENT
+from surrogate.evaluation.reports import HIDDEN_NATS, NO_LATENT, Comparison
 from surrogate.evaluation.sampled import accompany_windows
 from surrogate.evaluation.tables import DASH, Estimate, mean_where, paired_differences, per_song
 from surrogate.evaluation.task import EvaluateOptions, Networks, other_songs
@@ -374,3 +374,10 @@ def test_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     (tmp_path / "file").write_text("not a folder")
     assert main([str(folder), "--json", str(tmp_path / "file/scores.json")]) == 2
     assert "file: is a file; name a folder to write into" in capsys.readouterr().err
+
+
+def test_a_comparison_in_which_one_row_lacks_a_part() -> None:
+    one = np.ones(1)
+    rows = {"theirs": {"drum hits a bar": 8 * one}, "ours": {"bass notes a bar": 4 * one}}
+    text = str(Comparison(["a.mid"], rows, ("ours",), [], 0, 1, np.zeros(1, bool)))
+    assert text.splitlines()[-1] == "| a.mid | - / 4.00 | 8.00 / - |"

@@ -165,7 +165,7 @@ class TestVotes:
             (lambda c: c.update(format="x"), "not a file of votes"),
             (lambda c: c.update(version=2), "version 2, wanted 1"),
             (lambda c: c.pop("listener"), "damaged (something is missing)"),
-            (lambda c: c.update(listener=7), "damaged (a text that is none)"),
+            (lambda c: c.update(listener=7), "damaged (a value that is not text)"),
             (lambda c: c.update(test={"id": KEY.id, "key": "AAAA"}), "damaged (no key"),
             (lambda c: c.update(test={"id": "0", "key": KEY.masked()}), "damaged (no key"),
             (lambda c: c.update(votes={}), "no votes"),

@@ -288,8 +288,8 @@ def test_the_record_names_the_musicvae_of_styles(files: Path, tmp_path: Path) ->
         ("@melodies.h5 -o x --validation @other.h5", "melodies.h5: tokens have shape (1, 32, 1)"),
         ("@data.h5 -o x", "data.h5: was built without validation songs"),
         ("@short.h5 --validation @other.h5 -o x --bars 32=1", "no window of 32 bars fits"),
-        ("@data.h5 @coded.h5 --validation @other.h5 -o x", "some hold codes and others hold none"),
-        ("@coded.h5 --validation @other.h5 -o x", "coded.h5: holds codes of 7 dimensions"),
+        ("@data.h5 @coded.h5 --validation @other.h5 -o x", "hold posteriors and others hold none"),
+        ("@coded.h5 --validation @other.h5 -o x", "coded.h5: holds posteriors of 7 dimensions"),
         ("@data.h5 --validation @other.h5 -o x --heads 3", "no multiple of twice its 3 heads"),
         (
             "@data.h5 --validation @other.h5 -o x --forgetful 2",

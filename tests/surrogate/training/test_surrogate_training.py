@@ -28,8 +28,7 @@ from surrogate.accompany_music_vae.training import PointTraining
 from surrogate.cli.train_surrogate import main
 from surrogate.encoder.loading import load_surrogate
 from surrogate.encoder.model import SurrogateConfig, SurrogateEncoder
-from surrogate.training.encoder.masks import draw_masks
-from surrogate.training.encoder.module import SurrogateTraining
+from surrogate.training.encoder.module import SurrogateTraining, draw_masks
 from surrogate.training.encoder.options import (
     MASK_WEIGHTS,
     MASKS,
