@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from musicvae_torch.kernels.gemm import BFLOAT16, INT8, Product, ProductCache, linear
+from musicvae_torch.kernels.gemm import BFLOAT16, INT8, Product, ProductCache, apply, linear
 from musicvae_torch.model.terms import OneHot, Term
 
 
@@ -59,13 +59,14 @@ def _look_up(looked_up: Sequence[tuple[OneHot, Tensor]], still: Tensor) -> Tenso
     else:
         tables.append(still)
         indices.append(torch.arange(len(still), device=still.device).expand_as(indices[0]))
-    sums = _Sums.apply(torch.stack([index.flatten() for index in indices]), *tables)
+    rows = torch.stack([index.flatten() for index in indices])
+    sums: Tensor = apply(_Sums, rows, *tables)
     return sums.view(*indices[0].shape, sums.shape[1])
 
 
 class _Sums(torch.autograd.Function):
-    """Sums of rows of several tables, each of which is read once and nothing between written:
-    PyTorch's own sum of look-ups is as quick only without a gradient."""
+    """Sums of rows of several tables, in one pass: PyTorch's own sum of look-ups is as quick only
+    without a gradient."""
 
     @staticmethod
     def forward(ctx: Any, indices: Tensor, *tables: Tensor) -> Tensor:
@@ -89,8 +90,7 @@ class _Sums(torch.autograd.Function):
 
 
 class Rows:
-    """Sums of one-hot rows' shares of the gates, of layers side by side: a table has a row for
-    each class.
+    """Sums of one-hot rows' shares of the gates, of layers side by side.
 
     Args:
         weights: (4H, sum of depths) of each layer.
@@ -154,8 +154,8 @@ class Projection:
             self._rows = Rows([torch.cat([own for _, own in looked_up], dim=1)], [depths])
 
     def __call__(self, start: int, stop: int, rows: int) -> Tensor:
-        """Of the steps from `start` to before `stop`, of the first `rows` sequences:
-        (steps, rows, 4H), the caller's to write to."""
+        """The first `rows` sequences' shares at the steps from `start` to before `stop`, (steps,
+        rows, 4H), which the caller may overwrite."""
         still = self._still if self._still.dim() == 1 else self._still[:rows]
         if self._rows is not None:
             classes = self._classes[start:stop, :rows]
@@ -169,15 +169,17 @@ class Projection:
         return shares
 
 
-Met = list[tuple[Tensor, Tensor]]  # terms, each with a weight's columns (4H, width)
+WithColumns = list[tuple[Tensor, Tensor]]  # terms, each with its columns of the weight (4H, width)
 
 
-def _sort(terms: Sequence[Term], weight: Tensor) -> tuple[list[tuple[OneHot, Tensor]], Met, Met]:
-    """Terms by kind, each with the weight's columns that it meets: one-hot ones; rows (B, width)
-    that are the same at every step; and what differs from step to step, (T, B, width)."""
+def _sort(
+    terms: Sequence[Term], weight: Tensor
+) -> tuple[list[tuple[OneHot, Tensor]], WithColumns, WithColumns]:
+    """Terms by kind, each with its columns of the weight: one-hot ones; rows (B, width) that are
+    the same at every step; and rows that differ from step to step, (T, B, width)."""
     looked_up, constant, dense = [], [], []
     widths = [term.depth if isinstance(term, OneHot) else term.shape[-1] for term in terms]
-    for term, columns in zip(terms, weight.split(widths, dim=1), strict=True):
+    for term, columns in zip(terms, torch.split(weight, widths, dim=1), strict=True):
         if isinstance(term, OneHot):
             looked_up.append((term, columns))
         elif columns.shape[1] and term.shape[1] == 1:

@@ -1,12 +1,10 @@
 """The LSTM recurrence on CPUs: with its own backward pass, and without one.
 
-PyTorch's CPU LSTM multiplies dense inputs, and in training it saves every intermediate of every
-step. Here the input's share of the gates comes ready made (for one-hot inputs it is a row
-look-up), products are those of :mod:`musicvae_torch.kernels.gemm`, all steps write into one buffer,
-and the recurrent weight's gradient is one product at the end. Under
-``torch.autocast("cpu", torch.bfloat16)`` the products and what is kept for the backward pass are
-in bfloat16, while cells and sums stay in float32. Without a gradient nothing is kept. On CUDA,
-cuDNN's LSTM is better than either.
+PyTorch's CPU LSTM multiplies dense inputs, and saves every intermediate of every step in training.
+Here the input's share of the gates is given (one-hot inputs are looked up), products are those of
+:mod:`musicvae_torch.kernels.gemm`, all steps write into one buffer, and the recurrent weight's
+gradient is one product at the end. Under ``torch.autocast("cpu", torch.bfloat16)`` products and
+what is kept for the backward pass are in bfloat16, cells and sums in float32.
 
 Gates lie in the order input i, forget f, cell g, output o. Shape names: T steps, B batch, H units.
 """
@@ -24,10 +22,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from musicvae_torch.errors import OptionError
-from musicvae_torch.kernels.gemm import BFLOAT16, Product, prepare, weight_gradient
+from musicvae_torch.kernels.gemm import BFLOAT16, Product, apply, prepare, weight_gradient
 
-# Input shares of the gates are made for as many steps at once as have so many numbers: enough to
-# multiply well, and few enough to be in the processor's cache when they are read.
+# Numbers of the input's shares that are made at once, for several steps: enough to multiply well,
+# and few enough to be in the processor's cache when they are read.
 _SHARES = 1 << 21
 
 
@@ -197,8 +195,8 @@ class _Recurrence(torch.autograd.Function):
 
 
 def _chain(like: Tensor, start: Tensor, reverse: bool) -> tuple[Tensor, Tensor]:
-    """Room for the states before and after each step, (T, B, H) each as `like`, which share all
-    but one; that before the first step that is run is `start`."""
+    """Room for the states before and after each step, (T, B, H) each, in one tensor of dtype and
+    device as `like`; `start` is the state before the step that runs first."""
     states = like.new_empty(len(like) + 1, *like.shape[1:])
     states[-1 if reverse else 0] = start
     return (states[1:], states[:-1]) if reverse else (states[:-1], states[1:])
@@ -231,7 +229,8 @@ def recur(
         Outputs of all steps, (T, B, H), each at the place of its step, in bfloat16 where autocast
         asks for it; and the cell after the step that was run last, (B, H).
     """
-    return _Recurrence.apply(projected, weight, h, c, reverse)
+    outputs, cell = apply(_Recurrence, projected, weight, h, c, reverse)
+    return outputs, cell
 
 
 def unroll(
