@@ -92,10 +92,10 @@ class _PackedProduct(Product):
             return result.to(x.dtype) if other is None else result.add_(other)
         linear = torch.ops.mkldnn._linear_pointwise
         if other is None:
-            result = linear.default(rows, self._weight, self._bias, "none", [], "")
-        else:
-            result = linear.binary(rows, other.float(), self._weight, self._bias, "add")
-        return result if other is not None else result.to(x.dtype)
+            result: Tensor = linear.default(rows, self._weight, self._bias, "none", [], "")
+            return result.to(x.dtype)
+        result = linear.binary(rows, other.float(), self._weight, self._bias, "add")
+        return result
 
 
 class _HalfProduct(Product):

@@ -106,6 +106,7 @@ class Decoder(nn.Module):
     def __init__(self, config: MusicVAEConfig) -> None:
         super().__init__()
         units = config.dec_rnn_size
+        self.segment_steps: int | None
         self.segments, self.segment_steps = config.decoder_level_lengths or (1, None)
         self.conductor = Conductor(config.z_size, units) if config.decoder_level_lengths else None
         embedding_size = units[-1] if self.conductor else config.z_size
