@@ -62,7 +62,7 @@ def pack_rolls(rolls: np.ndarray) -> np.ndarray:
     """(..., classes) bool → (..., words) int16, the first class in the lowest bit."""
     padding = [(0, 0)] * (rolls.ndim - 1) + [(0, -rolls.shape[-1] % len(_BITS))]
     words = np.pad(rolls, padding).reshape(*rolls.shape[:-1], -1, len(_BITS))
-    return np.matmul(words, _BITS).astype(np.int16)
+    return np.asarray(words @ _BITS, np.int16)
 
 
 def unpack_rolls(tokens: np.ndarray, classes: int) -> np.ndarray:
@@ -111,7 +111,7 @@ class DrumsConverter(Converter):
     def _hits(self, notes: np.ndarray) -> np.ndarray:
         """(notes,) bool: of drums that the config knows."""
         is_known = class_of_pitch(self.rules.classes)[notes["pitch"]] >= 0
-        return is_known & notes["is_drum"] & (notes["velocity"] > 0)
+        return np.asarray(is_known & notes["is_drum"] & (notes["velocity"] > 0))
 
     def _stretches(self, section: Section) -> Iterator[tuple[int, np.ndarray]]:
         """The first step and the tokens of each stretch."""

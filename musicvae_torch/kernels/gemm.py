@@ -88,11 +88,11 @@ class _PackedProduct(Product):
     def _multiply(self, x: Tensor, other: Tensor | None) -> Tensor:
         rows = x.float()
         if self._plain is not None and len(x) * self._size <= _SMALL:
-            result = functional.linear(rows, self._plain, self._bias)
+            result: Tensor = functional.linear(rows, self._plain, self._bias)
             return result.to(x.dtype) if other is None else result.add_(other)
         linear = torch.ops.mkldnn._linear_pointwise
         if other is None:
-            result: Tensor = linear.default(rows, self._weight, self._bias, "none", [], "")
+            result = linear.default(rows, self._weight, self._bias, "none", [], "")
             return result.to(x.dtype)
         result = linear.binary(rows, other.float(), self._weight, self._bias, "add")
         return result
