@@ -25,7 +25,7 @@ from musicvae_torch.options import MODES
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """A stretch of a song as a model takes it, and where it was found.
+    """A stretch of a song in the form that a model takes, and where it was found.
 
     Attributes:
         tokens: (steps, parts), a compact form of the arrays that networks take: int16 classes of

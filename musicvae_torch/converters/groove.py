@@ -31,7 +31,7 @@ ROW = 3 * DRUMS
 CLOSED_HI_HAT, OPEN_HI_HAT = 2, 3
 MAX_VELOCITY = 127
 MAX_BARS = 2**14  # nine hours at 120; a file beyond it is broken, and would fill the memory
-LEAST_DROPOUT = 0.2  # of the loudest hits, relative to that of the softest
+LEAST_DROPOUT = 0.2  # rate of the loudest hits, relative to that of the softest
 
 
 class NotDrumsError(MidiError):

@@ -28,14 +28,14 @@ from musicvae_torch.options import DTYPES
 
 FLOAT32, BFLOAT16, INT8 = DTYPES
 
-# oneDNN chooses a layout by the rows that it is told to expect. That for 64 is as quick as any
-# from 1 row to 1024; those for fewer are up to three times slower beyond them.
+# oneDNN chooses a layout by an expected number of rows. The layout for 64 is as quick as any from 1
+# row to 1024; layouts for fewer rows are up to three times slower for more.
 _EXPECTED_ROWS = 64
-# Products of no more multiplications are over before oneDNN has begun.
+# For no more multiplications than this, PyTorch's plain product is faster than oneDNN's.
 _SMALL = 1 << 18
-# Rows that a weight must meet for its layout to be worth the making.
+# From this number of rows on, laying out a weight saves time.
 _WORTH_PACKING = 8
-# What the rows of a weight's gradient are shared out among, if they can be.
+# The rows of a weight's gradient are shared out among so many images, if their number allows it.
 _IMAGES = 64
 # Numbers from -1 to 1 as bytes: oneDNN's fast products want them unsigned.
 _LEVELS, _ZERO = 127, 128
@@ -56,7 +56,7 @@ class Product:
         """The product of x (M, K), with `other` (M, N) added to it."""
         if not torch.is_autocast_enabled("cpu"):
             return self._multiply(x, other)
-        # It would cast a weight that is laid out, of which it knows nothing.
+        # Autocast would try to cast the weight, and cannot once it is laid out.
         with torch.autocast("cpu", enabled=False):
             return self._multiply(x, other)
 
@@ -112,8 +112,8 @@ class _HalfProduct(Product):
 
 
 class _ByteProduct(Product):
-    """Of int8 weights, each row with a scale of its own, and inputs in 127ths, which must lie
-    between -1 and 1, as an LSTM's outputs do. Sums are exact."""
+    """Of int8 weights, with a scale for each row, and inputs in 127ths, which must lie between -1
+    and 1, as an LSTM's outputs do. Sums are exact."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         super().__init__(weight, bias)
@@ -194,7 +194,7 @@ class ProductCache:
         state = tuple((source.data_ptr(), source._version) for source in sources)
         known = self._products.get((key, dtype))
         if known is None or known[0] != state:
-            # The sources stay with it, so that no other tensor comes to lie where they do.
+            # The sources are kept, so that no other tensor gets their memory, and thus their state.
             own = [source.detach() for source in sources]
             known = self._products[key, dtype] = (state, prepare(weight(), bias, dtype), own)
         return known[1]

@@ -1,4 +1,4 @@
-"""The input's share of an LSTM layer's gates, for one-hot rows by looking them up.
+"""The input's share of an LSTM layer's gates; that of one-hot rows is looked up.
 
 Shape names: B batch, T steps, H units.
 """
@@ -18,7 +18,7 @@ from musicvae_torch.model.terms import OneHot, Term
 
 
 def project(terms: Sequence[Term], weight: Tensor, bias: Tensor) -> Tensor:
-    """What terms contribute to the gates, for all steps at once, with a gradient.
+    """The terms' share of the gates, for all steps at once, with a gradient.
 
     Args:
         terms: of widths that add up to the weight's.
@@ -45,10 +45,10 @@ def project(terms: Sequence[Term], weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def _look_up(looked_up: Sequence[tuple[OneHot, Tensor]], still: Tensor) -> Tensor:
-    """What one-hot terms contribute, and what is the same at every step: (T, B, 4H).
+    """The share of one-hot terms, and what is the same at every step: (T, B, 4H).
 
     Args:
-        looked_up: terms, and the weight's columns that each meets, (4H, depth).
+        looked_up: terms, each with its columns of the weight, (4H, depth).
         still: (4H,), or (B, 4H): one more table, in which each sequence has a row of its own.
     """
     # One row more than classes: the zeros that class -1 stands for.
@@ -143,7 +143,7 @@ class Projection:
             self._still = self._still + functional.linear(rows, columns)
         for inputs, columns in dense:
             key = ("input", columns.storage_offset(), columns.shape[1])
-            # A caller's numbers may be any; a layer's outputs are not.
+            # A layer's outputs lie between -1 and 1, but a caller's numbers may not.
             wide = dtype == INT8 and bool((inputs.abs() > 1).any())
             own = BFLOAT16 if wide else dtype
             self._dense.append((inputs, products.prepare(key, [weight], columns.detach, own)))

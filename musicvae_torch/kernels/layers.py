@@ -1,4 +1,4 @@
-"""LSTM layers over whole sequences on CPUs: which products they take, and in which order.
+"""LSTM layers over whole sequences on CPUs.
 
 Shape names: B batch, T steps, D input width, H units.
 """
@@ -85,7 +85,7 @@ def _unroll(
     """:func:`run` without a gradient, over sequences from long to short.
 
     Args:
-        counts: for each step the sequences that reach it.
+        counts: the number of sequences that reach each step.
     """
     dtype, products = layer.weight_dtype, products_of(layer)
     if torch.is_autocast_enabled("cpu"):

@@ -37,8 +37,8 @@ def lstm_cell_forward(
     Args:
         sums: (..., 4H) of the gates.
         c: (..., H) cell of the step before; replaced by the new one.
-        h: (..., H) room for the result's last tensor. Where it is given, the gates are activated
-            in place; else `sums` stay as they are, for the compiler's sake.
+        h: (..., H) to be filled with tanh of the new cell. If it is given, the gates are activated
+            in place; otherwise `sums` stay as they are, which the compiler needs.
 
     Returns:
         The gates i and f side by side, (..., 2H), g and o, and tanh of the new cell, (..., H) each.
@@ -68,13 +68,12 @@ def lstm_cell_backward(
     """The gradient of :func:`lstm_cell_forward`, in place.
 
     Args:
-        grad_gates: (B, 4H) to be filled with that of the sums of the gates.
-        grad_hidden: (B, H) that of the output, as others read it.
-        dh: (B, H) that of the output, as the next step reads it.
-        dc: (B, H) that of the new cell, in the weights' precision; that of the cell before after.
+        grad_gates: (B, 4H), to be filled with the gradient of the gates' sums.
+        grad_hidden, dh: (B, H), gradients of the output, as layers above and the next step use it.
+        dc: (B, H), gradient of the new cell, in the weights' precision; replaced by the gradient
+            of the cell before.
         gates: (B, 4H), activated.
-        c: (B, H), the cell before.
-        tanh_c: (B, H), of the new cell.
+        c, tanh_c: (B, H), the cell before, and tanh of the new cell.
     """
     through_sigmoid = torch.ops.aten.sigmoid_backward.default
     through_tanh = torch.ops.aten.tanh_backward.default
@@ -94,7 +93,7 @@ def lstm_cell_backward(
 
 
 def tanh_via_sigmoid(doubled: Tensor) -> Tensor:
-    """tanh(x) in place of 2x, up to 1e-7 or so: PyTorch has the sigmoid several times as fast."""
+    """tanh(x) from 2x, in place, up to 1e-7 or so: PyTorch's sigmoid is several times as fast."""
     return doubled.sigmoid_().mul_(2).sub_(1)
 
 
@@ -117,7 +116,7 @@ def _saved_step(
     Args:
         sums: (B, 4H) of the gates.
         gates, squashed, hidden, after: to be filled with the activated gates, tanh of the new cell,
-            the output and the new cell, in whatever precision they are kept in.
+            the output and the new cell, each in its own precision.
         cell: (B, H) in the weights' precision; replaced by the new cell.
     """
     i_and_f, g, o, tanh_c = lstm_cell_forward(sums.to(cell.dtype), cell)
@@ -146,7 +145,7 @@ def compile_recurrence() -> None:
         raise OptionError(f"fusing wants a C++ compiler, and there is no {compiler}; do without it")
     from torch._dynamo import config as dynamo
 
-    # One version for each shape that the levels of a model have; beyond the limit they run plain.
+    # A version for each shape in a model; shapes beyond the limit run uncompiled.
     limit = "recompile_limit" if hasattr(dynamo, "recompile_limit") else "cache_size_limit"
     setattr(dynamo, limit, 64)
     _Fused.forward = staticmethod(torch.compile(_saved_step, dynamic=False))
@@ -203,7 +202,7 @@ def _chain(like: Tensor, start: Tensor, reverse: bool) -> tuple[Tensor, Tensor]:
 
 
 def _walk(reverse: bool, *sequences: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Each step's place in all sequences (T, ...), from the first step or from the last."""
+    """Each step's items of all sequences (T, ...), from the first step or from the last."""
     steps = list(zip(*(sequence.unbind() for sequence in sequences), strict=True))
     return reversed(steps) if reverse else iter(steps)
 
@@ -226,8 +225,8 @@ def recur(
         reverse: run the last step first.
 
     Returns:
-        Outputs of all steps, (T, B, H), each at the place of its step, in bfloat16 where autocast
-        asks for it; and the cell after the step that was run last, (B, H).
+        Outputs (T, B, H) in the order of the steps, in bfloat16 if autocast asks for it; and the
+        cell after the step that was run last, (B, H).
     """
     outputs, cell = apply(_Recurrence, projected, weight, h, c, reverse)
     return outputs, cell
@@ -245,16 +244,16 @@ def unroll(
     """Run an LSTM layer without a gradient, over sequences of lengths of their own.
 
     Args:
-        shares: of a step to begin with, one to end before, and a number of rows B': the input's
-            share of the gates there, biases included, (steps, B', 4H). They are overwritten.
+        shares: gives the input's share of the gates, biases included, (steps, B', 4H), from one
+            step to before another, for the first B' sequences. It is overwritten.
         product: of the recurrent weight.
         h, c: (B, H), the start state of sequences that are ordered from long to short.
-        counts: for each step the sequences that reach it.
+        counts: the number of sequences that reach each step.
         reverse: read each sequence from its end.
 
     Returns:
-        Outputs (T, B, H), each at the place of its step, zeros beyond a sequence's end; and what
-        was put out last, (B, H).
+        Outputs (T, B, H) in the order of the steps, zeros beyond a sequence's end; and each
+        sequence's output that was computed last, (B, H).
     """
     h, c = h.clone(), c.clone()
     batch, units = h.shape

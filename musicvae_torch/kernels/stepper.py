@@ -1,7 +1,7 @@
-"""Core decoders that step together, without a gradient: what sampling spends its time on.
+"""Core decoders that step together, without a gradient: sampling spends its time here.
 
-What steps have in common is computed once, and small tensors of all core decoders are treated as
-one. Shape names: C core decoders, B batch, H units, E embedding width.
+What is the same in all steps is computed once, and small tensors of all core decoders are joined.
+Shape names: C core decoders, B batch, H units, E embedding width.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from musicvae_torch.kernels.layers import Layer
 from musicvae_torch.kernels.recurrence import lstm_step
 from musicvae_torch.model.terms import State
 
-# Gates of so many numbers cost more to put side by side than to treat one core at a time.
+# Gates of so many numbers are faster one core at a time than put side by side.
 _WORTH_JOINING = 1 << 14
 
 
@@ -78,8 +78,8 @@ class Stepper:
             shares.append(torch.unflatten(share, 0, by_segment.shape[:2]))
         self._shares = torch.stack(shares, dim=1)  # (segments, C, B, 4H)
         self._rows = Rows(tokens, [core.depths for core in cores]) if one_hot else None
-        # What a product multiplies beside the layer's own last output: the output below, and in
-        # the lowest layer tokens, where they are not looked up.
+        # Width of what a product multiplies beside the layer's own last output: the output of the
+        # layer below, and in the lowest layer tokens, unless they are looked up.
         self._below = [0 if one_hot else sum(cores[0].depths)]
         self._below += [layer.units for layer in cores[0].layers[:-1]]
         self._products = [
@@ -139,7 +139,7 @@ class Stepper:
                 product(rows, None if shares is None else shares[core])
                 for core, (product, rows) in enumerate(cores)
             ]
-            shares = None  # above the lowest layer the products have all
+            shares = None  # above the lowest layer, products read everything
             top = inputs[..., below:]
             if gates[0].numel() < _WORTH_JOINING:
                 lstm_step(torch.stack(gates), cells, top)

@@ -1,9 +1,9 @@
-"""What the channels of a MIDI file are at each moment: the program that they play, whether they are
-drum kits, and which of them belong to one player.
+"""The channels of a MIDI file at each moment: the program that they play, whether they are drum
+kits, and which of them belong to one player.
 
-A program change holds for its channel, in whatever chunk it stands, and so does all else that says
-what a channel is. Sources: General MIDI 2 (RP-024, bank select), Roland's SC-55 and SC-88 manuals
-("USE FOR RHYTHM PART"), Yamaha's XG specification ("PART MODE"), MPE (RP-053), MIDI 1.0 (mode 4).
+Program changes and other messages about a channel hold in all chunks. Sources: General MIDI 2
+(RP-024, bank select), Roland's SC-55 and SC-88 manuals ("USE FOR RHYTHM PART"), Yamaha's XG
+specification ("PART MODE"), MPE (RP-053), MIDI 1.0 (mode 4).
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Zone:
 
 @dataclass(eq=False)
 class Channels:
-    """All that a file says of its channels.
+    """What a file says about its channels.
 
     Attributes:
         programs: program changes of each port and channel, by tick.
@@ -127,7 +127,7 @@ class Channels:
 
 
 def read_channels(file: MidiFile) -> Channels:
-    """Find what a file says of its channels."""
+    """Find what a file says about its channels."""
     found = Channels(max(file.resolution, 1))
     found.ports = [
         [

@@ -38,7 +38,7 @@ _DATA_LENGTHS = bytes(128) + b"\2" * 64 + b"\1" * 32 + b"\2" * 16 + bytes(16)
 # running status, at least one or two data bytes.
 _OTHER, _ONE, _TWO, _RUNNING_ONE, _RUNNING_TWO = range(5)
 _THREE_BYTES = bytes([_TWO, _RUNNING_TWO])
-_RUN = 256  # events of three bytes that are looked for at a time
+_RUN = 256  # events of three bytes that are sought at a time
 _MARKS = b"\1" * _RUN
 
 

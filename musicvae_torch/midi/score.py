@@ -1,7 +1,7 @@
 """A MIDI file as a score that can be written again: every message, counted in its own ticks.
 
-Where :mod:`musicvae_torch.midi.notes` gives notes in seconds, to be learnt from, this keeps what
-the file says (tempo and metre maps, markers, controllers, order of messages), to be added to.
+:mod:`musicvae_torch.midi.notes` gives notes in seconds, for models. This module keeps all that a
+file says (tempo and metre maps, markers, controllers, order of messages), to add to it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Score:
         metres: (changes, 3) int64 of tick, numerator, denominator, the first at tick 0 (4/4 by
             default). Impossible ones do not count.
         end: tick of the last message of any chunk.
-        channels: what the file says of its channels.
+        channels: what the file says about its channels.
         name: of the file, for messages.
         remarks: what is odd about the file, and what of it was left out, a line each.
     """

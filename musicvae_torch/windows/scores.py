@@ -1,4 +1,4 @@
-"""How well windows are reconstructed: counts, from which shares of windows or of all are made."""
+"""How well windows are reconstructed: counts, from which scores of any number of windows follow."""
 
 from __future__ import annotations
 

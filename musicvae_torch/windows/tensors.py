@@ -1,4 +1,4 @@
-"""Tokens of windows, as converters make them → what the model takes."""
+"""Tokens of windows, as converters make them → tensors for a model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from musicvae_torch.converters.registry import get_converter
 
 
 class ModelBatch(NamedTuple):
-    """What a MusicVAE takes of a batch of windows.
+    """A batch of windows, as a MusicVAE takes it.
 
     Attributes:
         inputs: of the encoder, (batch, steps, input_depth); or classes (batch, steps, parts).
