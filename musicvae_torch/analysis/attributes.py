@@ -1,8 +1,7 @@
-"""What can be measured of a window: how dense, how high, how syncopated, how much it swings.
+"""Measures of windows: how dense, how high, how syncopated they are, how much they swing.
 
-All measures are of onsets on the grid of sixteenths, sixteen to a bar of 4/4, and of all windows
-at once. Where there is nothing to measure, such as the register of a silent melody, a measure is
-NaN.
+All are of onsets on the grid of sixteenths, sixteen to a bar of 4/4, and give (windows,) numbers
+for many windows: NaN if there is nothing to measure, as of the register of a silent melody.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ from musicvae_torch.midi.vocabulary import (
 )
 
 # Metrical weight of each sixteenth of a bar of 4/4, after Longuet-Higgins and Lee 1984, "The
-# rhythmic interpretation of monophonic music": one less for every halving that it takes to get
-# there from the bar line.
+# rhythmic interpretation of monophonic music": minus the number of times that the bar must be
+# halved to get there.
 _WEIGHTS = np.array([0, -4, -3, -4, -2, -4, -3, -4, -1, -4, -3, -4, -2, -4, -3, -4])
-_UNHEARD = -100  # weaker than any step
-_DOUBT = 0.5  # from where on a groove's hit, 0 or 1 but for rounding, is one
+_WEAKEST = -100  # weaker than any step
+_HIT = 0.5  # a groove's hits, 0 or 1 up to rounding, are above it
 
 
 @dataclass(frozen=True)
@@ -50,36 +49,27 @@ class WindowParts:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Those that there are, in the order of trios."""
+        """Names of the present parts, in the order of trios."""
         return tuple(f.name for f in fields(self) if getattr(self, f.name) is not None)
 
     def onsets(self, part: str) -> np.ndarray:
         """(windows, steps) bool: whether anything starts."""
-        if part == "drums":
-            return np.any(self.part(part), axis=-1)
-        return self.part(part) >= FIRST_NOTE
+        tokens = self.part(part)
+        return np.asarray(tokens.any(-1) if part == "drums" else tokens >= FIRST_NOTE)
 
     def part(self, name: str) -> np.ndarray:
-        """What the part of that name holds.
-
-        Raises:
-            ValueError: there is no such part.
-        """
-        tokens = getattr(self, name)
+        """The part of that name; raises ValueError if it is not present."""
+        tokens: np.ndarray | None = getattr(self, name)
         if tokens is None:
             raise ValueError(f"there is no part {name!r} here, only {', '.join(self.names)}")
         return tokens
 
 
 def window_parts(config: MusicVAEConfig, tokens: np.ndarray) -> WindowParts:
-    """The parts of a config's windows.
-
-    Args:
-        config: of melodies, drums, grooves or trios, on whole bars.
-        tokens: (windows, steps, parts), as the config's converter has them.
+    """The parts of a config's windows, given their tokens (windows, steps, parts).
 
     Raises:
-        ConfigError: the config is of other windows.
+        ConfigError: the config's windows are not melodies, drums, grooves or trios of whole bars.
     """
     base = config.base
     if config.max_seq_len % STEPS_PER_BAR:
@@ -92,60 +82,33 @@ def window_parts(config: MusicVAEConfig, tokens: np.ndarray) -> WindowParts:
     if base in DRUM_RULES:
         return WindowParts(drums=unpack_rolls(tokens, len(DRUM_RULES[base].classes)))
     if base in GROOVE_RULES:
-        return WindowParts(drums=tokens[..., :DRUMS] > _DOUBT)
+        return WindowParts(drums=tokens[..., :DRUMS] > _HIT)
     raise ConfigError(
         f"config {config.name!r}: attributes are known of melodies, drums, grooves and trios"
     )
 
 
 def onset_density(onsets: np.ndarray) -> np.ndarray:
-    """Onsets a bar, 0 to 16.
-
-    Args:
-        onsets: (windows, steps) bool.
-
-    Returns:
-        (windows,)
-    """
-    return onsets.mean(-1) * STEPS_PER_BAR
+    """Onsets a bar, 0 to 16, of onsets (windows, steps) bool."""
+    return np.asarray(onsets.mean(-1) * STEPS_PER_BAR)
 
 
 def hit_density(rolls: np.ndarray) -> np.ndarray:
-    """Drum hits a bar, two drums struck together being two: 0 to 16 times the drums.
-
-    Args:
-        rolls: (windows, steps, drums) bool.
-
-    Returns:
-        (windows,)
-    """
-    return rolls.sum(-1).mean(-1) * STEPS_PER_BAR
+    """Drum hits a bar, 0 to 16 times the drums, of hits (windows, steps, drums) bool."""
+    return np.asarray(rolls.sum(-1).mean(-1) * STEPS_PER_BAR)
 
 
 def register(tokens: np.ndarray) -> np.ndarray:
-    """Mean MIDI pitch of the notes, 21 to 108, however long each is; NaN without notes.
-
-    Args:
-        tokens: (windows, steps) melody classes.
-
-    Returns:
-        (windows,)
-    """
+    """Mean MIDI pitch of the notes, long or short, 21 to 108, of melody classes (windows, steps);
+    NaN without notes."""
     notes = tokens >= FIRST_NOTE
     total = np.where(notes, tokens - FIRST_NOTE + MIN_PITCH, 0).sum(-1)
     return _share(total, notes.sum(-1))
 
 
 def average_interval(tokens: np.ndarray) -> np.ndarray:
-    """Mean distance in semitones, up or down, from note to note, rests or not: 0 to 87; NaN of
-    fewer than two notes.
-
-    Args:
-        tokens: (windows, steps) melody classes.
-
-    Returns:
-        (windows,)
-    """
+    """Mean distance in semitones, up or down, from note to note, with or without rests between, 0
+    to 87, of melody classes (windows, steps); NaN for fewer than two notes."""
     window, step = np.nonzero(tokens >= FIRST_NOTE)
     pitches = tokens[window, step].astype(np.int64)
     same = window[1:] == window[:-1]
@@ -155,76 +118,62 @@ def average_interval(tokens: np.ndarray) -> np.ndarray:
 
 
 def syncopation(onsets: np.ndarray) -> np.ndarray:
-    """How much stronger than the notes' own steps those are over which they are held, or rest.
+    """Mean syncopation of the notes, 0 (all on the beat, or followed by one on it) to 4, of onsets
+    (windows, steps) bool; NaN without onsets.
 
     After Longuet-Higgins and Lee (1984). A bar's first step weighs 0, its middle -1, the other
-    beats -2, eighths -3, sixteenths -4. A note is syncopated if a step after it and before the
-    next onset weighs more than its own; by how much is its syncopation, 0 otherwise. This is the
-    mean over notes, 0 (all on the beat, or led on to one) to 4, where theirs is the sum, which
-    grows with the number of notes. After the last note the window's own steps alone count.
-
-    Args:
-        onsets: (windows, steps) bool.
-
-    Returns:
-        (windows,); NaN without onsets.
+    beats -2, eighths -3, sixteenths -4. The syncopation of a note is by how much the heaviest step
+    after it, before the next onset or the window's end, is heavier than its own; 0 if it is not.
+    Theirs is the sum, which grows with the number of notes.
     """
     windows, steps = onsets.shape
     weights = np.resize(_WEIGHTS, steps)
     excess = np.zeros((windows, steps))
-    strongest = np.full(windows, _UNHEARD)  # of the steps from here to before the next onset
+    strongest = np.full(windows, _WEAKEST)  # of the steps from here to before the next onset
     for step in reversed(range(steps)):
         here = onsets[:, step]
         excess[:, step] = np.where(here, np.maximum(strongest - weights[step], 0), 0)
-        strongest = np.where(here, _UNHEARD, np.maximum(strongest, weights[step]))
+        strongest = np.where(here, _WEAKEST, np.maximum(strongest, weights[step]))
     return _share(excess.sum(-1), onsets.sum(-1))
 
 
 def swing(*parts: np.ndarray) -> np.ndarray:
-    """Share of the off-beat eighths that come a sixteenth late, 0 (straight) to 1.
+    """Share of the off-beat eighths that come a sixteenth late, 0 (straight) to 1, of the onsets
+    (windows, steps) bool of each part; NaN if no beat has such an eighth.
 
-    A beat of four sixteenths has an off-beat eighth if there is one onset in it beside that on
-    the beat, if any, and this on the third or fourth sixteenth. On the third it is straight, on
-    the fourth late. Beats with more onsets, such as runs of sixteenths, or with one on the second
-    say nothing. Each part's beats are looked at for themselves and count alike.
+    A beat of four sixteenths has an off-beat eighth if there is one onset after the beat itself,
+    on the third sixteenth (straight) or on the fourth (late). Beats with more onsets, such as runs
+    of sixteenths, or with one on the second do not count. All parts' beats count alike.
 
     The grid is coarse. Swung eighths of 2:1 lie at 2.67 sixteenths and round to the fourth, as do
-    all from 1.67:1 on; a lighter swing rounds to straight, the degree of swing is lost, and
-    dotted eighths with sixteenths, as of a march, count as swing. Swung sixteenths cannot be
-    recognised.
-
-    Args:
-        parts: (windows, steps) bool, onsets of each.
-
-    Returns:
-        (windows,); NaN where no beat has such an eighth.
+    all from 1.67:1 on; a lighter swing rounds to straight. Dotted eighths with sixteenths, as in a
+    march, count as swing, and swung sixteenths cannot be recognised.
     """
-    straight, late = 0, 0
-    for onsets in parts:
-        beats = onsets.reshape(len(onsets), -1, STEPS_PER_QUARTER)
-        second, third, fourth = beats[..., 1], beats[..., 2], beats[..., 3]
-        straight = straight + (~second & third & ~fourth).sum(-1)
-        late = late + (~second & ~third & fourth).sum(-1)
-    return _share(np.asarray(late), np.asarray(straight + late))
+    beats = np.concatenate([own.reshape(len(own), -1, STEPS_PER_QUARTER) for own in parts], axis=1)
+    _, second, third, fourth = np.moveaxis(beats, -1, 0)
+    late = (~second & ~third & fourth).sum(-1)
+    return _share(late, late + (~second & third & ~fourth).sum(-1))
 
 
 def _share(total: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """total / count, NaN where there is nothing."""
-    return np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+    """total / count; NaN if the count is 0."""
+    shares = np.full(len(count), np.nan)
+    np.divide(total, count, out=shares, where=count > 0)
+    return shares
 
 
 @dataclass(frozen=True)
 class Attribute:
-    """Something to measure of windows.
+    """A measure of windows.
 
     Attributes:
         unit: of its values.
-        measure: of the parts of windows: (windows,) float64.
-        parts: that it is measured of, all of which there must be; empty: of those there are.
-        sole: whether it is worth having where there are no other parts than these.
-        kin: attributes that it is made of, that are made of it, or that say nearly the same: it
-            cannot change while those stay.
-        made_of: attributes whose sum it is, so that it need not be held still where those are.
+        measure: gives its values, (windows,) float64, for the parts of windows.
+        parts: that it needs; empty: it is measured of those that are present.
+        sole: whether it is worth having for windows without other parts.
+        kin: attributes that cannot stay the same while it changes: it is a sum of theirs, they are
+            of its, or they measure nearly the same.
+        made_of: attributes whose sum it is, so that holding these still holds it still, too.
     """
 
     unit: str
@@ -240,17 +189,13 @@ class Attribute:
 
 
 def _notes_of(*wanted: str) -> Callable[[WindowParts], np.ndarray]:
-    """Onsets a bar of some parts together; of none: of all."""
+    """Onsets a bar of some parts together, or of all."""
 
     def measure(parts: WindowParts) -> np.ndarray:
         names = wanted or parts.names
-        return np.sum([onset_density(parts.onsets(name)) for name in names], axis=0)
+        return np.asarray(sum(onset_density(parts.onsets(name)) for name in names))
 
     return measure
-
-
-def _swing_of_all(parts: WindowParts) -> np.ndarray:
-    return swing(*(parts.onsets(part) for part in parts.names))
 
 
 _BAND = ("bass_density", "drum_steps")
@@ -274,11 +219,7 @@ ATTRIBUTES: Mapping[str, Attribute] = {
         made_of=_BAND,
     ),
     "bass_density": Attribute(
-        "notes a bar",
-        _notes_of("bass"),
-        ("bass",),
-        sole=False,
-        kin=("density", "band_density"),
+        "notes a bar", _notes_of("bass"), ("bass",), sole=False, kin=("density", "band_density")
     ),
     "drum_density": Attribute(
         "hits a bar",
@@ -301,7 +242,7 @@ ATTRIBUTES: Mapping[str, Attribute] = {
     "syncopation": Attribute(
         "levels a note", lambda parts: syncopation(parts.onsets("melody")), ("melody",)
     ),
-    "swing": Attribute("share", _swing_of_all),
+    "swing": Attribute("share", lambda parts: swing(*map(parts.onsets, parts.names))),
 }
 
 

@@ -1,12 +1,10 @@
 """Why a song has no window for a model, and what to do: which bars, tracks, metre, tempo or gap are
-to blame.
-
-Bars and tracks are counted from 1 and 0: bars as musicians do, tracks as the windows' are.
-"""
+to blame. Bars are counted from 1, as by musicians, and tracks from 0, as in windows."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from itertools import product
 
 import numpy as np
 import pretty_midi
@@ -23,15 +21,15 @@ from musicvae_torch.midi.notes import Song
 from musicvae_torch.midi.quantize import Section, common_time_sections, sections
 from musicvae_torch.midi.vocabulary import BASS_PROGRAMS, MAX_PITCH, MIN_PITCH, PARTS
 
-_MOST_LISTED = 4  # stretches or tracks; of more the number is said
+_MOST_LISTED = 4  # stretches or tracks; the others are counted
 
 
 class NoWindowError(MidiError):
-    """A song of which a model can take nothing; the message says why and what to do."""
+    """A song has no window for a model; the message says why and what to do."""
 
 
 def why_no_window(converter: Converter, song: Song) -> str:
-    """In a line: why a song has no window, what is to blame, and what to do about it."""
+    """A line that says why a song has no window, what is to blame, and what to do about it."""
     bars = converter.window_bars
     head = f"no window of {bars} bars" if bars > 1 else "no bar that the model takes"
     if not len(song.notes):
@@ -44,7 +42,7 @@ def why_no_window(converter: Converter, song: Song) -> str:
         never = set.intersection(*lacking) if lacking else set()
         reasons += [_missing(part, converter, song.notes) for part in PARTS if part in never]
     else:
-        # The stretch that lacks fewest parts, and of those the longest.
+        # The longest of the stretches that lack fewest parts.
         best = min(long, key=lambda one: (len(converter.missing_parts(one)), -section_bars(one)))
         reasons += _of_parts(converter, song, best)
     return f"{head}: {'; '.join(reasons)}"
@@ -118,7 +116,7 @@ def _of_parts(converter: Converter, song: Song, section: Section) -> list[str]:
 
 
 def _missing(part: str, converter: Converter, notes: np.ndarray) -> str:
-    """That no track plays a part, and who might."""
+    """That no track plays a part, and which tracks might."""
     if part == "melody":
         return _missing_melody(converter, notes[~notes["is_drum"]])
     if part == "bass":
@@ -130,8 +128,7 @@ def _missing(part: str, converter: Converter, notes: np.ndarray) -> str:
 
 
 def _missing_melody(converter: Converter, pitched: np.ndarray) -> str:
-    rules = getattr(converter, "rules", None)
-    wanted: Collection[int] | None = getattr(rules, "melody_programs", None)
+    wanted: Collection[int] | None = getattr(converter.rules, "melody_programs", None)
     if not len(pitched):
         return "no melody: all tracks are drums"
     if wanted is None:
@@ -154,20 +151,15 @@ def _missing_melody(converter: Converter, pitched: np.ndarray) -> str:
 
 def _of_trio(converter: TrioConverter, section: Section, first: int) -> list[str]:
     """Which part's rest is to blame, in the tracks that play together longest."""
-    playing = converter.playing(section)
     needed = converter.window_bars
-    trios = [
-        {PARTS[0]: melody, PARTS[1]: bass, PARTS[2]: drums}
-        for melody in playing[0].values()
-        for bass in playing[1].values()
-        for drums in playing[2].values()
-    ]
-    best = max(trios, key=lambda trio: _longest(np.all(list(trio.values()), axis=0))[1])
-    bar, bars = _longest(np.all(list(best.values()), axis=0))
+    trios = product(*(tracks.values() for tracks in converter.playing(section)))
+    best = max(trios, key=lambda trio: _longest(np.all(trio, axis=0))[1])
+    bar, bars = _longest(np.all(best, axis=0))
     together = f"{_bars(first + bar, first + bar + bars)} at most" if bars else "nowhere"
     rests = _listed(
-        f"the {part} rests in {_listed(_runs(~bars_played, first))}"
-        for part, bars_played in best.items()
+        f"the {part} rests in "
+        + _listed(_bars(first + begin, first + end) for begin, end in _edges(~bars_played))
+        for part, bars_played in zip(PARTS, best, strict=True)
         if not bars_played.all()
     )
     return [
@@ -194,35 +186,23 @@ def _of_bars(converter: MultitrackConverter, song: Song, section: Section, first
     """What is wrong with how many bars, and with which one first."""
     reasons = []
     for reason, bars in converter.faults(section, song.pedals).items():
-        if bars.any():
-            where = f"bar {first + int(np.flatnonzero(bars)[0]) + 1}"
-            count = int(bars.sum())
-            reasons.append(
-                f"{reason} in {count} bars, first in {where}"
-                if count > 1
-                else f"{reason} in {where}"
-            )
+        if count := int(bars.sum()):
+            where = f"{count} bars, first in " if count > 1 else ""
+            reasons.append(f"{reason} in {where}bar {first + int(bars.argmax()) + 1}")
     rules = converter.rules
     advice = f"a bar needs notes of {rules.min_tracks} to {rules.max_tracks} tracks"
     return [*reasons, advice] if reasons else ["no chords can be inferred of any bar"]
 
 
 def _longest(played: np.ndarray) -> tuple[int, int]:
-    """First bar and bars of the longest run of True."""
-    best = (0, 0)
-    for begin, end in _edges(played):
-        if end - begin > best[1]:
-            best = (begin, end - begin)
-    return best
+    """First bar and number of bars of the longest run of True."""
+    runs = [(begin, end - begin) for begin, end in _edges(played)]
+    return max(runs, key=lambda run: run[1], default=(0, 0))
 
 
 def _edges(flags: np.ndarray) -> list[tuple[int, int]]:
     changes = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
     return [(int(begin), int(end)) for begin, end in changes.reshape(-1, 2)]
-
-
-def _runs(flags: np.ndarray, first: int) -> list[str]:
-    return [_bars(first + begin, first + end) for begin, end in _edges(flags)]
 
 
 def _bars(begin: int, end: int) -> str:
@@ -231,10 +211,10 @@ def _bars(begin: int, end: int) -> str:
 
 
 def _listed(items: Iterable[str]) -> str:
-    said = list(items)
-    if len(said) > _MOST_LISTED:
-        said = [*said[:_MOST_LISTED], f"{len(said) - _MOST_LISTED} more"]
-    return " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
+    listed = list(items)
+    if len(listed) > _MOST_LISTED:
+        listed = [*listed[:_MOST_LISTED], f"{len(listed) - _MOST_LISTED} more"]
+    return " and ".join([", ".join(listed[:-1]), listed[-1]] if len(listed) > 1 else listed)
 
 
 def _ranges(programs: Collection[int]) -> str:

@@ -25,9 +25,9 @@ class ProbeScore:
 
     Attributes:
         windows: number of windows that have the attribute.
-        map_r2: R² of a least-squares fit to the two axes of the map: 1 at best; 0 is no better than
-            the mean of the scored half, and less is worse than it. NaN: fewer than FEWEST_WINDOWS
-            windows of either half have the attribute, or it does not differ among them.
+        map_r2: R² of a least-squares fit to the two axes of the map: 1 at best, and 0 for the mean
+            of the scored half. NaN: fewer than FEWEST_WINDOWS windows of either half have the
+            attribute, or it does not differ among them.
         latent_r2: R² of a ridge fit to the whole latent.
     """
 
@@ -43,10 +43,8 @@ def probe_attributes(
     songs: np.ndarray,
     seed: int = 0,
 ) -> dict[str, ProbeScore]:
-    """How well the map's axes and the whole latent predict each attribute.
-
-    The strength of the ridge is chosen by cross-validation over the songs of the half that is
-    fitted.
+    """How well the map's axes and the whole latent predict each attribute. The ridge is chosen by
+    cross-validation over the songs of the half that is fitted.
 
     Args:
         means: (windows, z_size) of the posteriors.
@@ -75,13 +73,13 @@ def probe_attributes(
 
 
 def varies(values: np.ndarray) -> bool:
-    """Whether there are enough values (n,), and they differ."""
+    """Whether values (n,) are enough, and differ."""
     return len(values) >= FEWEST_WINDOWS and float(values.std()) > ROUNDING
 
 
 def r2(values: np.ndarray, predicted: np.ndarray) -> float:
     """Coefficient of determination of predictions (n,): 1 - squared error / squared distance of the
-    values from their mean. At most 1; NaN where the values are all alike."""
+    values from their mean. At most 1; NaN if the values are all alike."""
     total = float(((values - values.mean()) ** 2).sum())
     if total <= ROUNDING**2:
         return float("nan")
@@ -89,16 +87,13 @@ def r2(values: np.ndarray, predicted: np.ndarray) -> float:
 
 
 def ridge_weights(inputs: np.ndarray, targets: np.ndarray, ridges: Sequence[float]) -> np.ndarray:
-    """Weights of linear fits.
+    """Weights of linear fits, (ridges, size, columns): inputs @ weights are the predictions.
 
     Args:
         inputs: (rows, size), centred.
         targets: (rows, columns), centred.
         ridges: each is added to the variance of each input, in units of their mean variance; 0
-            gives least squares, and of several such fits that with the shortest weights.
-
-    Returns:
-        (ridges, size, columns), so that inputs @ weights are the predictions.
+            gives the least-squares fit with the shortest weights.
     """
     left, lengths, right = np.linalg.svd(inputs, full_matrices=False)
     squares = lengths**2
@@ -114,8 +109,8 @@ def ridge_weights(inputs: np.ndarray, targets: np.ndarray, ridges: Sequence[floa
 
 
 def split_songs(songs: np.ndarray, parts: int, rng: np.random.Generator) -> np.ndarray:
-    """(windows,) index of the part that each window is in, all windows of a song in one: songs in
-    random order go each to the part with fewest windows so far."""
+    """(windows,) index of each window's part, the same for all windows of a song: songs in random
+    order go each to the part with fewest windows so far."""
     order, inverse, counts = np.unique(songs, return_inverse=True, return_counts=True)
     filled, part = np.zeros(parts, np.int64), np.zeros(len(order), np.int64)
     for song in rng.permutation(len(order)):
@@ -125,8 +120,8 @@ def split_songs(songs: np.ndarray, parts: int, rng: np.random.Generator) -> np.n
 
 
 def _best_ridge(inputs: np.ndarray, values: np.ndarray, folds: np.ndarray) -> float:
-    """The ridge of _RIDGES with the least error where each fold is predicted from the others; the
-    strongest where there is one fold. Rows of fold -1 are left out."""
+    """The ridge of _RIDGES with the least error when each fold is predicted from the others; the
+    strongest if there is one fold. Rows of fold -1 are left out."""
     present = [fold for fold in range(_FOLDS) if (folds == fold).any()]
     if len(present) < 2:
         return _RIDGES[-1]
@@ -149,4 +144,4 @@ def _predict(
     given = inputs[fit].astype(np.float64)
     centre, level = given.mean(0), values[fit].mean()
     weights = ridge_weights(given - centre, (values[fit] - level)[:, None], ridges)
-    return level + ((inputs[score] - centre) @ weights)[..., 0]
+    return np.asarray(level + ((inputs[score] - centre) @ weights)[..., 0])

@@ -1,11 +1,11 @@
-"""Windows on a song's timeline: where each lies, which of them cover the song, and their notes
-written there."""
+"""Windows on a song's timeline: where they lie, which of them cover the song, and how what was made
+of them is written there."""
 
 from __future__ import annotations
 
 import copy
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
@@ -36,7 +36,7 @@ class PlacedWindow:
 
     Attributes:
         window: as its converter found it.
-        section: number of the stretch of one tempo and metre that it lies in.
+        section: number of the section (of one tempo and metre) that it lies in.
         bar: its first, counted from 0 at the song's beginning.
         qpm: quarter notes per minute there.
         skip: bars at its beginning that another window covers.
@@ -54,8 +54,8 @@ class PlacedWindow:
 
 
 def first_bars(song: Song) -> dict[float, int]:
-    """The number of the first bar of each section of a song, by the seconds at which it begins;
-    a bar that a change cuts short counts."""
+    """The number of the first bar of each section of a song, by the seconds at which it begins. A
+    bar that a change cuts short counts as one."""
     bars: dict[float, int] = {}
     number = 0
     for section in sections(song):
@@ -73,49 +73,41 @@ def section_bars(section: Section) -> int:
 
 
 def place_windows(converter: Converter, song: Song) -> list[PlacedWindow]:
-    """All windows of a song, in order of section, then track, then bar.
-
-    Args:
-        converter: of a model.
-        song: whose windows are wanted. Where its tempo or metre changes, a groove's windows lie in
-            the stretches between.
+    """All windows of a song, in order of section, then track, then bar. If a song's tempo or metre
+    changes, a groove's windows lie in the sections between.
 
     Raises:
         MidiError: as :meth:`Converter.to_tensors`.
     """
     bars = first_bars(song)
-    placed = []
-    for number, (section, windows) in enumerate(_by_section(converter, song)):
-        first = bars.get(section.start, 0)
-        placed += [PlacedWindow(one, number, first + one.bar, section.qpm) for one in windows]
-    return placed
+    return [
+        PlacedWindow(one, number, bars.get(section.start, 0) + one.bar, section.qpm)
+        for number, (section, windows) in enumerate(_by_section(converter, song))
+        for one in windows
+    ]
 
 
 def _by_section(converter: Converter, song: Song) -> Iterator[tuple[Section, list[Window]]]:
     found = converter.sections(song)
     if found or not isinstance(converter, GrooveConverter):
-        yield from zip(found, converter.song_windows(song), strict=False)
+        for section in found:
+            yield section, converter.section_windows(section, song.pedals)
         return
     for section in common_time_sections(song):
         notes = section.notes.copy()
-        notes["end"] = section.end_times
-        notes["start"] = section.start_times
-        part = Song(
-            notes,
-            np.array([[0.0, section.qpm]]),
-            np.array([[0.0, *section.metre]]),
-            section.end - section.start,
-        )
+        notes["end"], notes["start"] = section.end_times, section.start_times
+        tempos, metres = np.array([[0.0, section.qpm]]), np.array([[0.0, *section.metre]])
+        part = Song(notes, tempos, metres, section.end - section.start)
         windows = [window for found in converter.song_windows(part) for window in found]
         yield section, [replace(one, start=one.start + section.start) for one in windows]
 
 
 def tile(converter: Converter, placed: Sequence[PlacedWindow]) -> list[PlacedWindow]:
-    """Those windows that cover a song, each part of it once.
+    """Windows that cover a song, each part of it once.
 
-    A window follows where the one before ends; at the end of a stretch one that reaches back
-    covers what is left. Of melodies each track is covered by its own. Of trios those of one
-    combination of tracks count in each section: of the one with most windows.
+    Each window begins where the one before ends, except at the end of a stretch, where one that
+    begins earlier covers what is left. Each track of melodies is covered by windows of its own.
+    Each section of trios is covered by the combination of tracks with most windows.
     """
     voices: dict[tuple[int, tuple[int, ...]], list[PlacedWindow]] = {}
     for one in placed:
@@ -123,11 +115,10 @@ def tile(converter: Converter, placed: Sequence[PlacedWindow]) -> list[PlacedWin
         key = (one.section, one.window.instruments if apart else ())
         voices.setdefault(key, []).append(one)
     if isinstance(converter, TrioConverter):
-        best: dict[int, tuple[int, tuple[int, ...]]] = {}
-        for key, own in voices.items():
-            if key[0] not in best or len(own) > len(voices[best[key[0]]]):
-                best[key[0]] = key
-        voices = {key: voices[key] for key in best.values()}
+        best: dict[int, list[PlacedWindow]] = {}
+        for (section, _), own in voices.items():
+            best[section] = max(best.get(section, []), own, key=len)
+        voices = {(section, ()): own for section, own in best.items()}
     covering = [one for own in voices.values() for one in _tile_voice(own, converter.window_bars)]
     return sorted(covering, key=lambda one: (one.section, one.bar + one.skip))
 
@@ -160,7 +151,7 @@ class Piece:
         qpm: quarter notes per minute.
         begin: notes before it are left out, in seconds.
         sounds: name and program of each part; empty: the converter's own.
-        voice: pieces of another one are on other tracks, even if they sound alike.
+        voice: pieces of different voices are on different tracks, even if they sound alike.
     """
 
     tokens: np.ndarray
@@ -176,8 +167,8 @@ def pieces_of(
     tokens: Sequence[np.ndarray],
     midi: pretty_midi.PrettyMIDI | None,
 ) -> list[Piece]:
-    """What was made of windows, where these were; on the instruments of `midi`, if given, where a
-    part has one track that it comes from."""
+    """Tokens that were made of windows, in these windows' places. If `midi` is given, parts that
+    come from one track are on its instrument."""
     pieces = []
     for one, rows in zip(placed, tokens, strict=True):
         window = one.window
@@ -194,7 +185,7 @@ def pieces_of(
 def in_a_row(
     converter: Converter, tokens: Sequence[np.ndarray], qpm: float = DEFAULT_QPM
 ) -> list[Piece]:
-    """One after the other, bar after bar, at the tempo nearest to `qpm` that a file can hold."""
+    """Pieces one after another, at the tempo nearest to `qpm` that a file can hold."""
     # At any other, seconds and the file's ticks would be one tick apart after some hundred bars.
     qpm = 60e6 / round(60e6 / qpm)
     pieces, bar = [], 0
@@ -212,15 +203,14 @@ def _bars_of(converter: Converter, tokens: np.ndarray) -> int:
 def render_pieces(
     converter: Converter, pieces: Sequence[Piece], base: pretty_midi.PrettyMIDI | None = None
 ) -> pretty_midi.PrettyMIDI:
-    """Pieces → MIDI that ends on the bar line where the last piece does.
-
-    Notes that go on after that line are cut there, and what :func:`write_midi` writes ends there.
+    """Pieces → MIDI that ends, in files by :func:`write_midi` too, on the bar line where the last
+    piece does. Notes are cut there.
 
     Args:
         converter: that reads their tokens.
         pieces: in order of time.
-        base: takes their tracks, in addition to its own; None: a new one, at the tempo of the
-            first piece. If it has no tracks, its tempos, metres and keys end there, too.
+        base: gets their tracks, in addition to its own; None: a new one, at the tempo of the first
+            piece. If it has no tracks, its tempos, metres and keys end there, too.
     """
     qpm = pieces[0].qpm if pieces else DEFAULT_QPM
     midi = pretty_midi.PrettyMIDI(resolution=_FINEST, initial_tempo=qpm) if base is None else base
@@ -232,7 +222,7 @@ def render_pieces(
     end = midi.tick_to_time(last)
     if not midi.instruments:
         _end_map(midi, last)
-    tracks: dict[tuple, pretty_midi.Instrument] = {}
+    tracks: dict[Hashable, pretty_midi.Instrument] = {}
     for piece in pieces:
         played = converter.from_tokens(piece.tokens, piece.qpm)
         earliest = piece.begin - 30 / piece.qpm / 4  # half a step: a groove may be early
@@ -241,7 +231,7 @@ def render_pieces(
             name, program = piece.sounds[index] if piece.sounds else (part.name, part.program)
             program = 0 if part.is_drum else program
             sound = (name or part.name, program, part.is_drum)
-            # A bar of several tracks may have two of one sound.
+            # A bar may have two tracks of one sound.
             counts[sound] = counts.get(sound, -1) + 1
             key = (sound, counts[sound], piece.voice)
             if key not in tracks:
@@ -255,7 +245,7 @@ def render_pieces(
         for text in played.text_events:
             if earliest <= (time := text.time + piece.start) < end:
                 midi.text_events.append(pretty_midi.Text(text.text, time))
-    set_end(midi, end)
+    midi.end_of_file = end
     return midi
 
 
@@ -270,23 +260,12 @@ def _moved(
 
 
 def _end_map(midi: pretty_midi.PrettyMIDI, tick: int) -> None:
-    """Leave out tempos, metres and keys from a tick on, but for those that it begins with."""
+    """Leave out tempos, metres and keys from a tick on, except those at tick 0."""
     for changes in (midi.time_signature_changes, midi.key_signature_changes):
         changes[:] = [one for one in changes if midi.time_to_tick(one.time) < max(tick, 1)]
     first, *others = midi._tick_scales
     midi._tick_scales = [first, *(change for change in others if change[0] < tick)]
     midi._update_tick_to_time(tick)
-
-
-def set_end(midi: pretty_midi.PrettyMIDI, seconds: float) -> None:
-    """Set where a file ends, whatever its last note: there the end-of-track event of each of its
-    chunks is put by :func:`write_midi`, but of those that have something later."""
-    midi.end_of_file = seconds
-
-
-def end_of(midi: pretty_midi.PrettyMIDI) -> float | None:
-    """What :func:`set_end` set, in seconds; None: nothing."""
-    return getattr(midi, "end_of_file", None)
 
 
 def timeline_of(midi: str | Path | pretty_midi.PrettyMIDI) -> pretty_midi.PrettyMIDI:
@@ -310,25 +289,25 @@ def timeline_of(midi: str | Path | pretty_midi.PrettyMIDI) -> pretty_midi.Pretty
 
 
 def write_midi(midi: pretty_midi.PrettyMIDI, path: str | Path) -> None:
-    """Write a MIDI file, whole or not at all, with the very tempos of the file that it was read
+    """Write a MIDI file, whole or not at all, with the exact tempos of the file that it was read
     from.
 
-    What :func:`render_pieces` made ends on a bar line, which DAWs take for the clip's length.
-    Other MIDI ends where pretty_midi ends it, a tick after the last event of each chunk.
+    MIDI from :func:`render_pieces` ends on a bar line, which DAWs take for the clip's length; other
+    MIDI a tick after the last event of each chunk, as by pretty_midi.
 
     Raises:
         OptionError: `path` ends in .rmi, as RIFF files do.
     """
     check_midi_out(path)
     content = read_score(midi).to_bytes()
-    if (end := end_of(midi)) is not None:
-        content = _ended(content, midi.time_to_tick(end))
+    if hasattr(midi, "end_of_file"):
+        content = _ended(content, midi.time_to_tick(midi.end_of_file))
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
 
 def _ended(content: bytes, tick: int) -> bytes:
-    """A file whose chunks end at a tick, but for those that have something later."""
+    """A file whose chunks end at a tick, if they have nothing later."""
     file = mido.MidiFile(file=io.BytesIO(content), charset="latin1")
     for chunk in file.tracks:
         events = [message for message in chunk if message.type != "end_of_track"]
@@ -341,11 +320,9 @@ def _ended(content: bytes, tick: int) -> bytes:
 
 
 def drum_song(song: Song, converter: GrooveConverter) -> tuple[Song, int]:
-    """The drum notes of a song that a groove converter knows, and how many it does not know.
-
-    Of a song without drum tracks it is all notes: those of a file of drums alone may be on any
-    channel.
-    """
+    """The drum notes of a song that a groove converter knows, and the number of those that it does
+    not know. A song without drum tracks stays whole: a file of drums alone may have them on any
+    channel."""
     notes = song.notes
     if not notes["is_drum"].any():
         return song, 0

@@ -1,8 +1,8 @@
-"""Chords heard in notes: the likeliest ones of a song, and the name of a single one.
+"""Chords of notes: the likeliest ones of a song, and the name of a single one.
 
 :func:`infer_chords` is note-seq 0.0.5's ``chord_inference``: a hidden Markov model over keys and
-chords, whose emissions are how well the pitch classes sounding in a frame fit a chord's. Magenta
-reads no chords from a MIDI file, so it infers those of every song.
+chords, whose emissions are how well the pitch classes of a frame fit those of a chord. Magenta
+reads no chords from MIDI files, and so it infers those of every song.
 """
 
 from __future__ import annotations
@@ -15,25 +15,10 @@ import numpy as np
 from musicvae_torch.chords.symbols import MAJOR_SCALE, NO_CHORD, ROOTS, Progression, chord_tones
 from musicvae_torch.midi.vocabulary import STEPS_PER_QUARTER
 
-_HEARD_KINDS = {
-    "": (0, 4, 7),
-    "m": (0, 3, 7),
-    "+": (0, 4, 8),
-    "dim": (0, 3, 6),
-    "7": (0, 4, 7, 10),
-    "maj7": (0, 4, 7, 11),
-    "m7": (0, 3, 7, 10),
-    "m7b5": (0, 3, 6, 10),
-}
-_HEARD_CHORDS = (NO_CHORD, *(root + kind for root in ROOTS for kind in _HEARD_KINDS))
+_KINDS = ("", "m", "+", "dim", "7", "maj7", "m7", "m7b5")
+_CHORDS = (NO_CHORD, *(root + kind for root in ROOTS for kind in _KINDS))  # 97
 _UNPITCHED_PROGRAMS = (*range(96, 104), *range(112, 128))
-_FRAMES_PER_BAR: dict[tuple[float, float], int] = {
-    (2, 2): 1,
-    (2, 4): 1,
-    (3, 4): 1,
-    (4, 4): 2,
-    (6, 8): 2,
-}
+_FRAMES_PER_BAR = {(2.0, 2.0): 1, (2.0, 4.0): 1, (3.0, 4.0): 1, (4.0, 4.0): 2, (6.0, 8.0): 2}
 _MAX_FRAMES = 1000
 _KEY_CHANGE, _CHORD_CHANGE, _OUT_OF_KEY = 0.001, 0.5, 0.01
 _CONCENTRATION = 100.0
@@ -57,8 +42,8 @@ def infer_chords(
         steps_per_quarter: of the grid that frames begin on.
 
     Returns:
-        None where Magenta infers no chords: in uncommon metres, for nothing, and for more than
-        1,000 frames.
+        None where Magenta infers no chords: in uncommon metres, and for none or more than 1,000
+        frames.
     """
     if metre not in _FRAMES_PER_BAR:
         return None
@@ -73,11 +58,11 @@ def infer_chords(
         _CONCENTRATION * (_pitch_classes(notes, frames, seconds) @ _chords_by_pitch())
     )
     changes = np.flatnonzero(np.r_[True, path[1:] != path[:-1]])
-    return Progression(changes * seconds, tuple(_HEARD_CHORDS[path[frame]] for frame in changes))
+    return Progression(changes * seconds, tuple(_CHORDS[path[frame]] for frame in changes))
 
 
 def _pitch_classes(notes: np.ndarray, frames: int, seconds: float) -> np.ndarray:
-    """(frames, 12) of unit length: how long each pitch class sounds in a frame."""
+    """(frames, 12): how long each pitch class sounds in a frame, as a vector of unit length."""
     notes = notes[~notes["is_drum"] & ~np.isin(notes["program"], _UNPITCHED_PROGRAMS)]
     borders = seconds * np.arange(1, frames)
     first = np.searchsorted(borders, notes["start"], side="right")
@@ -91,17 +76,14 @@ def _pitch_classes(notes: np.ndarray, frames: int, seconds: float) -> np.ndarray
     sums = np.zeros((frames, 12))
     np.add.at(sums, (frame, notes["pitch"][note] % 12), ends - begins)
     norms = np.linalg.norm(sums, axis=1, keepdims=True)
-    return np.divide(sums, norms, out=sums, where=norms > 0)
+    np.divide(sums, norms, out=sums, where=norms > 0)
+    return sums
 
 
 def _chord_members() -> np.ndarray:
-    """(97, 12) bool: the pitch classes of each chord; none of "no chord"."""
-    members = np.zeros((len(_HEARD_CHORDS), 12), bool)
-    kinds = _HEARD_KINDS.values()
-    rows = [(root, kind) for root in range(12) for kind in kinds]
-    for index, (root, kind) in enumerate(rows, start=1):
-        members[index, [(root + offset) % 12 for offset in kind]] = True
-    return members
+    """(97, 12) bool: the pitch classes of each chord."""
+    tones = [chord_tones(name).pitches for name in _CHORDS]
+    return np.array([[pitch in own for pitch in range(12)] for own in tones])
 
 
 @cache
@@ -114,24 +96,19 @@ def _chords_by_pitch() -> np.ndarray:
 
 @cache
 def _key_chord_logs() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Log probabilities of chords.
-
-    Returns:
-        In each key (12, 97); within a key, [key, to, from] (12, 97, 97); after a change of key,
-        which forgets the chord before, (12, 97).
-    """
+    """Log probabilities of chords: in each key (12, 97); within a key, [key, to, from] (12, 97,
+    97); after a change of key, which forgets the chord before, (12, 97)."""
     members = _chord_members()
-    keys = np.zeros((12, 12), bool)
-    for key in range(12):
-        keys[key, [(key + offset) % 12 for offset in MAJOR_SCALE]] = True
+    scale = np.isin(np.arange(12), MAJOR_SCALE)
+    keys = np.stack([np.roll(scale, key) for key in range(12)])
     inside = (members[None] & keys[:, None]).sum(-1)
     outside = (members[None] & ~keys[:, None]).sum(-1)
     chords = (1 - _OUT_OF_KEY) ** inside * _OUT_OF_KEY**outside
     chords /= chords.sum(axis=1, keepdims=True)
-    # A changed chord shares out what would have gone to the old one.
-    old = chords[:, None, :] / (len(_HEARD_CHORDS) - 1)
+    # When the chord changes, the old chord's probability is shared out among the others.
+    old = chords[:, None, :] / (len(_CHORDS) - 1)
     within = (1 - _KEY_CHANGE) * (_CHORD_CHANGE * (chords[:, :, None] + old))
-    same = np.arange(len(_HEARD_CHORDS))
+    same = np.arange(len(_CHORDS))
     within[:, same, same] = (1 - _KEY_CHANGE) * (1 - _CHORD_CHANGE)
     return np.log(chords), np.log(within), np.log(_KEY_CHANGE / 11 * chords)
 
@@ -139,9 +116,9 @@ def _key_chord_logs() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _likeliest(emissions: np.ndarray) -> np.ndarray:
     """Viterbi's algorithm: (frames, 97) log likelihoods → (frames,) chords.
 
-    A state is a key and a chord; of equal scores the first state's counts. Keys share most of
-    their chords, so that ties are common and rounding decides many: sums are made as note-seq
-    makes them.
+    A state is a key and a chord; of equal scores that of the first state counts. Keys share most of
+    their chords, so that ties are common and rounding decides many: sums are made in note-seq's
+    order.
     """
     in_key, within, after_change = _key_chord_logs()
     keys, chords = in_key.shape
@@ -160,19 +137,16 @@ def _likeliest(emissions: np.ndarray) -> np.ndarray:
         parents[frame] = np.where(change, movers, best)
         scores = np.maximum(moved, kept) + np.tile(emissions[frame], keys)
     path = [int(scores.argmax())]
-    for frame in range(len(emissions) - 1, 0, -1):
-        path.append(int(parents[frame, path[-1]]))
-    return np.array(path[::-1]) % chords
+    for before in parents[:0:-1]:
+        path.append(int(before[path[-1]]))
+    return np.asarray(np.array(path[::-1]) % chords)
 
 
 def _best_change_of_key(
     scores: np.ndarray, after_change: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(states,) each: the best score of coming from another key, and the state before.
-
-    Only states that are the best up to rounding need a look; which of those wins, rounding
-    decides.
-    """
+    """(states,) each: the best score of coming from another key, and the state before. It is one of
+    the states that are the best up to rounding, which decides among them."""
     by_key = scores.reshape(after_change.shape)
     second, first = np.sort(by_key.max(1))[-2:]
     bar = np.full((len(by_key), 1), second)
@@ -184,38 +158,22 @@ def _best_change_of_key(
     return moves.max(0).ravel(), before[best.ravel()]
 
 
-# Kinds of chords, in order of preference where notes fit several: A C E G is
-# Am7 rather than C6. Those in one entry are preferred by their lowest note alone.
+# Kinds of chords, in order of preference if notes fit several: A C E G is Am7 rather than C6. Only
+# their lowest note decides between sus and sus2.
 _PREFERENCES = (
-    ("",),
-    ("m",),
-    ("7",),
-    ("m7",),
-    ("maj7",),
-    ("dim",),
-    ("aug",),
-    ("m7b5",),
-    ("dim7",),
-    ("sus", "sus2"),
-    ("6",),
-    ("m6",),
-    ("mmaj7",),
-    ("7sus",),
-    ("+7",),
-    ("9",),
-    ("m9",),
-    ("maj9",),
+    ("",), ("m",), ("7",), ("m7",), ("maj7",), ("dim",), ("aug",), ("m7b5",), ("dim7",),
+    ("sus", "sus2"), ("6",), ("m6",), ("mmaj7",), ("7sus",), ("+7",), ("9",), ("m9",), ("maj9",),
     ("5",),
-)
+)  # fmt: skip
 
 
 def name_chord(pitches: Collection[int]) -> str:
-    """The symbol of the chord whose tones are most like some MIDI pitches, however they are voiced.
+    """The symbol of the chord whose tones are most like some MIDI pitches, in any octave.
 
     Returns:
-        A symbol that ``chords.chord_tones`` knows, without a bass after a slash; "N.C." of no
-        pitches. Likeness is the Jaccard similarity of pitch classes; of the chords that are alike
-        most, the plainer kind counts, then the one whose root is the lowest pitch.
+        A symbol that ``chords.chord_tones`` knows, without a bass after a slash; "N.C." for no
+        pitches. Likeness is the Jaccard similarity of pitch classes; of equally likely chords the
+        plainer kind counts, then the one whose root is nearest above the lowest pitch.
     """
     if not pitches:
         return NO_CHORD

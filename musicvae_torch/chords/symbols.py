@@ -1,4 +1,4 @@
-"""Chord symbols: what they say is played, and the 49 classes of triads that models take.
+"""Chord symbols: their notes, and the 49 classes of triads that models take.
 
 Facts of note-seq 0.0.5's ``chord_symbols_lib``, ``chords_encoder_decoder`` and ``chords_lib``.
 """
@@ -20,7 +20,6 @@ NO_CHORD = "N.C."
 ROOTS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 TRIADS = ("", "m", "aug", "dim")
 CHORD_DEPTH = 1 + len(ROOTS) * len(TRIADS)  # 49: no chord, then all roots of each triad in turn
-
 
 # Degrees of the scale in each kind of chord; degrees beyond the seventh keep their names.
 _KINDS = {
@@ -74,8 +73,8 @@ _SYMBOL = re.compile(f"({_ROOT})({_KIND})({_CHANGES})(?:/({_ROOT}))?")
 
 @cache
 def chord_class(name: str) -> int:
-    """A chord's triad: 0 for no chord ("N.C."), then 12 each of major, minor, augmented and
-    diminished, from C upwards. Further notes and the bass of, say, "F#m7(b9)/A" do not count.
+    """The class of a chord's triad: 0 for no chord ("N.C."), then 12 each of major, minor,
+    augmented and diminished, from C up. Further notes, or a bass as in "F#m7(b9)/A", do not count.
 
     Raises:
         ChordError: the name is no chord symbol, or the chord holds none of those triads.
@@ -91,11 +90,11 @@ def chord_class(name: str) -> int:
 
 @dataclass(frozen=True)
 class ChordTones:
-    """What a chord symbol says is played.
+    """The notes of a chord symbol.
 
     Attributes:
-        root: pitch class, 0 for C; None of "N.C.".
-        pitches: pitch classes, those of further notes, such as ninths, and of the bass included.
+        root: pitch class, 0 for C; None for "N.C.".
+        pitches: all pitch classes, with those of further notes, such as ninths, and of the bass.
         core: those of degrees up to the seventh, and of the bass: what a bass line may rest on.
         bass: pitch class that is named after a slash; None without one.
     """
@@ -133,26 +132,19 @@ def _parse(name: str) -> tuple[int, dict[int, int], int | None]:
     root, kind, changes, bass = match.group(1, 2, 3, 4)
     degrees = dict(_DEGREES_OF_KIND[kind])
     for change, number in _CHANGE.findall(changes):
-        _change_degree(degrees, change, int(number), name)
+        degree = int(number)
+        if change.startswith("add") and degree in degrees:
+            raise ChordError(f"{name!r} adds degree {degree}, which it holds already")
+        if change == "no" and degree not in degrees:
+            raise ChordError(f"{name!r} leaves out degree {degree}, which it does not hold")
+        shifted = degrees.pop(degree, 0) + change.count("#") - change.count("b")
+        if change != "no":
+            degrees[degree] = shifted
     return _pitch_class(root), degrees, _pitch_class(bass) if bass else None
 
 
 def _pitch_class(root: str) -> int:
     return (_NATURALS[root[0]] + root.count("#") - root.count("b")) % 12
-
-
-def _change_degree(degrees: dict[int, int], change: str, degree: int, name: str) -> None:
-    shift = change.count("#") - change.count("b")
-    if change.startswith("add"):
-        if degree in degrees:
-            raise ChordError(f"{name!r} adds degree {degree}, which it holds already")
-        degrees[degree] = shift
-    elif change == "no":
-        if degree not in degrees:
-            raise ChordError(f"{name!r} leaves out degree {degree}, which it does not hold")
-        del degrees[degree]
-    else:
-        degrees[degree] = degrees.get(degree, 0) + shift
 
 
 def chord_name(index: int) -> str:
@@ -164,12 +156,7 @@ def chord_name(index: int) -> str:
 
 @dataclass(frozen=True)
 class Progression:
-    """Chords and when each begins.
-
-    Attributes:
-        times: (chords,) seconds, ascending.
-        names: chord symbols.
-    """
+    """Chord symbols, and when each begins: (chords,) seconds, ascending."""
 
     times: np.ndarray
     names: tuple[str, ...]
@@ -192,11 +179,7 @@ class Progression:
 
 
 def chord_classes(names: np.ndarray) -> np.ndarray:
-    """Chord symbols → classes of the same shape, int16.
-
-    Raises:
-        ChordError: a name that :func:`chord_class` refuses.
-    """
+    """Chord symbols → classes of the same shape, int16; raises as :func:`chord_class`."""
     distinct, inverse = np.unique(names, return_inverse=True)
     classes = np.array([chord_class(str(name)) for name in distinct], np.int16)
     return classes[inverse].reshape(names.shape)
@@ -234,4 +217,4 @@ def chord_controls(
     names = tuple(name for _, name in ordered)
     chord_classes(np.array(names, str))  # those after the last step may not be wrong either
     classes = chord_classes(Progression(times, names).at_steps(steps, qpm))
-    return np.eye(CHORD_DEPTH, dtype=bool)[classes]
+    return np.asarray(np.eye(CHORD_DEPTH, dtype=bool)[classes])

@@ -13,32 +13,23 @@ from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 
 Result = TypeVar("Result")
 
-# Spellings beside those that chords.py knows.
-_SPELLINGS = (
-    ("♯", "#"),
-    ("♭", "b"),
-    ("Maj", "maj"),
-    ("7sus4", "7sus"),
-    ("ø7", "m7b5"),
-    ("ø", "m7b5"),
-    ("°", "dim"),
-    ("Δ7", "maj7"),
-    ("△7", "maj7"),
-    ("Δ", "maj7"),
-    ("△", "maj7"),
-)
+# Other spellings, in the order in which they are replaced, and those that symbols.py knows.
+_SPELLINGS = {
+    "♯": "#", "♭": "b", "Maj": "maj", "7sus4": "7sus", "ø7": "m7b5", "ø": "m7b5", "°": "dim",
+    "Δ7": "maj7", "△7": "maj7", "Δ": "maj7", "△": "maj7",
+}  # fmt: skip
 
 
 def written_bars(text: str) -> list[list[str]]:
     """The chords of each bar of a text such as "C | Am F | % | G7 |".
 
-    A bar's chords share it equally, and a "/" is the chord before once more ("C / / G"); "%", or
-    nothing, repeats the bar before. A double bar line is one, and lines count as bar lines.
-    Symbols are those of ``musicvae_torch.chords.symbols`` ("F#m7", "Bbmaj7/D", "N.C." for none) and
-    some usual spellings more.
+    A bar's chords share it equally. "/" repeats the chord before it ("C / / G"), and "%" or an
+    empty bar the bar before. A double bar line, or the end of a line, is a bar line. Symbols are
+    those of ``musicvae_torch.chords.symbols`` ("F#m7", "Bbmaj7/D", "N.C." for none) and some other
+    usual spellings.
 
     Raises:
-        ChordError: a symbol that is none, no chord at all, or a "%" at the beginning.
+        ChordError: an unknown symbol, no chord at all, or a "%" at the beginning.
     """
     cells = [cell.split() for line in text.splitlines() for cell in _cells(line)]
     if not any(cells):
@@ -55,10 +46,10 @@ def written_bars(text: str) -> list[list[str]]:
 
 
 def read_text(text: str, parse: Callable[[str], Result]) -> Result:
-    """`parse` of a text, or, after an "@", of the file that it names.
+    """`parse` of a text, or of the file that it names after an "@".
 
     Raises:
-        ChordError: of `parse`, or the file cannot be read.
+        ChordError: `parse` raises it, or the file cannot be read.
     """
     if not text.startswith("@"):
         return parse(text)
@@ -73,15 +64,11 @@ def read_text(text: str, parse: Callable[[str], Result]) -> Result:
 
 
 def symbol(name: str) -> str:
-    """A chord symbol as chords.py spells it.
-
-    Raises:
-        ChordError: it is none.
-    """
+    """A chord symbol in the spelling of symbols.py; raises ChordError if it is unknown."""
     if name.upper() in ("NC", "N.C", "N.C."):
         return NO_CHORD
     spelled = name
-    for theirs, ours in _SPELLINGS:
+    for theirs, ours in _SPELLINGS.items():
         spelled = spelled.replace(theirs, ours)
     try:
         chord_tones(spelled)
@@ -91,12 +78,13 @@ def symbol(name: str) -> str:
 
 
 def _cells(line: str) -> list[str]:
-    """The bars of a line; bar lines at its ends are no bars of their own."""
-    return re.split(r"\|+", line.strip().strip("|")) if line.strip().strip("|").strip() else []
+    """The bars of a line; bar lines at its ends make no bars of their own."""
+    bars = line.strip().strip("|")
+    return re.split(r"\|+", bars) if bars.strip() else []
 
 
 def _bar(cell: list[str]) -> list[str]:
-    """The symbols of a bar, without its "/"."""
+    """The symbols of a bar, with chords in place of each "/"."""
     if len(cell) > STEPS_PER_BAR:
         raise ChordError(f"a bar has {len(cell)} chords; at most {STEPS_PER_BAR} go")
     names: list[str] = []

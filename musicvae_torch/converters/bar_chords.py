@@ -33,7 +33,7 @@ class BarChords:
     Attributes:
         positions: (chords,) bar * _POSITIONS + step, ascending.
         classes: (chords,) of ``chords.chord_class``.
-        ends: (bars,) the step at which a bar's last note ends; chords do not go on after that.
+        ends: (bars,) the step at which a bar's last note, and with it its chord, ends.
     """
 
     positions: np.ndarray
@@ -58,19 +58,13 @@ class BarChords:
         return cls(positions[order], classes[order], ends)
 
     def clashing_bars(self) -> np.ndarray:
-        """The bars in which two chords fall on one step.
-
-        Magenta refuses them, even if it is but rounding that puts a chord after the bar line.
-        """
+        """The bars in which two chords fall on one step, even if by rounding: Magenta refuses
+        them."""
         return np.unique(self.positions[1:][np.diff(self.positions) == 0] // _POSITIONS)
 
     def at_events(self, events: Events, bars: np.ndarray) -> np.ndarray:
-        """(events,) class of the chord at each event; none at programs, and at END that of the
-        event before.
-
-        Args:
-            bars: (events,) in which bar each is.
-        """
+        """(events,) class of the chord at each event, given each one's bar (events,): none at
+        programs, and at END that of the event before."""
         steps = events.steps - lasting_steps(events.classes)
         ends = np.flatnonzero(events.classes == END)
         steps[ends] = steps[ends - 1]
@@ -82,12 +76,8 @@ class BarChords:
 def chord_texts(
     classes: np.ndarray, chords: np.ndarray, seconds_per_step: float
 ) -> list[pretty_midi.Text]:
-    """The chords of a bar as text events: whenever an event has another than the last one had,
-    those of the same step in order of name.
-
-    Args:
-        classes, chords: (tracks, events) classes of events and of the chord at each.
-    """
+    """The chords of a bar as text events, from the classes of events and of the chord at each,
+    (tracks, events): one whenever the chord changes, and those of a step in order of name."""
     timed = []
     for own_classes, own_chords in zip(classes, chords, strict=True):
         before_end = np.logical_and.accumulate(own_classes != END)

@@ -25,18 +25,15 @@ from musicvae_torch.options import MODES
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """A stretch of a song as a model takes it, and where it was found.
-
-    Stored compactly in `tokens`; the arrays that the networks take are made of them on demand.
+    """A stretch of a song in the form that a model takes, and where it was found.
 
     Attributes:
-        tokens: (steps, parts), what the converter's ``inputs``, ``outputs`` and ``controls``
-            take: int16 classes where the arrays are one-hot or rolls (-1: a row of zeros), float32
-            for grooves.
+        tokens: (steps, parts), a compact form of the arrays that networks take: int16 classes of
+            one-hot rows or rolls (-1: a row of zeros), float32 for grooves.
         length: steps that are in use; for multitrack windows (segments,) ints.
         start: seconds from the song's beginning.
         bar: bars from the beginning of its section (a stretch of one tempo and metre).
-        instruments: indices of the tracks that it was made of.
+        instruments: indices of the tracks that it was made from.
         converter: that made it.
     """
 
@@ -71,15 +68,12 @@ class Converter(ABC):
         steps: length of a window.
         mode: one of MODES.
         token_dtype: of its windows' tokens.
-        transpose_range: most semitones, either way, by which a song is shifted in mode "train".
-        complete: whether windows come as a whole song needs them: also those that are alike, of
-            which Magenta gives one, and a groove's last bars, filled up with silence, which it
-            leaves out.
-        rng: source of that mode's randomness.
+        complete: whether windows cover whole songs: identical ones, of which Magenta gives one, and
+            a groove's last bars, which it leaves out, filled up with silence.
+        rng: source of randomness of mode "train".
     """
 
     token_dtype: type = np.int16
-    transpose_range = 0
     complete = False
 
     def __init__(self, rules: Any, steps: int, mode: str = "eval", seed: int | None = None) -> None:
@@ -90,16 +84,21 @@ class Converter(ABC):
         self.mode = mode
         self.rng = np.random.default_rng(seed)
 
+    @property
+    def transpose_range(self) -> int:
+        """The most semitones, either way, by which a song is shifted in mode "train"."""
+        return int(getattr(self.rules, "transpose_range", 0))
+
     def to_tensors(
         self, midi: str | Path | pretty_midi.PrettyMIDI | Song, max_windows: int | None = None
     ) -> list[Window]:
         """The windows of a song.
 
         Args:
-            midi: a file, what was parsed of one, or a song.
-            max_windows: most windows, in order of position; in mode "train" drawn at random
-                instead, first within each section and then among all. Magenta takes 5 of
-                melodies, drums and trios, in CPython's set order for the first two.
+            midi: a file, what was parsed from one, or a song.
+            max_windows: most windows, in order of position; in mode "train" drawn at random, first
+                within each section and then among all. Magenta takes 5 of melodies, drums and
+                trios, in CPython's set order for the first two.
 
         Returns:
             Windows in order of section, then track, then bar. In mode "train" those of the song
@@ -113,11 +112,10 @@ class Converter(ABC):
             most = self.transpose_range
             song = transpose_song(song, int(self.rng.integers(-most, most + 1)))
         try:
-            sections = self.song_windows(song)
+            found = [self._limited(windows, max_windows) for windows in self.song_windows(song)]
         except MidiError as error:
             name = midi if isinstance(midi, str | Path) else "the song"
             raise type(error)(f"{name}: {error}") from None
-        found = [self._limited(windows, max_windows) for windows in sections]
         return self._limited([window for windows in found for window in windows], max_windows)
 
     def _limited(self, windows: list[Window], most: int | None) -> list[Window]:
@@ -132,7 +130,7 @@ class Converter(ABC):
         """What a model decoded → MIDI, with the programs and the velocity that Magenta writes.
 
         Args:
-            samples: (steps, output_depth), or (n, steps, output_depth) or a list of the former.
+            samples: (steps, output_depth), or several of them in an array or a list.
             controls: (steps, control_depth) for all samples, or as many as there are samples.
             qpm: quarter notes per minute; Magenta writes 120.
 
@@ -158,9 +156,9 @@ class Converter(ABC):
         ]
 
     def why_none(self, song: Song) -> str:
-        """In a few words, why :meth:`song_windows` finds none: "no notes", "metre or tempo" (they
-        leave no stretch that is long enough), "too short", "no melody" and the like (of the
-        stretch that lacks fewest parts), or "no N bars on end" that fit."""
+        """The reason, in a few words, why :meth:`song_windows` finds none: "no notes", "metre or
+        tempo" (which leave no section that is long enough), "too short", "no melody" and the like
+        (of the section that lacks fewest parts), or "no N bars on end" that fit."""
         if not len(song.notes):
             return "no notes"
         long = [s for s in self.sections(song) if _bars(s) >= self.window_bars]
@@ -182,12 +180,27 @@ class Converter(ABC):
         return common_time_sections(song)
 
     def missing_parts(self, section: Section) -> list[str]:
-        """Names of the parts that a window needs and that none of the section's tracks is of."""
+        """Names of the parts that a window needs and no track of the section plays."""
         return []
 
-    @abstractmethod
     def song_windows(self, song: Song) -> list[list[Window]]:
-        """All windows, grouped by section."""
+        """All windows of a song, grouped by section; raises as :meth:`section_windows`."""
+        return [self.section_windows(section, song.pedals) for section in self.sections(song)]
+
+    @abstractmethod
+    def section_windows(self, section: Section, pedals: np.ndarray) -> list[Window]:
+        """All windows of a section. `pedals`, of PEDAL_DTYPE, are the whole song's.
+
+        Raises:
+            MidiError: Magenta too would fail on it.
+        """
+
+    def window(
+        self, tokens: np.ndarray, section: Section, bar: int, instruments: Sequence[int]
+    ) -> Window:
+        """A window of full length that begins at a bar of a section."""
+        start = section.seconds(bar * STEPS_PER_BAR)
+        return Window(tokens, self.steps, start, bar, tuple(instruments), self)
 
     def inputs(self, tokens: np.ndarray) -> np.ndarray:
         """(..., steps, parts) tokens → (..., steps, input_depth)."""

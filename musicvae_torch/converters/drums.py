@@ -7,8 +7,9 @@ a number. With nine classes that is one number, Magenta's one-hot class. Facts o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pretty_midi
@@ -21,13 +22,13 @@ from musicvae_torch.converters.stretches import (
     slide,
     stretches,
 )
-from musicvae_torch.midi.notes import Song, StepTrack, tracks_to_midi
+from musicvae_torch.midi.notes import StepTrack, tracks_to_midi
 from musicvae_torch.midi.quantize import DEFAULT_QPM, Section
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES, FULL_DRUM_CLASSES, STEPS_PER_BAR
 
 _BITS = 1 << np.arange(15)
 
-Classes = Sequence[Sequence[int]]
+Classes = tuple[tuple[int, ...], ...]
 
 
 def drum_tokens(
@@ -36,8 +37,7 @@ def drum_tokens(
     """Hits → (steps, words) int16 tokens.
 
     Args:
-        start_steps, pitches: (hits,). Pitches in no class, or hits after the last step, are
-            left out.
+        start_steps, pitches: (hits,). Those of no class or after the last step are left out.
         steps: length of the result.
         classes: pitches of each.
     """
@@ -49,8 +49,9 @@ def drum_tokens(
     return tokens
 
 
+@cache
 def class_of_pitch(classes: Classes) -> np.ndarray:
-    """(128,) index of the class that holds each pitch; -1 for none."""
+    """(128,) index of the class that holds each pitch; -1 for none. Not to be written to."""
     table = np.full(128, -1)
     for index, pitches in enumerate(classes):
         table[list(pitches)] = index
@@ -61,12 +62,12 @@ def pack_rolls(rolls: np.ndarray) -> np.ndarray:
     """(..., classes) bool → (..., words) int16, the first class in the lowest bit."""
     padding = [(0, 0)] * (rolls.ndim - 1) + [(0, -rolls.shape[-1] % len(_BITS))]
     words = np.pad(rolls, padding).reshape(*rolls.shape[:-1], -1, len(_BITS))
-    return (words @ _BITS).astype(np.int16)
+    return np.asarray(words @ _BITS, np.int16)
 
 
 def unpack_rolls(tokens: np.ndarray, classes: int) -> np.ndarray:
     """(..., words) → (..., classes) bool; inverse of :func:`pack_rolls`."""
-    bits = (tokens[..., None].astype(np.int64) & _BITS) != 0
+    bits: np.ndarray = (tokens[..., None].astype(np.int64) & _BITS) != 0
     return bits.reshape(*tokens.shape[:-1], -1)[..., :classes]
 
 
@@ -79,12 +80,8 @@ def drum_notes(tokens: np.ndarray, classes: Classes = DRUM_CLASSES) -> list[tupl
 
 @dataclass(frozen=True)
 class DrumRules:
-    """What a drum config asks of a window.
-
-    Attributes:
-        classes: pitches of each class of drums.
-        roll_output: whether the decoder gives rolls, or one-hot rows.
-    """
+    """What a drum config asks of a window: pitches of each class of drums, and whether the decoder
+    gives rolls or one-hot rows."""
 
     classes: Classes = DRUM_CLASSES
     roll_output: bool = False
@@ -103,56 +100,43 @@ class DrumsConverter(Converter):
 
     rules: DrumRules
 
-    def __init__(
-        self, rules: DrumRules, steps: int, mode: str = "eval", seed: int | None = None
-    ) -> None:
-        super().__init__(rules, steps, mode, seed)
-        self._class_of_pitch = class_of_pitch(rules.classes)
-
-    def song_windows(self, song: Song) -> list[list[Window]]:
-        """The distinct windows of each section of 4/4, all drum tracks taken together.
-
-        A bar without hits ends a stretch; windows lie within one, a bar apart.
-        """
-        return [self._section_windows(section) for section in self.sections(song)]
-
     def missing_parts(self, section: Section) -> list[str]:
         return [] if self._hits(section.notes).any() else ["drums"]
 
     def stretches(self, section: Section) -> list[tuple[int, int]]:
-        """First bar and bars of all that is struck without a bar of silence."""
-        starts = np.sort(section.start_steps[self._hits(section.notes)], kind="stable")
-        found = []
-        for stretch in stretches(starts, starts + 1):
-            first = bar_line_before(starts[stretch.start])
-            last = bar_line_after(starts[stretch.stop - 1] + 1)
-            found.append((first // STEPS_PER_BAR, (last - first) // STEPS_PER_BAR))
-        return found
+        """First bar and number of bars of each stretch of hits without a bar of silence."""
+        found = self._stretches(section)
+        return [(first // STEPS_PER_BAR, len(tokens) // STEPS_PER_BAR) for first, tokens in found]
 
     def _hits(self, notes: np.ndarray) -> np.ndarray:
         """(notes,) bool: of drums that the config knows."""
-        hits = notes["is_drum"] & (notes["velocity"] > 0)
-        return hits & (self._class_of_pitch[notes["pitch"]] >= 0)
+        is_known = class_of_pitch(self.rules.classes)[notes["pitch"]] >= 0
+        return np.asarray(is_known & notes["is_drum"] & (notes["velocity"] > 0))
 
-    def _section_windows(self, section: Section) -> list[Window]:
-        notes = section.notes
-        hits = self._hits(notes)
+    def _stretches(self, section: Section) -> Iterator[tuple[int, np.ndarray]]:
+        """The first step and the tokens of each stretch."""
+        hits = self._hits(section.notes)
         order = np.argsort(section.start_steps[hits], kind="stable")
-        starts, pitches = section.start_steps[hits][order], notes["pitch"][hits][order]
-        tracks = tuple(np.unique(notes["instrument"][hits]).tolist())
-        found: dict[bytes, Window] = {}
+        starts, pitches = section.start_steps[hits][order], section.notes["pitch"][hits][order]
         for stretch in stretches(starts, starts + 1):
             first = bar_line_before(starts[stretch.start])
             steps = bar_line_after(starts[stretch.stop - 1] + 1) - first
-            tokens = drum_tokens(
-                starts[stretch] - first, pitches[stretch], steps, self.rules.classes
-            )
+            own = starts[stretch] - first, pitches[stretch]
+            yield first, drum_tokens(*own, steps, self.rules.classes)
+
+    def section_windows(self, section: Section, pedals: np.ndarray) -> list[Window]:
+        """The distinct windows of a section of 4/4, all drum tracks taken together.
+
+        A bar without hits ends a stretch; windows lie within one, a bar apart.
+        """
+        tracks = np.unique(section.notes["instrument"][self._hits(section.notes)]).tolist()
+        found: dict[bytes, Window] = {}
+        for first, tokens in self._stretches(section):
             windows = slide(tokens[:MAX_STEPS], self.steps)
             for bar, window in enumerate(windows, first // STEPS_PER_BAR):
                 key_suffix = f" {bar}" if self.complete else ""
                 if (key := window.tobytes() + key_suffix.encode()) not in found:
-                    seconds = section.seconds(bar * STEPS_PER_BAR)
-                    found[key] = Window(window.copy(), self.steps, seconds, bar, tracks, self)
+                    found[key] = self.window(window.copy(), section, bar, tracks)
         return list(found.values())
 
     def inputs(self, tokens: np.ndarray) -> np.ndarray:

@@ -31,16 +31,16 @@ ROW = 3 * DRUMS
 CLOSED_HI_HAT, OPEN_HI_HAT = 2, 3
 MAX_VELOCITY = 127
 MAX_BARS = 2**14  # nine hours at 120; a file beyond it is broken, and would fill the memory
-LEAST_DROPOUT = 0.2  # of the loudest hits, relative to that of the softest
+LEAST_DROPOUT = 0.2  # rate of the loudest hits, relative to that of the softest
 
 
 class NotDrumsError(MidiError):
-    """A song with a pitch that is no drum's; Magenta fails on it, too."""
+    """A song has a pitch that is no drum's; Magenta fails on it, too."""
 
 
 @dataclass(frozen=True)
 class GrooveRules:
-    """What a config makes of the encoder's inputs; outputs are always the drums as played.
+    """How a config changes the drums as played, which are its outputs, into the encoder's inputs.
 
     Attributes:
         humanize: inputs have hits alone, neither velocities nor offsets.
@@ -48,8 +48,8 @@ class GrooveRules:
         fixed_velocities: inputs have no velocities.
         missing_drums: not in the inputs, for the model to add.
         hits_as_controls: the hits are controls, too.
-        max_note_dropout: a song's inputs lack hits at a rate drawn from 0 to this one, soft hits
-            at up to that rate, loud ones at no less than LEAST_DROPOUT of it.
+        max_note_dropout: a rate is drawn from 0 to this one for a song, at which inputs lack its
+            softest hits; louder ones at less, but at no less than LEAST_DROPOUT of it.
     """
 
     humanize: bool = False
@@ -75,9 +75,9 @@ GROOVE_RULES = {
 class GrooveConverter(Converter):
     """Grooves; tokens are (steps, 27) float32 rows of what was played.
 
-    With note dropout they are (steps, 36): the last nine say which drums' hits the inputs keep.
-    Magenta drops notes in every mode, and so does this. Draws go on from song to song; they are
-    those that Magenta makes after ``numpy.random.seed(seed)``.
+    With note dropout they are (steps, 36): the last nine are 1 for hits that the inputs keep. Notes
+    are dropped in every mode, as in Magenta; draws, which go on from song to song, are those that
+    Magenta makes after ``numpy.random.seed(seed)``.
 
     Modes "train" and "eval" know the 22 pitches of the kit that the Groove MIDI Dataset was
     played on; "infer" knows the 63 of the drum configs' nine classes.
@@ -93,20 +93,16 @@ class GrooveConverter(Converter):
         self.drum_classes = DRUM_CLASSES if mode == "infer" else ROLAND_DRUM_CLASSES
         self._dropout = np.random.RandomState(seed)
 
-    def song_windows(self, song: Song) -> list[list[Window]]:
-        """Window after window, also those without hits; what is left at the end is no window.
+    def section_windows(self, section: Section, pedals: np.ndarray) -> list[Window]:
+        """Window after window, with or without hits; a rest at the end is no window.
 
-        Notes of all tracks count, whether of drums or not. Of hits of one drum on one step the
-        loudest counts, and of equally loud ones the first. A song has no windows if its tempo
-        changes or if it is not all in 4/4 (or the like of it: 2/2, 8/8).
+        Notes of all tracks count, whether of drums or not. The loudest hit of a drum on a step
+        counts, and the first of equally loud ones.
 
         Raises:
             NotDrumsError: a pitch is no drum's.
             MidiError: the song is absurdly long.
         """
-        if not (found := self.sections(song)) or not len(song.notes):
-            return []
-        (section,) = found
         played = _played(section, self._drums_hit(section.notes))
         tokens = played.reshape(-1, ROW).astype(np.float32)
         if self.rules.max_note_dropout:
@@ -114,24 +110,15 @@ class GrooveConverter(Converter):
             tokens = np.concatenate([tokens, kept.astype(np.float32)], axis=1)
         if self.complete:
             tokens = np.pad(tokens, [(0, -len(tokens) % self.steps), (0, 0)])
-        tracks = tuple(np.unique(section.notes["instrument"]).tolist())
+        tracks = np.unique(section.notes["instrument"]).tolist()
         return [
-            [
-                Window(
-                    tokens[first : first + self.steps],
-                    self.steps,
-                    section.seconds(first),
-                    first // STEPS_PER_BAR,
-                    tracks,
-                    self,
-                )
-                for first in range(0, len(tokens) - self.steps + 1, self.steps)
-            ]
+            self.window(tokens[first:][: self.steps], section, first // STEPS_PER_BAR, tracks)
+            for first in range(0, len(tokens) - self.steps + 1, self.steps)
         ]
 
     def sections(self, song: Song) -> list[Section]:
-        """The song itself, where all of it is of one tempo and of 4/4."""
-        section = steady_section(song)
+        """The song itself, if all of it is in one tempo and in 4/4 (or 2/2, 8/8)."""
+        section = steady_section(song) if len(song.notes) else None
         return [section] if section and section.steps_per_bar == STEPS_PER_BAR else []
 
     def inputs(self, tokens: np.ndarray) -> np.ndarray:
@@ -141,8 +128,8 @@ class GrooveConverter(Converter):
         if rules.max_note_dropout:
             rows *= tokens[..., None, ROW:]
         if rules.tap:
-            # Magenta looks for the loudest among the kept hits, but takes it from all hits: on a
-            # step that kept none the kick, if any, is back.
+            # Magenta chooses the loudest of the kept hits, but takes it from all hits: a step
+            # without kept hits gets its kick back, if it has one.
             loudest = rows[..., 1:2, :].argmax(-1, keepdims=True)
             tapped = np.take_along_axis(played, loudest, axis=-1)
             rows[:] = 0
@@ -158,7 +145,7 @@ class GrooveConverter(Converter):
         return tokens[..., :ROW]
 
     def controls(self, tokens: np.ndarray) -> np.ndarray:
-        return tokens[..., : DRUMS if self.rules.hits_as_controls else 0] > 0
+        return np.asarray(tokens[..., : DRUMS if self.rules.hits_as_controls else 0] > 0)
 
     def to_tokens(self, outputs: np.ndarray, controls: np.ndarray | None = None) -> np.ndarray:
         rows = np.asarray(outputs, np.float32)
@@ -189,7 +176,7 @@ class GrooveConverter(Converter):
     def _drums_hit(self, notes: np.ndarray) -> np.ndarray:
         """(notes,) indices of drums."""
         drum_of_pitch = class_of_pitch(self.drum_classes)
-        drums = drum_of_pitch[notes["pitch"]]
+        drums: np.ndarray = drum_of_pitch[notes["pitch"]]
         if (drums < 0).any():
             note = notes[drums < 0][0]
             known = ", ".join(map(str, np.flatnonzero(drum_of_pitch >= 0)))
@@ -202,7 +189,8 @@ class GrooveConverter(Converter):
     def _kept(self, velocities: np.ndarray) -> np.ndarray:
         """Draw which hits of a song the inputs keep: (steps, 9) of 0 and 1."""
         rate = self._dropout.uniform(0.0, self.rules.max_note_dropout)
-        return 1 - self._dropout.binomial(1, np.maximum(LEAST_DROPOUT, 1 - velocities) * rate)
+        lost = self._dropout.binomial(1, np.maximum(LEAST_DROPOUT, 1 - velocities) * rate)
+        return np.asarray(1 - lost)
 
 
 def _played(section: Section, drums: np.ndarray) -> np.ndarray:

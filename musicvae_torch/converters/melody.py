@@ -24,7 +24,7 @@ from musicvae_torch.converters.stretches import (
     slide,
     stretches,
 )
-from musicvae_torch.midi.notes import NOTE_DTYPE, Song, StepTrack, tracks_to_midi
+from musicvae_torch.midi.notes import NOTE_DTYPE, StepTrack, tracks_to_midi
 from musicvae_torch.midi.quantize import DEFAULT_METRE, DEFAULT_QPM, Section, to_steps
 from musicvae_torch.midi.vocabulary import (
     FIRST_NOTE,
@@ -67,12 +67,12 @@ def melody_tokens(
 
 
 def highest_notes(start_steps: np.ndarray, pitches: np.ndarray) -> np.ndarray:
-    """Indices of the highest of the notes on each step that has any, in order."""
+    """Indices, in order, of the highest note on each step that has any."""
     order = np.argsort(start_steps * 128 - pitches, kind="stable")
     starts = start_steps[order]
     highest = np.ones(len(starts), bool)
     highest[1:] = starts[1:] != starts[:-1]
-    return order[highest]
+    return np.asarray(order[highest])
 
 
 def melody_notes(tokens: np.ndarray) -> list[tuple[int, int, int]]:
@@ -93,8 +93,8 @@ def melody_notes(tokens: np.ndarray) -> list[tuple[int, int, int]]:
 
 
 def infer_chord_classes(*parts: np.ndarray) -> np.ndarray:
-    """(steps,) class (``chords.symbols.chord_class``) of the chord that sounds in melodies or
-    basses, each (steps,) classes, half a bar at a time; 0 for none."""
+    """(steps,) chord classes (``chords.symbols.chord_class``) of melodies or basses, each (steps,)
+    classes: a chord for each half of a bar, 0 for none."""
     steps = len(parts[0])
     seconds = 60 / DEFAULT_QPM / STEPS_PER_QUARTER
     rows = [
@@ -140,33 +140,23 @@ class MelodyConverter(Converter):
 
     rules: MelodyRules
 
-    def __init__(
-        self, rules: MelodyRules, steps: int, mode: str = "eval", seed: int | None = None
-    ) -> None:
-        super().__init__(rules, steps, mode, seed)
-        self.transpose_range = rules.transpose_range
-
-    def song_windows(self, song: Song) -> list[list[Window]]:
-        """The distinct windows of each section of 4/4, from all its tracks.
-
-        A bar of silence ends a stretch; windows lie within one, a bar apart.
-        """
-        return [self._section_windows(section) for section in self.sections(song)]
-
     def missing_parts(self, section: Section) -> list[str]:
         melodic = self._melodic(section.notes) & ~section.notes["is_drum"]
         return [] if melodic.any() else ["melody"]
 
     def stretches(self, section: Section) -> list[tuple[int, int, int]]:
-        """Track, first bar and bars of all that is played without a bar of silence."""
-        melodic = self._melodic(section.notes)
+        """Track, first bar and number of bars of each stretch without a bar of silence."""
         return [
             (track, first // STEPS_PER_BAR, len(tokens) // STEPS_PER_BAR)
-            for track in np.unique(section.notes["instrument"][melodic]).tolist()
-            for first, tokens in _track_stretches(
-                section, melodic & (section.notes["instrument"] == track)
-            )
+            for track, first, tokens in self._stretches(section)
         ]
+
+    def _stretches(self, section: Section) -> Iterator[tuple[int, int, np.ndarray]]:
+        """The track, the first step and the tokens of each stretch."""
+        melodic, instruments = self._melodic(section.notes), section.notes["instrument"]
+        for track in np.unique(instruments[melodic]).tolist():
+            for first, tokens in _track_stretches(section, melodic & (instruments == track)):
+                yield track, first, tokens
 
     def has_chords(self, section: Section) -> bool:
         """Whether chords, if the config wants them, can be inferred for a section."""
@@ -180,34 +170,31 @@ class MelodyConverter(Converter):
             melodic &= np.isin(notes["program"], list(self.rules.melody_programs))
         return melodic
 
-    def _section_windows(self, section: Section) -> list[Window]:
-        notes = section.notes
-        melodic = self._melodic(notes)
-        if not melodic.any():
-            return []
-        chords = None
-        if self.rules.chords and (chords := _section_chords(section, melodic)) is None:
+    def section_windows(self, section: Section, pedals: np.ndarray) -> list[Window]:
+        """The distinct windows of a section of 4/4, from all its tracks.
+
+        A bar of silence ends a stretch; windows lie within one, a bar apart.
+        """
+        melodic = self._melodic(section.notes)
+        chords = _section_chords(section, melodic) if self.rules.chords and melodic.any() else None
+        if self.rules.chords and chords is None:
             return []
         found: dict[bytes, Window] = {}
-        for track in np.unique(notes["instrument"][melodic]).tolist():
-            for first, tokens in _track_stretches(
-                section, melodic & (notes["instrument"] == track)
-            ):
-                windows = _without_leading_offs(slide(tokens[:, None], self.steps))
-                # What makes windows the same: chord symbols count, not only their classes.
-                keys = windows
-                if chords is not None:
-                    names, classes = (
-                        slide(row[first : first + len(tokens), None], self.steps) for row in chords
-                    )
-                    keys = np.concatenate([windows, names], axis=-1)
-                    windows = np.concatenate([windows, classes], axis=-1)
-                for index, window in enumerate(windows):
-                    bar = first // STEPS_PER_BAR + index
-                    key_suffix = f" {track} {bar}" if self.complete else ""
-                    if (key := keys[index].tobytes() + key_suffix.encode()) not in found:
-                        seconds = section.seconds(bar * STEPS_PER_BAR)
-                        found[key] = Window(window.copy(), self.steps, seconds, bar, (track,), self)
+        for track, first, tokens in self._stretches(section):
+            windows = _without_leading_offs(slide(tokens[:, None], self.steps))
+            # Windows are the same if their chord symbols are, and not only these chords' classes.
+            keys = windows
+            if chords is not None:
+                names, classes = (
+                    slide(row[first : first + len(tokens), None], self.steps) for row in chords
+                )
+                keys = np.concatenate([windows, names], axis=-1)
+                windows = np.concatenate([windows, classes], axis=-1)
+            for index, window in enumerate(windows):
+                bar = first // STEPS_PER_BAR + index
+                key_suffix = f" {track} {bar}" if self.complete else ""
+                if (key := keys[index].tobytes() + key_suffix.encode()) not in found:
+                    found[key] = self.window(window.copy(), section, bar, [track])
         return list(found.values())
 
     def outputs(self, tokens: np.ndarray) -> np.ndarray:
@@ -233,8 +220,8 @@ class MelodyConverter(Converter):
 
 
 def _section_chords(section: Section, melodic: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """The chord at each step, as far as a melody may reach: a number for each symbol, and
-    classes. None if no chords can be inferred."""
+    """The chord at each step that a melody may reach, as a number for each symbol and as a class;
+    None if no chords can be inferred."""
     notes = section.notes.copy()
     notes["start"], notes["end"] = section.start_times, section.end_times
     end = float(notes["end"].max(initial=0.0))
@@ -260,7 +247,7 @@ def _track_stretches(section: Section, own: np.ndarray) -> Iterator[tuple[int, n
     starts, ends, pitches = starts[played], ends[played], pitches[played]
     end = 0
     for stretch in stretches(starts, ends):
-        # Notes that are not played count as the beginning all the same.
+        # The first note marks the beginning, even if it is not played.
         first = bar_line_before(all_starts[np.searchsorted(all_starts, end)])
         end = bar_line_after(ends[stretch.stop - 1])
         tokens = melody_tokens(
@@ -271,17 +258,14 @@ def _track_stretches(section: Section, own: np.ndarray) -> Iterator[tuple[int, n
 
 
 def _without_leading_offs(windows: np.ndarray) -> np.ndarray:
-    """(windows, steps, 1): a note that began before a window is not known in it."""
+    """Windows (windows, steps, 1) without the ends of notes that began before them."""
     begun = np.maximum.accumulate(windows >= FIRST_NOTE, axis=1)
     return np.where(begun, windows, windows.dtype.type(NO_EVENT))
 
 
 def chord_texts(classes: np.ndarray, qpm: float) -> list[pretty_midi.Text]:
-    """(steps,) chord classes → a text event for each new chord.
-
-    Magenta's own converter of cat-mel_2bar_med_chords calls diminished chords "N.C."; these say
-    what the model was given.
-    """
+    """(steps,) chord classes → a text event for each new chord, by the name of its class.
+    (Magenta's own converter of cat-mel_2bar_med_chords calls diminished chords "N.C.".)"""
     changes = np.flatnonzero(np.r_[True, classes[1:] != classes[:-1]][: len(classes)])
     seconds = 60 / qpm / STEPS_PER_QUARTER
     return [pretty_midi.Text(chord_name(int(classes[step])), step * seconds) for step in changes]

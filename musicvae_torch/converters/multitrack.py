@@ -42,6 +42,7 @@ class MultitrackRules:
         min_tracks, max_tracks: tracks in which a note starts.
         max_events: of each track, its program and END included.
         min_events: of all tracks together, without those two.
+        transpose_range: see :class:`Converter`.
     """
 
     chords: bool = False
@@ -49,6 +50,7 @@ class MultitrackRules:
     max_tracks: int = 8
     max_events: int = 64
     min_events: int = 8
+    transpose_range: int = 3
 
 
 MULTITRACK_RULES = {
@@ -83,7 +85,6 @@ class MultitrackConverter(Converter):
     """Bars of several tracks; tokens are (512, 1), or (512, 2) with chords."""
 
     rules: MultitrackRules
-    transpose_range = 3
 
     def __init__(
         self, rules: MultitrackRules, steps: int, mode: str = "eval", seed: int | None = None
@@ -95,15 +96,6 @@ class MultitrackConverter(Converter):
                 f"max_seq_len must be {rules.max_tracks * rules.max_events}, not {steps}"
             )
 
-    def song_windows(self, song: Song) -> list[list[Window]]:
-        """All bars of 4/4 that the rules admit, alike or not.
-
-        A note held over a bar line ends there, and the next bar does not know of it. Of tracks
-        with the same program the first of the song comes first; in Magenta, CPython's order of
-        a set decides.
-        """
-        return [self._section_windows(section, song.pedals) for section in self.sections(song)]
-
     @property
     def window_bars(self) -> int:
         return 1
@@ -111,11 +103,17 @@ class MultitrackConverter(Converter):
     def sections(self, song: Song) -> list[Section]:
         return common_time_sections(song, STEPS_PER_QUARTER)
 
-    def _section_windows(self, section: Section, pedals: np.ndarray) -> list[Window]:
+    def section_windows(self, section: Section, pedals: np.ndarray) -> list[Window]:
+        """All bars of 4/4 that the rules admit, alike or not.
+
+        A note held over a bar line ends there. Tracks with the same program come in the song's
+        order; in Magenta, in CPython's order of a set.
+        """
         notes, end = sustained_notes(section, pedals)
-        bars = _cut(notes, _bar_line_times(end, section.qpm), section.qpm)
+        bars = _cut(notes, end, section.qpm)
         events = encode_performances(bars.programs, bars.notes)
-        admitted = self._admitted(bars, events)
+        faulty = np.any(list(self._faults(bars, events).values()), axis=0)
+        admitted = np.flatnonzero((np.bincount(bars.track_bars) > 0) & ~faulty)
         columns = [events.classes]
         if not len(admitted):
             return []
@@ -141,9 +139,9 @@ class MultitrackConverter(Converter):
         ]
 
     def faults(self, section: Section, pedals: np.ndarray) -> dict[str, np.ndarray]:
-        """Why bars of a section are not admitted: (bars,) bool by reason, of bars with notes."""
-        notes, end = sustained_notes(section, pedals)
-        bars = _cut(notes, _bar_line_times(end, section.qpm), section.qpm)
+        """Reasons why bars with notes are not admitted, and for which bars of a section they hold:
+        (bars,) bool."""
+        bars = _cut(*sustained_notes(section, pedals), section.qpm)
         return self._faults(bars, encode_performances(bars.programs, bars.notes))
 
     def _faults(self, bars: _Bars, events: Events) -> dict[str, np.ndarray]:
@@ -151,28 +149,20 @@ class MultitrackConverter(Converter):
         lengths = np.bincount(events.tracks)
         tracks = np.bincount(bars.track_bars)
         sounding = tracks > 0
+        long_tracks = np.bincount(bars.track_bars, lengths > rules.max_events)
+        bar_events = np.bincount(bars.track_bars, lengths - 2)
         return {
             f"fewer than {rules.min_tracks} tracks": sounding & (tracks < rules.min_tracks),
             f"more than {rules.max_tracks} tracks": tracks > rules.max_tracks,
-            f"a track of more than {rules.max_events} events": np.bincount(
-                bars.track_bars, lengths > rules.max_events
-            )
-            > 0,
-            f"fewer than {rules.min_events} events": sounding
-            & (np.bincount(bars.track_bars, lengths - 2) < rules.min_events),
+            f"a track of more than {rules.max_events} events": long_tracks > 0,
+            f"fewer than {rules.min_events} events": sounding & (bar_events < rules.min_events),
         }
-
-    def _admitted(self, bars: _Bars, events: Events) -> np.ndarray:
-        """The bars that the rules admit."""
-        sounding = np.bincount(bars.track_bars) > 0
-        faulty = np.any(list(self._faults(bars, events).values()), axis=0)
-        return np.flatnonzero(sounding & ~faulty)
 
     def _pack(
         self, admitted: np.ndarray, bars: _Bars, events: Events, columns: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The events' rows of `columns`, each in its place: (windows, steps, parts) tokens and
-        (windows, tracks) lengths. A track that does not play is END alone."""
+        """Tokens (windows, steps, parts), with the rows of `columns` of each event in their places,
+        and lengths (windows, tracks). A track that does not play is END alone."""
         segments = len(admitted) * self.rules.max_tracks
         tokens = np.full((segments, self.rules.max_events, columns.shape[1]), -1, np.int16)
         tokens[:, 0] = (END, 0)[: columns.shape[1]]
@@ -221,16 +211,12 @@ class MultitrackConverter(Converter):
         return midi
 
 
-def _bar_line_times(end: float, qpm: float) -> np.ndarray:
-    """When bars begin, and the last one ends: (bars + 1,) seconds. Magenta's to the last bit,
-    which decides on which side of a line a note lies that starts there."""
+def _cut(notes: np.ndarray, end: float, qpm: float) -> _Bars:
+    """Cut a section's notes of NOTE_DTYPE at the bar lines, the last of which is its end."""
+    # As Magenta computes them: the last bit decides on which side of a line a note starts.
     bar = 60.0 * (STEPS_PER_BAR / STEPS_PER_QUARTER) / qpm
     lines = np.concatenate([[0.0], np.arange(bar, end, bar)])
-    return np.append(lines, end) if end > lines[-1] else lines
-
-
-def _cut(notes: np.ndarray, lines: np.ndarray, qpm: float) -> _Bars:
-    """Cut a section's notes of NOTE_DTYPE at the bar lines."""
+    lines = np.append(lines, end) if end > lines[-1] else lines
     bars = np.searchsorted(lines, notes["start"], side="right") - 1
     notes, bars = notes[bars < len(lines) - 1], bars[bars < len(lines) - 1]
     programs = np.where(notes["is_drum"], DRUMS, notes["program"])

@@ -31,7 +31,7 @@ STEP_NOTE_DTYPE = np.dtype(
     [(name, np.int64) for name in ("track", "start", "end", "pitch", "velocity")]
 )
 
-# Places in a bar, its end among them: a track's number and a step make one number.
+# Steps of a bar, its end among them: a track's number and a step make one number.
 _POSITIONS = STEPS_PER_BAR + 1
 
 
@@ -41,8 +41,8 @@ class Events:
 
     Attributes:
         classes: (events,) 0 to DEPTH - 1.
-        tracks: (events,) whose they are.
-        steps: (events,) when, 0 to STEPS_PER_BAR; of a time shift, when it is over.
+        tracks: (events,) index of each one's track.
+        steps: (events,) 0 to STEPS_PER_BAR; a time shift's is its end.
     """
 
     classes: np.ndarray
@@ -52,17 +52,11 @@ class Events:
 
 @dataclass(frozen=True)
 class Performance:
-    """What a track plays in one bar.
+    """What a track plays in one bar."""
 
-    Attributes:
-        program: 0 to 127; 0 for drums.
-        is_drum: whether it is a drum kit.
-        notes: (start step, end step, pitch, velocity), as they end.
-    """
-
-    program: int
+    program: int  # 0 to 127; 0 for drums
     is_drum: bool
-    notes: list[tuple[int, int, int, int]]
+    notes: list[tuple[int, int, int, int]]  # (start step, end step, pitch, velocity), as they end
 
 
 def encode_performances(programs: np.ndarray, notes: np.ndarray) -> Events:
@@ -82,14 +76,14 @@ def encode_performances(programs: np.ndarray, notes: np.ndarray) -> Events:
     note_ons = np.stack([VELOCITY + bins, NOTE_ON + notes["pitch"]], axis=1)
     note_ons = note_ons[np.stack([named, np.ones_like(named)], axis=1)]
 
-    # To note-seq a track left without notes is a drum kit: it has none but drum notes.
+    # A track left without notes is a drum kit to note-seq, as all of its notes are drums'.
     empty = np.bincount(notes["track"], minlength=len(programs)) == 0
     bar_starts = np.arange(len(programs)) * _POSITIONS
     bar_ends = bar_starts + STEPS_PER_BAR
     starts, ends = (notes["track"] * _POSITIONS + notes[edge] for edge in ("start", "end"))
     shift_ends, shifts = _time_shifts(np.concatenate([starts, ends, bar_ends]))
 
-    # Listed as they come within a step, so that a stable sort by position puts all in order.
+    # In the order of events within a step, which a stable sort by position keeps.
     classes, positions = zip(
         (PROGRAM + np.where(empty, DRUMS, programs), bar_starts),
         (TIME_SHIFT + shifts - 1, shift_ends),
@@ -104,7 +98,7 @@ def encode_performances(programs: np.ndarray, notes: np.ndarray) -> Events:
 
 
 def _first_in_first_out(notes: np.ndarray) -> np.ndarray:
-    """The notes as events tell them, by track, start and pitch: of notes of one pitch that
+    """The notes as events can tell them, by track, start and pitch: when notes of one pitch
     overlap, the first to start is the first to end."""
     notes = notes.copy()
     voices = notes["track"] * 128 + notes["pitch"]
@@ -130,11 +124,11 @@ def lasting_steps(classes: np.ndarray) -> np.ndarray:
 
 
 def decode_performance(classes: np.ndarray) -> Performance:
-    """Any classes, sense or nonsense → what is played, as Magenta reads it.
+    """Any classes, however senseless → what is played, as Magenta reads it.
 
-    All after the first END is left out, and all after the bar; notes that are still sounding
-    end with the bar. A note off without its note on says nothing, nor does a note that ends where
-    it starts, nor a program after the first.
+    Everything after the first END or after the bar is left out; notes that still sound end with
+    the bar. Note offs without their note ons, notes that end where they start, and programs after
+    the first are ignored.
 
     Args:
         classes: (events,) 0 to DEPTH - 1.

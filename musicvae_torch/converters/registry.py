@@ -46,8 +46,8 @@ def get_converter(
         complete: see :class:`Converter`.
 
     Raises:
-        ConfigError: no such config, one whose `base` is none of Magenta's, or one that does not
-            know an option that is given.
+        ConfigError: no such config, one whose `base` is none of Magenta's, or one without an
+            option that is given.
         OptionError: no such mode.
     """
     if isinstance(config, str):
@@ -72,9 +72,9 @@ def _with_options(
 ) -> Any:
     if hop_bars is not None and hop_bars < 1:
         raise OptionError(f"hop_bars must be at least 1, not {hop_bars}")
-    options: dict[str, Any] = {"hop_bars": hop_bars}
-    options["melody_programs"] = None if melody_programs is None else frozenset(melody_programs)
-    chosen = {name: value for name, value in options.items() if value is not None}
+    chosen: dict[str, Any] = {} if hop_bars is None else {"hop_bars": hop_bars}
+    if melody_programs is not None:
+        chosen["melody_programs"] = frozenset(melody_programs)
     unknown = sorted(set(chosen) - {field.name for field in fields(rules)})
     if unknown:
         raise ConfigError(f"config {config.name!r} has no option {unknown[0]!r}")

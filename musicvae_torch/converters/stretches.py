@@ -6,22 +6,21 @@ Facts of Magenta 2.1.4's ``melody_pipelines`` and ``drum_pipelines``, and of its
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 
 GAP_STEPS = STEPS_PER_BAR  # of silence, after which a new stretch begins
-MAX_STEPS = 100 * STEPS_PER_BAR  # what a stretch holds beyond is left out
+MAX_STEPS = 100 * STEPS_PER_BAR  # of a stretch; the rest is left out
 
 
 def stretches(start_steps: np.ndarray, end_steps: np.ndarray) -> list[slice]:
     """Split notes, in order of their starts, wherever GAP_STEPS or more follow the last end."""
     gaps = np.flatnonzero(start_steps[1:] - end_steps[:-1] >= GAP_STEPS) + 1
-    firsts = [0, *gaps.tolist()] if len(start_steps) else []
-    return [
-        slice(first, last)
-        for first, last in zip(firsts, [*firsts[1:], len(start_steps)], strict=False)
-    ]
+    edges = [0, *gaps.tolist(), len(start_steps)] if len(start_steps) else []
+    return [slice(first, last) for first, last in pairwise(edges)]
 
 
 def bar_line_before(step: int) -> int:

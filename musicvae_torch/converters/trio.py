@@ -15,7 +15,7 @@ import pretty_midi
 from musicvae_torch.converters.base import Converter, Window, from_one_hot, one_hot
 from musicvae_torch.converters.drums import drum_notes, drum_tokens
 from musicvae_torch.converters.melody import melody_notes, melody_tokens
-from musicvae_torch.midi.notes import Song, StepTrack, tracks_to_midi
+from musicvae_torch.midi.notes import StepTrack, tracks_to_midi
 from musicvae_torch.midi.quantize import DEFAULT_QPM, Section
 from musicvae_torch.midi.vocabulary import (
     BASS_PROGRAMS,
@@ -36,12 +36,8 @@ MAX_INSTRUMENT = 127
 
 @dataclass(frozen=True)
 class TrioRules:
-    """What a trio config asks of a window.
-
-    Attributes:
-        hop_bars: bars from one window to the next.
-        melody_programs: programs that may be a melody.
-    """
+    """What a trio config asks of a window: bars from one window to the next, and the programs that
+    may be a melody."""
 
     hop_bars: int = 1
     melody_programs: frozenset[int] = MELODY_PROGRAMS
@@ -57,28 +53,22 @@ class TrioConverter(Converter):
 
     rules: TrioRules
 
-    def song_windows(self, song: Song) -> list[list[Window]]:
-        """Every window of 4/4 in which a melody, a bass and a drum track all play, in order of
-        tracks (all combinations of the three), then bar."""
-        return [self._section_windows(section) for section in self.sections(song)]
-
     def missing_parts(self, section: Section) -> list[str]:
         tracks = _tracks_by_part(section, self.rules.melody_programs)
         return [part for part, members in zip(PARTS, tracks, strict=True) if not members]
 
     def playing(self, section: Section) -> list[dict[int, np.ndarray]]:
         """For each part its tracks, and in which bars each of them counts as playing: (bars,) bool,
-        where it sounds or is but GAP_BARS away."""
-        bars = min(-(-section.steps // STEPS_PER_BAR), MAX_BARS)
-        found = []
-        for members in _tracks_by_part(section, self.rules.melody_programs):
-            own = {track: np.flatnonzero(section.notes["instrument"] == track) for track in members}
-            played = {track: _played_bars(section, notes, bars) for track, notes in own.items()}
-            found.append({track: _bridge_gaps(one) for track, one in played.items()})
-        return found
+        up to GAP_BARS away from a bar in which it sounds."""
+        return [
+            {track: _bridge_gaps(_played_bars(section, track)) for track in members}
+            for members in _tracks_by_part(section, self.rules.melody_programs)
+        ]
 
-    def _section_windows(self, section: Section) -> list[Window]:
-        bars = min(-(-section.steps // STEPS_PER_BAR), MAX_BARS)
+    def section_windows(self, section: Section, pedals: np.ndarray) -> list[Window]:
+        """Every window of 4/4 in which a melody, a bass and a drum track all play, in order of
+        tracks (all combinations of the three), then bar."""
+        bars = _section_bars(section)
         playing = self.playing(section) if bars >= self.window_bars else []
         if not playing or not all(playing):
             return []
@@ -91,17 +81,15 @@ class TrioConverter(Converter):
         for trio in product(*([track for track in own if tokens[track].any()] for own in playing)):
             coverage = np.stack([own[track] for own, track in zip(playing, trio, strict=True)])
             together = np.all(coverage, axis=0)
-            # At the section's ends one part is enough, so that a cut section encodes like a
-            # whole one.
+            # At its ends one part is enough, so that a section encodes alike, cut or whole.
             together[:GAP_BARS] = coverage[:, :GAP_BARS].any()
             together[-GAP_BARS:] = coverage[:, -GAP_BARS:].any()
             counts = np.convolve(together, np.ones(self.window_bars, int), "valid")
             whole = np.flatnonzero(counts[:: self.rules.hop_bars] == self.window_bars)
             rows = np.stack([tokens[track] for track in trio], axis=1)
             for bar in (whole * self.rules.hop_bars).tolist():
-                first = bar * STEPS_PER_BAR
-                window = rows[first : first + self.steps].copy()
-                windows.append(Window(window, self.steps, section.seconds(first), bar, trio, self))
+                own = rows[bar * STEPS_PER_BAR :][: self.steps]
+                windows.append(self.window(own.copy(), section, bar, trio))
         return windows
 
     def outputs(self, tokens: np.ndarray) -> np.ndarray:
@@ -123,21 +111,14 @@ def _tracks_by_part(section: Section, melody_programs: frozenset[int]) -> list[l
     sounds = notes["instrument"].astype(np.int64) * 256 + notes["program"] * 2 + notes["is_drum"]
     kinds: dict[int, set[int | None]] = {}
     for sound in np.unique(sounds).tolist():
-        kind = _part_of(sound % 2 == 1, sound % 256 // 2, melody_programs)
-        kinds.setdefault(sound // 256, set()).add(kind)
+        track, program, is_drum = sound // 256, sound % 256 // 2, sound % 2
+        pitched = 1 if program in BASS_PROGRAMS else 0 if program in melody_programs else None
+        kinds.setdefault(track, set()).add(2 if is_drum else pitched)
     parts: list[list[int]] = [[], [], []]
     for track, (part, *others) in kinds.items():
         if track <= MAX_INSTRUMENT and part is not None and not others:
             parts[part].append(track)
     return parts
-
-
-def _part_of(is_drum: bool, program: int, melody_programs: frozenset[int]) -> int | None:
-    if is_drum:
-        return 2
-    if program in BASS_PROGRAMS:
-        return 1
-    return 0 if program in melody_programs else None
 
 
 def _track_tokens(section: Section, track: int, part: int, steps: int) -> np.ndarray:
@@ -151,8 +132,13 @@ def _track_tokens(section: Section, track: int, part: int, steps: int) -> np.nda
     return melody_tokens(starts, ends, pitches, steps)
 
 
-def _played_bars(section: Section, own: np.ndarray, bars: int) -> np.ndarray:
-    """(bars,) bool: where one of the notes with the indices `own` sounds."""
+def _section_bars(section: Section) -> int:
+    return min(-(-section.steps // STEPS_PER_BAR), MAX_BARS)
+
+
+def _played_bars(section: Section, track: int) -> np.ndarray:
+    """(bars,) bool: where a track sounds."""
+    own, bars = section.notes["instrument"] == track, _section_bars(section)
     first = np.minimum(section.start_steps[own] // STEPS_PER_BAR, bars)
     last = np.minimum(-(-section.end_steps[own] // STEPS_PER_BAR), bars)
     changes = np.bincount(first, minlength=bars + 1) - np.bincount(last, minlength=bars + 1)
@@ -160,7 +146,7 @@ def _played_bars(section: Section, own: np.ndarray, bars: int) -> np.ndarray:
 
 
 def _bridge_gaps(played: np.ndarray) -> np.ndarray:
-    """Count the bars within GAP_BARS of a played one as played too."""
+    """(bars,) bool, with the bars within GAP_BARS of a played one as played."""
     bridged = played.copy()
     for shift in range(1, GAP_BARS + 1):
         bridged[shift:] |= played[:-shift]
@@ -170,8 +156,4 @@ def _bridge_gaps(played: np.ndarray) -> np.ndarray:
 
 def part_notes(tokens: np.ndarray) -> list[list[tuple[int, int, int]]]:
     """(steps, 3) classes → for each part its notes as (start step, end step, pitch)."""
-    return [
-        melody_notes(tokens[:, 0]),
-        melody_notes(tokens[:, 1]),
-        drum_notes(tokens[:, 2:]),
-    ]
+    return [melody_notes(tokens[:, 0]), melody_notes(tokens[:, 1]), drum_notes(tokens[:, 2:])]

@@ -1,12 +1,12 @@
 """Products with a weight that many steps share, on CPUs as fast as memory allows.
 
-An LSTM multiplies a few rows by the same weight at every step: how fast the weight comes out of
-memory is all that counts. PyTorch's plain product reads a weight as it lies; oneDNN, which comes
-with PyTorch, can lay it out for the processor once, and is then several times as fast. That copy
-lives as long as the product does, which is one call of a network. Training multiplies so too:
+An LSTM multiplies a few rows by the same weight at every step, and reading the weight from memory
+takes most of the time. PyTorch's plain product reads a weight as it lies; oneDNN, which comes with
+PyTorch, can lay out a copy for the processor once, and is then several times as fast. The copy
+lives as long as the product, which is one call of a network. Training uses it too, in
 :func:`linear` and the LSTM's recurrence.
 
-Where PyTorch has no oneDNN, on GPUs and in float64, products are plain ones.
+Without oneDNN, on GPUs and in float64, products are PyTorch's plain ones.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from musicvae_torch.options import DTYPES
 
 FLOAT32, BFLOAT16, INT8 = DTYPES
 
-# oneDNN chooses a layout by the rows that it is told to expect. That for 64 is as quick as any
-# from 1 row to 1024; those for fewer are up to three times slower beyond them.
+# oneDNN chooses a layout by an expected number of rows. The layout for 64 is as quick as any from 1
+# row to 1024; layouts for fewer rows are up to three times slower for more.
 _EXPECTED_ROWS = 64
-# Products of no more multiplications are over before oneDNN has begun.
+# For no more multiplications than this, PyTorch's plain product is faster than oneDNN's.
 _SMALL = 1 << 18
-# Rows that a weight must meet for its layout to be worth the making.
+# From this number of rows on, laying out a weight saves time.
 _WORTH_PACKING = 8
-# What the rows of a weight's gradient are shared out among, if they can be.
+# The rows of a weight's gradient are shared out among so many images, if their number allows it.
 _IMAGES = 64
 # Numbers from -1 to 1 as bytes: oneDNN's fast products want them unsigned.
 _LEVELS, _ZERO = 127, 128
@@ -56,7 +56,7 @@ class Product:
         """The product of x (M, K), with `other` (M, N) added to it."""
         if not torch.is_autocast_enabled("cpu"):
             return self._multiply(x, other)
-        # It would cast a weight that is laid out, of which it knows nothing.
+        # Autocast would try to cast the weight, and cannot once it is laid out.
         with torch.autocast("cpu", enabled=False):
             return self._multiply(x, other)
 
@@ -88,13 +88,14 @@ class _PackedProduct(Product):
     def _multiply(self, x: Tensor, other: Tensor | None) -> Tensor:
         rows = x.float()
         if self._plain is not None and len(x) * self._size <= _SMALL:
-            result = functional.linear(rows, self._plain, self._bias)
+            result: Tensor = functional.linear(rows, self._plain, self._bias)
             return result.to(x.dtype) if other is None else result.add_(other)
         linear = torch.ops.mkldnn._linear_pointwise
         if other is None:
             result = linear.default(rows, self._weight, self._bias, "none", [], "")
             return result.to(x.dtype)
-        return linear.binary(rows, other.float(), self._weight, self._bias, "add")
+        result = linear.binary(rows, other.float(), self._weight, self._bias, "add")
+        return result
 
 
 class _HalfProduct(Product):
@@ -111,8 +112,8 @@ class _HalfProduct(Product):
 
 
 class _ByteProduct(Product):
-    """Of int8 weights, each row with a scale of its own, and inputs in 127ths, which must lie
-    between -1 and 1, as an LSTM's outputs do. Sums are exact."""
+    """Of int8 weights, with a scale for each row, and inputs in 127ths, which must lie between -1
+    and 1, as an LSTM's outputs do. Sums are exact."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         super().__init__(weight, bias)
@@ -145,29 +146,27 @@ def prepare(weight: Tensor, bias: Tensor | None = None, dtype: str = FLOAT32) ->
     """
     if weight.dtype != torch.float32:
         return Product(weight, bias)
+    kinds: dict[str, type[Product]]
+    kinds = {FLOAT32: _PackedProduct, BFLOAT16: _HalfProduct, INT8: _ByteProduct}
+    if _packs(weight, kind := kinds[dtype]):
+        return kind(weight, bias)
     if dtype == INT8:
-        if _packs(weight, _ByteProduct):
-            return _ByteProduct(weight, bias)
         raise OptionError(
             "int8 weights want an x86 processor with VNNI and a PyTorch with oneDNN; use bfloat16"
         )
-    if dtype == BFLOAT16:
-        packs = _packs(weight, _HalfProduct)
-        return _HalfProduct(weight, bias) if packs else Product(weight.bfloat16(), bias)
-    packs = _packs(weight, _PackedProduct)
-    return _PackedProduct(weight, bias) if packs else Product(weight, bias)
+    return Product(weight.bfloat16() if dtype == BFLOAT16 else weight, bias)
 
 
 def _packs(weight: Tensor, kind: type[Product]) -> bool:
-    """Whether a kind of product is to be had for a weight like this."""
+    """Whether there is a kind of product for a weight like this."""
     return (weight.dtype, weight.device.type) == (torch.float32, "cpu") and works(kind)  # type: ignore[arg-type]
 
 
 class ProductCache:
     """Products of low precision that stay for further calls, as long as their weights do.
 
-    They take half of the weights' memory or a quarter. Products in float32 would double it, and are
-    made for each call.
+    They take half of the weights' memory or a quarter. Products in float32, which would take as
+    much again, are made for each call.
     """
 
     def __init__(self) -> None:
@@ -195,13 +194,13 @@ class ProductCache:
         state = tuple((source.data_ptr(), source._version) for source in sources)
         known = self._products.get((key, dtype))
         if known is None or known[0] != state:
-            # The sources stay with it, so that no other tensor comes to lie where they do.
+            # The sources are kept, so that no other tensor gets their memory, and thus their state.
             own = [source.detach() for source in sources]
             known = self._products[key, dtype] = (state, prepare(weight(), bias, dtype), own)
         return known[1]
 
 
-# Of each layer, as long as it lives. They are no part of it: its copies and files begin without.
+# The cache of each layer, as long as the layer lives. Copies and files of layers have none.
 _caches: WeakKeyDictionary[object, ProductCache] = WeakKeyDictionary()
 
 
@@ -211,14 +210,12 @@ def products_of(layer: object) -> ProductCache:
 
 
 def forget_products(layer: object) -> None:
-    """Make a layer's products again when they are next needed."""
+    """Forget what a layer keeps, so that it is made again when it is needed."""
     _caches.pop(layer, None)
 
 
 def check_weight_dtype(dtype: str, device: torch.device) -> None:
-    """Raises:
-    OptionError: there is no such precision, or not on that device.
-    """
+    """Raise an OptionError if there is no such precision, or not on that device."""
     if dtype not in DTYPES:
         raise OptionError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype!r}")
     prepare(torch.zeros(1, 1, device=device), dtype=dtype)
@@ -231,23 +228,28 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     elsewhere = x.device.type != "cpu" or torch.is_autocast_enabled("cpu")
     if elsewhere or len(rows) < _WORTH_PACKING:
         return functional.linear(x, weight, bias)
-    return _Linear.apply(rows, weight, bias).unflatten(0, x.shape[:-1])
+    return torch.unflatten(apply(_Linear, rows, weight, bias), 0, x.shape[:-1])
+
+
+def apply(function: type[torch.autograd.Function], *inputs: Any) -> Any:
+    """The result of a function with a backward pass of its own; PyTorch has no types for this."""
+    return function.apply(*inputs)  # type: ignore[no-untyped-call]
 
 
 def weight_gradient(grads: Tensor, inputs: Tensor) -> Tensor:
-    """The gradient (N, K) of the weight that inputs (M, K) were multiplied by, where the products
-    have the gradients `grads` (M, N): the sum of the outer products of all rows."""
+    """The gradient (N, K) of a weight by which inputs (M, K) were multiplied, from the gradients
+    `grads` (M, N) of the products: the sum of the outer products of all rows."""
     if grads.numel() * inputs.shape[1] <= _SMALL or not _packs(grads, _PackedProduct):
         return grads.t() @ inputs
-    # A convolution by single pixels is a product by its weight, and PyTorch has oneDNN compute
-    # its gradient, in half the time of this matrix product; on one thread not of fewer than 16
-    # images, so the rows are shared out among some.
+    # A convolution by single pixels is a product by its weight, and oneDNN computes its gradient in
+    # half the time of this matrix product, if there are 16 images or more.
     images = math.gcd(len(grads), _IMAGES)
-    pixels = [
+    pixels, pixel_grads = (
         rows.view(images, 1, -1, rows.shape[1]).permute(0, 3, 1, 2) for rows in (inputs, grads)
-    ]
+    )
     size = (grads.shape[1], inputs.shape[1], 1, 1)
-    return conv2d_weight(pixels[0], size, pixels[1]).flatten(1)
+    gradient: Tensor = conv2d_weight(pixels, size, pixel_grads)  # type: ignore[no-untyped-call]
+    return gradient.flatten(1)
 
 
 class _Linear(torch.autograd.Function):
@@ -274,10 +276,10 @@ class _Linear(torch.autograd.Function):
 @lru_cache
 def works(kind: type[Product]) -> bool:
     """Whether a kind of product is here, and right."""
-    if not torch.backends.mkldnn.is_available():
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
-    # The largest values there are: without VNNI, processors clip sums of bytes' products. And more
-    # of them than go another way for being few.
+    # The largest values there are, as processors without VNNI clip sums of bytes' products; and so
+    # many that a product is no longer a small one.
     size = math.isqrt(_SMALL)
     signs = torch.ones(size, dtype=torch.float32, device="cpu")
     signs[1::2] = -1

@@ -1,4 +1,4 @@
-"""The input's share of an LSTM layer's gates, for one-hot rows by looking them up.
+"""The input's share of an LSTM layer's gates; that of one-hot rows is looked up.
 
 Shape names: B batch, T steps, H units.
 """
@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from musicvae_torch.kernels.gemm import BFLOAT16, INT8, Product, ProductCache, linear
+from musicvae_torch.kernels.gemm import BFLOAT16, INT8, Product, ProductCache, apply, linear
 from musicvae_torch.model.terms import OneHot, Term
 
 
 def project(terms: Sequence[Term], weight: Tensor, bias: Tensor) -> Tensor:
-    """What terms contribute to the gates, for all steps at once, with a gradient.
+    """The terms' share of the gates, for all steps at once, with a gradient.
 
     Args:
         terms: of widths that add up to the weight's.
@@ -45,10 +45,10 @@ def project(terms: Sequence[Term], weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def _look_up(looked_up: Sequence[tuple[OneHot, Tensor]], still: Tensor) -> Tensor:
-    """What one-hot terms contribute, and what is the same at every step: (T, B, 4H).
+    """The share of one-hot terms, and what is the same at every step: (T, B, 4H).
 
     Args:
-        looked_up: terms, and the weight's columns that each meets, (4H, depth).
+        looked_up: terms, each with its columns of the weight, (4H, depth).
         still: (4H,), or (B, 4H): one more table, in which each sequence has a row of its own.
     """
     # One row more than classes: the zeros that class -1 stands for.
@@ -59,13 +59,14 @@ def _look_up(looked_up: Sequence[tuple[OneHot, Tensor]], still: Tensor) -> Tenso
     else:
         tables.append(still)
         indices.append(torch.arange(len(still), device=still.device).expand_as(indices[0]))
-    sums = _Sums.apply(torch.stack([index.flatten() for index in indices]), *tables)
+    rows = torch.stack([index.flatten() for index in indices])
+    sums: Tensor = apply(_Sums, rows, *tables)
     return sums.view(*indices[0].shape, sums.shape[1])
 
 
 class _Sums(torch.autograd.Function):
-    """Sums of rows of several tables, each of which is read once and nothing between written:
-    PyTorch's own sum of look-ups is as quick only without a gradient."""
+    """Sums of rows of several tables, in one pass: PyTorch's own sum of look-ups is as quick only
+    without a gradient."""
 
     @staticmethod
     def forward(ctx: Any, indices: Tensor, *tables: Tensor) -> Tensor:
@@ -89,8 +90,7 @@ class _Sums(torch.autograd.Function):
 
 
 class Rows:
-    """Sums of one-hot rows' shares of the gates, of layers side by side: a table has a row for
-    each class.
+    """Sums of one-hot rows' shares of the gates, of layers side by side.
 
     Args:
         weights: (4H, sum of depths) of each layer.
@@ -143,7 +143,7 @@ class Projection:
             self._still = self._still + functional.linear(rows, columns)
         for inputs, columns in dense:
             key = ("input", columns.storage_offset(), columns.shape[1])
-            # A caller's numbers may be any; a layer's outputs are not.
+            # A layer's outputs lie between -1 and 1, but a caller's numbers may not.
             wide = dtype == INT8 and bool((inputs.abs() > 1).any())
             own = BFLOAT16 if wide else dtype
             self._dense.append((inputs, products.prepare(key, [weight], columns.detach, own)))
@@ -154,8 +154,8 @@ class Projection:
             self._rows = Rows([torch.cat([own for _, own in looked_up], dim=1)], [depths])
 
     def __call__(self, start: int, stop: int, rows: int) -> Tensor:
-        """Of the steps from `start` to before `stop`, of the first `rows` sequences:
-        (steps, rows, 4H), the caller's to write to."""
+        """The first `rows` sequences' shares at the steps from `start` to before `stop`, (steps,
+        rows, 4H), which the caller may overwrite."""
         still = self._still if self._still.dim() == 1 else self._still[:rows]
         if self._rows is not None:
             classes = self._classes[start:stop, :rows]
@@ -169,15 +169,17 @@ class Projection:
         return shares
 
 
-Met = list[tuple[Tensor, Tensor]]  # terms, each with a weight's columns (4H, width)
+WithColumns = list[tuple[Tensor, Tensor]]  # terms, each with its columns of the weight (4H, width)
 
 
-def _sort(terms: Sequence[Term], weight: Tensor) -> tuple[list[tuple[OneHot, Tensor]], Met, Met]:
-    """Terms by kind, each with the weight's columns that it meets: one-hot ones; rows (B, width)
-    that are the same at every step; and what differs from step to step, (T, B, width)."""
+def _sort(
+    terms: Sequence[Term], weight: Tensor
+) -> tuple[list[tuple[OneHot, Tensor]], WithColumns, WithColumns]:
+    """Terms by kind, each with its columns of the weight: one-hot ones; rows (B, width) that are
+    the same at every step; and rows that differ from step to step, (T, B, width)."""
     looked_up, constant, dense = [], [], []
     widths = [term.depth if isinstance(term, OneHot) else term.shape[-1] for term in terms]
-    for term, columns in zip(terms, weight.split(widths, dim=1), strict=True):
+    for term, columns in zip(terms, torch.split(weight, widths, dim=1), strict=True):
         if isinstance(term, OneHot):
             looked_up.append((term, columns))
         elif columns.shape[1] and term.shape[1] == 1:

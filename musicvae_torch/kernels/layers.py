@@ -1,4 +1,4 @@
-"""LSTM layers over whole sequences on CPUs: which products they take, and in which order.
+"""LSTM layers over whole sequences on CPUs.
 
 Shape names: B batch, T steps, D input width, H units.
 """
@@ -14,9 +14,7 @@ from torch import Tensor
 from musicvae_torch.kernels.gemm import BFLOAT16, ProductCache, products_of
 from musicvae_torch.kernels.input_gates import Projection, project
 from musicvae_torch.kernels.recurrence import recur, unroll
-from musicvae_torch.model.terms import OneHot, Term, term_shape
-
-State = tuple[Tensor, Tensor]  # (h, c), each (B, H)
+from musicvae_torch.model.terms import OneHot, State, Term, term_shape
 
 
 class Layer(Protocol):
@@ -53,10 +51,8 @@ def run(
 def embed_sorted(
     directions: Sequence[tuple[Layer, Layer]], terms: Sequence[Term], lengths: Tensor
 ) -> Tensor:
-    """The last outputs of stacked bidirectional layers, (B, 2H), without a gradient.
-
-    Steps beyond a sequence's end cost nothing: sequences run from long to short, as many in each
-    step as reach it.
+    """The last outputs of stacked bidirectional layers, (B, 2H), without a gradient. Sequences are
+    sorted from long to short, so that each step runs those alone that reach it.
 
     Args:
         directions: forward and backward weights of each layer.
@@ -66,7 +62,12 @@ def embed_sorted(
     order = lengths.argsort(descending=True, stable=True)
     steps = torch.arange(int(lengths.max()) if len(lengths) else 0)
     counts = (lengths > steps[:, None]).sum(1).tolist()
-    terms = [_arrange(term, order, len(steps)) for term in terms]
+    terms = [
+        OneHot(term.classes[order, : len(steps)], term.depth)
+        if isinstance(term, OneHot)
+        else term[order, : len(steps)]
+        for term in terms
+    ]
     last: list[Tensor] = []
     for pair in directions:
         zeros = pair[0].weight_hh.new_zeros(len(lengths), pair[0].units)
@@ -78,24 +79,17 @@ def embed_sorted(
     return torch.cat(last, dim=-1)[order.argsort()]
 
 
-def _arrange(term: Term, order: Tensor, steps: int) -> Term:
-    """The first steps of a term, its sequences in another order."""
-    if isinstance(term, OneHot):
-        return OneHot(term.classes[order, :steps], term.depth)
-    return term[order, :steps]
-
-
 def _unroll(
     layer: Layer, terms: Sequence[Term], state: State, counts: Sequence[int], reverse: bool
 ) -> tuple[Tensor, Tensor]:
     """:func:`run` without a gradient, over sequences from long to short.
 
     Args:
-        counts: for each step the sequences that reach it.
+        counts: the number of sequences that reach each step.
     """
     dtype, products = layer.weight_dtype, products_of(layer)
     if torch.is_autocast_enabled("cpu"):
-        # In a training weights change with every step: nothing is worth keeping.
+        # While a network is trained, its weights change at each step: no product is worth keeping.
         dtype, products = BFLOAT16, ProductCache()
     shares = Projection(terms, layer.weight_ih, layer.full_bias, dtype, products)
     weight = layer.weight_hh

@@ -15,8 +15,8 @@ from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from musicvae_torch.kernels.gemm import BFLOAT16
-from musicvae_torch.kernels.layers import Layer, State
-from musicvae_torch.model.terms import Term, densify
+from musicvae_torch.kernels.layers import Layer
+from musicvae_torch.model.terms import State, Term, densify
 
 
 def cell(layer: Layer, x: Tensor, state: State) -> State:

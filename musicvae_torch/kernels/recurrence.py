@@ -1,12 +1,10 @@
 """The LSTM recurrence on CPUs: with its own backward pass, and without one.
 
-PyTorch's CPU LSTM multiplies dense inputs, and in training it saves every intermediate of every
-step. Here the input's share of the gates comes ready made (for one-hot inputs it is a row
-look-up), products are those of :mod:`musicvae_torch.kernels.gemm`, all steps write into one buffer,
-and the recurrent weight's gradient is one product at the end. Under
-``torch.autocast("cpu", torch.bfloat16)`` the products and what is kept for the backward pass are
-in bfloat16, while cells and sums stay in float32. Without a gradient nothing is kept. On CUDA,
-cuDNN's LSTM is better than either.
+PyTorch's CPU LSTM multiplies dense inputs, and saves every intermediate of every step in training.
+Here the input's share of the gates is given (one-hot inputs are looked up), products are those of
+:mod:`musicvae_torch.kernels.gemm`, all steps write into one buffer, and the recurrent weight's
+gradient is one product at the end. Under ``torch.autocast("cpu", torch.bfloat16)`` products and
+what is kept for the backward pass are in bfloat16, cells and sums in float32.
 
 Gates lie in the order input i, forget f, cell g, output o. Shape names: T steps, B batch, H units.
 """
@@ -24,10 +22,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from musicvae_torch.errors import OptionError
-from musicvae_torch.kernels.gemm import BFLOAT16, Product, prepare, weight_gradient
+from musicvae_torch.kernels.gemm import BFLOAT16, Product, apply, prepare, weight_gradient
 
-# Input shares of the gates are made for as many steps at once as have so many numbers: enough to
-# multiply well, and few enough to be in the processor's cache when they are read.
+# Numbers of the input's shares that are made at once, for several steps: enough to multiply well,
+# and few enough to be in the processor's cache when they are read.
 _SHARES = 1 << 21
 
 
@@ -39,8 +37,8 @@ def lstm_cell_forward(
     Args:
         sums: (..., 4H) of the gates.
         c: (..., H) cell of the step before; replaced by the new one.
-        h: (..., H) room for the result's last tensor. Where it is given, the gates are activated
-            in place; else `sums` stay as they are, for the compiler's sake.
+        h: (..., H) to be filled with tanh of the new cell. If it is given, the gates are activated
+            in place; otherwise `sums` stay as they are, which the compiler needs.
 
     Returns:
         The gates i and f side by side, (..., 2H), g and o, and tanh of the new cell, (..., H) each.
@@ -70,13 +68,12 @@ def lstm_cell_backward(
     """The gradient of :func:`lstm_cell_forward`, in place.
 
     Args:
-        grad_gates: (B, 4H) to be filled with that of the sums of the gates.
-        grad_hidden: (B, H) that of the output, as others read it.
-        dh: (B, H) that of the output, as the next step reads it.
-        dc: (B, H) that of the new cell, in the weights' precision; that of the cell before after.
+        grad_gates: (B, 4H), to be filled with the gradient of the gates' sums.
+        grad_hidden, dh: (B, H), gradients of the output, as layers above and the next step use it.
+        dc: (B, H), gradient of the new cell, in the weights' precision; replaced by the gradient
+            of the cell before.
         gates: (B, 4H), activated.
-        c: (B, H), the cell before.
-        tanh_c: (B, H), of the new cell.
+        c, tanh_c: (B, H), the cell before, and tanh of the new cell.
     """
     through_sigmoid = torch.ops.aten.sigmoid_backward.default
     through_tanh = torch.ops.aten.tanh_backward.default
@@ -96,7 +93,7 @@ def lstm_cell_backward(
 
 
 def tanh_via_sigmoid(doubled: Tensor) -> Tensor:
-    """tanh(x) in place of 2x, up to 1e-7 or so: PyTorch has the sigmoid several times as fast."""
+    """tanh(x) from 2x, in place, up to 1e-7 or so: PyTorch's sigmoid is several times as fast."""
     return doubled.sigmoid_().mul_(2).sub_(1)
 
 
@@ -119,7 +116,7 @@ def _saved_step(
     Args:
         sums: (B, 4H) of the gates.
         gates, squashed, hidden, after: to be filled with the activated gates, tanh of the new cell,
-            the output and the new cell, in whatever precision they are kept in.
+            the output and the new cell, each in its own precision.
         cell: (B, H) in the weights' precision; replaced by the new cell.
     """
     i_and_f, g, o, tanh_c = lstm_cell_forward(sums.to(cell.dtype), cell)
@@ -148,7 +145,7 @@ def compile_recurrence() -> None:
         raise OptionError(f"fusing wants a C++ compiler, and there is no {compiler}; do without it")
     from torch._dynamo import config as dynamo
 
-    # One version for each shape that the levels of a model have; beyond the limit they run plain.
+    # A version for each shape in a model; shapes beyond the limit run uncompiled.
     limit = "recompile_limit" if hasattr(dynamo, "recompile_limit") else "cache_size_limit"
     setattr(dynamo, limit, 64)
     _Fused.forward = staticmethod(torch.compile(_saved_step, dynamic=False))
@@ -197,15 +194,15 @@ class _Recurrence(torch.autograd.Function):
 
 
 def _chain(like: Tensor, start: Tensor, reverse: bool) -> tuple[Tensor, Tensor]:
-    """Room for the states before and after each step, (T, B, H) each as `like`, which share all
-    but one; that before the first step that is run is `start`."""
+    """Room for the states before and after each step, (T, B, H) each, in one tensor of dtype and
+    device as `like`; `start` is the state before the step that runs first."""
     states = like.new_empty(len(like) + 1, *like.shape[1:])
     states[-1 if reverse else 0] = start
     return (states[1:], states[:-1]) if reverse else (states[:-1], states[1:])
 
 
 def _walk(reverse: bool, *sequences: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Each step's place in all sequences (T, ...), from the first step or from the last."""
+    """Each step's items of all sequences (T, ...), from the first step or from the last."""
     steps = list(zip(*(sequence.unbind() for sequence in sequences), strict=True))
     return reversed(steps) if reverse else iter(steps)
 
@@ -228,10 +225,11 @@ def recur(
         reverse: run the last step first.
 
     Returns:
-        Outputs of all steps, (T, B, H), each at the place of its step, in bfloat16 where autocast
-        asks for it; and the cell after the step that was run last, (B, H).
+        Outputs (T, B, H) in the order of the steps, in bfloat16 if autocast asks for it; and the
+        cell after the step that was run last, (B, H).
     """
-    return _Recurrence.apply(projected, weight, h, c, reverse)
+    outputs, cell = apply(_Recurrence, projected, weight, h, c, reverse)
+    return outputs, cell
 
 
 def unroll(
@@ -246,16 +244,16 @@ def unroll(
     """Run an LSTM layer without a gradient, over sequences of lengths of their own.
 
     Args:
-        shares: of a step to begin with, one to end before, and a number of rows B': the input's
-            share of the gates there, biases included, (steps, B', 4H). They are overwritten.
+        shares: gives the input's share of the gates, biases included, (steps, B', 4H), from one
+            step to before another, for the first B' sequences. It is overwritten.
         product: of the recurrent weight.
         h, c: (B, H), the start state of sequences that are ordered from long to short.
-        counts: for each step the sequences that reach it.
+        counts: the number of sequences that reach each step.
         reverse: read each sequence from its end.
 
     Returns:
-        Outputs (T, B, H), each at the place of its step, zeros beyond a sequence's end; and what
-        was put out last, (B, H).
+        Outputs (T, B, H) in the order of the steps, zeros beyond a sequence's end; and each
+        sequence's output that was computed last, (B, H).
     """
     h, c = h.clone(), c.clone()
     batch, units = h.shape

@@ -1,7 +1,7 @@
-"""Core decoders that step together, without a gradient: what sampling spends its time on.
+"""Core decoders that step together, without a gradient: sampling spends its time here.
 
-What steps have in common is computed once, and small tensors of all core decoders are treated as
-one. Shape names: C core decoders, B batch, H units, E embedding width.
+What is the same in all steps is computed once, and small tensors of all core decoders are joined.
+Shape names: C core decoders, B batch, H units, E embedding width.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from torch.nn import functional
 
 from musicvae_torch.kernels.gemm import Product, linear, prepare, products_of
 from musicvae_torch.kernels.input_gates import Rows
-from musicvae_torch.kernels.layers import Layer, State
+from musicvae_torch.kernels.layers import Layer
 from musicvae_torch.kernels.recurrence import lstm_step
+from musicvae_torch.model.terms import State
 
-# Gates of so many numbers cost more to put side by side than to treat one core at a time.
+# Gates of so many numbers are faster one core at a time than put side by side.
 _WORTH_JOINING = 1 << 14
 
 
@@ -41,12 +42,12 @@ class Core(NamedTuple):
 class Stepper:
     """Steps of core decoders whose LSTM layers are of the same sizes.
 
-    At each step a core reads a token, which is what was drawn in the step before; an embedding,
-    which stays for a segment; and a control. Up to rounding the logits are those of
+    At each step a core reads the token that was drawn in the step before, the embedding of its
+    segment, and a control. Up to rounding the logits are those of
     :meth:`musicvae_torch.model.decoder.CoreDecoder.step`.
 
     Args:
-        cores: whose weights are read now.
+        cores: their weights are read now, once.
         one_hot: whether tokens are one-hot rows, given by their classes.
         embeddings: (B, segments, E).
         segment_steps: how long each embedding stays.
@@ -69,16 +70,16 @@ class Stepper:
         rows = by_segment.flatten(0, 1)
         for core in cores:
             lowest = core.layers[0]
-            widths = sum(core.depths), embeddings.shape[-1], controls.shape[-1]
-            token, own, control = lowest.weight_ih.detach().split(widths, dim=1)
+            widths = [sum(core.depths), embeddings.shape[-1], controls.shape[-1]]
+            token, own, control = torch.split(lowest.weight_ih.detach(), widths, dim=1)
             tokens.append(token)
             self._controls.append(control)
             share = linear(rows, own, lowest.full_bias.detach())
-            shares.append(share.unflatten(0, by_segment.shape[:2]))
+            shares.append(torch.unflatten(share, 0, by_segment.shape[:2]))
         self._shares = torch.stack(shares, dim=1)  # (segments, C, B, 4H)
         self._rows = Rows(tokens, [core.depths for core in cores]) if one_hot else None
-        # What a product multiplies beside the layer's own last output: the output below, and in
-        # the lowest layer tokens, where they are not looked up.
+        # Width of what a product multiplies beside the layer's own last output: the output of the
+        # layer below, and in the lowest layer tokens, unless they are looked up.
         self._below = [0 if one_hot else sum(cores[0].depths)]
         self._below += [layer.units for layer in cores[0].layers[:-1]]
         self._products = [
@@ -138,7 +139,7 @@ class Stepper:
                 product(rows, None if shares is None else shares[core])
                 for core, (product, rows) in enumerate(cores)
             ]
-            shares = None  # above the lowest layer the products have all
+            shares = None  # above the lowest layer, products read everything
             top = inputs[..., below:]
             if gates[0].numel() < _WORTH_JOINING:
                 lstm_step(torch.stack(gates), cells, top)
@@ -148,7 +149,7 @@ class Stepper:
         return [output(rows) for output, rows in zip(self._outputs, top, strict=True)]
 
     def _first_share(self, tokens: Sequence[Tensor]) -> Tensor:
-        """What the lowest layer's gates are beside its product: (C, B, 4H)."""
+        """The lowest layer's gates without its product: (C, B, 4H)."""
         share = self._share
         if self._control_shares is not None:
             share = share + self._control_shares[self._steps % self._segment_steps]
@@ -161,14 +162,10 @@ class Stepper:
 
 
 def _joined(layer: Layer, token: Tensor, index: int, below: int) -> Product:
-    """The product of what a layer reads, (B, below) of it, with its own last output beside it.
-
-    Args:
-        token: the weight of the tokens, which the lowest layer reads.
-        index: of the layer.
-    """
+    """The product of what a layer reads, (B, below), with its own last output beside it. The lowest
+    layer, index 0, reads tokens, by their own weight."""
     sources = [layer.weight_ih, layer.weight_hh, layer.bias]
-    # That of the lowest layer is in the embedding's share.
+    # The lowest layer's bias is in the embedding's share.
     bias = layer.full_bias if index else None
 
     def weight() -> Tensor:

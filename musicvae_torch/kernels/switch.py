@@ -20,7 +20,7 @@ def kernels_enabled() -> bool:
 
 @contextmanager
 def reference() -> Iterator[None]:
-    """Run networks on the readable reference alone, in this thread, as long as this is entered.
+    """Run networks on the readable reference alone, in this thread, inside this context.
 
     ::
 
@@ -30,7 +30,7 @@ def reference() -> Iterator[None]:
             posterior = model.encode(windows)
 
     Results agree with those of the kernels up to rounding. Weights are multiplied in their own
-    precision, whatever ``multiply_in`` was told.
+    precision, whatever ``multiply_in`` has chosen.
     """
     token = _enabled.set(False)
     try:

@@ -1,16 +1,16 @@
-"""What the channels of a MIDI file are at each moment: the program that they play, whether they are
-drum kits, and which of them belong to one player.
+"""The channels of a MIDI file at each moment: the program that they play, whether they are drum
+kits, and which of them belong to one player.
 
-A program change holds for its channel, in whatever chunk it stands, and so does all else that says
-what a channel is. Sources: General MIDI 2 (RP-024, bank select), Roland's SC-55 and SC-88 manuals
-("USE FOR RHYTHM PART"), Yamaha's XG specification ("PART MODE"), MPE (RP-053), MIDI 1.0 (mode 4).
+Program changes and other messages about a channel hold in all chunks. Sources: General MIDI 2
+(RP-024, bank select), Roland's SC-55 and SC-88 manuals ("USE FOR RHYTHM PART"), Yamaha's XG
+specification ("PART MODE"), MPE (RP-053), MIDI 1.0 (mode 4).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -22,7 +22,6 @@ from musicvae_torch.midi.messages import (
     PORT,
     PROGRAM_CHANGE,
     SYSEX,
-    Chunk,
     Message,
     MidiFile,
     value,
@@ -31,9 +30,9 @@ from musicvae_torch.midi.messages import (
 DRUM_CHANNEL = 9
 CHANNELS = 16
 
-BANK_SELECT, DATA_ENTRY, SUSTAIN, RESET_CONTROLLERS = 0, 6, 64, 121
+BANK_SELECT, DATA_ENTRY, RESET_CONTROLLERS = 0, 6, 121
 PARAMETER_LOW, PARAMETER_HIGH = 100, 101
-ALL_SOUND_OFF, ALL_NOTES_OFF, MONO_MODE, POLY_MODE = 120, 123, 126, 127
+ALL_SOUND_OFF, ALL_NOTES_OFF, MONO_MODE = 120, 123, 126
 MPE_CONFIGURATION = (0, 6)  # registered parameter
 LOWER_MASTER, UPPER_MASTER = 0, 15  # of MPE's two zones
 
@@ -50,24 +49,18 @@ Key = tuple[int, int]  # port, channel
 
 
 class _Said(NamedTuple):
-    """What a message says of a channel."""
+    """What a message says of a channel; `position` is the message's in its chunk."""
 
     tick: int
     chunk: int
-    position: int  # of the message in its chunk
+    position: int
     value: int
     why: str = ""
 
 
 @dataclass(frozen=True)
 class Zone:
-    """Channels of one player in a chunk.
-
-    Attributes:
-        port: that they are on.
-        channels: 0 to 15.
-        why: they belong together.
-    """
+    """Channels (0 to 15) of one player in a chunk, and why they belong together."""
 
     port: int
     channels: frozenset[int]
@@ -76,13 +69,13 @@ class Zone:
 
 @dataclass(eq=False)
 class Channels:
-    """All that a file says of its channels.
+    """What a file says about its channels.
 
     Attributes:
         programs: program changes of each port and channel, by tick.
         kits: whether a port's channel becomes a drum kit (1) or stops being one (0), by tick.
         zones: channels that messages bind together.
-        ports: of each chunk, the port of each of its messages from a position on.
+        ports: for each chunk, pairs of a position and the port of its messages from there on.
         standard: "GS", "XG" or "GM2", the last that was switched on; empty: none.
         last_reset: tick of the last message that sets all channels back.
         quarter: ticks of a quarter note.
@@ -97,50 +90,44 @@ class Channels:
     last_reset: int = 0
 
     def port(self, chunk: int, position: int) -> int:
-        """The port of a message: 0, where the file names none."""
+        """The port of a message: 0 if the file names none."""
         own = self.ports[chunk]
         found = bisect_right(own, (position, CHANNELS * 16)) - 1
         return own[found][1] if found >= 0 else (own[0][1] if own else 0)
 
     def program(self, key: Key, chunk: int, position: int, tick: int) -> int:
-        """The program of a note: what its own chunk said last, else any other; before the first
-        that is said, that one, if it comes within a quarter note; else 0."""
+        """The program of a note: the last one set by its own chunk, else by any other. A note
+        before all program changes has the first, if that comes within a quarter note; else 0."""
         said = self.programs.get(key)
-        return 0 if said is None else _latest(said, chunk, position, tick, self.quarter, 0)
+        if not said:
+            return 0
+        own = [one for one in said if one.chunk == chunk and one.position < position]
+        others = [one for one in said if one.chunk != chunk and one.tick <= tick]
+        if latest := own or others:
+            return latest[-1].value
+        return said[0].value if said[0].tick <= tick + self.quarter else 0
 
     def kit(self, key: Key, chunk: int, position: int, tick: int) -> tuple[bool, str]:
-        """Whether a note is a drum's, and what says so."""
-        usual = key[1] == DRUM_CHANNEL
+        """Whether a note is a drum's, and the reason, in words."""
         said = self.kits.get(key)
         if not said:
-            return usual, "channel 10" if usual else ""
+            return (True, "channel 10") if key[1] == DRUM_CHANNEL else (False, "")
         before = [one for one in said if one.tick <= tick]
         one = before[-1] if before else said[0]
         return bool(one.value), one.why
 
     def kit_channels(self) -> set[Key]:
-        """Ports and channels that are a drum kit at any time, by messages."""
+        """Ports and channels that messages make a drum kit at any time."""
         return {key for key, said in self.kits.items() if any(one.value for one in said)}
 
     def is_kit_throughout(self, key: Key) -> bool:
-        """Whether all that sounds on a channel is a drum kit."""
+        """Whether a channel is a drum kit from beginning to end."""
         said = self.kits.get(key)
         return all(one.value for one in said) if said else key[1] == DRUM_CHANNEL
 
 
-def _latest(said: list[_Said], chunk: int, position: int, tick: int, grace: int, usual: int) -> int:
-    """What holds for a message of a chunk."""
-    own = [one for one in said if one.chunk == chunk and one.position < position]
-    if own:
-        return own[-1].value
-    others = [one for one in said if one.chunk != chunk and one.tick <= tick]
-    if others:
-        return others[-1].value
-    return said[0].value if said[0].tick <= tick + grace else usual
-
-
 def read_channels(file: MidiFile) -> Channels:
-    """Find what a file says of its channels."""
+    """Find what a file says about its channels."""
     found = Channels(max(file.resolution, 1))
     found.ports = [
         [
@@ -151,21 +138,15 @@ def read_channels(file: MidiFile) -> Channels:
         for chunk in file.tracks
     ]
     scan = _Scan(found)
-    for _, chunk, position, message in _in_time(file.tracks):
-        scan.heed(chunk, position, message)
-    return found
-
-
-def _in_time(tracks: Iterable[Chunk]) -> Iterator[tuple[int, int, int, Message]]:
-    """All messages but notes, by tick, then chunk: (tick, chunk, position, message)."""
-    rows = [
+    others_than_notes = [
         (message.tick, index, position, message)
-        for index, chunk in enumerate(tracks)
+        for index, chunk in enumerate(file.tracks)
         for position, message in enumerate(chunk.messages)
         if message.status >= 0xA0
     ]
-    rows.sort(key=lambda row: row[:3])
-    return iter(rows)
+    for _, index, position, message in sorted(others_than_notes, key=lambda row: row[:3]):
+        scan.heed(index, position, message)
+    return found
 
 
 class _Scan:
@@ -193,8 +174,8 @@ class _Scan:
                 self._control(key, said, value(message.data[1]))
 
     def _whole(self, chunk: int, message: Message) -> bytes:
-        """The content of a sysex as far as it has come: with the packets before, and out of an
-        escape; nothing, of other escapes."""
+        """The content of a sysex so far: joined to the packets before it, and unwrapped if it is in
+        an escape. It is empty for escapes of other content."""
         content = message.data
         if message.status == ESCAPE:
             begun = self.packets.pop(chunk, b"")
@@ -214,7 +195,7 @@ class _Scan:
             why = f"{'GM2' if bank == GM2_DRUM_BANK else 'XG'} drum bank {bank}"
             kits[key].append(said._replace(value=1, why=why))
             return
-        # In other standards a bank on channel 10 is one of its kits.
+        # In the other standards a bank chooses among the kits of channel 10.
         is_melodic = bank == GM2_MELODIC_BANK or (bank is not None and standard == "XG")
         if is_melodic and (key[1] == DRUM_CHANNEL or key in kits):
             kits[key].append(said._replace(value=0, why=f"melodic bank {bank}"))
@@ -225,17 +206,15 @@ class _Scan:
             self.banks[key] = amount
         elif number in (PARAMETER_HIGH, PARAMETER_LOW):
             chosen[number == PARAMETER_LOW] = amount
-        elif number == DATA_ENTRY and tuple(chosen) == MPE_CONFIGURATION:
-            self._mpe(key, amount)
+        elif number == DATA_ENTRY and amount and tuple(chosen) == MPE_CONFIGURATION:
+            members = min(amount, 15)
+            if key[1] == LOWER_MASTER:
+                self._bind(key[0], range(members + 1), "MPE, lower zone")
+            elif key[1] == UPPER_MASTER:
+                self._bind(key[0], range(15 - members, 16), "MPE, upper zone")
         elif number == MONO_MODE and amount > 1:
             channels = range(key[1], min(key[1] + amount, CHANNELS))
             self._bind(key[0], channels, "mono mode, a channel a string")
-
-    def _mpe(self, key: Key, members: int) -> None:
-        if key[1] == LOWER_MASTER and members:
-            self._bind(key[0], range(min(members, 15) + 1), "MPE, lower zone")
-        elif key[1] == UPPER_MASTER and members:
-            self._bind(key[0], range(15 - min(members, 15), 16), "MPE, upper zone")
 
     def _bind(self, port: int, channels: Iterable[int], why: str) -> None:
         self.found.zones.append(Zone(port, frozenset(channels), why))
@@ -266,7 +245,7 @@ class _Scan:
 
 
 def kit_messages(standard: str, channel: int, tick: int) -> list[Message]:
-    """Messages that make a channel a drum kit; empty, where no standard knows how."""
+    """Messages that make a channel a drum kit; empty if the standard has none."""
     if standard == "GS":
         part = 0 if channel == 9 else channel + 1 if channel < 9 else channel
         body = bytes([0x40, 0x10 | part, _RHYTHM_PART, 1])

@@ -1,9 +1,8 @@
-"""The bytes of a regular MIDI file → arrays of its events, thousands of times a second.
+"""The bytes of a regular MIDI file → arrays of its events, fast.
 
 Most of a file is runs of events of three bytes below 128 each: the end of a delta time and two
-data bytes. Those are found by NumPy and bytes methods, thousands at a time; a plain loop goes
-through the others. Files that break the standard are left to
-:mod:`musicvae_torch.midi.messages`.
+data bytes. NumPy and bytes methods find hundreds of those at a time, and a plain loop the others.
+Files that break the standard are left to :mod:`musicvae_torch.midi.messages`.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from musicvae_torch.midi.messages import (
     ESCAPE,
     MAX_CONTENT,
     META,
-    META_LENGTHS,
+    META_EVENTS,
     SET_TEMPO,
     SYSEX,
     TIME_SIGNATURE,
@@ -35,11 +34,11 @@ _MAX_CONTINUED = 3  # bytes of a delta time before its last
 # Data bytes that a status byte asks for.
 _DATA_LENGTHS = bytes(128) + b"\2" * 64 + b"\1" * 32 + b"\2" * 16 + bytes(16)
 
-# What may follow the end of a delta time: a status byte with as many data bytes, or, under a
-# running status, so many data bytes at least.
+# What may follow the end of a delta time: a status byte with one or two data bytes, or, under a
+# running status, at least one or two data bytes.
 _OTHER, _ONE, _TWO, _RUNNING_ONE, _RUNNING_TWO = range(5)
 _THREE_BYTES = bytes([_TWO, _RUNNING_TWO])
-_RUN = 256  # events of three bytes that are looked for at a time
+_RUN = 256  # events of three bytes that are sought at a time
 _MARKS = b"\1" * _RUN
 
 
@@ -56,9 +55,8 @@ class Events:
         ticks: (events,) int64, since the track's beginning.
         statuses: (events,) uint8; running statuses are written out.
         channels: (events,) int64, 16 x index of the track + channel.
-        first, second: (events,) uint8 data bytes; anything where an event has fewer.
-        tempos: tick and microseconds a quarter note of each tempo on the first track.
-        metres: tick, numerator and denominator of each time signature on the first track.
+        first, second: (events,) uint8 data bytes; arbitrary where an event has fewer.
+        tempos, metres: as of :func:`_changes`.
     """
 
     resolution: int
@@ -77,13 +75,12 @@ class Events:
 
 
 class _Special(NamedTuple):
-    """A meta event or a sysex: its status byte, a meta event's type, its content, and the position
-    of the byte after it."""
+    """A meta event or a sysex."""
 
     status: int
-    kind: int
+    kind: int  # of a meta event
     content: bytes
-    end: int
+    end: int  # position of the byte after it
 
 
 def read_events(content: bytes) -> Events:
@@ -233,7 +230,7 @@ def _special(content: bytes, position: int) -> _Special:
 
 def _deltas(data: np.ndarray, starts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
     """Delta times, given the positions of their first and last bytes."""
-    deltas = data[lasts].astype(np.int64)
+    deltas: np.ndarray = data[lasts].astype(np.int64)
     continued = lasts - starts
     longest = continued.max()
     if longest > _MAX_CONTINUED:
@@ -248,14 +245,15 @@ def _deltas(data: np.ndarray, starts: np.ndarray, lasts: np.ndarray) -> np.ndarr
 def _changes(
     specials: dict[int, _Special], ticks: np.ndarray, first_end: int
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int, int]]]:
-    """Tempos and metres on the first track, which ends at `first_end`."""
+    """Changes on the first track, which ends at `first_end`: tick and microseconds a quarter note
+    of each tempo; tick, numerator and denominator of each time signature."""
     tempos, metres = [], []
     for number, special in specials.items():
         first, content = special.end <= first_end, special.content
         if special.status != META:
             if not content.removeprefix(b"\xf0").removesuffix(b"\xf7").isascii():
                 raise IrregularError
-        elif special.kind in META_LENGTHS:
+        elif special.kind in META_EVENTS:
             if not is_sound_meta(Message(0, META, content, special.kind)):
                 raise IrregularError
             if first and special.kind == SET_TEMPO:

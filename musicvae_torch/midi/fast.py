@@ -1,8 +1,8 @@
 """MIDI files → songs, fast: to the bit what pretty_midi makes of them.
 
 Facts of pretty_midi 0.2.11 (``PrettyMIDI._load_tempo_changes``, ``_update_tick_to_time``,
-``_load_instruments``). Files that break the standard are read as
-:mod:`musicvae_torch.midi.messages` takes them.
+``_load_instruments``). Files that break the standard go the long way, through
+:func:`musicvae_torch.midi.notes.read_midi`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,13 @@ import pretty_midi
 
 from musicvae_torch.midi.channels import DRUM_CHANNEL
 from musicvae_torch.midi.events import Events, IrregularError, read_events
+from musicvae_torch.midi.messages import (
+    CONTROL_CHANGE,
+    NOTE_OFF,
+    NOTE_ON,
+    PITCH_BEND,
+    PROGRAM_CHANGE,
+)
 from musicvae_torch.midi.notes import (
     NOTE_DTYPE,
     PEDAL_DTYPE,
@@ -26,17 +33,11 @@ from musicvae_torch.midi.notes import (
     to_song,
 )
 
-_NOTE_OFF, _NOTE_ON, _CONTROL, _PROGRAM_CHANGE, _BEND = 0x80, 0x90, 0xB0, 0xC0, 0xE0
-
 
 @dataclass(frozen=True)
 class _Clock:
-    """Ticks → seconds: (stretches,) of one tempo each.
-
-    Attributes:
-        ticks, seconds: where each begins.
-        scales: its seconds a tick.
-    """
+    """Ticks → seconds. In arrays of (stretches,), of one tempo each: the ticks and seconds at which
+    they begin, and their seconds a tick."""
 
     ticks: np.ndarray
     seconds: np.ndarray
@@ -44,7 +45,9 @@ class _Clock:
 
     def __call__(self, ticks: np.ndarray) -> np.ndarray:
         stretch = np.searchsorted(self.ticks, ticks, side="right") - 1
-        return self.seconds[stretch] + self.scales[stretch] * (ticks - self.ticks[stretch])
+        since = ticks - self.ticks[stretch]
+        seconds: np.ndarray = self.seconds[stretch] + self.scales[stretch] * since
+        return seconds
 
 
 @dataclass(frozen=True)
@@ -63,18 +66,14 @@ class _Instruments:
 
 
 def load_song(midi: str | Path | pretty_midi.PrettyMIDI | Song) -> Song:
-    """The song of a file, or of what was parsed of one.
-
-    Raises:
-        MidiError: the file is missing, unreadable, or no MIDI file.
-    """
+    """The song of a file, or of what was parsed from one; raises as :func:`read_song`."""
     if isinstance(midi, Song):
         return midi
     return to_song(midi) if isinstance(midi, pretty_midi.PrettyMIDI) else read_song(midi)
 
 
 def read_song(path: str | Path) -> Song:
-    """Read a MIDI file, with the very result of ``to_song(read_midi(path))``.
+    """Read a MIDI file; the result is that of ``to_song(read_midi(path))``.
 
     Raises:
         MidiError: the file is missing, unreadable, or no MIDI file.
@@ -122,8 +121,8 @@ def _pairs(events: Events) -> tuple[np.ndarray, np.ndarray]:
     A note-off ends the notes of its channel and pitch that began at earlier ticks. Those that
     began at its own tick go on if it ended others, else they are dropped.
     """
-    is_note_on = events.kinds == _NOTE_ON
-    is_off = (events.kinds == _NOTE_OFF) | (is_note_on & (events.second == 0))
+    is_note_on = events.kinds == NOTE_ON
+    is_off = (events.kinds == NOTE_OFF) | (is_note_on & (events.second == 0))
     numbers = np.flatnonzero(is_note_on | is_off)
     keys = events.channels[numbers] * 128 + events.first[numbers]
     # Few tracks make for small numbers, which NumPy sorts many times as fast.
@@ -175,8 +174,8 @@ def _instruments(events: Events, ends: np.ndarray) -> _Instruments:
 
 
 def _programs(events: Events, numbers: np.ndarray) -> np.ndarray:
-    """The program of the channel of each of the events `numbers`, as it is then."""
-    changes = np.flatnonzero(events.kinds == _PROGRAM_CHANGE)
+    """The program that the channel of each of the events `numbers` has at that event."""
+    changes = np.flatnonzero(events.kinds == PROGRAM_CHANGE)
     if not len(changes):
         return np.zeros(len(numbers), np.int64)
     changes = changes[np.argsort(events.channels[changes], kind="stable")]
@@ -190,11 +189,7 @@ def _programs(events: Events, numbers: np.ndarray) -> np.ndarray:
 
 
 def _notes(
-    events: Events,
-    clock: _Clock,
-    begins: np.ndarray,
-    ends: np.ndarray,
-    instruments: _Instruments,
+    events: Events, clock: _Clock, begins: np.ndarray, ends: np.ndarray, instruments: _Instruments
 ) -> np.ndarray:
     """(notes,) of NOTE_DTYPE, grouped by instrument."""
     notes = np.empty(len(begins), NOTE_DTYPE)
@@ -212,11 +207,11 @@ def _notes(
 def _pedals(events: Events, clock: _Clock, instruments: _Instruments) -> np.ndarray:
     """(changes,) of PEDAL_DTYPE, grouped by instrument.
 
-    Controls and bends are the channel's while its current instrument has not ended a note. Where
-    a channel has any, instruments that come after share all of its, before and later.
+    Controls and bends belong to the channel while its current instrument has not ended a note. If a
+    channel has any, instruments that come later share all that it has, before and after.
     """
-    is_control = events.kinds == _CONTROL
-    numbers = np.flatnonzero(is_control | (events.kinds == _BEND))
+    is_control = events.kinds == CONTROL_CHANGE
+    numbers = np.flatnonzero(is_control | (events.kinds == PITCH_BEND))
     is_pedal = is_control[numbers] & (events.first[numbers] == SUSTAIN)
     if not is_pedal.any():
         return np.empty(0, PEDAL_DTYPE)

@@ -1,9 +1,9 @@
 """The bytes of a MIDI file ↔ its messages, whatever wrote it.
 
-Real files break the standard in many ways, and players play them all the same. What can be read is
-read, with a remark on what was odd; what cannot be understood stays as bytes. A chunk that nothing
-has changed is written again byte for byte. Facts of the Standard MIDI Files 1.0 specification (MIDI
-Manufacturers Association, RP-001), of RIFF-RMID (RP-029), and of files found in the wild.
+Real files break the standard in many ways, and players play them nevertheless. All that can be read
+is read, with remarks on oddities; the rest stays as bytes. An unchanged chunk is written again byte
+for byte. Facts of the Standard MIDI Files 1.0 specification (MIDI Manufacturers Association,
+RP-001), of RIFF-RMID (RP-029), and of files found in the wild.
 """
 
 from __future__ import annotations
@@ -27,15 +27,12 @@ MAX_NUMBER = 4  # bytes of a delta time or length
 HEADER, TRACK = b"MThd", b"MTrk"
 JUNK = 4096  # bytes in which a header may lie that does not come first
 
-# Lengths that the standard gives to meta events which say something about the music.
-META_LENGTHS = {
-    0x00: (0, 2), PORT: (1,), CHANNEL_PREFIX: (1,), END_OF_TRACK: (0,), SET_TEMPO: (3,),
-    SMPTE_OFFSET: (5,), TIME_SIGNATURE: (4,), KEY_SIGNATURE: (2,),
-}  # fmt: skip
-META_NAMES = {
-    0x00: "sequence number", PORT: "port", CHANNEL_PREFIX: "channel prefix",
-    END_OF_TRACK: "end of track", SET_TEMPO: "tempo", SMPTE_OFFSET: "SMPTE offset",
-    TIME_SIGNATURE: "time signature", KEY_SIGNATURE: "key signature",
+# Meta events that say something about the music, and the lengths that the standard gives them.
+META_EVENTS: dict[int, tuple[str, tuple[int, ...]]] = {
+    0x00: ("sequence number", (0, 2)), PORT: ("port", (1,)),
+    CHANNEL_PREFIX: ("channel prefix", (1,)), END_OF_TRACK: ("end of track", (0,)),
+    SET_TEMPO: ("tempo", (3,)), SMPTE_OFFSET: ("SMPTE offset", (5,)),
+    TIME_SIGNATURE: ("time signature", (4,)), KEY_SIGNATURE: ("key signature", (2,)),
 }  # fmt: skip
 FRAME_RATES = 4  # that an SMPTE offset has bits for
 MAX_POWER = 7  # of two: the shortest beat of a metre is a 128th
@@ -48,19 +45,12 @@ _SYSTEM_LENGTHS = {0xF1: 1, 0xF2: 2, 0xF3: 1}
 
 
 class Message(NamedTuple):
-    """An event of a chunk.
+    """An event of a chunk."""
 
-    Attributes:
-        tick: when it comes, since the beginning of the file.
-        status: status byte; that of a channel message holds the channel.
-        data: data bytes of a channel message, content of a meta event or a sysex.
-        kind: type of a meta event; -1 for all others.
-    """
-
-    tick: int
-    status: int
-    data: bytes
-    kind: int = -1
+    tick: int  # since the beginning of the file
+    status: int  # byte; that of a channel message holds the channel
+    data: bytes  # data bytes of a channel message, content of a meta event or a sysex
+    kind: int = -1  # type of a meta event; -1 for all others
 
     @property
     def is_channel(self) -> bool:
@@ -69,8 +59,8 @@ class Message(NamedTuple):
 
     @property
     def command(self) -> int:
-        """NOTE_ON and the like; SYSEX or above of what is for no channel."""
-        return self.status & 0xF0 if self.status < SYSEX else self.status
+        """The status without the channel."""
+        return self.status & 0xF0 if self.is_channel else self.status
 
     @property
     def channel(self) -> int:
@@ -79,7 +69,7 @@ class Message(NamedTuple):
 
 
 def value(byte: int) -> int:
-    """A data byte; 127 where a file has more, as players take it."""
+    """A data byte as players take it: at most 127."""
     return min(byte, 0x7F)
 
 
@@ -96,10 +86,10 @@ class Chunk:
     """A track chunk (MTrk), or one of another kind.
 
     Attributes:
-        messages: in order; none of a chunk of another kind.
-        raw: the bytes that it was read from; None: those of its messages are to be written.
+        messages: in order; a chunk of another kind has none.
+        raw: the bytes that it was read from; None: its messages are to be encoded.
         rest: bytes at its end that cannot be understood.
-        kind: of the chunk; empty for bytes after the last chunk that are of none.
+        kind: of the chunk; empty for bytes after the last chunk that belong to none.
     """
 
     messages: tuple[Message, ...] = ()
@@ -113,7 +103,7 @@ class Chunk:
         return self.messages[-1].tick if self.messages else 0
 
     def to_bytes(self) -> bytes:
-        """The chunk with its header; bytes of no chunk have none."""
+        """The chunk with its header, if it is a chunk."""
         if not self.kind:
             return self.raw or b""
         body = encoded(self.messages) + self.rest if self.raw is None else self.raw
@@ -122,19 +112,12 @@ class Chunk:
 
 @dataclass(frozen=True)
 class MidiFile:
-    """All that a MIDI file holds.
+    """All that a MIDI file holds."""
 
-    Attributes:
-        format: 0, 1 or 2.
-        resolution: ticks a quarter note; negative, if time is counted in video frames.
-        chunks: of all kinds, in order.
-        extra: bytes of the header after those that the standard knows.
-    """
-
-    format: int
-    resolution: int
-    chunks: tuple[Chunk, ...]
-    extra: bytes = b""
+    format: int  # 0, 1 or 2
+    resolution: int  # ticks a quarter note; negative if time is counted in video frames
+    chunks: tuple[Chunk, ...]  # of all kinds, in order
+    extra: bytes = b""  # of the header, after those that the standard knows
 
     @property
     def tracks(self) -> tuple[Chunk, ...]:
@@ -145,8 +128,8 @@ class MidiFile:
         """The same file with other track chunks.
 
         Args:
-            tracks: in place of each of the present ones; None takes one away.
-            added: come after the last track chunk.
+            tracks: one for each of the present track chunks, to replace it; None: without it.
+            added: to come after the last track chunk.
         """
         replacements = iter(tracks)
         chunks: list[Chunk] = []
@@ -163,18 +146,14 @@ class MidiFile:
 
     def stretched(self, factor: int) -> MidiFile:
         """The same with `factor` times as many ticks a quarter."""
-        tracks = [
-            replace(
-                chunk,
-                messages=tuple(m._replace(tick=m.tick * factor) for m in chunk.messages),
-                raw=None,
-            )
-            for chunk in self.tracks
-        ]
+        tracks = []
+        for chunk in self.tracks:
+            messages = tuple(m._replace(tick=m.tick * factor) for m in chunk.messages)
+            tracks.append(replace(chunk, messages=messages, raw=None))
         return replace(self.with_tracks(tracks), resolution=self.resolution * factor)
 
     def to_bytes(self) -> bytes:
-        """The file, its parts as they were read where nothing has changed them."""
+        """The file, with unchanged chunks as they were read."""
         count = len(self.tracks)
         header = struct.pack(">HHh", self.format, count, self.resolution) + self.extra
         body = HEADER + struct.pack(">L", len(header)) + header
@@ -182,7 +161,7 @@ class MidiFile:
 
     def plain_bytes(self) -> bytes:
         """The file for readers that take only what the standard allows: without chunks of other
-        kinds, and messages that it does not know or that say nothing. Time stays."""
+        kinds, and without messages that are unknown or have no meaning. Time stays."""
         tracks = []
         for chunk in self.tracks:
             messages = tuple(filter(None, map(_plain, chunk.messages)))
@@ -193,18 +172,14 @@ class MidiFile:
 
 
 class ReadFile(NamedTuple):
-    """A file, and what was odd about it, a line each."""
+    """A file, and remarks on what was odd about it, a line each."""
 
     file: MidiFile
     remarks: tuple[str, ...]
 
 
 def read_file(content: bytes, name: str = "MIDI") -> ReadFile:
-    """Read the bytes of a MIDI file.
-
-    Args:
-        content: of the file, or of a RIFF file around it.
-        name: for messages.
+    """Read the bytes of a MIDI file, or of a RIFF file around it; `name` is for messages.
 
     Raises:
         MidiError: there is no MIDI header, or no track chunk.
@@ -246,14 +221,9 @@ def encoded(messages: Iterable[Message]) -> bytes:
     for message in messages:
         out += number(message.tick - tick)
         tick = message.tick
-        if message.status < SYSEX:
-            if message.status != running or not message.data.isascii():
-                out.append(message.status)
-            running = message.status
-            out += message.data
-            continue
-        running = 0
-        out.append(message.status)
+        if message.status != running or not message.data.isascii():
+            out.append(message.status)
+        running = message.status if message.is_channel else 0
         if message.status == META:
             out.append(message.kind)
         if message.status in (SYSEX, ESCAPE, META):
@@ -271,7 +241,7 @@ def number(amount: int) -> bytes:
 
 
 def _unwrapped(content: bytes, remarks: list[str]) -> bytes:
-    """The MIDI file in a RIFF file; what is none stays as it is."""
+    """The MIDI file in a RIFF file; other content stays as it is."""
     if content[:4] != b"RIFF" or content[8:12] != b"RMID":
         return content
     found, others, offset = content, [], 12
@@ -301,8 +271,8 @@ def _chunks(content: bytes, offset: int, remarks: list[str]) -> Iterable[Chunk]:
             remarks.append(f"left out {_count(following - offset, 'byte')} between chunks")
             offset = following
             continue
-        (size,) = struct.unpack_from(">L", content, offset + 4)
-        start, end = offset + 8, offset + 8 + size
+        start = offset + 8
+        end = start + int.from_bytes(content[offset + 4 : start])
         if kind != TRACK:
             if end > len(content):
                 remarks.append(f"the chunk {kind.decode('latin-1')} is cut short")
@@ -319,24 +289,22 @@ def _is_kind(kind: bytes) -> bool:
 
 
 def _is_chunk(content: bytes, offset: int) -> bool:
-    """Whether a chunk begins there, or nothing comes any more."""
+    """Whether a chunk, or the end of the file, is at an offset."""
     if offset == len(content) or content[offset : offset + 4] == TRACK:
         return True
     if len(content) < offset + 8 or not _is_kind(content[offset : offset + 4]):
         return False
-    (size,) = struct.unpack_from(">L", content, offset + 4)
-    return offset + 8 + size <= len(content)
+    return offset + 8 + int.from_bytes(content[offset + 4 : offset + 8]) <= len(content)
 
 
 def _track(
     content: bytes, start: int, end: int, index: int, remarks: list[str]
 ) -> tuple[Chunk, int]:
-    """A track chunk, and the offset after it. A size that is wrong is that up to the end of the
-    track."""
+    """A track chunk, and the offset after it. If its size is wrong, its end of track counts."""
     messages, offset, whole = _messages(content, start, min(end, len(content)))
     at_end = bool(messages) and messages[-1].kind == END_OF_TRACK
     if end < len(content) and not _is_chunk(content, end) and not (at_end and offset == end):
-        # What follows is no chunk: the track may go on, and if it then ends, it does.
+        # What follows is no chunk: perhaps the track goes on, to an end of track.
         longer, after, _ = _messages(content, start, len(content))
         if longer and longer[-1].kind == END_OF_TRACK and _is_chunk(content, after):
             messages, offset, at_end = longer, after, True
@@ -347,9 +315,9 @@ def _track(
         )
         return Chunk(tuple(messages), content[start:offset]), offset
     end = min(end, len(content))
+    closed = (*messages, meta(messages[-1].tick if messages else 0, END_OF_TRACK))
     if offset < end and not whole and _ends_within(content, offset, end):
         remarks.append(f"track chunk {index} ends in the middle of an event, which is left out")
-        closed = (*messages, meta(messages[-1].tick if messages else 0, END_OF_TRACK))
         return Chunk(closed), end
     if offset < end:
         remarks.append(
@@ -358,8 +326,7 @@ def _track(
         )
     elif not messages or messages[-1].kind != END_OF_TRACK:
         remarks.append(f"track chunk {index} does not say where it ends; that is added")
-        last = meta(messages[-1].tick if messages else 0, END_OF_TRACK)
-        return Chunk((*messages, last), content[start:end] + _END), end
+        return Chunk(closed, content[start:end] + _END), end
     return Chunk(tuple(messages), content[start:end], content[offset:end]), end
 
 
@@ -377,8 +344,7 @@ def _messages(
 
     Args:
         content: of the file.
-        start, end: the offsets; events after an end of track count, if they are none of the next
-            chunk.
+        start, end: the offsets. Reading goes on after an end of track, unless a chunk follows.
         most: messages to read; -1: all.
         running: status of the channel message before.
 
@@ -426,18 +392,13 @@ def _messages(
 
 
 def _other_event(content: bytes, offset: int, status: int) -> tuple[int, int, int]:
-    """Of an event that is for no channel: type, bytes of its content, and the offset of those."""
+    """The type of an event without a channel, the size of its content, and where that begins."""
     if status not in (SYSEX, ESCAPE, META):
         return -1, _SYSTEM_LENGTHS.get(status, 0), offset
     kind = -1
     if status == META:
         kind = content[offset]
         offset += 1
-    return kind, *_length(content, offset)
-
-
-def _length(content: bytes, offset: int) -> tuple[int, int]:
-    """A length, and the offset after it; an IndexError where it is damage."""
     size = 0
     for _ in range(MAX_NUMBER):
         byte = content[offset]
@@ -445,24 +406,21 @@ def _length(content: bytes, offset: int) -> tuple[int, int]:
         size = size << 7 | byte & 0x7F
         if byte < 0x80:
             break
-    else:
-        raise IndexError
-    if size > MAX_CONTENT:
-        raise IndexError
-    return size, offset
+    if byte > 0x7F or size > MAX_CONTENT:
+        raise IndexError  # as at the end of the file: this is damage
+    return kind, size, offset
 
 
 def is_known_meta(kind: int) -> bool:
     """Whether the standard, and with it mido, knows a type of meta event."""
-    return kind <= 0x07 or kind in META_LENGTHS or kind in (DEVICE_NAME, 0x7F)
+    return kind <= 0x07 or kind in META_EVENTS or kind in (DEVICE_NAME, 0x7F)
 
 
 def is_sound_meta(message: Message) -> bool:
     """Whether a meta event is as long as the standard says, and of a value that it knows."""
-    lengths = META_LENGTHS.get(message.kind)
-    if lengths is not None and len(message.data) not in lengths:
-        return False
     data = message.data
+    if message.kind in META_EVENTS and len(data) not in META_EVENTS[message.kind][1]:
+        return False
     if message.kind == KEY_SIGNATURE:
         sharps = data[0] - 256 if data[0] > 0x7F else data[0]
         return abs(sharps) <= MAX_SHARPS and data[1] in (0, 1)
@@ -474,12 +432,11 @@ def is_sound_meta(message: Message) -> bool:
 
 
 def _odd_messages(file: MidiFile) -> list[str]:
-    """Remarks on messages that players pass over, or take for others."""
+    """Remarks on messages that players ignore, or take for others."""
     odd: dict[str, list[int]] = {}
     for index, chunk in enumerate(file.tracks):
         for message in chunk.messages:
-            what = _oddity(message)
-            if what and (index not in odd.setdefault(what, [])):
+            if (what := _oddity(message)) and index not in odd.setdefault(what, []):
                 odd[what].append(index)
     return [
         f"kept as they are: {what} (in track chunks {', '.join(map(str, chunks))})"
@@ -488,20 +445,20 @@ def _odd_messages(file: MidiFile) -> list[str]:
 
 
 def _oddity(message: Message) -> str:
-    """What is odd of a message; empty, if nothing is."""
-    if message.status < SYSEX:
+    """What is odd about a message; empty if nothing is."""
+    if message.is_channel:
         return "data bytes above 127, which sound as 127" if not message.data.isascii() else ""
     if message.status == META:
         if is_sound_meta(message):
             return ""
         content = message.data[:4].hex(" ") or "none"
-        return f"{META_NAMES[message.kind]} events of bytes {content}, which do not exist"
+        return f"{META_EVENTS[message.kind][0]} events of bytes {content}, which do not exist"
     return "" if message.status in (SYSEX, ESCAPE) else "system messages that have no place there"
 
 
 def _plain(message: Message) -> Message | None:
-    """A message as every reader takes it; None: it says nothing."""
-    if message.status < SYSEX:
+    """A message as every reader takes it; None if it has no meaning."""
+    if message.is_channel:
         return message._replace(data=bytes(map(value, message.data)))
     if message.status == META:
         return message if is_known_meta(message.kind) and is_sound_meta(message) else None

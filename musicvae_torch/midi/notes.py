@@ -32,11 +32,10 @@ NOTE_DTYPE = np.dtype(
 
 PEDAL_DTYPE = np.dtype([("time", np.float64), ("instrument", np.int32), ("down", np.bool_)])
 
-# What files are called that hold MIDI: .kar has lyrics, .rmi is wrapped in RIFF.
-MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi", ".smf")
 RIFF_SUFFIX = ".rmi"
+MIDI_SUFFIXES = (".mid", ".midi", ".kar", RIFF_SUFFIX, ".smf")  # .kar has lyrics, too
 
-SUSTAIN = 64  # the sustain pedal's controller; down from this value on, too
+SUSTAIN = 64  # number of the sustain pedal's controller, and the least value of one that is down
 
 # Ticks that a file may last. pretty_midi keeps the time of each, in 32 bytes while it reads, and
 # takes 10 million, which at the finest resolutions is two minutes of music; note_seq lets it take
@@ -53,30 +52,26 @@ def is_midi(path: str | Path) -> bool:
 
 
 def check_midi_out(path: str | Path) -> None:
-    """Check that a MIDI file may be written under a name; what is written is never RIFF.
-
-    Raises:
-        OptionError: the name is that of a RIFF file.
-    """
+    """Raise an OptionError if a name is that of a RIFF file, as those are never written."""
     if Path(path).suffix.lower() == RIFF_SUFFIX:
         raise OptionError(f"{path}: is a RIFF file; name a .mid")
 
 
 def no_midi_in(folder: str | Path) -> str:
-    """The message where a folder was searched in vain."""
+    """The message that a folder has no MIDI files."""
     return f"{folder}: no MIDI file ({', '.join(MIDI_SUFFIXES)}) at any depth"
 
 
 @dataclass(frozen=True)
 class Song:
-    """What a MIDI file says, without its channels and ticks.
+    """The music of a MIDI file, in seconds.
 
     Attributes:
         notes: of NOTE_DTYPE, grouped by instrument; instrument is the track's index.
         tempos: (changes, 2) of time in seconds and quarter notes per minute.
         time_signatures: (changes, 3) of time in seconds, numerator, denominator.
         end: when the last note ends, in seconds.
-        pedals: of PEDAL_DTYPE, what is done to the sustain pedals of instruments.
+        pedals: of PEDAL_DTYPE, changes of the instruments' sustain pedals.
     """
 
     notes: np.ndarray
@@ -115,7 +110,7 @@ def read_midi(path: str | Path) -> pretty_midi.PrettyMIDI:
     except MemoryError:
         raise
     except Exception as error:
-        # pretty_midi meets what it cannot use with errors of every kind, often without a text.
+        # pretty_midi raises errors of every kind, often without a text.
         reason = " ".join(str(error).split()) or "no reason given"
         raise MidiError(
             f"{path}: not readable as a MIDI file ({type(error).__name__}: {reason})"
@@ -123,7 +118,7 @@ def read_midi(path: str | Path) -> pretty_midi.PrettyMIDI:
 
 
 def _as_mido(content: bytes) -> mido.MidiFile:
-    """What mido makes of a file; any error, if it refuses it or would take minutes over it."""
+    """The file as mido reads it; any error if mido refuses it, or would need minutes for it."""
     if b"\xff" * 4096 in content.translate(_HIGH_BYTES):
         raise ValueError("a number of thousands of bytes")
     return mido.MidiFile(file=io.BytesIO(content), charset="latin1")
@@ -138,11 +133,7 @@ def _has_unknown_metas(file: MidiFile) -> bool:
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """What a file holds.
-
-    Raises:
-        MidiError: it is missing, a folder, or cannot be read.
-    """
+    """The content of a file; raises MidiError if it is missing, a folder, or unreadable."""
     try:
         return Path(path).read_bytes()
     except FileNotFoundError:

@@ -1,10 +1,9 @@
-"""The notes of a chunk, by who plays them: a channel with its program, or channels that belong
-together."""
+"""The notes of a chunk, by player: a channel with its program, or channels that belong together."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
@@ -15,7 +14,6 @@ from musicvae_torch.midi.channels import (
     CHANNELS,
     DRUM_CHANNEL,
     Channels,
-    Zone,
     is_note_on,
 )
 from musicvae_torch.midi.messages import (
@@ -24,18 +22,20 @@ from musicvae_torch.midi.messages import (
     NOTE_OFF,
     NOTE_ON,
     PITCH_BEND,
-    SYSEX,
     Chunk,
     Message,
     value,
 )
 
 HIGHEST_PITCH = 127
-STRINGS = 3  # channels, at least, of a guitar synthesizer that says nothing of itself
-MANY = 8  # channels beside channel 10, at least, of an MPE controller that says nothing of itself
+STRINGS = 3  # channels, at least, of a guitar synthesizer that does not announce itself
+MANY = 8  # channels beside channel 10, at least, of an MPE controller that does not announce itself
 EACH = 0.9  # share of its notes, at least, that such a controller bends each by itself
 TIMBRE = bytes([74])
 TURNS = 1.3  # channels that sound at a time, on average, at most
+
+# Start, end, pitch, velocity, channel, and position of the note-on message.
+NoteRow = tuple[int, int, int, int, int, int]
 
 
 class _On(NamedTuple):
@@ -47,14 +47,16 @@ class _On(NamedTuple):
     position: int  # of its message
 
 
+Sounding = dict[tuple[int, int], list[_On]]  # the notes of each channel and pitch
+
+
 @dataclass(eq=False)
 class Player:
     """Notes that belong together.
 
     Attributes:
-        port, program, is_drum, why: as of :class:`musicvae_torch.midi.score.Track`.
-        notes: (start, end, pitch, velocity, channel, position of the note-on message), each at
-            least a tick long.
+        port, program, is_drum, why: as of :class:`musicvae_torch.midi.tracks.Track`.
+        notes: each at least a tick long.
         instant: those that begin and end at one tick, and do not sound.
     """
 
@@ -62,8 +64,8 @@ class Player:
     program: int
     is_drum: bool
     why: str
-    notes: list[tuple[int, int, int, int, int, int]] = field(default_factory=list)
-    instant: list[tuple[int, int, int, int, int, int]] = field(default_factory=list)
+    notes: list[NoteRow] = field(default_factory=list)
+    instant: list[NoteRow] = field(default_factory=list)
 
     def add(self, on: _On, end: int, channel: int, pitch: int) -> None:
         row = (on.tick, max(end, on.tick + 1), pitch, on.velocity, channel, on.position)
@@ -75,11 +77,11 @@ def players_of(chunk: Chunk, index: int, channels: Channels) -> list[Player]:
     """The players of a chunk that have notes, in order of their first ones.
 
     A note-off ends all notes of its pitch that began before it, as in pretty_midi; so does a
-    controller that ends all notes of a channel. A note that nothing ends sounds until its pitch is
+    controller that ends all notes of a channel. A note without an end sounds until its pitch is
     struck again, or the chunk ends.
     """
-    players: dict[tuple, Player] = {}
-    sounding: dict[tuple[int, int], list[_On]] = defaultdict(list)
+    players: dict[Hashable, Player] = {}
+    sounding: Sounding = defaultdict(list)
     for position, message in enumerate(chunk.messages):
         command = message.command
         if command > CONTROL_CHANGE or len(message.data) != 2:
@@ -102,7 +104,7 @@ def players_of(chunk: Chunk, index: int, channels: Channels) -> list[Player]:
             longest = on.tick + channels.quarter if on.player.is_drum else end
             on.player.add(on, min(end, longest), channel, pitch)
     for player in players.values():
-        # Where hardly anything lasts, what does not is what was meant.
+        # Where most notes last no time, they are meant to sound.
         if len(player.instant) > len(player.notes):
             player.notes += player.instant
             player.instant = []
@@ -111,11 +113,11 @@ def players_of(chunk: Chunk, index: int, channels: Channels) -> list[Player]:
 
 
 def _player(
-    players: dict[tuple, Player], channels: Channels, index: int, position: int, on: Message
+    players: dict[Hashable, Player], channels: Channels, index: int, position: int, on: Message
 ) -> Player:
-    """Whose note begins there."""
+    """The player of a note-on message."""
     key = channels.port(index, position), on.channel
-    zone = _zone(channels, key)
+    zone = next((z for z in channels.zones if z.port == key[0] and key[1] in z.channels), None)
     is_drum, why = channels.kit(key, index, position, on.tick)
     if zone is not None and key not in channels.kits:
         is_drum, why = False, zone.why
@@ -130,23 +132,13 @@ def _player(
     return players[who]
 
 
-def _zone(channels: Channels, key: tuple[int, int]) -> Zone | None:
-    zones = channels.zones
-    return next((z for z in zones if z.port == key[0] and key[1] in z.channels), None)
-
-
-def _end(
-    sounding: dict[tuple[int, int], list[_On]],
-    key: tuple[int, int],
-    tick: int,
-    instant: bool = True,
-) -> None:
+def _end(sounding: Sounding, key: tuple[int, int], tick: int, instant: bool = True) -> None:
     """End the notes of a channel and pitch."""
     ended = [on for on in sounding[key] if on.tick < tick]
     now = [on for on in sounding[key] if on.tick == tick]
     for on in ended:
         on.player.add(on, tick, *key)
-    # One that would be cut to nothing goes on only beside one that is ended.
+    # A note that begins now goes on if another one ends; otherwise it lasts no time.
     if not ended and instant:
         for on in now:
             on.player.add(on, tick, *key)
@@ -157,9 +149,9 @@ def _end(
 def _with_strings(
     players: list[Player], channels: Channels, index: int, chunk: Chunk
 ) -> list[Player]:
-    """The players of a chunk, those as one that play one line, or bend each note by itself, on
-    neighbouring channels with one program, each one note at a time: the strings of a guitar
-    synthesizer, or MPE of which the file does not say that it is."""
+    """The players of a chunk, with the strings of a guitar synthesizer, or the channels of MPE that
+    the file does not announce, as one: neighbouring channels with one program and one note at a
+    time, which together play one line, or bend each note by itself."""
     groups: dict[tuple[int, int], list[Player]] = defaultdict(list)
     for player in players:
         if not player.is_drum and len({note[4] for note in player.notes}) == 1:
@@ -175,11 +167,9 @@ def _with_strings(
         if len(group) < 2 or len(strings) < STRINGS:
             continue
         first, last = min(strings), max(strings)
-        if last - first >= len(strings):
+        if last - first >= len(strings) or not all(map(_one_at_a_time, group)):
             continue
         if _together(group) > TURNS and not _bends_each(chunk, strings):
-            continue
-        if not all(map(_one_at_a_time, group)):
             continue
         one = group[0]
         one.why = f"one line on channels {first + 1} to {last + 1}"
@@ -191,9 +181,9 @@ def _with_strings(
 
 
 def _one_of_all(players: list[Player], group: list[Player], channels: Channels) -> list[Player]:
-    """The player on channel 10, where that is one of a chunk's many channels that take turns (MPE
-    has no drum channel, and a master channel without notes): nobody has made it a kit, it has no
-    more notes than the others, and none above or below theirs."""
+    """The player on channel 10, if that is one of many channels that take turns (MPE has no drum
+    channel, and a master channel without notes): no message has made it a kit, it has no more notes
+    than the others, and none above or below theirs."""
     others = {player.notes[0][4] for player in group}
     if not MANY <= len(others) < CHANNELS - 1 or not min(others) < DRUM_CHANNEL < max(others):
         return []
@@ -218,7 +208,7 @@ def _bends_each(chunk: Chunk, channels: Collection[int]) -> bool:
     shaped: set[int] = set()
     own, notes = 0, 0
     for message in chunk.messages:
-        if message.status >= SYSEX or message.channel not in channels:
+        if not message.is_channel or message.channel not in channels:
             continue
         if message.command in (CHANNEL_PRESSURE, PITCH_BEND) or (
             message.command == CONTROL_CHANGE and message.data[:1] == TIMBRE
@@ -238,7 +228,7 @@ def _one_at_a_time(player: Player) -> bool:
 
 
 def _together(group: Sequence[Player]) -> float:
-    """How many of the players sound at a time, on average while any does."""
+    """The number of players that sound at a time, on average while any does."""
     rows = sorted(row for player in group for row in player.notes)
     total = sum(row[1] - row[0] for row in rows)
     covered, until = 0, 0

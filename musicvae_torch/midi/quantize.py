@@ -6,7 +6,7 @@ Facts of note-seq 0.0.5: ``sequences_lib.split_note_sequence_on_time_changes`` a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -45,17 +45,17 @@ class Section:
     @property
     def start_times(self) -> np.ndarray:
         """(notes,) seconds from the section's start."""
-        return self.notes["start"] - self.start
+        return np.asarray(self.notes["start"] - self.start)
 
     @property
     def end_times(self) -> np.ndarray:
         """(notes,) seconds from the section's start; a note ends with the section at the latest."""
-        return np.minimum(self.notes["end"], self.end) - self.start
+        return np.asarray(np.minimum(self.notes["end"], self.end) - self.start)
 
     @property
     def steps_per_bar(self) -> float:
-        """Steps in a bar; not whole for odd metres, infinite where the denominator is no power
-        of two, which Magenta refuses."""
+        """Steps in a bar; not whole for odd metres, infinite for denominators that are no power of
+        two, which Magenta refuses."""
         numerator, denominator = self.metre
         if denominator < 1 or int(denominator) & (int(denominator) - 1):
             return np.inf
@@ -67,27 +67,25 @@ class Section:
 
 
 def sections(song: Song, steps_per_quarter: int = STEPS_PER_QUARTER) -> list[Section]:
-    """Cut a song wherever its tempo or metre really changes; a note is cut with it."""
+    """Cut a song, and its notes, wherever its tempo or metre really changes."""
     if not len(song.notes) or song.end <= 0:
         return []
     # Sorted, since Magenta reads its notes in order of time from here on.
-    in_order = replace(song, notes=song.notes.take(np.argsort(song.notes["start"], kind="stable")))
+    notes = song.notes.take(np.argsort(song.notes["start"], kind="stable"))
     starts = _section_starts(song)
-    ends = [*starts[1:], song.end]
-    return [
-        _section(in_order, start, end, steps_per_quarter)
-        for start, end in zip(starts, ends, strict=True)
-    ]
+    found = []
+    for start, end in zip(starts, [*starts[1:], song.end], strict=True):
+        first, last = np.searchsorted(notes["start"], [start, end])
+        (qpm,) = _last_before(song.tempos, start, (DEFAULT_QPM,))
+        metre = _last_before(song.time_signatures, start, DEFAULT_METRE)
+        found.append(_quantized(notes[first:last], start, end, qpm, metre, steps_per_quarter))
+    return found
 
 
 def common_time_sections(song: Song, steps_per_quarter: int = STEPS_PER_QUARTER) -> list[Section]:
-    """Those of a song's sections whose bars have four quarters: 4/4, and as long 2/2 and 8/8."""
-    steps_per_bar = 4 * steps_per_quarter
-    return [
-        section
-        for section in sections(song, steps_per_quarter)
-        if section.steps_per_bar == steps_per_bar
-    ]
+    """The sections of a song whose bars have four quarters, in 4/4, 2/2 or 8/8."""
+    found = sections(song, steps_per_quarter)
+    return [section for section in found if section.steps_per_bar == 4 * steps_per_quarter]
 
 
 def _section_starts(song: Song) -> list[float]:
@@ -110,14 +108,14 @@ def steady_section(song: Song) -> Section | None:
     """The whole song as one section, its notes in the song's own order.
 
     Returns:
-        None where the tempo or metre changes (what the song first says counts as a change, too,
-        where it comes late and differs from 120 and 4/4), or where a note lies before time 0.
+        None if the tempo or metre changes (from 120 and 4/4, if the song sets them after its
+        beginning), or if a note lies before time 0.
     """
     qpm = _steady(song.tempos, (DEFAULT_QPM,))
     metre = _steady(song.time_signatures, DEFAULT_METRE)
     if qpm is None or metre is None:
         return None
-    section = _quantized(song.notes, 0.0, song.end, qpm[0], (metre[0], metre[1]), STEPS_PER_QUARTER)
+    section = _quantized(song.notes, 0.0, song.end, qpm[0], metre, STEPS_PER_QUARTER)
     first = min(section.start_steps.min(initial=0), section.end_steps.min(initial=0))
     return section if first >= 0 else None
 
@@ -132,21 +130,12 @@ def _steady(changes: np.ndarray, default: tuple[float, ...]) -> tuple[float, ...
     return values.pop() if len(values) == 1 else None
 
 
-def _section(song: Song, start: float, end: float, steps_per_quarter: int) -> Section:
-    first, last = np.searchsorted(song.notes["start"], [start, end])
-    qpm = _last_before(song.tempos, start, (DEFAULT_QPM,))[0]
-    metre = _last_before(song.time_signatures, start, DEFAULT_METRE)
-    return _quantized(
-        song.notes[first:last], start, end, qpm, (metre[0], metre[1]), steps_per_quarter
-    )
-
-
 def _quantized(
     notes: np.ndarray,
     start: float,
     end: float,
     qpm: float,
-    metre: tuple[float, float],
+    metre: tuple[float, ...],
     steps_per_quarter: int,
 ) -> Section:
     start_steps = to_steps(notes["start"] - start, qpm, steps_per_quarter)
@@ -159,7 +148,7 @@ def _quantized(
         start_steps=start_steps,
         end_steps=end_steps,
         steps=int(max(longest, end_steps.max(initial=0))),
-        metre=metre,
+        metre=(metre[0], metre[1]),
         start=start,
         end=end,
         qpm=qpm,

@@ -1,6 +1,6 @@
 """Which tracks are drum kits and basses: by their names, their programs and what they play.
 
-What messages say of a channel's drums is in :mod:`musicvae_torch.midi.channels`.
+For drum channels that messages announce, see :mod:`musicvae_torch.midi.channels`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ FEW_DRUMS = 8  # pitches of a part of hand percussion
 MOST_DRUMS = 20  # pitches of a kit
 _CORE_DRUMS = (*KICKS, *SNARES, *HATS, 49, 51, 57, 59)
 
-# Instruments of General MIDI whose names say percussion, and which are none of a kit: mallets,
-# timpani, steel drums, and single drums that are played at any pitch.
+# Percussion of General MIDI that belongs to no kit: mallets, timpani, steel drums, and single drums
+# that are played at any pitch.
 _PERCUSSIVE = frozenset([*range(8, 16), 47, 108, *range(112, 120)])
 
 _KIT_NAME = re.compile(
@@ -72,18 +72,13 @@ def kit_reason(name: str, channel: int, program: int, notes: np.ndarray) -> str:
 
     This is for kits that no message announces. Programs write drums to any channel (Ableton Live
     and FL Studio to the first), and Microsoft's "Basic MIDI" of the nineties to the sixteenth.
-
-    Args:
-        name: of the track.
-        channel: 0 to 15.
-        program: General MIDI's.
-        notes: of TICK_NOTE; at least one.
+    Arguments are those of a :class:`Track`.
     """
     pitches = notes["pitch"]
     if program in _PERCUSSIVE or pitches.min() < KIT_LOWEST or pitches.max() > KIT_HIGHEST:
         return ""
     kinds = len(np.unique(pitches))
-    core = float(np.isin(pitches, _CORE_DRUMS).mean())
+    core = float(_is_core(notes).mean())
     if _KIT_NAME.search(name) and not _NO_KIT_NAME.search(name):
         few = kinds <= FEW_DRUMS and len(pitches) >= 2 * kinds
         return "its name, and the pitches of a drum kit" if core >= 0.3 or few else ""
@@ -96,22 +91,24 @@ def kit_reason(name: str, channel: int, program: int, notes: np.ndarray) -> str:
 
 
 def _coincide(notes: np.ndarray) -> bool:
-    """Whether cymbals are often struck with a kick or snare, as no bass line does."""
-    ticks = [set(notes["start"][np.isin(notes["pitch"], d)].tolist()) for d in (
-        (*KICKS, *SNARES), (*HATS, 49, 51, 57, 59)
-    )]  # fmt: skip
-    return len(ticks[0] & ticks[1]) >= 0.2 * min(map(len, ticks))
+    """Whether cymbals are often struck with a kick or snare, which no bass line has."""
+    is_low = np.isin(notes["pitch"], (*KICKS, *SNARES))
+    low, high = (set(notes["start"][own].tolist()) for own in (is_low, ~is_low & _is_core(notes)))
+    return len(low & high) >= 0.2 * min(len(low), len(high))
+
+
+def _is_core(notes: np.ndarray) -> np.ndarray:
+    return np.isin(notes["pitch"], _CORE_DRUMS)
 
 
 def telling_names(tracks: Sequence[Track]) -> dict[int, str]:
-    """The name of each track by its index; empty where most chunks share it, as a song's title
+    """The name of each track by its index; empty if most chunks share it, such as a song's title
     that a program gave to all."""
     chunks = {track.chunk: track.name.strip() for track in tracks}
     counts = Counter(chunks.values())
     shared = {name for name, count in counts.items() if count > 1 and 2 * count > len(chunks)}
-    return {
-        track.index: "" if track.name.strip() in shared else track.name.strip() for track in tracks
-    }
+    names = {track.index: track.name.strip() for track in tracks}
+    return {index: "" if name in shared else name for index, name in names.items()}
 
 
 def bass_reasons(tracks: Sequence[Track], melody: Collection[int] = ()) -> dict[int, str]:

@@ -1,7 +1,7 @@
 """A MIDI file as a score that can be written again: every message, counted in its own ticks.
 
-Where :mod:`musicvae_torch.midi.notes` gives notes in seconds, to be learnt from, this keeps what
-the file says (tempo and metre maps, markers, controllers, order of messages), to be added to.
+:mod:`musicvae_torch.midi.notes` gives notes in seconds, for models. This module keeps all that a
+file says (tempo and metre maps, markers, controllers, order of messages), to add to it.
 """
 
 from __future__ import annotations
@@ -37,21 +37,8 @@ from musicvae_torch.midi.text import decode_texts
 from musicvae_torch.midi.tracks import TICK_NOTE, Track
 from musicvae_torch.midi.vocabulary import STEPS_PER_QUARTER
 
-__all__ = [
-    "COARSE",
-    "DEFAULT_TEMPO",
-    "TICK_NOTE",
-    "Score",
-    "Track",
-    "divisible",
-    "read_score",
-    "score_of",
-]
-
 DEFAULT_TEMPO = 500_000  # microseconds a quarter note: 120 a minute
 COARSE = 96  # ticks a quarter below which a sixteenth that falls between ticks would be heard
-
-_ORDER = ("start", "pitch", "end")
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,11 +49,10 @@ class Score:
         file: all of it.
         tracks: in order of chunk, then of first notes.
         tempos: (changes, 2) int64 of tick and microseconds a quarter, the first at tick 0.
-        metres: (changes, 3) int64 of tick, numerator, denominator, the first at tick 0 (4/4, where
-            the file does not say). Those without beats, or of beats too short to be any, do not
-            count.
+        metres: (changes, 3) int64 of tick, numerator, denominator, the first at tick 0 (4/4 by
+            default). Impossible ones do not count.
         end: tick of the last message of any chunk.
-        channels: what the file says of its channels.
+        channels: what the file says about its channels.
         name: of the file, for messages.
         remarks: what is odd about the file, and what of it was left out, a line each.
     """
@@ -96,18 +82,19 @@ class Score:
         at = np.asarray(ticks)
         change = np.maximum(np.searchsorted(self.tempos[:, 0], at, side="right") - 1, 0)
         since = at - self.tempos[change, 0]
-        return self._clock[change] + since * self.tempos[change, 1] / 1e6 / self.resolution
+        passed = since * self.tempos[change, 1] / 1e6 / self.resolution
+        return np.asarray(self._clock[change] + passed)
 
     def ticks(self, seconds: np.ndarray | float) -> np.ndarray:
         """The nearest tick to each time in seconds, int64; any shape."""
         at = np.maximum(np.asarray(seconds, np.float64), 0.0)
         change = np.maximum(np.searchsorted(self._clock, at, side="right") - 1, 0)
         since = (at - self._clock[change]) * 1e6 * self.resolution / self.tempos[change, 1]
-        return self.tempos[change, 0] + np.rint(since).astype(np.int64)
+        return np.asarray(self.tempos[change, 0] + np.rint(since).astype(np.int64))
 
     @cached_property
     def texts(self) -> list[dict[int, str]]:
-        """Of each track chunk, the text of its meta events of types 1 to 15, by index."""
+        """For each track chunk, the text of its meta events of types 1 to 15, by index."""
         return _texts(self.file)
 
     def to_bytes(self) -> bytes:
@@ -115,17 +102,15 @@ class Score:
         return self.file.to_bytes()
 
     def to_pretty_midi(self) -> pretty_midi.PrettyMIDI:
-        """The same as pretty_midi has it, in seconds, without markers and text."""
+        """The score in pretty_midi's form, in seconds, without markers and text."""
         chunks = [_in_plain_channels(self, number) for number in range(len(self.file.tracks))]
         plain = self.file.with_tracks(chunks)
         return pretty_midi.PrettyMIDI(io.BytesIO(plain.plain_bytes()))
 
 
 def read_score(midi: str | Path | pretty_midi.PrettyMIDI) -> Score:
-    """Read a MIDI file, or one that pretty_midi would write.
-
-    Whatever players play is read, with remarks on what is odd: see
-    :mod:`musicvae_torch.midi.messages`.
+    """Read a MIDI file, or one that pretty_midi would write, with remarks on what is odd (see
+    :mod:`musicvae_torch.midi.messages`).
 
     Raises:
         MidiError: the file is missing, unreadable, no MIDI file, counts time in video frames, or
@@ -138,12 +123,12 @@ def read_score(midi: str | Path | pretty_midi.PrettyMIDI) -> Score:
 
 
 def score_of(file: MidiFile, name: str = "MIDI", known: Sequence[Track] | None = None) -> Score:
-    """What a file in memory says.
+    """The score of a file in memory.
 
     Args:
         file: all of it.
         name: for messages.
-        known: its tracks, where they have been found already.
+        known: its tracks, if they have been found already.
 
     Raises:
         MidiError: it counts time in video frames, or holds several songs.
@@ -168,34 +153,31 @@ def score_of(file: MidiFile, name: str = "MIDI", known: Sequence[Track] | None =
 
 def _find_tracks(file: MidiFile, channels: Channels) -> list[Track]:
     """The players of all chunks."""
-    names = [_name(chunk, texts) for chunk, texts in zip(file.tracks, _texts(file), strict=True)]
-    players = [players_of(chunk, index, channels) for index, chunk in enumerate(file.tracks)]
-    return [
-        _track(name, index, player)
-        for index, (name, own) in enumerate(zip(names, players, strict=True))
-        for player in own
-    ]
+    found = []
+    for index, (chunk, texts) in enumerate(zip(file.tracks, _texts(file), strict=True)):
+        names = [text for at, text in texts.items() if chunk.messages[at].kind == TRACK_NAME]
+        name = next(filter(None, names), "")
+        found += [_track(name, index, player) for player in players_of(chunk, index, channels)]
+    return found
 
 
 def _changes(file: MidiFile) -> tuple[dict[int, int], dict[int, tuple[int, int]]]:
     """Tempos and metres by tick."""
     tempos: dict[int, int] = {0: DEFAULT_TEMPO}
     metres: dict[int, tuple[int, int]] = {0: (4, 4)}
-    # Of changes at the same tick the last counts: the first chunk's, where they belong.
+    # The last of several changes at a tick counts: the first chunk's, as they belong there.
     for chunk in reversed(file.tracks):
         for message in chunk.messages:
-            if message.kind not in (SET_TEMPO, TIME_SIGNATURE) or not is_sound_meta(message):
-                continue
-            if message.kind == SET_TEMPO:
+            if message.kind == SET_TEMPO and is_sound_meta(message):
                 tempos[message.tick] = int.from_bytes(message.data)
-            else:
+            elif message.kind == TIME_SIGNATURE and is_sound_meta(message):
                 metres[message.tick] = (message.data[0], 1 << message.data[1])
     return tempos, metres
 
 
 def divisible(score: Score) -> Score:
-    """`score`; if its ticks are coarse, the same with so many a quarter that every sixteenth falls
-    on one. (Where they are fine, sixteenths are rounded to them.)"""
+    """`score`; if its ticks are coarse, with so many a quarter that every sixteenth falls on one.
+    (If they are fine, sixteenths are rounded to them.)"""
     factor = STEPS_PER_QUARTER // gcd(score.resolution, STEPS_PER_QUARTER)
     if factor == 1 or score.resolution >= COARSE:
         return score
@@ -203,10 +185,10 @@ def divisible(score: Score) -> Score:
 
 
 def _written(midi: pretty_midi.PrettyMIDI) -> bytes:
-    """The file that pretty_midi makes, with the very tempos of the file that it was read from.
+    """The file that pretty_midi makes, with the exact tempos of the file that it was read from.
 
-    MIDI counts whole microseconds a quarter, and pretty_midi cuts off fractions: a hundredth of
-    one more keeps rounding errors from taking a whole one away.
+    MIDI counts whole microseconds a quarter, and pretty_midi cuts off fractions: without a
+    hundredth more, rounding errors might cost a whole one.
     """
     exact = copy.copy(midi)
     exact._tick_scales = [
@@ -219,8 +201,8 @@ def _written(midi: pretty_midi.PrettyMIDI) -> bytes:
 
 
 def _in_plain_channels(score: Score, number: int) -> Chunk:
-    """A chunk for readers that take channel 10 for drums and no other, and heed no program of
-    another chunk: what differs from that is written so."""
+    """A chunk for readers that take channel 10 alone for drums, and programs from the same chunk
+    alone: whatever differs is moved to such a channel, or gets a program there."""
     chunk = score.file.tracks[number]
     own = [track for track in score.tracks if track.chunk == number]
     used = {message.channel for message in chunk.messages if message.is_channel}
@@ -232,7 +214,7 @@ def _in_plain_channels(score: Score, number: int) -> Chunk:
     for track in own:
         for channel in track.channels:
             if (channel, not track.is_drum) in kinds:
-                continue  # both in turn: that cannot be said
+                continue  # both in turn: that cannot be written so
             if track.is_drum:
                 moved[channel] = DRUM_CHANNEL
             elif channel == DRUM_CHANNEL and free:
@@ -267,18 +249,11 @@ def _texts(file: MidiFile) -> list[dict[int, str]]:
     return found
 
 
-def _name(chunk: Chunk, texts: dict[int, str]) -> str:
-    """The first name of a chunk that is not empty."""
-    kinds = {position: chunk.messages[position].kind for position in texts}
-    names = (text for position, text in texts.items() if kinds[position] == TRACK_NAME)
-    return next(filter(None, names), "")
-
-
 def _track(name: str, chunk: int, player: Player) -> Track:
     columns = np.array(player.notes, np.int64)
     notes = np.zeros(len(columns), TICK_NOTE)
     notes["start"], notes["end"], notes["pitch"], notes["velocity"] = columns[:, :4].T
-    order = np.argsort(notes, order=_ORDER, kind="stable")
+    order = np.argsort(notes, order=("start", "pitch", "end"), kind="stable")
     notes, channels, ons = notes[order], columns[order, 4], columns[order, 5]
     channel = int(channels.min())
     is_drum, why = player.is_drum, player.why

@@ -1,4 +1,4 @@
-"""New parts beside the song's own tracks, or notes in place of some of theirs, in its own file.
+"""New parts beside a song's own tracks, or new notes in them, in its own file.
 
 Every message of the tracks that stay is written again as it was read: notes, velocities, bends,
 controllers, tempos, metres, keys, markers, lyrics. New parts are chunks of their own at the end.
@@ -6,13 +6,13 @@ controllers, tempos, metres, keys, markers, lyrics. New parts are chunks of thei
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from musicvae_torch.midi.channels import CHANNELS, DRUM_CHANNEL, is_note_on, kit_messages
+from musicvae_torch.midi.channels import CHANNELS, DRUM_CHANNEL, Key, is_note_on, kit_messages
 from musicvae_torch.midi.messages import (
     CHANNEL_PREFIX,
     DEVICE_NAME,
@@ -31,9 +31,12 @@ from musicvae_torch.midi.messages import (
 from musicvae_torch.midi.score import Score, score_of
 from musicvae_torch.midi.tracks import Track
 
+_PITCHED_CHANNELS = [channel for channel in range(CHANNELS) if channel != DRUM_CHANNEL]
 _MERELY_NAMES = {TRACK_NAME, INSTRUMENT_NAME, PORT, CHANNEL_PREFIX, DEVICE_NAME, END_OF_TRACK}
-# What a channel that the file has set up, but plays nothing on, is set back to: bank, volume, pan.
+# Controllers, bank, volume and pan among them, that reset a channel which the file set up.
 _FRESH = ((0, 0), (32, 0), (7, 100), (10, 64), (11, 127), (64, 0))
+
+Stays = Mapping[int, np.ndarray]  # by index of a track, which of its notes stay: (notes,) bool
 
 
 class NewPart(NamedTuple):
@@ -46,12 +49,7 @@ class NewPart(NamedTuple):
 
 
 class Seat(NamedTuple):
-    """Where a new part sounds.
-
-    Attributes:
-        port, channel: of its messages.
-        setup: messages that come before its notes.
-    """
+    """The port and channel of a new part, and the messages that come before its notes."""
 
     port: int
     channel: int
@@ -69,15 +67,15 @@ def stitch(
     score: Score,
     kept: Collection[int],
     parts: Iterable[NewPart],
-    partly: Mapping[int, np.ndarray] | None = None,
+    partly: Stays | None = None,
 ) -> Stitched:
-    """`score` without the tracks that are not kept, and with new ones at the end.
+    """A copy of `score` with some tracks left out, and with new ones at the end.
 
     Args:
-        score: stays as it is.
-        kept: indices of tracks.
-        parts: each becomes the last track of the result.
-        partly: of tracks that are neither kept nor left out, which notes stay: (notes,) bool.
+        score: all of it.
+        kept: indices of tracks that stay.
+        parts: in order of the new tracks.
+        partly: tracks that are neither kept nor left out, and which of their notes stay.
     """
     stays = {track.index: np.full(len(track.notes), track.index in kept) for track in score.tracks}
     stays |= {index: mask for index, mask in (partly or {}).items() if index not in kept}
@@ -97,14 +95,12 @@ def stitch(
     return Stitched(score_of(file, score.name, known=tracks), tuple(remarks))
 
 
-def exchange_notes(
-    score: Score, staying: Mapping[int, np.ndarray], into: int, notes: np.ndarray
-) -> Score:
-    """`score` with other notes in some of its tracks, and all else as it is.
+def exchange_notes(score: Score, staying: Stays, into: int, notes: np.ndarray) -> Score:
+    """A copy of `score` with other notes in some of its tracks.
 
     Args:
-        score: stays as it is.
-        staying: of tracks that lose notes, which of them stay, (notes,) bool.
+        score: all of it.
+        staying: tracks that lose notes, and which of them stay.
         into: index of the track that gets new notes, on its first channel.
         notes: of TICK_NOTE, in any order.
     """
@@ -131,46 +127,49 @@ def _merged(messages: list[Message], notes: np.ndarray, channel: int) -> list[Me
     last of the notes that begin after that."""
     ended = bool(messages) and messages[-1].kind == END_OF_TRACK
     end = messages[-1].tick if messages else 0
-    rows = [(message.tick, 0, message) for message in (messages[:-1] if ended else messages)]
-    for start, stop, pitch, velocity in notes.tolist():
-        until = max(min(stop, end), start + 1)
-        rows.append((start, 2, Message(start, NOTE_ON | channel, bytes([pitch, velocity]))))
-        rows.append((until, 1, Message(until, NOTE_OFF | channel, bytes([pitch, 0]))))
-    rows.sort(key=lambda row: row[:2])
-    merged = [message for *_, message in rows]
+    notes = notes.copy()
+    notes["end"] = np.maximum(np.minimum(notes["end"], end), notes["start"] + 1)
+    merged = _with_notes(messages[:-1] if ended else messages, notes, channel)
     last = max(end, merged[-1].tick if merged else 0)
     return [*merged, meta(last, END_OF_TRACK)]
 
 
+def _with_notes(messages: Iterable[Message], notes: np.ndarray, channel: int) -> list[Message]:
+    """Messages and notes by tick; at one tick, notes end after the messages and before others
+    begin."""
+    rows = [(message.tick, 0, message) for message in messages]
+    for start, end, pitch, velocity in notes.tolist():
+        rows.append((start, 2, Message(start, NOTE_ON | channel, bytes([pitch, velocity]))))
+        rows.append((end, 1, Message(end, NOTE_OFF | channel, bytes([pitch, 0]))))
+    rows.sort(key=lambda row: row[:2])
+    return [message for *_, message in rows]
+
+
 def _kept_chunks(
-    score: Score, stays: Mapping[int, np.ndarray], silent: set[tuple[int, int]]
+    score: Score, stays: Stays, silent: set[Key]
 ) -> tuple[list[Chunk | None], list[Track]]:
-    """The chunks without the notes of tracks that are left out, and without any message to a
-    channel that no kept track plays on; None for those of which nothing but a name is left. And
-    the tracks that are left."""
+    """The chunks without notes that are left out and without messages to silent channels, None for
+    those with nothing but a name left; and the tracks that are left."""
     chunks: list[Chunk | None] = []
     tracks: list[Track] = []
     left = 0
     for number, chunk in enumerate(score.file.tracks):
         own = [track for track in score.tracks if track.chunk == number]
         dropped = _dropped_notes(chunk, own, stays)
-        positions = [
+        dropped |= {
             position
             for position, message in enumerate(chunk.messages)
-            if position not in dropped
-            and not (
-                message.is_channel
-                and (score.channels.port(number, position), message.channel) in silent
-            )
-        ]
-        if len(positions) == len(chunk.messages):
-            remains = chunk
-        else:
-            remains = replace(chunk, messages=tuple(chunk.messages[p] for p in positions), raw=None)
-        says = any(message.kind not in _MERELY_NAMES for message in remains.messages)
-        if remains is not chunk and number and not says:
-            chunks.append(None)
-            continue
+            if message.is_channel
+            and (score.channels.port(number, position), message.channel) in silent
+        }
+        positions = [at for at in range(len(chunk.messages)) if at not in dropped]
+        remains = chunk
+        if dropped:
+            messages = tuple(chunk.messages[at] for at in positions)
+            if number and all(message.kind in _MERELY_NAMES for message in messages):
+                chunks.append(None)
+                continue
+            remains = replace(chunk, messages=messages, raw=None)
         chunks.append(remains)
         moved = {position: index for index, position in enumerate(positions)}
         tracks += [_left(track, stays[track.index], left, moved) for track in own
@@ -180,7 +179,7 @@ def _kept_chunks(
 
 
 def _left(track: Track, stays: np.ndarray, chunk: int, moved: Mapping[int, int]) -> Track:
-    """What is left of a track, in a chunk whose messages have moved."""
+    """The notes of a track that stay, in a chunk whose messages have moved."""
     return replace(
         track,
         chunk=chunk,
@@ -191,21 +190,18 @@ def _left(track: Track, stays: np.ndarray, chunk: int, moved: Mapping[int, int])
     )
 
 
-def _silent_channels(score: Score, stays: Mapping[int, np.ndarray]) -> set[tuple[int, int]]:
-    """Ports and channels of which all notes are left out."""
-    heard = set()
-    every = set()
+def _silent_channels(score: Score, stays: Stays) -> set[Key]:
+    """Ports and channels whose notes are all left out."""
+    sounding, every = set(), set()
     for track in score.tracks:
         every |= {(track.port, channel) for channel in track.channels}
         left = track.note_channels[stays[track.index]]
-        heard |= {(track.port, channel) for channel in np.unique(left).tolist()}
-    return every - heard
+        sounding |= {(track.port, channel) for channel in np.unique(left).tolist()}
+    return every - sounding
 
 
-def _dropped_notes(
-    chunk: Chunk, tracks: Iterable[Track], stays: Mapping[int, np.ndarray]
-) -> set[int]:
-    """Places of the note-ons that are left out, and of note-offs that then end nothing."""
+def _dropped_notes(chunk: Chunk, tracks: Iterable[Track], stays: Stays) -> set[int]:
+    """Positions of the note-ons that are left out, and of note-offs that then end nothing."""
     dropped: set[int] = set()
     for track in tracks:
         mask = stays[track.index]
@@ -227,22 +223,20 @@ def _dropped_notes(
 
 
 class _Seats:
-    """Channels for new parts: those that nothing in the song uses first."""
+    """Channels for new parts: first those that nothing in the song uses."""
 
-    def __init__(
-        self, score: Score, stays: Mapping[int, np.ndarray], silent: set[tuple[int, int]]
-    ) -> None:
+    def __init__(self, score: Score, stays: Stays, silent: set[Key]) -> None:
         self.channels = score.channels
         self.port = min((track.port for track in score.tracks), default=0)
-        self.named, self.noted = set(), set()
-        for number, chunk in enumerate(score.file.tracks):
-            for position, message in enumerate(chunk.messages):
-                if message.is_channel:
-                    key = score.channels.port(number, position), message.channel
-                    if key not in silent:
-                        self.named.add(key)
-                        if message.command == NOTE_ON:
-                            self.noted.add(key)
+        commands = {
+            (score.channels.port(number, position), message.channel, message.command)
+            for number, chunk in enumerate(score.file.tracks)
+            for position, message in enumerate(chunk.messages)
+            if message.is_channel
+        }
+        self.named = {(port, channel) for port, channel, _ in commands} - silent
+        self.noted = {(port, channel) for port, channel, kind in commands if kind == NOTE_ON}
+        self.noted -= silent
         for zone in score.channels.zones:
             members = {(zone.port, channel) for channel in zone.channels}
             if members & self.noted:
@@ -255,13 +249,10 @@ class _Seats:
             for channel in track.channels
         }
 
-    def mpe(self) -> str:
-        zones = [zone.why for zone in self.channels.zones if zone.why.startswith("MPE")]
-        return f" ({zones[0]})" if zones else ""
-
     def remark(self, part: NewPart, seat: Seat) -> str:
         """What the user should know of a part that found no channel on the song's own port."""
-        taken = f"all 16 MIDI channels are taken{self.mpe()}"
+        mpe = [f" ({zone.why})" for zone in self.channels.zones if zone.why.startswith("MPE")]
+        taken = f"all 16 MIDI channels are taken{''.join(mpe[:1])}"
         if part.is_drum and self._free() is not None:
             taken = "channel 10 is taken by other notes"
         return (
@@ -270,7 +261,7 @@ class _Seats:
         )
 
     def take(self, part: NewPart) -> Seat:
-        """A seat for a part; nobody else takes it."""
+        """A seat for a part, which no other part gets."""
         seat = self._drum_seat(part) if part.is_drum else self._pitched_seat(part)
         self.named.add((seat.port, seat.channel))
         self.noted.add((seat.port, seat.channel))
@@ -278,27 +269,18 @@ class _Seats:
 
     def _free(self) -> tuple[int, bool] | None:
         """A channel of the song's port that nothing sounds on, and whether it is set up."""
-        able = [
-            channel
-            for channel in range(CHANNELS)
-            if channel != DRUM_CHANNEL and (self.port, channel) not in self.kits
-        ]
-        for taken, is_set_up in ((self.named | self._elsewhere(), False), (self.named, False),
-                                 (self.noted, True)):  # fmt: skip
-            for channel in able:
-                if (self.port, channel) not in taken:
+        # Some players mix up the ports: best are channels that no port uses.
+        on_any_port = {(self.port, channel) for _, channel in self.named}
+        for taken, is_set_up in ((on_any_port, False), (self.named, False), (self.noted, True)):
+            for channel in _PITCHED_CHANNELS:
+                if (self.port, channel) not in taken | self.kits:
                     return channel, is_set_up
         return None
-
-    def _elsewhere(self) -> set[tuple[int, int]]:
-        """The channels of other ports, as if they were this one's: some players know but one."""
-        return {(self.port, channel) for port, channel in self.named if port != self.port}
 
     def _pitched_seat(self, part: NewPart) -> Seat:
         found = self._free()
         if found is None:
-            able = [channel for channel in range(CHANNELS) if channel != DRUM_CHANNEL]
-            port, channel = self._further(able)
+            port, channel = self._further(_PITCHED_CHANNELS)
             return Seat(port, channel, (_program(part, channel),))
         channel, is_set_up = found
         tick = _first(part) if is_set_up else 0
@@ -312,7 +294,7 @@ class _Seats:
         is_taken = own in self.pitched or (in_zone and own in self.noted)
         for key in ([] if is_taken else [own]) + kits:
             if self.channels.is_kit_throughout(key):
-                # On a kit that sounds already, a program would change what its tracks play.
+                # On a kit in use, a program would change the sound of its tracks.
                 is_new = key == own and key not in self.named and own not in self.channels.kits
                 return Seat(*key, (_program(part, key[1]),) if is_new else ())
         found = self._free()
@@ -323,7 +305,7 @@ class _Seats:
         seat = self._further([DRUM_CHANNEL])
         return Seat(*seat, (_program(part, DRUM_CHANNEL),))
 
-    def _further(self, able: list[int]) -> tuple[int, int]:
+    def _further(self, able: Sequence[int]) -> Key:
         """The first of some channels that nothing sounds on, on a port after the song's."""
         ports = range(self.port + 1, self.port + 1 + len(self.noted) + 1)
         keys = [(port, channel) for port in ports for channel in able]
@@ -339,19 +321,13 @@ def _program(part: NewPart, channel: int, tick: int = 0) -> Message:
 
 
 def _chunk(part: NewPart, seat: Seat, number: int) -> tuple[Chunk, Track]:
-    """A part as messages; at one tick, notes end before others begin. And the track that it is."""
+    """A part as messages, and as the track that they are."""
     channel = seat.channel
     notes = np.sort(part.notes, order=("start", "pitch", "end"), kind="stable")
-    events: list[tuple[int, int, Message]] = [(message.tick, 0, message) for message in seat.setup]
-    for start, end, pitch, velocity in notes.tolist():
-        on = Message(start, NOTE_ON | channel, bytes([pitch, velocity]))
-        events.append((start, 2, on))
-        events.append((end, 1, Message(end, NOTE_OFF | channel, bytes([pitch, 0]))))
-    events.sort(key=lambda event: event[:2])
-    head = [meta(0, TRACK_NAME, part.name.encode())]
+    body = [meta(0, TRACK_NAME, part.name.encode())]
     if seat.port:
-        head.append(meta(0, PORT, bytes([seat.port])))
-    body = [*head, *(message for *_, message in events)]
+        body.append(meta(0, PORT, bytes([seat.port])))
+    body += _with_notes(seat.setup, notes, channel)
     messages = (*body, meta(body[-1].tick, END_OF_TRACK))
     ons = [position for position, message in enumerate(messages) if is_note_on(message)]
     track = Track(

@@ -1,8 +1,8 @@
 """The sustain pedal: notes ring on until it is let go.
 
-For what models learn, notes are sustained as Magenta does it, in seconds: :func:`sustained_notes`
-has the facts of note-seq 0.0.5's ``sequences_lib.apply_sustain_control_changes``. For a score that
-is kept and played, :func:`sounding_ends` says in ticks what players do.
+:func:`sustained_notes` is for models: it sustains notes in seconds, as note-seq 0.0.5's
+``sequences_lib.apply_sustain_control_changes`` does. :func:`sounding_ends` is for scores: it gives
+in ticks what players do.
 """
 
 from __future__ import annotations
@@ -14,31 +14,30 @@ from typing import NamedTuple
 
 import numpy as np
 
-from musicvae_torch.midi.channels import RESET_CONTROLLERS, SUSTAIN
+from musicvae_torch.midi.channels import RESET_CONTROLLERS
 from musicvae_torch.midi.messages import CONTROL_CHANGE
+from musicvae_torch.midi.notes import SUSTAIN
 from musicvae_torch.midi.quantize import Section
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.tracks import Track
 
-PEDAL_DOWN = 64  # and above
 NEVER = np.iinfo(np.int64).max  # a tick
-# What happens at the same time happens in this order.
-_PRESS, _RELEASE, _NOTE_ON, _NOTE_OFF = range(4)
+_PRESS, _RELEASE, _NOTE_ON, _NOTE_OFF = range(4)  # in the order of events at one time
 
 
 def sustained_notes(section: Section, pedals: np.ndarray) -> tuple[np.ndarray, float]:
     """The notes of a section as its pedals make them sound; drums have none.
 
-    A note that is over while the pedal is down lasts until it is let go or the pitch is struck
-    again; that ends every note of the pitch, as long as the pedal is down.
+    A note that is over while the pedal is down lasts until the pedal is let go or its pitch is
+    struck again, which ends every note of the pitch while the pedal is down.
 
     Args:
         pedals: the whole song's, of PEDAL_DTYPE.
 
     Returns:
         Notes of NOTE_DTYPE and the section's end, in seconds from the section's start. A pedal
-        that is never let go holds its notes until the last change or note of pitch, and there
-        the section ends, even where drums go on.
+        that is never let go holds its notes until the last pedal change or pitched note; there
+        the section ends, even if drums go on.
     """
     notes = section.notes.copy()
     notes["start"], notes["end"] = section.start_times, section.end_times
@@ -59,8 +58,8 @@ def sustained_notes(section: Section, pedals: np.ndarray) -> tuple[np.ndarray, f
 
 
 def _changes(section: Section, pedals: np.ndarray) -> dict[int, list[tuple[float, int]]]:
-    """Of each track: how its pedal is when the section starts, and what is done to it then, in
-    seconds from the section's start."""
+    """The state of each track's pedal when the section starts, and its changes, in seconds from the
+    section's start."""
     changes: dict[int, list[tuple[float, int]]] = {}
     pedals = pedals[np.argsort(pedals["time"], kind="stable")]
     for time, track, down in pedals[pedals["time"] < section.end].tolist():
@@ -73,9 +72,10 @@ def _changes(section: Section, pedals: np.ndarray) -> dict[int, list[tuple[float
 
 
 def _note_ends(notes: np.ndarray, changes: list[tuple[float, int]]) -> list[float]:
-    """When each of a track's notes ends: infinity where the pedal is never let go, NaN where
-    the note gives way to another that starts with it."""
-    starts, ends, pitches = (notes[name].tolist() for name in ("start", "end", "pitch"))
+    """When each of a track's notes ends: infinity if the pedal is never let go, NaN if the note
+    gives way to another that starts at the same time."""
+    ends: list[float] = notes["end"].tolist()
+    starts, pitches = notes["start"].tolist(), notes["pitch"].tolist()
     events = [(time, kind, -1) for time, kind in changes]
     events += [(time, _NOTE_ON, note) for note, time in enumerate(starts)]
     events += [(time, _NOTE_OFF, note) for note, time in enumerate(ends)]
@@ -108,14 +108,14 @@ def _note_ends(notes: np.ndarray, changes: list[tuple[float, int]]) -> list[floa
 
 
 class Change(NamedTuple):
-    """Of a pedal: from a tick on it is down or up."""
+    """A pedal's change: from a tick on it is down or up."""
 
     tick: int
     down: bool
 
 
 def pedal_changes(score: Score, track: Track) -> dict[int, list[Change]]:
-    """What is done to the pedal of each of a track's channels, in whatever chunk."""
+    """The changes of the pedal of each of a track's channels, by tick, in whatever chunk."""
     found: dict[int, list[Change]] = {channel: [] for channel in track.channels}
     for index, chunk in enumerate(score.file.tracks):
         for position, message in enumerate(chunk.messages):
@@ -125,13 +125,13 @@ def pedal_changes(score: Score, track: Track) -> dict[int, list[Change]]:
             if number not in (SUSTAIN, RESET_CONTROLLERS):
                 continue
             if score.channels.port(index, position) == track.port:
-                down = number == SUSTAIN and amount >= PEDAL_DOWN
+                down = number == SUSTAIN and amount >= SUSTAIN
                 found[message.channel].append(Change(message.tick, down))
     return {channel: sorted(changes, key=lambda c: c.tick) for channel, changes in found.items()}
 
 
 def released(ends: np.ndarray, changes: Iterable[Change]) -> np.ndarray:
-    """When notes fall silent whose keys are let go at `ends`: ticks (notes,), or NEVER."""
+    """When notes whose keys are let go at `ends` fall silent: ticks (notes,), or NEVER."""
     changes = list(changes)
     if not changes:
         return ends
@@ -143,13 +143,13 @@ def released(ends: np.ndarray, changes: Iterable[Change]) -> np.ndarray:
 
 
 def sounding_ends(score: Score, track: Track) -> np.ndarray:
-    """When each of a track's notes falls silent, (notes,) ticks: as its key is let go or, if the
-    pedal is down, as that is lifted or its pitch is struck again; NEVER, if neither happens."""
+    """When each of a track's notes falls silent, (notes,) ticks: when its key is let go or, if the
+    pedal is down then, when that is lifted or its pitch is struck again; NEVER if neither comes."""
     notes = track.notes
-    if track.is_drum:
-        return notes["end"]
     channels = track.note_channels
-    ends = notes["end"].copy()
+    ends: np.ndarray = notes["end"].copy()
+    if track.is_drum:
+        return ends
     for channel, changes in pedal_changes(score, track).items():
         if any(change.down for change in changes):
             own = channels == channel if len(channels) else np.ones(len(notes), bool)

@@ -1,9 +1,9 @@
 """Bytes of names, lyrics and markers → text; a MIDI file does not say in which encoding they are.
 
-Valid UTF-8 is UTF-8. Anything else was written in the code page of somebody's system, which is
-guessed: each reading of the bytes is scored by about how many bits it would take in a code made
+Valid UTF-8 is UTF-8. Anything else was written in the code page of somebody's system, which has to
+be guessed: each reading of the bytes is scored by about how many bits it would take in a code made
 for a language, in which common letters are cheap, and rare letters and unlikely neighbours are
-expensive; the cheapest reading counts. All texts of a file are scored together, as names are short.
+expensive. The cheapest reading of all texts of a file counts, as names are short.
 
 charset-normalizer, which is made for paragraphs, reads 131 of the 613 names in
 ``tests/helpers/part_names.py`` right, each by itself; this module reads 599.
@@ -50,18 +50,9 @@ _AGAIN = 3.0  # the same sign once more, as in a line that somebody drew
 _UNUSUAL = 3.0  # a letter from a to z, in a word of the language
 _TWO_VOWELS, _TWO_CONSONANTS, _THREE_CONSONANTS = 1.5, 0.7, 2.5
 
-_COMMON_SIGNS = {
-    "©": 8.0,
-    "®": 10.0,
-    "™": 10.0,
-    "°": 9.0,
-    "№": 10.0,
-    "½": 11.0,
-    "¿": 9.0,
-    "¡": 9.0,
-    "\xa0": 8.0,
-}
-_COMMON_SIGNS |= dict.fromkeys("‘’“”„–—…«»´•", 8.0)
+# Bits of common signs.
+_COMMON_SIGNS = dict.fromkeys("‘’“”„–—…«»´•©\xa0", 8.0)
+_COMMON_SIGNS |= dict.fromkeys("°¿¡", 9.0) | dict.fromkeys("®™№", 10.0) | {"½": 11.0}
 _APOSTROPHES = "’´–—"  # and dashes: they stand within words
 
 _KANJI = frozenset(
@@ -108,13 +99,12 @@ class _Language:
         encoding: Python's name of it.
         letters: lower-case letters besides a to z, commonest first.
         first: bits of the first of them.
-        vowels: of `letters`, where they are a whole alphabet.
-        final: of `letters`, those that stand at the end of a word alone.
-        inner: those that never stand there.
-        alone: those that are words.
+        vowels: those of `letters`, if these are a whole alphabet.
+        final, inner: letters that stand nowhere but at the end of a word, and never there.
+        alone: letters that are words.
         unusual: letters from a to z that are rare.
         common: characters of East Asian scripts that are frequent.
-        rare: bits more for files in this language, as there are fewer.
+        rare: additional bits for a language of fewer files.
     """
 
     encoding: str
@@ -160,34 +150,26 @@ _LANGUAGES = (
     _Language("cp949", common=_HANGUL, rare=2),
 )
 
-# What matters of a character to its neighbours.
+# Kinds of characters, on which it depends what may stand beside them.
 _BLANK, _LATIN, _ACCENT, _ALPHABET, _NARROW, _WIDE_KIND, _ODD = range(7)
-
-
-def decode_text(text: bytes) -> str:
-    """One text, as :func:`decode_texts`, which decides better where a file has several."""
-    return decode_texts([text])[0]
 
 
 def decode_texts(texts: Sequence[bytes]) -> list[str]:
     """Names, lyrics and markers of one file, decoded.
 
-    Each that is valid UTF-8 (after a byte order mark, which is left out, or without) is UTF-8; so
-    is one that ends in the middle of its last character, as names do that were cut to a length.
-    All others are of one code page: of Western, Central European, Cyrillic or Greek Windows, or
-    Shift-JIS, EUC-JP, GB18030 or Windows' Korean. Which it is, is a guess.
+    Valid UTF-8 is UTF-8, without its byte order mark, and even if a name was cut to a length in the
+    middle of its last character. All others are of one code page, which is guessed: Western,
+    Central European, Cyrillic or Greek Windows, Shift-JIS, EUC-JP, GB18030 or Windows' Korean.
 
     Args:
         texts: of a file, in any order; NULs and blanks at their ends are kept.
 
     Returns:
-        As many texts. What an encoding does not have is U+FFFD in them. Nothing is raised.
+        The same texts, in which U+FFFD stands for whatever an encoding does not have.
     """
     decoded = [_as_utf8(text) for text in texts]
     others = [text for text, known in zip(texts, decoded, strict=True) if known is None]
-    if not others:
-        return [known or "" for known in decoded]
-    encoding = _likeliest(others)
+    encoding = _likeliest(others) if others else "utf-8"
     return [
         text.decode(encoding, "replace") if known is None else known
         for text, known in zip(texts, decoded, strict=True)
@@ -259,7 +241,8 @@ def _neighbours(before: int, kind: int) -> float:
 
 
 def _narrow(text: str, index: int, before: int, after: int) -> float:
-    """Of a narrow kana: alone it is unlikely, and voicing marks follow what can be voiced."""
+    """Bits of a narrow kana's place: alone it is unlikely, and voicing marks follow voiceable
+    ones."""
     if text[index] in "ﾞﾟ":
         return -4.0 if index and text[index - 1] in _VOICEABLE else 7.0
     if before == _NARROW:
@@ -278,17 +261,17 @@ def _case(text: str) -> float:
 
 
 def _scripts(kinds: Sequence[int]) -> float:
-    """Of words of two alphabets one after the other."""
+    """Bits of words of two alphabets one after the other."""
     alphabets = [kind == _ALPHABET for kind in kinds if kind in _WORDS]
     return _NEXT_WORD_OTHER_SCRIPT * sum(a != b for a, b in pairwise(alphabets))
 
 
 def _places(text: str, language: _Language) -> float:
-    """Of a language's own words in Latin letters: where its letters stand, and beside which."""
+    """Bits of the letters' places in a language's own words in Latin letters."""
     bits = 0.0
     for word in _WORD.findall(text.lower()):
         if word.isascii() or not word.isalpha():
-            continue  # of any language: English names are everywhere
+            continue  # English names are everywhere
         misplaced = word not in language.alone if len(word) == 1 else word[-1] in language.inner
         bits += _OUT_OF_PLACE * misplaced
         bits += _OUT_OF_PLACE * sum(char in language.final for char in word[:-1])
@@ -297,7 +280,7 @@ def _places(text: str, language: _Language) -> float:
 
 
 def _syllables(text: str, language: _Language) -> float:
-    """Of an alphabet: vowels and consonants take turns."""
+    """Bits of vowels and consonants of an alphabet that do not take turns."""
     bits, run, last = 0.0, 0, ""
     for char in text.lower():
         kind = ""
@@ -313,14 +296,13 @@ def _syllables(text: str, language: _Language) -> float:
 
 @lru_cache(4096)
 def _judge(char: str, language: _Language) -> tuple[int, float]:
-    """What kind of character it is, and its bits."""
+    """The kind of a character, and its bits."""
     if char < "\x80":
         return (_LATIN if char.isalpha() else _BLANK), _ASCII
     lower = char.lower()
     if lower in language.letters:
-        whole = bool(language.vowels)
-        bits = language.first + log2(1 + language.letters.index(lower)) * (1.0 if whole else 0.8)
-        return (_ALPHABET if whole else _ACCENT), bits
+        kind, slope = (_ALPHABET, 1.0) if language.vowels else (_ACCENT, 0.8)
+        return kind, language.first + log2(1 + language.letters.index(lower)) * slope
     if char in _COMMON_SIGNS:
         return (_BLANK if char in _APOSTROPHES else _ODD), _COMMON_SIGNS[char]
     if language.common:
@@ -331,12 +313,12 @@ def _judge(char: str, language: _Language) -> tuple[int, float]:
 
 
 def _is_broken(char: str) -> bool:
-    """Whether it is what no text has: a control code, a private character, or none."""
+    """Whether it is in no text: a control code, or a private or missing character."""
     return char == "\ufffd" or unicodedata.category(char) in ("Cc", "Co", "Cn")
 
 
 def _judge_wide(char: str, language: _Language) -> tuple[int, float]:
-    """The same of East Asian characters."""
+    """:func:`_judge` of East Asian characters."""
     japanese = language.common is _KANJI
     if japanese and "\uff61" <= char <= "\uff9f":
         return _NARROW, _NARROW_KANA

@@ -16,7 +16,7 @@ TICK_NOTE = np.dtype(
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """The notes of one player in one chunk (MTrk) of the file: on one channel, or on those that
+    """The notes of one player in one chunk (MTrk) of the file: on one channel, or on several that
     belong together (MPE, a guitar synthesizer's strings), with one program.
 
     Attributes:
@@ -24,11 +24,12 @@ class Track:
         name: of the chunk; may be empty.
         chunk: index among the file's track chunks.
         channel: 0 to 15, the first of its channels.
-        program: General MIDI's, from 0; 0 where the file names none.
+        program: General MIDI's, from 0; 0 if the file names none.
         notes: of TICK_NOTE, by start, then pitch; at least one, each at least a tick long.
         is_drum: whether it is a drum kit; None: whether it is on channel 10.
-        why: it is a drum kit, or none on channel 10, or on several channels; may be empty.
-        port: of the chunk; 0 where the file names none.
+        why: the reason, in words, why it is a drum kit, or is none on channel 10, or is on several
+            channels; may be empty.
+        port: of the chunk; 0 if the file names none.
         note_channels: (notes,) channel of each note.
         ons: (notes,) index of each note's message in the chunk.
         silent: indices of the chunk's note-ons that sound for no time at all.

@@ -38,33 +38,16 @@ DRUM_CLASSES: tuple[tuple[int, ...], ...] = (
     (49, 52, 55, 57, 58),  # crash
     (51, 53, 59, 82),  # ride
 )
-# Every General MIDI drum for itself: in the order above but for 43 and 52; without 22 and 26,
-# which only Roland's kits have.
-FULL_DRUM_CLASSES: tuple[tuple[int, ...], ...] = tuple(
-    (pitch,)
-    for group in (
-        (36, 35),
-        (38, 27, 28, 31, 32, 33, 34, 37, 39, 40, 56, 65, 66, 75, 85),
-        (42, 44, 54, 68, 69, 70, 71, 73, 78, 80),
-        (46, 67, 72, 74, 79, 81),
-        (45, 29, 41, 61, 64, 84),
-        (48, 47, 60, 63, 77, 86, 87),
-        (50, 30, 43, 62, 76, 83),
-        (49, 55, 57, 58),
-        (51, 52, 53, 59, 82),
-    )
-    for pitch in group
-)
+# A class for each General MIDI drum: in the order above but for 43 and 52; without 22 and 26, which
+# only Roland's kits have.
+FULL_DRUM_CLASSES: tuple[tuple[int, ...], ...] = tuple(zip((
+    36, 35, 38, 27, 28, 31, 32, 33, 34, 37, 39, 40, 56, 65, 66, 75, 85, 42, 44, 54, 68, 69, 70, 71,
+    73, 78, 80, 46, 67, 72, 74, 79, 81, 45, 29, 41, 61, 64, 84, 48, 47, 60, 63, 77, 86, 87, 50, 30,
+    43, 62, 76, 83, 49, 55, 57, 58, 51, 52, 53, 59, 82,
+)))  # fmt: skip
 # The same nine drums on the pads of the Roland TD-11 that the Groove MIDI Dataset was played on.
 ROLAND_DRUM_CLASSES: tuple[tuple[int, ...], ...] = (
-    (36,),
-    (38, 37, 40),
-    (42, 22, 44),
-    (46, 26),
-    (43, 58),
-    (47, 45),
-    (50, 48),
-    (49, 52, 55, 57),
+    (36,), (38, 37, 40), (42, 22, 44), (46, 26), (43, 58), (47, 45), (50, 48), (49, 52, 55, 57),
     (51, 53, 59),
-)
+)  # fmt: skip
 DRUM_DEPTH = 2 ** len(DRUM_CLASSES)  # 512: one-hot, the sum of 2**class over the classes struck

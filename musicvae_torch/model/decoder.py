@@ -16,12 +16,12 @@ import torch
 from torch import Generator, Tensor, nn
 
 from musicvae_torch.config import MusicVAEConfig
-from musicvae_torch.model import dispatch
+from musicvae_torch.kernels import dispatch
 from musicvae_torch.model.heads import CategoricalHead, Head, build_head, widen
-from musicvae_torch.model.lstm import InitialState, LSTMStack, State
-from musicvae_torch.model.terms import Term, cut, delay, densify, term_shape
+from musicvae_torch.model.lstm import InitialState, LSTMStack
+from musicvae_torch.model.terms import State, Term, cut, delay, densify, term_shape
 
-# Below this probability of a hit, what a groove says of its velocity and offset is noise.
+# Velocities and offsets of hits that are less probable than this are noise.
 _LEAST_PROBABILITY = 0.1
 
 
@@ -36,8 +36,9 @@ class Conductor(nn.Module):
     def forward(self, z: Tensor, segments: int) -> Tensor:
         """z (B, z_size) → (B, S, units of the top layer)."""
         # Its start state alone drives the conductor: the input is one zero a step.
-        silence = z.new_zeros(z.shape[0], segments, 1)
-        return self.layers([silence], self.initial_state(z))
+        zeros = z.new_zeros(z.shape[0], segments, 1)
+        embeddings: Tensor = self.layers([zeros], self.initial_state(z))
+        return embeddings
 
 
 class CoreDecoder(nn.Module):
@@ -74,12 +75,9 @@ class CoreDecoder(nn.Module):
         probability: float,
         generator: Generator | None,
     ) -> Tensor:
-        """:meth:`forward` with scheduled sampling: each step after the first reads, with a
-        probability and in each example by itself, a sample of the step before, not the true token.
-
-        No gradient flows through what is drawn; through a groove's velocities and offsets, which
-        are not drawn, it does.
-        """
+        """:meth:`forward` with scheduled sampling: with a probability, each step of each example
+        but the first reads a sample of the step before, not the true token. No gradient flows
+        through samples, except through a groove's velocities and offsets, which are not drawn."""
         truth = densify(previous).to(embedding)  # (B, T, depth)
         states, tokens = self.initial_state(embedding), truth[:, 0]
         logits: list[Tensor] = []
@@ -102,26 +100,17 @@ class CoreDecoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Core decoders that restart in every segment on its embedding.
-
-    A hierarchical decoder's embeddings are its conductor's; a flat one has a single segment, of
-    any length, whose embedding is the latent itself.
-    """
+    """Core decoders that restart in every segment on its embedding: one of the conductor's, or, in
+    a flat decoder, whose only segment is of any length, the latent itself."""
 
     def __init__(self, config: MusicVAEConfig) -> None:
         super().__init__()
         units = config.dec_rnn_size
-        self.conductor: Conductor | None = None
-        embedding_size = config.z_size
-        self.segments, self.segment_steps = 1, None
-        if config.decoder_level_lengths:
-            self.segments, self.segment_steps = config.decoder_level_lengths
-            self.conductor = Conductor(config.z_size, units)
-            embedding_size = units[-1]
-        heads = [
-            build_head(config.output, depths, config.nade_num_hidden)
-            for depths in config.core_depths
-        ]
+        self.segment_steps: int | None
+        self.segments, self.segment_steps = config.decoder_level_lengths or (1, None)
+        self.conductor = Conductor(config.z_size, units) if config.decoder_level_lengths else None
+        embedding_size = units[-1] if self.conductor else config.z_size
+        heads = [build_head(config, depths) for depths in config.core_depths]
         self.cores = nn.ModuleList(
             CoreDecoder(head, config.control_depth, embedding_size, units) for head in heads
         )
@@ -190,12 +179,11 @@ class Decoder(nn.Module):
     def losses(self, logits: Tensor, targets: Sequence[Term]) -> Tensor:
         """Negative log-likelihood of each part at each step, in nats: logits (B, T, logit_depth) →
         (B, T, parts)."""
-        own_logits = widen(logits).split([core.head.logit_depth for core in self._cores()], -1)
+        depths = [core.head.logit_depth for core in self._cores()]
+        own_logits = torch.split(widen(logits), depths, dim=-1)
+        pairs = zip(self._cores_of(range(len(targets))), own_logits, strict=True)
         losses = [
-            core.head.losses(rows, targets[own.start : own.stop])
-            for (core, own), rows in zip(
-                self._cores_of(range(len(targets))), own_logits, strict=True
-            )
+            core.head.losses(rows, targets[own.start : own.stop]) for (core, own), rows in pairs
         ]
         return torch.cat(losses, dim=-1)
 
@@ -226,8 +214,7 @@ class Decoder(nn.Module):
         uniforms: Tensor,
         parts: Sequence[int],
     ) -> Tensor:
-        """See :meth:`musicvae_torch.MusicVAE.sample_segments`. Cores that play none of the parts do
-        not run."""
+        """See :meth:`musicvae_torch.MusicVAE.sample_segments`."""
         steps, segments = uniforms.shape[1], embeddings.shape[1]
         cores, parts_of = zip(*self._cores_of(parts), strict=True)
 
@@ -273,21 +260,23 @@ class Decoder(nn.Module):
         steps: int,
         choose: Callable[[int, Sequence[Tensor]], list[Tensor]],
     ) -> list[Tensor]:
-        """Run cores step by step, each step reading the tokens of the step before: the tokens of
-        each core, (B, T, ...).
+        """Run cores step by step, each step reading the tokens of the step before: from embeddings
+        (B, S, E) and controls (B, T, control_depth) to the tokens of each core, (B, T, ...).
 
         Args:
-            embeddings, controls: (B, S, E) and (B, T, control_depth).
             choose: makes each core's tokens, as :meth:`Head.draw` gives them, from the number of
                 the step and each core's logits (B, logit_depth).
         """
         starts = [core.initial_state(embeddings) for core in cores]  # (B, S, H) each
         one_hot = isinstance(cores[0].head, CategoricalHead)
-        read = [(list(core.layers), core.output, core.head.depths) for core in cores]
-        fast = dispatch.core_stepper(read, starts, one_hot, embeddings, segment_steps, controls)
+        read = [
+            (list(core.layers), core.output, core.head.depths, start)
+            for core, start in zip(cores, starts, strict=True)
+        ]
+        fast = dispatch.core_stepper(read, one_hot, embeddings, segment_steps, controls)
         tokens: list[Tensor] = []
         chosen: list[list[Tensor]] = []
-        states = [list(start) for start in starts]
+        states = list(starts)
         for t in range(steps):
             if fast is not None:
                 logits = fast.step(tokens)

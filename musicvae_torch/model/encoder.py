@@ -45,8 +45,8 @@ class Encoder(nn.Module):
 
         Args:
             terms: what each step reads, (batch, steps, ...), of input_depth in all.
-            lengths: (batch,) steps that count; a hierarchical encoder takes 0 or all steps
-                there, or (batch, segments) for the length of each lowest segment.
+            lengths: (batch,) steps that count; for a hierarchical encoder 0 or all steps, or
+                (batch, segments), the length of each lowest segment.
 
         Raises:
             ValueError: the lengths' shape or values do not fit the encoder.
@@ -64,11 +64,12 @@ class Encoder(nn.Module):
         for level, segment_steps in zip(self.levels[:-1], self.level_lengths[:-1], strict=True):
             # (batch, steps, ...) → (batch * segments, segment_steps, ...) → (..., 2H)
             embeddings = level([cut(term, segment_steps) for term in terms], lengths)
-            terms = [embeddings.unflatten(0, (batch, steps // segment_steps))]
             steps //= segment_steps
+            terms = [embeddings.unflatten(0, (batch, steps))]
             lengths = None  # upper levels read every segment, the empty ones too
         return self._summarize(terms, lengths)
 
     def _summarize(self, terms: Sequence[Term], lengths: Tensor | None) -> Tensor:
-        """What the top level makes of the steps it reads: (batch, 2H)."""
-        return self.levels[-1](terms, lengths)
+        """The top level's embedding of the steps it reads: (batch, 2H)."""
+        embedding: Tensor = self.levels[-1](terms, lengths)
+        return embedding

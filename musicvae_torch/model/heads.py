@@ -15,6 +15,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.model.terms import OneHot, Term, densify
 
 # Floors that Magenta puts under a probability before its logarithm.
@@ -43,8 +44,8 @@ class Head(nn.Module):
         raise NotImplementedError
 
     def draw(self, logits: Tensor, temperature: float, generator: Generator | None) -> Tensor:
-        """Draw tokens from logits (B, logit_depth): of one-hot parts their classes, (B, parts)
-        int64; else rows (B, sum of depths).
+        """Draw tokens from logits (B, logit_depth): classes of one-hot parts, (B, parts) int64;
+        otherwise rows (B, sum of depths).
 
         Args:
             temperature: divides the logits; 0 takes the likeliest.
@@ -72,25 +73,27 @@ class CategoricalHead(Head):
         self.logit_depth = sum(depths)
 
     def losses(self, logits: Tensor, targets: Sequence[Term]) -> Tensor:
-        parts = zip(logits.split(self.depths, -1), targets, strict=True)
+        parts = zip(self._parts(logits), targets, strict=True)
         return torch.stack([categorical_loss(part, truth) for part, truth in parts], dim=-1)
 
     def draw(self, logits: Tensor, temperature: float, generator: Generator | None) -> Tensor:
-        parts = logits.split(self.depths, -1)
-        classes = [sample_categorical(part, temperature, generator) for part in parts]
-        return torch.stack(classes, dim=-1)
+        parts = self._parts(logits)
+        return torch.stack([sample_categorical(part, temperature, generator) for part in parts], -1)
 
     def inverse_cdf_sample(
         self, logits: Tensor, temperatures: Sequence[float], uniforms: Tensor
     ) -> Tensor:
         """:meth:`draw` with a temperature for each part, and with given random numbers (B, parts),
         drawn uniformly from [0, 1)."""
-        parts = zip(logits.split(self.depths, -1), temperatures, uniforms.unbind(-1), strict=True)
+        parts = zip(self._parts(logits), temperatures, uniforms.unbind(-1), strict=True)
         return torch.stack([inverse_cdf_sample(*part) for part in parts], dim=-1)
 
     def rows(self, tokens: Tensor) -> Tensor:
         parts = zip(tokens.unbind(-1), self.depths, strict=True)
         return torch.cat([functional.one_hot(part, depth) for part, depth in parts], dim=-1)
+
+    def _parts(self, logits: Tensor) -> Sequence[Tensor]:
+        return torch.split(logits, list(self.depths), dim=-1)
 
 
 class NADEHead(Head):
@@ -123,7 +126,7 @@ class NADEHead(Head):
     def probabilities(self, logits: Tensor, bits: Tensor) -> Tensor:
         """Probability that each bit is 1, given the true bits before it: logits (...,
         logit_depth), bits (..., depth) → (..., depth)."""
-        activation, biases = logits.split((self.hidden, self.depths[0]), -1)
+        activation, biases = torch.split(logits, [self.hidden, self.depths[0]], dim=-1)
         probabilities = []
         for i, (encode, decode) in enumerate(zip(self.w_enc, self.w_dec, strict=True)):
             probabilities.append(torch.sigmoid(biases[..., i] + torch.sigmoid(activation) @ decode))
@@ -131,7 +134,7 @@ class NADEHead(Head):
         return torch.stack(probabilities, dim=-1)
 
     def draw(self, logits: Tensor, temperature: float, generator: Generator | None) -> Tensor:
-        activation, biases = logits.split((self.hidden, self.depths[0]), -1)
+        activation, biases = torch.split(logits, [self.hidden, self.depths[0]], dim=-1)
         bits = []
         for i, (encode, decode) in enumerate(zip(self.w_enc, self.w_dec, strict=True)):
             logit = biases[:, i] + torch.sigmoid(activation) @ decode
@@ -166,11 +169,11 @@ class GrooveHead(Head):
         return torch.cat([struck, torch.sigmoid(velocities), torch.tanh(offsets)], dim=-1)
 
 
-def build_head(output: str, depths: tuple[int, ...], nade_num_hidden: int) -> Head:
-    """The head for a config's `output`, of one core decoder's parts."""
-    if output == "nade":
-        return NADEHead(depths[0], nade_num_hidden)
-    return GrooveHead(depths[0]) if output == "groove" else CategoricalHead(depths)
+def build_head(config: MusicVAEConfig, depths: tuple[int, ...]) -> Head:
+    """The head of a core decoder whose parts are of these widths."""
+    if config.output == "nade":
+        return NADEHead(depths[0], config.nade_num_hidden)
+    return GrooveHead(depths[0]) if config.output == "groove" else CategoricalHead(depths)
 
 
 def widen(logits: Tensor) -> Tensor:

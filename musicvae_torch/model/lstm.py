@@ -4,9 +4,8 @@ TensorFlow adds 1.0 to the forget gate's pre-activation at run time, outside its
 this module: stored weights stay bit-identical to Magenta's. Gates lie in PyTorch's order: input i,
 forget f, cell g, output o.
 
-This is the reference: it runs on every device, with and without a gradient. Where
-:mod:`musicvae_torch.model.dispatch` knows a kernel that computes the same in less time, that runs
-instead.
+This is the reference, on every device, with and without a gradient. Where
+:mod:`musicvae_torch.kernels.dispatch` knows a faster kernel, that runs instead.
 
 Shape names: B batch, T steps, D input width, H units, E embedding width.
 """
@@ -21,12 +20,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from musicvae_torch.model import dispatch
-from musicvae_torch.model.terms import Term, densify, term_shape
+from musicvae_torch.kernels import dispatch
+from musicvae_torch.model.terms import State, Term, densify, term_shape
 
 FORGET_BIAS = 1.0
-
-State = tuple[Tensor, Tensor]  # (h, c), each (B, H)
 
 
 class LSTMWeights(nn.Module):
@@ -52,7 +49,7 @@ class LSTMWeights(nn.Module):
 
     @property
     def forget_bias(self) -> Tensor:
-        """(4H,): what is added to the gates at run time, for kernels that take it as a bias."""
+        """(4H,): what is added to the gates at run time."""
         constant = torch.zeros_like(self.bias)
         constant[self.units : 2 * self.units] = FORGET_BIAS
         return constant
@@ -64,8 +61,7 @@ class LSTMWeights(nn.Module):
 
     def step(self, x: Tensor, state: State) -> State:
         """Read x (B, D) in a state; returns the new state."""
-        fast = dispatch.lstm_cell(self, x, state)
-        if fast is not None:
+        if (fast := dispatch.lstm_cell(self, x, state)) is not None:
             return fast
         h, c = state
         gates = functional.linear(x, self.weight_ih, self.bias)  # (B, 4H)
@@ -90,8 +86,7 @@ class LSTMWeights(nn.Module):
             lengths: (B,) steps that count in each sequence; the others leave its state as it is.
             reverse: read the last step first.
         """
-        fast = dispatch.run_layer(self, terms, state, lengths, reverse)
-        if fast is not None:
+        if (fast := dispatch.run_layer(self, terms, state, lengths, reverse)) is not None:
             return fast
         x = densify(terms)  # (B, T, D)
         steps = range(x.shape[1])
@@ -110,8 +105,8 @@ class LSTMStack(nn.ModuleList):
     """Unidirectional layers of differing widths, over a sequence or one step at a time.
 
     Attributes:
-        keep: share of each layer's inputs that is kept in training (Magenta's
-            dropout_keep_prob, of which the recurrent state knows nothing).
+        keep: share of each layer's inputs, but not of its recurrent state, that is kept in training
+            (Magenta's dropout_keep_prob).
     """
 
     keep = 1.0
@@ -127,25 +122,24 @@ class LSTMStack(nn.ModuleList):
     def forward(self, terms: Sequence[Term], states: list[State]) -> Tensor:
         """Run all steps: terms of T steps and one state a layer → top outputs (B, T, H)."""
         for layer, state in zip(self, states, strict=True):
-            outputs, _ = layer(drop_inputs(self, terms), state)
+            outputs: Tensor = layer(drop_inputs(self, terms), state)[0]
             terms = [outputs]
         return outputs
 
     def step(self, x: Tensor, states: list[State]) -> tuple[Tensor, list[State]]:
         """One step: x (B, D) → the top layer's output (B, H) and the new states."""
-        new_states = []
+        new_states: list[State] = []
         for layer, state in zip(self, states, strict=True):
-            new = layer.step(functional.dropout(x, 1 - self.keep, self.training), state)
-            new_states.append(new)
-            x = new[0]
+            new_states.append(
+                layer.step(functional.dropout(x, 1 - self.keep, self.training), state)
+            )
+            x, _ = new_states[-1]
         return x, new_states
 
 
 class BidirectionalLSTM(nn.Module):
-    """Stacked bidirectional layers that summarise a sequence in one embedding.
-
-    Each layer's two directions are joined before the next layer, as in TensorFlow's
-    ``stack_bidirectional_dynamic_rnn``.
+    """Stacked bidirectional layers that summarise a sequence in one embedding. Each layer reads
+    both directions of the one below (TensorFlow's ``stack_bidirectional_dynamic_rnn``).
 
     Attributes:
         keep: as of :class:`LSTMStack`; each direction drops inputs of its own.
@@ -210,10 +204,8 @@ def drop_inputs(layers: LSTMStack | BidirectionalLSTM, terms: Sequence[Term]) ->
 
 
 class InitialState(nn.Module):
-    """All layers' start states from an embedding: tanh of one dense layer, read as c, h, c, h.
-
-    (Magenta's ``initial_cell_state_from_embedding``.)
-    """
+    """All layers' start states from an embedding: tanh of one dense layer, read as c, h, c, h
+    (Magenta's ``initial_cell_state_from_embedding``)."""
 
     def __init__(self, embedding_size: int, units: tuple[int, ...]) -> None:
         super().__init__()
@@ -225,7 +217,7 @@ class InitialState(nn.Module):
     def forward(self, embedding: Tensor) -> list[State]:
         """embedding (..., E) → one (h, c) a layer, (..., H) each."""
         flat = torch.tanh(dispatch.linear(embedding, self.weight, self.bias))
-        blocks = flat.split([size for units in self.units for size in (units, units)], dim=-1)
+        blocks = torch.split(flat, [size for size in self.units for _ in range(2)], dim=-1)
         pairs = zip(blocks[0::2], blocks[1::2], strict=True)
         return [(h.contiguous(), c.contiguous()) for c, h in pairs]
 

@@ -1,11 +1,11 @@
-"""What all networks have: a checkpoint folder, and a precision in which weights are multiplied."""
+"""The base of all networks."""
 
 from __future__ import annotations
 
 from typing import Self
 
 from musicvae_torch.io.checkpoint import PretrainedNetwork
-from musicvae_torch.model import dispatch
+from musicvae_torch.kernels import dispatch
 
 
 class Network(PretrainedNetwork):
@@ -13,21 +13,17 @@ class Network(PretrainedNetwork):
 
     def multiply_in(self, dtype: str) -> Self:
         """Choose the precision in which LSTM weights are multiplied where no gradient is wanted:
-        encoding, sampling, teacher forcing under ``torch.no_grad()``.
+        encoding, sampling, teacher forcing under ``torch.no_grad()``. Returns the network itself.
 
-        The network's weights stay in float32. Lower precisions are faster, the more so the larger
-        the network is, and change results a little; docs/speed.md says by how much. Products are
-        prepared once: change weights by PyTorch's operations, not through ``parameter.data``, or
-        call this again.
+        The weights stay in float32. Lower precisions are faster, the more so the larger the network
+        is, and change results a little; docs/speed.md says by how much. Products are prepared once:
+        change weights by PyTorch's operations, not through ``parameter.data``, or call this again.
 
         Args:
             dtype: "float32", which is exact; "bfloat16"; or "int8", on x86 processors only.
 
-        Returns:
-            The network itself.
-
         Raises:
-            ValueError: there is no such precision, or not on the device that the network is on.
+            OptionError: there is no such precision, or not on the device that the network is on.
         """
         dispatch.set_weight_dtype(self, dtype)
         return self

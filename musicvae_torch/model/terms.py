@@ -1,7 +1,7 @@
-"""What a network reads at each step: terms that lie side by side, of which one-hot ones are kept as
-their classes, so that a kernel may look them up.
+"""What a network reads at each step, and the state of an LSTM layer.
 
-Shape names: B batch, T steps, D width.
+Terms lie side by side. One-hot ones are kept as their classes, so that a kernel may look them up.
+Shape names: B batch, T steps, D width, H units.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ class OneHot(NamedTuple):
 
 # A dense term is (B, T, D), or (B, 1, D) where it is the same at every step.
 Term = Tensor | OneHot
+State = tuple[Tensor, Tensor]  # (h, c), each (B, H)
 
 
 def term_shape(term: Term) -> tuple[int, int]:
@@ -35,7 +36,7 @@ def cut(term: Term, steps: int) -> Term:
     """(B, T, ...) → (B * segments, steps, ...): a long sequence as short ones."""
     if isinstance(term, OneHot):
         return OneHot(term.classes.reshape(-1, steps), term.depth)
-    return term.unflatten(1, (term.shape[1] // steps, steps)).flatten(0, 1)
+    return torch.unflatten(term, 1, (term.shape[1] // steps, steps)).flatten(0, 1)
 
 
 def delay(term: Term) -> Term:

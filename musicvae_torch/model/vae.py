@@ -26,12 +26,10 @@ class MusicVAE(Network):
 
     Methods share these arguments:
 
-    - windows (`inputs`, `targets`): rows (batch, steps, depth) of any dtype, or, where they are
-      one-hot in each part, their classes (batch, steps, parts) int64, which is faster; class -1
-      is a row of zeros;
+    - windows (`inputs`, `targets`): rows (batch, steps, depth) of any dtype; or, faster, the
+      classes of one-hot parts, (batch, steps, parts) int64, where -1 is a row of zeros;
     - `z`: latents (batch, z_size);
-    - `controls`: of conditioned models, (steps, control_depth) for all windows, or (batch, steps,
-      control_depth);
+    - `controls` of conditioned models: ([batch,] steps, control_depth);
     - `parts`: indices of parts, in the order that the result is to have;
     - `generator`: source of randomness, on the model's device; None: torch's own.
 
@@ -74,7 +72,9 @@ class MusicVAE(Network):
         batch, steps = inputs.shape[:2]
         if self.config.is_hierarchical_encoder and steps != self.config.max_seq_len:
             raise ValueError(f"inputs have {steps} steps, wanted {self.config.max_seq_len}")
-        return self.encoder([*terms, self._given.controls(controls, batch, steps)], lengths)
+        terms.append(self._given.controls(controls, batch, steps))
+        posterior: Normal = self.encoder(terms, lengths)
+        return posterior
 
     def teacher_force(
         self,
@@ -89,15 +89,14 @@ class MusicVAE(Network):
         Args:
             targets: windows whose rows are of output_depth; a hierarchical decoder wants
                 max_seq_len steps.
-            sampling: scheduled sampling: probability, at each step of each window, that the step
-                reads a sample of the model's own (at temperature 1; of a NADE, its likeliest
-                bits) in place of the true one before it. The first step of a segment always
-                reads the true one, as in Magenta.
+            sampling: scheduled sampling: probability that a step of a window reads the model's own
+                sample (at temperature 1; of a NADE, its likeliest bits) in place of the true step
+                before it. The first step of a segment always reads the true one, as in Magenta.
 
         Returns:
             (batch, steps, depth of the logits): for one-hot parts, output_depth; for a NADE,
-            nade_num_hidden + output_depth; for a groove, those of hits, velocities and offsets
-            before their sigmoid, sigmoid and tanh.
+            nade_num_hidden + output_depth; for a groove, hits, velocities and offsets before their
+            sigmoid, sigmoid and tanh.
         """
         if not 0 <= sampling <= 1:
             raise ValueError(f"sampling is a probability from 0 to 1, not {sampling}")
@@ -105,8 +104,8 @@ class MusicVAE(Network):
         return self.decoder.teacher_force(z, terms, controls, sampling, generator)
 
     def part_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Negative log-likelihood of `targets` under the logits that :meth:`teacher_force` gives,
-        of each part at each step, in nats: (batch, steps, parts)."""
+        """Negative log-likelihood of each part of `targets` at each step, in nats, under logits of
+        :meth:`teacher_force`: (batch, steps, parts)."""
         terms = self._given.windows("targets", targets, self.config.output_depth)
         if logits.shape != (*targets.shape[:2], self.decoder.logit_depth):
             raise ValueError(
@@ -155,8 +154,7 @@ class MusicVAE(Network):
         """Sample windows from latents, in the weights' own precision under autocast, too.
 
         Args:
-            length: steps to decode, the first of the window; None: max_seq_len. A flat decoder
-                goes on for as long as is asked.
+            length: number of steps; None: max_seq_len. A flat decoder takes any.
             temperature: divides the logits; 0 takes the likeliest token at every step.
 
         Returns:
@@ -188,19 +186,16 @@ class MusicVAE(Network):
     def velocities_and_offsets(
         self, z: Tensor, hits: Tensor, controls: Tensor | None = None
     ) -> Tensor:
-        """How hard and when a groove model strikes drum hits that are given.
-
-        As :meth:`decode`, but the hits are not drawn; the velocities and offsets that are fed
-        back are the model's own.
+        """How hard and when a groove model strikes given drum hits: :meth:`decode` with the hits
+        given, and the model's own velocities and offsets fed back.
 
         Args:
             hits: (batch, steps, drums), 0 or 1, any dtype.
 
         Returns:
             (batch, steps, output_depth): the probability that the model would have struck each
-            drum, and, where it is struck, its velocity (0 to 1) and offset (-1 to 1). The
-            network's own values go down with that probability, since it learnt 0 for drums that
-            are not struck; here they are as of certain hits.
+            drum, and the velocity (0 to 1) and offset (-1 to 1) of certain hits. (The network's own
+            values fall with that probability, since it learnt 0 for drums that are not struck.)
         """
         z = self._given.latents(z)
         hits = self._given.hits(hits, len(z))
@@ -210,8 +205,8 @@ class MusicVAE(Network):
 
     @torch.no_grad()
     def embed(self, z: Tensor) -> Tensor:
-        """The conductor's embedding of each segment (bar), (batch, segments, embedding_size); of a
-        flat decoder, whose only segment is the window, the latent itself."""
+        """The conductor's embedding of each segment (bar), (batch, segments, embedding_size). A
+        flat decoder's only segment is the window, and its embedding the latent itself."""
         with self._own_precision():
             return self.decoder.embed(self._given.latents(z))
 
@@ -223,21 +218,19 @@ class MusicVAE(Network):
         uniforms: Tensor,
         parts: Sequence[int] | None = None,
     ) -> Tensor:
-        """Sample any number of segments on end, as if they were of one long window.
+        """Sample any number of consecutive segments, as if they were of one long window. The
+        model's parts must be categorical, and it must not be conditioned.
 
         Args:
-            embeddings: (batch, segments, embedding_size), such as :meth:`embed` gives, of one
-                latent or put together of several.
+            embeddings: (batch, segments, embedding_size), as :meth:`embed` gives them, of one
+                latent or put together from several.
             temperatures: one for each part; 0 takes the likeliest class.
-            uniforms: (batch, steps, parts), drawn uniformly from [0, 1). Steps are a multiple of
-                segments. The numbers of one row of the batch decide that row's result alone.
-            parts: None: all.
+            uniforms: (batch, steps, parts), drawn uniformly from [0, 1), where steps are a multiple
+                of segments. Each row of the batch depends on its own numbers alone.
+            parts: None: all. Core decoders that play none of them do not run.
 
         Returns:
             (batch, steps, parts) int64 classes.
-
-        Raises:
-            ValueError: also if the model is conditioned, or its output is not categorical.
         """
         parts = range(len(self.config.output_depths)) if parts is None else parts
         self._given.parts(parts)
@@ -249,9 +242,8 @@ class MusicVAE(Network):
 
     @torch.no_grad()
     def segments_nll(self, embeddings: Tensor, classes: Tensor, parts: Sequence[int]) -> Tensor:
-        """Negative log-likelihood of what :meth:`sample_segments` drew, or might have, in nats:
-        classes (batch, steps, parts) of all parts, of which -1 costs nothing → (batch, steps,
-        len(parts))."""
+        """Negative log-likelihood of what :meth:`sample_segments` might draw, in nats: classes
+        (batch, steps, parts) of all parts, where -1 costs nothing → (batch, steps, len(parts))."""
         self._given.parts(parts)
         embeddings = self._given.segments(embeddings, classes)
         terms = self._given.windows("classes", classes, self.config.output_depth)

@@ -15,7 +15,7 @@ from musicvae_torch.converters.registry import get_converter
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.windows.tensors import ModelBatch, model_batch
 
-BATCH_SIZE = 32  # windows; more than that does not fit the cache of one core
+BATCH_SIZE = 32  # windows; more do not fit the cache of one core
 _CUDA_BATCH_SIZE = 512
 TEMPERATURE = 0.5
 
@@ -52,24 +52,16 @@ def encode_tokens(
     *,
     progress: bool = False,
 ) -> Normal:
-    """The posterior of windows.
-
-    Args:
-        model: any.
-        tokens, lengths, progress: as for :func:`model_batches`.
-
-    Returns:
-        Means and standard deviations, (windows, z_size), on the model's device.
-    """
+    """The posterior of windows, with means and standard deviations (windows, z_size) on the model's
+    device; arguments are those of :func:`model_batches`."""
     size = _CUDA_BATCH_SIZE if model.device.type == "cuda" else BATCH_SIZE
     batches = model_batches(model.config, tokens, lengths, batch_size=size, progress=progress)
-    means, stddevs = [], []
+    posteriors = []
     for batch in batches:
         inputs, _, own_lengths, controls, *_ = batch.on(model.device)
-        posterior = model.encode(inputs, own_lengths, controls)
-        means.append(posterior.mean)
-        stddevs.append(posterior.stddev)
-    return Normal(torch.cat(means), torch.cat(stddevs))
+        posteriors.append(model.encode(inputs, own_lengths, controls))
+    stddevs = torch.cat([posterior.stddev for posterior in posteriors])
+    return Normal(torch.cat([posterior.mean for posterior in posteriors]), stddevs)
 
 
 def decode_tokens(
@@ -83,19 +75,16 @@ def decode_tokens(
     same_noise: bool = False,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
-    """Decode latents.
+    """Decode latents (windows, z_size) to tokens (windows, steps, parts) of the config's converter.
 
     Args:
         model: whose latents they are.
-        z: (windows, z_size).
+        z: the latents.
         length, temperature, controls: as for :meth:`MusicVAE.decode`.
         seed: of the random draws.
-        same_noise: draw for each window from the same random numbers, so that windows differ by
-            their latents alone; one window at a time.
+        same_noise: draw each window, one at a time, from the same random numbers, so that windows
+            differ by their latents alone.
         batch_size: windows at a time, on which the random draws of a window depend.
-
-    Returns:
-        (windows, steps, parts) of the config's converter.
 
     Raises:
         ValueError: as :meth:`MusicVAE.decode`.

@@ -1,4 +1,4 @@
-"""How well windows are reconstructed: counts, from which shares of windows or of all are made."""
+"""How well windows are reconstructed: counts, from which scores of any number of windows follow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from musicvae_torch.model.heads import NADEHead
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.windows.tensors import ModelBatch
 
-# Of each score, what was counted in each window and out of how much, (batch,) each.
+# By name of a score: what was counted in each window, and out of how much, (batch,) each.
 Counts = dict[str, tuple[Tensor, Tensor]]
 
 ROOT = "rmse_"  # scores of this name are the root of their share
@@ -28,7 +28,7 @@ _PART_NAMES = {
 
 
 def part_names(config: MusicVAEConfig) -> tuple[str, ...]:
-    """What the parts of a config's output are called in scores."""
+    """The names of a config's parts in scores."""
     if config.output != "categorical":
         return ("drums",)
     numbers = tuple(str(part) for part in range(len(config.output_depths)))
@@ -46,45 +46,38 @@ def steps_that_count(batch: ModelBatch) -> Tensor:
 
 
 def reconstruction_counts(model: MusicVAE, logits: Tensor, batch: ModelBatch) -> Counts:
-    """What of a batch the likeliest choices get right, each given the true ones before it.
+    """:func:`row_counts` of the likeliest choices, each given the true ones before it: of a NADE,
+    also the true bits before it in its row.
 
     Args:
         logits: (batch, steps, logit depth), as :meth:`MusicVAE.teacher_force` gives them.
-
-    Returns:
-        As :func:`row_counts`; of a NADE, bits are given the true ones before them in their row.
     """
-    return row_counts(model.config, _likeliest_rows(model, logits, batch.targets), batch)
-
-
-def _likeliest_rows(model: MusicVAE, logits: Tensor, targets: Tensor) -> Tensor:
-    """Rows of :func:`row_counts`."""
+    rows = logits
     if model.config.output == "nade":
         head = model.decoder.cores[0].head
         assert isinstance(head, NADEHead)
-        return head.probabilities(logits, targets.to(logits)) >= 0.5
-    if model.config.output == "groove":
+        rows = head.probabilities(logits, batch.targets.to(logits)) >= 0.5
+    elif model.config.output == "groove":
         hits, velocities, offsets = logits.chunk(3, dim=-1)
-        played = [torch.sigmoid(velocities), torch.tanh(offsets)]
-        return torch.cat([(hits >= 0).to(logits), *played], dim=-1)
-    return logits
+        rows = torch.cat([hits >= 0, torch.sigmoid(velocities), torch.tanh(offsets)], dim=-1)
+    return row_counts(model.config, rows, batch)
 
 
 def row_counts(config: MusicVAEConfig, rows: Tensor, batch: ModelBatch) -> Counts:
-    """What of a batch is right in rows that were decoded of it, or guessed.
+    """How much of a batch is right in rows that were decoded or guessed.
 
     Args:
         config: of the rows.
-        rows: (batch, steps, output_depth), as :meth:`MusicVAE.decode` gives them; of one-hot
-            parts, the largest number of each is its choice. Or their classes.
+        rows: (batch, steps, output_depth), as :meth:`MusicVAE.decode` gives them, where the largest
+            number of a one-hot part is its choice; or their classes.
         batch: the truth.
 
     Returns:
-        Of one-hot parts ``accuracy_PART``, the share of steps that are right, those without an
-        event among them. Of a NADE ``accuracy_drums``, the share of steps all of whose bits are
-        right, and ``precision_drums`` and ``recall_drums``, of single bits (Magenta's metrics).
-        Of grooves ``accuracy_hits``, the share of drums and steps that are rightly struck or not,
-        ``precision_hits`` and ``recall_hits``, and of true hits ``rmse_velocity`` (of 0 to 1) and
+        For one-hot parts ``accuracy_PART``, the share of steps that are right, with or without an
+        event. For a NADE ``accuracy_drums``, the share of steps with all bits right, and
+        ``precision_drums`` and ``recall_drums`` of single bits (Magenta's metrics). For grooves
+        ``accuracy_hits``, the share of drums and steps that are rightly struck or not,
+        ``precision_hits`` and ``recall_hits``, and for true hits ``rmse_velocity`` (of 0 to 1) and
         ``rmse_offset`` (in halves of a step). Steps beyond a window's length do not count.
     """
     counts = steps_that_count(batch)
@@ -105,7 +98,7 @@ def _classes(config: MusicVAEConfig, rows: Tensor) -> tuple[Tensor, ...]:
     depths = config.output_depths
     if rows.shape[-1] == len(depths) and not rows.is_floating_point():
         return rows.unbind(-1)
-    return tuple(part.argmax(-1) for part in rows.split(depths, -1))
+    return tuple(part.argmax(-1) for part in torch.split(rows, list(depths), dim=-1))
 
 
 def _bit_counts(guess: Tensor, bits: Tensor, counts: Tensor) -> Counts:
@@ -147,15 +140,14 @@ def _total(values: Tensor) -> Tensor:
 def add_counts(sums: dict[str, Tensor], counts: Counts) -> None:
     """Add a batch's counts to sums, as :func:`to_scores` takes them, in float64."""
     for name, (counted, whole) in counts.items():
-        both = counted.double().sum(), whole.double().sum().to(counted.device)
-        added = torch.stack(both)
+        added = torch.stack([counted.double().sum(), whole.double().sum().to(counted.device)])
         sums[name] = sums[name] + added if name in sums else added
 
 
 def to_scores(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Sums by name, (2,) each: what was counted, and out of how much; 0 of nothing is 0."""
+    """Scores of sums by name, (2,) each: what was counted, and out of how much. 0 of 0 is 0."""
     scores = {}
-    for name, (counted, whole) in ((name, pair.unbind()) for name, pair in sums.items()):
+    for name, (counted, whole) in sums.items():
         share = counted / whole.clamp(min=1)
         scores[name] = share.sqrt() if name.startswith(ROOT) else share
     return scores

@@ -1,4 +1,4 @@
-"""Tokens of windows, as converters make them → what the model takes."""
+"""Tokens of windows, as converters make them → tensors for a model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from musicvae_torch.converters.registry import get_converter
 
 
 class ModelBatch(NamedTuple):
-    """What a MusicVAE takes of a batch of windows.
+    """A batch of windows, as a MusicVAE takes it.
 
     Attributes:
         inputs: of the encoder, (batch, steps, input_depth); or classes (batch, steps, parts).
@@ -39,7 +39,7 @@ class ModelBatch(NamedTuple):
 def model_batch(
     config: MusicVAEConfig, tokens: np.ndarray, lengths: np.ndarray | None = None
 ) -> ModelBatch:
-    """A batch of a config's windows, on the CPU; classes where the model takes them, which is
+    """A batch of a config's windows, on the CPU; as classes if the model takes them, which is
     faster.
 
     Args:
@@ -47,28 +47,28 @@ def model_batch(
         tokens: (batch, steps, parts), as the config's converter has them.
         lengths: (batch,) or (batch, segments) steps that count; None: all.
     """
-    if config.output == "categorical":
+    one_hot = config.output == "categorical"
+    if one_hot:
         targets = torch.from_numpy(tokens[..., : len(config.output_depths)].astype(np.int64))
     else:
         rows = get_converter(config).outputs(tokens)
         targets = torch.from_numpy(np.ascontiguousarray(rows, np.float32))
-    if config.output == "categorical" and config.input_depth == config.output_depth:
-        inputs = targets
-    else:
+    inputs = targets
+    if not one_hot or config.input_depth != config.output_depth:
         inputs = torch.from_numpy(get_converter(config).inputs(tokens).astype(np.float32))
     counts = None if lengths is None else torch.from_numpy(lengths.astype(np.int64))
     return ModelBatch(inputs, targets, counts, window_controls(config, tokens))
 
 
 def window_controls(config: MusicVAEConfig, tokens: np.ndarray) -> Tensor | None:
-    """(windows, steps, control_depth) on which the model is conditioned; None: it is not."""
+    """The controls of a conditioned model, (windows, steps, control_depth); None for others."""
     if not config.control_depth:
         return None
     return torch.from_numpy(get_converter(config).controls(tokens).astype(np.float32))
 
 
 def has_converter(config: MusicVAEConfig) -> bool:
-    """Whether a converter makes windows of such a config from notes, and notes from windows."""
+    """Whether there is a converter of such a config's windows."""
     try:
         get_converter(config)
     except ValueError:
@@ -77,9 +77,9 @@ def has_converter(config: MusicVAEConfig) -> bool:
 
 
 def token_width(config: MusicVAEConfig) -> int:
-    """Numbers that stand for a step of a config's window."""
+    """The number of tokens of a step of a config's window."""
     if not has_converter(config):
         return len(config.output_depths)
     outputs = np.zeros((1, config.output_depth), np.float32)
     controls = np.zeros((1, config.control_depth), bool) if config.control_depth else None
-    return get_converter(config).to_tokens(outputs, controls).shape[-1]
+    return int(get_converter(config).to_tokens(outputs, controls).shape[-1])

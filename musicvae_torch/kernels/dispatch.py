@@ -1,4 +1,4 @@
-"""The one place where the readable model hands work to :mod:`musicvae_torch.kernels`.
+"""The one place where :mod:`musicvae_torch.model`, which is to be read, hands work to the kernels.
 
 Each function stands before a piece of reference code. It decides, by device, gradient, autocast and
 precision of the weights, whether a kernel computes the same in less time, and returns that kernel's
@@ -12,7 +12,7 @@ result; or None, and the reference runs. With the kernels switched off
 | single steps | torch.lstm_cell | torch.lstm_cell | torch.lstm_cell |
 | decoding | the reference | stepper.Stepper | stepper.Stepper |
 
-Shape names: B batch, T steps, D input width, H units, E embedding width.
+Shape names: B batch, T steps, D input width, H units.
 """
 
 from __future__ import annotations
@@ -27,9 +27,7 @@ from musicvae_torch.kernels import gemm, layers, pytorch_lstm
 from musicvae_torch.kernels.layers import Layer
 from musicvae_torch.kernels.stepper import Core, Stepper
 from musicvae_torch.kernels.switch import kernels_enabled
-from musicvae_torch.model.terms import Term
-
-State = tuple[Tensor, Tensor]  # (h, c), each (B, H)
+from musicvae_torch.model.terms import State, Term
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -49,15 +47,14 @@ def run_layer(
     """Outputs (B, T, H) of a layer over whole sequences, and the last one computed, (B, H)."""
     if not kernels_enabled() or lengths is not None:
         return None
-    if state[0].is_cuda:
-        return pytorch_lstm.run(layer, terms, state, reverse)
-    return layers.run(layer, terms, state, reverse)
+    run = pytorch_lstm.run if state[0].is_cuda else layers.run
+    return run(layer, terms, state, reverse)
 
 
 def embed_sequences(
     directions: Sequence[tuple[Layer, Layer]], terms: Sequence[Term], lengths: Tensor, keep: float
 ) -> Tensor | None:
-    """What stacked bidirectional layers make of sequences with lengths (B,): (B, 2H).
+    """The last outputs of stacked bidirectional layers over sequences with lengths (B,): (B, 2H).
 
     Args:
         directions: forward and backward weights of each layer.
@@ -71,21 +68,17 @@ def embed_sequences(
 
 
 def core_stepper(
-    cores: Sequence[tuple[Sequence[Layer], nn.Linear, Sequence[int]]],
-    starts: Sequence[Sequence[State]],
+    cores: Sequence[tuple[Sequence[Layer], nn.Linear, Sequence[int], Sequence[State]]],
     one_hot: bool,
     embeddings: Tensor,
     segment_steps: int,
     controls: Tensor,
 ) -> Stepper | None:
-    """What runs core decoders step by step; see :class:`Stepper` for the arguments.
-
-    Args:
-        cores: LSTM layers, output layer and depths of the parts of each.
-    """
+    """What runs core decoders step by step; see :class:`Stepper` for the arguments, and
+    :class:`Core` for the fields of each core."""
     if not kernels_enabled() or torch.is_grad_enabled():
         return None
-    joined = [Core(*core, states) for core, states in zip(cores, starts, strict=True)]
+    joined = [Core(*core) for core in cores]
     return Stepper(joined, one_hot, embeddings, segment_steps, controls)
 
 
@@ -93,7 +86,7 @@ def set_weight_dtype(network: nn.Module, dtype: str) -> None:
     """Choose the precision in which kernels multiply by a network's weights without a gradient.
 
     Raises:
-        ValueError: there is no such precision, or not on the device that the network is on.
+        OptionError: there is no such precision, or not on the device that the network is on.
     """
     gemm.check_weight_dtype(dtype, next(network.parameters()).device)
     for module in network.modules():
