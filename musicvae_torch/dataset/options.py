@@ -1,4 +1,4 @@
-"""What to keep of songs, and how to build a data set of them, in two dataclasses."""
+"""Options of a data set: which windows to keep of a song, and how to build it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class WindowOptions:
         max_windows: most windows of one song, drawn at random; None: all.
         transpositions: further copies of each window, each in another key, drawn at random.
         max_shift: most semitones, either way, of those copies.
-        seed: of the draws; those of a song depend on it and on the file's content.
+        seed: of the draws; those of a song depend on the seed and on the file's content.
     """
 
     config: MusicVAEConfig
@@ -65,10 +65,10 @@ class WindowOptions:
             raise OptionError(f"config {self.config.name!r} has drums alone: nothing to transpose")
 
     def converter(self, seed: int | None = None) -> Converter:
-        """What finds the windows.
+        """The converter that finds the windows.
 
         Raises:
-            ConfigError: the config knows no windows, or not one of the options.
+            ConfigError: there is none for the config, or it does not take one of the options.
         """
         from musicvae_torch.converters.registry import get_converter
 

@@ -1,7 +1,7 @@
-"""Shards: what a build has finished, so that a stopped one goes on.
+"""Shards: what a build has finished, from which it goes on after a stop.
 
-A folder beside the data set holds ``plan.json``, which says of what build it is, and a file for
-each finished run of FILES_PER_SHARD MIDI files.
+A folder beside the data set holds ``plan.json``, which identifies the build, and a file for each
+finished run of FILES_PER_SHARD MIDI files.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Outcome = ExtractedSong | Skipped
 
 @dataclass(frozen=True)
 class Shard:
-    """What came of a run of files; songs are in order of their files.
+    """The songs of a run of files, in order of the files.
 
     Attributes:
         files: (songs,) numbers of the files with windows.
@@ -35,12 +35,12 @@ class Shard:
         counts: (songs,) windows.
         samples: uint32, the fingerprints' samples one after the other.
         sample_counts, sizes: (songs,) of the samples and of the whole materials.
-        wholes: (songs,) uint64; the digest's where there is no fingerprint.
+        wholes: (songs,) uint64; of a song without a fingerprint, from its digest.
         tokens: uint8, each song's tokens, compressed, one after the other.
         token_bytes: (songs,).
         columns: (windows, ...) by name.
         skipped: number, reason and detail of each other file.
-        phrases: uint64, those of all songs one after the other; none where nobody asked for them.
+        phrases: uint64, those of all songs one after the other; empty unless asked for.
         phrase_counts: (songs,).
     """
 
@@ -60,10 +60,7 @@ class Shard:
 
     def song_phrases(self) -> list[np.ndarray]:
         """(songs,) the phrases of each."""
-        ends = np.cumsum(self.phrase_counts)
-        return [
-            self.phrases[end - n : end] for end, n in zip(ends, self.phrase_counts, strict=True)
-        ]
+        return np.split(self.phrases, np.cumsum(self.phrase_counts))[:-1]
 
 
 class ShardStore:
@@ -99,11 +96,9 @@ class ShardStore:
 
     def write(self, number: int, outcomes: dict[int, Outcome]) -> None:
         """Store what came of each file, by its number."""
-        songs = {n: o for n, o in sorted(outcomes.items()) if isinstance(o, ExtractedSong)}
-        skipped = [
-            (n, o.reason, o.detail) for n, o in sorted(outcomes.items()) if isinstance(o, Skipped)
-        ]
-        arrays = _arrays(songs)
+        ordered = sorted(outcomes.items())
+        arrays = _arrays({n: o for n, o in ordered if isinstance(o, ExtractedSong)})
+        skipped = [(n, o.reason, o.detail) for n, o in ordered if isinstance(o, Skipped)]
         text = json.dumps(skipped).encode()
         with replacing(self.path(number)) as path, path.open("wb") as file:
             np.savez(file, allow_pickle=False, skipped=np.frombuffer(text, np.uint8), **arrays)
