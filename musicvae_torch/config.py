@@ -18,7 +18,7 @@ from musicvae_torch.errors import ConfigError
 
 OUTPUTS = ("categorical", "nade", "groove")
 _CONFIG_FILE_SUFFIXES = (".json", ".yaml", ".yml")
-# Bounds beyond any model, within which sizes and their products are sizes of tensors.
+# Bounds far beyond any model, within which sizes and their products are valid sizes of tensors.
 _MAX_SIZE = 2**24
 _MAX_PARTS = 100  # layers, or output parts
 _SHORT = Repr()
@@ -30,7 +30,7 @@ class MusicVAEConfig:
     """Structure and sizes of one MusicVAE, named as in Magenta's ``CONFIG_MAP`` and ``HParams``.
 
     Attributes:
-        name: what the model is called: Magenta's name of the config, or one's own.
+        name: Magenta's name of the config, or a name of your own.
         max_seq_len: steps in a window.
         input_depth: width of one encoder input step.
         output_depths: width of each output part's row at a step; the parts lie side by side in
@@ -45,9 +45,9 @@ class MusicVAEConfig:
         control_depth: width of one conditioning step (0: no controls).
         output: distribution of a part's row: "categorical" (one-hot), "nade" (any set of
             bits), or "groove" (hits, velocities and offsets of drums, a third of the row each).
-        split_decoder: whether each part has a core decoder of its own, or one has all.
+        split_decoder: whether each part has a core decoder of its own, or all share one.
         nade_num_hidden: hidden units of the NADE; 0 for other outputs.
-        base: the Magenta config whose notes-to-tensors rules hold for this one; empty: `name`.
+        base: the Magenta config whose rules make tensors of notes for this one; empty: `name`.
     """
 
     name: str
@@ -150,7 +150,7 @@ class MusicVAEConfig:
 
     @property
     def core_depths(self) -> tuple[tuple[int, ...], ...]:
-        """Widths of the parts that each core decoder has."""
+        """Widths of the parts of each core decoder."""
         if self.split_decoder:
             return tuple((depth,) for depth in self.output_depths)
         return (self.output_depths,)
@@ -307,7 +307,7 @@ CONFIGS: dict[str, MusicVAEConfig] = {
 }
 """Magenta's 23 configs, by name."""
 
-# Names under which released checkpoints go, or that Magenta used before 2.1.4.
+# Names of released checkpoints, and names that Magenta used before 2.1.4.
 ALIASES: dict[str, str] = {
     "groovae_2bar_hits_control": "groovae_2bar_hits_control_tfds",
     "groovae_2bar_hits_control_nokl": "groovae_2bar_hits_control_tfds",

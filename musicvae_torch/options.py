@@ -1,8 +1,8 @@
-"""Options as fields of dataclasses: what each may be stands once, beside its default.
+"""Options as fields of dataclasses, which give the range and the choices beside the default.
 
-:func:`option` makes such a field, :func:`check_options` holds the values to it, whether they come
-from Python, from a command line or from a file; ``musicvae_torch.cli.command`` makes the command
-line of it. What an option means stands in the class's docstring, under ``Attributes:``.
+:func:`option` makes such a field, and :func:`check_options` checks the values, whether they come
+from Python, from a command line or from a file; ``musicvae_torch.cli.command`` makes a command line
+of the fields. What an option means stands in the class's docstring, under ``Attributes:``.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ MODES = ("train", "eval", "infer")  # of converters
 
 @dataclass(frozen=True)
 class Option:
-    """What a field of options may be, and how it is typed.
+    """The values that an option may have, and how it is typed.
 
     Attributes:
-        least, above, most, below: bounds of a number; `above` and `below` are outside.
-        choices: all that it may be.
-        flag: how it is typed, without dashes; empty: as the field is called.
-        short: a letter that does as well.
-        also: another spelling that does as well.
+        least, above, most, below: bounds of a number; `above` and `below` themselves are too far.
+        choices: all permitted values.
+        flag: its name on the command line, without dashes; empty: that of the field.
+        short: a single letter for it.
+        also: another spelling of it.
         metavar: what stands for its value in the help.
         example: a value, for errors.
         group: heading in the help.
         positional: whether it is typed without a flag.
         many: whether several words may follow.
         repeat: whether it may be given more than once.
-        read: text → value, for values of which the type says too little; raises ValueError.
-        help: in place of the docstring's words.
-        usual: what is said of the default, in place of its value; empty: nothing.
+        read: text → value, for values that the type does not describe; raises ValueError.
+        help: replaces the docstring's words.
+        usual: replaces the default's value in the help; empty: the help has no default.
     """
 
     least: float | None = None
@@ -62,12 +62,12 @@ class Option:
     def bounds(self) -> str:
         """The bounds in words; empty: there are none."""
         bounds = {name: getattr(self, name) for name in _BOUNDS}
-        said = {name: str(bound) for name, bound in bounds.items() if bound is not None}
-        if said.keys() == {"least", "most"}:
-            return f"{said['least']} to {said['most']}"
-        if said.keys() == {"least", "below"}:
-            return f"from {said['least']} to below {said['below']}"
-        return " and ".join(f"{_BOUNDS[name]} {bound}" for name, bound in said.items())
+        given = {name: str(bound) for name, bound in bounds.items() if bound is not None}
+        if given.keys() == {"least", "most"}:
+            return f"{given['least']} to {given['most']}"
+        if given.keys() == {"least", "below"}:
+            return f"from {given['least']} to below {given['below']}"
+        return " and ".join(f"{_BOUNDS[name]} {bound}" for name, bound in given.items())
 
     def check(self, name: str, value: Any) -> None:
         """Raises:
@@ -94,14 +94,14 @@ class Option:
 
 @dataclass(frozen=True)
 class Nested:
-    """A field whose own fields are options of the command, too.
+    """A field that holds a dataclass, whose fields are options of the command, too.
 
     Attributes:
-        kind: the dataclass of these.
-        built: whether the value is an instance of it; else a dict of those that were given.
+        kind: the dataclass.
+        built: whether the value is an instance of it; else a dict of the options that were given.
         without: groups and fields that the command does not have.
-        usual: what is said of defaults, by field, in place of their values.
-        group: heading in the help of those that have none of their own.
+        usual: by field, what replaces the default's value in the help.
+        group: heading in the help of options that have none of their own.
     """
 
     kind: type
@@ -120,12 +120,8 @@ def option(default: Any = NO_DEFAULT, *, factory: Any = NO_DEFAULT, **about: Any
 
 
 def options_of(kind: type, default: Any = None, **about: Any) -> Any:
-    """A field that holds options of another dataclass; `about` are fields of :class:`Nested`.
-
-    Args:
-        kind: that dataclass.
-        default: an instance with the defaults; None: those of the class.
-    """
+    """A field that holds options of the dataclass `kind`, by default the instance `default`, or
+    one of the class's own defaults; `about` are fields of :class:`Nested`."""
     nested = Nested(kind, **about)
     factory: Any = dict
     if nested.built:
@@ -134,7 +130,7 @@ def options_of(kind: type, default: Any = None, **about: Any) -> Any:
 
 
 def check_options(options: Any) -> None:
-    """Hold a dataclass's values to what its options may be; None may be any.
+    """Check the values of a dataclass of options; any option may be None.
 
     Raises:
         OptionError: one is out of bounds, or no choice.
@@ -154,10 +150,7 @@ def numbers(text: str) -> tuple[int, ...]:
     Raises:
         ValueError: the text is of another form.
     """
-    found: list[int] = []
-    for first, last in ranges(text):
-        found += range(first, last + 1)
-    return tuple(found)
+    return tuple(n for first, last in ranges(text) for n in range(first, last + 1))
 
 
 def ranges(text: str) -> tuple[tuple[int, int], ...]:
@@ -175,7 +168,7 @@ def programs(text: str) -> tuple[int, ...]:
     """Program numbers and ranges of them, as in "0-31,80-87".
 
     Raises:
-        OptionError: there are none, or no such programs.
+        OptionError: the text names no program, or one that does not exist.
     """
     try:
         found = numbers(text)

@@ -1,4 +1,4 @@
-"""What to train on, as options: devices, machines, precision."""
+"""Options of the hardware to train on: devices, machines, precision."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from musicvae_torch.errors import OptionError
 from musicvae_torch.options import check_options, option
 
-# Strategies that cut the model into pieces, of whose gradients no process knows the norm.
+# Strategies that divide the model among processes, none of which knows the norm of all gradients.
 _SHARDING = ("fsdp", "deepspeed", "model_parallel")
 
 
@@ -54,7 +54,7 @@ class Hardware:
                 f"precision {self.precision!r} needs cuda; take 32-true or bf16-mixed on the CPU"
             )
         strategy = self.strategy
-        # On one machine by processes of its own, as the command must not be run once more in each.
+        # On one machine it starts its own processes: "ddp" would run the command again in each.
         if strategy == "auto" and self.devices > 1 and self.num_nodes == 1:
             strategy = "ddp_spawn"
         return {
