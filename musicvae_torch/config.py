@@ -76,6 +76,9 @@ class MusicVAEConfig:
         self._check_levels()
         self._check_output()
 
+    def _error(self, problem: str) -> ConfigError:
+        return ConfigError(f"config {self.name!r}: {problem}")
+
     def _check_kind(self, name: str) -> None:
         value = getattr(self, name)
         if name in ("name", "base", "output"):
@@ -84,9 +87,7 @@ class MusicVAEConfig:
             return
         if name == "split_decoder":
             if not isinstance(value, bool):
-                raise ConfigError(
-                    f"config {self.name!r}: {name} must be true or false, not {_SHORT.repr(value)}"
-                )
+                raise self._error(f"{name} must be true or false, not {_SHORT.repr(value)}")
             return
         is_sequence = name.endswith(("_depths", "_rnn_size", "_lengths"))
         sizes = value if isinstance(value, tuple) else (value,)
@@ -96,51 +97,46 @@ class MusicVAEConfig:
             type(size) is int and least <= size <= _MAX_SIZE for size in sizes
         ):
             wanted = "whole numbers" if is_sequence else "a whole number"
-            raise ConfigError(
-                f"config {self.name!r}: {name} must be {wanted} of at least {least} and at most "
-                f"{_MAX_SIZE}, not {_SHORT.repr(value)}"
+            raise self._error(
+                f"{name} must be {wanted} of at least {least} and at most {_MAX_SIZE}, not "
+                f"{_SHORT.repr(value)}"
             )
         if is_sequence and not value and not name.endswith("_level_lengths"):
-            raise ConfigError(f"config {self.name!r}: {name} must not be empty")
+            raise self._error(f"{name} must not be empty")
         if len(sizes) > _MAX_PARTS:
-            raise ConfigError(
-                f"config {self.name!r}: {name} has {len(sizes)} numbers, at most {_MAX_PARTS} go"
-            )
+            raise self._error(f"{name} has {len(sizes)} numbers, at most {_MAX_PARTS} go")
 
     def _check_levels(self) -> None:
         for name in ("encoder_level_lengths", "decoder_level_lengths"):
             lengths = getattr(self, name)
             if lengths and prod(lengths) != self.max_seq_len:
-                raise ConfigError(
-                    f"config {self.name!r}: {name} {lengths} multiply to {prod(lengths)}, "
+                raise self._error(
+                    f"{name} {lengths} multiply to {prod(lengths)}, "
                     f"not to max_seq_len {self.max_seq_len}"
                 )
         if self.decoder_level_lengths and len(self.decoder_level_lengths) != 2:
-            raise ConfigError(
-                f"config {self.name!r}: decoder_level_lengths must be "
-                f"(segments, steps in a segment), not {self.decoder_level_lengths}"
+            raise self._error(
+                "decoder_level_lengths must be (segments, steps in a segment), not "
+                f"{self.decoder_level_lengths}"
             )
 
     def _check_output(self) -> None:
         if self.output not in OUTPUTS:
-            raise ConfigError(
-                f"config {self.name!r}: output must be one of {', '.join(OUTPUTS)}, "
-                f"not {self.output!r}"
-            )
+            raise self._error(f"output must be one of {', '.join(OUTPUTS)}, not {self.output!r}")
         if self.output != "categorical" and len(self.output_depths) != 1:
-            raise ConfigError(
-                f"config {self.name!r}: a {self.output} output has one part, "
-                f"not output_depths {self.output_depths}"
+            raise self._error(
+                f"a {self.output} output has one part, not output_depths {self.output_depths}"
             )
         if self.output == "groove" and self.output_depth % 3:
-            raise ConfigError(
-                f"config {self.name!r}: a groove's output depth is hits, velocities and offsets "
-                f"of its drums, a multiple of 3, not {self.output_depth}"
+            raise self._error(
+                "a groove's output depth is hits, velocities and offsets of its drums, a multiple "
+                f"of 3, not {self.output_depth}"
             )
         if (self.output == "nade") != (self.nade_num_hidden > 0):
-            raise ConfigError(
-                f"config {self.name!r}: nade_num_hidden is {self.nade_num_hidden}, wanted "
-                f"{'at least 1' if self.output == 'nade' else '0'} for a {self.output} output"
+            wanted = "at least 1" if self.output == "nade" else "0"
+            raise self._error(
+                f"nade_num_hidden is {self.nade_num_hidden}, wanted {wanted} for a {self.output} "
+                "output"
             )
 
     @property
@@ -186,57 +182,32 @@ class MusicVAEConfig:
             raise ConfigError(f"config: {error}") from None
 
 
-# The families of Magenta 2.1.4's music_vae.configs. A bar of 4/4 has 16 steps.
+# The families of Magenta 2.1.4's music_vae.configs. A bar of 4/4 has 16 steps. MusicVAEConfig takes
+# the name, the steps, and the depths of inputs and outputs first.
 
 
 def _melody(name: str, bars: int, **sizes: Any) -> MusicVAEConfig:
     """One monophonic part of 90 classes."""
-    steps = 16 * bars
-    return MusicVAEConfig(
-        name=name, max_seq_len=steps, input_depth=90, output_depths=(90,), **sizes
-    )
+    return MusicVAEConfig(name, 16 * bars, 90, (90,), **sizes)
 
 
 def _drums(name: str, input_depth: int, output_depth: int, **sizes: Any) -> MusicVAEConfig:
     """Two bars of drums; the encoder reads a piano roll with a column for silence."""
-    return MusicVAEConfig(
-        name=name, max_seq_len=32, input_depth=input_depth, output_depths=(output_depth,), **sizes
-    )
-
-
-def _nade_drums(name: str, classes: int) -> MusicVAEConfig:
-    """Drums whose classes sound together in any way."""
-    return _drums(
-        name,
-        classes + 1,
-        classes,
-        output="nade",
-        nade_num_hidden=128,
-        z_size=256,
-        enc_rnn_size=(1024,),
-        dec_rnn_size=(512, 512),
-    )
+    return MusicVAEConfig(name, 32, input_depth, (output_depth,), **sizes)
 
 
 def _trio(name: str, **sizes: Any) -> MusicVAEConfig:
     """16 bars; melody and bass have 90 classes, drums 2**9."""
-    return MusicVAEConfig(
-        name=name,
-        max_seq_len=256,
-        input_depth=692,
-        output_depths=(90, 90, 512),
-        z_size=512,
-        **sizes,
-    )
+    return MusicVAEConfig(name, 256, 692, (90, 90, 512), z_size=512, **sizes)
 
 
 def _multitrack(name: str, enc: int, dec: int, control_depth: int) -> MusicVAEConfig:
     """A bar of up to 8 tracks of up to 64 performance events each."""
     return MusicVAEConfig(
-        name=name,
-        max_seq_len=512,
-        input_depth=490,
-        output_depths=(490,),
+        name,
+        512,
+        490,
+        (490,),
         z_size=512,
         enc_rnn_size=(enc,),
         dec_rnn_size=(dec,) * 3,
@@ -249,15 +220,7 @@ def _multitrack(name: str, enc: int, dec: int, control_depth: int) -> MusicVAECo
 def _groove(name: str, bars: int = 2, control_depth: int = 0) -> MusicVAEConfig:
     """Hits, velocities and offsets of nine drums."""
     return MusicVAEConfig(
-        name=name,
-        max_seq_len=16 * bars,
-        input_depth=27,
-        output_depths=(27,),
-        output="groove",
-        z_size=256,
-        enc_rnn_size=(512,),
-        dec_rnn_size=(256, 256),
-        control_depth=control_depth,
+        name, 16 * bars, 27, (27,), output="groove", control_depth=control_depth, **_SMALL
     )
 
 
@@ -276,6 +239,14 @@ _CHORDS: dict[str, Any] = {
     "dec_rnn_size": (512,) * 3,
     "control_depth": 49,
 }
+# Drums whose classes sound together in any way.
+_NADE: dict[str, Any] = {
+    "z_size": 256,
+    "enc_rnn_size": (1024,),
+    "dec_rnn_size": (512, 512),
+    "output": "nade",
+    "nade_num_hidden": 128,
+}
 
 CONFIGS: dict[str, MusicVAEConfig] = {
     config.name: config
@@ -285,8 +256,8 @@ CONFIGS: dict[str, MusicVAEConfig] = {
         _melody("cat-mel_2bar_med_chords", 2, **_CHORDS),
         _drums("cat-drums_2bar_small", 10, 512, **_SMALL),
         _drums("cat-drums_2bar_big", 10, 512, **_BIG),
-        _nade_drums("nade-drums_2bar_reduced", 9),
-        _nade_drums("nade-drums_2bar_full", 61),
+        _drums("nade-drums_2bar_reduced", 10, 9, **_NADE),
+        _drums("nade-drums_2bar_full", 62, 61, **_NADE),
         _trio("flat-trio_16bar", **_FLAT, split_decoder=False),
         _trio("hierdec-trio_16bar", **_HIERDEC),
         _trio("hier-trio_16bar", **_HIER),

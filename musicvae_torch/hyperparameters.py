@@ -79,6 +79,7 @@ class Hyperparameters:
 
 HYPERPARAMETER_NAMES = tuple(field.name for field in fields(Hyperparameters))
 
+_DEFAULT = Hyperparameters()
 _ANNEALED = Hyperparameters(sampling_schedule="inverse_sigmoid", sampling_rate=1000.0)
 _DRUMS = replace(_ANNEALED, free_bits=48, max_beta=0.2)
 _GROOVE = Hyperparameters(free_bits=48, max_beta=0.2, dropout_keep_prob=0.3)
@@ -96,13 +97,11 @@ _FAMILIES = {
     "groovae": _GROOVE,
 }
 HYPERPARAMETERS = {
-    name: next(
-        (own for start, own in _FAMILIES.items() if name.startswith(start)), Hyperparameters()
-    )
+    name: next((own for first, own in _FAMILIES.items() if name.startswith(first)), _DEFAULT)
     for name in CONFIGS
 }
 
 
 def hyperparameters_of(config: MusicVAEConfig) -> Hyperparameters:
     """Magenta's for the config that `config` is based on; Magenta's defaults for any other."""
-    return HYPERPARAMETERS.get(config.base, Hyperparameters())
+    return HYPERPARAMETERS.get(config.base, _DEFAULT)

@@ -32,7 +32,7 @@ _GROOVES = ("humanise", "humanize", "tap", "hats")
 
 @dataclass(kw_only=True)
 class LatentOptions:
-    """What all subcommands have, and what the options of several mean.
+    """Options of all subcommands, and the meanings of options that several have.
 
     Attributes:
         musicvae: checkpoint of the model; None: the trio that ships.
@@ -54,7 +54,7 @@ class LatentOptions:
 
 @dataclass(kw_only=True)
 class SongOptions(LatentOptions):
-    """What all that encode songs have.
+    """Options of all subcommands that encode songs.
 
     Attributes:
         tracks: numbers of the tracks of which windows are taken, counted from 0; None: all.
@@ -208,7 +208,7 @@ def _subcommand(options: type, brief: str, examples: str, *idle: Idle) -> Comman
     name = options.__name__.lower()
 
     def run(chosen: Any) -> None:
-        # What needs torch, which takes seconds to import, is imported here.
+        # Imported here, as torch takes seconds to import.
         module = "latent_inspect" if name == "inspect" else "latent_commands"
         getattr(import_module(f"musicvae_torch.cli.{module}"), f"run_{name}")(chosen)
 

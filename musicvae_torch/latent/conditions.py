@@ -1,4 +1,4 @@
-"""Controls of conditioned models: chords, or drum hits."""
+"""Chords as controls of conditioned models."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def takes_chords(config: MusicVAEConfig) -> bool:
 
 
 def chords_of_window(config: MusicVAEConfig, chords: list[list[str]], steps: int) -> Tensor:
-    """Chords as a model takes them.
+    """Chords as a model's controls.
 
     Args:
         config: of a model that is conditioned on chords.
-        chords: of each bar; the list begins again until the music ends.
-        steps: of the window, where a step is a sixteenth; bars of several tracks have their own.
+        chords: of each bar; repeated until the music ends.
+        steps: of the window, in sixteenths; not used for bars of several tracks.
 
     Returns:
         (steps, 49) of a melody; of bars of several tracks (bars, 512, 49), a window for each.
 
     Raises:
         ConfigError: the model is not conditioned on chords.
-        ChordError: a chord without a triad, or several in a bar that takes one.
+        ChordError: a chord has no triad, or a bar that takes one chord has several.
     """
     if not takes_chords(config):
         raise ConfigError(
@@ -61,7 +61,7 @@ def chords_of_window(config: MusicVAEConfig, chords: list[list[str]], steps: int
 
 
 def _of_bar(config: MusicVAEConfig, names: list[str]) -> Tensor:
-    """(512, 49): the chord at every event, but none at the programs that tracks begin with."""
+    """(512, 49): the chord at every event, and "no chord" at the program that begins each track."""
     if len(set(names)) > 1:
         raise ChordError(f"{' '.join(names)!r}: the model {config.name!r} takes one chord a bar")
     rules = MULTITRACK_RULES[config.base]

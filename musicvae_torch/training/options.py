@@ -1,4 +1,4 @@
-"""How to train, as a dataclass."""
+"""Options of a training."""
 
 from __future__ import annotations
 
