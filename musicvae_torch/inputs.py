@@ -41,7 +41,7 @@ class Inputs:
         depths = config.output_depths if one_hot else (depth,)
         width = rows.shape[-1] if rows.dim() == 3 else None
         if width == depth:
-            return list(torch.split(rows.to(self.like), depths, dim=-1))
+            return list(torch.split(rows.to(self.like), list(depths), dim=-1))
         if one_hot and width == len(depths) and rows.dtype == torch.int64:
             # Class -1 is a row of zeros.
             if bool(((rows < -1) | (rows >= rows.new_tensor(depths))).any()):

@@ -8,6 +8,7 @@ of the fields. What an option means stands in the class's docstring, under ``Att
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
@@ -15,7 +16,12 @@ from typing import Any
 from musicvae_torch.errors import OptionError
 
 NO_DEFAULT: Any = MISSING
-_BOUNDS = {"least": "at least", "above": "above", "most": "at most", "below": "below"}
+_BOUNDS = {
+    "least": ("at least", operator.ge),
+    "above": ("above", operator.gt),
+    "most": ("at most", operator.le),
+    "below": ("below", operator.lt),
+}
 DTYPES = ("float32", "bfloat16", "int8")  # of products
 MODES = ("train", "eval", "infer")  # of converters
 
@@ -61,34 +67,27 @@ class Option:
 
     def bounds(self) -> str:
         """The bounds in words; empty: there are none."""
-        bounds = {name: getattr(self, name) for name in _BOUNDS}
-        given = {name: str(bound) for name, bound in bounds.items() if bound is not None}
+        given = {name: getattr(self, name) for name in _BOUNDS if getattr(self, name) is not None}
         if given.keys() == {"least", "most"}:
             return f"{given['least']} to {given['most']}"
         if given.keys() == {"least", "below"}:
             return f"from {given['least']} to below {given['below']}"
-        return " and ".join(f"{_BOUNDS[name]} {bound}" for name, bound in given.items())
+        return " and ".join(f"{_BOUNDS[name][0]} {bound}" for name, bound in given.items())
 
     def check(self, name: str, value: Any) -> None:
-        """Raises:
-        OptionError: the value of the option `name` is out of bounds, or no choice.
-        """
+        """Raise OptionError if the value of the option `name` is out of bounds, or no choice."""
         if self.choices and value not in self.choices:
             raise OptionError(
                 f"unknown {name} {value!r}; choose one of: {', '.join(map(str, self.choices))}"
             )
-        bounds = self.bounds()
-        if bounds and not self.holds(value):
+        if (bounds := self.bounds()) and not self.holds(value):
             raise OptionError(f"{name} must be {bounds}, not {value}")
 
     def holds(self, value: float) -> bool:
         """Whether a number is within the bounds."""
-        return (
-            math.isfinite(value)
-            and (self.least is None or value >= self.least)
-            and (self.above is None or value > self.above)
-            and (self.most is None or value <= self.most)
-            and (self.below is None or value < self.below)
+        bounds = [(within, getattr(self, name)) for name, (_, within) in _BOUNDS.items()]
+        return math.isfinite(value) and all(
+            bound is None or within(value, bound) for within, bound in bounds
         )
 
 
@@ -130,11 +129,8 @@ def options_of(kind: type, default: Any = None, **about: Any) -> Any:
 
 
 def check_options(options: Any) -> None:
-    """Check the values of a dataclass of options; any option may be None.
-
-    Raises:
-        OptionError: one is out of bounds, or no choice.
-    """
+    """Raise OptionError if an option of a dataclass is out of bounds, or no choice; None is
+    neither."""
     for each in fields(options):
         about: Option | None = each.metadata.get("option")
         value = getattr(options, each.name)
@@ -145,20 +141,12 @@ def check_options(options: Any) -> None:
 
 
 def numbers(text: str) -> tuple[int, ...]:
-    """Whole numbers and ranges of them, as in "1-4,17".
-
-    Raises:
-        ValueError: the text is of another form.
-    """
+    """Whole numbers and ranges of them, as in "1-4,17"; raises ValueError for other text."""
     return tuple(n for first, last in ranges(text) for n in range(first, last + 1))
 
 
 def ranges(text: str) -> tuple[tuple[int, int], ...]:
-    """First and last of ranges of whole numbers, as in "1-4,17".
-
-    Raises:
-        ValueError: the text is of another form.
-    """
+    """First and last of ranges of whole numbers, as in "1-4,17"; ValueError for other text."""
     pieces = [piece.strip() for piece in text.split(",") if piece.strip()]
     pairs = [piece.partition("-") for piece in pieces]
     return tuple((int(first), int(last if dash else first)) for first, dash, last in pairs)

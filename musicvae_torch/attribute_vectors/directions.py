@@ -101,8 +101,9 @@ def _difference(latents: np.ndarray, scores: np.ndarray) -> np.ndarray:
     top, bottom = scores >= high, scores <= low
     gap = latents[top].mean(0) - latents[bottom].mean(0)
     # Ties may put a window into both quartiles, but not all: the scores differ.
-    apart = float(scores[top].mean() - scores[bottom].mean())
-    return gap / max(apart, ROUNDING)
+    apart = scores[top].mean() - scores[bottom].mean()
+    direction: np.ndarray = gap / max(apart, ROUNDING)
+    return direction
 
 
 def _by_regression(latents: np.ndarray, scores: np.ndarray, names: Sequence[str]) -> np.ndarray:

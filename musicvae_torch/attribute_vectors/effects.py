@@ -155,4 +155,5 @@ def _mean(values: np.ndarray) -> np.ndarray:
     known = ~np.isnan(values)
     counts = known.sum(0)
     means: np.ndarray = np.full(len(counts), np.nan)
-    return np.divide(np.where(known, values, 0).sum(0), counts, out=means, where=counts > 0)
+    np.divide(np.where(known, values, 0).sum(0), counts, out=means, where=counts > 0)
+    return means

@@ -60,11 +60,8 @@ class Entry:
         return self.about.many or self.about.repeat
 
     def read(self, text: str) -> Any:
-        """Text → value; of an option of several words, each by itself.
-
-        Raises:
-            argparse.ArgumentTypeError: the text is no value of this option.
-        """
+        """Text → value; of an option of several words, each by itself. Raises ArgumentTypeError for
+        text that is no value of this option."""
         try:
             if self.about.read is not None:
                 return self.about.read(text)
@@ -84,11 +81,7 @@ class Entry:
         return value
 
     def from_file(self, value: Any) -> Any:
-        """What a file gives (text, or a list or a dict of texts) → value.
-
-        Raises:
-            argparse.ArgumentTypeError: it is no value of this option.
-        """
+        """What a file gives (text, a list or a dict of texts) → value; errors as :meth:`read`."""
         if self.is_flag:
             if value not in ("true", "false"):
                 raise argparse.ArgumentTypeError(f"wanted true or false, not {value!r}")

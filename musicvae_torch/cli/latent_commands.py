@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from musicvae_torch.analysis.timeline import in_a_row, render_pieces, write_midi
+from musicvae_torch.chords.text import read_text, written_bars
 from musicvae_torch.cli.latent import (
     Attribute,
     Groove,
@@ -42,7 +43,7 @@ from musicvae_torch.latent import (
     song_converter,
     tap_to_drums,
 )
-from musicvae_torch.latent.conditions import chord_bars, chords_of_window, takes_chords
+from musicvae_torch.latent.conditions import chords_of_window, takes_chords
 from musicvae_torch.latent.encoded_song import bar_range
 from musicvae_torch.midi.notes import check_midi_out, is_midi
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
@@ -82,7 +83,7 @@ def run_sample(options: Sample) -> None:
     check_out(options.out)
     model = load_model(options)
     converter = get_converter(model.config, "infer")
-    chords = None if options.chords is None else chord_bars(options.chords)
+    chords = None if options.chords is None else read_text(options.chords, written_bars)
     if isinstance(converter, MultitrackConverter):
         tunes = _bars_of_tracks(model, options, chords)
     else:
@@ -178,23 +179,25 @@ def run_interpolate(options: Interpolate) -> None:
         raise OptionError(
             "an interpolation wants two files, or one with two windows, as in --window 1,9"
         )
-    rows = [_window_row(songs[path], number) for path, number in zip(paths, numbers, strict=True)]
-    ends = torch.stack([songs[path].mean[row] for path, row in zip(paths, rows, strict=True)])
-    first = songs[paths[0]]
+    points = [
+        (songs[path], _window_row(songs[path], number))
+        for path, number in zip(paths, numbers, strict=True)
+    ]
+    ends = torch.stack([song.mean[row] for song, row in points])
+    first, start = points[0][0], points[0][0].placed[points[0][1]]
     tokens = decode_tokens(
         model,
         interpolate(ends, options.steps, options.loop),
         length=steps_of(first.converter, options.length),
         temperature=options.temperature,
-        controls=window_controls(model.config, first.placed[rows[0]].window.tokens),
+        controls=window_controls(model.config, start.window.tokens),
         seed=options.seed,
         same_noise=True,
     )
-    for path, row in zip(paths, rows, strict=True):
-        print(f"{path}: window {row + 1} of {len(songs[path].placed)}, {_place(songs[path], row)}")
+    for song, row in points:
+        print(f"{song.name}: window {row + 1} of {len(song.placed)}, {_place(song, row)}")
     assert options.out is not None
-    tempo = options.tempo or first.placed[rows[0]].qpm
-    tunes = [[one] for one in tokens]
+    tunes, tempo = [[one] for one in tokens], options.tempo or start.qpm
     write_tunes(first.converter, tunes, options.out, tempo, "step", together=True)
 
 
@@ -290,11 +293,8 @@ def run_groove(options: Groove) -> None:
 
 
 def steps_of(converter: Converter, bars: int | None) -> int | None:
-    """Steps to decode for a number of bars; None: those of a window.
-
-    Raises:
-        OptionError: the model cannot decode so many bars.
-    """
+    """Steps to decode for a number of bars; None: those of a window. Raises OptionError for more
+    than the model can decode."""
     if bars is None:
         return None
     if isinstance(converter, MultitrackConverter):
@@ -305,11 +305,7 @@ def steps_of(converter: Converter, bars: int | None) -> int | None:
 
 
 def check_out(out: Path | None, songs: Sequence[Path] = ()) -> None:
-    """Make sure that a result can be written.
-
-    Raises:
-        OptionError: it would replace a song, or has the name of a RIFF file.
-    """
+    """Raise OptionError if a result would replace a song, or has the name of a RIFF file."""
     if out is None:
         return
     check_midi_out(out)

@@ -26,6 +26,7 @@ val/accuracy_PART the share of its steps that come back right. The checkpoint wi
 val/nats is the result.
 """
 _MODEL = "the model"
+_SHIFT = "3 for multitrack bars and where there are chords, else 5; drums have none"
 
 
 @dataclass(kw_only=True)
@@ -57,12 +58,7 @@ class TrainMusicVAE(TrainingCommand):
     )
     latent: int | None = option(None, group=_MODEL, metavar="N")
     training: dict[str, Any] = options_of(
-        TrainingOptions,
-        built=False,
-        usual={
-            "max_transpose": "3 for multitrack bars and where there are chords, else 5; drums have "
-            "none"
-        },
+        TrainingOptions, built=False, usual={"max_transpose": _SHIFT}
     )
 
 
@@ -70,12 +66,9 @@ def train(options: TrainMusicVAE) -> None:
     from musicvae_torch.training import train_musicvae
     from musicvae_torch.training.musicvae import initial_config
 
-    wanted = {
-        "enc_rnn_size": options.encoder,
-        "dec_rnn_size": options.decoder,
-        "z_size": options.latent,
-    }
-    resized = {name: size for name, size in wanted.items() if size is not None}
+    sizes = (options.encoder, options.decoder, options.latent)
+    named = zip(("enc_rnn_size", "dec_rnn_size", "z_size"), sizes, strict=True)
+    resized = {name: size for name, size in named if size is not None}
     if options.init:
         config = initial_config(options.init, resized, options.config)
     else:

@@ -95,5 +95,6 @@ def song_chances(sources: Sequence[str], temper: float) -> np.ndarray:
         temper: as for :func:`draw_batches`.
     """
     _, source, counts = np.unique(sources, return_inverse=True, return_counts=True)
-    chances: np.ndarray = (counts**temper / counts)[source]
-    return chances / chances.sum()
+    weights = (counts**temper / counts)[source]
+    chances: np.ndarray = weights / weights.sum()
+    return chances

@@ -23,7 +23,7 @@ LEAST = 8  # ... but of a song no fewer than these
 FEWEST = 4  # hashes in common that make a copy, unless all are
 MOST_SONGS = 16  # what more songs have in common is an idiom, and no sign of a copy
 
-_CLASS_OF_PITCH = class_of_pitch(DRUM_CLASSES)
+CLASS_OF_PITCH = class_of_pitch(DRUM_CLASSES)
 _MULTIPLIERS = np.random.default_rng(0).integers(2**63, size=64, dtype=np.uint64) * 2 + 1
 
 
@@ -75,7 +75,7 @@ def _melodic_runs(notes: np.ndarray) -> np.ndarray:
 def _drum_runs(notes: np.ndarray) -> np.ndarray:
     """Hashes of all runs of what all tracks together strike."""
     notes = notes[np.argsort(notes["start"], kind="stable")]
-    classes = _CLASS_OF_PITCH[notes["pitch"]]
+    classes = CLASS_OF_PITCH[notes["pitch"]]
     notes, classes = notes[classes >= 0], classes[classes >= 0]
     beginnings = np.flatnonzero(begins(notes["start"]))
     if len(beginnings) < DRUM_RUN:
@@ -119,8 +119,9 @@ def mixed(values: np.ndarray, multiplier: np.uint64) -> np.ndarray:
 
 def is_varied(runs: np.ndarray, least: int) -> np.ndarray:
     """(n,) bool: whether runs (n, length) hold at least so many different symbols."""
-    changes: np.ndarray = np.count_nonzero(np.diff(np.sort(runs, axis=1), axis=1), axis=1)
-    return 1 + changes >= least
+    changes = np.count_nonzero(np.diff(np.sort(runs, axis=1), axis=1), axis=1)
+    varied: np.ndarray = 1 + changes >= least
+    return varied
 
 
 def find_copies(

@@ -155,11 +155,8 @@ def read_sides(
 
 
 def split_rows(file: h5py.File, split: str | None) -> np.ndarray:
-    """Rows of the windows of a split's songs; of all songs, if the split is None.
-
-    Raises:
-        DatasetError: no songs are set aside.
-    """
+    """Rows of the windows of a split's songs; of all songs, if the split is None. Raises
+    DatasetError if no songs are set aside."""
     song: np.ndarray = file["song"][:]
     if split is None:
         return np.arange(len(song))
@@ -176,11 +173,7 @@ def _without_split(path: str | Path) -> str:
 
 
 def has_split(path: str | Path) -> bool:
-    """Whether a data set has songs set aside to validate on.
-
-    Raises:
-        DatasetError: the file is missing or is no data set.
-    """
+    """Whether a data set has songs set aside to validate on; errors as :func:`open_dataset`."""
     with open_dataset(path) as file:
         return "validation" in file and bool(file["validation"][:].any())
 
@@ -212,11 +205,7 @@ def posterior_model(file: h5py.File) -> dict[str, Any]:
 
 
 def dataset_config(file: h5py.File) -> MusicVAEConfig:
-    """The config of a data set's windows.
-
-    Raises:
-        DatasetError: the file does not say.
-    """
+    """The config of a data set's windows; raises DatasetError if the file does not say."""
     try:
         return MusicVAEConfig.from_dict(json.loads(file.attrs["config"]))
     except (KeyError, TypeError, ValueError, ConfigError) as error:

@@ -160,8 +160,8 @@ class Merge:
             record: to be added to the options, which say how the data set was made.
         """
         options, windows = self._options, self._options.windows
-        kept = ("validation", "duplicate_share", "keep_duplicates")
-        used = windows.to_dict() | {name: getattr(options, name) for name in kept} | record
+        names = ("validation", "duplicate_share", "keep_duplicates")
+        used = windows.to_dict() | {name: getattr(options, name) for name in names} | record
         made = {"config": json.dumps(windows.config.to_dict()), "options": json.dumps(used)}
         writer = DatasetWriter(file, self.windows, attributes | made)
         row, first, shards = 0, 0, len(self._shards)
@@ -172,8 +172,8 @@ class Merge:
             if kept.any():
                 writer.add(**self._shard_columns(shard, kept, row))
                 row += int(kept.sum())
-        names = [self._names[number] for number in self._files[self._kept].tolist()]
-        writer.add_songs(names, self._digests, self.validation)
+        songs = [self._names[number] for number in self._files[self._kept].tolist()]
+        writer.add_songs(songs, self._digests, self.validation)
 
     def _shard_columns(self, shard: Shard, kept: np.ndarray, row: int) -> dict[str, np.ndarray]:
         of_kept = np.repeat(kept, shard.counts)

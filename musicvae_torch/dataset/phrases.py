@@ -15,11 +15,10 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from musicvae_torch.converters.base import Converter
-from musicvae_torch.converters.drums import class_of_pitch
-from musicvae_torch.dataset.fingerprints import begins, is_varied, mixed
+from musicvae_torch.dataset.fingerprints import CLASS_OF_PITCH, begins, is_varied, mixed
 from musicvae_torch.midi.notes import Song, to_song
 from musicvae_torch.midi.quantize import DEFAULT_QPM
-from musicvae_torch.midi.vocabulary import DRUM_CLASSES, STEPS_PER_BAR, STEPS_PER_QUARTER
+from musicvae_torch.midi.vocabulary import STEPS_PER_BAR, STEPS_PER_QUARTER
 
 VERSION = 1  # of this algorithm: other phrases make another data set
 INTERVALS = 14
@@ -28,7 +27,6 @@ DRUM_BEATS = 32
 ENOUGH = 20  # of a song that has more phrases, only a share of so many is asked for
 FEWEST = 2  # phrases in common that make a near-duplicate
 
-_CLASS_OF_PITCH = class_of_pitch(DRUM_CLASSES)
 _MULTIPLIERS = np.random.default_rng(1).integers(2**63, size=64, dtype=np.uint64) * 2 + 1
 
 
@@ -108,7 +106,7 @@ def _melodic_runs(notes: np.ndarray) -> np.ndarray:
 
 
 def _drum_runs(notes: np.ndarray) -> np.ndarray:
-    classes = _CLASS_OF_PITCH[notes[:, 2]]
+    classes = CLASS_OF_PITCH[notes[:, 2]]
     notes, classes = notes[classes >= 0], classes[classes >= 0]
     order = np.lexsort((notes[:, 1], notes[:, 0]))
     (line, step, _), classes = notes[order].T, classes[order]

@@ -105,11 +105,7 @@ def add_posteriors(
 
 
 def check_config(file: h5py.File, config: MusicVAEConfig) -> None:
-    """Make sure that a data set's windows are what a model takes.
-
-    Raises:
-        DatasetError: they are not.
-    """
+    """Raise DatasetError unless a data set's windows are what a model takes."""
     stored = dataset_config(file)
     for name in ("max_seq_len", "input_depth", "output_depths", "control_depth"):
         if getattr(stored, name) != getattr(config, name):

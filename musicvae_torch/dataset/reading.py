@@ -80,12 +80,8 @@ def read_split(
 
 
 def check_tokens(path: str | Path, config: MusicVAEConfig) -> None:
-    """Make sure that a data set's tokens mean to `config` what they meant when it was built.
-
-    A data set of one groove config suits most others, whose inputs are made of the same tokens.
-
-    Raises:
-        DatasetError: they mean something else.
+    """Raise DatasetError unless a data set's tokens mean to `config` what they meant when it was
+    built. (That of one groove config suits most others, whose inputs are made of the same tokens.)
     """
     with open_dataset(path) as file:
         if "config" not in file.attrs:

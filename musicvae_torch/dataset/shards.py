@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from musicvae_torch.dataset.extraction import DIGEST_BYTES, ExtractedSong, Skipped
+from musicvae_torch.dataset.fingerprints import Fingerprint
 from musicvae_torch.errors import DatasetError
 from musicvae_torch.io.files import replacing
 
@@ -131,27 +132,26 @@ class ShardStore:
 def _arrays(songs: dict[int, ExtractedSong]) -> dict[str, np.ndarray]:
     found = list(songs.values())
     packed = [np.frombuffer(zlib.compress(song.tokens.tobytes(), 1), np.uint8) for song in found]
-    prints = [song.print for song in found]
-    wholes = [
-        int(song.digest[:8].view(np.uint64)[0]) if song.print is None else song.print.whole
-        for song in found
-    ]
-    samples = [np.empty(0, np.uint32) if p is None else p.sample for p in prints]
+    prints = [song.print or _fingerprint_of_bytes(song) for song in found]
     phrases = [np.empty(0, np.uint64) if s.phrases is None else s.phrases for s in found]
     return {
         "files": np.array(list(songs), np.int32),
         "digests": np.array([song.digest for song in found], np.uint8).reshape(-1, DIGEST_BYTES),
         "counts": np.array([len(song.tokens) for song in found], np.int32),
-        "samples": np.concatenate([np.empty(0, np.uint32), *samples]),
-        "sample_counts": np.array([len(sample) for sample in samples], np.int32),
-        "sizes": np.array([0 if p is None else p.size for p in prints], np.int32),
-        "wholes": np.array(wholes, np.uint64),
+        "samples": np.concatenate([np.empty(0, np.uint32), *(own.sample for own in prints)]),
+        "sample_counts": np.array([len(own.sample) for own in prints], np.int32),
+        "sizes": np.array([own.size for own in prints], np.int32),
+        "wholes": np.array([own.whole for own in prints], np.uint64),
         "tokens": np.concatenate([np.empty(0, np.uint8), *packed]),
         "token_bytes": np.array([len(blob) for blob in packed], np.int64),
         "phrases": np.concatenate([np.empty(0, np.uint64), *phrases]),
         "phrase_counts": np.array([len(own) for own in phrases], np.int32),
         **_joined_columns(found),
     }
+
+
+def _fingerprint_of_bytes(song: ExtractedSong) -> Fingerprint:
+    return Fingerprint(np.empty(0, np.uint32), 0, int(song.digest[:8].view(np.uint64)[0]))
 
 
 def _joined_columns(songs: list[ExtractedSong]) -> dict[str, np.ndarray]:

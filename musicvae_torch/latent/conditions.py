@@ -7,20 +7,10 @@ import torch
 from torch import Tensor
 
 from musicvae_torch.chords.symbols import CHORD_DEPTH, chord_class, chord_controls
-from musicvae_torch.chords.text import read_text, written_bars
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.converters.multitrack import MULTITRACK_RULES
 from musicvae_torch.errors import ChordError, ConfigError
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
-
-
-def chord_bars(text: str) -> list[list[str]]:
-    """The chords of each bar of a text such as "C | Am F | G7", or, after an "@", of a file.
-
-    Raises:
-        ChordError: as :func:`musicvae_torch.chords.text.written_bars`.
-    """
-    return read_text(text, written_bars)
 
 
 def takes_chords(config: MusicVAEConfig) -> bool:

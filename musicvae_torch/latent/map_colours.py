@@ -104,11 +104,7 @@ def colour_names(config: MusicVAEConfig) -> tuple[str, ...]:
 
 
 def check_colour(name: str, config: MusicVAEConfig) -> None:
-    """Make sure, before any work, that a config's windows can be coloured by this.
-
-    Raises:
-        OptionError: they cannot; names what they can be coloured by.
-    """
+    """Raise OptionError, before any work, if a config's windows cannot be coloured by this."""
     names = colour_names(config)
     if name not in names:
         raise OptionError(

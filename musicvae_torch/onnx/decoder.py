@@ -83,13 +83,10 @@ def sample_graph(model: MusicVAE) -> Graph:
     """Logits, temperatures and uniforms → the step's row."""
     config, cores, draws = model.config, _cores(model), draws_of(model.config)
     graph = Graph("decoder_sample", "the choice of one step")
-    shape: tuple[int | str, ...] = ("batch", model.decoder.logit_depth)
+    shape = ("batch", model.decoder.logit_depth)
     logits = graph.input("logits", "float32", shape, "as decoder_step gives them")
-    shape, about = (
-        (len(config.output_depths),),
-        "of each part: divides the logits; 0 takes the likeliest",
-    )
-    temperatures = graph.input("temperatures", "float32", shape, about)
+    about = "of each part: divides the logits; 0 takes the likeliest"
+    temperatures = graph.input("temperatures", "float32", (len(config.output_depths),), about)
     about = "drawn evenly from [0, 1), they make samples"
     uniforms = graph.input("places", "float32", ("batch", draws), about)
     parts = [len(core.head.depths) for core in cores]

@@ -69,7 +69,7 @@ class WindowsDataModule(lightning.LightningDataModule):
             DatasetError: a file cannot be read, or its windows are of another kind.
         """
         shape = (config.max_seq_len, token_width(config))
-        for path in filter(None, (data, validation)):
+        for path in [data] if validation is None else [data, validation]:
             check_tokens(path, config)
         bars = get_converter(config).window_bars if has_converter(config) else None
         sides = read_sides(data, validation, shape=shape, apart=bars)
