@@ -307,8 +307,8 @@ def get_config(name: str | Path, **sizes: Any) -> MusicVAEConfig:
 
     Args:
         name: Magenta's name or an old one (:data:`ALIASES`); or the path of a .json, .yaml or
-            .yml file that holds the fields of a :class:`MusicVAEConfig`, of which those that
-            `base` (a Magenta name) gives may be left out.
+            .yml file that holds the fields of a :class:`MusicVAEConfig`, without those that it
+            has from `base` (a Magenta name).
         sizes: fields to replace.
 
     Raises:

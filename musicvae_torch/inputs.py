@@ -138,7 +138,7 @@ class Inputs:
 def encoder_lengths(
     lengths: Tensor, batch: int, steps: int, level_lengths: Sequence[int]
 ) -> Tensor | None:
-    """Lengths of an encoder's lowest segments, (batch * segments,), or None where all are full.
+    """Lengths of an encoder's lowest segments, (batch * segments,); None, if all are full.
 
     Args:
         lengths: (batch,) of windows of so many steps; of a hierarchical encoder 0 or `steps` each,

@@ -234,8 +234,8 @@ def _renamed(text: str, typed: Mapping[str, str]) -> str:
 
 
 def _help(meaning: str, default: Any, usual: str | None) -> str:
-    if usual is None and default is None and (said := _NONE.search(meaning)):
-        usual = said[1]
+    if usual is None and default is None and (match := _NONE.search(meaning)):
+        usual = match[1]
     meaning = _NONE.sub("", meaning)
     if usual is None and not isinstance(default, bool) and default not in (None, MISSING, ()):
         usual = as_text(default)

@@ -36,12 +36,12 @@ class TrainMusicVAE(TrainingCommand):
     exactly as if it had not been stopped.
 
     Attributes:
-        data: a data set of build-dataset; or a folder of MIDI files, of which one is made in the
-            work folder first, with a tenth of the songs set aside.
+        data: a data set of build-dataset; or a folder of MIDI files, of which a data set is made in
+            the work folder first, with a tenth of the songs set aside.
         validation: the same, of other songs; None: those of DATA that are set aside.
         config: one of Magenta's 23 configs, or a file of your own; None: that of --init, or
             hier-trio_16bar.
-        init: checkpoint to go on from, such as one of convert-weights; its sizes hold.
+        init: checkpoint to start from, such as one of convert-weights, whose sizes stay.
         encoder: units of the encoder, per layer and direction.
         decoder: units of the decoder, per layer.
         latent: dimensions of the latent.

@@ -62,7 +62,7 @@ def draw_batches(
     firsts = np.cumsum(sizes) - sizes
     playable = np.flatnonzero(sizes)
     sources = [source_of(windows.songs[song]) for song in playable]
-    chances = song_chances(sources, temper) if draw == "sources" else None
+    probabilities = song_chances(sources, temper) if draw == "sources" else None
     number = start
     while True:
         # Zeros at the end of a seed change nothing: a lone process draws as it always did.
@@ -70,7 +70,7 @@ def draw_batches(
         if draw == "windows":
             picks = rng.integers(len(order), size=batch_size)
         else:
-            songs = rng.choice(playable, batch_size, p=chances)
+            songs = rng.choice(playable, batch_size, p=probabilities)
             picks = order[firsts[songs] + rng.integers(sizes[songs])]
         yield picks, rng
         number += 1
@@ -96,5 +96,5 @@ def song_chances(sources: Sequence[str], temper: float) -> np.ndarray:
     """
     _, source, counts = np.unique(sources, return_inverse=True, return_counts=True)
     weights = (counts**temper / counts)[source]
-    chances: np.ndarray = weights / weights.sum()
-    return chances
+    probabilities: np.ndarray = weights / weights.sum()
+    return probabilities

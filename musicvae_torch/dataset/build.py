@@ -72,12 +72,12 @@ def build_dataset(
             folders are not followed. Of several, a song is called by the folder's name too, as in
             "archive//jazz/song.mid", and the same file in two of them counts once.
         out: the HDF5 file; replaced as a whole, at the end; left alone if the same build made it.
-        options: what to keep, and how to go about it.
+        options: of the windows and of the build.
 
     Raises:
-        DatasetError: a folder holds no MIDI file, or none of them a window; two lie in one another
-            or are the same; what is held out is missing or of another config; or a stopped build
-            of other options or files is in the way.
+        DatasetError: a folder holds no MIDI file, or no file a window; a folder lies in another or
+            is named twice; a held-out split is missing or of another config; or a stopped build of
+            other options or files is in the way.
     """
     given = [folders] if isinstance(folders, str | Path) else folders
     sources = Sources.find([Path(folder) for folder in given], options)

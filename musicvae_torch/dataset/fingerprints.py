@@ -155,7 +155,8 @@ def find_copies(
             index.add(own, song)
         else:
             original[song] = best
-    return original[original]
+    originals: np.ndarray = original[original]
+    return originals
 
 
 class _Index:

@@ -123,8 +123,8 @@ class PretrainedNetwork(nn.Module):
         The network computes in float32, whatever precision its weights are stored in.
 
         Args:
-            folder: a checkpoint folder; or "user/name" of a model on huggingface.co, where there
-                is no such folder.
+            folder: a checkpoint folder; or "user/name" of a model on huggingface.co, if there is
+                no such folder.
             device: where to put the network.
             revision, cache_dir, token: of a model on huggingface.co; see
                 :func:`musicvae_torch.io.hub.fetch`.
@@ -194,7 +194,7 @@ class PretrainedNetwork(nn.Module):
         dtype: torch.dtype = torch.float32,
         records: dict[str, Any] | None = None,
     ) -> str:
-        """Upload the network to huggingface.co, with a model card where there is none yet.
+        """Upload the network to huggingface.co, with a model card if it has none yet.
 
         :func:`musicvae_torch.io.hub.push_folder` uploads a checkpoint folder with its records,
         README.md and attribute vectors, and describes the other arguments, the result and errors.

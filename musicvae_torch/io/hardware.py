@@ -20,8 +20,8 @@ class Hardware:
         device: auto, cpu or cuda.
         devices: how many of them on each node; each takes a batch of its own.
         num_nodes: machines; each runs the same call, started by srun or torchrun, say.
-        strategy: Lightning's name of how processes share the work, of those that keep the whole
-            model on each device, such as ddp; auto: one process on one device, ddp_spawn on one
+        strategy: Lightning's name of a way to share the work that keeps the whole model on each
+            device, such as ddp; auto: one process on one device, ddp_spawn on one
             node, ddp on several.
         precision: Lightning's name of it, such as bf16-mixed, which is faster.
     """

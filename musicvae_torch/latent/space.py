@@ -50,7 +50,7 @@ def interpolate(latents: Tensor, steps: int, loop: bool = False) -> Tensor:
     Args:
         latents: (points, z_size), at least two.
         steps: from one point to the next, both included; at least 2.
-        loop: go on from the last to the first; the first does not come twice.
+        loop: interpolate from the last to the first, too; the first is not repeated.
 
     Returns:
         ((points - 1) * (steps - 1) + 1, z_size), of a loop (points * (steps - 1), z_size).

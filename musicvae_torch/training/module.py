@@ -89,7 +89,7 @@ class MusicVAETraining(ScheduledTraining):
     Args:
         config: sizes of the model.
         options: of the objective and the optimiser.
-        model: to go on from; None: a new one.
+        model: to start from; None: a new one.
     """
 
     def __init__(

@@ -88,7 +88,7 @@ def train_musicvae(
         config = initial_config(init, wanted)
         origin = {"musicvae": Path(init).resolve().name, "sha256": weights_sha256(init)}
     if config is None:
-        raise ValueError("give a config, or a checkpoint to go on from")
+        raise ValueError("give a config, or a checkpoint to start from")
     source, aside = as_dataset(data, config, work, "data.h5", validation is None), None
     if validation is not None:
         aside = as_dataset(validation, config, work, "validation.h5", False)
@@ -123,7 +123,7 @@ def initial_config(
     """
     record = read_config(init)
     if record.get("kind") != MusicVAE.kind or not isinstance(record.get("model"), dict):
-        raise CheckpointError(f"{init}: holds no MusicVAE to go on from")
+        raise CheckpointError(f"{init}: holds no MusicVAE to start from")
     try:
         stored = MusicVAEConfig.from_dict(record["model"])
     except ConfigError as error:

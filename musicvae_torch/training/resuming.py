@@ -1,4 +1,4 @@
-"""Checking that a stopped training can go on with the model and the options of now."""
+"""Checking that a stopped training can go on with the model and the options that are asked for."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from paths import ROOT
 from convert_weights.conversion import convert
 from musicvae_torch import get_converter
 from musicvae_torch.analysis.timeline import place_windows, timeline_of, write_midi
+from musicvae_torch.chords.text import written_bars
 from musicvae_torch.cli.latent import main
 from musicvae_torch.errors import MidiError
 from musicvae_torch.latent import (
