@@ -69,7 +69,7 @@ _PACKAGES_WITH = {
     "soundfile": "'musicvae-torch[audio]'",
     "gradio": "'musicvae-torch[app]'",
     "onnx": "'musicvae-torch[onnx]'",
-    # Its dependency PyAudio, which plays aloud, needs a compiler and PortAudio, and we don't.
+    # Without its dependency PyAudio, which only sound cards need and which takes a compiler.
     "tinysoundfont": "--no-deps tinysoundfont",
 }
 

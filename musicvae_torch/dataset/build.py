@@ -1,8 +1,8 @@
 """Folders of MIDI files → a data set.
 
-Files are read by many processes; what comes of them is stored in shards, from which the data set
-is put together in order of the files' paths, so that it depends neither on the number of
-processes nor on whether the build was stopped.
+Many processes read the files; their windows are stored in shards, from which the data set is put
+together in order of the files' paths. So it depends neither on the number of processes nor on
+whether the build was stopped.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def add_posteriors(
         musicvae: checkpoint folder of a model that takes such windows.
         device: "auto", "cpu" or "cuda".
         devices: how many of them on each node.
-        nodes: how many machines; each runs the same call, as Lightning wants it.
+        nodes: how many machines; each runs the same call, started as Lightning requires.
         batch_size: windows at a time.
         progress: show a progress bar.
 
@@ -152,7 +152,7 @@ class _Batches(Dataset[tuple[int, ModelBatch]]):
 
 
 class _BatchWriter(BasePredictionWriter):
-    """Stores the posteriors of each batch, on whatever rank it is encoded."""
+    """Stores the posteriors of each batch, on the rank that encoded it."""
 
     def __init__(self, store: Path) -> None:
         super().__init__("batch")

@@ -71,7 +71,7 @@ class OnnxFolder:
 
 
 class OnnxMusicVAE(OnnxFolder):
-    """A MusicVAE; arguments and results are as of ``musicvae_torch.MusicVAE``, in NumPy."""
+    """A MusicVAE, with the arguments and results of ``musicvae_torch.MusicVAE``, in NumPy."""
 
     kinds = ("musicvae",)
 
