@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from musicvae_torch.lazy import lazy_names
 
 if TYPE_CHECKING:
     from musicvae_torch.config import CONFIGS, MusicVAEConfig, get_config
@@ -13,17 +14,12 @@ if TYPE_CHECKING:
 __all__ = ["CONFIGS", "MusicVAE", "MusicVAEConfig", "get_config", "get_converter"]
 __version__ = "0.1.0"
 
-_HOMES = {
-    "CONFIGS": "musicvae_torch.config",
-    "MusicVAE": "musicvae_torch.model.vae",
-    "MusicVAEConfig": "musicvae_torch.config",
-    "get_config": "musicvae_torch.config",
-    "get_converter": "musicvae_torch.converters.registry",
-}
-
-
-def __getattr__(name: str) -> Any:
-    # torch takes seconds to import; commands that only print help must not wait for it.
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# Commands that only print help must not wait for torch, which takes seconds to import.
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "musicvae_torch.config": "CONFIGS MusicVAEConfig get_config",
+        "musicvae_torch.converters.registry": "get_converter",
+        "musicvae_torch.model.vae": "MusicVAE",
+    },
+)

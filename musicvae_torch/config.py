@@ -18,7 +18,7 @@ from musicvae_torch.errors import ConfigError
 
 OUTPUTS = ("categorical", "nade", "groove")
 _CONFIG_FILE_SUFFIXES = (".json", ".yaml", ".yml")
-# Bounds beyond any model, within which sizes and their products are sizes of tensors.
+# Bounds far beyond any model, within which sizes and their products are valid sizes of tensors.
 _MAX_SIZE = 2**24
 _MAX_PARTS = 100  # layers, or output parts
 _SHORT = Repr()
@@ -30,7 +30,7 @@ class MusicVAEConfig:
     """Structure and sizes of one MusicVAE, named as in Magenta's ``CONFIG_MAP`` and ``HParams``.
 
     Attributes:
-        name: what the model is called: Magenta's name of the config, or one's own.
+        name: Magenta's name of the config, or a name of your own.
         max_seq_len: steps in a window.
         input_depth: width of one encoder input step.
         output_depths: width of each output part's row at a step; the parts lie side by side in
@@ -45,9 +45,9 @@ class MusicVAEConfig:
         control_depth: width of one conditioning step (0: no controls).
         output: distribution of a part's row: "categorical" (one-hot), "nade" (any set of
             bits), or "groove" (hits, velocities and offsets of drums, a third of the row each).
-        split_decoder: whether each part has a core decoder of its own, or one has all.
+        split_decoder: whether each part has a core decoder of its own, or all share one.
         nade_num_hidden: hidden units of the NADE; 0 for other outputs.
-        base: the Magenta config whose notes-to-tensors rules hold for this one; empty: `name`.
+        base: the Magenta config whose rules make tensors of notes for this one; empty: `name`.
     """
 
     name: str
@@ -76,6 +76,9 @@ class MusicVAEConfig:
         self._check_levels()
         self._check_output()
 
+    def _error(self, problem: str) -> ConfigError:
+        return ConfigError(f"config {self.name!r}: {problem}")
+
     def _check_kind(self, name: str) -> None:
         value = getattr(self, name)
         if name in ("name", "base", "output"):
@@ -84,9 +87,7 @@ class MusicVAEConfig:
             return
         if name == "split_decoder":
             if not isinstance(value, bool):
-                raise ConfigError(
-                    f"config {self.name!r}: {name} must be true or false, not {_SHORT.repr(value)}"
-                )
+                raise self._error(f"{name} must be true or false, not {_SHORT.repr(value)}")
             return
         is_sequence = name.endswith(("_depths", "_rnn_size", "_lengths"))
         sizes = value if isinstance(value, tuple) else (value,)
@@ -96,51 +97,46 @@ class MusicVAEConfig:
             type(size) is int and least <= size <= _MAX_SIZE for size in sizes
         ):
             wanted = "whole numbers" if is_sequence else "a whole number"
-            raise ConfigError(
-                f"config {self.name!r}: {name} must be {wanted} of at least {least} and at most "
-                f"{_MAX_SIZE}, not {_SHORT.repr(value)}"
+            raise self._error(
+                f"{name} must be {wanted} of at least {least} and at most {_MAX_SIZE}, not "
+                f"{_SHORT.repr(value)}"
             )
         if is_sequence and not value and not name.endswith("_level_lengths"):
-            raise ConfigError(f"config {self.name!r}: {name} must not be empty")
+            raise self._error(f"{name} must not be empty")
         if len(sizes) > _MAX_PARTS:
-            raise ConfigError(
-                f"config {self.name!r}: {name} has {len(sizes)} numbers, at most {_MAX_PARTS} go"
-            )
+            raise self._error(f"{name} has {len(sizes)} numbers, at most {_MAX_PARTS} go")
 
     def _check_levels(self) -> None:
         for name in ("encoder_level_lengths", "decoder_level_lengths"):
             lengths = getattr(self, name)
             if lengths and prod(lengths) != self.max_seq_len:
-                raise ConfigError(
-                    f"config {self.name!r}: {name} {lengths} multiply to {prod(lengths)}, "
+                raise self._error(
+                    f"{name} {lengths} multiply to {prod(lengths)}, "
                     f"not to max_seq_len {self.max_seq_len}"
                 )
         if self.decoder_level_lengths and len(self.decoder_level_lengths) != 2:
-            raise ConfigError(
-                f"config {self.name!r}: decoder_level_lengths must be "
-                f"(segments, steps in a segment), not {self.decoder_level_lengths}"
+            raise self._error(
+                "decoder_level_lengths must be (segments, steps in a segment), not "
+                f"{self.decoder_level_lengths}"
             )
 
     def _check_output(self) -> None:
         if self.output not in OUTPUTS:
-            raise ConfigError(
-                f"config {self.name!r}: output must be one of {', '.join(OUTPUTS)}, "
-                f"not {self.output!r}"
-            )
+            raise self._error(f"output must be one of {', '.join(OUTPUTS)}, not {self.output!r}")
         if self.output != "categorical" and len(self.output_depths) != 1:
-            raise ConfigError(
-                f"config {self.name!r}: a {self.output} output has one part, "
-                f"not output_depths {self.output_depths}"
+            raise self._error(
+                f"a {self.output} output has one part, not output_depths {self.output_depths}"
             )
         if self.output == "groove" and self.output_depth % 3:
-            raise ConfigError(
-                f"config {self.name!r}: a groove's output depth is hits, velocities and offsets "
-                f"of its drums, a multiple of 3, not {self.output_depth}"
+            raise self._error(
+                "a groove's output depth is hits, velocities and offsets of its drums, a multiple "
+                f"of 3, not {self.output_depth}"
             )
         if (self.output == "nade") != (self.nade_num_hidden > 0):
-            raise ConfigError(
-                f"config {self.name!r}: nade_num_hidden is {self.nade_num_hidden}, wanted "
-                f"{'at least 1' if self.output == 'nade' else '0'} for a {self.output} output"
+            wanted = "at least 1" if self.output == "nade" else "0"
+            raise self._error(
+                f"nade_num_hidden is {self.nade_num_hidden}, wanted {wanted} for a {self.output} "
+                "output"
             )
 
     @property
@@ -150,7 +146,7 @@ class MusicVAEConfig:
 
     @property
     def core_depths(self) -> tuple[tuple[int, ...], ...]:
-        """Widths of the parts that each core decoder has."""
+        """Widths of the parts of each core decoder."""
         if self.split_decoder:
             return tuple((depth,) for depth in self.output_depths)
         return (self.output_depths,)
@@ -186,57 +182,32 @@ class MusicVAEConfig:
             raise ConfigError(f"config: {error}") from None
 
 
-# The families of Magenta 2.1.4's music_vae.configs. A bar of 4/4 has 16 steps.
+# The families of Magenta 2.1.4's music_vae.configs. A bar of 4/4 has 16 steps. MusicVAEConfig takes
+# the name, the steps, and the depths of inputs and outputs first.
 
 
 def _melody(name: str, bars: int, **sizes: Any) -> MusicVAEConfig:
     """One monophonic part of 90 classes."""
-    steps = 16 * bars
-    return MusicVAEConfig(
-        name=name, max_seq_len=steps, input_depth=90, output_depths=(90,), **sizes
-    )
+    return MusicVAEConfig(name, 16 * bars, 90, (90,), **sizes)
 
 
 def _drums(name: str, input_depth: int, output_depth: int, **sizes: Any) -> MusicVAEConfig:
     """Two bars of drums; the encoder reads a piano roll with a column for silence."""
-    return MusicVAEConfig(
-        name=name, max_seq_len=32, input_depth=input_depth, output_depths=(output_depth,), **sizes
-    )
-
-
-def _nade_drums(name: str, classes: int) -> MusicVAEConfig:
-    """Drums whose classes sound together in any way."""
-    return _drums(
-        name,
-        classes + 1,
-        classes,
-        output="nade",
-        nade_num_hidden=128,
-        z_size=256,
-        enc_rnn_size=(1024,),
-        dec_rnn_size=(512, 512),
-    )
+    return MusicVAEConfig(name, 32, input_depth, (output_depth,), **sizes)
 
 
 def _trio(name: str, **sizes: Any) -> MusicVAEConfig:
     """16 bars; melody and bass have 90 classes, drums 2**9."""
-    return MusicVAEConfig(
-        name=name,
-        max_seq_len=256,
-        input_depth=692,
-        output_depths=(90, 90, 512),
-        z_size=512,
-        **sizes,
-    )
+    return MusicVAEConfig(name, 256, 692, (90, 90, 512), z_size=512, **sizes)
 
 
 def _multitrack(name: str, enc: int, dec: int, control_depth: int) -> MusicVAEConfig:
     """A bar of up to 8 tracks of up to 64 performance events each."""
     return MusicVAEConfig(
-        name=name,
-        max_seq_len=512,
-        input_depth=490,
-        output_depths=(490,),
+        name,
+        512,
+        490,
+        (490,),
         z_size=512,
         enc_rnn_size=(enc,),
         dec_rnn_size=(dec,) * 3,
@@ -249,15 +220,7 @@ def _multitrack(name: str, enc: int, dec: int, control_depth: int) -> MusicVAECo
 def _groove(name: str, bars: int = 2, control_depth: int = 0) -> MusicVAEConfig:
     """Hits, velocities and offsets of nine drums."""
     return MusicVAEConfig(
-        name=name,
-        max_seq_len=16 * bars,
-        input_depth=27,
-        output_depths=(27,),
-        output="groove",
-        z_size=256,
-        enc_rnn_size=(512,),
-        dec_rnn_size=(256, 256),
-        control_depth=control_depth,
+        name, 16 * bars, 27, (27,), output="groove", control_depth=control_depth, **_SMALL
     )
 
 
@@ -276,6 +239,14 @@ _CHORDS: dict[str, Any] = {
     "dec_rnn_size": (512,) * 3,
     "control_depth": 49,
 }
+# Drums whose classes sound together in any way.
+_NADE: dict[str, Any] = {
+    "z_size": 256,
+    "enc_rnn_size": (1024,),
+    "dec_rnn_size": (512, 512),
+    "output": "nade",
+    "nade_num_hidden": 128,
+}
 
 CONFIGS: dict[str, MusicVAEConfig] = {
     config.name: config
@@ -285,8 +256,8 @@ CONFIGS: dict[str, MusicVAEConfig] = {
         _melody("cat-mel_2bar_med_chords", 2, **_CHORDS),
         _drums("cat-drums_2bar_small", 10, 512, **_SMALL),
         _drums("cat-drums_2bar_big", 10, 512, **_BIG),
-        _nade_drums("nade-drums_2bar_reduced", 9),
-        _nade_drums("nade-drums_2bar_full", 61),
+        _drums("nade-drums_2bar_reduced", 10, 9, **_NADE),
+        _drums("nade-drums_2bar_full", 62, 61, **_NADE),
         _trio("flat-trio_16bar", **_FLAT, split_decoder=False),
         _trio("hierdec-trio_16bar", **_HIERDEC),
         _trio("hier-trio_16bar", **_HIER),
@@ -307,7 +278,7 @@ CONFIGS: dict[str, MusicVAEConfig] = {
 }
 """Magenta's 23 configs, by name."""
 
-# Names under which released checkpoints go, or that Magenta used before 2.1.4.
+# Names of released checkpoints, and names that Magenta used before 2.1.4.
 ALIASES: dict[str, str] = {
     "groovae_2bar_hits_control": "groovae_2bar_hits_control_tfds",
     "groovae_2bar_hits_control_nokl": "groovae_2bar_hits_control_tfds",
@@ -336,8 +307,8 @@ def get_config(name: str | Path, **sizes: Any) -> MusicVAEConfig:
 
     Args:
         name: Magenta's name or an old one (:data:`ALIASES`); or the path of a .json, .yaml or
-            .yml file that holds the fields of a :class:`MusicVAEConfig`, of which those that
-            `base` (a Magenta name) gives may be left out.
+            .yml file that holds the fields of a :class:`MusicVAEConfig`, without those that it
+            has from `base` (a Magenta name).
         sizes: fields to replace.
 
     Raises:

@@ -1,9 +1,8 @@
-"""What can be wrong with what a user gives: one base, and a kind for each thing.
+"""Errors that a user can mend: one base class, and a subclass for each kind of thing.
 
 Each message is one line that names the file or the option, says what was expected and how to mend
 it. Commands print that line and end with exit status 2; any other exception is a mistake in this
-project, and shows a traceback. All kinds but one are ValueErrors, too, so that
-callers may catch those.
+project, and shows a traceback. All kinds but OutputError are ValueErrors, too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What callers give a MusicVAE: checked against its config, and made into what its layers read."""
+"""Checks of what callers give a MusicVAE, and its conversion into what the layers read."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from musicvae_torch.model.terms import OneHot, Term
 
 @dataclass(frozen=True)
 class Inputs:
-    """Checks and conversions; all raise ValueError, which names shapes as found and as wanted;
-    OptionError for a length or values that a user may have chosen.
+    """Checks and conversions. All raise ValueError, which names the shape found and the one wanted,
+    or OptionError for a length or values that a user may have chosen.
 
     Attributes:
         config: of the model.
@@ -41,7 +41,7 @@ class Inputs:
         depths = config.output_depths if one_hot else (depth,)
         width = rows.shape[-1] if rows.dim() == 3 else None
         if width == depth:
-            return list(rows.to(self.like).split(depths, dim=-1))
+            return list(torch.split(rows.to(self.like), list(depths), dim=-1))
         if one_hot and width == len(depths) and rows.dtype == torch.int64:
             # Class -1 is a row of zeros.
             if bool(((rows < -1) | (rows >= rows.new_tensor(depths))).any()):
@@ -112,8 +112,8 @@ class Inputs:
         return hits.to(self.like)
 
     def segments(self, embeddings: Tensor, steps: Tensor) -> Tensor:
-        """Embeddings (batch, segments, embedding_size), with which something of (batch, steps,
-        parts) goes."""
+        """Embeddings (batch, segments, embedding_size) of segments whose steps are (batch, steps,
+        parts)."""
         if self.config.output != "categorical" or self.config.control_depth:
             raise ValueError(
                 f"config {self.config.name!r} has no segments to sample: that wants a model of "
@@ -129,7 +129,7 @@ class Inputs:
         return embeddings.to(self.like)
 
     def temperatures(self, temperatures: Sequence[float]) -> None:
-        """One for each part."""
+        """One temperature for each part."""
         count = len(self.config.output_depths)
         if len(temperatures) != count or not all(each >= 0 for each in temperatures):
             raise ValueError(f"temperatures must be {count} numbers from 0, not {temperatures}")
@@ -138,7 +138,7 @@ class Inputs:
 def encoder_lengths(
     lengths: Tensor, batch: int, steps: int, level_lengths: Sequence[int]
 ) -> Tensor | None:
-    """Lengths of an encoder's lowest segments, (batch * segments,), or None where all are full.
+    """Lengths of an encoder's lowest segments, (batch * segments,); None, if all are full.
 
     Args:
         lengths: (batch,) of windows of so many steps; of a hierarchical encoder 0 or `steps` each,
@@ -161,12 +161,8 @@ def encoder_lengths(
 def check_lengths(
     lengths: Tensor, batch: int, segments: int | None, segment_steps: int, steps: int
 ) -> None:
-    """Whether lengths are (batch,) from 0 to `steps`, or (batch, segments) from 0 to
-    `segment_steps`, where there are segments.
-
-    Raises:
-        ValueError: they are not.
-    """
+    """Check that lengths are (batch,) from 0 to `steps`, or, if there are segments, (batch,
+    segments) from 0 to `segment_steps`; raises ValueError if they are not."""
     shapes = [(batch,)] if segments is None else [(batch,), (batch, segments)]
     if tuple(lengths.shape) not in shapes:
         wanted = " or ".join(str(shape) for shape in shapes)

@@ -1,13 +1,14 @@
-"""Options as fields of dataclasses: what each may be stands once, beside its default.
+"""Options as fields of dataclasses, which give the range and the choices beside the default.
 
-:func:`option` makes such a field, :func:`check_options` holds the values to it, whether they come
-from Python, from a command line or from a file; ``musicvae_torch.cli.command`` makes the command
-line of it. What an option means stands in the class's docstring, under ``Attributes:``.
+:func:`option` makes such a field, and :func:`check_options` checks the values, whether they come
+from Python, from a command line or from a file; ``musicvae_torch.cli.command`` makes a command line
+of the fields. What an option means stands in the class's docstring, under ``Attributes:``.
 """
 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
@@ -15,30 +16,35 @@ from typing import Any
 from musicvae_torch.errors import OptionError
 
 NO_DEFAULT: Any = MISSING
-_BOUNDS = {"least": "at least", "above": "above", "most": "at most", "below": "below"}
+_BOUNDS = {
+    "least": ("at least", operator.ge),
+    "above": ("above", operator.gt),
+    "most": ("at most", operator.le),
+    "below": ("below", operator.lt),
+}
 DTYPES = ("float32", "bfloat16", "int8")  # of products
 MODES = ("train", "eval", "infer")  # of converters
 
 
 @dataclass(frozen=True)
 class Option:
-    """What a field of options may be, and how it is typed.
+    """The values that an option may have, and how it is typed.
 
     Attributes:
-        least, above, most, below: bounds of a number; `above` and `below` are outside.
-        choices: all that it may be.
-        flag: how it is typed, without dashes; empty: as the field is called.
-        short: a letter that does as well.
-        also: another spelling that does as well.
+        least, above, most, below: bounds of a number; `above` and `below` themselves are too far.
+        choices: all permitted values.
+        flag: its name on the command line, without dashes; empty: that of the field.
+        short: a single letter for it.
+        also: another spelling of it.
         metavar: what stands for its value in the help.
         example: a value, for errors.
         group: heading in the help.
         positional: whether it is typed without a flag.
         many: whether several words may follow.
         repeat: whether it may be given more than once.
-        read: text → value, for values of which the type says too little; raises ValueError.
-        help: in place of the docstring's words.
-        usual: what is said of the default, in place of its value; empty: nothing.
+        read: text → value, for values that the type does not describe; raises ValueError.
+        help: replaces the docstring's words.
+        usual: replaces the default's value in the help; empty: the help has no default.
     """
 
     least: float | None = None
@@ -61,47 +67,40 @@ class Option:
 
     def bounds(self) -> str:
         """The bounds in words; empty: there are none."""
-        bounds = {name: getattr(self, name) for name in _BOUNDS}
-        said = {name: str(bound) for name, bound in bounds.items() if bound is not None}
-        if said.keys() == {"least", "most"}:
-            return f"{said['least']} to {said['most']}"
-        if said.keys() == {"least", "below"}:
-            return f"from {said['least']} to below {said['below']}"
-        return " and ".join(f"{_BOUNDS[name]} {bound}" for name, bound in said.items())
+        given = {name: getattr(self, name) for name in _BOUNDS if getattr(self, name) is not None}
+        if given.keys() == {"least", "most"}:
+            return f"{given['least']} to {given['most']}"
+        if given.keys() == {"least", "below"}:
+            return f"from {given['least']} to below {given['below']}"
+        return " and ".join(f"{_BOUNDS[name][0]} {bound}" for name, bound in given.items())
 
     def check(self, name: str, value: Any) -> None:
-        """Raises:
-        OptionError: the value of the option `name` is out of bounds, or no choice.
-        """
+        """Raise OptionError if the value of the option `name` is out of bounds, or no choice."""
         if self.choices and value not in self.choices:
             raise OptionError(
                 f"unknown {name} {value!r}; choose one of: {', '.join(map(str, self.choices))}"
             )
-        bounds = self.bounds()
-        if bounds and not self.holds(value):
+        if (bounds := self.bounds()) and not self.holds(value):
             raise OptionError(f"{name} must be {bounds}, not {value}")
 
     def holds(self, value: float) -> bool:
         """Whether a number is within the bounds."""
-        return (
-            math.isfinite(value)
-            and (self.least is None or value >= self.least)
-            and (self.above is None or value > self.above)
-            and (self.most is None or value <= self.most)
-            and (self.below is None or value < self.below)
+        bounds = [(within, getattr(self, name)) for name, (_, within) in _BOUNDS.items()]
+        return math.isfinite(value) and all(
+            bound is None or within(value, bound) for within, bound in bounds
         )
 
 
 @dataclass(frozen=True)
 class Nested:
-    """A field whose own fields are options of the command, too.
+    """A field that holds a dataclass, whose fields are options of the command, too.
 
     Attributes:
-        kind: the dataclass of these.
-        built: whether the value is an instance of it; else a dict of those that were given.
+        kind: the dataclass.
+        built: whether the value is an instance of it; else a dict of the options that were given.
         without: groups and fields that the command does not have.
-        usual: what is said of defaults, by field, in place of their values.
-        group: heading in the help of those that have none of their own.
+        usual: by field, what replaces the default's value in the help.
+        group: heading in the help of options that have none of their own.
     """
 
     kind: type
@@ -120,12 +119,8 @@ def option(default: Any = NO_DEFAULT, *, factory: Any = NO_DEFAULT, **about: Any
 
 
 def options_of(kind: type, default: Any = None, **about: Any) -> Any:
-    """A field that holds options of another dataclass; `about` are fields of :class:`Nested`.
-
-    Args:
-        kind: that dataclass.
-        default: an instance with the defaults; None: those of the class.
-    """
+    """A field that holds options of the dataclass `kind`, by default the instance `default`, or
+    one of the class's own defaults; `about` are fields of :class:`Nested`."""
     nested = Nested(kind, **about)
     factory: Any = dict
     if nested.built:
@@ -134,11 +129,8 @@ def options_of(kind: type, default: Any = None, **about: Any) -> Any:
 
 
 def check_options(options: Any) -> None:
-    """Hold a dataclass's values to what its options may be; None may be any.
-
-    Raises:
-        OptionError: one is out of bounds, or no choice.
-    """
+    """Raise OptionError if an option of a dataclass is out of bounds, or no choice; None is
+    neither."""
     for each in fields(options):
         about: Option | None = each.metadata.get("option")
         value = getattr(options, each.name)
@@ -149,23 +141,12 @@ def check_options(options: Any) -> None:
 
 
 def numbers(text: str) -> tuple[int, ...]:
-    """Whole numbers and ranges of them, as in "1-4,17".
-
-    Raises:
-        ValueError: the text is of another form.
-    """
-    found: list[int] = []
-    for first, last in ranges(text):
-        found += range(first, last + 1)
-    return tuple(found)
+    """Whole numbers and ranges of them, as in "1-4,17"; raises ValueError for other text."""
+    return tuple(n for first, last in ranges(text) for n in range(first, last + 1))
 
 
 def ranges(text: str) -> tuple[tuple[int, int], ...]:
-    """First and last of ranges of whole numbers, as in "1-4,17".
-
-    Raises:
-        ValueError: the text is of another form.
-    """
+    """First and last of ranges of whole numbers, as in "1-4,17"; ValueError for other text."""
     pieces = [piece.strip() for piece in text.split(",") if piece.strip()]
     pairs = [piece.partition("-") for piece in pieces]
     return tuple((int(first), int(last if dash else first)) for first, dash, last in pairs)
@@ -175,7 +156,7 @@ def programs(text: str) -> tuple[int, ...]:
     """Program numbers and ranges of them, as in "0-31,80-87".
 
     Raises:
-        OptionError: there are none, or no such programs.
+        OptionError: the text names no program, or one that does not exist.
     """
     try:
         found = numbers(text)

@@ -3,8 +3,8 @@
     vectors = AttributeVectors.load("checkpoints/trio_16bar_small")
     denser = vectors.move(z, {"band_density": 1.0, "swing": 0.5})
 
-What can be moved is measured in :mod:`musicvae_torch.analysis.attributes`; vectors are learnt of
-data in :mod:`musicvae_torch.attribute_vectors.learning`.
+:mod:`musicvae_torch.analysis.attributes` measures the attributes;
+:mod:`musicvae_torch.attribute_vectors.learning` learns vectors from data.
 """
 
 from musicvae_torch.attribute_vectors.directions import METHODS, learn_directions

@@ -1,17 +1,17 @@
-"""Latents and what was measured of their windows → a direction for each attribute.
+"""Latents, and attributes of their windows → a direction for each attribute.
 
-Three ways, which docs/attributes.md compares. Each gives, at strength 1, a move of the latent by
-one standard deviation of the attribute:
+There are three methods, which docs/attributes.md compares. A strength of 1 moves the latent by one
+standard deviation of the attribute:
 
 - "difference", of the MusicVAE paper (Roberts et al. 2018, section 5.4): the mean latent of the
-  windows in the attribute's top quartile less that of those in the bottom one. What goes with the
-  attribute in the data, such as other attributes, goes with it here.
-- "regression": the latent as a linear function of the attribute and all that is to stay as it is.
-- "probes": the attributes as linear functions of the latent; then, of all moves that these say
-  change the one attribute and not what is to stay, the likeliest in a normal distribution with
-  the latents' covariance.
+  windows in the attribute's top quartile less that of those in the bottom one. Other attributes
+  that go with it in the data change, too.
+- "regression": the latent as a linear function of the attribute and of those that are to stay.
+- "probes": the attributes as linear functions of the latent; then, of all moves that change the
+  one attribute and not those that are to stay, the likeliest in a normal distribution with the
+  latents' covariance.
 
-What is to stay is said by :func:`held_still`.
+:func:`held_still` names the attributes that are to stay.
 """
 
 from __future__ import annotations
@@ -26,22 +26,19 @@ from musicvae_torch.analysis.probes import FEWEST_WINDOWS, ROUNDING, r2, ridge_w
 from musicvae_torch.errors import DatasetError, OptionError
 
 METHODS = ("probes", "regression", "difference")
-"""Ways to find a direction; docs/attributes.md says how they differ."""
+"""Methods of finding a direction; docs/attributes.md says how they differ."""
 
 _QUARTILES = (25, 75)
-# Ridge, so that few windows or attributes that go together do not give wild directions: of the
-# latent's dimensions, a share of their mean variance; of attributes, of their variance, 1.
+# Ridge against wild directions, of few windows or of attributes that go together: as a share of the
+# mean variance of the latent's dimensions, and of the attributes' variance, 1.
 _LATENT_RIDGE = 0.01
 _ATTRIBUTE_RIDGE = 1e-3
 
 
 @dataclass(frozen=True)
 class Directions:
-    """What was learnt; see ``AttributeVectors`` for the fields.
-
-    Attributes:
-        left_out: attributes that do not differ among the windows, or that too few of them have.
-    """
+    """Directions as arrays, with the fields of ``AttributeVectors``; and in `left_out` attributes
+    that do not differ among the windows, or that too few of them have."""
 
     names: tuple[str, ...]
     directions: np.ndarray
@@ -54,16 +51,17 @@ class Directions:
 def learn_directions(
     latents: np.ndarray, values: Mapping[str, np.ndarray], method: str = METHODS[0]
 ) -> Directions:
-    """A direction for each attribute.
+    """Learn a direction for each attribute.
 
     Args:
         latents: (windows, z_size).
         values: (windows,) of each attribute; NaN: a window has none, and counts as an average one
-            where the attribute is to stay as it is.
+            if the attribute is to stay.
         method: one of METHODS.
 
     Raises:
-        OptionError: there is no such method, or no attribute to learn anything of.
+        OptionError: there is no such method.
+        DatasetError: no attribute differs among the windows.
     """
     if method not in METHODS:
         raise OptionError(f"unknown method {method!r}; choose one of: {', '.join(METHODS)}")
@@ -87,15 +85,14 @@ def learn_directions(
 
 
 def held_still(name: str, names: Sequence[str]) -> list[str]:
-    """Those of the attributes that are to stay as they are when one is moved: all but its kin, and
-    but for sums of others."""
+    """The attributes that are to stay when one is moved: all except its kin and sums of others."""
     kin = ATTRIBUTES[name].kin if name in ATTRIBUTES else ()
     sums = {one for one in names if one in ATTRIBUTES and set(ATTRIBUTES[one].made_of) & set(names)}
     return [other for other in names if other != name and other not in {*kin, *sums}]
 
 
 def _rows(name: str, names: Sequence[str]) -> list[int]:
-    """Indices of the attribute and of those that are to stay as they are."""
+    """Indices of the attribute and of those that are to stay."""
     return [names.index(one) for one in (name, *held_still(name, names))]
 
 
@@ -105,7 +102,8 @@ def _difference(latents: np.ndarray, scores: np.ndarray) -> np.ndarray:
     gap = latents[top].mean(0) - latents[bottom].mean(0)
     # Ties may put a window into both quartiles, but not all: the scores differ.
     apart = scores[top].mean() - scores[bottom].mean()
-    return gap / max(apart, ROUNDING)
+    direction: np.ndarray = gap / max(apart, ROUNDING)
+    return direction
 
 
 def _by_regression(latents: np.ndarray, scores: np.ndarray, names: Sequence[str]) -> np.ndarray:
@@ -136,8 +134,8 @@ def _by_probes(
     for name, share in zip(names, shares, strict=True):
         own = _rows(name, names)
         read = probes[:, own].T @ along[:, own] + _ATTRIBUTE_RIDGE * np.eye(len(own))
-        # A window with one standard deviation more reads, on average, as `share` of it more: an
-        # attribute that can hardly be read is moved little, instead of the latent far.
+        # One standard deviation more of the attribute reads, on average, as `share` of that: if an
+        # attribute can hardly be read, it is moved little, instead of the latent far.
         wanted = np.zeros(len(own))
         wanted[0] = share
         directions.append(along[:, own] @ np.linalg.solve(read, wanted))

@@ -1,9 +1,10 @@
-"""What attribute vectors do to the music: latents are moved, decoded and measured."""
+"""The effects of attribute vectors: latents are moved and decoded, and the music is measured."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from torch import Tensor
@@ -26,7 +27,7 @@ class Effects:
     """Attributes of the music that moved latents decode to.
 
     Attributes:
-        names: of the attributes, moved and measured alike.
+        names: of the attributes, which are both moved and measured.
         units: of each.
         strengths: ascending, 0 among them.
         values: (moved, strengths, measured) means over windows, in the attributes' units.
@@ -45,21 +46,21 @@ class Effects:
     temperature: float
 
     def matrix(self) -> np.ndarray:
-        """(moved, measured): change for each 1 of strength, between the mildest of either sign, in
-        standard deviations."""
+        """(moved, measured): changes in standard deviations for each 1 of strength, between the
+        weakest strengths of either sign."""
         middle = self.strengths.index(0.0)
         low, high = middle - 1, middle + 1
-        apart = self.strengths[high] - self.strengths[low]
-        return (self.shifts[:, high] - self.shifts[:, low]) / apart
+        change: np.ndarray = self.shifts[:, high] - self.shifts[:, low]
+        return change / (self.strengths[high] - self.strengths[low])
 
     def rises(self, name: str) -> bool:
-        """Whether an attribute, moved, is the higher the stronger, at every strength."""
+        """Whether an attribute rises from each strength to the next when it is moved."""
         index = self.names.index(name)
         return bool((np.diff(self.shifts[index, :, index]) > 0).all())
 
     def side_effects(self, name: str) -> dict[str, float]:
-        """Changes of what is to stay while `name` moves, for each 1 of strength, in standard
-        deviations."""
+        """Changes of the attributes that are to stay when `name` is moved, in standard deviations
+        for each 1 of strength."""
         row = self.matrix()[self.names.index(name)]
         return {other: row[self.names.index(other)] for other in held_still(name, self.names)}
 
@@ -68,7 +69,7 @@ class Effects:
         return f"{self.own_table()}\n\n{self.matrix_table()}"
 
     def own_table(self) -> str:
-        """Of each attribute, what it is at each strength, and what else moves the most."""
+        """Each attribute at each strength, and the other one that changes most."""
         heads = ["moved", "unit", *(f"{strength:+g}" for strength in self.strengths)]
         heads += ["rises throughout", "sd for each 1", "others, rms sd", "most"]
         rows = []
@@ -86,7 +87,7 @@ class Effects:
         return markdown_table(heads, rows)
 
     def matrix_table(self) -> str:
-        """Rows: what is moved; columns: how all else changes, in standard deviations."""
+        """A row for each moved attribute: the changes of all, in standard deviations."""
         rows = [
             [f"**{name}**", *(f"{change:+.2f}" for change in row)]
             for name, row in zip(self.names, self.matrix(), strict=True)
@@ -111,10 +112,10 @@ def measure_effects(
         model: whose vectors they are.
         vectors: to move along, one at a time.
         z: (windows, z_size), such as posterior means of songs that were not learnt of.
-        strengths: how far; 0, and at least one of either sign, are among them.
+        strengths: how far; 0 and at least one of either sign must be among them.
         temperature: of decoding.
-        seed: of sampling; the same for every move, so that what differs is of the move.
-        controls: (windows, steps, control_depth), where the config has them.
+        seed: of sampling; the same for every move, so that differences come from the move.
+        controls: (windows, steps, control_depth), if the config has them.
         progress: show a progress bar.
 
     Raises:
@@ -126,16 +127,11 @@ def measure_effects(
     if not len(z):
         raise DatasetError("no windows to measure effects on")
 
+    decode = partial(decode_tokens, temperature=temperature, controls=controls, seed=seed)
+
     def measured(latents: Tensor) -> np.ndarray:
         """(windows, attributes)"""
-        tokens = decode_tokens(
-            model,
-            latents,
-            temperature=temperature,
-            controls=controls,
-            seed=seed,
-            batch_size=_BATCH_SIZE,
-        )
+        tokens = decode(model, latents, batch_size=_BATCH_SIZE)
         values = measure(window_parts(model.config, tokens))
         return np.stack([values[name] for name in vectors.names], axis=1)
 
@@ -146,20 +142,18 @@ def measure_effects(
     shifts = np.zeros_like(values)
     moves = [(i, j) for i in range(count) for j in range(len(strengths))]
     for i, j in tqdm(moves, "decoding", unit="move", disable=None if progress else True):
-        if strengths[j] == 0:
-            moved = unmoved
-        else:
-            moved = measured(vectors.move(z, {vectors.names[i]: strengths[j]}))
+        move = {vectors.names[i]: strengths[j]}
+        moved = measured(vectors.move(z, move)) if strengths[j] else unmoved
         values[i, j] = _mean(moved)
         shifts[i, j] = _mean(moved - unmoved) / stddevs
-    return Effects(
-        vectors.names, vectors.units, strengths, values, shifts, len(z), float(temperature)
-    )
+    names, units = vectors.names, vectors.units
+    return Effects(names, units, strengths, values, shifts, len(z), float(temperature))
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
-    """Over windows, of those that have a value; NaN if no window has one."""
+    """Means over the windows that have a value; NaN if no window has one."""
     known = ~np.isnan(values)
     counts = known.sum(0)
-    total = np.where(known, values, 0).sum(0)
-    return np.divide(total, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+    means: np.ndarray = np.full(len(counts), np.nan)
+    np.divide(np.where(known, values, 0).sum(0), counts, out=means, where=counts > 0)
+    return means

@@ -1,4 +1,4 @@
-"""A data set, or a folder of MIDI files, and a model → attribute vectors."""
+"""Learning and measuring attribute vectors, on a data set or a folder of MIDI files."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ def learn_attributes(
     """Learn a direction for each attribute that a model's windows have.
 
     Windows are drawn as in training with ``--draw sources``: a top-level folder, in proportion to
-    the root of its songs; one of its songs; one of that song's windows. Their latents are the
-    means of the model's posterior, taken from the data set where that holds them. Of a data set
-    with songs set aside to validate on, those are left out.
+    the root of the number of its songs; one of its songs; one of that song's windows. Their latents
+    are the means of the model's posterior, from the data set if it holds them. Songs that are set
+    aside to validate on are left out.
 
     Args:
         data: data set of build-dataset, or a folder of MIDI files.
         musicvae: checkpoint folder.
         method: see :mod:`musicvae_torch.attribute_vectors.directions`.
-        max_windows: how many to draw; no more than there are.
+        max_windows: the most windows to draw.
         seed: of the draw.
         device: "auto", "cpu" or "cuda".
         progress: show progress bars.
 
     Raises:
         CheckpointError: the model cannot be read.
-        ConfigError: attributes are not known of its windows.
-        DatasetError: the data cannot be read, or are not such windows.
-        OptionError: there is no such device or method, or too little to learn of.
+        ConfigError: its windows have no attributes.
+        DatasetError: the data cannot be read, are of another config, or too little to learn from.
+        OptionError: there is no such device or method.
     """
     if max_windows < 1:
         raise OptionError(f"max_windows must be at least 1, not {max_windows}")
@@ -82,12 +82,12 @@ def learn_attributes(
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Draws of a data set's windows, among which a window may be several times.
+    """Draws of a data set's windows; a window may be drawn several times.
 
     Attributes:
         latents: (draws, z_size) float32, the posterior's means.
         values: (draws,) of each attribute, NaN where undefined.
-        windows, songs: how many different ones there are.
+        windows, songs: how many different ones were drawn.
     """
 
     latents: np.ndarray
@@ -113,7 +113,7 @@ def draw_sample(
 
 
 def as_vectors(learnt: Directions, record: dict[str, Any]) -> AttributeVectors:
-    """What was learnt, to be kept; `record` as of :class:`AttributeVectors`."""
+    """Attribute vectors of directions; `record` is as for :class:`AttributeVectors`."""
     names = ("directions", "means", "stddevs", "r2")
     arrays = {name: torch.from_numpy(getattr(learnt, name).astype(np.float32)) for name in names}
     units = tuple(ATTRIBUTES[name].unit for name in learnt.names)
@@ -131,14 +131,14 @@ def measure_attributes(
     device: str = "auto",
     progress: bool = False,
 ) -> Effects:
-    """What vectors do to real windows: their posterior means are moved, decoded and measured.
+    """Measure the effects of vectors on real windows, whose posterior means are moved and decoded.
 
     Args:
-        data: as for :func:`learn_attributes`; of one with songs set aside, those alone are taken.
+        data: as for :func:`learn_attributes`, but if songs are set aside, only those are taken.
             Windows do not overlap, and are drawn in the same way.
         musicvae: checkpoint folder of the vectors' model.
         vectors: to measure.
-        max_windows: how many to draw.
+        max_windows: the most windows to draw.
         temperature: of decoding.
         seed: of the draw and of sampling.
         device: "auto", "cpu" or "cuda".
@@ -166,24 +166,20 @@ def measure_attributes(
 
 
 def check_config(config: MusicVAEConfig) -> None:
-    """Make sure, before any work, that a config's windows have attributes.
-
-    Raises:
-        ConfigError: they have not.
-    """
+    """Raise ConfigError, before any work, if a config's windows have no attributes."""
     window_parts(config, np.zeros((1, config.max_seq_len, token_width(config)), np.int16))
 
 
 def draw_windows(windows: Windows, most: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows that were drawn by source, song and window, in order, and how often each was: `most`
-    draws, or as many as there are windows."""
+    """Draw windows by source, song and window: `most`, or as many as there are. Returns their rows,
+    sorted, and how often each was drawn."""
     count = min(most, len(windows.tokens))
     picks, _ = next(draw_batches(windows, count, seed, draw="sources"))
     return np.unique(picks, return_counts=True)
 
 
 def posterior_means(model: MusicVAE, windows: Windows, progress: bool = False) -> np.ndarray:
-    """(windows, z_size) float32, from the data set where it holds them."""
+    """(windows, z_size) float32, from the data set if it holds them."""
     if windows.posterior_mean is not None:
         return windows.posterior_mean
     posterior = encode_tokens(model, windows.tokens, windows.length, progress=progress)

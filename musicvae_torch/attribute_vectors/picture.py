@@ -11,11 +11,11 @@ from musicvae_torch.errors import OptionError
 from musicvae_torch.io.files import replacing
 
 _LIMIT = 1.0  # standard deviations at which colours are at their deepest
-_DARK = 0.6  # of that, from where on a number is written in white
+_DARK = 0.6  # share of that, above which a number is written in white
 
 
 def draw_matrix(effects: Effects, path: str | Path, title: str = "") -> None:
-    """A picture of :meth:`Effects.matrix`, of the format that the path's suffix says.
+    """Draw :meth:`Effects.matrix` to a file, in the format of its suffix.
 
     Raises:
         ModuleNotFoundError: matplotlib is not installed.

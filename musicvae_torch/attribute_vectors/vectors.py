@@ -31,15 +31,15 @@ _STORED_NAMES = {"r2": "told"}  # names in the file that differ
 class AttributeVectors:
     """A direction of the latent for each of some attributes.
 
-    A step of 1 along a direction is one standard deviation of its attribute over the music that
-    the vectors were learnt of.
+    A step of 1 along a direction is one standard deviation of its attribute over the music from
+    which the vectors were learnt.
 
     Attributes:
         names: of the attributes; see ``musicvae_torch.analysis.attributes.ATTRIBUTES``.
         directions: (attributes, z_size) float32.
         means, stddevs: (attributes,) float32, of the attributes over that music, in their units.
         r2: (attributes,) float32, share of each attribute's variance that can be read from the
-            latent linearly: near 0, its direction moves nothing to speak of.
+            latent linearly; near 0, the direction has next to no effect.
         units: of the attributes.
         record: JSON data on where the vectors come from: ``method``, ``data``, ``windows``,
             ``songs``; ``musicvae``, the name of the model, and ``sha256``, of its weights.
@@ -62,7 +62,7 @@ class AttributeVectors:
             raise ValueError(f"{count} names and {len(self.units)} units for tensors of {shapes}")
 
     def __str__(self) -> str:
-        """What was learnt, as a Markdown table."""
+        """A Markdown table of the vectors."""
         columns = (self.means, self.stddevs, self.r2, self.directions.norm(dim=1))
         numbers = torch.stack(columns, 1).tolist()
         rows = [
@@ -80,8 +80,8 @@ class AttributeVectors:
 
         Args:
             z: (..., z_size), on any device.
-            strengths: how far, in standard deviations of the attribute, by its name; -2 to 2 is
-                sensible. Several add up.
+            strengths: by attribute, how far, in standard deviations; -2 to 2 is sensible. Several
+                add up.
 
         Returns:
             (..., z_size), new.
@@ -100,11 +100,7 @@ class AttributeVectors:
         return moved
 
     def direction(self, name: str) -> Tensor:
-        """(z_size,) of an attribute.
-
-        Raises:
-            OptionError: there is none.
-        """
+        """(z_size,) of an attribute; raises OptionError if there is none."""
         if name not in self.names:
             raise OptionError(
                 f"there is no attribute vector for {name!r}; choose among: {', '.join(self.names)}"
@@ -112,14 +108,11 @@ class AttributeVectors:
         return self.directions[self.names.index(name)]
 
     def save(self, home: str | Path) -> Path:
-        """Write them to a file of their own, whole or not at all.
+        """Write the vectors to a file, whole or not at all, and return its path.
 
         Args:
             home: a folder, such as the checkpoint's, in which to write ATTRIBUTES_FILE; or a path
                 that ends in .safetensors.
-
-        Returns:
-            The file.
         """
         path = _file_in(Path(home))
         about = {"names": self.names, "units": self.units, "record": self.record}
@@ -143,8 +136,8 @@ class AttributeVectors:
 
         Args:
             home: a checkpoint folder with ATTRIBUTES_FILE in it, or such a file; or "user/name" on
-                huggingface.co, where there is no such folder.
-            musicvae: the checkpoint folder to use them with; None: the one that the file is in.
+                huggingface.co, if there is no such folder.
+            musicvae: the checkpoint folder of the model; None: the one that the file is in.
 
         Raises:
             CheckpointError: there is no such file, it is damaged, or it is of other weights.
@@ -177,7 +170,7 @@ def _file_in(home: Path) -> Path:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The fields of vectors; for the errors see :meth:`AttributeVectors.load`."""
+    """The fields of stored vectors; for errors see :meth:`AttributeVectors.load`."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from musicvae_torch.cli.command import Command
 from musicvae_torch.cli.command_line import Idle
@@ -64,14 +65,13 @@ def learn(options: LearnAttributes) -> None:
     from musicvae_torch.attribute_vectors.learning import learn_attributes, measure_attributes
     from musicvae_torch.attribute_vectors.picture import draw_matrix
 
+    shared: dict[str, Any] = {"seed": options.seed, "device": options.device, "progress": True}
     vectors = learn_attributes(
         options.data,
         options.musicvae,
         method=options.method,
         max_windows=options.max_windows,
-        seed=options.seed,
-        device=options.device,
-        progress=True,
+        **shared,
     )
     path = vectors.save(options.out or options.musicvae)
     record = vectors.record
@@ -87,9 +87,7 @@ def learn(options: LearnAttributes) -> None:
         vectors,
         max_windows=options.measure_windows,
         temperature=options.temperature,
-        seed=options.seed,
-        device=options.device,
-        progress=True,
+        **shared,
     )
     print(
         f"\nWhat comes out, by strength ({effects.windows} windows of {options.measure}, "

@@ -1,9 +1,8 @@
-"""Commands: a dataclass of options → a command line, and its values from there or from a file.
+"""Commands: command lines that are made of dataclasses of options.
 
-A command is a :class:`Command`: the dataclass gives its options (see ``musicvae_torch.options``),
-whose meaning is in the docstrings; a function takes an instance and does the work. Beside what the
-dataclass says, each command reads a file of options with ``--options`` and prints one with
-``--print-options``.
+The dataclass of a :class:`Command` gives the options (see ``musicvae_torch.options``), and its
+docstring their meaning; a function takes an instance and does the work. Every command also reads a
+file of options with ``--options`` and prints one with ``--print-options``.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _READ, _PRINT = "--options", "--print-options"
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that raises what is wrong."""
+    """A parser that raises an OptionError instead of ending the program."""
 
     def error(self, message: str) -> NoReturn:
         message = message.removeprefix("argument ")
@@ -44,12 +43,12 @@ class Command:
     """A command of the shell; calling it with arguments runs it and gives the exit status.
 
     Attributes:
-        name: what is typed.
-        options: dataclass of its options, whose docstring begins with what it does.
+        name: the word that is typed.
+        options: dataclass of its options, whose docstring begins with what the command does.
         run: does the work, given an instance.
         examples: the end of the help.
         idle: options that would do nothing.
-        preset: defaults in place of the dataclass's, of the values that were given.
+        preset: values that were given → defaults that replace the dataclass's.
         brief: of a subcommand, what it does in few words.
     """
 
@@ -84,7 +83,7 @@ class Command:
         """Values that were typed, and those of files of options, by name.
 
         Raises:
-            OptionError: one of them is not to be understood.
+            OptionError: a word or a line of a file cannot be understood.
         """
         filed: Values = {}
         for number, word in enumerate(words):
@@ -103,7 +102,7 @@ class Command:
         return self.parser(entries(self.options)).format_help()
 
     def parser(self, own: Sequence[Entry], given: Collection[str] = ()) -> argparse.ArgumentParser:
-        """The command line; options that are `given`, as by a file, need not be typed."""
+        """The command line; options that are `given` elsewhere, as in a file, need not be typed."""
         parser = Parser(
             prog=self.name,
             description=cleandoc(self.options.__doc__ or "").partition("\n\nAttributes:")[0],
@@ -118,24 +117,15 @@ class Command:
                 groups[title] = parser.add_argument_group(title, text or None)
             entry.add_to(groups[title], given=entry.name in given)
         group = parser.add_argument_group("files of options")
-        group.add_argument(
-            _READ,
-            dest=_READ,
-            action="append",
-            metavar="FILE.yaml",
-            help="take options from a file; those that are typed come first",
-        )
-        group.add_argument(
-            _PRINT,
-            dest=_PRINT,
-            action="store_true",
-            help="print all options as such a file, and stop",
-        )
+        about = "take options from a file; those that are typed come first"
+        group.add_argument(_READ, dest=_READ, action="append", metavar="FILE.yaml", help=about)
+        about = "print all options as such a file, and stop"
+        group.add_argument(_PRINT, dest=_PRINT, action="store_true", help=about)
         return parser
 
 
 def build(kind: type, own: Sequence[Entry], given: Values) -> Any:
-    """An instance of a dataclass of options, of values by name; others have their defaults.
+    """Make an instance of a dataclass of options from values by name and defaults.
 
     Raises:
         OptionError: a value is out of range, or some do not go together.
@@ -153,15 +143,15 @@ def build(kind: type, own: Sequence[Entry], given: Values) -> Any:
 
 
 def read_file(path: Path, command: str, own: Sequence[Entry]) -> Values:
-    """Values of a file of options, by name: YAML, with what would be typed after each option.
+    """Values of a file of options, by name: YAML that gives what would be typed after each option.
 
     Raises:
-        OptionError: it cannot be read, or holds what is no option or no value; names both.
+        OptionError: it cannot be read, or holds an unknown option or a wrong value.
     """
     import yaml
 
     try:
-        # Of this loader all is text: `harmony: off` is no truth value.
+        # This loader makes all values text: `harmony: off` is no truth value.
         content = yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
@@ -186,8 +176,7 @@ def read_file(path: Path, command: str, own: Sequence[Entry]) -> Values:
 
 
 def as_file(chosen: Values, own: Sequence[Entry]) -> str:
-    """The contents of a file with all options that have a value, those that were given and
-    defaults."""
+    """A file of options that gives all that have a value, chosen or by default."""
     import yaml
 
     values = {}
@@ -195,4 +184,4 @@ def as_file(chosen: Values, own: Sequence[Entry]) -> str:
         value = chosen.get(entry.name, None if entry.about.usual is not None else entry.default)
         if entry.name in chosen or value not in (None, MISSING, ()):
             values[entry.name] = entry.to_file(value)
-    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))

@@ -26,7 +26,7 @@ class BuildDataset:
         folders: folders that are searched for MIDI files, at any depth.
         out: the file to write.
         config: config of the windows; None: that of --musicvae, or hier-trio_16bar.
-        musicvae: checkpoint whose codes to add.
+        musicvae: checkpoint of an encoder whose posteriors to add.
         device: device of the encoder: auto, cpu or cuda.
         devices: how many of them.
     """
@@ -75,8 +75,8 @@ def _held_out(split: HeldOutSplit) -> str:
         "near-duplicates of them"
     )
     missed = [(split.unread, "unreadable"), (split.plain, "too short or plain to compare")]
-    told = ", ".join(f"{count} {why}" for count, why in missed if count)
-    return f"{text} ({told})" if told else text
+    details = ", ".join(f"{count} {why}" for count, why in missed if count)
+    return f"{text} ({details})" if details else text
 
 
 build_main = Command(

@@ -24,12 +24,12 @@ class Entry:
     """An option of a command.
 
     Attributes:
-        name: of its value; with dashes, how it is typed.
-        about: what it may be.
+        name: of its value; it is typed with dashes.
+        about: the values that it may have.
         kind: type of its value.
-        help: what it means, and its default.
-        default: its value where it is not given.
-        path: names of the fields that lead to it, its own the last.
+        help: its meaning and its default.
+        default: its value if it is not given.
+        path: names of the fields that lead to it, its own last.
     """
 
     name: str
@@ -60,11 +60,8 @@ class Entry:
         return self.about.many or self.about.repeat
 
     def read(self, text: str) -> Any:
-        """The value that is meant by a word; of several words, by one of them.
-
-        Raises:
-            argparse.ArgumentTypeError: it means none.
-        """
+        """Text → value; of an option of several words, each by itself. Raises ArgumentTypeError for
+        text that is no value of this option."""
         try:
             if self.about.read is not None:
                 return self.about.read(text)
@@ -72,25 +69,19 @@ class Entry:
         except OptionError as error:
             raise argparse.ArgumentTypeError(str(error)) from None
         except ValueError as error:
-            wanted = str(error)
-            if self.about.example:
-                wanted = f"wanted a value such as {self.about.example}"
+            example = self.about.example
+            wanted = f"wanted a value such as {example}" if example else str(error)
             raise argparse.ArgumentTypeError(f"{wanted}, not {text!r}") from None
         choices = self.about.choices
         if choices and value not in choices:
-            wanted = f"wanted one of {', '.join(map(str, choices))}"
-            raise argparse.ArgumentTypeError(f"{wanted}, not {text!r}")
-        bounds = self.about.bounds()
-        if bounds and not self.about.holds(value):
+            wanted = ", ".join(map(str, choices))
+            raise argparse.ArgumentTypeError(f"wanted one of {wanted}, not {text!r}")
+        if (bounds := self.about.bounds()) and not self.about.holds(value):
             raise argparse.ArgumentTypeError(f"must be {bounds}, not {text}")
         return value
 
     def from_file(self, value: Any) -> Any:
-        """The value that is meant in a file: text, or a list or a dict of texts.
-
-        Raises:
-            argparse.ArgumentTypeError: it means none.
-        """
+        """What a file gives (text, a list or a dict of texts) → value; errors as :meth:`read`."""
         if self.is_flag:
             if value not in ("true", "false"):
                 raise argparse.ArgumentTypeError(f"wanted true or false, not {value!r}")
@@ -100,7 +91,7 @@ class Entry:
         return self.read(as_text(tuple(value) if isinstance(value, list) else value))
 
     def to_file(self, value: Any) -> Any:
-        """Inverse of :meth:`from_file`, with numbers as such."""
+        """Inverse of :meth:`from_file`; numbers stay numbers."""
         if self.is_flag:
             return value != self.default
         if self.is_several:
@@ -108,7 +99,7 @@ class Entry:
         return value if isinstance(value, int | float) else as_text(value)
 
     def add_to(self, container: argparse._ActionsContainer, given: bool) -> None:
-        """Add it to a parser; what is `given` otherwise need not be typed."""
+        """Add it to a parser; an option that is `given` elsewhere need not be typed."""
         named: dict[str, Any] = {"help": self.help.replace("%", "%%"), "default": argparse.SUPPRESS}
         if self.about.positional:
             may_lack = given or not self.required
@@ -117,9 +108,7 @@ class Entry:
             container.add_argument(self.name, type=self.read, **named)
             return
         names = [f"-{self.about.short}"] if self.about.short else []
-        names.append(self.typed)
-        if self.about.also:
-            names.append(f"--{self.about.also}")
+        names += [self.typed, *([f"--{self.about.also}"] if self.about.also else [])]
         if self.is_flag:
             action = "store_false" if self.default else "store_true"
             container.add_argument(*names, action=action, dest=self.name, **named)
@@ -137,13 +126,13 @@ class Entry:
 
 
 def _parts(kind: Any) -> list[Any]:
-    """The types that a value may be of, but for None."""
+    """The types of a value, except None's."""
     union = get_origin(kind) in (Union, UnionType)
     return [one for one in (get_args(kind) if union else [kind]) if one is not type(None)]
 
 
 def _element(kind: Any) -> Any:
-    """The type of each word of several."""
+    """The type of each word of an option of several."""
     for part in _parts(kind):
         if get_origin(part) is tuple:
             return get_args(part)[0]
@@ -151,10 +140,8 @@ def _element(kind: Any) -> Any:
 
 
 def _read(text: str, kind: Any) -> Any:
-    """Raises:
-    ValueError: the text is of no such type; says what was wanted.
-    """
-    (only,) = _parts(kind)  # others are read in ways of their own
+    """Text → value; raises ValueError, which says what was wanted."""
+    (only,) = _parts(kind)  # options of several types have a `read` of their own
     whole, inner = get_origin(only), get_args(only)
     if whole is tuple:
         return tuple(_read(piece, inner[0]) for piece in _pieces(text))
@@ -228,7 +215,7 @@ def default_of(each: Field[Any]) -> Any:
 
 
 def _meanings(kind: type) -> dict[str, str]:
-    """By field, what the docstrings of a class and of those it is made of say under Attributes."""
+    """By field, what the docstrings of a class and of its bases say under Attributes."""
     found: dict[str, str] = {}
     for each in reversed(kind.__mro__):
         if not is_dataclass(each):
@@ -242,13 +229,13 @@ def _meanings(kind: type) -> dict[str, str]:
 
 
 def _renamed(text: str, typed: Mapping[str, str]) -> str:
-    """A text that calls options as they are typed, not as fields."""
+    """A text with the fields' names replaced by the options as they are typed."""
     return re.sub(r"\w+", lambda word: typed.get(word[0], word[0]), text)
 
 
 def _help(meaning: str, default: Any, usual: str | None) -> str:
-    if usual is None and default is None and (said := _NONE.search(meaning)):
-        usual = said[1]
+    if usual is None and default is None and (match := _NONE.search(meaning)):
+        usual = match[1]
     meaning = _NONE.sub("", meaning)
     if usual is None and not isinstance(default, bool) and default not in (None, MISSING, ()):
         usual = as_text(default)

@@ -17,9 +17,9 @@ EXAMPLES = """examples:
 
 @dataclass(kw_only=True)
 class EvaluateMusicVAE:
-    """How much of real music a model of any config gives back right, part by part, beside what
-    needs no model: shares of all steps; of grooves also the root mean square errors of
-    velocities (of 0 to 1) and timing (in halves of a step).
+    """Measure how much of real music a model of any config reconstructs, part by part, beside
+    baselines that need no model: shares of all steps; of grooves also the root mean square errors
+    of velocities (of 0 to 1) and timing (in halves of a step).
 
     Attributes:
         musicvae: checkpoint of the model.

@@ -32,7 +32,7 @@ _GROOVES = ("humanise", "humanize", "tap", "hats")
 
 @dataclass(kw_only=True)
 class LatentOptions:
-    """What all subcommands have, and what the options of several mean.
+    """Options of all subcommands, and the meanings of options that several have.
 
     Attributes:
         musicvae: checkpoint of the model; None: the trio that ships.
@@ -40,8 +40,8 @@ class LatentOptions:
         device: auto, cpu or cuda.
         dtype: precision of products: float32 is exact, the others are faster with large models.
         temperature: of decoding; 0 takes the likeliest, 1 draws as the model says.
-        length: bars of each; flat models go on for as long as is asked, hierarchical ones end with
-            the window; None: the model's window.
+        length: bars of each; flat models can make any number, hierarchical ones no more than their
+            window; None: the model's window.
         midi: a MIDI file.
         out: the MIDI file to write.
     """
@@ -54,7 +54,7 @@ class LatentOptions:
 
 @dataclass(kw_only=True)
 class SongOptions(LatentOptions):
-    """What all that encode songs have.
+    """Options of all subcommands that encode songs.
 
     Attributes:
         tracks: numbers of the tracks of which windows are taken, counted from 0; None: all.
@@ -92,9 +92,9 @@ class Sample(LatentOptions):
 
 @dataclass(kw_only=True)
 class Reconstruct(SongOptions):
-    """Encode a song of any length window by window and decode it: what the model can tell.
-    Prints of each window what its latent says of it (KL divergence), how likely its notes are
-    from there, and the share of the steps that come back right.
+    """Encode a song of any length window by window and decode it again. Prints for each window how
+    much its latent holds (KL divergence), how likely its notes are from there, and the share of
+    the steps that come back right.
 
     Attributes:
         spread: 0 decodes the posterior's mean, 1 a sample of the posterior, more goes farther.
@@ -167,8 +167,8 @@ class Groove(LatentOptions):
     Attributes:
         musicvae: checkpoint of the model.
         what: what is made of the drums.
-        redraw: let the model draw all hits, as in Magenta, where humanise would keep your hits and
-            hats all but the closed hi-hats.
+        redraw: let the model draw all hits, as in Magenta; else humanise keeps your hits, and hats
+            all but the closed hi-hats.
         drums: the tracks that are the drums, or were tapped: their numbers, as accompany
             --list-tracks counts them, or names, or channel:2; None: the drum kits.
     """
@@ -187,12 +187,12 @@ class Inspect(LatentOptions):
     """Encode a data set and look at its latents: KL divergence of each dimension, active units,
     their distribution along random directions and principal axes beside the standard normal, and
     a map of two dimensions, coloured by the top-level folders of the songs or by an attribute;
-    and how much the map and the whole latent tell of each attribute.
+    and how much of each attribute can be read from the map and from the whole latent.
 
     Attributes:
         data: a data set of build-dataset; or a folder of MIDI files.
         max_windows: windows to draw.
-        color: what colours the map, and the page's at first: source, or an attribute that the
+        color: colours of the map, which the page can change: source, or an attribute that the
             model's windows have, such as density, drum_density, register, interval, syncopation or
             swing.
         out: folder for index.html, its pictures and inspection.json.
@@ -208,7 +208,7 @@ def _subcommand(options: type, brief: str, examples: str, *idle: Idle) -> Comman
     name = options.__name__.lower()
 
     def run(chosen: Any) -> None:
-        # What needs torch, which takes seconds to import, is imported here.
+        # Imported here, as torch takes seconds to import.
         module = "latent_inspect" if name == "inspect" else "latent_commands"
         getattr(import_module(f"musicvae_torch.cli.{module}"), f"run_{name}")(chosen)
 

@@ -1,9 +1,10 @@
-"""What the command `musicvae` does: options → music in files, and a word on it."""
+"""The work of the command `musicvae`: options → music in files, and lines about it."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from musicvae_torch.analysis.timeline import in_a_row, render_pieces, write_midi
+from musicvae_torch.chords.text import read_text, written_bars
 from musicvae_torch.cli.latent import (
     Attribute,
     Groove,
@@ -19,6 +21,7 @@ from musicvae_torch.cli.latent import (
     LatentOptions,
     Reconstruct,
     Sample,
+    SongOptions,
 )
 from musicvae_torch.converters.base import Converter
 from musicvae_torch.converters.multitrack import MultitrackConverter
@@ -26,6 +29,7 @@ from musicvae_torch.converters.registry import get_converter
 from musicvae_torch.errors import ConfigError, OptionError
 from musicvae_torch.io.checkpoint import shipped_checkpoint
 from musicvae_torch.io.devices import pick_device, use_few_threads
+from musicvae_torch.io.markdown import markdown_table
 from musicvae_torch.latent import (
     EncodedSong,
     add_hats,
@@ -39,8 +43,8 @@ from musicvae_torch.latent import (
     song_converter,
     tap_to_drums,
 )
-from musicvae_torch.latent.conditions import chord_bars, chords_of_window, takes_chords
-from musicvae_torch.latent.encoded_song import bars_said
+from musicvae_torch.latent.conditions import chords_of_window, takes_chords
+from musicvae_torch.latent.encoded_song import bar_range
 from musicvae_torch.midi.notes import check_midi_out, is_midi
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 from musicvae_torch.model.vae import MusicVAE
@@ -51,18 +55,35 @@ _MOST_LISTED = 50
 
 
 def load_model(options: LatentOptions) -> MusicVAE:
-    """The model that is asked for, or the one that ships."""
+    """The model that was asked for, or the one that ships."""
     device = pick_device(options.device)
     model = MusicVAE.from_pretrained(options.musicvae or shipped_checkpoint(_SHIPPED), device)
     use_few_threads(model)
     return model.multiply_in(options.dtype)
 
 
+def _encode(
+    model: MusicVAE, midi: Path, options: SongOptions, every_window: bool = False
+) -> EncodedSong:
+    """Encode a song, and say which of its notes are left out."""
+    song = encode_song(
+        model,
+        midi,
+        every_window=every_window,
+        tracks=options.tracks,
+        melody_programs=options.melody_programs,
+    )
+    if song.left_out:
+        lost = f"{song.left_out} notes are of drums that the model does not know"
+        print(f"{song.name}: {lost}", file=sys.stderr)
+    return song
+
+
 def run_sample(options: Sample) -> None:
     check_out(options.out)
     model = load_model(options)
     converter = get_converter(model.config, "infer")
-    chords = None if options.chords is None else chord_bars(options.chords)
+    chords = None if options.chords is None else read_text(options.chords, written_bars)
     if isinstance(converter, MultitrackConverter):
         tunes = _bars_of_tracks(model, options, chords)
     else:
@@ -83,17 +104,14 @@ def run_sample(options: Sample) -> None:
 def _bars_of_tracks(
     model: MusicVAE, options: Sample, chords: list[list[str]] | None
 ) -> list[list[np.ndarray]]:
-    """Samples of bars of several tracks: as many bars of each latent as are asked for, or as there
-    are chords."""
+    """Samples of bars of several tracks: of each latent as many bars as the options ask for, or as
+    there are chords."""
     bars = options.length or (len(chords) if chords else 1)
     controls = _conditions(model, options, chords, model.config.max_seq_len)
     if controls is not None:
         controls = controls[torch.arange(bars) % len(controls)].repeat(options.n, 1, 1)
-    z = options.spread * torch.randn(
-        options.n,
-        model.config.z_size,
-        generator=torch.Generator().manual_seed(options.seed),
-    )
+    generator = torch.Generator().manual_seed(options.seed)
+    z = options.spread * torch.randn(options.n, model.config.z_size, generator=generator)
     rows = decode_tokens(
         model,
         z.repeat_interleave(bars, 0).to(model.device),
@@ -105,15 +123,12 @@ def _bars_of_tracks(
 
 
 def _conditions(
-    model: MusicVAE,
-    options: Sample,
-    chords: list[list[str]] | None,
-    steps: int,
+    model: MusicVAE, options: Sample, chords: list[list[str]] | None, steps: int
 ) -> Tensor | None:
-    """The controls of a conditioned model; None: it has none.
+    """The controls of a conditioned model; None, if the model is not conditioned.
 
     Raises:
-        ConfigError: it is not conditioned on what is given, or lacks its controls.
+        ConfigError: it is not conditioned on what was given, or its controls are missing.
     """
     config = model.config
     if chords is not None:
@@ -137,20 +152,9 @@ def _conditions(
 def run_reconstruct(options: Reconstruct) -> None:
     check_out(options.out, [options.midi])
     model = load_model(options)
-    song = encode_song(
-        model,
-        options.midi,
-        tracks=options.tracks,
-        melody_programs=options.melody_programs,
-    )
-    say_left_out(song)
-    result = reconstruct(
-        model,
-        song,
-        temperature=options.temperature,
-        spread=options.spread,
-        seed=options.seed,
-    )
+    song = _encode(model, options.midi, options)
+    temperature, spread, seed = options.temperature, options.spread, options.seed
+    result = reconstruct(model, song, temperature=temperature, spread=spread, seed=seed)
     print(result)
     if options.out:
         write_midi(result.midi, options.out)
@@ -166,13 +170,7 @@ def run_interpolate(options: Interpolate) -> None:
     model = load_model(options)
     songs: dict[Path, EncodedSong] = {}
     for path in dict.fromkeys(paths):
-        songs[path] = encode_song(
-            model,
-            path,
-            every_window=True,
-            tracks=options.tracks,
-            melody_programs=options.melody_programs,
-        )
+        songs[path] = _encode(model, path, options, every_window=True)
         if options.list_windows:
             _list_windows(songs[path])
     if options.list_windows:
@@ -181,28 +179,30 @@ def run_interpolate(options: Interpolate) -> None:
         raise OptionError(
             "an interpolation wants two files, or one with two windows, as in --window 1,9"
         )
-    rows = [_window_row(songs[path], number) for path, number in zip(paths, numbers, strict=True)]
-    ends = torch.stack([songs[path].mean[row] for path, row in zip(paths, rows, strict=True)])
-    first = songs[paths[0]]
+    points = [
+        (songs[path], _window_row(songs[path], number))
+        for path, number in zip(paths, numbers, strict=True)
+    ]
+    ends = torch.stack([song.mean[row] for song, row in points])
+    first, start = points[0][0], points[0][0].placed[points[0][1]]
     tokens = decode_tokens(
         model,
         interpolate(ends, options.steps, options.loop),
         length=steps_of(first.converter, options.length),
         temperature=options.temperature,
-        controls=window_controls(model.config, first.placed[rows[0]].window.tokens),
+        controls=window_controls(model.config, start.window.tokens),
         seed=options.seed,
         same_noise=True,
     )
-    for path, row in zip(paths, rows, strict=True):
-        print(f"{path}: window {row + 1} of {len(songs[path].placed)}, {_place(songs[path], row)}")
+    for song, row in points:
+        print(f"{song.name}: window {row + 1} of {len(song.placed)}, {_place(song, row)}")
     assert options.out is not None
-    tempo = options.tempo or first.placed[rows[0]].qpm
-    tunes = [[one] for one in tokens]
+    tunes, tempo = [[one] for one in tokens], options.tempo or start.qpm
     write_tunes(first.converter, tunes, options.out, tempo, "step", together=True)
 
 
 def _points(options: Interpolate) -> tuple[list[Path], list[int]]:
-    """The file and the number of the window of each point."""
+    """The file and the window's number of each point."""
     paths, numbers = list(options.midi), list(options.window or (1,))
     if len(paths) == 1 and len(numbers) > 1:
         paths = paths * len(numbers)
@@ -226,7 +226,7 @@ def _window_row(song: EncodedSong, number: int) -> int:
 def _place(song: EncodedSong, row: int) -> str:
     one = song.placed[row]
     tracks = ", ".join(map(str, one.window.instruments))
-    return f"bars {bars_said(song.converter, one)} of tracks {tracks}"
+    return f"bars {bar_range(song.converter, one)} of tracks {tracks}"
 
 
 def _list_windows(song: EncodedSong) -> None:
@@ -248,36 +248,27 @@ def run_attribute(options: Attribute) -> None:
     for name in strengths:
         vectors.direction(name)  # before any work, as it may not be there
     model = load_model(options)
-    song = encode_song(
+    song = _encode(model, options.midi, options)
+    decode = partial(
+        decode_tokens,
         model,
-        options.midi,
-        tracks=options.tracks,
-        melody_programs=options.melody_programs,
+        temperature=options.temperature,
+        controls=window_controls(model.config, song.tokens),
+        seed=options.seed,
+        same_noise=True,
     )
-    say_left_out(song)
-    controls = window_controls(model.config, song.tokens)
-    versions = []
-    for z in (song.mean, vectors.move(song.mean, strengths)):
-        versions.append(
-            decode_tokens(
-                model,
-                z,
-                temperature=options.temperature,
-                controls=controls,
-                seed=options.seed,
-                same_noise=True,
-            )
-        )
-    values = [measure(window_parts(model.config, rows)) for rows in (song.tokens, *versions)]
-    print("| attribute | unit | song | unmoved | moved |\n| --- | --- | --- | --- | --- |")
-    for name, unit in zip(vectors.names, vectors.units, strict=True):
-        means = " | ".join(_mean_said(own[name]) for own in values)
-        print(f"| {f'**{name}**' if name in strengths else name} | {unit} | {means} |")
-    write_midi(song.render_pieces(list(versions[1])), options.out)
+    unmoved, moved = decode(song.mean), decode(vectors.move(song.mean, strengths))
+    values = [measure(window_parts(model.config, rows)) for rows in (song.tokens, unmoved, moved)]
+    rows = [
+        [f"**{name}**" if name in strengths else name, unit, *(_mean(own[name]) for own in values)]
+        for name, unit in zip(vectors.names, vectors.units, strict=True)
+    ]
+    print(markdown_table(["attribute", "unit", "song", "unmoved", "moved"], rows))
+    write_midi(song.render_pieces(list(moved)), options.out)
     print(f"\n{options.out}: {len(song.placed)} windows, moved")
 
 
-def _mean_said(values: np.ndarray) -> str:
+def _mean(values: np.ndarray) -> str:
     known = values[~np.isnan(values)]
     return f"{known.mean():.2f}" if len(known) else "none"
 
@@ -293,8 +284,8 @@ def run_groove(options: Groove) -> None:
     if options.what == "tap":
         groove = tap_to_drums(model, options.midi, **chosen)
     else:
-        play = add_hats if options.what == "hats" else humanise
-        groove = play(model, options.midi, redraw=options.redraw, **chosen)
+        change = add_hats if options.what == "hats" else humanise
+        groove = change(model, options.midi, redraw=options.redraw, **chosen)
     groove.write(options.out)
     for line in (*groove.score.remarks, *groove.remarks):
         print(f"note: {line}")
@@ -302,11 +293,8 @@ def run_groove(options: Groove) -> None:
 
 
 def steps_of(converter: Converter, bars: int | None) -> int | None:
-    """Steps to decode of so many bars; None: a window's.
-
-    Raises:
-        OptionError: it cannot be so many.
-    """
+    """Steps to decode for a number of bars; None: those of a window. Raises OptionError for more
+    than the model can decode."""
     if bars is None:
         return None
     if isinstance(converter, MultitrackConverter):
@@ -317,23 +305,13 @@ def steps_of(converter: Converter, bars: int | None) -> int | None:
 
 
 def check_out(out: Path | None, songs: Sequence[Path] = ()) -> None:
-    """Raises:
-    OptionError: what is to be written would take a song's place, or has the name of a RIFF file.
-    """
+    """Raise OptionError if a result would replace a song, or has the name of a RIFF file."""
     if out is None:
         return
     check_midi_out(out)
     for song in songs:
         if out.exists() and song.exists() and out.samefile(song):
             raise OptionError(f"{out}: is the song itself; name another file with -o")
-
-
-def say_left_out(song: EncodedSong) -> None:
-    if song.left_out:
-        print(
-            f"{song.name}: {song.left_out} notes are of drums that the model does not know",
-            file=sys.stderr,
-        )
 
 
 def write_tunes(
@@ -345,24 +323,27 @@ def write_tunes(
     *,
     together: bool,
 ) -> None:
-    """Write music: into a .mid file all of it in a row, into a folder a file for each.
+    """Write tunes: all in a row into a .mid file, or each into a file of its own in a folder.
 
     Args:
         tunes: windows of each.
-        out: where to.
+        out: the file or the folder.
         tempo: in quarter notes a minute.
         stem: of the names of files in a folder.
-        together: whether a folder has all of it in a row, too.
+        together: whether the folder gets a file of all in a row, too.
     """
+
+    def write(windows: Sequence[np.ndarray], path: Path) -> None:
+        write_midi(render_pieces(converter, in_a_row(converter, windows, tempo)), path)
+
     row = [window for tune in tunes for window in tune]
     if is_midi(out):
-        write_midi(render_pieces(converter, in_a_row(converter, row, tempo)), out)
+        write(row, out)
         print(f"{out}: {len(tunes)} in a row")
         return
     digits = len(str(len(tunes)))
     for number, tune in enumerate(tunes, start=1):
-        path = out / f"{stem}_{number:0{digits}d}.mid"
-        write_midi(render_pieces(converter, in_a_row(converter, tune, tempo)), path)
+        write(tune, out / f"{stem}_{number:0{digits}d}.mid")
     if together:
-        write_midi(render_pieces(converter, in_a_row(converter, row, tempo)), out / "all.mid")
+        write(row, out / "all.mid")
     print(f"{out}: {len(tunes)} files{', and all in a row in all.mid' if together else ''}")

@@ -16,7 +16,6 @@ from musicvae_torch.analysis.attributes import ATTRIBUTES, measure, window_parts
 from musicvae_torch.analysis.probes import ProbeScore, probe_attributes
 from musicvae_torch.cli.latent import Inspect
 from musicvae_torch.cli.latent_commands import load_model
-from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.io.files import replacing
 from musicvae_torch.io.markdown import markdown_table
 from musicvae_torch.latent.inspection import ACTIVE_VARIANCE, Inspection, inspect_latents
@@ -58,7 +57,7 @@ _PROBES = (
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What is measured of the windows; empty of windows that have no attributes.
+    """Attributes of the windows; empty, if windows of their config have none.
 
     Attributes:
         values: (windows,) of each attribute, NaN where undefined.
@@ -69,7 +68,7 @@ class Measured:
     probes: dict[str, ProbeScore] = field(default_factory=dict)
 
     def summary(self) -> dict[str, dict[str, Any]]:
-        """The numbers, ready for JSON; None: there is none."""
+        """The numbers as JSON data; an R² that is undefined is None."""
         return {
             name: {
                 "unit": ATTRIBUTES[name].unit,
@@ -82,7 +81,7 @@ class Measured:
         }
 
     def rows(self) -> Sequence[tuple[str, ...]]:
-        """The numbers as words, with a heading."""
+        """The numbers as text, below a heading."""
         heading = ("attribute", "windows", "R² of the map's axes", "of the whole latent")
         return [heading] + [
             (name, str(score.windows), _two_digits(score.map_r2), _two_digits(score.latent_r2))
@@ -110,18 +109,24 @@ def run_inspect(options: Inspect) -> None:
     found = inspect_latents(
         means, posterior.stddev.cpu().numpy(), sources, drawn.song.tolist(), options.seed
     )
-    values = _attributes(model.config, drawn.tokens)
+    has_attributes = colour_names(model.config) != (SOURCE,)
+    values = measure(window_parts(model.config, drawn.tokens)) if has_attributes else {}
     probes = probe_attributes(means, found.map, values, drawn.song, options.seed)
     measured = Measured(values, probes)
     title = f"{options.data} in {model.config.name}"
     write_report(found, names, options.out, title, measured, options.color)
-    for name, value in found.summary().items():
-        print(f"{_WORDS[name]}: {value:.6g}")
+    for words, number in _numbers(found):
+        print(f"{words}: {number}")
     if probes:
         print(f"\n{_PROBES}:\n")
         heading, *body = measured.rows()
         print(markdown_table(heading, body) + "\n")
     print(f"{options.out / 'index.html'}: the pictures")
+
+
+def _numbers(found: Inspection) -> list[tuple[str, str]]:
+    """The numbers of an inspection, and what each is, as text."""
+    return [(_WORDS[name], f"{value:.6g}") for name, value in found.summary().items()]
 
 
 def write_report(
@@ -135,21 +140,20 @@ def write_report(
     """Write index.html, kl.png, histograms.png, map.png and inspection.json into a folder.
 
     Args:
-        found: to be shown.
+        found: the inspection to show.
         names: of the song of each window.
-        folder: is made, if it is not there.
+        folder: made if need be.
         title: of the page.
-        measured: of the windows; None: nothing.
-        colour: what the map is coloured by, and in the page at first: "source" or an attribute
-            that was measured.
+        measured: attributes of the windows; None: they have none.
+        colour: what the picture, and at first the page's map, is coloured by: "source" or an
+            attribute that was measured.
     """
     measured = measured or Measured()
     summary: dict[str, Any] = dict(found.summary())
     if measured.probes:
         summary["attributes"] = measured.summary()
-    cells = [(_WORDS[name], f"{value:.6g}") for name, value in found.summary().items()]
     body = [
-        _table(cells),
+        _table(_numbers(found)),
         "<h2>KL divergence of each dimension, largest first</h2>",
         _picture(draw_kl(found), folder / "kl.png"),
         "<h2>Latents along directions, beside the standard normal</h2>",
@@ -169,12 +173,6 @@ def write_report(
         path.write_text(page, encoding="utf-8")
 
 
-def _attributes(config: MusicVAEConfig, tokens: np.ndarray) -> dict[str, np.ndarray]:
-    if colour_names(config) == (SOURCE,):
-        return {}
-    return measure(window_parts(config, tokens))
-
-
 def _map(found: Inspection, names: list[str], measured: Measured, colour: str, path: Path) -> str:
     scales = [Scale.span(name, values) for name, values in measured.values.items()]
     choices: list[Sources | Scale] = [Sources.count(found.sources), *scales]
@@ -189,7 +187,7 @@ def _map(found: Inspection, names: list[str], measured: Measured, colour: str, p
 
 
 def _picture(figure: Figure, path: Path) -> str:
-    """The figure in a file, and as HTML."""
+    """Write a figure to a file; returns it as HTML."""
     content = png(figure)
     with replacing(path) as temporary:
         temporary.write_bytes(content)

@@ -26,6 +26,7 @@ val/accuracy_PART the share of its steps that come back right. The checkpoint wi
 val/nats is the result.
 """
 _MODEL = "the model"
+_SHIFT = "3 for multitrack bars and where there are chords, else 5; drums have none"
 
 
 @dataclass(kw_only=True)
@@ -35,12 +36,12 @@ class TrainMusicVAE(TrainingCommand):
     exactly as if it had not been stopped.
 
     Attributes:
-        data: a data set of build-dataset; or a folder of MIDI files, of which one is made in the
-            work folder first, with a tenth of the songs set aside.
+        data: a data set of build-dataset; or a folder of MIDI files, of which a data set is made in
+            the work folder first, with a tenth of the songs set aside.
         validation: the same, of other songs; None: those of DATA that are set aside.
         config: one of Magenta's 23 configs, or a file of your own; None: that of --init, or
             hier-trio_16bar.
-        init: checkpoint to go on from, such as one of convert-weights; its sizes hold.
+        init: checkpoint to start from, such as one of convert-weights, whose sizes stay.
         encoder: units of the encoder, per layer and direction.
         decoder: units of the decoder, per layer.
         latent: dimensions of the latent.
@@ -57,12 +58,7 @@ class TrainMusicVAE(TrainingCommand):
     )
     latent: int | None = option(None, group=_MODEL, metavar="N")
     training: dict[str, Any] = options_of(
-        TrainingOptions,
-        built=False,
-        usual={
-            "max_transpose": "3 for multitrack bars and where there are chords, else 5; drums have "
-            "none"
-        },
+        TrainingOptions, built=False, usual={"max_transpose": _SHIFT}
     )
 
 
@@ -70,12 +66,9 @@ def train(options: TrainMusicVAE) -> None:
     from musicvae_torch.training import train_musicvae
     from musicvae_torch.training.musicvae import initial_config
 
-    wanted = {
-        "enc_rnn_size": options.encoder,
-        "dec_rnn_size": options.decoder,
-        "z_size": options.latent,
-    }
-    resized = {name: size for name, size in wanted.items() if size is not None}
+    sizes = (options.encoder, options.decoder, options.latent)
+    named = zip(("enc_rnn_size", "dec_rnn_size", "z_size"), sizes, strict=True)
+    resized = {name: size for name, size in named if size is not None}
     if options.init:
         config = initial_config(options.init, resized, options.config)
     else:

@@ -1,4 +1,4 @@
-"""What all commands that train have in common."""
+"""Options of all commands that train."""
 
 from __future__ import annotations
 

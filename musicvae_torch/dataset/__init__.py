@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from musicvae_torch.lazy import lazy_names
 
 if TYPE_CHECKING:
     from musicvae_torch.dataset.augment import transpose
@@ -11,15 +12,6 @@ if TYPE_CHECKING:
     from musicvae_torch.dataset.format import Windows, read_dataset, read_sides
     from musicvae_torch.errors import DatasetError
 
-_HOMES = {
-    "DatasetError": "musicvae_torch.errors",
-    "Windows": "musicvae_torch.dataset.format",
-    "draw_batches": "musicvae_torch.dataset.batches",
-    "read_dataset": "musicvae_torch.dataset.format",
-    "read_sides": "musicvae_torch.dataset.format",
-    "shifted_tokens": "musicvae_torch.dataset.batches",
-    "transpose": "musicvae_torch.dataset.augment",
-}
 __all__ = [
     "DatasetError",
     "Windows",
@@ -29,10 +21,13 @@ __all__ = [
     "shifted_tokens",
     "transpose",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    # Lightning and HDF5 take long to import; options, of which help is made, must not wait for it.
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# The options, of which commands make their help, must not wait for HDF5.
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "musicvae_torch.dataset.augment": "transpose",
+        "musicvae_torch.dataset.batches": "draw_batches shifted_tokens",
+        "musicvae_torch.dataset.format": "Windows read_dataset read_sides",
+        "musicvae_torch.errors": "DatasetError",
+    },
+)

@@ -1,4 +1,4 @@
-"""Windows in other keys, straight on their tokens."""
+"""Transposing windows, directly on their tokens."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from musicvae_torch.midi.vocabulary import FIRST_NOTE, MELODY_DEPTH
 Transpose = Callable[[np.ndarray, int], np.ndarray]  # (steps, parts) tokens, semitones → tokens
 
 DEFAULT_SHIFT = 5
-CHORD_SHIFT = 3  # Magenta's, for what has chords and for multitrack bars
+CHORD_SHIFT = 3  # Magenta's, for windows with chords and for multitrack bars
 
 
 def transposer(config: MusicVAEConfig) -> Transpose | None:
-    """What shifts a config's windows; None where there is nothing to shift: drums and grooves.
+    """The function that shifts a config's windows; None for drums and grooves, which have no key.
 
-    A config whose `base` is none of Magenta's is one of trios if it has three parts.
+    A config of three parts whose `base` is none of Magenta's counts as one of trios.
     """
     if config.base in TRIO_RULES or len(config.output_depths) == 3:
         return transpose
@@ -35,8 +35,8 @@ def transposer(config: MusicVAEConfig) -> Transpose | None:
 def default_shift(config: MusicVAEConfig) -> int:
     """Most semitones, either way, of a random shift in training.
 
-    Magenta's for two-bar melodies and multitrack bars. It shifts neither trios nor 16-bar
-    melodies, having more songs of them than most people have.
+    Magenta's for two-bar melodies and multitrack bars. Magenta shifts neither trios nor 16-bar
+    melodies, of which it has more songs than most people.
     """
     if transposer(config) is None:
         return 0
@@ -45,28 +45,28 @@ def default_shift(config: MusicVAEConfig) -> int:
 
 
 def transpose(tokens: np.ndarray, semitones: int) -> np.ndarray:
-    """Shift melody and bass of (steps, 3) tokens, or give them back unshifted where a pitch
-    would leave the modelled range."""
-    notes = tokens[:, :2] >= FIRST_NOTE
-    shifted = tokens[:, :2].astype(np.int64) + semitones * notes
-    if (shifted[notes] < FIRST_NOTE).any() or (shifted[notes] >= MELODY_DEPTH).any():
-        return tokens
-    return np.concatenate([shifted.astype(tokens.dtype), tokens[:, 2:]], axis=1)
+    """Shift melody and bass of (steps, 3) tokens; return them unshifted if a pitch would leave
+    the modelled range."""
+    return _transposed(tokens, 2, semitones, tokens[:, 2:])
 
 
 def transpose_melody(tokens: np.ndarray, semitones: int) -> np.ndarray:
     """As :func:`transpose`, of (steps, 1) melodies or (steps, 2) melodies and chords."""
-    notes = tokens[:, 0] >= FIRST_NOTE
-    shifted = tokens[:, 0].astype(np.int64) + semitones * notes
+    return _transposed(tokens, 1, semitones, shift_chords(tokens[:, 1:], semitones))
+
+
+def _transposed(tokens: np.ndarray, lines: int, semitones: int, rest: np.ndarray) -> np.ndarray:
+    """The first `lines` columns shifted, beside the `rest`; or the tokens as they were."""
+    notes = tokens[:, :lines] >= FIRST_NOTE
+    shifted = tokens[:, :lines].astype(np.int64) + semitones * notes
     if (shifted[notes] < FIRST_NOTE).any() or (shifted[notes] >= MELODY_DEPTH).any():
         return tokens
-    chords = shift_chords(tokens[:, 1:], semitones)
-    return np.concatenate([shifted[:, None].astype(tokens.dtype), chords], axis=1)
+    return np.concatenate([shifted.astype(tokens.dtype), rest], axis=1)
 
 
 def transpose_bar(tokens: np.ndarray, semitones: int) -> np.ndarray:
     """As :func:`transpose`, of the (steps, 1 or 2) tokens of a multitrack bar: all tracks but
-    drums, and the chords. (Magenta leaves out the notes that leave MIDI's range.)"""
+    drums, and the chords. (Magenta drops the notes that would leave MIDI's range.)"""
     tracks = tokens[:, 0].reshape(MultitrackRules().max_tracks, -1).astype(np.int64)
     drums = (tracks == performance.PROGRAM + performance.DRUMS).any(1, keepdims=True)
     pitched = (tracks >= performance.NOTE_ON) & (tracks < performance.TIME_SHIFT) & ~drums
@@ -78,7 +78,7 @@ def transpose_bar(tokens: np.ndarray, semitones: int) -> np.ndarray:
 
 
 def shift_chords(classes: np.ndarray, semitones: int) -> np.ndarray:
-    """Chord classes (twelve roots of each kind after "no chord") on other roots."""
+    """Shift chord classes: "no chord", and then twelve roots of each kind of chord."""
     roots, kinds = (classes - 1) % len(ROOTS), (classes - 1) // len(ROOTS)
     shifted = 1 + kinds * len(ROOTS) + (roots + semitones) % len(ROOTS)
     return np.where(classes > 0, shifted, classes).astype(classes.dtype)

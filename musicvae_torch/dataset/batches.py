@@ -1,4 +1,4 @@
-"""Batches of windows to train on, drawn at random."""
+"""Drawing batches of windows to train on."""
 
 from __future__ import annotations
 
@@ -20,13 +20,9 @@ def shifted_tokens(
     max_transpose: int,
     shift: Transpose,
 ) -> np.ndarray:
-    """Tokens of those windows, each shifted at random: (batch, steps, parts), of their dtype."""
-    shifts = rng.integers(-max_transpose, max_transpose + 1, len(picks))
-    batch = [
-        shift(windows.tokens[pick], int(semitones))
-        for pick, semitones in zip(picks, shifts, strict=True)
-    ]
-    return np.stack(batch)
+    """Tokens of the picked windows, each shifted at random: (batch, steps, parts)."""
+    shifts = rng.integers(-max_transpose, max_transpose + 1, len(picks)).tolist()
+    return np.stack([shift(windows.tokens[pick], n) for pick, n in zip(picks, shifts, strict=True)])
 
 
 def draw_batches(
@@ -39,25 +35,25 @@ def draw_batches(
     draw: str = "songs",
     temper: float = 0.5,
 ) -> Iterator[tuple[np.ndarray, np.random.Generator]]:
-    """Which windows make up batch after batch.
+    """Draw the windows of batch after batch.
 
     Args:
         windows: the data set.
         batch_size: windows a batch.
         seed: of the draws; batch number i of a rank depends on the seed, i and the rank alone.
         start: number of the first batch, so that a resumed training goes on where it stopped.
-        rank: which of the processes that train together this one is.
-        draw: "windows": each as likely as any other; "songs": a song, each as likely, and then
-            one of its windows, so that long songs and songs with many tracks do not outweigh the
-            others; "sources": before that a top-level folder, so that large ones do not either.
-        temper: a folder of n songs is drawn with a chance in proportion to n**temper: 0 makes
-            folders alike, 1 songs.
+        rank: number of this process, of those that train together.
+        draw: "windows": all are equally likely; "songs": a song is drawn first, and then one of
+            its windows, so that long songs and songs with many tracks do not outweigh the others;
+            "sources": a top-level folder is drawn before that, so that large ones do not either.
+        temper: a folder of n songs is drawn with a probability in proportion to n**temper: 0 makes
+            folders equally likely, 1 songs.
 
     Yields:
-        (batch,) rows of the data set, and what the batch's further draws are made with.
+        (batch,) rows of the data set, and the generator for further draws of the batch.
 
     Raises:
-        OptionError: there is no such way to draw.
+        OptionError: `draw` is none of these.
     """
     if draw not in DRAWS:
         raise OptionError(f"unknown way to draw {draw!r}; choose one of: {', '.join(DRAWS)}")
@@ -66,7 +62,7 @@ def draw_batches(
     firsts = np.cumsum(sizes) - sizes
     playable = np.flatnonzero(sizes)
     sources = [source_of(windows.songs[song]) for song in playable]
-    chances = song_chances(sources, temper) if draw == "sources" else None
+    probabilities = song_chances(sources, temper) if draw == "sources" else None
     number = start
     while True:
         # Zeros at the end of a seed change nothing: a lone process draws as it always did.
@@ -74,7 +70,7 @@ def draw_batches(
         if draw == "windows":
             picks = rng.integers(len(order), size=batch_size)
         else:
-            songs = rng.choice(playable, batch_size, p=chances)
+            songs = rng.choice(playable, batch_size, p=probabilities)
             picks = order[firsts[songs] + rng.integers(sizes[songs])]
         yield picks, rng
         number += 1
@@ -83,8 +79,8 @@ def draw_batches(
 def source_of(song: str) -> str:
     """The top-level folder of a song's path; "" for a song that lies in none.
 
-    Where a data set is of several folders, both their names and the folders in them count:
-    "archive//jazz/song.mid" is of "archive/jazz", and "archive//song.mid" of "archive".
+    Of several folders that were read, the name counts, too: "archive//jazz/song.mid" is of
+    "archive/jazz", and "archive//song.mid" of "archive".
     """
     folder, mark, path = song.rpartition(FOLDER_MARK)
     top = path.partition("/")[0] if "/" in path else ""
@@ -92,12 +88,13 @@ def source_of(song: str) -> str:
 
 
 def song_chances(sources: Sequence[str], temper: float) -> np.ndarray:
-    """How likely each song is to be drawn, (songs,), which sum to 1.
+    """Probability of each song, (songs,).
 
     Args:
-        sources: the folder, or whatever else, that each song is from.
+        sources: folder, or whatever else, that each song is from.
         temper: as for :func:`draw_batches`.
     """
     _, source, counts = np.unique(sources, return_inverse=True, return_counts=True)
-    chances = (counts**temper / counts)[source]
-    return chances / chances.sum()
+    weights = (counts**temper / counts)[source]
+    probabilities: np.ndarray = weights / weights.sum()
+    return probabilities

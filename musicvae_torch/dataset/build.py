@@ -1,8 +1,8 @@
 """Folders of MIDI files → a data set.
 
-Files are read by many processes; what comes of them is stored in shards, from which the data set
-is put together in order of the files' paths, so that it depends neither on the number of
-processes nor on whether the build was stopped.
+Many processes read the files; their windows are stored in shards, from which the data set is put
+together in order of the files' paths. So it depends neither on the number of processes nor on
+whether the build was stopped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from musicvae_torch.dataset.extraction import Skipped, extract_file
 from musicvae_torch.dataset.folders import SongFiles, check_apart, distinct_labels, find_songs
 from musicvae_torch.dataset.format import FORMAT_VERSION, open_dataset
 from musicvae_torch.dataset.held_out import HeldOut, HeldOutSplit, held_out_key, read_held_out
-from musicvae_torch.dataset.merge import NEAR_HELD_OUT, Choice, Merge
+from musicvae_torch.dataset.merge import NEAR_HELD_OUT, Merge
 from musicvae_torch.dataset.options import BuildOptions, WindowOptions
 from musicvae_torch.dataset.phrases import VERSION as phrases_version
 from musicvae_torch.dataset.report import SkippedFile, report_path, summary, write_report
@@ -46,8 +46,8 @@ class BuildResult:
         songs: songs that they are of.
         validation: how many of those are set aside.
         skipped: files that were left out.
-        report: where they are listed; None where the data set was there already.
-        held_out: how many were left out for each split that was held out; none where the data set
+        report: where they are listed; None if the data set was there already.
+        held_out: how many were left out for each split that was held out; empty if the data set
             was there already.
     """
 
@@ -64,21 +64,20 @@ def build_dataset(
 ) -> BuildResult:
     """Read every MIDI file under some folders and write its distinct windows to `out`.
 
-    What is finished is kept in the folder `out` with ".parts" added, from where the same call
-    goes on; that folder is removed in the end. Beside `out` a report lists what was left out.
+    Finished work is kept in the folder `out` with ".parts" added, from which the same call goes on
+    after a stop; that folder is removed in the end. A report beside `out` lists what was left out.
 
     Args:
         folders: one or several, searched for MIDI files (of MIDI_SUFFIXES) at any depth; links to
             folders are not followed. Of several, a song is called by the folder's name too, as in
             "archive//jazz/song.mid", and the same file in two of them counts once.
-        out: the HDF5 file; replaced as a whole, at the end; left as it is if it is of this very
-            build.
-        options: what to keep, and how to go about it.
+        out: the HDF5 file; replaced as a whole, at the end; left alone if the same build made it.
+        options: of the windows and of the build.
 
     Raises:
-        DatasetError: a folder holds no MIDI file, or none of them a window; two lie in one another
-            or are the same; what is held out is missing or of another config; or a stopped build
-            of other options or files is in the way.
+        DatasetError: a folder holds no MIDI file, or no file a window; a folder lies in another or
+            is named twice; a held-out split is missing or of another config; or a stopped build of
+            other options or files is in the way.
     """
     given = [folders] if isinstance(folders, str | Path) else folders
     sources = Sources.find([Path(folder) for folder in given], options)
@@ -95,9 +94,9 @@ def build_dataset(
     held_out = sources.read_held_out(options)
     store = ShardStore(parts, plan)
     _read_files(sources, store, options)
-    merge = Merge(store, sources.files, options.windows, sources.choice(options), held_out)
+    merge = Merge(store, sources.files, options, sources.compared, held_out)
     unread = [SkippedFile(name, "unreadable", why) for name, why in sources.files.closed]
-    skipped = sorted(merge.skipped() + unread)
+    skipped = sorted(merge.skipped + unread)
     if not merge.windows:
         store.remove()
         raise DatasetError(
@@ -105,15 +104,18 @@ def build_dataset(
             f"{options.windows.config.name} in any "
             f"({', '.join(f'{count} {reason}' for reason, count in summary(skipped))})"
         )
-    # In the shards' folder, so that nothing else is left where this is cut short.
+    # In the shards' folder, so that nothing else is left behind if this is interrupted.
     with h5py.File(store.folder / "merged.h5", "w") as file:
-        made = {"library_version": __version__, "build": key}
-        merge.write(file, made, options.progress)
+        merge.write(file, {"library_version": __version__, "build": key}, sources.record())
     write_report(report_path(out), skipped)
     (store.folder / "merged.h5").replace(out)
     store.remove()
     validation = 0 if merge.validation is None else int(merge.validation.sum())
-    splits = [] if held_out is None else _with_near_duplicates(held_out.splits, skipped)
+    left_out = Counter(file.reason for file in skipped)
+    splits = [
+        replace(split, near_duplicates=left_out[f"{NEAR_HELD_OUT}{split.label}"])
+        for split in (held_out.splits if held_out else [])
+    ]
     return BuildResult(merge.windows, merge.songs, validation, skipped, report_path(out), splits)
 
 
@@ -123,12 +125,11 @@ class Sources:
 
     Attributes:
         folders: that are read.
-        labels: (folders,) what they are called.
+        labels: (folders,) their names.
         held_out: folders and data sets of other splits.
-        held_out_labels: (held_out,) what they are called.
+        held_out_labels: (held_out,) their names.
         files: of the folders.
-        compared: whether songs are compared by their phrases, which those are that have another
-            split to be kept apart from.
+        compared: whether songs are compared by their phrases, to keep splits apart.
     """
 
     folders: list[Path]
@@ -154,38 +155,19 @@ class Sources:
     def __str__(self) -> str:
         return ", ".join(map(str, self.folders))
 
-    def choice(self, options: BuildOptions) -> Choice:
-        record: dict[str, Any] = {}
-        if len(self.folders) > 1:
-            record["folders"] = self.labels
-        if self.held_out:
-            record["held_out"] = self.held_out_labels
-        return Choice(
-            validation=options.validation,
-            duplicate_share=options.duplicate_share,
-            keep_duplicates=options.keep_duplicates,
-            compare=self.compared,
-            record=record,
-        )
+    def record(self) -> dict[str, list[str]]:
+        """What the data set says of several folders, and of what was held out."""
+        folders = {"folders": self.labels} if len(self.folders) > 1 else {}
+        return folders | ({"held_out": self.held_out_labels} if self.held_out else {})
 
     def read_held_out(self, options: BuildOptions) -> HeldOut | None:
         if not self.held_out:
             return None
-        guard = _guard(options, options.workers or os.cpu_count() or 1)
-        return read_held_out(self.held_out, self.held_out_labels, options.windows, guard)
-
-
-def _with_near_duplicates(
-    splits: list[HeldOutSplit], skipped: list[SkippedFile]
-) -> list[HeldOutSplit]:
-    found = Counter(file.reason for file in skipped)
-    return [
-        replace(split, near_duplicates=found[f"{NEAR_HELD_OUT}{split.label}"]) for split in splits
-    ]
+        return read_held_out(self.held_out, self.held_out_labels, options.windows, _guard(options))
 
 
 def _plan(sources: Sources, options: WindowOptions) -> dict[str, Any]:
-    """What decides the shards, as JSON data; each entry is called as in messages."""
+    """What decides the shards, as JSON data; messages use the names of the entries."""
     phrases = {"phrases": phrases_version} if sources.compared else {}
     return {
         "version": f"{__version__}, format {FORMAT_VERSION}",
@@ -203,7 +185,7 @@ def _build_key(plan: dict[str, Any], sources: Sources, options: BuildOptions) ->
 
 
 def _already_built(out: Path, key: str) -> BuildResult | None:
-    """What `out` holds if it is of the build `key`."""
+    """What `out` holds, if the build `key` made it."""
     try:
         with open_dataset(out) as file:
             if file.attrs.get("build") != key:
@@ -214,50 +196,42 @@ def _already_built(out: Path, key: str) -> BuildResult | None:
         return None
 
 
-def _guard(options: BuildOptions, most: int) -> dict[str, Any]:
-    """How files are read: no more than `most` at a time."""
-    return {
-        "workers": min(options.workers or os.cpu_count() or 1, most),
-        "seconds": options.seconds,
-        "memory": WORKER_MEMORY,
-    }
+def _guard(options: BuildOptions) -> dict[str, Any]:
+    """Limits of the processes that read files, as arguments of :func:`map_guarded`."""
+    workers = options.workers or os.cpu_count() or 1
+    return {"workers": workers, "seconds": options.seconds, "memory": WORKER_MEMORY}
 
 
 def _read_files(sources: Sources, store: ShardStore, options: BuildOptions) -> None:
     """Write the shards that are missing."""
     paths = sources.files.paths
     starts = range(0, len(paths), FILES_PER_SHARD)
-    missing = [shard for shard in range(len(starts)) if not store.path(shard).is_file()]
     runs = {
-        shard: range(len(paths))[starts[shard] : starts[shard] + FILES_PER_SHARD]
-        for shard in missing
+        shard: range(len(paths))[start : start + FILES_PER_SHARD]
+        for shard, start in enumerate(starts)
+        if not store.path(shard).is_file()
     }
-    left = sum(map(len, runs.values()))
-    numbers = (number for run in runs.values() for number in run)
-    tasks = ((number, paths[number]) for number in numbers)
-    found: dict[int, dict[int, Outcome]] = {shard: {} for shard in missing}
-    reader = partial(_read_file, options=options.windows)
-    if sources.compared:
-        reader = partial(reader, phrases=True)
-    answers = map_guarded(reader, tasks, **_guard(options, left or 1))
+    tasks = [(number, paths[number]) for run in runs.values() for number in run]
+    found: dict[int, dict[int, Outcome]] = {shard: {} for shard in runs}
+    reader = partial(_read_file, options=options.windows, phrases=sources.compared)
     progress = tqdm(
         total=len(paths),
-        initial=len(paths) - left,
+        initial=len(paths) - len(tasks),
         unit="file",
         disable=None if options.progress else True,
     )
     with progress:
-        for (number, _), answer in answers:
+        for (number, _), answer in map_guarded(reader, tasks, **_guard(options)):
             shard = number // FILES_PER_SHARD
-            found[shard][number] = _failed(answer) if isinstance(answer, Failure) else answer
+            found[shard][number] = _skipped(answer) if isinstance(answer, Failure) else answer
             if len(found[shard]) == len(runs[shard]):
                 store.write(shard, found.pop(shard))
             progress.update()
 
 
-def _read_file(task: tuple[int, Path], options: WindowOptions, phrases: bool = False) -> Outcome:
+def _read_file(task: tuple[int, Path], options: WindowOptions, phrases: bool) -> Outcome:
     return extract_file(task[1], options, phrases=phrases)
 
 
-def _failed(failure: Failure) -> Skipped:
+def _skipped(failure: Failure) -> Skipped:
     return Skipped("timed out") if failure == "timed out" else Skipped("crashed", failure)

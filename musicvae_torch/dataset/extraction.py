@@ -1,10 +1,11 @@
-"""One MIDI file → the windows that a data set keeps of it."""
+"""One MIDI file → its windows for a data set."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -29,14 +30,14 @@ NOT_DRUMS = "notes that are no drums (build-dataset --drums-only leaves such not
 
 
 def same_windows(config: MusicVAEConfig, other: MusicVAEConfig) -> bool:
-    """Whether the tokens of two configs, which have a converter, mean the same."""
+    """Whether tokens mean the same to two configs, both of which have a converter."""
     ours, theirs = get_converter(config), get_converter(other)
     classes = [getattr(getattr(one, "rules", None), "classes", None) for one in (ours, theirs)]
     return type(ours) is type(theirs) and classes[0] == classes[1]
 
 
 def default_hop(config: MusicVAEConfig) -> int | None:
-    """Bars of a trio's window, so that windows do not overlap; None for other configs."""
+    """Bars from window to window so that those of trios do not overlap; None for other configs."""
     return config.max_seq_len // STEPS_PER_BAR if config.base in TRIO_RULES else None
 
 
@@ -46,11 +47,10 @@ class ExtractedSong:
 
     Attributes:
         digest: (16,) uint8 hash of the file's bytes.
-        print: what near-duplicates are known by; None where the song is too short for that.
+        print: by which near-duplicates are found; None if the song is too short for one.
         tokens: (windows, steps, parts).
-        columns: what else is kept of each window: arrays (windows, ...) by name.
-        phrases: what other arrangements of the song are known by, (n,) uint64; None where that is
-            not asked for.
+        columns: further columns of windows: arrays (windows, ...) by name.
+        phrases: by which other arrangements are found, (n,) uint64; None if not asked for.
     """
 
     digest: np.ndarray
@@ -62,7 +62,7 @@ class ExtractedSong:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file without windows: why in a few words, the same for like files, and in detail."""
+    """A file without windows: the reason, which other files may share, and the detail."""
 
     reason: str
     detail: str = ""
@@ -82,20 +82,18 @@ def extract_file(
             return Skipped("unreadable", "not a regular file")
         digest = file_digest(path)
         song = read_song(path)
-    except OSError as error:
-        return Skipped("unreadable", error.strerror or str(error))
-    except MidiError as error:
-        return Skipped("unreadable", str(error).removeprefix(f"{path}: "))
+    except (OSError, MidiError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        return Skipped("unreadable", reason or str(error).removeprefix(f"{path}: "))
     try:
         found = extract_song(song, digest, options)
-        if phrases and isinstance(found, ExtractedSong):
-            drums = has_drums_alone(options.converter())
-            found = replace(found, phrases=song_phrases(song, drums))
-        return found
-    except NotDrumsError as error:
-        return Skipped(NOT_DRUMS, str(error))
     except MidiError as error:
-        return Skipped("unusable notes", str(error))
+        reason = NOT_DRUMS if isinstance(error, NotDrumsError) else "unusable notes"
+        return Skipped(reason, str(error))
+    if phrases and isinstance(found, ExtractedSong):
+        drums = has_drums_alone(options.converter())
+        found = replace(found, phrases=song_phrases(song, drums))
+    return found
 
 
 def extract_song(song: Song, digest: bytes, options: WindowOptions) -> ExtractedSong | Skipped:
@@ -103,7 +101,7 @@ def extract_song(song: Song, digest: bytes, options: WindowOptions) -> Extracted
 
     Raises:
         NotDrumsError: the config is a groove's, and a pitch is no drum's.
-        MidiError: Magenta too would fail on the song.
+        MidiError: the song is one on which Magenta fails, too.
     """
     seeds = [options.seed, *np.frombuffer(digest, np.uint32).tolist()]
     converter = options.converter(seed=seeds[1])
@@ -124,7 +122,9 @@ def extract_song(song: Song, digest: bytes, options: WindowOptions) -> Extracted
         kept = [kept[pick] for pick in sorted(picks)]
     instruments = {track for window in kept for track in window.instruments}
     shifted = [(window, shift) for window in kept]
-    shifted += _in_other_keys(converter, song, kept, shift, _other_shifts(rng, options))
+    keys = [n for n in range(-options.max_shift, options.max_shift + 1) if n]
+    others = rng.permutation(keys)[: options.transpositions].tolist()
+    shifted += _in_other_keys(converter, song, kept, shift, others)
     return ExtractedSong(
         digest=np.frombuffer(digest, np.uint8),
         print=fingerprint(song.notes, instruments),
@@ -134,9 +134,9 @@ def extract_song(song: Song, digest: bytes, options: WindowOptions) -> Extracted
 
 
 def _windows(converter: Converter, song: Song, shift: int) -> Iterator[Window]:
-    # Not by `to_tensors`, whose own draws would leave no record.
-    for section in converter.song_windows(transpose_song(song, shift) if shift else song):
-        yield from section
+    # Without `to_tensors`, whose own draws would leave no record.
+    shifted = transpose_song(song, shift) if shift else song
+    return chain.from_iterable(converter.song_windows(shifted))
 
 
 def _distinct(windows: Iterator[Window]) -> list[Window]:
@@ -146,16 +146,11 @@ def _distinct(windows: Iterator[Window]) -> list[Window]:
     return list(found.values())
 
 
-def _other_shifts(rng: np.random.Generator, options: WindowOptions) -> list[int]:
-    shifts = [n for n in range(-options.max_shift, options.max_shift + 1) if n]
-    return [int(n) for n in rng.permutation(shifts)[: options.transpositions]]
-
-
 def _in_other_keys(
     converter: Converter, song: Song, kept: list[Window], shift: int, others: list[int]
 ) -> Iterator[tuple[Window, int]]:
-    """Those windows once more, with their shifts. One that lies elsewhere when shifted, since
-    notes beyond the pitch range are lost, is left out."""
+    """The windows in other keys, with their shifts; without those that lie elsewhere when they are
+    shifted, because notes beyond the pitch range are lost."""
     known = {(window.start, window.instruments) for window in kept}
     for other in others:
         for window in _windows(converter, song, shift + other):
@@ -164,14 +159,11 @@ def _in_other_keys(
 
 
 def _columns(windows: list[tuple[Window, int]]) -> dict[str, np.ndarray]:
-    width = max(len(window.instruments) for window, _ in windows)
-    instruments = [
-        window.instruments + (-1,) * (width - len(window.instruments)) for window, _ in windows
-    ]
+    tracks = zip_longest(*(window.instruments for window, _ in windows), fillvalue=-1)
     columns: dict[str, np.ndarray] = {
         "bar": np.array([window.bar for window, _ in windows], np.int32),
         "start": np.array([window.start for window, _ in windows], np.float64),
-        "instruments": np.array(instruments, np.int16),
+        "instruments": np.array(list(tracks), np.int16).reshape(-1, len(windows)).T,
         "transposition": np.array([shift for _, shift in windows], np.int8),
     }
     if isinstance(windows[0][0].length, np.ndarray):

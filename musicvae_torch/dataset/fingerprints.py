@@ -1,8 +1,8 @@
 """Near-duplicates: the same song again, in another key, at another tempo, or cut shorter.
 
-A song's material is a set of hashes of short runs of its lines: intervals and how each note's
-distance compares with the one before, neither of which knows key or tempo. Of a set only a sample
-is kept, the same of every song that has them.
+A song's material is a set of hashes of short runs of its lines: of intervals, and of how each
+note's distance compares with the one before, which depend neither on key nor on tempo. Only a
+sample is kept of each set, chosen by the hashes themselves, so that copies share their samples.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ LEAST = 8  # ... but of a song no fewer than these
 FEWEST = 4  # hashes in common that make a copy, unless all are
 MOST_SONGS = 16  # what more songs have in common is an idiom, and no sign of a copy
 
-_CLASS_OF_PITCH = class_of_pitch(DRUM_CLASSES)
+CLASS_OF_PITCH = class_of_pitch(DRUM_CLASSES)
 _MULTIPLIERS = np.random.default_rng(0).integers(2**63, size=64, dtype=np.uint64) * 2 + 1
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What a song is known by.
+    """By what a song is recognised.
 
     Attributes:
         sample: (n,) uint32 hashes, sorted.
@@ -43,7 +43,7 @@ class Fingerprint:
 
 
 def fingerprint(notes: np.ndarray, instruments: set[int]) -> Fingerprint | None:
-    """Of what those instruments play: of their melodic lines, or if there are none, their drums.
+    """The fingerprint of some tracks' melodic lines, or, if there are none, of their drums.
 
     Args:
         notes: of ``midi.notes.NOTE_DTYPE``.
@@ -59,13 +59,9 @@ def fingerprint(notes: np.ndarray, instruments: set[int]) -> Fingerprint | None:
     if not len(hashes):
         return None
     hashes = np.unique(hashes)
-    sample = hashes[hashes < 2**32 // SAMPLED]
-    if len(sample) < LEAST:
-        sample = hashes[:LEAST]
-    whole = int(
-        mixed(hashes.astype(np.uint64) * _MULTIPLIERS[0], _MULTIPLIERS[-1]).sum(dtype=np.uint64)
-    )
-    return Fingerprint(sample, len(hashes), whole)
+    sampled = np.count_nonzero(hashes < 2**32 // SAMPLED)
+    whole = mixed(hashes.astype(np.uint64) * _MULTIPLIERS[0], _MULTIPLIERS[-1])
+    return Fingerprint(hashes[: max(sampled, LEAST)], len(hashes), int(whole.sum(dtype=np.uint64)))
 
 
 def _melodic_runs(notes: np.ndarray) -> np.ndarray:
@@ -79,7 +75,7 @@ def _melodic_runs(notes: np.ndarray) -> np.ndarray:
 def _drum_runs(notes: np.ndarray) -> np.ndarray:
     """Hashes of all runs of what all tracks together strike."""
     notes = notes[np.argsort(notes["start"], kind="stable")]
-    classes = _CLASS_OF_PITCH[notes["pitch"]]
+    classes = CLASS_OF_PITCH[notes["pitch"]]
     notes, classes = notes[classes >= 0], classes[classes >= 0]
     beginnings = np.flatnonzero(begins(notes["start"]))
     if len(beginnings) < DRUM_RUN:
@@ -110,7 +106,7 @@ def _runs(symbols: np.ndarray, starts: np.ndarray, lines: np.ndarray, length: in
     rhythm = 1 + (distances[1:] > 1.4 * distances[:-1]) - (distances[1:] < distances[:-1] / 1.4)
     words = (symbols * 4 + rhythm).astype(np.uint64)
     runs = sliding_window_view(words, length)[lines[length + 1 :] == lines[: -length - 1]]
-    hashes = runs[is_varied(runs, VARIED)] @ _MULTIPLIERS[:length]
+    hashes: np.ndarray = runs[is_varied(runs, VARIED)] @ _MULTIPLIERS[:length]
     return (mixed(hashes, _MULTIPLIERS[-1]) >> np.uint64(32)).astype(np.uint32)
 
 
@@ -123,17 +119,19 @@ def mixed(values: np.ndarray, multiplier: np.uint64) -> np.ndarray:
 
 def is_varied(runs: np.ndarray, least: int) -> np.ndarray:
     """(n,) bool: whether runs (n, length) hold at least so many different symbols."""
-    return 1 + np.count_nonzero(np.diff(np.sort(runs, axis=1), axis=1), axis=1) >= least
+    changes = np.count_nonzero(np.diff(np.sort(runs, axis=1), axis=1), axis=1)
+    varied: np.ndarray = 1 + changes >= least
+    return varied
 
 
 def find_copies(
     samples: np.ndarray, ends: np.ndarray, sizes: np.ndarray, wholes: np.ndarray, share: float
 ) -> np.ndarray:
-    """Which songs are near-duplicates, and of which.
+    """Find which songs are near-duplicates of which others.
 
-    Songs are taken in order of size, the largest first, and then as they come. One of which at
-    least `share` of the sample, and no fewer than FEWEST hashes, are in that of a single song
-    before it, itself no copy, is a copy of it. What MOST_SONGS such songs have is not counted.
+    Songs are taken in order of size, the largest first. A song is a copy of an earlier one, itself
+    no copy, if that one's sample holds at least `share` of its own and no fewer than FEWEST hashes.
+    Hashes that MOST_SONGS originals have are not counted.
 
     Args:
         samples: uint32 hashes of all songs, one song's after the other's.
@@ -157,7 +155,8 @@ def find_copies(
             index.add(own, song)
         else:
             original[song] = best
-    return original[original]
+    originals: np.ndarray = original[original]
+    return originals
 
 
 class _Index:

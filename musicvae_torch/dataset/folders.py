@@ -1,8 +1,7 @@
-"""Folders of MIDI files: what is in them, and what their songs are called.
+"""Folders of MIDI files: what is in them, and the names of their songs.
 
-A song's name is its path in its folder. Where several folders are read, the folder's own name and
-two slashes come before it, as in ``archive//jazz/song.mid``, so that names stay distinct and both
-the folder and the folders in it can be distinguished.
+A song's name is its path in its folder. If several folders are read, the folder's own name and two
+slashes come before it, as in ``archive//jazz/song.mid``.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class SongFiles:
     Attributes:
         names: of the songs, in order.
         paths: (songs,) of the files.
-        folders: (songs,) row of the folder that each lies in.
+        folders: (songs,) index of each song's folder.
         closed: folders that could not be read, and why.
     """
 
@@ -38,7 +37,7 @@ class SongFiles:
     closed: list[tuple[str, str]]
 
     def hash(self) -> str:
-        """A hash of the names, and of what the file system says of the files."""
+        """A hash of the names, and of each file's :func:`file_state`."""
         files = hashlib.sha256()
         for name, path in zip(self.names, self.paths, strict=True):
             files.update(os.fsencode(name) + b"\0" + file_state(path).encode() + b"\0")
@@ -46,7 +45,7 @@ class SongFiles:
 
 
 def file_state(path: Path) -> str:
-    """What the file system says of a file, by which a change is known."""
+    """Size, time and kind of a file, by which a change is noticed."""
     try:
         status = path.stat()
     except OSError as error:
@@ -55,11 +54,11 @@ def file_state(path: Path) -> str:
 
 
 def find_songs(folders: Sequence[Path], labels: Sequence[str]) -> SongFiles:
-    """The MIDI files at any depth, links to folders not followed.
+    """Find the MIDI files at any depth, without following links to folders.
 
     Args:
         folders: where to look.
-        labels: (folders,) what comes before the names of their songs.
+        labels: (folders,) what comes before the names of their songs; empty: nothing.
 
     Raises:
         DatasetError: a folder is missing, or holds no MIDI file.
@@ -91,7 +90,7 @@ def _nothing_in(folder: Path) -> str:
 
 
 def _midi_files(folder: Path) -> tuple[list[str], list[tuple[str, str]]]:
-    """Paths of MIDI files relative to `folder`, in order; and folders that cannot be read."""
+    """Sorted paths of MIDI files relative to `folder`; folders that cannot be read, and why."""
     closed: list[tuple[str, str]] = []
 
     def note(error: OSError) -> None:
@@ -107,7 +106,7 @@ def _midi_files(folder: Path) -> tuple[list[str], list[tuple[str, str]]]:
 
 
 def distinct_labels(paths: Iterable[Path]) -> list[str]:
-    """A label for each path: its name, with as many of the folders above it as make it distinct."""
+    """A label for each path: its name, with as many folders above it as make it distinct."""
     parts = [path.resolve().parts for path in paths]
     return [_label(own, [other for other in parts if other != own]) for own in parts]
 
@@ -120,10 +119,10 @@ def _label(own: tuple[str, ...], others: list[tuple[str, ...]]) -> str:
 
 
 def check_apart(folders: Sequence[Path], held_out: Sequence[Path]) -> None:
-    """Make sure that no file is read twice, and none that is held out is trained on.
+    """Make sure that no file is read twice, and that no file is both trained on and held out.
 
     Args:
-        folders: whose songs a data set is made of.
+        folders: of the songs to train on.
         held_out: folders and data sets of other splits.
 
     Raises:

@@ -1,14 +1,13 @@
 """The data set's file (HDF5): what it holds, written in runs, read whole or by split.
 
-Of each window: ``tokens`` (windows, steps, parts), as the config's converter has them; ``song``
+Columns of windows: ``tokens`` (windows, steps, parts), as the config's converter has them; ``song``
 (a row of the songs' columns); ``bar`` and ``start`` (in seconds), as in ``converters.base.Window``;
-``instruments``, the tracks it was made of, -1 where there are fewer than in others;
-``transposition`` in semitones; ``length``, where windows differ in it; and where posteriors were
-added, ``code_mean`` and ``code_stddev`` (windows, z_size), the encoder's posterior.
+``instruments``, the tracks it was made of, filled up with -1; ``transposition`` in semitones;
+``length``, if windows differ in it; and if posteriors were added, ``code_mean`` and ``code_stddev``
+(windows, z_size), the encoder's posterior.
 
-Of each song: ``songs``, its path, after its folder's name and two slashes where there were several
-folders (see ``folders.py``); ``digest`` (16,), a hash of its bytes; ``validation``, whether
-it is set aside to validate on.
+Columns of songs: ``songs``, the path, as ``folders.py`` names songs; ``digest`` (16,), a hash of
+the file's bytes; ``validation``, whether the song is set aside to validate on.
 
 Attributes: ``format_version``, ``library_version``, ``config`` and ``options`` as JSON, ``build``
 (a hash of all that decided the content), and with posteriors ``codes``, JSON that names their
@@ -35,9 +34,9 @@ from musicvae_torch.errors import ConfigError, DatasetError, OptionError
 
 FORMAT_VERSION = 1
 SPLITS = ("train", "validation")
-# Columns of the file, and what they are in Windows.
+# Columns of the file, and the fields of Windows that hold them.
 POSTERIOR_COLUMNS = {"code_mean": "posterior_mean", "code_stddev": "posterior_stddev"}
-ANY_MODEL = "any model"  # in place of a model's hash: posteriors by whatever model
+ANY_MODEL = "any model"  # in place of a model's hash: posteriors of whatever model
 _CHUNK_BYTES = 2**18
 
 
@@ -48,10 +47,9 @@ class Windows:
     Attributes:
         tokens: (windows, steps, parts) classes; floats for grooves.
         song: (windows,) row in `songs`.
-        songs: path of each song, relative to the folder that was read, as in "jazz/song.mid"; of
-            several folders, after its folder's name, as in "archive//jazz/song.mid".
+        songs: path of each song, such as "jazz/song.mid"; of several folders, "archive//song.mid".
         posterior_mean, posterior_stddev: (windows, z_size), if they were asked for and are there.
-        length: (windows, segments) steps that are in use, where windows differ in it.
+        length: (windows, segments) steps that are in use, if windows differ in it.
     """
 
     tokens: np.ndarray
@@ -64,10 +62,10 @@ class Windows:
 
 @contextmanager
 def open_dataset(path: str | Path) -> Iterator[h5py.File]:
-    """A data set's file, to be read.
+    """Open a data set's file for reading.
 
     Raises:
-        DatasetError: it is missing, damaged, or no data set, or found so inside the block.
+        DatasetError: it is missing, damaged, or no data set; also if that shows inside the block.
     """
     try:
         with h5py.File(path, "r") as file:
@@ -96,11 +94,11 @@ def read_dataset(
 
     Args:
         path: the file.
-        split: "train" or "validation", the windows of those songs alone; None: all.
+        split: "train" or "validation", to load only the windows of those songs; None: all.
         shape: (steps, parts) that the tokens must have; None: any.
         posteriors_of: sha256 of a model's weights, whose posteriors to load if the file has them;
             or ANY_MODEL. (Those that were imported have no ``posterior_stddev``.)
-        apart: bars of a window: of those that overlap, the first alone; None: all.
+        apart: bars of a window, to load only the first of windows that overlap; None: all.
 
     Raises:
         DatasetError: the file is missing or is no such data set, or the split is empty.
@@ -109,24 +107,17 @@ def read_dataset(
         raise OptionError(f"unknown split {split!r}; choose one of: {', '.join(SPLITS)}")
     with open_dataset(path) as file:
         songs = [os.fsdecode(song) for song in file["songs"][:]]
-        windows = Windows(
-            tokens=file["tokens"][:],
-            song=file["song"][:],
-            songs=songs,
-            length=file["length"][:] if "length" in file else None,
-        )
-        known = ANY_MODEL, posterior_model(file).get("sha256")
-        if posteriors_of is not None and posteriors_of in known:
-            moments = {
-                field: file[name][:] for name, field in POSTERIOR_COLUMNS.items() if name in file
-            }
-            windows = replace(windows, **moments)
+        wanted = {"length": "length"}
+        if posteriors_of and posteriors_of in (ANY_MODEL, posterior_model(file).get("sha256")):
+            wanted |= POSTERIOR_COLUMNS
+        columns = {field: file[name][:] for name, field in wanted.items() if name in file}
+        windows = Windows(file["tokens"][:], file["song"][:], songs, **columns)
         aside = file["validation"][:].astype(bool) if split and "validation" in file else None
         rows = None if apart is None else rows_apart(file, apart)
-    found, wanted = windows.tokens.shape, "steps, parts" if shape is None else f"{shape}"[1:-1]
+    found, sizes = windows.tokens.shape, "steps, parts" if shape is None else f"{shape}"[1:-1]
     right = len(found) == 3 and (shape is None or found[1:] == shape)
     if not right or len(windows.song) != found[0]:
-        raise DatasetError(f"{path}: tokens have shape {found}, wanted (n, {wanted})")
+        raise DatasetError(f"{path}: tokens have shape {found}, wanted (n, {sizes})")
     windows = windows if rows is None else take_windows(windows, rows)
     if split is None:
         return windows
@@ -146,11 +137,11 @@ def read_sides(
     posteriors_of: str | None = None,
     apart: int | None = None,
 ) -> tuple[Windows, Windows]:
-    """What to train and what to validate on: two data sets, or the two splits of one.
+    """Windows to train on and windows to validate on: of two data sets, or of one's two splits.
 
     Args:
         data: the data set to train on.
-        validation: that of other songs; None: those that `data` has set aside.
+        validation: a data set of other songs; None: the songs that `data` has set aside.
         shape, posteriors_of: as for :func:`read_dataset`.
         apart: as for :func:`read_dataset`, of the windows to validate on.
 
@@ -164,12 +155,9 @@ def read_sides(
 
 
 def split_rows(file: h5py.File, split: str | None) -> np.ndarray:
-    """Rows of the windows of a split's songs; None: of all.
-
-    Raises:
-        DatasetError: no songs are set aside.
-    """
-    song = file["song"][:]
+    """Rows of the windows of a split's songs; of all songs, if the split is None. Raises
+    DatasetError if no songs are set aside."""
+    song: np.ndarray = file["song"][:]
     if split is None:
         return np.arange(len(song))
     if "validation" not in file or not file["validation"][:].any():
@@ -185,17 +173,13 @@ def _without_split(path: str | Path) -> str:
 
 
 def has_split(path: str | Path) -> bool:
-    """Whether a data set has songs set aside to validate on.
-
-    Raises:
-        DatasetError: the file is missing or is no data set.
-    """
+    """Whether a data set has songs set aside to validate on; errors as :func:`open_dataset`."""
     with open_dataset(path) as file:
         return "validation" in file and bool(file["validation"][:].any())
 
 
 def _songs_only(windows: Windows, wanted: np.ndarray) -> Windows:
-    """The windows of the songs that are wanted, (songs,) bool, with their songs renumbered."""
+    """The windows of the songs that are wanted, (songs,) bool; songs are renumbered."""
     kept = take_windows(windows, np.flatnonzero(wanted[windows.song]))
     return replace(
         kept,
@@ -205,7 +189,7 @@ def _songs_only(windows: Windows, wanted: np.ndarray) -> Windows:
 
 
 def take_windows(windows: Windows, rows: np.ndarray) -> Windows:
-    """Those windows alone; `songs` is left as it is."""
+    """The windows of some rows; `songs` is left as it is."""
     taken: dict[str, Any] = {
         name: None if column is None else column[rows]
         for name, column in vars(windows).items()
@@ -215,17 +199,13 @@ def take_windows(windows: Windows, rows: np.ndarray) -> Windows:
 
 
 def posterior_model(file: h5py.File) -> dict[str, Any]:
-    """What is known of the model of a data set's posteriors; empty where it holds none."""
+    """What a data set says of the model of its posteriors; empty if it holds none."""
     known = json.loads(file.attrs["codes"]) if "codes" in file.attrs else {}
     return known if isinstance(known, dict) else {}
 
 
 def dataset_config(file: h5py.File) -> MusicVAEConfig:
-    """The config of a data set's windows.
-
-    Raises:
-        DatasetError: the file does not say.
-    """
+    """The config of a data set's windows; raises DatasetError if the file does not say."""
     try:
         return MusicVAEConfig.from_dict(json.loads(file.attrs["config"]))
     except (KeyError, TypeError, ValueError, ConfigError) as error:
@@ -251,7 +231,7 @@ class DatasetWriter:
         file.attrs.update(attributes)
 
     def add(self, **columns: np.ndarray) -> None:
-        """The next windows' columns, (n, ...) each; always the same ones."""
+        """Append windows: (n, ...) for each column, the same columns in every call."""
         (count,) = {len(values) for values in columns.values()}
         for name, values in columns.items():
             if name not in self._file:
@@ -264,15 +244,14 @@ class DatasetWriter:
         packed: dict[str, Any] = {}
         if self._windows:
             packed["chunks"] = (min(max(_CHUNK_BYTES // row, 1), self._windows), *values.shape[1:])
-        if name not in POSTERIOR_COLUMNS and self._windows:  # whose bits are noise to a compressor
-            packed |= {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+            if name not in POSTERIOR_COLUMNS:  # whose bits are noise to a compressor
+                packed |= {"compression": "gzip", "compression_opts": 1, "shuffle": True}
         self._file.create_dataset(name, (self._windows, *values.shape[1:]), values.dtype, **packed)
 
     def add_songs(
         self, songs: list[str], digests: np.ndarray, validation: np.ndarray | None
     ) -> None:
-        """The songs' columns: paths, (songs, 16) uint8, and (songs,) bool unless there is no
-        split."""
+        """The songs' columns: paths, (songs, 16) uint8, and, if there is a split, (songs,) bool."""
         names = np.array([os.fsencode(song) for song in songs], object)
         self._file.create_dataset("songs", data=names, dtype=h5py.string_dtype())
         self._file["digest"] = digests

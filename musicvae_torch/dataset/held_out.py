@@ -1,4 +1,4 @@
-"""Songs of other splits, of which a data set to train on must have no near-duplicate."""
+"""Songs of other splits, whose near-duplicates a data set to train on must not hold."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise, starmap
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,12 +26,12 @@ from musicvae_torch.midi.notes import is_midi
 
 
 class HeldOutSong(NamedTuple):
-    """What a song of another split is known by.
+    """By what a song of another split is recognised.
 
     Attributes:
-        name: its path in its folder, or in that of which its data set was built.
+        name: its path in the folder that was read.
         digest: hash of the file's bytes.
-        phrases: as of ``phrases.song_phrases``.
+        phrases: as :func:`song_phrases` gives them.
     """
 
     name: str
@@ -43,10 +44,10 @@ class HeldOutSplit:
     """How a split was compared.
 
     Attributes:
-        label: what it is called.
+        label: its name.
         songs: how many it has.
-        unread: of those, files that cannot be read.
-        plain: of those, songs with too few phrases to be known by anything but their bytes.
+        unread: how many of those cannot be read.
+        plain: how many have too few phrases to be recognised by anything but their bytes.
         near_duplicates: songs of the folders that are left out because of one of these.
     """
 
@@ -60,25 +61,20 @@ class HeldOutSplit:
 class HeldOut:
     """All songs of other splits.
 
+    Args:
+        splits: by label, the songs and how many more could not be read.
+
     Attributes:
-        splits: what they are of.
+        splits: how each was compared.
     """
 
     def __init__(self, splits: dict[str, tuple[list[HeldOutSong], int]]) -> None:
-        """
-        Args:
-            splits: by label, the songs and how many more could not be read.
-        """
-        self.splits = [
-            HeldOutSplit(
-                label,
-                len(songs) + unread,
-                unread,
-                sum(len(song.phrases) < FEWEST for song in songs),
-            )
-            for label, (songs, unread) in splits.items()
-        ]
-        self._songs = [(label, one) for label, (songs, _) in splits.items() for one in songs]
+        self.splits = []
+        self._songs = []
+        for label, (songs, unread) in splits.items():
+            plain = sum(len(song.phrases) < FEWEST for song in songs)
+            self.splits.append(HeldOutSplit(label, len(songs) + unread, unread, plain))
+            self._songs += [(label, song) for song in songs]
         self._digests = {song.digest: row for row, (_, song) in enumerate(self._songs)}
         self._index = PhraseIndex(song.phrases for _, song in self._songs)
 
@@ -87,7 +83,7 @@ class HeldOut:
 
         Args:
             digest, phrases: of the song.
-            share: as for ``PhraseIndex.near_duplicate``.
+            share: as for :meth:`PhraseIndex.near_duplicate`.
 
         Returns:
             The label of its split, and its name with what they have in common.
@@ -127,9 +123,9 @@ def read_held_out(
 
     Args:
         paths: folders of MIDI files and data sets.
-        labels: (paths,) what they are called.
+        labels: (paths,) their names.
         options: of the data set to train on.
-        guard: how files are read: arguments of ``map_guarded``.
+        guard: limits of the processes that read files, as arguments of :func:`map_guarded`.
 
     Raises:
         DatasetError: one is missing, or of windows of another kind.
@@ -191,16 +187,13 @@ def _read_dataset(path: Path, options: WindowOptions) -> list[HeldOutSong]:
 def _song_windows(
     file: h5py.File,
 ) -> Iterator[tuple[np.ndarray, list[int], list[tuple[int, ...]]]]:
-    """Of each song its windows, where they begin, and their tracks."""
+    """Each song's windows, with the bar where each begins and its tracks."""
     song = file["song"][:]
     bars, tracks = np.zeros(len(song), np.int64), np.arange(len(song))[:, None]
-    if {"bar", "instruments"} <= set(file):  # imported windows do not say how they follow
+    if {"bar", "instruments"} <= set(file):  # imported windows do not say where they lie
         bars, tracks = file["bar"][:], file["instruments"][:]
     if "transposition" in file:  # a copy in another key has lines of its own
         tracks = np.concatenate([tracks, file["transposition"][:][:, None]], axis=1)
-    ends = np.searchsorted(song, np.arange(len(file["songs"])), side="right")
-    first = 0
-    for end in ends.tolist():
-        own = slice(first, end)
+    bounds = np.searchsorted(song, np.arange(len(file["songs"]) + 1)).tolist()
+    for own in starmap(slice, pairwise(bounds)):
         yield file["tokens"][own], bars[own].tolist(), [tuple(row) for row in tracks[own].tolist()]
-        first = end

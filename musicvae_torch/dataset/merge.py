@@ -1,11 +1,10 @@
-"""The shards of a build → the data set: what are near-duplicates, who validates, one file."""
+"""The shards of a build → one data set, without near-duplicates, with songs to validate on."""
 
 from __future__ import annotations
 
 import json
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import h5py
@@ -16,7 +15,7 @@ from musicvae_torch.dataset.fingerprints import find_copies
 from musicvae_torch.dataset.folders import SongFiles
 from musicvae_torch.dataset.format import DatasetWriter
 from musicvae_torch.dataset.held_out import HeldOut
-from musicvae_torch.dataset.options import WindowOptions
+from musicvae_torch.dataset.options import BuildOptions
 from musicvae_torch.dataset.phrases import PhraseIndex
 from musicvae_torch.dataset.report import SkippedFile
 from musicvae_torch.dataset.shards import FILES_PER_SHARD, Shard, ShardStore, widened
@@ -26,63 +25,37 @@ NEAR_HELD_OUT = "near-duplicate of held-out "
 NEAR_VALIDATION = "near-duplicate of a validation song"
 
 
-@dataclass(frozen=True)
-class Choice:
-    """Which songs are kept, and which of them validate.
-
-    Attributes:
-        validation, duplicate_share, keep_duplicates: as in ``build.BuildOptions``.
-        compare: whether the shards hold phrases, by which no song to train on may be a
-            near-duplicate of one to validate on.
-        record: what else the data set says of how it was made.
-    """
-
-    validation: float
-    duplicate_share: float
-    keep_duplicates: bool
-    compare: bool = False
-    record: dict[str, Any] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON data."""
-        own = {
-            "validation": self.validation,
-            "duplicate_share": self.duplicate_share,
-            "keep_duplicates": self.keep_duplicates,
-        }
-        return own | self.record
-
-
 class Merge:
     """All shards of a build, without their windows until these are written.
 
     Args:
         store: the shards.
         files: that they are of.
-        options: of their windows.
-        choice: of songs.
+        options: of their windows, and which songs to keep.
+        compare: whether the shards hold phrases, by which no song to train on may be a
+            near-duplicate of one to validate on.
         held_out: songs of other splits, whose near-duplicates are left out.
 
     Attributes:
         windows, songs: how many are kept.
         validation: (songs,) bool, or None without a split.
+        skipped: what was left out.
     """
 
     def __init__(
         self,
         store: ShardStore,
         files: SongFiles,
-        options: WindowOptions,
-        choice: Choice,
-        held_out: HeldOut | None = None,
+        options: BuildOptions,
+        compare: bool,
+        held_out: HeldOut | None,
     ) -> None:
         self._store = store
         self._names = files.names
         self._options = options
-        self._choice = choice
-        self._converter = options.converter()
+        self._converter = options.windows.converter()
         self._shards = range(-(-len(files.names) // FILES_PER_SHARD))
-        self._skipped: list[SkippedFile] = []
+        self.skipped: list[SkippedFile] = []
         self._widths: dict[str, int] = {}
         every = self._gather()
         self._files = every["files"]
@@ -91,9 +64,9 @@ class Merge:
             self._leave_out(self._held_out(held_out))
         self._leave_out_copies(every, np.array(files.folders)[self._files])
         self.validation = None
-        if choice.validation:
-            aside = (digest_shares(every["digests"]) < choice.validation)[self._originals]
-            if choice.compare:
+        if options.validation:
+            aside = (digest_shares(every["digests"]) < options.validation)[self._originals]
+            if compare:
                 self._leave_out(self._near_those(aside))
             self.validation = aside[self._kept]
         self.songs = int(self._kept.sum())
@@ -106,10 +79,8 @@ class Merge:
         for shard in self._read():
             for name in _SONG_ARRAYS:
                 gathered.setdefault(name, []).append(getattr(shard, name))
-            self._skipped += [
-                SkippedFile(self._names[number], why, detail)
-                for number, why, detail in shard.skipped
-            ]
+            for number, why, detail in shard.skipped:
+                self.skipped.append(SkippedFile(self._names[number], why, detail))
             for name, column in shard.columns.items():
                 if column.ndim == 2:
                     self._widths[name] = max(self._widths.get(name, 0), column.shape[1])
@@ -123,21 +94,21 @@ class Merge:
         """Leave songs out, each with the reason and its detail."""
         for song, why, detail in songs:
             self._kept[song] = False
-            self._skipped.append(SkippedFile(self._names[self._files[song]], why, detail))
+            self.skipped.append(SkippedFile(self._names[self._files[song]], why, detail))
 
     def _held_out(self, held_out: HeldOut) -> Iterator[tuple[int, str, str]]:
         """Near-duplicates of songs of other splits."""
         song = 0
         for shard in self._read():
             for digest, phrases in zip(shard.digests, shard.song_phrases(), strict=True):
-                found = held_out.find(digest.tobytes(), phrases, self._choice.duplicate_share)
+                found = held_out.find(digest.tobytes(), phrases, self._options.duplicate_share)
                 if found is not None:
                     yield song, f"{NEAR_HELD_OUT}{found[0]}", f"of {found[1]}"
                 song += 1
 
     def _leave_out_copies(self, every: dict[str, np.ndarray], folders: np.ndarray) -> None:
-        """Find which of the songs left are copies of which, and leave them out, or, if they are to
-        be kept, those alone that are the same file in another folder."""
+        """Find which of the songs left are copies of others, and leave them out; if duplicates are
+        to be kept, leave out only those that are the same file in another folder."""
         left = np.flatnonzero(self._kept)
         chosen = np.repeat(self._kept, every["sample_counts"])
         originals = find_copies(
@@ -145,12 +116,12 @@ class Merge:
             np.cumsum(every["sample_counts"][left]),
             every["sizes"][left],
             every["wholes"][left],
-            self._choice.duplicate_share,
+            self._options.duplicate_share,
         )
         self._originals = np.arange(len(self._files))
         self._originals[left] = left[originals]
         of = self._originals
-        if self._choice.keep_duplicates:
+        if self._options.keep_duplicates:
             _, first, group = np.unique(
                 every["digests"], axis=0, return_index=True, return_inverse=True
             )
@@ -168,41 +139,41 @@ class Merge:
         index = PhraseIndex(self._phrases(self._kept & aside))
         songs = np.flatnonzero(others).tolist()
         for song, phrases in zip(songs, self._phrases(others), strict=True):
-            found = index.near_duplicate(phrases, self._choice.duplicate_share)
+            found = index.near_duplicate(phrases, self._options.duplicate_share)
             if found is not None:
                 name = self._names[self._files[rows[found.song]]]
                 yield song, NEAR_VALIDATION, f"of {name} ({found})"
 
     def _phrases(self, wanted: np.ndarray) -> Iterator[np.ndarray]:
-        """Those of the songs that are wanted, (songs,) bool."""
+        """The phrases of the songs that are wanted, (songs,) bool."""
         first = 0
         for shard in self._read():
             own = wanted[first : first + len(shard.files)]
             first += len(own)
             yield from (of for of, use in zip(shard.song_phrases(), own, strict=True) if use)
 
-    def skipped(self) -> list[SkippedFile]:
-        """What was left out."""
-        return self._skipped
+    def write(self, file: h5py.File, attributes: dict[str, str], record: dict[str, Any]) -> None:
+        """Fill an empty file.
 
-    def write(self, file: h5py.File, attributes: dict[str, str], progress: bool) -> None:
-        """Fill an empty file; `attributes` are added to those that say how it was made."""
-        options = self._options
-        made = {
-            "config": json.dumps(options.config.to_dict()),
-            "options": json.dumps(options.to_dict() | self._choice.to_dict()),
-        }
+        Args:
+            attributes: to be added to the file's own.
+            record: to be added to the options, which say how the data set was made.
+        """
+        options, windows = self._options, self._options.windows
+        names = ("validation", "duplicate_share", "keep_duplicates")
+        used = windows.to_dict() | {name: getattr(options, name) for name in names} | record
+        made = {"config": json.dumps(windows.config.to_dict()), "options": json.dumps(used)}
         writer = DatasetWriter(file, self.windows, attributes | made)
-        row, first = 0, 0
-        total = len(self._shards)
-        for shard in tqdm(self._read(), "writing", total, disable=None if progress else True):
+        row, first, shards = 0, 0, len(self._shards)
+        hidden = None if options.progress else True
+        for shard in tqdm(self._read(), "writing", shards, disable=hidden):
             kept = self._kept[first : first + len(shard.files)]
             first += len(kept)
             if kept.any():
                 writer.add(**self._shard_columns(shard, kept, row))
                 row += int(kept.sum())
-        names = [self._names[number] for number in self._files[self._kept].tolist()]
-        writer.add_songs(names, self._digests, self.validation)
+        songs = [self._names[number] for number in self._files[self._kept].tolist()]
+        writer.add_songs(songs, self._digests, self.validation)
 
     def _shard_columns(self, shard: Shard, kept: np.ndarray, row: int) -> dict[str, np.ndarray]:
         of_kept = np.repeat(kept, shard.counts)
@@ -215,11 +186,9 @@ class Merge:
 
     def _tokens(self, shard: Shard, kept: np.ndarray) -> np.ndarray:
         ends = np.cumsum(shard.token_bytes)
-        packed = np.split(shard.tokens, ends[:-1])
-        raw = [
-            zlib.decompress(blob.tobytes()) for blob, keep in zip(packed, kept, strict=True) if keep
-        ]
-        tokens: np.ndarray = np.frombuffer(b"".join(raw), self._converter.token_dtype)
+        packed = zip(np.split(shard.tokens, ends[:-1]), kept, strict=True)
+        raw = b"".join(zlib.decompress(blob.tobytes()) for blob, keep in packed if keep)
+        tokens: np.ndarray = np.frombuffer(raw, self._converter.token_dtype)
         return tokens.reshape(int(shard.counts[kept].sum()), self._converter.steps, -1)
 
 

@@ -1,4 +1,4 @@
-"""What to keep of songs, and how to build a data set of them, in two dataclasses."""
+"""Options of a data set: which windows to keep of a song, and how to build it."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class WindowOptions:
             at random by what Magenta does in training.
         hop_bars: bars from one trio to the next; None: Magenta's 1.
         melody_programs: programs that may be a melody; None: the config's.
-        drums_only: of songs for grooves read the drum tracks alone, and of them the pitches that
-            the config knows, as drum configs do by themselves; else a song with other notes is
-            left out, as in Magenta.
+        drums_only: read only the drum tracks of songs for grooves, and only the pitches that the
+            config knows, as drum configs always do; else a song with other notes is left out, as
+            in Magenta.
         max_windows: most windows of one song, drawn at random; None: all.
         transpositions: further copies of each window, each in another key, drawn at random.
         max_shift: most semitones, either way, of those copies.
-        seed: of the draws; those of a song depend on it and on the file's content.
+        seed: of the draws; those of a song depend on the seed and on the file's content.
     """
 
     config: MusicVAEConfig
@@ -65,10 +65,10 @@ class WindowOptions:
             raise OptionError(f"config {self.config.name!r} has drums alone: nothing to transpose")
 
     def converter(self, seed: int | None = None) -> Converter:
-        """What finds the windows.
+        """The converter that finds the windows.
 
         Raises:
-            ConfigError: the config knows no windows, or not one of the options.
+            ConfigError: there is none for the config, or it does not take one of the options.
         """
         from musicvae_torch.converters.registry import get_converter
 
@@ -81,7 +81,7 @@ class WindowOptions:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The options but for the config, as plain JSON data."""
+        """The options without the config, as plain JSON data."""
         options = asdict(self)
         del options["config"]
         if self.melody_programs is not None:
@@ -96,16 +96,16 @@ class BuildOptions:
     Attributes:
         windows: what to keep of a song.
         validation: share of the songs that are set aside to validate on; 0: none.
-        duplicate_share: a song of which at least so much is in a larger one, in whatever key and
-            tempo, is a near-duplicate and left out.
-        keep_duplicates: keep such songs, on the side of the larger one, but for those that are
-            held out.
+        duplicate_share: a song is a near-duplicate, and left out, if a larger one has at least so
+            much of it, in any key and tempo.
+        keep_duplicates: keep near-duplicates, in the split of the larger song; but leave out those
+            of songs that are held out.
         workers: processes; None: one a core.
-        seconds: seconds that reading one file may last.
+        seconds: the most seconds that reading one file may take.
         progress: whether to show a progress bar.
         held_out: other splits, each a folder of MIDI files or a data set of windows of the same
-            kind: songs that have a tune in common with one of theirs, in whatever key and tempo,
-            are left out, whatever becomes of other near-duplicates.
+            kind: songs that have a tune in common with one of theirs, in any key and tempo, are
+            always left out.
     """
 
     windows: WindowOptions

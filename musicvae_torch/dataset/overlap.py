@@ -7,9 +7,10 @@ import numpy as np
 
 
 def rows_apart(file: h5py.File, bars: int) -> np.ndarray:
-    """Rows of a data set's windows, each at least `bars` after the one before of the same tracks.
+    """Rows of windows that begin at least `bars` after the one before of the same song and tracks.
 
-    Copies in other keys are left out. A file that does not say where windows lie gives all.
+    Copies in other keys are left out. If the file does not say where windows lie, all rows are
+    taken.
     """
     count = len(file["tokens"])
     if not {"bar", "instruments"} <= set(file):
@@ -27,7 +28,7 @@ def rows_apart(file: h5py.File, bars: int) -> np.ndarray:
     for row in np.flatnonzero(~copies).tolist():
         line, here = (int(song[row]), tracks[row]), int(bar[row])
         before = last.get(line)
-        # Bars that go back are those of a later section.
+        # An earlier bar begins a further section.
         if before is None or here >= before + bars or here < before:
             kept.append(row)
             last[line] = here

@@ -1,10 +1,9 @@
-"""Phrases: by what a tune is recognised, whoever arranged it.
+"""Phrases, by which a tune is recognised, whoever arranged it.
 
-A phrase is a run of intervals of the highest notes of a track, on the grid of sixteenths: notes
-that are repeated count once, and neither key, tempo nor rhythm matter. So a trio that was cut out
-of a song and laid on the grid has that song's phrases, and so has another arrangement of it where
-the tune is the same; the fingerprints of :mod:`musicvae_torch.dataset.fingerprints`, a sample of
-shorter runs with their rhythm, are for copies alone.
+A phrase is a run of intervals of the highest notes of a track, on the grid of sixteenths: repeated
+notes count once, and neither key, tempo nor rhythm matters. A trio that was cut out of a song has
+that song's phrases, and so has another arrangement with the same tune; the fingerprints of
+:mod:`musicvae_torch.dataset.fingerprints`, shorter runs with their rhythm, find only copies.
 """
 
 from __future__ import annotations
@@ -16,20 +15,18 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from musicvae_torch.converters.base import Converter
-from musicvae_torch.converters.drums import class_of_pitch
-from musicvae_torch.dataset.fingerprints import begins, is_varied, mixed
+from musicvae_torch.dataset.fingerprints import CLASS_OF_PITCH, begins, is_varied, mixed
 from musicvae_torch.midi.notes import Song, to_song
 from musicvae_torch.midi.quantize import DEFAULT_QPM
-from musicvae_torch.midi.vocabulary import DRUM_CLASSES, STEPS_PER_BAR, STEPS_PER_QUARTER
+from musicvae_torch.midi.vocabulary import STEPS_PER_BAR, STEPS_PER_QUARTER
 
-VERSION = 1  # of what follows: other phrases make another data set
+VERSION = 1  # of this algorithm: other phrases make another data set
 INTERVALS = 14
 VARIED = 6  # a run of fewer different intervals is a figure that any song may have
 DRUM_BEATS = 32
-ENOUGH = 20  # phrases: of a song that has more, no more are asked for
+ENOUGH = 20  # of a song that has more phrases, only a share of so many is asked for
 FEWEST = 2  # phrases in common that make a near-duplicate
 
-_CLASS_OF_PITCH = class_of_pitch(DRUM_CLASSES)
 _MULTIPLIERS = np.random.default_rng(1).integers(2**63, size=64, dtype=np.uint64) * 2 + 1
 
 
@@ -38,7 +35,7 @@ def song_phrases(song: Song, drums: bool) -> np.ndarray:
 
     Args:
         song: in seconds.
-        drums: of the drums, where a data set has nothing else; else of all other tracks.
+        drums: whether to read the drums, for a data set that has nothing else, or all other tracks.
 
     Returns:
         (n,) uint64 hashes, sorted, each once.
@@ -56,19 +53,20 @@ def window_phrases(
     converter: Converter,
     drums: bool,
 ) -> np.ndarray:
-    """:func:`song_phrases` of a song of which a data set has the windows alone.
+    """As :func:`song_phrases`, of a song of which only a data set's windows are known.
 
     Args:
         tokens: (windows, steps, parts), in the data set's order.
-        bars, tracks: (windows,) where each begins, and what it was made of.
+        bars, tracks: (windows,) the bar where each begins, and its tracks.
         converter: of their config.
+        drums: as for :func:`song_phrases`.
     """
     rows = [np.empty((0, 3), np.int64)]
     lines: dict[tuple[object, ...], int] = {}
     last: dict[tuple[int, ...], int] = {}
     sections: dict[tuple[int, ...], int] = {}
     for window, bar, own in zip(tokens, bars, tracks, strict=True):
-        # Bars that go back are those of a later section.
+        # An earlier bar begins a further section.
         sections[own] = sections.get(own, 0) + (bar < last.get(own, bar))
         last[own] = bar
         notes = to_song(converter.from_tokens(window)).notes
@@ -78,12 +76,12 @@ def window_phrases(
         keys = [(own, sections[own], program) for program in programs]
         numbers = np.array([lines.setdefault(key, len(lines)) for key in keys], np.int64)
         rows.append(np.stack([numbers, bar * STEPS_PER_BAR + steps, notes["pitch"]], 1))
-    # Windows may overlap; what several have is one note.
+    # Windows may overlap: a note that several have counts once.
     return _phrases(np.unique(np.concatenate(rows), axis=0), drums)
 
 
 def _beats(song: Song, seconds: np.ndarray) -> np.ndarray:
-    """Times in quarter notes from the song's beginning."""
+    """Seconds → quarter notes from the song's beginning."""
     if not len(song.tempos):
         return seconds * (DEFAULT_QPM / 60)
     times, rates = song.tempos[:, 0], song.tempos[:, 1] / 60
@@ -108,7 +106,7 @@ def _melodic_runs(notes: np.ndarray) -> np.ndarray:
 
 
 def _drum_runs(notes: np.ndarray) -> np.ndarray:
-    classes = _CLASS_OF_PITCH[notes[:, 2]]
+    classes = CLASS_OF_PITCH[notes[:, 2]]
     notes, classes = notes[classes >= 0], classes[classes >= 0]
     order = np.lexsort((notes[:, 1], notes[:, 0]))
     (line, step, _), classes = notes[order].T, classes[order]
@@ -132,8 +130,8 @@ def _runs(symbols: np.ndarray, line: np.ndarray, length: int) -> np.ndarray:
 
 
 class Shared(NamedTuple):
-    """What a song shares with song number `song`: so many phrases, `of` as many as the one with
-    fewer has."""
+    """The number of `phrases` that a song shares with song number `song`, `of` as many as the one
+    with fewer phrases has."""
 
     song: int
     phrases: int
@@ -147,7 +145,7 @@ class PhraseIndex:
     """Songs by their phrases.
 
     Args:
-        songs: (n,) hashes of each, as of :func:`song_phrases`.
+        songs: (n,) hashes of each, as :func:`song_phrases` gives them.
     """
 
     def __init__(self, songs: Iterable[np.ndarray]) -> None:
@@ -161,13 +159,10 @@ class PhraseIndex:
         )
 
     def near_duplicate(self, phrases: np.ndarray, share: float) -> Shared | None:
-        """The song that a song is a near-duplicate of, if there is one.
+        """The song that a song is a near-duplicate of, if any; of several, the most alike.
 
-        That is one which has at least `share` of the phrases of whichever of the two has fewer,
-        or of ENOUGH phrases if both have more.
-
-        Returns:
-            Of several such songs the one that shares most.
+        The two share at least `share` of the phrases of the one that has fewer, or of ENOUGH
+        phrases if both have more.
         """
         rows = np.searchsorted(self._phrases, phrases)
         rows[rows == len(self._phrases)] = 0

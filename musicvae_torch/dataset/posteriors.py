@@ -1,7 +1,7 @@
 """The encoder's posterior of each window of a data set, stored beside it.
 
 Lightning runs the encoder, so that several devices or nodes can share the windows. Each finished
-batch is stored in a file of its own; a stopped run goes on with those that are missing.
+batch is stored in a file of its own; after a stop, the missing ones are computed.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ def add_posteriors(
 ) -> int:
     """Add ``code_mean`` and ``code_stddev`` of every window to a data set, or replace them.
 
-    Finished batches are kept in the folder `data` with ".codes" added, from where the same call
-    goes on. Nothing is done where the posteriors by this model are there already.
+    Finished batches are kept in the folder `data` with ".codes" added, from which the same call
+    goes on after a stop. Posteriors that this very model has added are left alone.
 
     Args:
         data: the file; replaced as a whole, at the end.
         musicvae: checkpoint folder of a model that takes such windows.
         device: "auto", "cpu" or "cuda".
         devices: how many of them on each node.
-        nodes: how many machines; each runs the same call, as Lightning wants it.
+        nodes: how many machines; each runs the same call, started as Lightning requires.
         batch_size: windows at a time.
         progress: show a progress bar.
 
@@ -76,17 +76,14 @@ def add_posteriors(
         count = len(file["tokens"])
         if posterior_model(file).get("sha256") == weights:
             return count
-        # Windows that a new build put in the file are others.
+        # Batches of an earlier build's windows are of no use.
         build = str(file.attrs.get("build", ""))
     key = hashlib.sha256(f"{weights} {build} {count} {batch_size}".encode()).hexdigest()[:16]
     store = data.with_name(f"{data.name}.codes") / key
     batches = _Batches(data, model.config, batch_size, count, store)
-    callbacks: list[lightning.Callback] = [_BatchWriter(store)]
-    if progress:
-        callbacks.append(TQDMProgressBar(refresh_rate=1))
     trainer = lightning.Trainer(
         **Hardware(device, devices, nodes).trainer_arguments(),
-        callbacks=callbacks,
+        callbacks=[_BatchWriter(store), *([TQDMProgressBar(refresh_rate=1)] if progress else [])],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=progress,
@@ -108,11 +105,7 @@ def add_posteriors(
 
 
 def check_config(file: h5py.File, config: MusicVAEConfig) -> None:
-    """Make sure that a data set's windows are what a model takes.
-
-    Raises:
-        DatasetError: they are not.
-    """
+    """Raise DatasetError unless a data set's windows are what a model takes."""
     stored = dataset_config(file)
     for name in ("max_seq_len", "input_depth", "output_depths", "control_depth"):
         if getattr(stored, name) != getattr(config, name):
@@ -134,7 +127,7 @@ class _Encoder(lightning.LightningModule):
         return number, torch.stack([posterior.mean, posterior.stddev])
 
 
-class _Batches(Dataset):
+class _Batches(Dataset[tuple[int, ModelBatch]]):
     """The batches that are still to be encoded, with their numbers."""
 
     def __init__(
@@ -159,7 +152,7 @@ class _Batches(Dataset):
 
 
 class _BatchWriter(BasePredictionWriter):
-    """Stores the posteriors of each batch as they come, on whatever rank."""
+    """Stores the posteriors of each batch, on the rank that encoded it."""
 
     def __init__(self, store: Path) -> None:
         super().__init__("batch")
@@ -176,7 +169,7 @@ def _batch_path(store: Path, number: int) -> Path:
 
 
 def _write_posteriors(data: Path, store: Path, batches: int, model: dict[str, str]) -> None:
-    # In the store's folder, so that nothing else is left where this is cut short.
+    # In the store's folder, so that nothing else is left behind if this is interrupted.
     with h5py.File(store / "merged.h5", "w") as file:
         with h5py.File(data, "r") as old:
             file.attrs.update(old.attrs)

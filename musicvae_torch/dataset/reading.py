@@ -30,21 +30,20 @@ def read_windows(
     apart: bool = False,
     progress: bool = False,
 ) -> Windows:
-    """A data set, or one made of a folder of MIDI files.
+    """Read the windows of a data set, or of a folder of MIDI files.
 
     Args:
         data: the file or folder.
-        config: whose windows they are to be.
-        split: "train" or "validation", the songs to take where some are set aside; else all.
-        posteriors_of: as for ``read_dataset``.
+        config: of the model that is to take the windows.
+        split: "train" or "validation", which songs to take if some are set aside; else all.
+        posteriors_of: as for :func:`read_dataset`.
         apart: leave out windows that overlap.
         progress: show a progress bar.
 
     Raises:
         DatasetError: they cannot be read, or are of another config.
     """
-    data = Path(data)
-    if data.is_dir():
+    if Path(data).is_dir():
         with tempfile.TemporaryDirectory() as work:
             chosen = WindowOptions(config, hop_bars=default_hop(config))
             built = Path(work) / "data.h5"
@@ -63,7 +62,9 @@ def read_split(
     posteriors_of: str | None = None,
     apart: bool = False,
 ) -> Windows:
-    """:func:`read_windows` of a data set: of the songs of a split, or, where it is None, of all.
+    """Read the windows of a split of a data set; of all songs, if the split is None.
+
+    Arguments are as for :func:`read_windows`.
 
     Raises:
         DatasetError: it cannot be read, is of another config, or has no such split.
@@ -79,13 +80,8 @@ def read_split(
 
 
 def check_tokens(path: str | Path, config: MusicVAEConfig) -> None:
-    """Make sure that a data set's tokens mean to `config` what they meant when it was built.
-
-    So a data set of one groove config is good for most others, whose inputs are made of the
-    same tokens.
-
-    Raises:
-        DatasetError: they do not.
+    """Raise DatasetError unless a data set's tokens mean to `config` what they meant when it was
+    built. (That of one groove config suits most others, whose inputs are made of the same tokens.)
     """
     with open_dataset(path) as file:
         if "config" not in file.attrs:

@@ -12,7 +12,7 @@ from musicvae_torch.io.files import replacing
 
 
 class SkippedFile(NamedTuple):
-    """A file without windows in the data set; `reason` is the same for like files."""
+    """A file without windows in the data set; the reason is one of a few, the detail its own."""
 
     path: str
     reason: str
@@ -20,7 +20,7 @@ class SkippedFile(NamedTuple):
 
 
 def report_path(out: Path) -> Path:
-    """Where the report of the data set `out` lies."""
+    """Path of the report of the data set `out`."""
     return out.with_name(f"{out.name.removesuffix('.h5')}.report.csv")
 
 
@@ -36,5 +36,5 @@ def write_report(path: Path, skipped: Iterable[SkippedFile]) -> None:
 
 
 def summary(skipped: Iterable[SkippedFile]) -> list[tuple[str, int]]:
-    """Reasons, the commonest first, with their numbers of files."""
+    """Reasons with their numbers of files, the commonest first."""
     return Counter(file.reason for file in skipped).most_common()

@@ -1,7 +1,7 @@
-"""Shards: what a build has finished, so that a stopped one goes on.
+"""Shards: what a build has finished, from which it goes on after a stop.
 
-A folder beside the data set holds ``plan.json``, which says of what build it is, and a file for
-each finished run of FILES_PER_SHARD MIDI files.
+A folder beside the data set holds ``plan.json``, which identifies the build, and a file for each
+finished run of FILES_PER_SHARD MIDI files.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from musicvae_torch.dataset.extraction import DIGEST_BYTES, ExtractedSong, Skipped
+from musicvae_torch.dataset.fingerprints import Fingerprint
 from musicvae_torch.errors import DatasetError
 from musicvae_torch.io.files import replacing
 
@@ -27,7 +28,7 @@ Outcome = ExtractedSong | Skipped
 
 @dataclass(frozen=True)
 class Shard:
-    """What came of a run of files; songs are in order of their files.
+    """The songs of a run of files, in order of the files.
 
     Attributes:
         files: (songs,) numbers of the files with windows.
@@ -35,12 +36,12 @@ class Shard:
         counts: (songs,) windows.
         samples: uint32, the fingerprints' samples one after the other.
         sample_counts, sizes: (songs,) of the samples and of the whole materials.
-        wholes: (songs,) uint64; the digest's where there is no fingerprint.
+        wholes: (songs,) uint64; of a song without a fingerprint, from its digest.
         tokens: uint8, each song's tokens, compressed, one after the other.
         token_bytes: (songs,).
         columns: (windows, ...) by name.
         skipped: number, reason and detail of each other file.
-        phrases: uint64, those of all songs one after the other; none where nobody asked for them.
+        phrases: uint64, those of all songs one after the other; empty unless asked for.
         phrase_counts: (songs,).
     """
 
@@ -60,10 +61,7 @@ class Shard:
 
     def song_phrases(self) -> list[np.ndarray]:
         """(songs,) the phrases of each."""
-        ends = np.cumsum(self.phrase_counts)
-        return [
-            self.phrases[end - n : end] for end, n in zip(ends, self.phrase_counts, strict=True)
-        ]
+        return np.split(self.phrases, np.cumsum(self.phrase_counts))[:-1]
 
 
 class ShardStore:
@@ -99,11 +97,9 @@ class ShardStore:
 
     def write(self, number: int, outcomes: dict[int, Outcome]) -> None:
         """Store what came of each file, by its number."""
-        songs = {n: o for n, o in sorted(outcomes.items()) if isinstance(o, ExtractedSong)}
-        skipped = [
-            (n, o.reason, o.detail) for n, o in sorted(outcomes.items()) if isinstance(o, Skipped)
-        ]
-        arrays = _arrays(songs)
+        ordered = sorted(outcomes.items())
+        arrays = _arrays({n: o for n, o in ordered if isinstance(o, ExtractedSong)})
+        skipped = [(n, o.reason, o.detail) for n, o in ordered if isinstance(o, Skipped)]
         text = json.dumps(skipped).encode()
         with replacing(self.path(number)) as path, path.open("wb") as file:
             np.savez(file, allow_pickle=False, skipped=np.frombuffer(text, np.uint8), **arrays)
@@ -136,27 +132,26 @@ class ShardStore:
 def _arrays(songs: dict[int, ExtractedSong]) -> dict[str, np.ndarray]:
     found = list(songs.values())
     packed = [np.frombuffer(zlib.compress(song.tokens.tobytes(), 1), np.uint8) for song in found]
-    prints = [song.print for song in found]
-    wholes = [
-        int(song.digest[:8].view(np.uint64)[0]) if song.print is None else song.print.whole
-        for song in found
-    ]
-    samples = [np.empty(0, np.uint32) if p is None else p.sample for p in prints]
+    prints = [song.print or _fingerprint_of_bytes(song) for song in found]
     phrases = [np.empty(0, np.uint64) if s.phrases is None else s.phrases for s in found]
     return {
         "files": np.array(list(songs), np.int32),
         "digests": np.array([song.digest for song in found], np.uint8).reshape(-1, DIGEST_BYTES),
         "counts": np.array([len(song.tokens) for song in found], np.int32),
-        "samples": np.concatenate([np.empty(0, np.uint32), *samples]),
-        "sample_counts": np.array([len(sample) for sample in samples], np.int32),
-        "sizes": np.array([0 if p is None else p.size for p in prints], np.int32),
-        "wholes": np.array(wholes, np.uint64),
+        "samples": np.concatenate([np.empty(0, np.uint32), *(own.sample for own in prints)]),
+        "sample_counts": np.array([len(own.sample) for own in prints], np.int32),
+        "sizes": np.array([own.size for own in prints], np.int32),
+        "wholes": np.array([own.whole for own in prints], np.uint64),
         "tokens": np.concatenate([np.empty(0, np.uint8), *packed]),
         "token_bytes": np.array([len(blob) for blob in packed], np.int64),
         "phrases": np.concatenate([np.empty(0, np.uint64), *phrases]),
         "phrase_counts": np.array([len(own) for own in phrases], np.int32),
         **_joined_columns(found),
     }
+
+
+def _fingerprint_of_bytes(song: ExtractedSong) -> Fingerprint:
+    return Fingerprint(np.empty(0, np.uint32), 0, int(song.digest[:8].view(np.uint64)[0]))
 
 
 def _joined_columns(songs: list[ExtractedSong]) -> dict[str, np.ndarray]:

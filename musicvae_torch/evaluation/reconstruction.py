@@ -1,4 +1,4 @@
-"""How well a model of any config gives back what it read, and what needs no model."""
+"""How well a model of any config reconstructs windows, and baselines that need no model."""
 
 from __future__ import annotations
 
@@ -38,25 +38,25 @@ def reconstruction_accuracy(
     *,
     lengths: np.ndarray | None = None,
 ) -> dict[str, Scores]:
-    """How much comes back right from the posterior's mean.
+    """Reconstruct windows from the posterior's mean, and count what comes back right.
 
     Args:
         model: of any config.
         tokens: (windows, steps, parts), as the config's converter or a data set has them.
         batch_size: windows at a time.
         progress: show a progress bar.
-        lengths: (windows, segments) steps that count, as a data set of bars of several tracks has
-            them; None: there steps whose token is not -1, else all.
+        lengths: (windows, segments) steps that count, of bars of several tracks; None: steps whose
+            token is not -1. All steps of other windows count.
 
     Returns:
-        For "teacher forced" (each step given the true ones before it) and for "decoded freely"
-        (the likeliest tokens, fed back) the scores of the config's parts. A melody, a bass, drums
-        of classes and the events of a bar of several tracks have the share of all steps that
-        count, "no event" included, that are right. Drums of a NADE have the share of steps all of
-        whose drums are right, and "drums precision" and "drums recall" of single hits. Grooves
-        have "hits", the share of drums and steps that are rightly struck or not, "hits precision"
-        and "hits recall", and of the true hits the root mean square "velocity error" (of 0 to 1)
-        and "timing error" (in halves of a step).
+        Scores of the config's parts, for "teacher forced" (each step given the true ones before it)
+        and for "decoded freely" (the likeliest tokens, fed back). A melody, a bass, drums of
+        classes and the events of a bar of several tracks have the share of steps that are right,
+        "no event" included. Drums of a NADE have the share of steps all of whose drums are right,
+        and "drums precision" and "drums recall" of single hits. Grooves have "hits", the share of
+        drums and steps that are rightly struck or not, "hits precision" and "hits recall", and, of
+        the true hits, the root mean square "velocity error" (of 0 to 1) and "timing error" (in
+        halves of a step).
 
     Raises:
         OptionError: there are no windows, or they are not of the config's shape.
@@ -76,7 +76,7 @@ def reconstruction_accuracy(
 def baseline_accuracy(
     tokens: np.ndarray, config: MusicVAEConfig | None = None, batch_size: int = 1024
 ) -> dict[str, Scores]:
-    """What needs no model: always "no event", and the bar before once more.
+    """Scores of baselines that need no model: always "no event", and the bar before repeated.
 
     Args:
         tokens: as for :func:`reconstruction_accuracy`.
@@ -84,8 +84,8 @@ def baseline_accuracy(
         batch_size: windows at a time.
 
     Returns:
-        The scores of both; there are none of bars of several tracks, whose tokens are no steps in
-        time. Where nothing is struck, there are no errors of velocity and timing.
+        The scores of both; empty for bars of several tracks, whose tokens are no steps in time.
+        "No event" has no errors of velocity and timing.
 
     Raises:
         OptionError: there are no windows.
@@ -96,7 +96,7 @@ def baseline_accuracy(
     sums: dict[str, dict[str, Tensor]] = {_SILENT: {}, _BAR_BEFORE: {}}
     for batch in _batches(config, tokens, None, batch_size):
         rows = _target_rows(config, batch.targets)
-        silence = torch.zeros_like(rows)
+        silence = torch.zeros_like(rows)  # of zeros the first is the largest: class 0, no event
         counts = row_counts(config, silence, batch)
         if config.output == "groove":
             counts = {name: pair for name, pair in counts.items() if not name.startswith(ROOT)}
@@ -117,23 +117,20 @@ def _batches(
         raise DatasetError("there are no windows to score")
     if lengths is None and config.output_depths == (EVENT_DEPTH,):
         segments = config.encoder_level_lengths[1]
-        used = tokens[..., 0].reshape(len(tokens), segments, -1) >= 0
-        lengths = used.sum(-1)
+        lengths = (tokens[..., 0].reshape(len(tokens), segments, -1) >= 0).sum(-1)
     return model_batches(config, tokens, lengths, batch_size=batch_size, progress=progress)
 
 
 def _target_rows(config: MusicVAEConfig, targets: Tensor) -> Tensor:
-    """Targets as rows of numbers, of which no event is zeros."""
+    """Targets as rows of numbers."""
     if config.output != "categorical":
         return targets
     parts = zip(targets.unbind(-1), config.output_depths, strict=True)
-    rows = [torch.nn.functional.one_hot(part, depth) for part, depth in parts]
-    # Of zeros alone, the largest is the first, class 0: no event.
-    return torch.cat(rows, dim=-1)
+    return torch.cat([torch.nn.functional.one_hot(part, depth) for part, depth in parts], dim=-1)
 
 
 def _named(sums: dict[str, Tensor]) -> Scores:
-    """Scores by what they are called in a table."""
+    """Scores by their names in tables."""
     scores = {}
     for name, score in to_scores(sums).items():
         kind, _, part = name.partition("_")

@@ -7,15 +7,15 @@ from torch import nn
 
 from musicvae_torch.errors import OptionError
 
-# Products by weights of no more numbers take some ten microseconds a row.
+# Multiplying a row by a weight of no more numbers takes some ten microseconds.
 _SMALL_WEIGHT = 1 << 20
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The device called `name`; "auto" is CUDA where there is one, else the CPU.
+    """The device called `name`; "auto" is CUDA if there is one, else the CPU.
 
     Raises:
-        OptionError: no such device here.
+        OptionError: this machine has no such device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -29,12 +29,12 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def use_few_threads(network: nn.Module) -> None:
-    """Compute in one thread from now on, in this process, if the network is so small that more
-    would save nothing for one song.
+    """Let this process compute in one thread from now on, if the network is so small that more
+    threads would save nothing for one song.
 
-    They have to meet again after each of thousands of little products. Where another program has
-    one of the processor's cores, that waits for the system's scheduler every time: the same song
-    then takes not a tenth of a second, but many seconds.
+    Threads have to meet again after each of thousands of little products. If another program keeps
+    one of the cores busy, each meeting waits for the system's scheduler, and a song takes many
+    seconds instead of a tenth of one.
     """
     if max(weight.numel() for weight in network.parameters()) <= _SMALL_WEIGHT:
         torch.set_num_threads(1)

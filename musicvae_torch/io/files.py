@@ -15,10 +15,10 @@ from musicvae_torch.errors import OutputError
 def replacing(path: str | Path) -> Iterator[Path]:
     """A temporary path beside `path`, renamed to it when the block ends without an error.
 
-    The temporary name keeps the suffix, since many writers go by it.
+    The temporary name keeps the suffix, by which many writers choose their format.
 
     Raises:
-        OutputError: there is no place for it; the message names `path`.
+        OutputError: the file cannot be made there.
     """
     path = Path(path)
     try:
@@ -40,5 +40,5 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def printable(name: str) -> str:
-    """A file's name as text: bytes of it that are no UTF-8 become question marks."""
+    """A file's name as text; bytes that are no UTF-8 become question marks."""
     return name.encode("utf-8", "replace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""What to train on, as options: devices, machines, precision."""
+"""Options of the hardware to train on: devices, machines, precision."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from musicvae_torch.errors import OptionError
 from musicvae_torch.options import check_options, option
 
-# Strategies that cut the model into pieces, of whose gradients no process knows the norm.
+# Strategies that divide the model among processes, none of which knows the norm of all gradients.
 _SHARDING = ("fsdp", "deepspeed", "model_parallel")
 
 
@@ -20,8 +20,8 @@ class Hardware:
         device: auto, cpu or cuda.
         devices: how many of them on each node; each takes a batch of its own.
         num_nodes: machines; each runs the same call, started by srun or torchrun, say.
-        strategy: Lightning's name of how processes share the work, of those that keep the whole
-            model on each device, such as ddp; auto: one process on one device, ddp_spawn on one
+        strategy: Lightning's name of a way to share the work that keeps the whole model on each
+            device, such as ddp; auto: one process on one device, ddp_spawn on one
             node, ddp on several.
         precision: Lightning's name of it, such as bf16-mixed, which is faster.
     """
@@ -54,7 +54,7 @@ class Hardware:
                 f"precision {self.precision!r} needs cuda; take 32-true or bf16-mixed on the CPU"
             )
         strategy = self.strategy
-        # On one machine by processes of its own, as the command must not be run once more in each.
+        # On one machine it starts its own processes: "ddp" would run the command again in each.
         if strategy == "auto" and self.devices > 1 and self.num_nodes == 1:
             strategy = "ddp_spawn"
         return {

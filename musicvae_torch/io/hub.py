@@ -1,7 +1,7 @@
-"""Checkpoint folders on huggingface.co, by the package huggingface_hub where it is installed.
+"""Checkpoint folders on huggingface.co, by the package huggingface_hub, if it is installed.
 
-A model's name there is "user/name". Whatever is a folder here is never looked for there, and a
-:class:`~pathlib.Path` is always one of here.
+A model's name on the Hub is "user/name". A name that is also a local path is never looked for on
+the Hub, and a :class:`~pathlib.Path` is always local.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from musicvae_torch.io.checkpoint_files import ATTRIBUTES_FILE, CARD_FILE, CONFI
 from musicvae_torch.io.model_card import model_card
 
 _FILES = [CONFIG_FILE, WEIGHTS_FILE, ATTRIBUTES_FILE, CARD_FILE]
-# No more than such names can be on the Hub, so that paths such as ./model are not asked for there.
+# The names that the Hub allows; others, such as ./model, are paths.
 _REPO_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
-# Whose errors speak of the network; huggingface_hub has changed from one to the next.
+# Libraries whose errors are of the network; huggingface_hub has moved from one to another.
 _NETWORK = {"huggingface_hub", "httpx", "httpx2", "httpcore", "requests", "urllib3"}
 
 
@@ -35,11 +35,11 @@ def local_folder(
     """The folder that `source` names, or that holds what it names on the Hub.
 
     Args:
-        source: a path; or "user/name", where there is no such path.
+        source: a path; or "user/name", if there is no such path.
         revision, cache_dir, token: as for :func:`fetch`.
 
     Raises:
-        CheckpointError: as :func:`fetch`. A path to nothing is no error here.
+        CheckpointError: as :func:`fetch`; but not for a path that does not exist.
     """
     if isinstance(source, Path) or not _REPO_ID.fullmatch(source) or Path(source).exists():
         return Path(source)
@@ -53,33 +53,27 @@ def fetch(
     cache_dir: str | Path | None = None,
     token: str | bool | None = None,
 ) -> Path:
-    """Download a checkpoint from the Hub, unless it is in the cache and still the newest.
+    """Download a checkpoint from the Hub, unless the newest version is in the cache.
 
     Args:
         repo_id: "user/name".
         revision: a branch, tag or commit; None: the main branch.
         cache_dir: where to keep it; None: huggingface_hub's own cache.
-        token: for private models; True: the one that was logged in with, as does None where
-            there is one.
+        token: for private models; True, or None: the one that was logged in with.
 
     Returns:
         The checkpoint folder, in the cache.
 
     Raises:
         CheckpointError: huggingface_hub is not installed, the Hub cannot be reached, or it has no
-            such model or revision, or none of ours.
+            such model or revision, or the model is no checkpoint of this project.
     """
     hub = _hub(f"{repo_id}: no such folder; to fetch it from huggingface.co")
-    with _told(f"{repo_id}: no such folder, and not fetched from huggingface.co", revision):
-        folder = Path(
-            hub.snapshot_download(
-                repo_id,
-                revision=revision,
-                cache_dir=cache_dir,
-                token=token,
-                allow_patterns=_FILES,
-            )
-        )
+    with translate_hub_errors(
+        f"{repo_id}: no such folder, and not fetched from huggingface.co", revision
+    ):
+        where = {"revision": revision, "cache_dir": cache_dir, "token": token}
+        folder = Path(hub.snapshot_download(repo_id, **where, allow_patterns=_FILES))
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         if not (folder / name).is_file():
             raise CheckpointError(
@@ -99,15 +93,15 @@ def push_folder(
     """Upload a checkpoint folder: its config.json and model.safetensors, its
     attributes.safetensors if there, and its README.md or, if it has none, a model card.
 
-    A card is not put in the place of one that is on the Hub already; a README.md is. Attribute
-    vectors there that the folder has none of are removed, as they are of other weights.
+    A model card never replaces a README.md on the Hub; the folder's README.md does. If the folder
+    has no attribute vectors, those on the Hub are removed, as they are of other weights.
 
     Args:
         folder: the checkpoint.
-        repo_id: "user/name"; made, if there is none.
-        private: of one that is made; None: as its owner has chosen.
+        repo_id: "user/name"; the repository is made if need be.
+        private: whether a repository that is made is private; None: the owner's default.
         token: with the right to write; None: the one that was logged in with.
-        commit_message: None: one that names the program.
+        commit_message: None: one that names this project.
 
     Returns:
         The model's address.
@@ -126,7 +120,7 @@ def push_folder(
     with tempfile.TemporaryDirectory() as work:
         for name in present:
             shutil.copyfile(folder / name, Path(work) / name)
-        with _told(f"{repo_id}: not uploaded to huggingface.co"):
+        with translate_hub_errors(f"{repo_id}: not uploaded to huggingface.co"):
             address = str(hub.create_repo(repo_id, private=private, token=token, exist_ok=True))
             if card and not hub.file_exists(repo_id, CARD_FILE, token=token):
                 (Path(work) / CARD_FILE).write_text(card, encoding="utf-8")
@@ -153,8 +147,9 @@ def _hub(purpose: str) -> Any:
 
 
 @contextmanager
-def _told(what: str, revision: str | None = None) -> Iterator[None]:
-    """Turn what huggingface_hub and its network library raise into one line."""
+def translate_hub_errors(what: str, revision: str | None = None) -> Iterator[None]:
+    """Turn what huggingface_hub and its network library raise into a CheckpointError of one line,
+    which begins with `what`."""
     try:
         yield
     except Exception as error:
@@ -165,11 +160,11 @@ def _told(what: str, revision: str | None = None) -> Iterator[None]:
 
 
 def _reason(error: Exception, revision: str | None) -> str | None:
-    """What is to be said of an error; None: it is neither of the Hub nor of the network."""
+    """An error in words; None: it is neither of the Hub nor of the network."""
     from huggingface_hub import errors
 
     log_in = "log in with hf auth login, or pass a token"
-    # A gated repository counts as one that is not found: it comes first.
+    # A gated repository's error is also a kind of the next: it comes first.
     reasons = {
         errors.GatedRepoError: f"its owner has to grant access; then {log_in}",
         errors.RepositoryNotFoundError: f"no such model there, or a private one: {log_in}",

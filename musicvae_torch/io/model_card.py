@@ -24,11 +24,11 @@ _TITLES = {
 def model_card(config_file: str | Path, repo_id: str) -> str:
     """A card in Markdown, with the metadata that huggingface.co reads at its top.
 
-    It says what config.json says, no more: data, licence and scores are for the owner to add.
+    The card holds what config.json says; data, licence and scores are for the owner to add.
 
     Args:
         config_file: of a checkpoint.
-        repo_id: "user/name", as which the model is loaded.
+        repo_id: "user/name", under which the model is loaded.
 
     Raises:
         CheckpointError: the file holds no config of a checkpoint.

@@ -1,8 +1,8 @@
-"""Calling what may crash, hang or fill the memory: in processes of their own, with limits.
+"""Calling functions that may crash, hang or fill the memory, in processes with limits.
 
-Neither multiprocessing nor what is built on it (pebble) would do: a process that it spawns runs the
-caller's script once more, which a script without a ``__main__`` guard does not survive; and where
-the caller is killed, what hangs inside C stays behind.
+Neither multiprocessing nor pebble, which is built on it, would do: a process that it spawns runs
+the caller's script again, which a script without a ``__main__`` guard does not survive; and if the
+caller is killed, a process that hangs inside C stays behind.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ Result = TypeVar("Result")
 _COMMAND = [sys.executable, "-c", "from musicvae_torch.io.workers import serve; serve()"]
 _READY = "ready"
 _TIMED_OUT = 1  # exit status that faulthandler gives
-_AHEAD = 3  # tasks for each process that are taken before the answers are read
+_AHEAD = 3  # tasks for each process that are taken before their answers are read
 
 
 class Failure(str):
-    """Why a call has no result: "timed out", "out of memory", how the process crashed, or what the
-    function raised.
+    """Why a call has no result: "timed out", "out of memory", the exit status of the process, or
+    what the function raised.
 
     Attributes:
-        error: the exception that the function raised, if it did and the exception can be pickled.
+        error: the exception that the function raised, if any and if it can be pickled.
     """
 
     error: Exception | None = None
@@ -53,12 +53,12 @@ def map_guarded(
     """Call a function on each task in processes that are replaced when they fail.
 
     Args:
-        function: can be pickled, as its tasks and results can.
+        function: a function that can be pickled, as tasks and results can.
         tasks: taken one by one, as processes become free.
-        workers: processes.
-        seconds: that one call may last.
-        memory: bytes that a process may take, where the system can limit it.
-        quiet: whether what the processes write to stderr is discarded.
+        workers: the number of processes.
+        seconds: the most that one call may last.
+        memory: the most bytes that a process may take, on systems that can limit it.
+        quiet: whether to discard what the processes write to stderr.
 
     Yields:
         Each task with its result, in order of completion.
@@ -75,7 +75,8 @@ def map_guarded(
     def ask(task: Task) -> Result | Failure:
         process = free.get()
         try:
-            return process.ask(task)
+            answer: Result | Failure = process.ask(task)
+            return answer
         finally:
             free.put(process)
 
@@ -100,7 +101,7 @@ def map_guarded(
 
 
 class _Process:
-    """A process that answers one task at a time, and is started anew after it has failed."""
+    """A process that answers one task at a time, and is replaced after it has failed."""
 
     def __init__(self, setup: bytes, quiet: bool) -> None:
         self._setup = setup
@@ -120,10 +121,9 @@ class _Process:
         return Failure("timed out" if status == _TIMED_OUT else f"exit status {status}")
 
     def stop(self) -> None:
-        """Kill the process, while another thread may be asking it, and start no further one."""
+        """Kill the process, even while another thread asks it, and start no further one."""
         self._stopped = True
-        process = self._running
-        if process:
+        if process := self._running:
             process.kill()
 
     def end(self) -> int | None:
@@ -133,7 +133,7 @@ class _Process:
             return None
         process.kill()
         for pipe in (process.stdin, process.stdout):
-            with suppress(OSError):  # of what it was still to read
+            with suppress(OSError):  # it was killed before it had read all
                 pipe.close()  # type: ignore[union-attr]
         return process.wait()
 
@@ -147,7 +147,7 @@ class _Process:
         )
         assert process.stdin and process.stdout
         self._running = process
-        if self._stopped:  # meanwhile, when there was nothing to kill
+        if self._stopped:  # meanwhile, while there was nothing to kill
             process.kill()
         try:
             process.stdin.write(self._setup)
@@ -161,10 +161,10 @@ class _Process:
 
 
 def serve() -> None:
-    """What the processes of :func:`map_guarded` do."""
+    """Answer tasks on stdin: the program that :func:`map_guarded` runs in its processes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what is printed must not be an answer
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # printed text must not become an answer
     function, seconds, memory = pickle.load(sys.stdin.buffer)
     _limit_memory(memory)
     pickle.dump(_READY, answers)
@@ -175,7 +175,7 @@ def serve() -> None:
                 task = pickle.load(sys.stdin.buffer)
             except EOFError:
                 return
-            # Of the process itself, so that it ends even where nobody is left to ask it.
+            # The process ends itself, so that it does even if nobody is left to stop it.
             faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
             answer = _answer(function, task)
             faulthandler.cancel_dump_traceback_later()
@@ -204,12 +204,12 @@ def _can_be_pickled(error: Exception) -> bool:
 
 
 def _python_path() -> str:
-    """PYTHONPATH with which another Python finds the modules that this one does."""
+    """A PYTHONPATH with which another Python finds the same modules."""
     return os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
 
 
 def _limit_memory(size: int) -> None:
-    """Let this process take no more than `size` bytes, where the system can limit it."""
+    """Let this process take no more than `size` bytes, if the system can limit it."""
     try:
         import resource
     except ModuleNotFoundError:  # not on Windows

@@ -1,4 +1,4 @@
-"""The latent space in your hands: songs in, latents moved about, songs out.
+"""Using the latent space: songs are encoded, their latents changed, and decoded again.
 
 song = encode_song(model, "song.mid")
 z = interpolate(song.mean[:2], steps=5)

@@ -1,4 +1,4 @@
-"""Controls of conditioned models: chords, or drum hits."""
+"""Chords as controls of conditioned models."""
 
 from __future__ import annotations
 
@@ -7,20 +7,10 @@ import torch
 from torch import Tensor
 
 from musicvae_torch.chords.symbols import CHORD_DEPTH, chord_class, chord_controls
-from musicvae_torch.chords.text import read_text, written_bars
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.converters.multitrack import MULTITRACK_RULES
 from musicvae_torch.errors import ChordError, ConfigError
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
-
-
-def chord_bars(text: str) -> list[list[str]]:
-    """The chords of each bar of a text such as "C | Am F | G7", or, after an "@", of a file.
-
-    Raises:
-        ChordError: as :func:`musicvae_torch.chords.text.written_bars`.
-    """
-    return read_text(text, written_bars)
 
 
 def takes_chords(config: MusicVAEConfig) -> bool:
@@ -29,19 +19,19 @@ def takes_chords(config: MusicVAEConfig) -> bool:
 
 
 def chords_of_window(config: MusicVAEConfig, chords: list[list[str]], steps: int) -> Tensor:
-    """Chords as a model takes them.
+    """Chords as a model's controls.
 
     Args:
         config: of a model that is conditioned on chords.
-        chords: of each bar; the list begins again until the music ends.
-        steps: of the window, where a step is a sixteenth; bars of several tracks have their own.
+        chords: of each bar; repeated until the music ends.
+        steps: of the window, in sixteenths; not used for bars of several tracks.
 
     Returns:
         (steps, 49) of a melody; of bars of several tracks (bars, 512, 49), a window for each.
 
     Raises:
         ConfigError: the model is not conditioned on chords.
-        ChordError: a chord without a triad, or several in a bar that takes one.
+        ChordError: a chord has no triad, or a bar that takes one chord has several.
     """
     if not takes_chords(config):
         raise ConfigError(
@@ -61,7 +51,7 @@ def chords_of_window(config: MusicVAEConfig, chords: list[list[str]], steps: int
 
 
 def _of_bar(config: MusicVAEConfig, names: list[str]) -> Tensor:
-    """(512, 49): the chord at every event, but none at the programs that tracks begin with."""
+    """(512, 49): the chord at every event, and "no chord" at the program that begins each track."""
     if len(set(names)) > 1:
         raise ChordError(f"{' '.join(names)!r}: the model {config.name!r} takes one chord a bar")
     rules = MULTITRACK_RULES[config.base]

@@ -1,4 +1,4 @@
-"""Songs of any length → latents, window by window, and back onto the song's timeline."""
+"""Encoding songs of any length window by window, and rendering windows on the song's timeline."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from musicvae_torch.windows.encoding import encode_tokens
 
 @dataclass(frozen=True, eq=False)
 class EncodedSong:
-    """Windows of a song, and what the encoder makes of them.
+    """Windows of a song and their posterior.
 
     Attributes:
         name: of the file.
         converter: that found the windows.
-        placed: the windows and where they lie.
+        placed: the windows and their places.
         posterior: (windows, z_size) means and standard deviations.
         timeline: the song itself.
         left_out: drum notes that no drum of a groove stands for.
@@ -69,15 +69,15 @@ class EncodedSong:
         return kl_divergence(self.posterior, prior).sum(-1)
 
     def draw(self, spread: float, seed: int) -> Tensor:
-        """(windows, z_size) of the posterior, its standard deviations times `spread`; 0: its
-        means."""
+        """Draw from the posterior, its standard deviations times `spread`: (windows, z_size)."""
         if not spread >= 0:
             raise OptionError(f"spread must be 0 or more, not {spread}")
         noise = torch.randn(self.mean.shape, generator=torch.Generator().manual_seed(seed))
         return self.mean + spread * self.posterior.stddev * noise.to(self.mean)
 
     def render_pieces(self, tokens: Sequence[np.ndarray]) -> pretty_midi.PrettyMIDI:
-        """What was made of its windows, where these were, at the song's tempos and metres."""
+        """Tokens for each of its windows → MIDI, at the windows' places, with the song's tempos and
+        metres."""
         base = timeline_of(self.timeline)
         base.instruments, base.lyrics, base.text_events = [], [], []
         return render_pieces(self.converter, pieces_of(self.placed, tokens, self.timeline), base)
@@ -94,28 +94,31 @@ def find_windows(
     *,
     tracks: Collection[int] | None = None,
 ) -> tuple[list[PlacedWindow], int]:
-    """All windows of a song, and how many drum notes a groove leaves out.
+    """All windows of a song, and the number of drum notes that a groove leaves out.
 
     Args:
         converter: of a model, such as :func:`song_converter` gives.
         midi: the song.
-        tracks: take only windows of none but these tracks.
+        tracks: take only windows of these tracks alone.
 
     Raises:
         MidiError: the file cannot be read.
         NoWindowError: there is no window; says why and what to do.
     """
-    name = str(midi) if isinstance(midi, str | Path) else "the song"
-    song, left_out = load_song(midi), 0
+    name, song, left_out = _name(midi), load_song(midi), 0
     if isinstance(converter, GrooveConverter):
         song, left_out = drum_song(song, converter)
     placed = windows_of(converter, song, name)
     wanted = [one for one in placed if tracks is None or set(one.window.instruments) <= set(tracks)]
     if not wanted:
         found = sorted({one.window.instruments for one in placed})
-        said = "; ".join(",".join(map(str, own)) for own in found[:8])
-        raise NoWindowError(f"{name}: no window of those tracks; there are windows of: {said}")
+        listed = "; ".join(",".join(map(str, own)) for own in found[:8])
+        raise NoWindowError(f"{name}: no window of those tracks; there are windows of: {listed}")
     return wanted, left_out
+
+
+def _name(midi: str | Path | pretty_midi.PrettyMIDI) -> str:
+    return str(midi) if isinstance(midi, str | Path) else "the song"
 
 
 def windows_of(converter: Converter, song: Song, name: str) -> list[PlacedWindow]:
@@ -147,7 +150,7 @@ def encode_song(
         model: any.
         midi: a file, or what was parsed of one.
         every_window: all windows, a bar apart; else those that cover the song once.
-        tracks: take only windows of none but these tracks.
+        tracks: take only windows of these tracks alone.
         melody_programs: as for :func:`get_converter`.
 
     Raises:
@@ -158,10 +161,8 @@ def encode_song(
     converter = song_converter(model, melody_programs)
     found, left_out = find_windows(converter, midi, tracks=tracks)
     placed = tuple(found if every_window else tile(converter, found))
-    name = str(midi) if isinstance(midi, str | Path) else "the song"
-    return EncodedSong(
-        name, converter, placed, encode_placed(model, placed), timeline_of(midi), left_out
-    )
+    posterior = encode_placed(model, placed)
+    return EncodedSong(_name(midi), converter, placed, posterior, timeline_of(midi), left_out)
 
 
 def encode_placed(model: MusicVAE, placed: Sequence[PlacedWindow]) -> Normal:
@@ -176,7 +177,7 @@ def window_lengths(windows: Sequence[Window]) -> np.ndarray | None:
     return np.stack(lengths) if lengths else None
 
 
-def bars_said(converter: Converter, one: PlacedWindow) -> str:
-    """The bars of a window that count, from 1."""
+def bar_range(converter: Converter, one: PlacedWindow) -> str:
+    """The bars of a window that count, as in "1-16"; the song's first bar is 1."""
     first, last = one.bar + one.skip + 1, one.bar + converter.window_bars
     return str(first) if first == last else f"{first}-{last}"

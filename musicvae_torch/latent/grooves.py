@@ -1,5 +1,4 @@
-"""Drums through the GrooVAE models: a stiff pattern played with feeling, a tapped rhythm as drums,
-hi-hats for drums that have none.
+"""The GrooVAE models on songs: humanised drums, drums for a tapped rhythm, added hi-hats.
 
 The models are those of Gillick et al., "Learning to Groove with Inverse Sequence Transformations"
 (2019). The hits of a song's drum kit change; every other message of its file stays.
@@ -9,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from math import ceil
 from pathlib import Path
 from typing import TypeAlias
@@ -16,14 +16,8 @@ from typing import TypeAlias
 import numpy as np
 import pretty_midi
 import torch
-from torch import Tensor
 
-from musicvae_torch.analysis.timeline import (
-    PlacedWindow,
-    pieces_of,
-    render_pieces,
-    tile,
-)
+from musicvae_torch.analysis.timeline import PlacedWindow, pieces_of, render_pieces, tile
 from musicvae_torch.converters.drums import class_of_pitch
 from musicvae_torch.converters.groove import (
     CLOSED_HI_HAT,
@@ -47,18 +41,18 @@ from musicvae_torch.windows.tensors import window_controls
 
 Midi: TypeAlias = str | Path | pretty_midi.PrettyMIDI | Score
 
-_TAPPED = DRUM_CLASSES[1][0]  # the snare, which all kits know
+_TAPPED = DRUM_CLASSES[1][0]  # the snare, which all kits have
 _FINE = 480  # ticks a quarter, fine enough for a drummer's timing
 
 
 @dataclass(frozen=True, eq=False)
 class Groove:
-    """A song whose drums a model has played.
+    """A song with drums by a model.
 
     Attributes:
         score: the song's file with the new hits in it.
         hits: how many drum hits it has.
-        remarks: what the user should know, a line each.
+        remarks: lines for the user to read.
     """
 
     score: Score
@@ -82,11 +76,11 @@ class _Drums:
 
     Attributes:
         score: the song.
-        tracks: that the hits are on.
+        tracks: those with the hits.
         converter: that found the windows.
-        placed: the windows and where they lie.
+        placed: the windows and their places.
         known: pitches that the model knows.
-        left_out: hits of other pitches.
+        left_out: the number of hits of other pitches.
     """
 
     score: Score
@@ -111,14 +105,13 @@ def humanise(
     seed: int = 0,
     drums: Sequence[str | int] | None = None,
 ) -> Groove:
-    """A drum pattern, played as a drummer would: how hard each hit is, and how early or late.
+    """Give the hits of a drum pattern a drummer's velocities and timing.
 
     Args:
         model: of a config whose inputs, or controls, are hits alone.
         midi: the song.
-        redraw: the model draws the hits as well, as Magenta does; else they stay as they are.
-        temperature: of that.
-        seed: of that.
+        redraw: draw the hits as well, as Magenta does; else they stay as they are.
+        temperature, seed: of drawing.
         drums: the tracks that are its drums: their numbers, as in ``Score.tracks``, or names, or
             "channel:2"; None: its drum kits.
 
@@ -129,8 +122,7 @@ def humanise(
     """
     _check(model, "humanise", lambda rules: rules.humanize or rules.hits_as_controls)
     song = _read(model, midi, drums)
-    mean = encode_placed(model, song.placed).mean
-    rows = _decode(model, song, mean, temperature, seed) if redraw else _played(model, song, mean)
+    rows = _decode(model, song, temperature, seed) if redraw else _humanised(model, song)
     return _with_hits(song, rows)
 
 
@@ -142,15 +134,14 @@ def tap_to_drums(
     seed: int = 0,
     drums: Sequence[str | int] | None = None,
 ) -> Groove:
-    """A rhythm, tapped on whatever instrument → drums that go with its hits and their timing.
+    """Make drums that go with the hits and the timing of a rhythm, tapped on any instrument.
 
-    Arguments and errors are as for :func:`humanise`, of a model of a "tap" config. What was tapped
-    are the song's drums or, in a song of one track, that; a track that is no drum kit stays.
+    Arguments and errors are as for :func:`humanise`; the model is of a "tap" config. The tapped
+    rhythm is the song's drums or, if it has but one track, that; a track that is no drum kit stays.
     """
     _check(model, "tap", lambda rules: rules.tap)
     song = _read(model, midi, drums, taps=True)
-    mean = encode_placed(model, song.placed).mean
-    return _with_hits(song, _decode(model, song, mean, temperature, seed))
+    return _with_hits(song, _decode(model, song, temperature, seed))
 
 
 def add_hats(
@@ -162,19 +153,18 @@ def add_hats(
     seed: int = 0,
     drums: Sequence[str | int] | None = None,
 ) -> Groove:
-    """Drums → the same with closed hi-hats that go with them, in place of any that there are.
+    """Add closed hi-hats that go with a song's drums, in place of any that it has.
 
-    Arguments and errors are as for :func:`humanise`, of a model that adds closed hi-hats; what is
-    redrawn are all drums, as by Magenta, where else but the hi-hats are the model's.
+    Arguments and errors are as for :func:`humanise`; the model is of a config that adds closed
+    hi-hats. With `redraw` all drums are the model's, as in Magenta, and else only the hi-hats.
     """
     _check(model, "hats", lambda rules: CLOSED_HI_HAT in rules.missing_drums)
     song = _read(model, midi, drums)
-    rows = _decode(model, song, encode_placed(model, song.placed).mean, temperature, seed)
+    rows = _decode(model, song, temperature, seed)
     if not redraw:
-        own = song.tokens.copy()
-        for part in range(CLOSED_HI_HAT, ROW, DRUMS):
-            own[..., part] = rows[..., part]
-        rows = own
+        drawn, rows = rows, song.tokens
+        hats = slice(CLOSED_HI_HAT, ROW, DRUMS)
+        rows[..., hats] = drawn[..., hats]
     return _with_hits(song, rows)
 
 
@@ -191,7 +181,7 @@ def _check(model: MusicVAE, name: str, able: Callable[[GrooveRules], bool]) -> N
 def _read(
     model: MusicVAE, midi: Midi, drums: Sequence[str | int] | None, taps: bool = False
 ) -> _Drums:
-    """The hits of a song's drums, in windows."""
+    """Read the hits of a song's drums, in windows."""
     score = midi if isinstance(midi, Score) else read_score(midi)
     if score.resolution < _FINE:
         file = score.file.stretched(ceil(_FINE / score.resolution))
@@ -205,21 +195,19 @@ def _read(
     is_known = class_of_pitch(converter.drum_classes)[song.notes["pitch"]] >= 0
     song = replace(song, notes=song.notes[is_known])
     placed = tile(converter, windows_of(converter, song, score.name))
-    known = (
-        frozenset(range(128)) if taps else frozenset(sum(map(tuple, converter.drum_classes), ()))
-    )
+    known = frozenset(range(128) if taps else chain(*converter.drum_classes))
     return _Drums(score, tracks, converter, tuple(placed), known, int((~is_known).sum()))
 
 
 def _drum_tracks(score: Score, drums: Sequence[str | int] | None, taps: bool) -> tuple[Track, ...]:
-    """The tracks whose hits are played."""
-    said = "; ".join(map(str, score.tracks)) or "none"
+    """The tracks whose hits the model reads."""
+    listed = "; ".join(map(str, score.tracks)) or "none"
     if drums is not None:
         found: dict[int, Track] = {}
         for wanted in drums:
-            own = [track for track in score.tracks if _is_meant(track, str(wanted).strip())]
+            own = [track for track in score.tracks if _matches(track, str(wanted).strip())]
             if not own:
-                raise MidiError(f"{score.name}: no track fits {wanted!r}; the tracks are: {said}")
+                raise MidiError(f"{score.name}: no track fits {wanted!r}; the tracks are: {listed}")
             found |= {track.index: track for track in own}
         return tuple(found.values())
     kits = tuple(track for track in score.tracks if track.is_drum)
@@ -228,13 +216,13 @@ def _drum_tracks(score: Score, drums: Sequence[str | int] | None, taps: bool) ->
     if not kits:
         raise MidiError(
             f"{score.name}: no drums: nothing is on channel 10 or set, named or played as a drum "
-            f"kit; --drums TRACK says which track it is (the tracks are: {said})"
+            f"kit; --drums TRACK says which track it is (the tracks are: {listed})"
         )
     return kits
 
 
-def _is_meant(track: Track, wanted: str) -> bool:
-    """Whether a track has a number, or a name, or is on "channel:N", counted from 1."""
+def _matches(track: Track, wanted: str) -> bool:
+    """Whether a track has this number or name, or is on "channel:N", counted from 1."""
     if wanted.lower().startswith("channel:"):
         return wanted.partition(":")[2].strip() in {str(channel + 1) for channel in track.channels}
     if wanted.isdecimal():
@@ -243,7 +231,7 @@ def _is_meant(track: Track, wanted: str) -> bool:
 
 
 def _song(score: Score, tracks: Collection[Track]) -> Song:
-    """Some tracks of a score as drums, in seconds."""
+    """Tracks of a score as drums, in seconds."""
     rows = np.concatenate([np.zeros(0, TICK_NOTE), *(track.notes for track in tracks)])
     notes = np.zeros(len(rows), NOTE_DTYPE)
     notes["start"], notes["end"] = score.seconds(rows["start"]), score.seconds(rows["end"])
@@ -254,30 +242,31 @@ def _song(score: Score, tracks: Collection[Track]) -> Song:
     return Song(notes, tempos, metres, float(notes["end"].max(initial=0.0)))
 
 
-def _decode(
-    model: MusicVAE, song: _Drums, mean: Tensor, temperature: float, seed: int
-) -> np.ndarray:
+def _decode(model: MusicVAE, song: _Drums, temperature: float, seed: int) -> np.ndarray:
+    """Rows that the model draws: (windows, steps, 27)."""
+    mean = encode_placed(model, song.placed).mean
     controls = window_controls(model.config, song.tokens)
     return decode_tokens(model, mean, temperature=temperature, controls=controls, seed=seed)
 
 
 @torch.no_grad()
-def _played(model: MusicVAE, song: _Drums, mean: Tensor) -> np.ndarray:
+def _humanised(model: MusicVAE, song: _Drums) -> np.ndarray:
     """The song's own hits with the model's velocities and offsets: (windows, steps, 27)."""
+    mean = encode_placed(model, song.placed).mean
     hits = torch.from_numpy(song.tokens[..., :DRUMS]).to(model.device)
     controls = window_controls(model.config, song.tokens)
     rows = []
     for first in range(0, len(hits), BATCH_SIZE):
         own = slice(first, first + BATCH_SIZE)
         given = None if controls is None else controls[own].to(model.device)
-        played = model.velocities_and_offsets(mean[own], hits[own], given)
-        rows.append(torch.cat([hits[own], played[..., DRUMS:]], -1).cpu().numpy())
+        made = model.velocities_and_offsets(mean[own], hits[own], given)
+        rows.append(torch.cat([hits[own], made[..., DRUMS:]], -1).cpu().numpy())
     return np.concatenate(rows)
 
 
 def _with_hits(song: _Drums, rows: np.ndarray) -> Groove:
-    """The song with other hits, but for its own in bars that no window holds, and of pitches that
-    the model does not know."""
+    """The song with new hits. Its own stay in bars that no window holds, and if the model does not
+    know their pitches."""
     score = song.score
     hits = _tick_notes(song, rows)
     remarks = []
@@ -297,7 +286,7 @@ def _with_hits(song: _Drums, rows: np.ndarray) -> Groove:
 
 
 def _replaced(song: _Drums, track: Track) -> np.ndarray:
-    """Which notes of a drum track the windows hold, (notes,) bool."""
+    """(notes,) bool: which notes of a drum track lie in the windows and are known to the model."""
     starts = song.score.seconds(track.notes["start"])
     inside = np.zeros(len(starts), bool)
     for one in song.placed:
@@ -309,13 +298,13 @@ def _replaced(song: _Drums, track: Track) -> np.ndarray:
 
 
 def _tick_notes(song: _Drums, rows: np.ndarray) -> np.ndarray:
-    """What was played of the windows, as notes of TICK_NOTE."""
+    """Rows of the windows as notes of TICK_NOTE."""
     midi = render_pieces(song.converter, pieces_of(song.placed, list(rows), None))
-    played = [note for track in midi.instruments for note in track.notes]
-    notes = np.zeros(len(played), TICK_NOTE)
-    notes["start"] = song.score.ticks(np.array([note.start for note in played]))
-    notes["end"] = song.score.ticks(np.array([note.end for note in played]))
+    hits = [note for track in midi.instruments for note in track.notes]
+    notes = np.zeros(len(hits), TICK_NOTE)
+    notes["start"] = song.score.ticks(np.array([note.start for note in hits]))
+    notes["end"] = song.score.ticks(np.array([note.end for note in hits]))
     np.maximum(notes["end"], notes["start"] + 1, out=notes["end"])
-    notes["pitch"] = [note.pitch for note in played]
-    notes["velocity"] = [max(note.velocity, 1) for note in played]
+    notes["pitch"] = [note.pitch for note in hits]
+    notes["velocity"] = [max(note.velocity, 1) for note in hits]
     return notes

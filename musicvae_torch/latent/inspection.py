@@ -1,4 +1,4 @@
-"""How music lies in a latent space: does it look like the standard normal that the prior is?"""
+"""How music lies in a latent space, and whether that looks like the prior, a standard normal."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from musicvae_torch.errors import DatasetError
 # Variance of a dimension's means over windows from which it distinguishes them (Burda et al. 2016,
 # "Importance Weighted Autoencoders", section 5.2).
 ACTIVE_VARIANCE = 0.01
-DIRECTIONS = 200  # along which the distance is measured
+DIRECTIONS = 200  # random ones, along which the distance is measured
 _SHOWN = 6
 _NEIGHBOURS = 10
 
 
 @dataclass(frozen=True, eq=False)
 class Inspection:
-    """What was found of some windows' posteriors.
+    """What was found about the posteriors of some windows.
 
     Attributes:
         kl: (z_size,) mean divergence of each dimension from the prior, in nats.
@@ -30,11 +30,11 @@ class Inspection:
         principal: (windows, 6) of `drawn` along its principal axes, widest first.
         distance: of the aggregated posterior from the prior: mean over random directions of the
             Wasserstein distance of order 1, in standard deviations of the prior.
-        floor: what `distance` is of as many latents of the prior itself.
+        floor: the same of as many latents of the prior itself.
         map: (windows, 2) of the means along their two widest axes.
         map_share: (2,) of the means' variance that those axes have.
         sources: of each window, the top-level folder of its song.
-        neighbours: pairs of windows' rows, some window and the nearest one of another song.
+        neighbours: pairs of rows: a window, and the nearest window of another song.
     """
 
     kl: np.ndarray
@@ -71,16 +71,16 @@ def inspect_latents(
     songs: Sequence[int],
     seed: int = 0,
 ) -> Inspection:
-    """Look at posteriors.
+    """Inspect the posteriors of windows.
 
     Args:
         means, stddevs: (windows, z_size).
-        sources: of each window, for colours.
-        songs: of each window, a number.
+        sources: (windows,) top-level folders.
+        songs: (windows,) numbers of songs.
         seed: of all that is drawn.
 
     Raises:
-        OptionError: fewer than three windows.
+        DatasetError: there are fewer than three windows.
     """
     count, size = means.shape
     if count < 3:
@@ -116,8 +116,8 @@ def distance_from_normal(values: np.ndarray) -> float:
 
 
 def _widest(values: np.ndarray, axes: int) -> tuple[np.ndarray, np.ndarray]:
-    """(rows, axes) along the principal axes, as far as there are so many (else zeros), from the
-    origin; and each axis's share of the variance."""
+    """Values along the widest principal axes, from the origin, (rows, axes), and each axis's share
+    of the variance; zeros for axes beyond those that there are."""
     centred = values - values.mean(0)
     _, lengths, basis = np.linalg.svd(centred, full_matrices=False)
     found = min(axes, len(basis))

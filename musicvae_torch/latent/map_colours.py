@@ -1,4 +1,4 @@
-"""What a map of latents can be coloured by: where windows are from, or what is measured of them."""
+"""Colours of a map of latents: by the source of each window, or by one of its attributes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SOURCE = "source"
 UNDEFINED = "#c4c4c4"  # of windows without a value
 SCALE_MAP = "viridis"
 _MOST_SOURCES = 10
-# The percentiles that colours span, so that a few windows far out do not make all others alike.
+# The percentiles that colours span, so that a few outliers do not make all others look alike.
 _SPAN = (2, 98)
 
 
@@ -26,9 +26,8 @@ class Sources:
     """Windows by the top-level folders of their songs.
 
     Attributes:
-        labels: the folders with most windows first; the last, "others", is all that are left, if
-            any.
-        of: (windows,) row in `labels`.
+        labels: the folders with most windows first; then "others", if more are left.
+        of: (windows,) index in `labels`.
     """
 
     labels: tuple[str, ...]
@@ -37,7 +36,7 @@ class Sources:
 
     @classmethod
     def count(cls, sources: Sequence[str]) -> Sources:
-        """From the source of each window."""
+        """Rank the sources of windows by how many windows each has."""
         ranked = [name for name, _ in Counter(sources).most_common()]
         shown = ranked if len(ranked) <= _MOST_SOURCES else ranked[: _MOST_SOURCES - 1]
         labels = (*shown, "others") if len(shown) < len(ranked) else tuple(shown)
@@ -45,7 +44,7 @@ class Sources:
         return cls(labels, np.array([rows.get(name, len(shown)) for name in sources]))
 
     def legend(self) -> list[str]:
-        """Each label, and of how many windows."""
+        """Each label with its number of windows."""
         counts = np.bincount(self.of, minlength=len(self.labels))
         return [f"{label} ({count})" for label, count in zip(self.labels, counts, strict=True)]
 
@@ -58,8 +57,8 @@ class Scale:
         name: of the attribute.
         values: (windows,), NaN where undefined.
         unit: of them.
-        low, high: values at the ends of the colours, low < high; what lies beyond is coloured as
-            they are.
+        low, high: values at the ends of the colours, low < high; values beyond have the colour of
+            the nearer end.
     """
 
     name: str
@@ -70,11 +69,11 @@ class Scale:
 
     @classmethod
     def span(cls, name: str, values: np.ndarray) -> Scale:
-        """From the values of an attribute of ATTRIBUTES."""
+        """Choose the ends of the colours for the values of an attribute of ATTRIBUTES."""
         known = values[~np.isnan(values)]
         low, high = np.percentile(known, _SPAN) if len(known) else (0.0, 1.0)
         if not high > low:
-            # As of a rare thing, which most windows have none of; or all alike.
+            # Most windows have the same value, as of something rare; or all have.
             low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
         if not high > low:
             low, high = low - 0.5, low + 0.5
@@ -91,12 +90,12 @@ class Scale:
         return bool((self.values < self.low).any()), bool((self.values > self.high).any())
 
     def legend(self) -> str:
-        """What is said of the windows without a value."""
+        """The words for windows without a value."""
         return f"undefined ({self.undefined})"
 
 
 def colour_names(config: MusicVAEConfig) -> tuple[str, ...]:
-    """What a config's windows can be coloured by: "source", and attributes if it has any."""
+    """What a config's windows can be coloured by: "source", and their attributes, if any."""
     empty = np.zeros((1, config.max_seq_len, token_width(config)), np.int16)
     try:
         return (SOURCE, *attribute_names(window_parts(config, empty).names))
@@ -105,11 +104,7 @@ def colour_names(config: MusicVAEConfig) -> tuple[str, ...]:
 
 
 def check_colour(name: str, config: MusicVAEConfig) -> None:
-    """Make sure, before any work, that a config's windows can be coloured so.
-
-    Raises:
-        OptionError: they cannot; says what they can be coloured by.
-    """
+    """Raise OptionError, before any work, if a config's windows cannot be coloured by this."""
     names = colour_names(config)
     if name not in names:
         raise OptionError(

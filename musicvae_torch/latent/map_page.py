@@ -1,12 +1,12 @@
-"""A map of latents in a page: a chooser changes its colours, and what is pointed at says its name.
+"""A map of latents in a page, with a choice of colours, that names the window pointed at.
 
-The script is in the page itself, which loads nothing. Without scripts there is the picture.
+The script is in the page itself, which loads nothing. Browsers without scripts show a picture.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -132,15 +132,15 @@ def map_html(
     first: int,
     picture: str,
 ) -> str:
-    """The map, to be put in a page's body once.
+    """The map as HTML, which may stand in a page only once.
 
     Args:
         flat: (windows, 2), where each window lies.
-        axes: what to write along the two.
+        axes: labels of the two axes.
         names: of the song of each window.
-        choices: what it can be coloured by.
-        about: a word on each of them, shown beside the chooser.
-        first: row of the one that it starts with.
+        choices: of colours.
+        about: a line on each of them, shown beside the chooser.
+        first: index of the one that it starts with.
         picture: HTML to show where scripts do not run.
     """
     songs = list(dict.fromkeys(names))
@@ -167,19 +167,20 @@ def map_html(
 
 
 def source_colours() -> list[str]:
-    """Ten that differ, as "#rrggbb"."""
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
-
-    return [to_hex(colormaps["tab10"](row)) for row in range(10)]
+    """Ten distinct colours, as "#rrggbb"."""
+    return _colours("tab10", range(10))
 
 
 def scale_colours() -> list[str]:
-    """64 from low to high, perceptually uniform, as "#rrggbb"."""
+    """64 colours from low to high, perceptually uniform, as "#rrggbb"."""
+    return _colours(SCALE_MAP, np.linspace(0, 1, 64))
+
+
+def _colours(colour_map: str, places: Iterable[float]) -> list[str]:
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
-    return [to_hex(colormaps[SCALE_MAP](share)) for share in np.linspace(0, 1, 64)]
+    return [to_hex(colormaps[colour_map](place)) for place in places]
 
 
 def _choice(choice: Sources | Scale) -> dict[str, Any]:

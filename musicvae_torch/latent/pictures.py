@@ -34,17 +34,13 @@ def draw_histograms(found: Inspection) -> Figure:
     figure, grid = _figure(12, 5, 2, found.random.shape[1])
     edges = np.linspace(-_WIDTH, _WIDTH, 51)
     normal = np.exp(-(edges**2) / 2) / np.sqrt(2 * np.pi)
-    for row, (name, values) in enumerate(
-        (("random direction", found.random), ("principal axis", found.principal))
-    ):
-        for column in range(values.shape[1]):
-            axes = grid[row][column]
-            own = values[:, column]
+    rows = (("random direction", found.random), ("principal axis", found.principal))
+    for line, (name, values) in zip(grid, rows, strict=True):
+        for number, (axes, own) in enumerate(zip(line, values.T, strict=True), start=1):
             axes.hist(own, edges, density=True)
             axes.plot(edges, normal, color="black", linewidth=1)
-            axes.set_title(
-                f"{name} {column + 1}\nmean {own.mean():.2f}, sd {own.std():.2f}", size=8
-            )
+            title = f"{name} {number}\nmean {own.mean():.2f}, sd {own.std():.2f}"
+            axes.set_title(title, size=8)
             axes.set_yticks([])
     return figure
 
@@ -66,14 +62,14 @@ def draw_map(found: Inspection, by: Sources | Scale) -> Figure:
 
 
 def axis_words(found: Inspection) -> tuple[str, str]:
-    """What to write along the map's axes."""
+    """Labels of the map's axes."""
     shares = [f"{share:.0%} of the variance" for share in found.map_share]
     return f"widest axis, {shares[0]}", f"second, {shares[1]}"
 
 
 def _draw_scale(figure: Figure, axes: Any, flat: np.ndarray, by: Scale) -> None:
     undefined = np.isnan(by.values)
-    # Before the others, so that these lie over them.
+    # Drawn first, so that the others lie over them.
     axes.scatter(*flat[undefined].T, s=12, linewidths=0, color=UNDEFINED, label=by.legend())
     points = axes.scatter(
         *flat[~undefined].T,
@@ -98,7 +94,7 @@ def _figure(width: float, height: float, *grid: int) -> tuple[Figure, Any]:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a file."""
+    """The figure as the bytes of a PNG file."""
     content = io.BytesIO()
     figure.savefig(content, dpi=110, format="png")
     return content.getvalue()

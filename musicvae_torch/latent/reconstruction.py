@@ -1,4 +1,4 @@
-"""What comes back of a song that goes through the latent space."""
+"""Encoding a song and decoding it again, with scores of what comes back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from musicvae_torch.io.markdown import markdown_table
-from musicvae_torch.latent.encoded_song import EncodedSong, bars_said, encode_song, window_lengths
+from musicvae_torch.latent.encoded_song import EncodedSong, bar_range, encode_song, window_lengths
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.windows.encoding import BATCH_SIZE, decode_tokens, model_batches
 from musicvae_torch.windows.scores import row_counts
@@ -22,13 +22,13 @@ from musicvae_torch.windows.tensors import window_controls
 
 @dataclass(frozen=True, eq=False)
 class Reconstruction:
-    """A song that went through the latent space.
+    """A song that was encoded and decoded again.
 
     Attributes:
-        song: what was encoded.
+        song: the encoded song.
         z: (windows, z_size) that were decoded.
         tokens: (windows, steps, parts) that came back.
-        parts: names of what is compared.
+        parts: names of the parts that are compared.
         nats: (windows,) negative log-likelihood of the song's own notes, given z.
         right: (windows, parts) share of the steps that came back as they were; of grooves, of the
             drums and steps that are rightly struck or not.
@@ -43,7 +43,7 @@ class Reconstruction:
 
     @property
     def midi(self) -> pretty_midi.PrettyMIDI:
-        """What came back, on the song's timeline."""
+        """The decoded windows on the song's timeline."""
         return self.song.render_pieces(list(self.tokens))
 
     def __str__(self) -> str:
@@ -52,7 +52,7 @@ class Reconstruction:
         steps = np.array([np.sum(one.window.length) for one in self.song.placed])
         columns = np.column_stack([bits, self.nats / steps, self.right])
         rows = [
-            [bars_said(self.song.converter, one), ",".join(map(str, one.window.instruments))]
+            [bar_range(self.song.converter, one), ",".join(map(str, one.window.instruments))]
             for one in self.song.placed
         ]
         body = [
@@ -106,7 +106,7 @@ def _scores(
     decoded = model_batches(model.config, tokens)
     nats: list[Tensor] = []
     shares: defaultdict[str, list[Tensor]] = defaultdict(list)
-    for own, batch, found in zip(z.split(BATCH_SIZE), batches, decoded, strict=True):
+    for own, batch, found in zip(torch.split(z, BATCH_SIZE), batches, decoded, strict=True):
         _, targets, counts, controls, *_ = batch.on(model.device)
         logits = model.teacher_force(own, targets, controls)
         nats.append(model.reconstruction_loss(logits, targets, counts))

@@ -1,7 +1,4 @@
-"""Latents: drawn, and joined by arcs.
-
-Tokens are those of the config's converter, whose ``from_tokens`` makes MIDI of them.
-"""
+"""Sampling from the prior, and interpolating between latents along arcs."""
 
 from __future__ import annotations
 
@@ -13,14 +10,14 @@ from musicvae_torch.errors import OptionError
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.windows.encoding import TEMPERATURE, decode_tokens
 
-_PARALLEL = 1e-6  # sine of an angle, from where on an arc is as good as a line
+_PARALLEL = 1e-6  # sine of an angle, up to which an arc counts as a line
 
 
 def slerp(start: Tensor, end: Tensor, share: Tensor | float) -> Tensor:
     """Spherical interpolation: along the arc from one latent to the other, by equal angles.
 
-    Latents of equal length keep it; of others it goes from the one to the other. Between latents
-    of one direction, of opposite ones (which many arcs join), or of no length it is linear.
+    The length changes from the one's to the other's. Interpolation is linear between latents of
+    the same direction, of opposite ones (which many arcs join), or of length 0.
 
     Args:
         start, end: (..., z_size).
@@ -30,7 +27,7 @@ def slerp(start: Tensor, end: Tensor, share: Tensor | float) -> Tensor:
         (..., z_size), exactly `start` and `end` at 0 and 1.
     """
     kind = start.dtype
-    # In float64, in which opposite latents are known as such.
+    # In float64, in which opposite latents are recognised.
     start, end = start.double(), end.double()
     share = torch.as_tensor(share, dtype=start.dtype, device=start.device)
     if share.dim() and share.dim() < start.dim():
@@ -48,12 +45,12 @@ def slerp(start: Tensor, end: Tensor, share: Tensor | float) -> Tensor:
 
 
 def interpolate(latents: Tensor, steps: int, loop: bool = False) -> Tensor:
-    """From latent to latent by :func:`slerp`.
+    """Interpolate from latent to latent by :func:`slerp`.
 
     Args:
         latents: (points, z_size), at least two.
         steps: from one point to the next, both included; at least 2.
-        loop: go on from the last to the first; the first does not come twice.
+        loop: interpolate from the last to the first, too; the first is not repeated.
 
     Returns:
         ((points - 1) * (steps - 1) + 1, z_size), of a loop (points * (steps - 1), z_size).
@@ -81,7 +78,7 @@ def sample(
     controls: Tensor | None = None,
     seed: int = 0,
 ) -> np.ndarray:
-    """Music of the prior.
+    """Decode latents drawn from the prior.
 
     Args:
         model: any.
@@ -91,7 +88,7 @@ def sample(
         seed: of the latents and of decoding.
 
     Returns:
-        (n, steps, parts) of the config's converter.
+        (n, steps, parts) tokens of the config's converter, whose ``from_tokens`` makes MIDI.
 
     Raises:
         ValueError: n or spread out of range, or as :meth:`MusicVAE.decode`.
@@ -100,7 +97,7 @@ def sample(
         raise OptionError(f"n must be at least 1, not {n}")
     if not spread >= 0:
         raise OptionError(f"spread must be 0 or more, not {spread}")
-    # Drawn on the CPU, so that a seed is the same music's on any device.
+    # Drawn on the CPU, so that a seed gives the same latents on any device.
     z = torch.randn(n, model.config.z_size, generator=torch.Generator().manual_seed(seed))
     return decode_tokens(
         model,

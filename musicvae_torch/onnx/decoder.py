@@ -1,7 +1,7 @@
-"""The decoder as ONNX graphs: what it starts from, one step, and one step's choice.
+"""The decoder as ONNX graphs: the start of each segment, one step, and the choice of a step's row.
 
-A consumer runs the first once, and then the other two by turns: the loop is the consumer's, which
-may stop at any step, choose otherwise, or change what is fed back.
+A consumer runs the first graph once, and then the other two in turn. The loop is the consumer's,
+which may stop at any step, choose otherwise, or change what is fed back.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from musicvae_torch.onnx.layers import initial_state, linear, stack
 
 
 def start_graph(model: MusicVAE) -> Graph:
-    """A latent → of each segment, its embedding and the state to begin it in."""
+    """A latent → for each segment, its embedding and the state in which it begins."""
     config, decoder = model.config, model.decoder
     graph = Graph("decoder_start", "what each segment of a window is decoded from")
     z = graph.input("z", "float32", ("batch", config.z_size), "latents")
@@ -26,25 +26,17 @@ def start_graph(model: MusicVAE) -> Graph:
     else:
         embeddings = _conduct(graph, decoder.conductor, z, decoder.segments)
     states = [initial_state(graph, core.initial_state, embeddings) for core in _cores(model)]
-    graph.output(
-        "embeddings",
-        embeddings,
-        "float32",
-        ("batch", decoder.segments, embedding_size(config)),
-        "what the decoder reads at every step of a segment",
-    )
-    graph.output(
-        "states",
-        graph.concat(states),
-        "float32",
-        ("batch", decoder.segments, state_size(config)),
-        "the state before the first step of a segment",
-    )
+    about = "what the decoder reads at every step of a segment"
+    shape = ("batch", decoder.segments, embedding_size(config))
+    graph.output("embeddings", embeddings, "float32", shape, about)
+    about = "the state before the first step of a segment"
+    shape = ("batch", decoder.segments, state_size(config))
+    graph.output("states", graph.concat(states), "float32", shape, about)
     return graph
 
 
 def _conduct(graph: Graph, conductor: Conductor, z: Value, segments: int) -> Value:
-    # Its start state alone drives the conductor: the input is one zero a step.
+    # The conductor depends on its initial state alone: its input is a zero at each step.
     batch = graph.op("Slice", graph.op("Shape", z), graph.ints(0), graph.ints(1))
     shape = graph.concat([graph.ints(segments), batch, graph.ints(1)], axis=0)
     silence = graph.op("Expand", graph.floats(0.0), shape)
@@ -54,20 +46,16 @@ def _conduct(graph: Graph, conductor: Conductor, z: Value, segments: int) -> Val
 
 
 def step_graph(model: MusicVAE) -> Graph:
-    """The row before, the segment's embedding, the controls, the state → logits, the new state."""
-    config = model.config
+    """The previous row, the segment's embedding, controls, the state → logits, the new state."""
+    config, size = model.config, state_size(model.config)
     graph = Graph("decoder_step", "one step of the decoder")
-    previous = graph.input(
-        "previous", "float32", ("batch", config.output_depth), "the row of the step before"
-    )
-    embedding = graph.input(
-        "embedding", "float32", ("batch", embedding_size(config)), "of the segment"
-    )
-    after = [embedding]
+    shape = ("batch", config.output_depth)
+    previous = graph.input("previous", "float32", shape, "the row of the step before")
+    shape = ("batch", embedding_size(config))
+    after = [graph.input("embedding", "float32", shape, "of the segment")]
     if config.control_depth:
         shape = ("batch", config.control_depth)
         after.append(graph.input("control", "float32", shape, "the condition of the step"))
-    size = state_size(config)
     state = graph.input("state", "float32", ("batch", size), "after the step before")
     cores = _cores(model)
     rows = graph.split(previous, [sum(core.head.depths) for core in cores])
@@ -78,10 +66,8 @@ def step_graph(model: MusicVAE) -> Graph:
         hidden, new_blocks = stack(graph, core.layers, inputs, own)
         logits.append(linear(graph, core.output, graph.op("Squeeze", hidden, graph.ints(0))))
         blocks += new_blocks
-    depth = model.decoder.logit_depth
-    graph.output(
-        "logits", graph.concat(logits), "float32", ("batch", depth), _LOGITS[config.output]
-    )
+    shape = ("batch", model.decoder.logit_depth)
+    graph.output("logits", graph.concat(logits), "float32", shape, _LOGITS[config.output])
     graph.output("new_state", graph.concat(blocks), "float32", ("batch", size), "after this step")
     return graph
 
@@ -94,23 +80,15 @@ _LOGITS = {
 
 
 def sample_graph(model: MusicVAE) -> Graph:
-    """Logits, temperatures, and numbers drawn evenly → the step's row."""
-    config = model.config
-    cores = _cores(model)
-    draws = draws_of(config)
+    """Logits, temperatures and uniforms → the step's row."""
+    config, cores, draws = model.config, _cores(model), draws_of(model.config)
     graph = Graph("decoder_sample", "the choice of one step")
-    logits = graph.input(
-        "logits", "float32", ("batch", model.decoder.logit_depth), "as decoder_step gives them"
-    )
-    temperatures = graph.input(
-        "temperatures",
-        "float32",
-        (len(config.output_depths),),
-        "of each part: divides the logits; 0 takes the likeliest",
-    )
-    places = graph.input(
-        "places", "float32", ("batch", draws), "drawn evenly from [0, 1), they make samples"
-    )
+    shape = ("batch", model.decoder.logit_depth)
+    logits = graph.input("logits", "float32", shape, "as decoder_step gives them")
+    about = "of each part: divides the logits; 0 takes the likeliest"
+    temperatures = graph.input("temperatures", "float32", (len(config.output_depths),), about)
+    about = "drawn evenly from [0, 1), they make samples"
+    uniforms = graph.input("places", "float32", ("batch", draws), about)
     parts = [len(core.head.depths) for core in cores]
     rows = [
         draw(graph, core.head, *own)
@@ -118,17 +96,12 @@ def sample_graph(model: MusicVAE) -> Graph:
             cores,
             graph.split(logits, [core.head.logit_depth for core in cores]),
             graph.split(temperatures, parts, axis=0),
-            graph.split(places, parts if config.output == "categorical" else [draws]),
+            graph.split(uniforms, parts if config.output == "categorical" else [draws]),
             strict=True,
         )
     ]
-    graph.output(
-        "row",
-        graph.concat(rows),
-        "float32",
-        ("batch", config.output_depth),
-        "the parts side by side, as decoder_step reads them next",
-    )
+    about = "the parts side by side, as decoder_step reads them next"
+    graph.output("row", graph.concat(rows), "float32", ("batch", config.output_depth), about)
     return graph
 
 
@@ -138,7 +111,7 @@ def embedding_size(config: MusicVAEConfig) -> int:
 
 
 def state_size(config: MusicVAEConfig) -> int:
-    """Numbers that the decoder keeps from step to step: c and h of each layer of each core."""
+    """Width of the decoder's state: c and h of each layer of each core."""
     return 2 * sum(config.dec_rnn_size) * len(config.core_depths)
 
 

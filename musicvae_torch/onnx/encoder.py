@@ -13,18 +13,15 @@ from musicvae_torch.onnx.layers import bidirectional, linear
 
 
 def encoder_graph(model: MusicVAE) -> Graph:
-    """Rows, how many of them count, and controls → the posterior."""
+    """Rows, the number of them that count, and controls → the posterior."""
     config = model.config
     graph = Graph("encoder", "the posterior over the latent of windows of music")
     steps: int | str = config.max_seq_len if config.is_hierarchical_encoder else "steps"
-    inputs = [
-        graph.input(
-            "rows", "float32", ("batch", steps, config.input_depth), "what the encoder reads"
-        )
-    ]
+    shape: tuple[int | str, ...] = ("batch", steps, config.input_depth)
+    inputs = [graph.input("rows", "float32", shape, "what the encoder reads")]
     if config.is_hierarchical_encoder:
         segment_steps = config.encoder_level_lengths[0]
-        shape: tuple[int | str, ...] = ("batch", config.max_seq_len // segment_steps)
+        shape = ("batch", config.max_seq_len // segment_steps)
         about = f"steps that count in each segment, 0 to {segment_steps}"
     else:
         shape, about = ("batch",), "steps that count, 0 to steps"
@@ -42,11 +39,11 @@ def encoder_graph(model: MusicVAE) -> Graph:
 def read_levels(
     graph: Graph, encoder: Encoder, rows: Value, lengths: Value = ""
 ) -> tuple[Value, Value]:
-    """All levels of an encoder.
+    """Run all levels of an encoder.
 
     Args:
         rows: (batch, steps, width).
-        lengths: int64 steps that count in each lowest segment, (batch * segments,); left out: all.
+        lengths: int64 steps that count in each lowest segment, (batch * segments,); empty: all.
 
     Returns:
         The top level's outputs, (its steps, batch, 2H), and its last states, (batch, 2H).
@@ -58,12 +55,12 @@ def read_levels(
         _, embedding = bidirectional(graph, level, _steps_first(graph, segments), lengths)
         steps //= segment_steps
         rows = graph.reshape(embedding, -1, steps, level.embedding_size)
-        lengths = ""  # upper levels read every segment, the empty ones too
+        lengths = ""  # upper levels read every segment, even an empty one
     return bidirectional(graph, levels[-1], _steps_first(graph, rows), lengths)
 
 
 def posterior(graph: Graph, encoder: Encoder, embedding: Value, z_size: int) -> None:
-    """The outputs `mean` and `stddev` of what an encoder made of a window, (batch, 2H)."""
+    """Add the outputs `mean` and `stddev`, from an encoder's last states, (batch, 2H)."""
     shape = ("batch", z_size)
     graph.output("mean", linear(graph, encoder.mean, embedding), "float32", shape, "the mean")
     spread = graph.op("Softplus", linear(graph, encoder.stddev, embedding))

@@ -1,4 +1,4 @@
-"""A folder of ONNX graphs, and the manifest that says how to use them."""
+"""Folders of ONNX graphs, with a manifest that says how to use them."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def export_musicvae(
     """Write a MusicVAE's encoder and decoder as ONNX.
 
     Args:
-        out: a folder, made if need be: encoder.onnx, decoder_start.onnx, decoder_step.onnx,
-            decoder_sample.onnx and manifest.json; what of these is there is replaced.
+        out: folder for encoder.onnx, decoder_start.onnx, decoder_step.onnx, decoder_sample.onnx
+            and manifest.json, made if need be.
         records: further JSON data for the manifest, such as what the weights are.
 
     Returns:
@@ -65,8 +65,8 @@ def export_musicvae(
 def write_graphs(
     out: str | Path, graphs: Sequence[Graph], manifest: Mapping[str, Any]
 ) -> list[Path]:
-    """Write graphs, each into a file of its name, and a manifest that names them, which comes
-    last; see :func:`export_musicvae`."""
+    """Write each graph into a file of its name, and then a manifest that describes them; see
+    :func:`export_musicvae`."""
     out = Path(out)
     for graph in graphs:
         graph.check_size()  # of all, before any is written

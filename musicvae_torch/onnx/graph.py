@@ -19,13 +19,13 @@ from torch import Tensor
 
 from musicvae_torch.errors import MusicVAEError
 
-# Old enough for any ONNX Runtime from 1.12 on.
+# ONNX Runtime has known it since 1.12.
 OPSET = 17
 _IR_VERSION = 8
-_LARGEST = 2_000_000_000  # bytes that protobuf can hold in one message, with room to spare
+_LARGEST = 2_000_000_000  # bytes; protobuf can hold a little more in one message
 
-Value = str  # a name of a tensor in the graph
-Shape = Sequence[int | str]  # a size that may be any has a name
+Value = str  # the name of a tensor in the graph
+Shape = Sequence[int | str]  # a size that is not fixed has a name
 
 
 class GraphError(MusicVAEError, ValueError):
@@ -34,12 +34,7 @@ class GraphError(MusicVAEError, ValueError):
 
 @dataclass(frozen=True)
 class Port:
-    """A tensor that goes into a graph, or comes out of it.
-
-    Attributes:
-        dtype: NumPy's name of its type.
-        about: what it holds, in words.
-    """
+    """An input or output of a graph; `dtype` is NumPy's name of its type, `about` its meaning."""
 
     name: str
     dtype: str
@@ -57,7 +52,7 @@ class Port:
 
 @dataclass
 class Graph:
-    """A graph that grows by calls, each of which gives the name of what it computes.
+    """A graph that grows by calls, each of which returns the name of the tensor that it computes.
 
     Attributes:
         name: of the graph.
@@ -83,19 +78,19 @@ class Graph:
         self.outputs.append(Port(name, dtype, tuple(shape), about))
 
     def op(self, kind: str, *inputs: Value, **attributes: Any) -> Value:
-        """A node with one output. An empty name is an input that is left out."""
+        """Add a node with one output. An empty name stands for an input that is left out."""
         return self.ops(1, kind, *inputs, **attributes)[0]
 
     def ops(self, outputs: int, kind: str, *inputs: Value, **attributes: Any) -> list[Value]:
-        """A node with several outputs."""
+        """Add a node with several outputs."""
         names = [self._name(kind) for _ in range(outputs)]
         node = helper.make_node(kind, list(inputs), names, name=f"make_{names[0]}", **attributes)
         self._nodes.append(node)
         return names
 
     def weight(self, values: Tensor | np.ndarray) -> Value:
-        """Stored floats. Where half precision holds them exactly, as it does weights that were
-        kept in it, they are stored so, and made float32 when the graph is loaded."""
+        """Stored floats. If half precision holds them exactly, they are stored so, and made float32
+        when the graph is loaded."""
         if isinstance(values, Tensor):
             values = values.detach().cpu().numpy()
         values = np.ascontiguousarray(values, np.float32)
@@ -106,7 +101,7 @@ class Graph:
         return self._store(values, "weight")
 
     def floats(self, *values: float) -> Value:
-        """A vector of constants, float32; of none, nothing is made twice."""
+        """A vector of constants, float32; equal constants are stored once."""
         return self._constant(np.array(values, np.float32))
 
     def ints(self, *values: int) -> Value:
@@ -129,15 +124,14 @@ class Graph:
         return self.ops(len(sizes), "Split", value, self.ints(*sizes), axis=axis)
 
     def reshape(self, value: Value, *shape: int) -> Value:
-        """-1 is what is left, 0 is as it was."""
+        """Reshape; a size of -1 takes what is left, and 0 keeps the old size."""
         return self.op("Reshape", value, self.ints(*shape))
 
     def unsqueeze(self, value: Value, axis: int) -> Value:
         return self.op("Unsqueeze", value, self.ints(axis))
 
     def body(self, name: str) -> Graph:
-        """A graph to be an attribute of a node of this one: it sees this one's values, and its own
-        names are none of this one's."""
+        """A graph for an attribute of a node of this graph, whose values it sees; names differ."""
         return Graph(name, "", _names=self._names)
 
     def proto(self) -> onnx.GraphProto:
@@ -151,9 +145,7 @@ class Graph:
         )
 
     def check_size(self) -> None:
-        """Raises:
-        GraphError: too large for one file.
-        """
+        """Raise GraphError if the graph is too large for one file."""
         size = sum(len(weight.raw_data) for weight in self._weights)
         if size > _LARGEST:
             raise GraphError(
@@ -162,7 +154,7 @@ class Graph:
             )
 
     def model(self) -> onnx.ModelProto:
-        """The graph as what a file holds, checked, shapes and all; see :meth:`check_size`."""
+        """The graph for a file, checked with its shapes; see :meth:`check_size`."""
         model = helper.make_model(
             self.proto(),
             producer_name="musicvae-torch",

@@ -1,8 +1,8 @@
 """Dense and LSTM layers as ONNX nodes.
 
-ONNX keeps LSTM gates in the order input, output, forget, cell, and ours lie in the order input,
-forget, cell, output; it has two biases a gate, which add up, and nothing that is added to the
-forget gate at run time: that 1.0 goes into the bias.
+ONNX has LSTM gates in the order input, output, forget, cell; ours are in the order input, forget,
+cell, output. ONNX adds two biases for each gate, and nothing to the forget gate at run time: our
+1.0 goes into its bias.
 
 Shape names: B batch, T steps, D input width, H units.
 """
@@ -20,7 +20,7 @@ from musicvae_torch.onnx.graph import Graph, Value
 
 
 class Direction(NamedTuple):
-    """Weights of one direction of an LSTM layer, in our order of gates, all biases added up:
+    """Weights of one direction of an LSTM layer, in our order of gates, and the sum of the biases:
     (4H, D), (4H, H) and (4H,)."""
 
     weight_ih: Tensor
@@ -33,8 +33,8 @@ class Direction(NamedTuple):
 
 
 class Ran(NamedTuple):
-    """What an LSTM layer gives: outputs of all steps (T, B, directions * H), and the last output
-    and cell of each direction (directions, B, H)."""
+    """Results of an LSTM layer: the outputs of all steps (T, B, directions * H), and the last
+    output and cell of each direction (directions, B, H)."""
 
     outputs: Value
     hidden: Value
@@ -42,10 +42,9 @@ class Ran(NamedTuple):
 
 
 def linear(graph: Graph, layer: nn.Linear | InitialState, value: Value) -> Value:
-    """A dense layer on the last dimension of tensors of any number of dimensions."""
-    return graph.op(
-        "Add", graph.op("MatMul", value, graph.weight(layer.weight.t())), graph.weight(layer.bias)
-    )
+    """A dense layer on the last dimension of a tensor of any number of dimensions."""
+    product = graph.op("MatMul", value, graph.weight(layer.weight.t()))
+    return graph.op("Add", product, graph.weight(layer.bias))
 
 
 def lstm(
@@ -58,11 +57,11 @@ def lstm(
     """One layer.
 
     Args:
-        directions: the forward one, or that and the backward one.
+        directions: the forward direction, or the forward and the backward one.
         inputs: (T, B, D).
-        state: h and c to start in, (directions, B, H) each; None: zeros.
-        lengths: (B,) int32, at least 1; left out: all steps count. A backward direction starts
-            at the last step that counts.
+        state: initial h and c, (directions, B, H) each; None: zeros.
+        lengths: (B,) int32, at least 1; empty: all steps count. A backward direction starts at the
+            last step that counts.
     """
     units = directions[0].weight_hh.shape[1]
     biases = torch.stack([_reorder(each.bias) for each in directions])
@@ -95,14 +94,14 @@ def bidirectional(
 
     Args:
         inputs: (T, B, D).
-        lengths: (B,) int64 from 0; left out: all steps count.
+        lengths: (B,) int64, at least 0; empty: all steps count.
 
     Returns:
         Outputs of all steps, (T, B, 2H), and the embedding, (B, 2H): zeros for a length of 0.
     """
     at_least_one = ""
     if lengths:
-        # An empty sequence runs for one step, which is then discarded.
+        # An empty sequence runs for one step, whose result is discarded.
         at_least_one = graph.cast(graph.op("Max", lengths, graph.ints(1)), "int32")
     ran = Ran(inputs, "", "")
     for layer in layers.layers:
@@ -122,7 +121,7 @@ def join_directions(graph: Graph, hidden: Value, width: int) -> Value:
 
 
 def initial_state(graph: Graph, layer: InitialState, embedding: Value) -> Value:
-    """All layers' start states as one vector: c, h, c, h along the last dimension."""
+    """All layers' initial states as one vector: c, h, c, h along the last dimension."""
     return graph.op("Tanh", linear(graph, layer, embedding))
 
 
@@ -133,19 +132,15 @@ def stack(
 
     Args:
         inputs: (T, B, D).
-        state: (B, 2 * units of all layers) to start in, as :func:`initial_state` gives it.
+        state: (B, 2 * units of all layers), as :func:`initial_state` gives it.
 
     Returns:
-        Outputs of all steps, (T, B, H), and the blocks of the new state, (B, units) each.
+        Outputs of all steps, (T, B, H), and the parts of the new state, (B, units) each.
     """
     sizes = [layer.units for layer in layers for _ in ("c", "h")]
     blocks = graph.split(graph.unsqueeze(state, 0), sizes)
     new_blocks: list[Value] = []
-    outputs = inputs
     for layer, c, h in zip(layers, blocks[0::2], blocks[1::2], strict=True):
-        ran = lstm(graph, [Direction.of(layer)], outputs, (h, c))
-        outputs = ran.outputs
-        new_blocks += [
-            graph.op("Squeeze", value, graph.ints(0)) for value in (ran.cell, ran.hidden)
-        ]
-    return outputs, new_blocks
+        inputs, *last = lstm(graph, [Direction.of(layer)], inputs, (h, c))
+        new_blocks += [graph.op("Squeeze", value, graph.ints(0)) for value in reversed(last)]
+    return inputs, new_blocks

@@ -21,7 +21,7 @@ FORMAT_VERSION = 1
 
 
 class OnnxFolder:
-    """What all exported networks have in common.
+    """Base of all exported networks.
 
     Args:
         folder: as written by ``export-onnx``.
@@ -59,21 +59,19 @@ class OnnxFolder:
             files = {name: graph["file"] for name, graph in self.manifest["graphs"].items()}
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"{path}: not the manifest of an export: {error}") from None
+        chosen = list(providers or ["CPUExecutionProvider"])
         self._sessions = {
-            name: onnxruntime.InferenceSession(
-                Path(folder) / file,
-                options,
-                providers=list(providers or ["CPUExecutionProvider"]),
-            )
+            name: onnxruntime.InferenceSession(Path(folder) / file, options, providers=chosen)
             for name, file in files.items()
         }
 
     def _run(self, graph: str, **inputs: np.ndarray) -> list[np.ndarray]:
-        return self._sessions[graph].run(None, inputs)
+        outputs: list[np.ndarray] = self._sessions[graph].run(None, inputs)
+        return outputs
 
 
 class OnnxMusicVAE(OnnxFolder):
-    """A MusicVAE; arguments and results are as of ``musicvae_torch.MusicVAE``, in NumPy."""
+    """A MusicVAE, with the arguments and results of ``musicvae_torch.MusicVAE``, in NumPy."""
 
     kinds = ("musicvae",)
 
@@ -128,8 +126,8 @@ class OnnxMusicVAE(OnnxFolder):
 
         Args:
             z: (batch, z_size).
-            length: steps, the first of the window; None: max_seq_len. A flat decoder goes on for
-                as long as is asked.
+            length: how many steps of the window; None: max_seq_len. A flat decoder can make any
+                number.
             temperature: of all parts, or one for each; 0 takes the likeliest.
             controls: as for :meth:`encode`.
             rng: source of randomness; None: a new one.
@@ -171,10 +169,9 @@ class OnnxMusicVAE(OnnxFolder):
                 state=state,
                 **control,
             )
-            places = rng.random((len(z), plan["draws"]), np.float32)
-            (row,) = self._run(
-                "decoder_sample", logits=logits, temperatures=temperatures, places=places
-            )
+            uniforms = rng.random((len(z), plan["draws"]), np.float32)
+            inputs = {"logits": logits, "temperatures": temperatures, "places": uniforms}
+            (row,) = self._run("decoder_sample", **inputs)
             rows.append(row)
         return np.stack(rows, axis=1)
 
@@ -186,7 +183,7 @@ class OnnxMusicVAE(OnnxFolder):
         controls: np.ndarray | None = None,
         rng: np.random.Generator | None = None,
     ) -> np.ndarray:
-        """Decode `n` latents drawn from the prior; else as :meth:`decode`."""
+        """Decode `n` latents drawn from the prior; for the other arguments see :meth:`decode`."""
         rng = rng or np.random.default_rng()
         z = rng.standard_normal((n, self.config["z_size"]), np.float32)
         return self.decode(z, length, temperature, controls, rng)
@@ -220,7 +217,7 @@ class OnnxSurrogate(OnnxFolder):
         Args:
             tokens: (batch, max_seq_len, parts) classes, -1 for a row of zeros. Parts that are not
                 given may hold anything.
-            given: the parts that it hears.
+            given: the parts that it is given.
 
         Returns:
             Its mean and standard deviation, (batch, z_size) each, float32; of a surrogate that
@@ -230,19 +227,19 @@ class OnnxSurrogate(OnnxFolder):
             ValueError: a shape, a class or a part does not fit.
         """
         tokens = np.asarray(tokens, np.int64)
-        parts, hears = self.manifest["parts"], self.config["hears"]
+        parts, input_parts = self.manifest["parts"], self.config["hears"]
         shape = (self.config["max_seq_len"], len(parts))
         if tokens.shape[1:] != shape:
             raise ValueError(f"tokens have shape {tokens.shape}, wanted (batch, {shape})")
-        if isinstance(given, str) or not given or not set(given) <= set(hears):
-            raise ValueError(f"given is {given!r}; one or more of: {', '.join(hears)}")
+        if isinstance(given, str) or not given or not set(given) <= set(input_parts):
+            raise ValueError(f"given is {given!r}; one or more of: {', '.join(input_parts)}")
         depths = self.manifest["depths"]
         for index, part in enumerate(parts):
-            heard = tokens[..., index]
-            if part in given and ((heard < -1) | (heard >= depths[part])).any():
+            own = tokens[..., index]
+            if part in given and ((own < -1) | (own >= depths[part])).any():
                 raise ValueError(f"{part} tokens must lie between -1 and {depths[part] - 1}")
         inputs = {"tokens": tokens}
-        if len(hears) > 1:
+        if len(input_parts) > 1:
             mask = np.array([part in given for part in parts])
             inputs["given"] = np.broadcast_to(mask, (len(tokens), len(parts)))
         mean, *stddev = self._run("surrogate", **inputs)

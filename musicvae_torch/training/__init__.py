@@ -7,8 +7,9 @@ stopped and goes on exactly.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from musicvae_torch.lazy import lazy_names
 
 if TYPE_CHECKING:
     from musicvae_torch.io.hardware import Hardware
@@ -21,22 +22,6 @@ if TYPE_CHECKING:
     from musicvae_torch.training.options import TrainingOptions
     from musicvae_torch.windows.tensors import ModelBatch, model_batch
 
-_HOMES = {
-    "Hardware": "musicvae_torch.io.hardware",
-    "ModelBatch": "musicvae_torch.windows.tensors",
-    "MusicVAETraining": "musicvae_torch.training.module",
-    "ScheduledTraining": "musicvae_torch.training.module",
-    "TensorFlowAdam": "musicvae_torch.training.optimizer",
-    "TrainingOptions": "musicvae_torch.training.options",
-    "WindowsDataModule": "musicvae_torch.training.data",
-    "elbo_loss": "musicvae_torch.training.objective",
-    "fit": "musicvae_torch.training.fitting",
-    "load_best": "musicvae_torch.training.musicvae",
-    "model_batch": "musicvae_torch.windows.tensors",
-    "standard_normal_kl": "musicvae_torch.training.objective",
-    "train_musicvae": "musicvae_torch.training.musicvae",
-    "training_record": "musicvae_torch.training.musicvae",
-}
 __all__ = [
     "Hardware",
     "ModelBatch",
@@ -53,10 +38,18 @@ __all__ = [
     "train_musicvae",
     "training_record",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    # Lightning and HDF5 take long to import; options, of which help is made, must not wait for it.
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# The options, of which commands make their help, must not wait for Lightning.
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "musicvae_torch.io.hardware": "Hardware",
+        "musicvae_torch.training.data": "WindowsDataModule",
+        "musicvae_torch.training.fitting": "fit",
+        "musicvae_torch.training.module": "MusicVAETraining ScheduledTraining",
+        "musicvae_torch.training.musicvae": "load_best train_musicvae training_record",
+        "musicvae_torch.training.objective": "elbo_loss standard_normal_kl",
+        "musicvae_torch.training.optimizer": "TensorFlowAdam",
+        "musicvae_torch.training.options": "TrainingOptions",
+        "musicvae_torch.windows.tensors": "ModelBatch model_batch",
+    },
+)

@@ -1,4 +1,4 @@
-"""Windows as a Lightning data module: endless batches to train on, and all to validate on."""
+"""Windows as a Lightning data module: endless batches to train on, each window once to validate."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from musicvae_torch.windows.tensors import ModelBatch, has_converter, model_batc
 class WindowsDataModule(lightning.LightningDataModule):
     """Endless training batches, and the validation windows in order.
 
-    Each training batch depends on the seed, its number and the process's rank alone. A batch has
-    the stored posterior of its windows where there is one and no window is shifted.
+    Each training batch depends on the seed, its number and the process's rank alone. Batches have
+    the stored posteriors of their windows, if there are any and no window is shifted.
 
     Args:
         training, validation: the windows.
         options: of batches and draws.
-        config: whose windows they are; None: trios.
+        config: of the windows; None: trios.
     """
 
     def __init__(
@@ -62,24 +62,23 @@ class WindowsDataModule(lightning.LightningDataModule):
         options: TrainingOptions,
         validation: str | Path | None = None,
     ) -> WindowsDataModule:
-        """Data sets of build-dataset, of different songs; without the second, the songs that
-        `data` has set aside. Windows to validate on do not overlap.
+        """Read data sets of build-dataset, to validate on the second or, without it, on the songs
+        that `data` has set aside. Windows to validate on do not overlap.
 
         Raises:
-            DatasetError: a file cannot be read, or its windows are not such as `config` takes.
+            DatasetError: a file cannot be read, or its windows are of another kind.
         """
-        width = token_width(config)
-        for path in (data, validation):
-            if path is not None:
-                check_tokens(path, config)
+        shape = (config.max_seq_len, token_width(config))
+        for path in [data] if validation is None else [data, validation]:
+            check_tokens(path, config)
         bars = get_converter(config).window_bars if has_converter(config) else None
-        sides = read_sides(data, validation, shape=(config.max_seq_len, width), apart=bars)
+        sides = read_sides(data, validation, shape=shape, apart=bars)
         return cls(*sides, options, config)
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> DataLoader[ModelBatch]:
         return DataLoader(_TrainingStream(self), batch_size=None)
 
-    def val_dataloader(self) -> DataLoader:
+    def val_dataloader(self) -> DataLoader[ModelBatch]:
         windows, trainer = self.validation, self.trainer
         rank, ranks = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
         if len(windows.tokens) < ranks:
@@ -93,7 +92,7 @@ class WindowsDataModule(lightning.LightningDataModule):
         return self.batch(self.validation, np.array(rows), self.validation.tokens[rows])
 
     def batch(self, windows: Windows, rows: np.ndarray, tokens: np.ndarray) -> ModelBatch:
-        """The windows of these rows, with `tokens` in place of their own."""
+        """A batch of the windows of some rows, with `tokens` in place of their own."""
         lengths = None if windows.length is None else windows.length[rows]
         mean, stddev = (
             None if column is None else torch.from_numpy(column[rows])
@@ -103,8 +102,8 @@ class WindowsDataModule(lightning.LightningDataModule):
         return batch._replace(posterior_mean=mean, posterior_stddev=stddev)
 
 
-class _TrainingStream(IterableDataset):
-    """Batches from the one that the trainer's step counter stands at."""
+class _TrainingStream(IterableDataset[ModelBatch]):
+    """Training batches, from the trainer's step on."""
 
     def __init__(self, module: WindowsDataModule) -> None:
         self.module = module
@@ -119,15 +118,9 @@ class _TrainingStream(IterableDataset):
         most = options.max_transpose
         if most:  # stored posteriors are those of windows that are not shifted
             windows = replace(windows, posterior_mean=None, posterior_stddev=None)
-        for rows, rng in draw_batches(
-            windows,
-            options.batch_size,
-            options.seed,
-            start,
-            rank=rank,
-            draw=options.draw,
-            temper=options.temper,
-        ):
+        draws: dict[str, Any] = {"rank": rank, "draw": options.draw, "temper": options.temper}
+        batches = draw_batches(windows, options.batch_size, options.seed, start, **draws)
+        for rows, rng in batches:
             tokens = windows.tokens[rows]
             if most and module.shift:
                 tokens = shifted_tokens(windows, rows, rng, most, module.shift)

@@ -19,7 +19,7 @@ import lightning
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
-from torch.multiprocessing import ProcessExitedException
+from torch.multiprocessing.spawn import ProcessExitedException
 
 from musicvae_torch.errors import OptionError
 from musicvae_torch.io.hardware import Hardware
@@ -31,15 +31,15 @@ from musicvae_torch.training.resuming import check_resumable
 SAVE_EVERY = 60.0  # seconds
 STOPPED = 130  # exit status of a process that was asked to stop
 
-# What Lightning says to its own developers, of a folder that is in use, and of windows in memory.
+# Warnings of Lightning that do not concern the user.
 _HARMLESS = ("LeafSpec", "Checkpoint directory", "does not have many workers", "Starting from v1.9")
 
 
 class KeepLast(Checkpoint):
-    """Saves what a stopped training goes on from: now and then, and when it is asked to stop.
+    """Saves the checkpoint from which a stopped training goes on: now and then, and when it stops.
 
-    Only between a step and the next where no validation is due, and after a validation: from
-    anywhere else Lightning goes on with a step, or part of a validation, left out. The first
+    It saves only between two steps where no validation is due, and after a validation: from
+    anywhere else Lightning would go on with a step, or part of a validation, left out. The first
     Ctrl-C, or SIGTERM, ends the training at the next such place; the second at once.
 
     Args:
@@ -56,7 +56,7 @@ class KeepLast(Checkpoint):
         self._trainer: lightning.Trainer | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        # Of what goes to another process; that one has handlers and a trainer of its own.
+        # For another process, which has handlers and a trainer of its own.
         return self.__dict__ | {"_handlers": {}, "_trainer": None}
 
     def install(self, trainer: lightning.Trainer) -> None:
@@ -84,15 +84,12 @@ class KeepLast(Checkpoint):
         self.asked = True
         trainer = self._trainer
         processes = getattr(getattr(trainer, "strategy", None), "launcher", None)
-        if number == signal.SIGTERM:  # which, other than Ctrl-C, comes to this process alone
+        if number == signal.SIGTERM:  # which, unlike Ctrl-C, reaches only this process
             for process in getattr(processes, "procs", []):
                 os.kill(process.pid, number)
         if trainer is None or trainer.global_rank == 0:
-            print(
-                "\nstopping after this step or validation (once more: at once)",
-                file=sys.stderr,
-                flush=True,
-            )
+            message = "\nstopping after this step or validation (once more: at once)"
+            print(message, file=sys.stderr, flush=True)
 
     def on_train_start(self, trainer: lightning.Trainer, *_: object) -> None:
         self.install(trainer)  # in each process, and after Lightning's own handlers
@@ -122,10 +119,8 @@ class KeepLast(Checkpoint):
 
     def _stop_if_asked(self, trainer: lightning.Trainer) -> None:
         if self._agree(trainer, self.asked):
-            # Of the processes of "ddp" the first one reports it; the others must not seem to fail.
-            spawned = trainer.strategy.launcher is not None and hasattr(
-                trainer.strategy.launcher, "_start_method"
-            )
+            # With "ddp", the first process reports the stop; the others must not seem to fail.
+            spawned = hasattr(trainer.strategy.launcher, "_start_method")
             raise SystemExit(STOPPED if spawned or trainer.is_global_zero else 0)
 
     @staticmethod
@@ -149,16 +144,16 @@ def fit(
     """Train until `options.steps`, or go on where a training in `work` was stopped.
 
     Args:
-        module, data: what to train on what.
+        module, data: the training, and its windows.
         options: steps, clipping, validation.
-        work: folder for checkpoints (the last and the best), for each start a metrics.csv, and
-            what TensorBoard shows.
-        device: "auto", "cpu" or "cuda"; or more about what to train on.
+        work: folder for checkpoints (the last and the best), for the metrics.csv of each start, and
+            for TensorBoard's files.
+        device: "auto", "cpu" or "cuda"; or the whole hardware.
         monitor: the validation score whose lowest value is the best.
 
     Returns:
-        The best checkpoint so far. Where several processes train, the first one alone comes back;
-        those of strategy "ddp" end here.
+        The best checkpoint so far. If several processes train, only the first returns; the others
+        of strategy "ddp" end here.
 
     Raises:
         OptionError: `work` holds the training of another model, or one with another optimiser or
@@ -168,11 +163,10 @@ def fit(
     work = Path(work)
     hardware = device if isinstance(device, Hardware) else Hardware(device)
     machine = hardware.trainer_arguments()
-    best = ModelCheckpoint(
-        dirpath=work, filename="best", monitor=monitor, enable_version_counter=False
-    )
+    naming: dict[str, Any] = {"filename": "best", "enable_version_counter": False}
+    best = ModelCheckpoint(work, monitor=monitor, **naming)
     last = work / "last.ckpt"
-    validate_every = min(options.validate_every, options.steps)  # at least once, for a best
+    validate_every = min(options.validate_every, options.steps)  # at least once, to have a best
     resumes = last.is_file()
     if resumes:
         check_resumable(last, module, monitor)
@@ -217,7 +211,7 @@ def _trainer(machine: dict[str, Any], **arguments: Any) -> lightning.Trainer:
 
 @contextmanager
 def _stops_as_asked(keep: KeepLast, trainer: lightning.Trainer) -> Iterator[None]:
-    """What a stopped training ends in becomes KeyboardInterrupt."""
+    """A context in which the exceptions that end a stopped training become KeyboardInterrupt."""
     keep.install(trainer)
     try:
         yield
@@ -236,6 +230,6 @@ def _stops_as_asked(keep: KeepLast, trainer: lightning.Trainer) -> Iterator[None
 def _loggers(work: Path) -> list[Logger]:
     loggers: list[Logger] = [CSVLogger(work, name="log")]
     if find_spec("tensorboard"):
-        # One folder for all starts, whose curves TensorBoard joins.
+        # One folder for all starts: TensorBoard joins their curves.
         loggers.append(TensorBoardLogger(work, name="", version="tensorboard"))
     return loggers

@@ -1,4 +1,4 @@
-"""Memory for training on a CPU."""
+"""The C library's memory when training on a CPU."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ _LARGEST = 2**31 - 1
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep what is freed, in this process, from now on.
+    """Let the C library keep freed memory, in this process, from now on.
 
-    By default glibc gives every large block back to the system at once, and each step of a
-    training then waits for the same pages to be handed out, and zeroed, once more: a fifth of its
-    time. Does nothing where the C library is not glibc.
+    By default glibc returns every large block to the system at once, and each step of a training
+    then waits a fifth of its time for the same pages, zeroed. Does nothing without glibc.
     """
     if sys.platform != "linux":
         return

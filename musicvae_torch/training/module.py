@@ -11,7 +11,6 @@ import lightning
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.distributions import Normal
 
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.model.lstm import BidirectionalLSTM, InitialState, LSTMStack
@@ -22,12 +21,12 @@ from musicvae_torch.training.options import TrainingOptions
 from musicvae_torch.windows.scores import add_counts, reconstruction_counts, to_scores
 from musicvae_torch.windows.tensors import ModelBatch
 
-# What a step's random numbers are for; with the seed, the step and the rank they make a seed.
+# Uses of a step's random numbers; with the seed, the step and the rank they make a seed.
 _NOISE, _DROPS, _FREE = 1, 2, 3
 
 
 class ScheduledTraining(lightning.LightningModule):
-    """What every training here shares: Adam with a decaying rate, and scores in checkpoints."""
+    """Base of all trainings: optimiser, schedule of its rate, and scores in checkpoints."""
 
     def __init__(self, options: TrainingOptions) -> None:
         super().__init__()
@@ -40,16 +39,15 @@ class ScheduledTraining(lightning.LightningModule):
         }
 
     def matrices(self) -> list[Tensor] | None:
-        """What the optimiser muon trains by Muon; None: the weights of LSTMs."""
+        """Parameters that the optimiser muon trains by Muon; None: the weights of LSTMs."""
         return None
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        betas = (0.9, self.options.adam_beta2)
-        rate = self.options.learning_rate
-        if self.options.optimizer == "muon":
-            muon_rate = self.options.muon_learning_rate
-            return MuonWithAdam(self, rate, muon_rate, betas, self.matrices())
-        return TensorFlowAdam(self.parameters(), rate, betas)
+        own, betas = self.options, (0.9, self.options.adam_beta2)
+        if own.optimizer == "muon":
+            rates = own.learning_rate, own.muon_learning_rate
+            return MuonWithAdam(self, *rates, betas, self.matrices())
+        return TensorFlowAdam(self.parameters(), own.learning_rate, betas)
 
     def configure_gradient_clipping(
         self,
@@ -65,7 +63,7 @@ class ScheduledTraining(lightning.LightningModule):
         optimizer = self.optimizers()
         assert isinstance(optimizer, torch.optim.Optimizer)
         for group in optimizer.param_groups:
-            muon = "ns_steps" in group  # its Newton-Schulz iterations, which no other has
+            muon = "ns_steps" in group  # Newton-Schulz iterations, which only Muon has
             full = self.options.muon_learning_rate if muon else self.options.learning_rate
             group["lr"] = full * share
 
@@ -84,14 +82,14 @@ class MusicVAETraining(ScheduledTraining):
         )
         module.model.save_pretrained("my_melodies")
 
-    Batches are those of :class:`WindowsDataModule`; the Trainer's gradient_clip_val does nothing,
-    as `options` decide. Draws are made from the seed, the step and the rank alone, so that a
+    Batches are those of :class:`WindowsDataModule`. `options` decide on clipping: the Trainer's
+    gradient_clip_val does nothing. Draws depend on the seed, the step and the rank alone, so that a
     resumed training repeats them.
 
     Args:
         config: sizes of the model.
         options: of the objective and the optimiser.
-        model: to go on from; None: a new one.
+        model: to start from; None: a new one.
     """
 
     def __init__(
@@ -114,18 +112,19 @@ class MusicVAETraining(ScheduledTraining):
         sampling: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The decoder's view of a batch.
+        """Encode and reconstruct a batch.
 
         Args:
             batch: of windows.
-            noise: (batch, z_size) standard deviations from the posterior's mean; None: none.
+            noise: (batch, z_size), by how many standard deviations latents differ from the
+                posterior's mean; None: 0.
             sampling, generator: as for :meth:`MusicVAE.teacher_force`.
 
         Returns:
             Logits, and each window's reconstruction loss and KL divergence in nats.
         """
         posterior = self.model.encode(batch.inputs, batch.lengths, batch.controls)
-        z = _shifted_mean(posterior, noise)
+        z = posterior.mean if noise is None else posterior.mean + posterior.stddev * noise
         logits, losses = self._reconstruct(z, batch, sampling, generator)
         return logits, losses, standard_normal_kl(posterior)
 
@@ -136,13 +135,13 @@ class MusicVAETraining(ScheduledTraining):
         return logits, self.model.reconstruction_loss(logits, batch.targets, batch.lengths)
 
     def posterior_noise(self, batch: int, number: int | None = None) -> Tensor:
-        """Standard normal draws of a batch of this step, (batch, z_size).
+        """Standard normal draws for a batch, (batch, z_size).
 
-        `number` is the batch's since the beginning, which is the step's unless gradients of
-        several are accumulated.
+        `number` counts the batches since the beginning; None: the step's, which is the same unless
+        gradients of several batches are accumulated.
         """
         number = self.global_step if number is None else number
-        # The 1 keeps them apart from the draws of windows; zeros at the end change nothing.
+        # _NOISE makes them other draws than those of windows; zeros at the end change nothing.
         rng = np.random.default_rng([self.options.seed, number, _NOISE, self.global_rank])
         shape = batch, self.model.config.z_size
         return torch.from_numpy(rng.standard_normal(shape, np.float32)).to(self.device)
@@ -153,7 +152,7 @@ class MusicVAETraining(ScheduledTraining):
 
     @contextmanager
     def _own_draws(self, number: int) -> Iterator[None]:
-        """Torch's generators start from the seed, the batch's number and the rank inside."""
+        """A context in which torch's draws depend on the seed, the batch's number and the rank."""
         if not self._hyperparameters.samples and self._hyperparameters.dropout_keep_prob == 1:
             yield
             return
@@ -172,7 +171,7 @@ class MusicVAETraining(ScheduledTraining):
         loss = elbo_loss(losses, kl, self.options.free_bits, beta)
         self.log_dict({"train/nats": losses.mean(), "train/kl": kl.mean()}, prog_bar=True)
         schedules: dict[str, float | Tensor] = {
-            "step": float(self.global_step),  # which Lightning's own count strays from
+            "step": float(self.global_step),  # from which Lightning's own count strays
             "train/loss": loss.detach(),
             "train/kl_bits": kl.mean() / math.log(2.0),
             "train/beta": beta,
@@ -188,52 +187,39 @@ class MusicVAETraining(ScheduledTraining):
 
     def validation_step(self, batch: ModelBatch, index: int) -> None:
         """Count what comes back right from the posterior's mean, each step given the true ones
-        before it; and, where the decoder is trained on samples of its own, given those alone
-        (scores that end in ``_sampled``: what Magenta's evaluation of such configs shows)."""
+        before it. If the decoder is trained on samples of its own, count it once more, each step
+        given those (scores that end in ``_sampled``, as Magenta evaluates such configs)."""
         posterior = self.model.encode(batch.inputs, batch.lengths, batch.controls)
         self._count("kl", standard_normal_kl(posterior))
-        self._count_reconstruction(posterior.mean, batch, "", 0.0, None)
-        if self._hyperparameters.samples:
-            generator = torch.Generator(self.device)
-            generator.manual_seed(self.options.seed + _FREE + index)
-            self._count_reconstruction(posterior.mean, batch, "_sampled", 1.0, generator)
-
-    def _count_reconstruction(
-        self,
-        z: Tensor,
-        batch: ModelBatch,
-        suffix: str,
-        sampling: float,
-        generator: torch.Generator | None,
-    ) -> None:
-        logits, losses = self._reconstruct(z, batch, sampling, generator)
-        self._count(f"nats{suffix}", losses)
-        counts = reconstruction_counts(self.model, logits, batch)
-        add_counts(self._sums, {f"{name}{suffix}": pair for name, pair in counts.items()})
+        generator = torch.Generator(self.device).manual_seed(self.options.seed + _FREE + index)
+        ways = {"": 0.0, "_sampled": 1.0} if self._hyperparameters.samples else {"": 0.0}
+        for suffix, sampling in ways.items():
+            logits, losses = self._reconstruct(posterior.mean, batch, sampling, generator)
+            self._count(f"nats{suffix}", losses)
+            counts = reconstruction_counts(self.model, logits, batch)
+            add_counts(self._sums, {f"{name}{suffix}": pair for name, pair in counts.items()})
 
     def _count(self, name: str, values: Tensor) -> None:
         add_counts(self._sums, {name: (values.double().sum(), torch.tensor(len(values)))})
 
     def on_validation_epoch_end(self) -> None:
-        # Sums of all processes, so that each window counts once however many there are.
+        # Of all processes together, so that each window counts once.
         total = self.trainer.strategy.reduce(torch.stack([*self._sums.values()]), reduce_op="sum")
         assert isinstance(total, Tensor)
         scores = to_scores(dict(zip(self._sums, total, strict=True)))
         scores["kl_bits"] = scores["kl"] / math.log(2.0)
         logged = {f"val/{name}": score.float() for name, score in scores.items()}
         logged["step"] = torch.tensor(float(self.global_step), device=self.device)
-        self.log_dict(logged, sync_dist=True)  # of what is alike everywhere; else Lightning warns
+        self.log_dict(logged, sync_dist=True)  # all are equal, but Lightning would warn
 
 
 def draw_wide_latent(model: MusicVAE) -> None:
-    """Draw the layers about the latent Glorot uniform, where Magenta's standard deviation of .001
-    leaves them silent for hundreds of steps, and begin with posteriors of little spread."""
+    """Initialise the layers about the latent as Glorot uniform, and posteriors with little spread.
+
+    Magenta's standard deviation of .001 leaves these layers without effect for hundreds of steps.
+    """
     nn.init.xavier_uniform_(model.encoder.mean.weight)
     nn.init.constant_(model.encoder.stddev.bias, -1.0)
     for part in model.modules():
         if isinstance(part, InitialState):
             nn.init.xavier_uniform_(part.weight)
-
-
-def _shifted_mean(posterior: Normal, noise: Tensor | None) -> Tensor:
-    return posterior.mean if noise is None else posterior.mean + posterior.stddev * noise

@@ -1,4 +1,4 @@
-"""From a data set, or a folder of MIDI files, to the checkpoint folder of a trained MusicVAE."""
+"""Training a MusicVAE: a data set, or a folder of MIDI files → a checkpoint folder."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from musicvae_torch.training.fitting import fit
 from musicvae_torch.training.module import MusicVAETraining
 from musicvae_torch.training.options import TrainingOptions
 
-# Of the songs of a folder, set aside to validate on; the next where that is none, or all.
+# Share of a folder's songs to set aside to validate on; the next, if that is none or all of them.
 _SHARES = (0.1, 0.2, 0.3, 0.5, 0.7)
 
 
 class RecordedTraining(MusicVAETraining):
-    """A training that knows what its weights were at first, and keeps it in its checkpoints."""
+    """A training whose checkpoints say from which weights it began."""
 
     origin: dict[str, str] | None = None
 
@@ -56,16 +56,16 @@ def train_musicvae(
     """Train a MusicVAE and write the best of it, by validation, as a checkpoint folder.
 
     Args:
-        data: data set of build-dataset; or a folder of MIDI files, of which one is made in
-            `work` first, or taken up from there.
+        data: data set of build-dataset; or a folder of MIDI files, of which a data set is made in
+            `work` first.
         validation: the same, of other songs; None: the songs that `data` has set aside, a tenth
-            where it is a folder.
+            of a folder's.
         out: folder for the result.
         config: sizes of the model; None: those of `init`.
         options: how to train; ``TrainingOptions.of(config)`` gives Magenta's.
-        init: checkpoint folder whose weights to go on from, such as one of convert-weights.
-        work: folder for what a later call needs to go on; None: `out` with ".training" added.
-        device: "auto", "cpu" or "cuda"; or more about what to train on.
+        init: checkpoint folder with weights to start from, such as one of convert-weights.
+        work: folder from which a later call goes on; None: `out` with ".training" added.
+        device: "auto", "cpu" or "cuda"; or the whole hardware.
         store: precision of the stored weights, "float32" or "float16".
 
     Returns:
@@ -73,7 +73,7 @@ def train_musicvae(
 
     Raises:
         CheckpointError: `init` cannot be read.
-        ConfigError: nothing is known of MIDI for the config.
+        ConfigError: no converter knows the config.
         DatasetError: a data set cannot be read or made, or is of another kind of windows.
         ValueError: `init` is of other sizes than `config`, or options do not go together.
         KeyboardInterrupt: stopped; the same call goes on.
@@ -82,22 +82,17 @@ def train_musicvae(
     model, origin = None, None
     if init is not None:
         model = MusicVAE.from_pretrained(init)
-        # Names decide nothing.
+        # The name may differ.
         sizes = [field.name for field in fields(MusicVAEConfig) if field.name != "name"]
         wanted = {name: getattr(config, name) for name in sizes} if config else {}
         config = initial_config(init, wanted)
         origin = {"musicvae": Path(init).resolve().name, "sha256": weights_sha256(init)}
     if config is None:
-        raise ValueError("give a config, or a checkpoint to go on from")
-    sides = [
-        None if side is None else as_dataset(side, config, work, name, splits)
-        for side, name, splits in (
-            (data, "data.h5", validation is None),
-            (validation, "validation.h5", False),
-        )
-    ]
-    assert sides[0] is not None
-    windows = WindowsDataModule.read(sides[0], config, options, sides[1])
+        raise ValueError("give a config, or a checkpoint to start from")
+    source, aside = as_dataset(data, config, work, "data.h5", validation is None), None
+    if validation is not None:
+        aside = as_dataset(validation, config, work, "validation.h5", False)
+    windows = WindowsDataModule.read(source, config, options, aside)
     lightning.seed_everything(options.seed, verbose=False)
     module = RecordedTraining(config, options, model)
     module.origin = origin
@@ -115,20 +110,20 @@ def train_musicvae(
 def initial_config(
     init: str | Path, wanted: Mapping[str, Any], base: str | Path | None = None
 ) -> MusicVAEConfig:
-    """The config of a checkpoint, whose sizes hold.
+    """The config of a checkpoint to start from, whose sizes cannot be changed.
 
     Args:
         init: checkpoint folder.
-        wanted: fields that it must have; those it has anyway may be among them.
-        base: name or file of a config that it must be of; None: any.
+        wanted: values that its fields must have.
+        base: name or file of the config that it must be based on; None: any.
 
     Raises:
         CheckpointError: it cannot be read.
-        ValueError: it is otherwise.
+        OptionError: a field has another value, or it is based on another config.
     """
     record = read_config(init)
     if record.get("kind") != MusicVAE.kind or not isinstance(record.get("model"), dict):
-        raise CheckpointError(f"{init}: holds no MusicVAE to go on from")
+        raise CheckpointError(f"{init}: holds no MusicVAE to start from")
     try:
         stored = MusicVAEConfig.from_dict(record["model"])
     except ConfigError as error:
@@ -147,14 +142,14 @@ def initial_config(
 def as_dataset(
     data: str | Path, config: MusicVAEConfig, work: Path, name: str, splits: bool
 ) -> Path:
-    """A data set: `data` itself, or one made of the MIDI files in that folder.
+    """The path of a data set: `data` itself, or one made of the MIDI files in that folder.
 
     Args:
-        config: whose windows.
-        work, name: where to make it. One that is there and that a training in `work` has begun
-            with is left as it is, whatever has become of the folder.
-        splits: whether to set a tenth of the songs aside; or, of few songs, of which that may
-            be none, more.
+        data: a data set or a folder.
+        config: of its windows.
+        work, name: where to make it. If a training in `work` has begun with it, it is left as it
+            is, whatever has become of the folder.
+        splits: whether to set a tenth of the songs aside, or more, if a tenth is none.
 
     Raises:
         DatasetError: the folder has no window of the config.
@@ -164,7 +159,7 @@ def as_dataset(
         return data
     out = work / name
     work.mkdir(parents=True, exist_ok=True)
-    with FileLock(work / "data.lock"):  # where several processes run this very call
+    with FileLock(work / "data.lock"):  # as several processes may run this very call
         if not (out.is_file() and (work / "last.ckpt").is_file()):
             chosen = WindowOptions(config, hop_bars=default_hop(config))
             for share in _SHARES if splits else (0.0,):
@@ -175,7 +170,7 @@ def as_dataset(
 
 
 def load_best(module: lightning.LightningModule, best: Path) -> dict[str, float]:
-    """Load the weights of a checkpoint of :func:`fit`; the validation scores they had."""
+    """Load the weights of a checkpoint of :func:`fit`; returns their validation scores."""
     checkpoint = torch.load(best, map_location="cpu", weights_only=True)
     module.on_load_checkpoint(checkpoint)
     module.load_state_dict(checkpoint["state_dict"])
@@ -185,7 +180,7 @@ def load_best(module: lightning.LightningModule, best: Path) -> dict[str, float]
 def training_record(
     data: WindowsDataModule, options: TrainingOptions, scores: dict[str, float]
 ) -> dict[str, Any]:
-    """What the weights were trained on, how, and how they score, for config.json."""
+    """The record of a training for config.json: sizes of the data, options and scores."""
     sizes = {
         name: {"songs": len(windows.songs), "windows": len(windows.tokens)}
         for name, windows in (("training", data.training), ("validation", data.validation))

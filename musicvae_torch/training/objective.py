@@ -1,4 +1,4 @@
-"""Magenta's objective (``music_vae.base_model``): what a batch costs."""
+"""Magenta's objective (``music_vae.base_model``): the loss of a batch."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch.distributions import Normal, kl_divergence
 
 
 def standard_normal_kl(posterior: Normal) -> Tensor:
-    """KL divergence from the prior, summed over the latent: (batch,), in nats."""
+    """KL divergence from the prior, summed over dimensions: (batch,), in nats."""
     prior = Normal(torch.zeros_like(posterior.mean), torch.ones_like(posterior.stddev))
     return kl_divergence(posterior, prior).sum(-1)
 
 
 def elbo_loss(losses: Tensor, kl: Tensor, free_bits: float, beta: float) -> Tensor:
-    """The mean reconstruction loss, plus `beta` times the mean of what the KL divergence of a
-    window has above its free bits.
+    """The mean reconstruction loss, plus `beta` times the mean of the KL divergence beyond the free
+    bits.
 
     Args:
         losses, kl: (batch,) of each window, in nats.

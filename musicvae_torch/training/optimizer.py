@@ -1,4 +1,4 @@
-"""Adam and the clipping of gradients, as TensorFlow does both; and Muon, which learns faster."""
+"""Adam and the clipping of gradients as in TensorFlow; and Muon, which learns faster."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from musicvae_torch.errors import OptionError
 from musicvae_torch.model.lstm import LSTMWeights
 
 EPSILON = 1e-8
-# Of a matrix, times the rate, a step. Without, recurrent matrices grow until the LSTM is chaotic:
-# at a rate of .02 gradients were a million times as long after 600 steps.
+# Weight decay of Muon. Without it recurrent matrices grow until the LSTM is chaotic: at a rate of
+# .02 gradients were a million times as long after 600 steps.
 MUON_DECAY = 0.2
 
 
 class TensorFlowAdam(torch.optim.Adam):
     """Adam as ``tf.train.AdamOptimizer`` has it.
 
-    At its step t it moves by lr * sqrt(1 - b2**t) / (1 - b1**t) * m / (sqrt(v) + epsilon), where
-    PyTorch adds its epsilon to sqrt(v / (1 - b2**t)). The two are the same where PyTorch's
-    epsilon is epsilon / sqrt(1 - b2**t), so this sets it at each step and leaves the work to
-    PyTorch. (With PyTorch's own, the first steps of tiny gradients differ by up to half a step.)
+    Step t moves weights by lr * sqrt(1 - b2**t) / (1 - b1**t) * m / (sqrt(v) + epsilon), while
+    PyTorch adds its epsilon to sqrt(v / (1 - b2**t)). The two are equal if PyTorch's epsilon is
+    epsilon / sqrt(1 - b2**t), which this class sets at each step. (With a constant epsilon, the
+    first steps of tiny gradients differ by up to half a step.)
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class TensorFlowAdam(torch.optim.Adam):
         self.epsilon = epsilon
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step; `closure` may compute the gradients first, and its loss is given back."""
+        """Take a step; `closure`, if any, computes the gradients and the loss that is returned."""
         for group in self.param_groups:
             taken = (self.state[p]["step"] for p in group["params"] if self.state.get(p))
             t = float(next(taken, 0.0)) + 1
@@ -53,11 +53,11 @@ class MuonWithAdam(torch.optim.Optimizer):
     matrix along the nearest orthogonal one to its momentum.
 
     Args:
-        module: whose parameters to train.
+        module: with the parameters to train.
         lr: Adam's rate.
-        muon_lr: Muon's, as a root mean square of the step comparable to Adam's.
+        muon_lr: Muon's rate; steps have a root mean square comparable to Adam's.
         betas: Adam's.
-        matrices: those for Muon; None: the weights of LSTMs.
+        matrices: parameters for Muon; None: the weights of LSTMs.
 
     Raises:
         OptionError: this PyTorch has no Muon.
@@ -93,11 +93,11 @@ class MuonWithAdam(torch.optim.Optimizer):
         self._share_groups()
 
     def _share_groups(self) -> None:
-        """Let a rate that is set here hold there."""
+        """Share the groups of both optimisers, so that a rate set here holds there."""
         self.param_groups = [group for one in self.both for group in one.param_groups]
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step; `closure` may compute the gradients first, and its loss is given back."""
+        """Take a step; `closure`, if any, computes the gradients and the loss that is returned."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -116,19 +116,15 @@ class MuonWithAdam(torch.optim.Optimizer):
 
 
 def optimizer_kind(state: Mapping[str, Any]) -> str:
-    """Which optimiser a state dict is of: "muon", "adam" or "rmsprop".
-
-    Raises:
-        KeyError: it is of none of them.
-    """
+    """The optimiser of a state dict: "muon", "adam" or "rmsprop"; raises KeyError for others."""
     if "both" in state:
         return "muon"
     return "rmsprop" if "alpha" in state["param_groups"][0] else "adam"
 
 
 def clip_gradients(parameters: Iterable[Tensor], longest: float, limit: float) -> Tensor:
-    """Scale all gradients down together to a norm of at most `longest`; set them to zero where
-    their norm is `limit` or more, or not a number. (Magenta's clip_mode "global_norm".)
+    """Scale all gradients down together to a norm of at most `longest`; set them to zero if their
+    norm is `limit` or more, or not a number. (Magenta's clip_mode "global_norm".)
 
     Returns:
         The norm before that, ().
@@ -147,4 +143,5 @@ def global_norm(tensors: Sequence[Tensor]) -> Tensor:
     """Length of all tensors taken as one vector: ()."""
     if not tensors:
         return torch.zeros(())
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(tensors))))
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(tensors))))
+    return norm

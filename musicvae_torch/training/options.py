@@ -1,4 +1,4 @@
-"""How to train, as a dataclass."""
+"""Options of a training."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def _objective(default: Any, **about: Any) -> Any:
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How to train; the defaults are Magenta's for its hierarchical trios, but for batch and
-    length. :meth:`of` gives those of any config.
+    """Options of a training. The defaults, except batch and length, are Magenta's for its
+    hierarchical trios; :meth:`of` gives those of any config.
 
     Attributes:
         steps: optimiser steps in all.
         batch_size: windows a step, on each device.
-        accumulate: batches whose gradients are averaged for one step, for want of memory.
+        accumulate: batches whose gradients are averaged for one step, if memory is short.
         learning_rate: the rate at first.
         decay_rate: what each step multiplies the rate by, down to 0.00001, with the exponential
             schedule.
@@ -40,10 +40,10 @@ class TrainingOptions:
         schedule: of the learning rate: exponential is that decay; cosine goes down to 0 over all
             steps along half a cosine; linear goes down to 0 in a straight line over the last
             quarter, so that a training that has not come so far may be made longer.
-        warmup: steps over which the rate rises to that, in even steps.
+        warmup: steps over which the rate rises evenly to the schedule's.
         optimizer: adam is TensorFlow's; muon, with Adam for all but the LSTMs' matrices, needs far
             fewer steps, at a rate of its own.
-        muon_learning_rate: Muon's rate where Adam's is learning_rate; it goes the same way.
+        muon_learning_rate: Muon's rate at first; it follows the same schedule.
         fuse: compile the LSTM's gate arithmetic on CPUs, for speed; wants a C++ compiler.
         adam_beta2: decay of Adam's second moment; lower is steadier.
         grad_clip: longer gradients are scaled down to this norm.
@@ -52,19 +52,20 @@ class TrainingOptions:
             grad_norm_clip_to_zero).
         max_transpose: training windows are shifted at random by up to this many semitones, either
             way.
-        draw: what is drawn alike: windows, songs (then one of their windows), or sources, the
-            top-level folders of the songs, by temper.
-        temper: a source of n songs is drawn in proportion to n^P: 0 makes sources alike, 1 songs.
+        draw: what is equally likely to be drawn: windows, songs (then one of their windows), or
+            sources, the top-level folders of the songs, by temper.
+        temper: a source of n songs is drawn in proportion to n^P: 0 makes sources equally likely, 1
+            songs.
         validate_every: steps from validation to validation.
         seed: seed of the weights, the batches, the posterior noise, the dropout and the sampling.
-        start: how the layers about the latent are drawn: magenta makes them so small that it
-            begins with next to no effect; glorot as wide as all others, and so learns sooner.
+        start: how the layers about the latent are initialised: magenta so small that the latent has
+            next to no effect at first; glorot as wide as all others, which learns sooner.
         free_bits: bits of KL divergence of a window that cost nothing.
-        max_beta: B, the weight of the KL divergence above those.
-        beta_rate: that weight at step t is (1 - R^t) B; 0: all of it at once.
-        sampling_schedule: scheduled sampling: how the chance grows that the decoder reads a token
-            of its own.
-        sampling_rate: the chance is this K (constant), 1 - K^t or 1 - K / (K + exp(t / K)).
+        max_beta: B, the weight of the KL divergence beyond the free bits.
+        beta_rate: that weight at step t is (1 - R^t) B; 0: B after the first step.
+        sampling_schedule: scheduled sampling: how the probability grows that the decoder reads a
+            token of its own.
+        sampling_rate: the probability is this K (constant), 1 - K^t or 1 - K / (K + exp(t / K)).
         dropout_keep_prob: share of the cells' inputs that dropout keeps; 1: all.
     """
 
@@ -97,11 +98,11 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         check_options(self)
-        _ = self.hyperparameters  # which says what is wrong with them
+        _ = self.hyperparameters  # which checks them
 
     @classmethod
     def of(cls, config: MusicVAEConfig, **changes: Any) -> TrainingOptions:
-        """Magenta's hyperparameters for `config`, shifts that fit it, and what is changed."""
+        """Magenta's hyperparameters for `config` and shifts that fit it, with `changes`."""
         from musicvae_torch.dataset.augment import default_shift
 
         own = asdict(hyperparameters_of(config)) | {"max_transpose": default_shift(config)}

@@ -1,4 +1,4 @@
-"""Whether a stopped training can go on with what is asked now."""
+"""Checking that a stopped training can go on with the model and the options that are asked for."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _ADVICE = "or delete the folder, or give another one for the work"
 def check_resumable(path: Path, module: lightning.LightningModule, monitor: str) -> None:
     """Make sure that a training can go on from a checkpoint.
 
-    Steps, rates, batches, data and precision may be others than before; weights, what the
-    optimiser remembers of them, and which of them were the best so far, would be lost.
+    Steps, rates, batches, data and precision may differ from before; sizes, the optimiser and the
+    score may not, as its weights, the optimiser's state or the best so far would be lost.
 
     Args:
         path: the checkpoint, in the training's work folder.
@@ -27,7 +27,8 @@ def check_resumable(path: Path, module: lightning.LightningModule, monitor: str)
         monitor: the validation score whose lowest value is the best.
 
     Raises:
-        OptionError: it cannot be read; or it is of another model, optimiser or score.
+        CheckpointError: it cannot be read.
+        OptionError: it is of another model, optimiser or score.
     """
     try:
         stored = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
@@ -61,7 +62,7 @@ def check_resumable(path: Path, module: lightning.LightningModule, monitor: str)
 
 
 def _difference(stored: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str | None:
-    """The first weight that is otherwise, if one is."""
+    """The first weight that differs, in words, if any does."""
     for name in [*own, *stored]:
         there, here = (
             f"of shape {tuple(side[name].shape)}" if name in side else "missing"

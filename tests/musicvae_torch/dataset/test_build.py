@@ -433,13 +433,13 @@ def test_a_failure_while_writing_leaves_the_old_file_and_the_parts(
     assert columns(out) == columns(built[0])
 
 
-def hostile(task: tuple[int, Path], options: WindowOptions) -> Outcome:
+def hostile(task: tuple[int, Path], options: WindowOptions, phrases: bool) -> Outcome:
     """Stands in for the reader of files: some crash it, some hang."""
     if task[1].name == "crash.mid":
         os.kill(os.getpid(), signal.SIGKILL)
     while task[1].name == "hang.mid":
         pass
-    return extract_file(task[1], options)
+    return extract_file(task[1], options, phrases=phrases)
 
 
 def test_files_that_crash_or_hang_are_skipped(
