@@ -136,7 +136,7 @@ def rows_of(windows: Windows) -> dict[str, Callable[[], Tensor]]:
     other = windows.latent[torch.from_numpy(others)]
     other[torch.from_numpy(others == np.arange(len(others)))] = torch.nan  # a song's only window
     return {
-        "trio, from the encoder that hears all": lambda: windows.nats_of_decoder(windows.latent),
+        "trio, from the encoder, all parts given": lambda: windows.nats_of_decoder(windows.latent),
         "trio, from the surrogate": lambda: windows.nats_of_decoder(style),
         "band, in the surrogate's style": lambda: windows.nats(windows.styled(style)),
         "without a style": lambda: windows.nats(Controls()),
@@ -198,7 +198,7 @@ def main() -> None:
         kept = nats[~np.isnan(nats).any(1)]
         curves[name] = kept.mean(0) if len(kept) else np.full(nats.shape[1], np.nan)
         whole[name] = per_song(nats.mean(1), windows.song, windows.songs)
-    reference = whole["trio, from the encoder that hears all"]
+    reference = whole["trio, from the encoder, all parts given"]
     lines = [
         [
             name,
@@ -208,7 +208,7 @@ def main() -> None:
         ]
         for name, values in whole.items()
     ]
-    header = ["nats a step", "less the encoder that hears all", *map(str, SHOWN_BARS)]
+    header = ["nats a step", "less the encoder, all parts given", *map(str, SHOWN_BARS)]
     print(markdown(header, lines))
     if arguments.plot:
         draw(curves, arguments.plot)

@@ -5,8 +5,9 @@ docs/architecture.md shows what is where, and what imports what.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from musicvae_torch.lazy import lazy_names
 
 if TYPE_CHECKING:
     from surrogate.accompaniment import Accompaniment
@@ -27,11 +28,16 @@ __all__ = [
     "accompany",
     "load_surrogate",
 ]
-_HOMES = {"PointSurrogate": "accompany_music_vae.network", "load_surrogate": "encoder.loading"}
 
-
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        home = "pipeline" if name.lower().startswith("accompan") else "encoder.model"
-        return getattr(import_module(f"surrogate.{_HOMES.get(name, home)}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# As in musicvae_torch: help and errors must not wait for torch.
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "surrogate.accompaniment": "Accompaniment",
+        "surrogate.accompany_music_vae.network": "PointSurrogate",
+        "surrogate.encoder.loading": "load_surrogate",
+        "surrogate.encoder.model": "Surrogate SurrogateConfig SurrogateEncoder",
+        "surrogate.options": "AccompanyOptions",
+        "surrogate.pipeline": "Accompanist accompany",
+    },
+)

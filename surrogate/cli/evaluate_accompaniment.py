@@ -54,8 +54,8 @@ class EvaluateAccompaniment:
         json: also write all numbers to a file.
         musicvae: trio checkpoint; None: shipped.
         surrogate: its surrogate encoder; None: shipped, with the shipped trio.
-        baseline: another surrogate of the trio, for the row of the seed's surrogate; None: shipped,
-            with the shipped trio.
+        baseline: another surrogate of the trio, for the row "accompany-music-vae's surrogate";
+            None: shipped, with the shipped trio.
         without_latent: the trio, trained on without its latent, for the row of that name; None:
             shipped, with the shipped trio.
         band: a band network; None: shipped, with the shipped trio.

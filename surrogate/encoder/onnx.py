@@ -57,7 +57,7 @@ def _start(network: Surrogate, about: str) -> tuple[Graph, Value]:
 
 def _encoder_graph(network: SurrogateEncoder) -> Graph:
     """Tokens, and which parts are given → the predicted posterior."""
-    graph, tokens = _start(network, "the posterior of a trio, told from some of its parts")
+    graph, tokens = _start(network, "the posterior of a trio, predicted from some of its parts")
     hides = len(network.input_parts) > 1
     if hides:
         what = f"whether {', '.join(PARTS)} are given"
@@ -92,7 +92,7 @@ def _pool(graph: Graph, encoder: PooledEncoder, outputs: Value) -> Value:
 
 def _point_graph(network: PointSurrogate) -> Graph:
     """Tokens → the predicted mean."""
-    graph, tokens = _start(network, "the mean of a trio's posterior, told from its melody")
+    graph, tokens = _start(network, "the mean of a trio's posterior, predicted from its melody")
     melody = _column(graph, tokens, PARTS.index("melody"))
     rows = _one_hot(graph, melody, network.config.input_depth)
     outputs, hidden = graph.op("Transpose", rows, perm=[1, 0, 2]), ""

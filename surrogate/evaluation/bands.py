@@ -18,7 +18,7 @@ BAND = "band network"
 NO_STYLE = f"{BAND}, without a style"
 OWN_STYLE = f"{BAND}, style of another window"
 OTHER_STYLE = f"{BAND}, another song's style"
-NOTHING_GIVEN = f"{BAND}, hearing nothing"
+NOTHING_GIVEN = f"{BAND}, nothing given"
 
 
 def band_nats(task: Task) -> Iterator[tuple[str, np.ndarray]]:

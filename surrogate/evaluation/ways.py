@@ -15,11 +15,11 @@ from surrogate.encoder.model import Surrogate
 from surrogate.encoder.refine import UNKNOWN, hide, refine, refine_prediction
 from surrogate.evaluation.task import Task
 
-ENCODER = "encoder that hears all"
+ENCODER = "encoder, all parts given"
 OURS = "our surrogate"
 OURS_REFINED = "our surrogate, refined"
 REFINED = "refinement alone"
-BASELINE = "the seed's surrogate"
+BASELINE = "accompany-music-vae's surrogate"
 
 
 def ways_to_a_latent(task: Task) -> dict[str, Callable[[], Tensor]]:
