@@ -28,6 +28,8 @@ from printed_commands import (
     shortened,
 )
 
+from musicvae_torch import __version__
+
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 CARDS = sorted([*ROOT.glob("checkpoints/*/README.md"), ROOT / "examples/README.md"])
 # Run as printed by tests of their own.
@@ -159,6 +161,10 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_the_citation_is_whole() -> None:
+    """And it speaks of the version that is here, as the changelog does."""
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert {"cff-version", "message", "title", "authors"} <= set(citation)
     assert "1803.05428" in citation["references"][0]["url"]
+    assert citation["version"] == __version__
+    released = re.findall(r"^## (\S+) - (\S+)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)
+    assert released[0] == (__version__, citation["date-released"].isoformat())

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from paths import ROOT
 
+from musicvae_torch import __version__
+
 
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -36,6 +38,11 @@ def test_contents(unpacked: Path) -> None:
     assert parts == {"frame.html", "page.html", "page.css", *scripts}
     parts = {path.name for path in (unpacked / "surrogate/evaluation/listening").glob("*.[hcj]*")}
     assert parts == {"test.html", "test.css", "session.js", "screens.js"}
+
+
+def test_the_version_is_the_package_s_own(unpacked: Path) -> None:
+    (metadata,) = unpacked.glob("*.dist-info/METADATA")
+    assert f"\nVersion: {__version__}\n" in metadata.read_text(encoding="utf-8")
 
 
 def test_an_installed_wheel_plays(unpacked: Path, tmp_path: Path) -> None:
