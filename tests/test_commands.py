@@ -13,7 +13,7 @@ from pathlib import Path
 import pretty_midi
 import pytest
 from paths import ROOT
-from printed_commands import project
+from printed_commands import commands, project
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # Enough to run a training through, and no more; the last of two equal options counts.
@@ -165,18 +165,47 @@ def test_demo_as_make_runs_it(tmp_path: Path) -> None:
         ("train-musicvae t.h5 --validation t.h5 -o o --config x", "train-musicvae: unknown config"),
     ],
 )
-def test_one_line_for_what_cannot_be(command: str, message: str, tmp_path: Path) -> None:
-    shutil.copy(ROOT / "examples/saints.mid", tmp_path / "tune.mid")
-    shutil.copy(ROOT / "examples/saints.mid", tmp_path / "t_2.mid")
-    (tmp_path / "text.mid").write_text("no MIDI at all")
-    (tmp_path / "cut.mid").write_bytes((ROOT / "examples/saints.mid").read_bytes()[:20])
-    (tmp_path / "empty").mkdir()
+def test_one_line_for_what_cannot_be(
+    command: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    lay_out(tmp_path)
+    monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
-    done = run(shlex.split(command), tmp_path)
-    assert done.returncode == 2
-    assert done.stderr.startswith(message), done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    name, *words = shlex.split(command)
+    assert commands()[name](words) == 2
+    said = capfd.readouterr().err
+    assert said.startswith(message), said
+    assert len(said.splitlines()) == 1
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "accompany text.mid -o o.mid",
+        "build-dataset empty -o o.h5",
+        "train-musicvae text.mid --validation text.mid -o o",
+    ],
+)
+def test_one_line_is_all_that_a_shell_shows(command: str, tmp_path: Path) -> None:
+    """No library that starts with the program adds to it."""
+    lay_out(tmp_path)
+    done = run(shlex.split(command), tmp_path)
+    assert done.returncode == 2 and not done.stdout
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def lay_out(folder: Path) -> None:
+    """Songs, two that are none, and an empty folder."""
+    shutil.copy(ROOT / "examples/saints.mid", folder / "tune.mid")
+    shutil.copy(ROOT / "examples/saints.mid", folder / "t_2.mid")
+    (folder / "text.mid").write_text("no MIDI at all")
+    (folder / "cut.mid").write_bytes((ROOT / "examples/saints.mid").read_bytes()[:20])
+    (folder / "empty").mkdir()
 
 
 def test_accompany_says_where_to_write(tmp_path: Path) -> None:
