@@ -17,6 +17,7 @@ from paths import EXAMPLES
 
 from convert_weights.conversion import convert
 from musicvae_torch.cli.train_musicvae import main as train_main
+from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.dataset import Windows, read_dataset
 from musicvae_torch.io.checkpoint import read_config, weights_sha256
 from musicvae_torch.model.vae import MusicVAE
@@ -196,7 +197,7 @@ def test_going_on_otherwise_than_begun(
         assert (tmp_path / "model.training" / "last.ckpt").read_bytes() == stored
 
 
-def read_model(folder: Path) -> musicvae.MusicVAEConfig:
+def read_model(folder: Path) -> MusicVAEConfig:
     return MusicVAE.from_pretrained(folder).config
 
 

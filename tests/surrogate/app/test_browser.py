@@ -88,7 +88,7 @@ class Visit:
     def download(self, selector: str, into: Path) -> Path:
         with self.page.expect_download() as download:
             self.page.locator(selector).click()
-        path = into / download.value.suggested_filename
+        path: Path = into / download.value.suggested_filename
         download.value.save_as(path)
         return path
 
