@@ -1,28 +1,17 @@
-"""Every command and snippet of the README, and how the commands refuse what they cannot do."""
+"""The commands as a shell runs them, and how they refuse what they cannot do."""
 
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pretty_midi
 import pytest
 from paths import ROOT
 from printed_commands import commands, project
-
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-# Enough to run a training through, and no more; the last of two equal options counts.
-BRIEF = {
-    "train-musicvae": "--steps 2 --batch-size 2 --encoder 4 --decoder 4 --latent 2 --device cpu",
-    "train-surrogate": "--steps 2 --batch-size 2 --units 4 --device cpu",
-    "train-band": "--steps 2 --batch-size 2 --width 16 --heads 2 --device cpu",
-}
-FINE_TUNING = "--steps 2 --batch-size 2 --device cpu"  # sizes are those of --init
 
 
 def run(command: list[str], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -36,47 +25,6 @@ def run(command: list[str], folder: Path, **environment: str) -> subprocess.Comp
         check=False,
         timeout=300,
     )
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that looks like the repo's to the README's commands, with MIDI to train on."""
-    folder = tmp_path_factory.mktemp("readme")
-    for name in ("examples", "tests"):
-        (folder / name).symlink_to(ROOT / name)
-    shutil.copytree(
-        ROOT / "tests/golden/trio_converter",
-        folder / "midi",
-        ignore=shutil.ignore_patterns("*.npz", "*.py"),
-    )
-    (folder / "finished").mkdir()
-    shutil.copy(ROOT / "tests/golden/trio_converter/plain.mid", folder / "finished")
-    return folder
-
-
-def test_readme(folder: Path) -> None:
-    """In order, as a reader would: shell lines first where they come first."""
-    ran = []
-    for language, block in re.findall(r"```(sh|python)\n(.*?)```", README, re.DOTALL):
-        if language == "python":
-            done = run([sys.executable, "-c", block], folder)
-            assert done.returncode == 0, f"{block}\n{done.stderr}"
-            continue
-        for line in block.splitlines():
-            words = shlex.split(line, comments=True)
-            if words[0] in ("make", "pip", "accompany-app"):  # the app has a test of its own
-                continue
-            brief = FINE_TUNING if "--init" in words else BRIEF.get(words[0], "")
-            done = run(words + shlex.split(brief), folder)
-            assert done.returncode == 0, f"{line}\n{done.stderr}"
-            ran.append(words[0])
-    assert {"accompany", "convert-weights", "build-dataset", "train-musicvae"} <= set(ran)
-    assert len(pretty_midi.PrettyMIDI(str(folder / "band.mid")).instruments) == 3
-    assert (folder / "my_trio" / "model.safetensors").is_file()
 
 
 def test_demo_as_make_runs_it(tmp_path: Path) -> None:
