@@ -58,8 +58,11 @@ def by_path(page: Path) -> str:
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What pages take for granted: folders of songs, data sets, and models trained on them."""
     folder = tmp_path_factory.mktemp("workshop")
-    for name in ("examples", "tests"):
-        (folder / name).symlink_to(ROOT / name)
+    (folder / "tests").symlink_to(ROOT / "tests")
+    (folder / "examples").mkdir()
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    for tune in sorted(set(re.findall(r"examples/(\w+\.mid)", text))):
+        shutil.copy(ROOT / "examples" / tune, folder / "examples")
     write_songs(folder / "midi", 8)
     for name in ("finished", "test"):
         write_songs(folder / name, 1, seed=7)
