@@ -27,6 +27,7 @@ def run(command: list[str], folder: Path, **environment: str) -> subprocess.Comp
     )
 
 
+@pytest.mark.slow
 def test_demo_as_make_runs_it(tmp_path: Path) -> None:
     recipe = run(["make", "--dry-run", "--old-file=.venv/.ready", "demo"], ROOT)
     line = next(line for line in recipe.stdout.splitlines() if "accompany" in line)

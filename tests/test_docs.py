@@ -84,6 +84,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quiet_lightning")
 @pytest.mark.parametrize("page", RUN, ids=by_path)
 def test_a_page_runs_as_printed(

@@ -28,6 +28,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 }
 
 
+@pytest.mark.slow
 def test_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("examples", "tests"):
         (tmp_path / name).symlink_to(ROOT / name)
