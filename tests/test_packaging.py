@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+from fresh_python import run_python
 from paths import ROOT
 
 from musicvae_torch import __version__
@@ -50,15 +50,7 @@ def test_an_installed_wheel_plays(unpacked: Path, tmp_path: Path) -> None:
         "import musicvae_torch, surrogate; print(musicvae_torch.__file__); "
         f"print(len(surrogate.accompany({str(ROOT / 'examples/saints.mid')!r}).instruments))"
     )
-    environment = {**os.environ, "PYTHONPATH": str(unpacked), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_python(script, folder=tmp_path, PYTHONPATH=str(unpacked))
     assert done.returncode == 0, done.stderr
     where, tracks = done.stdout.split()
     assert Path(where).is_relative_to(unpacked) and tracks == "3"
