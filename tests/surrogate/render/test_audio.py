@@ -93,7 +93,7 @@ def test_tempo_changes_are_kept() -> None:
 
 
 def test_programs_and_the_drum_channel_have_their_own_sounds() -> None:
-    def tone(*events: Events) -> np.ndarray:
+    def tone(*events: list) -> np.ndarray:
         return render(song([one for some in events for one in some]), sample_rate=RATE)
 
     flute = tone(program(FLUTE), note(0, SECOND, 69))
