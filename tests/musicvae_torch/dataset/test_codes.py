@@ -161,6 +161,7 @@ def test_another_model_s_codes_take_their_place(own: Path) -> None:
     assert read_dataset(data, posteriors_of=weights_sha256(own / "model")).posterior_mean is None
 
 
+@pytest.mark.slow
 def test_two_devices_share_the_windows(own: Path) -> None:
     one, two = own / "one.h5", own / "two.h5"
     for path in (one, two):
