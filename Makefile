@@ -19,8 +19,9 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/codespell
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 8 --dist worksteal
 
 # The site, of README.md, docs/ and docstrings: python -m http.server --directory site shows it.
 docs: $(READY)

@@ -75,12 +75,17 @@ def comparison(effects: Mapping[str, Effects]) -> str:
     return "\n".join(lines)
 
 
+def numbers(text: str) -> tuple[float, ...]:
+    return tuple(map(float, text.split(",")))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", type=Path, metavar="DATA.h5", help="songs to measure on")
     parser.add_argument("--windows", type=int, default=100, metavar="N", help="(default: 100)")
     parser.add_argument("--temperature", type=float, default=0.5, metavar="T")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--strengths", type=numbers, metavar="X,X,...")
     parser.add_argument("--plot", type=Path, metavar="OUT", help="folder for pictures")
     parser.add_argument("--learn", type=Path, metavar="TRAIN.h5", help="compare the methods")
     parser.add_argument("--musicvae", type=Path, metavar="FOLDER", help="(default: shipped)")
@@ -88,6 +93,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from musicvae_torch.attribute_vectors import AttributeVectors, measure_effects
+    from musicvae_torch.attribute_vectors.effects import STRENGTHS
     from musicvae_torch.attribute_vectors.picture import draw_matrix
     from musicvae_torch.io.checkpoint import shipped_checkpoint
     from surrogate import Accompanist
@@ -105,6 +111,7 @@ def main() -> None:
                 pair.musicvae,
                 own,
                 z,
+                strengths=arguments.strengths or STRENGTHS,
                 temperature=arguments.temperature,
                 seed=arguments.seed,
                 progress=True,

@@ -111,7 +111,8 @@ def part(controls: Controls, at: slice) -> Controls:
 def by_bar(nats: Tensor, every_part: bool = False) -> Tensor:
     """(windows, steps, parts) → (windows, bars), means of bass and drums together."""
     own = nats if every_part else nats[..., BAND]
-    return own.sum(-1).unflatten(1, (-1, STEPS_PER_BAR)).mean(-1)
+    steps = own.sum(-1)
+    return steps.view(len(steps), -1, STEPS_PER_BAR).mean(-1)
 
 
 def melody_chords(tokens: np.ndarray) -> np.ndarray:

@@ -36,13 +36,13 @@ def main() -> None:
 
 def _line(song: Path, candidates: int, repeats: int) -> str:
     from surrogate import Accompanist, AccompanyOptions
+    from surrogate.band.sampling import sample
     from surrogate.band.stepping import Stepper
     from surrogate.generators import band as generator
 
     accompanist = Accompanist.from_pretrained()
     options = AccompanyOptions(candidates=candidates)
     calls: list[tuple[Any, Any]] = []
-    sample = generator.sample
 
     def note(*given: Any, **more: Any) -> Any:
         calls.append((given, more))

@@ -46,7 +46,8 @@ def draw(path: Path, count: int, seed: int) -> np.ndarray:
     order = np.random.default_rng(seed).permutation(len(windows.tokens))
     _, firsts = np.unique(windows.song[order], return_index=True)
     picks = np.random.default_rng(seed).permutation(order[firsts])[:count]
-    return windows.tokens[np.sort(picks)].astype(np.int64)
+    tokens: np.ndarray = windows.tokens[np.sort(picks)]
+    return tokens.astype(np.int64)
 
 
 @torch.no_grad()

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -58,11 +59,12 @@ def measure(
     steps, config = model.config.max_seq_len, model.config
     tokens = [torch.randint(0, depth, (batch, steps)) for depth in config.output_depths]
     windows, z = torch.stack(tokens, dim=-1), torch.randn(batch, config.z_size)
-    run = {
+    operations: dict[str, Callable[[], torch.Tensor]] = {
         "encode": lambda: model.encode(windows).mean,
         "teacher-forced pass": lambda: model.teacher_force(z, windows),
         "sample": lambda: model.decode(z, temperature=0.5),
-    }[operation]
+    }
+    run = operations[operation]
     run()
     first = time.time() - started
     took = seconds(run, repeats, warm_up=0)

@@ -118,7 +118,8 @@ def _busiest(section: Section, mask: np.ndarray) -> np.ndarray:
     tracks, counts = np.unique(section.notes["instrument"][mask], return_counts=True)
     if not len(tracks):
         return mask
-    return mask & (section.notes["instrument"] == tracks[counts.argmax()])
+    busiest: np.ndarray = mask & (section.notes["instrument"] == tracks[counts.argmax()])
+    return busiest
 
 
 def _highest(section: Section, mask: np.ndarray) -> np.ndarray:
@@ -172,7 +173,8 @@ def learn_accents(songs: list[Played], part: str) -> np.ndarray:
 def _classes(one: Played, part: str) -> np.ndarray:
     if part != "drums":
         return np.zeros(len(one.steps), np.int64)
-    return class_of_pitch(DRUM_CLASSES)[one.pitches]
+    classes: np.ndarray = class_of_pitch(DRUM_CLASSES)[one.pitches]
+    return classes
 
 
 def learn_follow(pairs: list[tuple[Played, VelocityContour]], part: str) -> float:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from musicvae_torch.model.vae import MusicVAE
 
 __all__ = ["CONFIGS", "MusicVAE", "MusicVAEConfig", "get_config", "get_converter"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Commands that only print help must not wait for torch, which takes seconds to import.
 __getattr__ = lazy_names(

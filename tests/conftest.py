@@ -43,14 +43,15 @@ def single_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def quiet_lightning() -> Iterator[None]:
     """Trainings without progress bars, and without what Lightning tells of the machine."""
+    from lightning.pytorch.callbacks import TQDMProgressBar
+
     from musicvae_torch.training import fitting
 
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.ERROR)
-    bar = fitting.TQDMProgressBar
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "TQDMProgressBar", lambda refresh_rate: bar(refresh_rate=0))
+        patch.setattr(fitting, "TQDMProgressBar", lambda **_: TQDMProgressBar(refresh_rate=0))
         yield
     logger.setLevel(level)
 

@@ -1,28 +1,17 @@
-"""Every command and snippet of the README, and how the commands refuse what they cannot do."""
+"""The commands as a shell runs them, and how they refuse what they cannot do."""
 
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pretty_midi
 import pytest
 from paths import ROOT
-from printed_commands import project
-
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-# Enough to run a training through, and no more; the last of two equal options counts.
-BRIEF = {
-    "train-musicvae": "--steps 2 --batch-size 2 --encoder 4 --decoder 4 --latent 2 --device cpu",
-    "train-surrogate": "--steps 2 --batch-size 2 --units 4 --device cpu",
-    "train-band": "--steps 2 --batch-size 2 --width 16 --heads 2 --device cpu",
-}
-FINE_TUNING = "--steps 2 --batch-size 2 --device cpu"  # sizes are those of --init
+from printed_commands import commands, project
 
 
 def run(command: list[str], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -38,47 +27,7 @@ def run(command: list[str], folder: Path, **environment: str) -> subprocess.Comp
     )
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that looks like the repo's to the README's commands, with MIDI to train on."""
-    folder = tmp_path_factory.mktemp("readme")
-    for name in ("examples", "tests"):
-        (folder / name).symlink_to(ROOT / name)
-    shutil.copytree(
-        ROOT / "tests/golden/trio_converter",
-        folder / "midi",
-        ignore=shutil.ignore_patterns("*.npz", "*.py"),
-    )
-    (folder / "finished").mkdir()
-    shutil.copy(ROOT / "tests/golden/trio_converter/plain.mid", folder / "finished")
-    return folder
-
-
-def test_readme(folder: Path) -> None:
-    """In order, as a reader would: shell lines first where they come first."""
-    ran = []
-    for language, block in re.findall(r"```(sh|python)\n(.*?)```", README, re.DOTALL):
-        if language == "python":
-            done = run([sys.executable, "-c", block], folder)
-            assert done.returncode == 0, f"{block}\n{done.stderr}"
-            continue
-        for line in block.splitlines():
-            words = shlex.split(line, comments=True)
-            if words[0] in ("make", "pip", "accompany-app"):  # the app has a test of its own
-                continue
-            brief = FINE_TUNING if "--init" in words else BRIEF.get(words[0], "")
-            done = run(words + shlex.split(brief), folder)
-            assert done.returncode == 0, f"{line}\n{done.stderr}"
-            ran.append(words[0])
-    assert {"accompany", "convert-weights", "build-dataset", "train-musicvae"} <= set(ran)
-    assert len(pretty_midi.PrettyMIDI(str(folder / "band.mid")).instruments) == 3
-    assert (folder / "my_trio" / "model.safetensors").is_file()
-
-
+@pytest.mark.slow
 def test_demo_as_make_runs_it(tmp_path: Path) -> None:
     recipe = run(["make", "--dry-run", "--old-file=.venv/.ready", "demo"], ROOT)
     line = next(line for line in recipe.stdout.splitlines() if "accompany" in line)
@@ -165,18 +114,47 @@ def test_demo_as_make_runs_it(tmp_path: Path) -> None:
         ("train-musicvae t.h5 --validation t.h5 -o o --config x", "train-musicvae: unknown config"),
     ],
 )
-def test_one_line_for_what_cannot_be(command: str, message: str, tmp_path: Path) -> None:
-    shutil.copy(ROOT / "examples/saints.mid", tmp_path / "tune.mid")
-    shutil.copy(ROOT / "examples/saints.mid", tmp_path / "t_2.mid")
-    (tmp_path / "text.mid").write_text("no MIDI at all")
-    (tmp_path / "cut.mid").write_bytes((ROOT / "examples/saints.mid").read_bytes()[:20])
-    (tmp_path / "empty").mkdir()
+def test_one_line_for_what_cannot_be(
+    command: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    lay_out(tmp_path)
+    monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
-    done = run(shlex.split(command), tmp_path)
-    assert done.returncode == 2
-    assert done.stderr.startswith(message), done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    name, *words = shlex.split(command)
+    assert commands()[name](words) == 2
+    said = capfd.readouterr().err
+    assert said.startswith(message), said
+    assert len(said.splitlines()) == 1
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "accompany text.mid -o o.mid",
+        "build-dataset empty -o o.h5",
+        "train-musicvae text.mid --validation text.mid -o o",
+    ],
+)
+def test_one_line_is_all_that_a_shell_shows(command: str, tmp_path: Path) -> None:
+    """No library that starts with the program adds to it."""
+    lay_out(tmp_path)
+    done = run(shlex.split(command), tmp_path)
+    assert done.returncode == 2 and not done.stdout
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def lay_out(folder: Path) -> None:
+    """Songs, two that are none, and an empty folder."""
+    shutil.copy(ROOT / "examples/saints.mid", folder / "tune.mid")
+    shutil.copy(ROOT / "examples/saints.mid", folder / "t_2.mid")
+    (folder / "text.mid").write_text("no MIDI at all")
+    (folder / "cut.mid").write_bytes((ROOT / "examples/saints.mid").read_bytes()[:20])
+    (folder / "empty").mkdir()
 
 
 def test_accompany_says_where_to_write(tmp_path: Path) -> None:
@@ -248,8 +226,9 @@ def test_a_name_that_is_no_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", sorted(project()["project"]["scripts"]))
 def test_help_needs_no_torch(command: str, tmp_path: Path) -> None:
-    """Help is quick because nothing slow is imported for it: a torch that cannot be imported."""
-    (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported')")
+    """Help is quick because nothing slow is imported for it: here none of that can be."""
+    for name in ("torch", "numpy", "lightning", "h5py", "gradio"):
+        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('{name} was imported')")
     done = run([command, "--help"], tmp_path, PYTHONPATH=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "example" in done.stdout

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+from fresh_python import run_python
 from paths import ROOT
+
+from musicvae_torch import __version__
 
 
 @pytest.fixture(scope="module")
@@ -38,20 +40,17 @@ def test_contents(unpacked: Path) -> None:
     assert parts == {"test.html", "test.css", "session.js", "screens.js"}
 
 
+def test_the_version_is_the_package_s_own(unpacked: Path) -> None:
+    (metadata,) = unpacked.glob("*.dist-info/METADATA")
+    assert f"\nVersion: {__version__}\n" in metadata.read_text(encoding="utf-8")
+
+
 def test_an_installed_wheel_plays(unpacked: Path, tmp_path: Path) -> None:
     script = (
         "import musicvae_torch, surrogate; print(musicvae_torch.__file__); "
         f"print(len(surrogate.accompany({str(ROOT / 'examples/saints.mid')!r}).instruments))"
     )
-    environment = {**os.environ, "PYTHONPATH": str(unpacked), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_python(script, folder=tmp_path, PYTHONPATH=str(unpacked))
     assert done.returncode == 0, done.stderr
     where, tracks = done.stdout.split()
     assert Path(where).is_relative_to(unpacked) and tracks == "3"

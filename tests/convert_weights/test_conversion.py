@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fresh_python import run_python
 from magenta_models import MODELS
 from safetensors.numpy import load_file
 
@@ -404,13 +405,8 @@ def test_message_is_one_line_whatever_the_names(
 
 def test_name_that_the_terminal_cannot_show(workplace: Path) -> None:
     code = "import sys; from convert_weights.cli import main; sys.exit(main())"
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(PREFIX), "--config", HIERDEC, "--out", "ö"],
-        check=False,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+    words = (str(PREFIX), "--config", HIERDEC, "--out", "ö")
+    done = run_python(code, *words, PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("\\xf6: ")
 
@@ -444,9 +440,7 @@ def test_help_is_quick_and_names_the_configs() -> None:
         "except SystemExit: pass\n"
         "sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], check=False, capture_output=True, text=True
-    )
+    done = run_python(script)
     assert done.returncode == 0, done.stderr
     assert HIERDEC in done.stdout and HIER in done.stdout and "--dry-run" in done.stdout
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from paths import ROOT
+from fresh_python import run_python
 
 from convert_weights.formats.tensors import Tensor, Tensors
 from convert_weights.names.magenta import Shape, match_layers
@@ -139,7 +137,5 @@ def test_planning_loads_no_compiler() -> None:
         "for config in CONFIGS.values(): parameter_shapes(config)\n"
         "sys.exit('torch._dynamo' in sys.modules)"
     )
-    home = ROOT
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=home)
+    done = run_python(script)
     assert done.returncode == 0, done.stderr

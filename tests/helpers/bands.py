@@ -71,7 +71,9 @@ def full_controls(steps: int, batch: int = 1, seed: int = 0) -> Controls:
     )
 
 
-def write_windows(path: Path, rows: list[dict], songs: list[str], **columns: np.ndarray) -> Path:
+def write_windows(
+    path: Path, rows: list[dict[str, Any]], songs: list[str], **columns: np.ndarray
+) -> Path:
     """A data set of trios, as build-dataset writes it.
 
     Args:
@@ -98,7 +100,9 @@ def write_windows(path: Path, rows: list[dict], songs: list[str], **columns: np.
     return path
 
 
-def song_windows(notes: np.ndarray, bars: list[int], **columns: int | tuple) -> list[dict]:
+def song_windows(
+    notes: np.ndarray, bars: list[int], **columns: int | tuple[int, ...]
+) -> list[dict[str, Any]]:
     """Rows for :func:`write_windows`: the windows of (steps, 3) tokens that begin at those bars."""
     return [{"tokens": notes[16 * bar : 16 * bar + STEPS], "bar": bar, **columns} for bar in bars]
 

@@ -1,13 +1,12 @@
 """Sizes: what is registered, what is refused, and what importing the package costs."""
 
 import json
-import subprocess
-import sys
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fresh_python import run_python
 
 import musicvae_torch
 from musicvae_torch.config import ALIASES, CONFIGS, MusicVAEConfig, get_config
@@ -193,10 +192,7 @@ def test_import_does_not_wait_for_torch() -> None:
         "assert musicvae_torch.get_config('hier-trio_16bar') in musicvae_torch.CONFIGS.values()\n"
         "assert not {'torch', 'numpy', 'lightning'} & set(sys.modules)\n"
     )
-    # With -c, Python looks for modules in the working directory: installed or not, it is found.
-    home = Path(musicvae_torch.__file__).parents[1]
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=home)
+    done = run_python(script)
     assert done.returncode == 0, done.stderr
 
 

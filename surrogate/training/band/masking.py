@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from musicvae_torch.errors import OptionError
 from musicvae_torch.midi.vocabulary import PARTS, STEPS_PER_BAR
 from musicvae_torch.options import Option, check_options, option
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MELODY = PARTS.index("melody")
 # How often which parts are given; what one is most likely to have is a melody.
@@ -76,6 +78,8 @@ class MaskingOptions:
 
     def draw_given(self, steps: int, rng: np.random.Generator) -> tuple[np.ndarray, bool]:
         """Draw what is given of a window, (steps, 3) bool, and whether it has no melody at all."""
+        import numpy as np  # not above: the command's help must not wait for it
+
         given = np.zeros((steps, len(PARTS)), bool)
         if rng.random() < self.without_melody:
             return given, True
@@ -90,6 +94,8 @@ class MaskingOptions:
 
     def draw_forgotten(self, steps: int, rng: np.random.Generator) -> np.ndarray:
         """Which tokens the player has forgotten: (steps, 3) bool."""
+        import numpy as np
+
         forgotten = np.zeros((steps, len(PARTS)), bool)
         if rng.random() < self.forgetful:
             bars = steps // STEPS_PER_BAR
@@ -100,6 +106,8 @@ class MaskingOptions:
 
 def _some_bars(steps: int, rng: np.random.Generator) -> np.ndarray:
     """A few stretches of bars, one at least: (steps,) bool."""
+    import numpy as np
+
     bars = steps // STEPS_PER_BAR
     chosen = np.zeros(bars, bool)
     for _ in range(rng.integers(1, 4)):

@@ -3,7 +3,6 @@
 import json
 import shutil
 import struct
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from paths import GOLDEN_FILES
+from refusals import failure
 
 from convert_weights.formats import snappy
 from convert_weights.formats.file_range import FileRange
@@ -56,15 +56,6 @@ def index_of(prefix: Path) -> Path:
 
 def data_of(prefix: Path, number: int = 0, count: int = 1) -> Path:
     return Path(f"{prefix}.data-{number:05d}-of-{count:05d}")
-
-
-def failure(action: Callable[[], object]) -> str:
-    """The message of the CheckpointError that `action` raises; it must be one line."""
-    with pytest.raises(CheckpointError) as caught:
-        action()
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    return message
 
 
 def open_and_read(prefix: Path) -> dict[str, np.ndarray]:

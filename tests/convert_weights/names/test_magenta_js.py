@@ -27,6 +27,7 @@ from magenta_js_models import (
     read_model,
     variables_of,
 )
+from refusals import failure
 
 from convert_weights.formats.file_range import FileRange
 from convert_weights.formats.tfjs_weights import MANIFEST, open_tfjs_weights, write_tfjs_weights
@@ -53,15 +54,6 @@ def answer_of(config: MusicVAEConfig, model: MusicVAE) -> dict[str, Any]:
     mean = model.encode(asked["inputs"], None if lengths is None else lengths[None], controls).mean
     rows = model.decode(asked["z"], temperature=0, controls=controls)
     return compact(config, {"rows": rows.tolist(), "mean": mean.tolist()})
-
-
-def failure(action: Callable[[], object]) -> str:
-    """The message of the CheckpointError that `action` raises; it must be one line."""
-    with pytest.raises(CheckpointError) as caught:
-        action()
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    return message
 
 
 def assert_agree(ours: dict[str, Any], theirs: dict[str, Any]) -> None:

@@ -34,7 +34,8 @@ def classes(rows: Any) -> np.ndarray:
 
 
 def one_hot(tokens: np.ndarray, depth: int) -> np.ndarray:
-    return np.eye(depth + 1)[tokens + 1][:, 1:]
+    rows: np.ndarray = np.eye(depth + 1)[tokens + 1]
+    return rows[:, 1:]
 
 
 def windows_of(sequence: Any, converter: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -48,7 +48,8 @@ def classes(rows: np.ndarray) -> np.ndarray:
 def compact(rows: np.ndarray, roll: bool) -> np.ndarray:
     if roll:
         return np.packbits(rows, axis=-1)
-    return rows.argmax(-1)[..., None]
+    tokens: np.ndarray = rows.argmax(-1)
+    return tokens[..., None]
 
 
 def tensors(converter: Any, sequence: Any, config: str) -> tuple[np.ndarray, np.ndarray | None]:

@@ -42,7 +42,9 @@ def rows_of(name: str, bars: int, seed: int) -> list[np.ndarray]:
     return [tokens.reshape(-1, tokens.shape[-1])[: bars * 16]]
 
 
-def onsets_of(midi: pretty_midi.PrettyMIDI, clock: pretty_midi.PrettyMIDI) -> set:
+def onsets_of(
+    midi: pretty_midi.PrettyMIDI, clock: pretty_midi.PrettyMIDI
+) -> set[tuple[bool, int, int]]:
     """(drums or not, pitch, tick) of all notes that are heard."""
     return {
         (track.is_drum, note.pitch, int(clock.time_to_tick(note.start)))

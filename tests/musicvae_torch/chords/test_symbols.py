@@ -124,7 +124,9 @@ def test_progressions_keep_to_another_grid() -> None:
     assert progression.at_steps(8, 120, 24)[-1] == "C"
 
 
-def block(pitches: list[int], start: float, end: float, program: int = 0) -> list[tuple]:
+def block(
+    pitches: list[int], start: float, end: float, program: int = 0
+) -> list[tuple[float, ...]]:
     return [(start, end, pitch, 80, program, False, 0) for pitch in pitches]
 
 
@@ -182,7 +184,8 @@ def likeliest_by_brute_force(emissions: np.ndarray) -> np.ndarray:
     path = [int(scores.argmax())]
     for parent in reversed(parents):
         path.append(int(parent[path[-1]]))
-    return np.array(path[::-1]) % size
+    chords: np.ndarray = np.array(path[::-1]) % size
+    return chords
 
 
 @settings(deadline=None, max_examples=15)

@@ -208,7 +208,8 @@ def grids(draw: st.DrawFn, steps: int) -> np.ndarray:
     # From just over -1, which is a hit of the next step, to 1.
     offsets = rng.integers(1 - OFFSET_GRAIN, OFFSET_GRAIN + 1, hits.shape) / OFFSET_GRAIN
     offsets = np.where(rng.random(hits.shape) < 0.1, 1, offsets)
-    return np.concatenate([hits, velocities, hits * offsets], axis=1).astype(np.float32)
+    grid: np.ndarray = np.concatenate([hits, velocities, hits * offsets], axis=1)
+    return grid.astype(np.float32)
 
 
 @settings(deadline=None, max_examples=30)

@@ -150,7 +150,7 @@ def test_arrays_hold_the_tokens(chords: Converter) -> None:
     window = chords.to_tensors(GOLDEN / "harmony.mid")[0]
     used = np.arange(64) < np.repeat(window.length, 64).reshape(8, 64)
     for rows, depth in ((window.inputs, 490), (window.outputs, 490), (window.controls, 49)):
-        assert (rows.shape, rows.dtype) == ((512, depth), bool)
+        assert rows.shape == (512, depth) and rows.dtype == bool
         assert np.array_equal(rows.sum(1), used.ravel())
     assert np.array_equal(window.inputs, window.outputs)
     assert np.array_equal(chords.to_tokens(window.outputs, window.controls), window.tokens)

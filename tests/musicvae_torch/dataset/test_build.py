@@ -27,7 +27,7 @@ from musicvae_torch.config import get_config
 from musicvae_torch.converters.registry import get_converter
 from musicvae_torch.dataset import DatasetError, Windows, build, merge, read_dataset, shards
 from musicvae_torch.dataset.build import BuildResult, build_dataset
-from musicvae_torch.dataset.extraction import extract_file, extract_song
+from musicvae_torch.dataset.extraction import Skipped, extract_file, extract_song
 from musicvae_torch.dataset.options import BuildOptions, WindowOptions
 from musicvae_torch.dataset.report import report_path
 from musicvae_torch.dataset.shards import Outcome, ShardStore
@@ -225,7 +225,7 @@ def test_windows_in_other_keys(tmp_path: Path) -> None:
     path = song(tmp_path / "a.mid", 1, bars=18)
     options = replace(TRIO, transpositions=2, max_shift=3, max_windows=2)
     found = extract_file(path, options)
-    assert not isinstance(found, build.Skipped)
+    assert not isinstance(found, Skipped)
     shifts = found.columns["transposition"]
     assert len(found.tokens) == 6 and len(set(shifts.tolist())) == 3
     assert (shifts[:2] == 0).all() and (np.abs(shifts) <= 3).all()
@@ -241,14 +241,14 @@ def test_mode_train_records_its_shift(tmp_path: Path) -> None:
     path = song(tmp_path / "a.mid", 1)
     options = WindowOptions(get_config("cat-mel_2bar_small"), mode="train", seed=3)
     found = extract_file(path, options)
-    assert not isinstance(found, build.Skipped)
+    assert not isinstance(found, Skipped)
     (shift,) = set(found.columns["transposition"].tolist())
     assert shift
     loaded = to_song(read_midi(path))
     plain = extract_song(
         transpose_song(loaded, shift), found.digest.tobytes(), replace(options, mode="eval")
     )
-    assert not isinstance(plain, build.Skipped) and np.array_equal(plain.tokens, found.tokens)
+    assert not isinstance(plain, Skipped) and np.array_equal(plain.tokens, found.tokens)
 
 
 @pytest.mark.parametrize(
@@ -287,12 +287,12 @@ def test_melody_programs_reach_the_converter(tmp_path: Path) -> None:
     midi = read_midi(path)
     midi.instruments[0].program = 80
     midi.write(str(path))
-    assert extract_file(path, TRIO) == build.Skipped("no melody")
+    assert extract_file(path, TRIO) == Skipped("no melody")
     lead = (*range(32), *range(80, 88))
     for config in ("hier-trio_16bar", "cat-mel_2bar_small"):
         options = WindowOptions(get_config(config), melody_programs=lead)
         found = extract_file(path, options)
-        assert not isinstance(found, build.Skipped) and found.columns["instruments"][0][0] == 0
+        assert not isinstance(found, Skipped) and found.columns["instruments"][0][0] == 0
 
 
 def full_song(path: Path, *, drums: bool = True, tambourine: bool = False) -> Path:
@@ -317,7 +317,7 @@ def test_drums_only_reads_full_songs_as_it_reads_their_drums(tmp_path: Path, con
     options = WindowOptions(get_config(config))
     expected = extract_file(tmp_path / "drums.mid", options)
     found = extract_file(path, replace(options, drums_only=True))
-    assert not isinstance(expected, build.Skipped) and not isinstance(found, build.Skipped)
+    assert not isinstance(expected, Skipped) and not isinstance(found, Skipped)
     assert np.array_equal(found.tokens, expected.tokens)
     # Tracks are numbered as in the file.
     assert set(found.columns["instruments"][0]) == {2}
@@ -464,11 +464,8 @@ def test_files_that_crash_or_hang_are_skipped(
 BUILD = """
 import sys
 from musicvae_torch.config import get_config
-from musicvae_torch.dataset.build import BuildOptions, build_dataset
-from musicvae_torch.dataset.extraction import WindowOptions
 from musicvae_torch.dataset.build import build_dataset
-from musicvae_torch.dataset.options import BuildOptions
-from musicvae_torch.dataset.options import WindowOptions
+from musicvae_torch.dataset.options import BuildOptions, WindowOptions
 options = BuildOptions(
     WindowOptions(get_config("hier-trio_16bar")), workers=int(sys.argv[3]), progress=False,
     keep_duplicates=True,
@@ -497,6 +494,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_build_that_is_killed_goes_on(many: Path, tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole.h5", tmp_path / "killed.h5"
     assert start_build(many, whole, 2).wait() == 0
@@ -639,7 +637,7 @@ def test_reading_a_file_says_why_it_has_no_windows(tmp_path: Path) -> None:
             change(midi)
         midi.write(str(tmp_path / name))
         found = extract_file(tmp_path / name, TRIO)
-        assert isinstance(found, build.Skipped)
+        assert isinstance(found, Skipped)
         return found.reason
 
     def waltz(midi: Any) -> None:

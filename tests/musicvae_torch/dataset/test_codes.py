@@ -161,6 +161,7 @@ def test_another_model_s_codes_take_their_place(own: Path) -> None:
     assert read_dataset(data, posteriors_of=weights_sha256(own / "model")).posterior_mean is None
 
 
+@pytest.mark.slow
 def test_two_devices_share_the_windows(own: Path) -> None:
     one, two = own / "one.h5", own / "two.h5"
     for path in (one, two):
@@ -189,9 +190,9 @@ def test_a_surrogate_is_trained_on_stored_codes(
         out = train_surrogate(
             own / "data.h5", None, own / "model", own / name, options, rnn_size=(4,), device="cpu"
         )
-        return torch.load(out.with_name(f"{name}.training") / "best.ckpt", weights_only=True)[
-            "state_dict"
-        ]
+        path = out.with_name(f"{name}.training") / "best.ckpt"
+        state: dict[str, torch.Tensor] = torch.load(path, weights_only=True)["state_dict"]
+        return state
 
     computed = trained("computed")
     add_posteriors(own / "data.h5", own / "model", device="cpu", progress=False)

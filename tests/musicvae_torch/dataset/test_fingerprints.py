@@ -31,13 +31,14 @@ def notes(seed: int, count: int = 600, drums: bool = False) -> np.ndarray:
 def copies(*songs: np.ndarray, share: float = 0.5) -> list[int]:
     prints = [fingerprint(song, {0, 1}) for song in songs]
     found = [p or Fingerprint(np.empty(0, np.uint32), 0, n) for n, p in enumerate(prints)]
-    return find_copies(
+    first: list[int] = find_copies(
         np.concatenate([p.sample for p in found]),
         np.cumsum([len(p.sample) for p in found]),
         np.array([p.size for p in found]),
         np.array([p.whole for p in found], np.uint64),
         share,
     ).tolist()
+    return first
 
 
 def changed(

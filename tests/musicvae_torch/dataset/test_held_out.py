@@ -236,6 +236,7 @@ def test_no_song_to_train_on_is_near_one_to_validate_on(tmp_path: Path, folders:
     assert build(tmp_path / "whole.h5", *named).songs == 24
 
 
+@pytest.mark.slow
 def test_a_stopped_build_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, held = songs(tmp_path / "train", range(70)), songs(tmp_path / "test", range(2))
     write_part, out = ShardStore.write, tmp_path / "out.h5"

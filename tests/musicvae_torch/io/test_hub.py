@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from fresh_python import run_python
 from paths import ROOT
 
 from musicvae_torch.attribute_vectors import AttributeVectors
@@ -271,19 +270,11 @@ for attempt in (
         print(error)
 """.replace("REVISION", repr(commit))
     environment = {
-        **os.environ,
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_CACHE": str(tmp_path / "cache"),
         "HF_TOKEN": "none",
     }
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_python(code, folder=tmp_path, **environment)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[:2] == ["tiny", "tiny"] and len(lines) == 6, done.stdout

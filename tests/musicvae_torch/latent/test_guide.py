@@ -6,13 +6,12 @@ import json
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fresh_python import run_python
 from paths import ROOT
 
 from convert_weights.cli import main as convert_weights
@@ -28,6 +27,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 }
 
 
+@pytest.mark.slow
 def test_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("examples", "tests"):
         (tmp_path / name).symlink_to(ROOT / name)
@@ -65,9 +65,7 @@ def test_help_needs_no_torch(command: str) -> None:
         "import sys; sys.modules['torch'] = None; "
         f"from musicvae_torch.cli.latent import main; main([*{command.split()!r}, '--help'])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False
-    )
+    done = run_python(script)
     assert done.returncode == 0, done.stderr
     assert "example" in done.stdout
 

@@ -229,7 +229,9 @@ def sixteenth(start: float) -> int:
     return even if abs(start * 8 - even) < 0.52 else round(start * 8)
 
 
-def drum_hits(midi: pretty_midi.PrettyMIDI, pitches: tuple[int, ...] | None = None) -> set:
+def drum_hits(
+    midi: pretty_midi.PrettyMIDI, pitches: tuple[int, ...] | None = None
+) -> set[tuple[int, int]]:
     """(nearest sixteenth at 120, pitch) of drum notes."""
     return {
         (sixteenth(note.start), note.pitch)
@@ -389,7 +391,7 @@ def test_length_and_tempo(folders: Folders, tmp_path: Path) -> None:
         out = tmp_path / "o.mid"
         command = ["sample", "-n", "1", "--temperature", "1", "-o", str(out), *options]
         assert main([*command, "--musicvae", str(folders / name)]) == 0
-        return read(out).get_end_time()
+        return float(read(out).get_end_time())
 
     assert 14 < end("hierdec-trio_16bar", "--length", "8") <= 16.001
     assert 7 < end("hierdec-trio_16bar", "--length", "8", "--tempo", "240") <= 8.001

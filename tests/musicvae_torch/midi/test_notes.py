@@ -46,12 +46,14 @@ any_note = st.tuples(st.integers(0, STEPS + 4), st.integers(1, 12), st.integers(
 
 def encode_melody(notes: Notes, steps: int) -> list[int]:
     starts, ends, pitches = np.array(notes, np.int64).reshape(-1, 3).T
-    return melody_tokens(starts, ends, pitches, steps).tolist()
+    tokens: list[int] = melody_tokens(starts, ends, pitches, steps).tolist()
+    return tokens
 
 
 def encode_drums(notes: Notes, steps: int) -> list[int]:
     starts, _, pitches = np.array(notes, np.int64).reshape(-1, 3).T
-    return drum_tokens(starts, pitches, steps)[:, 0].tolist()
+    words: list[int] = drum_tokens(starts, pitches, steps)[:, 0].tolist()
+    return words
 
 
 def canonical(tokens: list[int]) -> list[int]:

@@ -55,7 +55,8 @@ def ends(*chunks: list[Row], track: int = 0) -> list[int]:
             last = tick
         tracks.append(rows)
     score = score_of(mido.MidiFile(ticks_per_beat=480, tracks=tracks))
-    return sounding_ends(score, score.tracks[track]).tolist()
+    ends: list[int] = sounding_ends(score, score.tracks[track]).tolist()
+    return ends
 
 
 NOTE = [on(0), off(100)]

@@ -488,7 +488,8 @@ def test_gradients_of_the_stack() -> None:
 
     def outputs(dense: Tensor, *values: Tensor) -> Tensor:
         starts = [(values[0], values[1]), (values[2], values[3])]
-        return stack([OneHot(classes, 2), dense], starts)
+        top: Tensor = stack([OneHot(classes, 2), dense], starts)
+        return top
 
     # The parameters are perturbed in place.
     tensors = (inputs[..., :3].requires_grad_(), *flat, *stack.parameters())

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from fresh_python import run_python
 from magenta_models import MODELS, Golden, error, load_golden
 from paths import ROOT
 from torch import Tensor
@@ -310,9 +309,7 @@ def test_it_runs_without_pytorch(tmp_path: Path) -> None:
         "import alone, numpy as np; model = alone.OnnxMusicVAE('export')\n"
         "print(model.sample(2, rng=np.random.default_rng(0)).shape)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    done = run_python(code, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "(2, 8, 15)"
 

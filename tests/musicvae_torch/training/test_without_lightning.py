@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from fresh_python import run_python
 from made_up import tiny
 from paths import GOLDEN_FILES
 
@@ -38,12 +38,5 @@ def test_no_lightning(command: str, tmp_path: Path) -> None:
     module, function = main.split(":")
     path = os.pathsep.join([str(tmp_path), *sys.path])
     script = f"from {module} import {function} as main; raise SystemExit(main())"
-    done = subprocess.run(
-        [sys.executable, "-c", script, *arguments],
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    done = run_python(script, *arguments, PYTHONPATH=path)
     assert done.returncode == 0, done.stderr

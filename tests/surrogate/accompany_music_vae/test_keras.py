@@ -21,7 +21,6 @@ from safetensors.numpy import load_file
 from convert_weights.conversion import convert, open_tensors
 from convert_weights.sources.locate import open_source
 from musicvae_torch.errors import CheckpointError, OutputError
-from musicvae_torch.io import checkpoint
 from surrogate import PointSurrogate, load_surrogate
 from surrogate.accompany_music_vae import keras_hdf5
 from surrogate.accompany_music_vae.keras import read_keras_surrogate
@@ -157,7 +156,7 @@ def damaged(folder: Path, name: str, damage: Damage) -> Path:
 
 
 def check_refusal(path: Path, reason: str) -> None:
-    with pytest.raises(checkpoint.CheckpointError) as caught:
+    with pytest.raises(CheckpointError) as caught:
         read_keras_surrogate(path)
     message = str(caught.value)
     assert reason in message and message.startswith(str(path))
@@ -389,7 +388,7 @@ def test_damaged_bytes_make_one_kind_of_error(tmp_path: Path, seed: int) -> None
     path.write_bytes(content)
     try:
         read_keras_surrogate(path)  # where no number of the network or of its description was hit
-    except checkpoint.CheckpointError as error:
+    except CheckpointError as error:
         assert len(str(error).splitlines()) == 1
 
 
@@ -419,7 +418,7 @@ def test_a_reader_that_fails_is_ended(
     pytest.importorskip("resource")
     monkeypatch.setattr(keras_hdf5, "_read", read)
     monkeypatch.setattr(keras_hdf5, "_MAX_SECONDS", 60 if read is _swell else 2)
-    with pytest.raises(checkpoint.CheckpointError) as caught:
+    with pytest.raises(CheckpointError) as caught:
         read_keras_surrogate(GOLDEN / "lstm_model.h5")
     assert str(caught.value).endswith(f"lstm_model.h5: {how}: it is damaged")
 

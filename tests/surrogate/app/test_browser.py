@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browsing import wait_until
 from paths import EXAMPLES
 from small_pairs import small_surrogate, small_vae
 
@@ -88,7 +89,7 @@ class Visit:
     def download(self, selector: str, into: Path) -> Path:
         with self.page.expect_download() as download:
             self.page.locator(selector).click()
-        path = into / download.value.suggested_filename
+        path: Path = into / download.value.suggested_filename
         download.value.save_as(path)
         return path
 
@@ -161,15 +162,3 @@ def test_what_is_wrong_is_said_in_a_line(visit: Visit, tmp_path: Path) -> None:
     assert str(tmp_path) not in line.inner_text() and "Traceback" not in visit.page.content()
     assert visit.page.get_by_role("button", name="Accompany", exact=True).is_disabled()
     visit.picture("broken")
-
-
-def wait_until(frame: Any, condition: str) -> None:
-    """Wait until something holds in a page, whose policy forbids Playwright's own way."""
-    script = f"""async () => {{
-      for (let turn = 0; turn < 1000; turn++) {{
-        if ({condition}) return true;
-        await new Promise((done) => setTimeout(done, 20));
-      }}
-      return false;
-    }}"""
-    assert frame.evaluate(script), condition

@@ -220,17 +220,6 @@ def test_the_page_says_in_a_line_what_is_wrong(page: Any, changes: Any, line: st
     assert line in told[page.problem].value and told[page.problem].visible
 
 
-def test_help_is_quick() -> None:
-    script = (
-        "import sys, surrogate.cli.accompany_app as app; app.main.help(); "
-        "print(sorted({'gradio', 'torch', 'numpy'} & set(sys.modules)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "[]\n"
-
-
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """The command, running, with a folder of its own for what is temporary."""

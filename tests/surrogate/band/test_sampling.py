@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from bands import full_controls, hide, random_tokens, sample_song, small_band
@@ -150,7 +152,7 @@ def test_temperature_by_hand() -> None:
         ({"absent": ["bass"]}, "bass is given"),
     ],
 )
-def test_bad_calls(change: dict, told: str) -> None:
+def test_bad_calls(change: dict[str, Any], told: str) -> None:
     arguments = {"given": torch.zeros(4, 3, dtype=torch.int64)} | change
     with pytest.raises(ValueError, match=told):
         sample_song(small_band(), arguments.pop("given"), Controls(), **arguments)
@@ -167,6 +169,6 @@ def test_bad_calls(change: dict, told: str) -> None:
         {"density": (1.0,)},
     ],
 )
-def test_bad_sampling(wrong: dict) -> None:
+def test_bad_sampling(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Sampling(**wrong)

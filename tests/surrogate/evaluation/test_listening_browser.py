@@ -96,7 +96,7 @@ class Listener:
     def save(self, folder: Path) -> Path:
         with self.page.expect_download() as download:
             self.on("Save votes")
-        path = folder / download.value.suggested_filename
+        path: Path = folder / download.value.suggested_filename
         download.value.save_as(path)
         return path
 

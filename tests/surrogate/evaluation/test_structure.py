@@ -44,7 +44,7 @@ def test_chance_is_of_all_other_bars() -> None:
     # Together: 3 in bar 1, 5 in bar 3. By chance: bar 1 against 2 has two, against 3 none; bar 3
     # against the others none: 2 of 3 onsets * 2 other bars.
     together, chance = bass_on_kick(bass, drums)
-    assert (together, chance) == (pytest.approx(2 / 3), pytest.approx(2 / 6))
+    assert (together, chance) == pytest.approx((2 / 3, 2 / 6))
 
 
 def test_nothing_to_lock() -> None:

@@ -25,22 +25,25 @@ SECOND = 960  # ticks at 480 a quarter, 120 a minute
 FLUTE, SINE_LIKE = 73, 79  # a flute; an ocarina, which has next to no overtones
 
 
+Events = list[tuple[int, mido.Message]]  # with their ticks
+
+
 def message(kind: str, at: int, **values: int) -> tuple[int, mido.Message]:
     return at, mido.Message(kind, **values)
 
 
-def note(start: int, end: int, pitch: int, channel: int = 0, velocity: int = 100) -> list:
+def note(start: int, end: int, pitch: int, channel: int = 0, velocity: int = 100) -> Events:
     return [
         message("note_on", start, note=pitch, velocity=velocity, channel=channel),
         message("note_off", end, note=pitch, channel=channel),
     ]
 
 
-def program(number: int, channel: int = 0) -> list:
+def program(number: int, channel: int = 0) -> Events:
     return [message("program_change", 0, program=number, channel=channel)]
 
 
-def song(*chunks: list) -> Score:
+def song(*chunks: Events) -> Score:
     """A file whose chunks are lists of messages at ticks."""
     file = mido.MidiFile(ticks_per_beat=480)
     for events in chunks:
@@ -76,7 +79,7 @@ def frequency(samples: np.ndarray, start: float, end: float) -> float:
 
 def cents(frequency: float, pitch: float) -> float:
     """How far from a MIDI pitch, in hundredths of a semitone."""
-    return 100 * (12 * np.log2(frequency / 440) + 69 - pitch)
+    return float(100 * (12 * np.log2(frequency / 440) + 69 - pitch))
 
 
 def test_a_note_sounds_when_and_how_high_it_is_written() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import mido
 import pytest
+from browsing import wait_until
 from small_scores import score_of
 
 from musicvae_torch.midi.score import Score
@@ -125,18 +126,6 @@ class Tab:
           return heard;
         }"""
         return dict(self.page.evaluate(script, number))
-
-
-def wait_until(frame: Any, condition: str) -> None:
-    """Wait until something holds in a page, whose policy forbids Playwright's own way."""
-    script = f"""async () => {{
-      for (let turn = 0; turn < 1000; turn++) {{
-        if ({condition}) return true;
-        await new Promise((done) => setTimeout(done, 20));
-      }}
-      return false;
-    }}"""
-    assert frame.evaluate(script), condition
 
 
 @pytest.fixture

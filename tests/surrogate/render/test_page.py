@@ -53,7 +53,8 @@ def data_of(page: str) -> dict[str, Any]:
     """The JSON within a page."""
     found = re.search(r'<script type="application/json" id="song">(.*?)</script>', page, re.DOTALL)
     assert found
-    return json.loads(found[1])
+    data: dict[str, Any] = json.loads(found[1])
+    return data
 
 
 def short_song(names: tuple[str, ...] = ("tune",), end: int = 960) -> Score:

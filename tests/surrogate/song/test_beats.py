@@ -51,12 +51,13 @@ def in_file(seconds: np.ndarray) -> np.ndarray:
 def share_found(true: np.ndarray, found: np.ndarray) -> float:
     """F-measure of beats within 70 ms."""
     near = np.abs(true[:, None] - found) <= 0.07
-    return 2 * near.any(axis=1).sum() / (len(true) + len(found))
+    return float(2 * near.any(axis=1).sum() / (len(true) + len(found)))
 
 
 def within(beats: np.ndarray, onsets: np.ndarray) -> np.ndarray:
     """Beats that are not far before or after all notes."""
-    return beats[(beats > onsets.min() - 0.1) & (beats < onsets.max() + 0.1)]
+    kept: np.ndarray = beats[(beats > onsets.min() - 0.1) & (beats < onsets.max() + 0.1)]
+    return kept
 
 
 def test_distance_to_the_grid() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -249,7 +250,7 @@ def test_given_and_forgotten_shares() -> None:
         ({"forgetful": 1.5}, "forgetful must be 0 to 1"),
     ],
 )
-def test_bad_lessons(wrong: dict, told: str) -> None:
+def test_bad_lessons(wrong: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         MaskingOptions(**wrong)
 
