@@ -233,7 +233,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def apply(function: type[torch.autograd.Function], *inputs: Any) -> Any:
     """The result of a function with a backward pass of its own; PyTorch has no types for this."""
-    return function.apply(*inputs)  # type: ignore[no-untyped-call]
+    return function.apply(*inputs)
 
 
 def weight_gradient(grads: Tensor, inputs: Tensor) -> Tensor:
@@ -248,7 +248,7 @@ def weight_gradient(grads: Tensor, inputs: Tensor) -> Tensor:
         rows.view(images, 1, -1, rows.shape[1]).permute(0, 3, 1, 2) for rows in (inputs, grads)
     )
     size = (grads.shape[1], inputs.shape[1], 1, 1)
-    gradient: Tensor = conv2d_weight(pixels, size, pixel_grads)  # type: ignore[no-untyped-call]
+    gradient: Tensor = conv2d_weight(pixels, size, pixel_grads)
     return gradient.flatten(1)
 
 
@@ -276,7 +276,7 @@ class _Linear(torch.autograd.Function):
 @lru_cache
 def works(kind: type[Product]) -> bool:
     """Whether a kind of product is here, and right."""
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+    if not torch.backends.mkldnn.is_available():
         return False
     # The largest values there are, as processors without VNNI clip sums of bytes' products; and so
     # many that a product is no longer a small one.

@@ -102,7 +102,7 @@ def test_tempo_changes_are_kept() -> None:
 
 
 def test_programs_and_the_drum_channel_have_their_own_sounds() -> None:
-    def tone(*events: list) -> np.ndarray:
+    def tone(*events: Events) -> np.ndarray:
         return play(song([one for some in events for one in some]))
 
     flute = tone(program(FLUTE), note(0, SECOND, 69))
