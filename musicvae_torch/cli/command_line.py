@@ -54,8 +54,11 @@ def _closing_pipe(name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # a full disk, say, which run_command has told of
+        try:
             own.flush()
+        except OSError:  # a full disk, say, which run_command has reported
+            with suppress(OSError):  # Python 3.13 would report it once more
+                own.close()
         setattr(sys, name, before)
 
 
