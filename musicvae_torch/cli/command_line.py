@@ -1,4 +1,4 @@
-"""Running a command: exit status and messages, closed pipes, and options that would do nothing."""
+"""What is between a command and its user: pipes that close, and options that would do nothing."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from musicvae_torch.errors import MusicVAEError, OptionError
 
 @contextmanager
 def closing_pipes() -> Iterator[None]:
-    """A context in which a closed pipe is no error: its reader (``head``, a pager) has seen enough,
-    and the command still finishes its work."""
+    """In which a pipe that is closed is no error: its reader (``head``, a pager that is left) has
+    seen enough, and what the command makes is made all the same."""
     with _closing_pipe("stdout"), _closing_pipe("stderr"):
         yield
 
 
 class _Output(io.FileIO):
-    """A file to which writing succeeds even if nobody reads it any more."""
+    """A file in which what nobody reads any more counts as written."""
 
     def write(self, data: Any, /) -> int:
         try:
@@ -54,14 +54,17 @@ def _closing_pipe(name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # a full disk, say, which run_command has reported
+        try:
             own.flush()
+        except OSError:  # a full disk, say, which run_command has reported
+            with suppress(OSError):  # Python 3.13 would report it once more
+                own.close()
         setattr(sys, name, before)
 
 
 _UNSEEN = ("Cc", "Cf", "Zl", "Zp")  # categories of letters: controls, formats and line breaks
 
-# Package to install for a module that is missing.
+# What to install for a module that is missing.
 _PACKAGES_WITH = {
     "lightning": "'musicvae-torch[train]'",
     "h5py": "'musicvae-torch[train]'",
@@ -69,17 +72,17 @@ _PACKAGES_WITH = {
     "soundfile": "'musicvae-torch[audio]'",
     "gradio": "'musicvae-torch[app]'",
     "onnx": "'musicvae-torch[onnx]'",
-    # Without its dependency PyAudio, which only sound cards need and which takes a compiler.
+    # Its dependency PyAudio, which plays aloud, needs a compiler and PortAudio, and we don't.
     "tinysoundfont": "--no-deps tinysoundfont",
 }
 
 
 def run_command(prog: str, work: Callable[[], object]) -> int:
-    """Do a command's work, and return its exit status.
+    """Do a command's work, and give its exit status.
 
-    An error that the user can mend (a :class:`MusicVAEError`, an error of the operating system, a
-    missing package) becomes one line and status 2, a stop by Ctrl-C status 130. Any other exception
-    is a mistake in this project, and shows its traceback.
+    What the user can mend (a :class:`MusicVAEError`, what the operating system refuses, a package
+    that is missing) becomes one line and status 2, a stop by Ctrl-C status 130. Any other exception
+    is a mistake of ours, and shows its traceback.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Names of files and tracks may hold what the terminal has no letters for.
@@ -87,7 +90,7 @@ def run_command(prog: str, work: Callable[[], object]) -> int:
     try:
         work()
         if sys.stdout is not None:
-            sys.stdout.flush()  # not at the interpreter's exit, where errors cannot be caught
+            sys.stdout.flush()  # not at the interpreter's exit, where errors cannot be told
     except KeyboardInterrupt:
         print(f"{prog}: stopped", file=sys.stderr)
         return 130
@@ -101,7 +104,7 @@ def run_command(prog: str, work: Callable[[], object]) -> int:
 
 
 def _message(error: Exception) -> str | None:
-    """The error in one line; None, if it is a mistake in this project."""
+    """What to tell the user, in one line; None if the error is a mistake of ours."""
     if isinstance(error, MusicVAEError):
         return one_line(str(error))
     if isinstance(error, ModuleNotFoundError):
@@ -117,8 +120,8 @@ def _message(error: Exception) -> str | None:
 
 
 def one_line(text: str) -> str:
-    """Text with spaces for line breaks and other control characters, by which names of files could
-    play tricks on a terminal."""
+    """Text without line breaks and other control characters, by which the names of files and
+    variables could play tricks on a terminal."""
     return "".join(" " if category(letter) in _UNSEEN else letter for letter in text)
 
 
@@ -126,8 +129,8 @@ class Idle(NamedTuple):
     """Options that would do nothing.
 
     Attributes:
-        options: as they are typed, with spaces between; after "but", all except these.
-        when: values of all options → whether these would do nothing.
+        options: as they are typed, with spaces between; after "but", all others.
+        when: whether they would, by the values of all options.
         advice: what they are for, and what to do.
     """
 
@@ -137,7 +140,7 @@ class Idle(NamedTuple):
 
 
 def applies_to(name: str, value: str, options: str) -> Idle:
-    """Options that do nothing unless the option `name` has a certain value."""
+    """Options that do nothing but with one value of the option `name`."""
     return Idle(
         options,
         lambda own: getattr(own, name) != value,
@@ -149,12 +152,12 @@ def refuse_idle(typed: Sequence[str], values: Any, table: Sequence[Idle]) -> Non
     """Refuse options that would do nothing.
 
     Args:
-        typed: the options that were typed, such as "--seed".
+        typed: the options that were typed, as they are.
         values: of all options, as attributes.
-        table: options that would do nothing.
+        table: which those are.
 
     Raises:
-        OptionError: one of those was typed; names it, and says what to do.
+        OptionError: one of them was typed; names it, and says what to do.
     """
     for options, when, advice in table:
         named = set(options.split())
