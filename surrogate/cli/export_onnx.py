@@ -40,11 +40,13 @@ def export(options: ExportOptions) -> None:
     from surrogate.encoder.onnx import export_surrogate
 
     folder = options.checkpoint
-    source = {"sha256": weights_sha256(folder)}
-    if read_config(folder).get("kind") == MusicVAE.kind:
-        paths = export_musicvae(MusicVAE.from_pretrained(folder), options.out, source)
+    is_musicvae = read_config(folder).get("kind") == MusicVAE.kind
+    network = MusicVAE.from_pretrained(folder) if is_musicvae else load_surrogate(folder)
+    source = {"sha256": weights_sha256(folder)}  # last: it says less of a folder without weights
+    if isinstance(network, MusicVAE):
+        paths = export_musicvae(network, options.out, source)
     else:
-        paths = export_surrogate(load_surrogate(folder), options.out, source)
+        paths = export_surrogate(network, options.out, source)
     for path in paths:
         print(f"{path}  {path.stat().st_size / 1e6:.2f} MB")
 
