@@ -48,8 +48,11 @@ class GrooveRules:
         fixed_velocities: inputs have no velocities.
         missing_drums: not in the inputs, for the model to add.
         hits_as_controls: the hits are controls, too.
-        max_note_dropout: a rate is drawn from 0 to this one for a song, at which inputs lack its
-            softest hits; louder ones at less, but at no less than LEAST_DROPOUT of it.
+        hop = self.steps if self.rules.hop_bars is None else self.rules.hop_bars * STEPS_PER_BAR
+        tracks = np.unique(section.notes["instrument"]).tolist()
+        return [
+            self.window(tokens[first:][: self.steps], section, first // STEPS_PER_BAR, tracks)
+            for first in range(0, len(tokens) - self.steps + 1, hop)
     """
 
     humanize: bool = False
@@ -58,6 +61,7 @@ class GrooveRules:
     missing_drums: tuple[int, ...] = ()
     hits_as_controls: bool = False
     max_note_dropout: float = 0.0
+    hop_bars: int | None = None
 
 
 GROOVE_RULES = {
@@ -110,10 +114,11 @@ class GrooveConverter(Converter):
             tokens = np.concatenate([tokens, kept.astype(np.float32)], axis=1)
         if self.complete:
             tokens = np.pad(tokens, [(0, -len(tokens) % self.steps), (0, 0)])
+        hop = self.steps if self.rules.hop_bars is None else self.rules.hop_bars * STEPS_PER_BAR
         tracks = np.unique(section.notes["instrument"]).tolist()
         return [
             self.window(tokens[first:][: self.steps], section, first // STEPS_PER_BAR, tracks)
-            for first in range(0, len(tokens) - self.steps + 1, self.steps)
+            for first in range(0, len(tokens) - self.steps + 1, hop)
         ]
 
     def sections(self, song: Song) -> list[Section]:

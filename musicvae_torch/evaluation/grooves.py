@@ -1,0 +1,120 @@
+"""How near played drums are to a performance of the same hits: timing and velocities.
+
+The measures of Gillick et al., "Learning to Groove with Inverse Sequence Transformations" (2019),
+section 5: mean absolute errors, hit by hit, and distances between distributions. Conventions:
+
+- timing is in milliseconds after the hit's step of the grid (negative: before it), so that an
+  error does not depend on the tempo;
+- velocities are MIDI's, 1 to 127;
+- errors are means over a performance's hits first, so that long performances do not outweigh
+  others; distributions are of all hits of a drum together.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from musicvae_torch.converters.groove import DRUMS, MAX_VELOCITY
+
+QUANTILES = 1000
+
+
+class Performances(NamedTuple):
+    """Windows of performances.
+
+    Attributes:
+        tokens: (windows, steps, 27) hits, velocities and offsets, as ``GrooveConverter`` has them.
+        qpm: (windows,) tempo, in quarter notes a minute.
+        performance: (windows,) which performance each is of.
+    """
+
+    tokens: np.ndarray
+    qpm: np.ndarray
+    performance: np.ndarray
+
+    @property
+    def hits(self) -> np.ndarray:
+        """(windows, steps, 9) bool."""
+        return self.tokens[..., :DRUMS] > 0
+
+
+class Hits(NamedTuple):
+    """The hits of performances, one a row.
+
+    Attributes:
+        performance: (hits,) which performance each is of.
+        drum: (hits,) index of its drum, in the order of ``vocabulary.DRUM_CLASSES``.
+        timing: (hits,) milliseconds after its step.
+        velocity: (hits,) MIDI velocity.
+    """
+
+    performance: np.ndarray
+    drum: np.ndarray
+    timing: np.ndarray
+    velocity: np.ndarray
+
+
+def hits_of(performances: Performances, tokens: np.ndarray | None = None) -> Hits:
+    """The hits of performances, in order of window, step and drum.
+
+    Args:
+        performances: windows with their tempo.
+        tokens: (windows, steps, 27) to take velocities and offsets from, at the hits of
+            `performances`; None: their own.
+    """
+    window, step, drum = np.nonzero(performances.hits)
+    rows = performances.tokens if tokens is None else tokens
+    _, velocities, offsets = np.split(rows.astype(np.float64), 3, axis=-1)
+    # An offset is in halves of a step, and positive before the step's time.
+    half_step = 60_000 / performances.qpm[window] / 4 / 2
+    return Hits(
+        performances.performance[window],
+        drum,
+        -offsets[window, step, drum] * half_step,
+        velocities[window, step, drum] * MAX_VELOCITY,
+    )
+
+
+def mean_errors(true: Hits, played: Hits) -> tuple[np.ndarray, np.ndarray]:
+    """Mean absolute errors of each performance: timing in milliseconds, and MIDI velocity.
+
+    Args:
+        true, played: the same hits, in the same order.
+
+    Returns:
+        (performances,) each, in order of the performances' numbers.
+    """
+    _, own, counts = np.unique(true.performance, return_inverse=True, return_counts=True)
+    timing = np.bincount(own, np.abs(played.timing - true.timing)) / counts
+    velocity = np.bincount(own, np.abs(played.velocity - true.velocity)) / counts
+    return timing, velocity
+
+
+def distribution_distances(true: Hits, played: Hits) -> tuple[np.ndarray, np.ndarray]:
+    """Wasserstein distances from the distribution of all of a drum's hits to the true one.
+
+    Args:
+        true, played: hits, not necessarily the same.
+
+    Returns:
+        (9,) each, of timing in milliseconds and of MIDI velocity; NaN for a drum without hits on
+        either side.
+    """
+    distances = np.full((2, DRUMS), np.nan)
+    for drum in range(DRUMS):
+        ours, theirs = played.drum == drum, true.drum == drum
+        if ours.any() and theirs.any():
+            distances[0, drum] = wasserstein(played.timing[ours], true.timing[theirs])
+            distances[1, drum] = wasserstein(played.velocity[ours], true.velocity[theirs])
+    return distances[0], distances[1]
+
+
+def wasserstein(values: np.ndarray, others: np.ndarray) -> float:
+    """The distance of order 1 between two samples, in their unit: the mean distance between their
+    quantiles, at the middles of QUANTILES equal shares."""
+    shares = (np.arange(QUANTILES) + 0.5) / QUANTILES
+    found = (np.quantile(sample, shares, method="inverted_cdf") for sample in (values, others))
+    first, second = found
+    return float(np.abs(first - second).mean())
