@@ -63,11 +63,14 @@ def humanised(model: MusicVAE, hits: np.ndarray, batch: int = 256) -> np.ndarray
     """(windows, steps, 9) bool hits → (windows, steps, 27) tokens that a network plays."""
     rows = []
     for own in torch.from_numpy(hits.astype(np.float32)).split(batch):
-        if model.config.control_depth:
+        silent = own.new_zeros(*own.shape[:-1], 2 * DRUMS)
+        if model.config.base.endswith("humanize") and model.config.control_depth:
+            z = model.encode(torch.cat([own, silent], dim=-1), controls=own).mean
+            played = model.velocities_and_offsets(z, own, own)
+        elif model.config.control_depth:
             z = own.new_zeros(len(own), model.config.z_size)
             played = model.velocities_and_offsets(z, own, own)
         else:
-            silent = own.new_zeros(*own.shape[:-1], 2 * DRUMS)
             z = model.encode(torch.cat([own, silent], dim=-1)).mean
             played = model.velocities_and_offsets(z, own)
         rows.append(torch.cat([own, played[..., DRUMS:]], dim=-1).numpy())

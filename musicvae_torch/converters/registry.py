@@ -9,7 +9,7 @@ from typing import Any
 from musicvae_torch.config import MusicVAEConfig, get_config
 from musicvae_torch.converters.base import Converter
 from musicvae_torch.converters.drums import DRUM_RULES, DrumsConverter
-from musicvae_torch.converters.groove import GROOVE_RULES, GrooveConverter
+from musicvae_torch.converters.groove import GROOVE_RULES, GrooveConverter, GrooveRules
 from musicvae_torch.converters.melody import MELODY_RULES, MelodyConverter
 from musicvae_torch.converters.multitrack import MULTITRACK_RULES, MultitrackConverter
 from musicvae_torch.converters.trio import TRIO_RULES, TrioConverter
@@ -55,6 +55,8 @@ def get_converter(
     for rules, family in _FAMILIES:
         if config.base in rules:
             own = _with_options(config, rules[config.base], hop_bars, melody_programs)
+            if isinstance(own, GrooveRules) and config.control_depth:
+                own = replace(own, hits_as_controls=True)
             converter = family(own, config.max_seq_len, mode, seed)
             converter.complete = complete
             return converter
