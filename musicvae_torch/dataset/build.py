@@ -95,8 +95,7 @@ def build_dataset(
     store = ShardStore(parts, plan)
     _read_files(sources, store, options)
     merge = Merge(store, sources.files, options, sources.compared, held_out)
-    unread = [SkippedFile(name, "unreadable", why) for name, why in sources.files.closed]
-    skipped = sorted(merge.skipped + unread)
+    skipped = sorted(merge.skipped + sources.files.left_out)
     if not merge.windows:
         store.remove()
         raise DatasetError(
@@ -148,7 +147,7 @@ class Sources:
         labels = distinct_labels([*folders, *held_out])
         own, others = labels[: len(folders)], labels[len(folders) :]
         # The names of a single folder's songs need no more.
-        files = find_songs(folders, own if len(folders) > 1 else [""])
+        files = find_songs(folders, own if len(folders) > 1 else [""], options.split)
         compared = bool(held_out) or options.validation > 0
         return cls(folders, own, held_out, others, files, compared)
 

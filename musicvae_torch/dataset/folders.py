@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
+from musicvae_torch.dataset.report import SkippedFile
+from musicvae_torch.dataset.splits import SPLITS, TABLE, read_splits
 from musicvae_torch.errors import DatasetError
 from musicvae_torch.midi.notes import is_midi, no_midi_in
 
@@ -28,17 +30,20 @@ class SongFiles:
         names: of the songs, in order.
         paths: (songs,) of the files.
         folders: (songs,) index of each song's folder.
-        closed: folders that could not be read, and why.
+        splits: (songs,) train, validation or test, by the table of the song's folder
+            (:mod:`musicvae_torch.dataset.splits`); empty: it has none.
+        left_out: folders that could not be read and songs of other splits: name, reason, detail.
     """
 
     names: list[str]
     paths: list[Path]
     folders: list[int]
-    closed: list[tuple[str, str]]
+    splits: list[str]
+    left_out: list[SkippedFile]
 
     def hash(self) -> str:
-        """A hash of the names, and of each file's :func:`file_state`."""
-        files = hashlib.sha256()
+        """A hash of the names, of each file's :func:`file_state`, and of the splits, if any."""
+        files = hashlib.sha256("".join(self.splits).encode())
         for name, path in zip(self.names, self.paths, strict=True):
             files.update(os.fsencode(name) + b"\0" + file_state(path).encode() + b"\0")
         return files.hexdigest()
@@ -53,32 +58,51 @@ def file_state(path: Path) -> str:
     return f"{status.st_size} {status.st_mtime_ns} {stat.S_ISREG(status.st_mode)}"
 
 
-def find_songs(folders: Sequence[Path], labels: Sequence[str]) -> SongFiles:
+def find_songs(
+    folders: Sequence[Path], labels: Sequence[str], wanted: Collection[str] = SPLITS
+) -> SongFiles:
     """Find the MIDI files at any depth, without following links to folders.
 
     Args:
         folders: where to look.
         labels: (folders,) what comes before the names of their songs; empty: nothing.
+        wanted: the splits to read of folders that have a table of splits.
 
     Raises:
-        DatasetError: a folder is missing, or holds no MIDI file.
+        DatasetError: a folder is missing, holds no MIDI file, or none of the splits wanted; or its
+            table of splits is damaged.
     """
-    found: list[tuple[str, Path, int]] = []
-    closed: list[tuple[str, str]] = []
+    found: list[tuple[str, Path, int, str]] = []
+    left_out: list[SkippedFile] = []
     for row, (folder, label) in enumerate(zip(folders, labels, strict=True)):
         names, unread = _midi_files(folder)
         if not names:
             raise DatasetError(_nothing_in(folder))
         before = f"{label}{FOLDER_MARK}" if label else ""
-        found += [(before + name, folder / name, row) for name in names]
-        closed += [(before + name, why) for name, why in unread]
+        left_out += [SkippedFile(before + name, "unreadable", why) for name, why in unread]
+        splits = read_splits(folder)
+        own = dict.fromkeys(names, "") if splits is None else splits
+        others = [name for name in names if splits and own.get(name) not in wanted]
+        left_out += [SkippedFile(before + name, _of_split(own.get(name))) for name in others]
+        kept = sorted(set(names) - set(others))
+        if not kept:
+            raise DatasetError(
+                f"{folder}: {TABLE} names no MIDI file of the split {' or '.join(wanted)}"
+            )
+        found += [(before + name, folder / name, row, own[name]) for name in kept]
     found.sort(key=lambda song: song[0])
     return SongFiles(
-        [name for name, _, _ in found],
-        [path for _, path, _ in found],
-        [row for _, _, row in found],
-        closed,
+        [name for name, *_ in found],
+        [path for _, path, *_ in found],
+        [row for _, _, row, _ in found],
+        [split for *_, split in found],
+        left_out,
     )
+
+
+def _of_split(split: str | None) -> str:
+    """Why a song is left out."""
+    return f"of the split {split}" if split else f"not in {TABLE}"
 
 
 def _nothing_in(folder: Path) -> str:

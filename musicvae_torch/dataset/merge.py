@@ -19,6 +19,7 @@ from musicvae_torch.dataset.options import BuildOptions
 from musicvae_torch.dataset.phrases import PhraseIndex
 from musicvae_torch.dataset.report import SkippedFile
 from musicvae_torch.dataset.shards import FILES_PER_SHARD, Shard, ShardStore, widened
+from musicvae_torch.dataset.splits import VALIDATION
 
 _SONG_ARRAYS = ("files", "digests", "counts", "samples", "sample_counts", "sizes", "wholes")
 NEAR_HELD_OUT = "near-duplicate of held-out "
@@ -62,10 +63,13 @@ class Merge:
         self._kept = np.ones(len(self._files), bool)
         if held_out is not None:
             self._leave_out(self._held_out(held_out))
+        splits = np.array(files.splits)[self._files]
+        self._split = splits != ""
         self._leave_out_copies(every, np.array(files.folders)[self._files])
         self.validation = None
-        if options.validation:
-            aside = (digest_shares(every["digests"]) < options.validation)[self._originals]
+        if options.validation or (splits == VALIDATION).any():
+            drawn = (digest_shares(every["digests"]) < options.validation)[self._originals]
+            aside = np.where(self._split, splits == VALIDATION, drawn)
             if compare:
                 self._leave_out(self._near_those(aside))
             self.validation = aside[self._kept]
@@ -108,9 +112,11 @@ class Merge:
 
     def _leave_out_copies(self, every: dict[str, np.ndarray], folders: np.ndarray) -> None:
         """Find which of the songs left are copies of others, and leave them out; if duplicates are
-        to be kept, leave out only those that are the same file in another folder."""
-        left = np.flatnonzero(self._kept)
-        chosen = np.repeat(self._kept, every["sample_counts"])
+        to be kept, leave out only those that are the same file in another folder. Songs with a
+        split of their own are compared with none: whoever made the split has seen to that."""
+        drawn = self._kept & ~self._split
+        left = np.flatnonzero(drawn)
+        chosen = np.repeat(drawn, every["sample_counts"])
         originals = find_copies(
             every["samples"][chosen],
             np.cumsum(every["sample_counts"][left]),
@@ -135,7 +141,7 @@ class Merge:
     def _near_those(self, aside: np.ndarray) -> Iterator[tuple[int, str, str]]:
         """Other songs that are near-duplicates of those set aside."""
         rows = np.flatnonzero(self._kept & aside)
-        others = self._kept & ~aside
+        others = self._kept & ~aside & ~self._split
         index = PhraseIndex(self._phrases(self._kept & aside))
         songs = np.flatnonzero(others).tolist()
         for song, phrases in zip(songs, self._phrases(others), strict=True):

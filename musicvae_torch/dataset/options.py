@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.dataset.splits import SPLITS
 from musicvae_torch.errors import OptionError
 from musicvae_torch.options import MODES, check_options, option, programs
 
@@ -24,7 +25,8 @@ class WindowOptions:
         config: whose windows.
         mode: of the converter (:func:`musicvae_torch.get_converter`); train shifts each song
             at random by what Magenta does in training.
-        hop_bars: bars from one trio to the next; None: Magenta's 1.
+        hop_bars: bars from one trio or groove to the next; None: Magenta's, 1 of trios and the
+            length of a window of grooves.
         melody_programs: programs that may be a melody; None: the config's.
         drums_only: read only the drum tracks of songs for grooves, and only the pitches that the
             config knows, as drum configs always do; else a song with other notes is left out, as
@@ -106,6 +108,9 @@ class BuildOptions:
         held_out: other splits, each a folder of MIDI files or a data set of windows of the same
             kind: songs that have a tune in common with one of theirs, in any key and tempo, are
             always left out.
+        split: which songs to read of a folder with a table that divides them (info.csv, as the
+            Groove MIDI Dataset has one): those of train, validation, test. Its validation songs
+            are set aside to validate on, and its near-duplicates are kept.
     """
 
     windows: WindowOptions
@@ -116,6 +121,7 @@ class BuildOptions:
     seconds: float = option(60.0, above=0, flag="timeout", metavar="SECONDS")
     progress: bool = True
     held_out: tuple[str | Path, ...] = option((), many=True, read=Path, metavar="SPLIT")
+    split: tuple[str, ...] = option(SPLITS[:2], many=True, choices=SPLITS, metavar="NAME")
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -12,7 +12,8 @@ from pathlib import Path
 from musicvae_torch.errors import DatasetError
 
 TABLE = "info.csv"
-SPLITS = ("train", "validation", "test")
+VALIDATION = "validation"
+SPLITS = ("train", VALIDATION, "test")
 _FILE, _SPLIT = "midi_filename", "split"
 
 
