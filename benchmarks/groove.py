@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import torch
 from groove_baselines import DrumAndStep, NearestNeighbours, Quantised
 
 from musicvae_torch import MusicVAE, get_converter
@@ -32,6 +31,7 @@ from musicvae_torch.evaluation.grooves import (
 )
 from musicvae_torch.io.markdown import markdown_table
 from musicvae_torch.midi.fast import read_song
+from musicvae_torch.windows.encoding import play_hits
 from surrogate.evaluation.metrics import bootstrap_interval
 
 CONFIG = "groovae_2bar_humanize"
@@ -56,25 +56,6 @@ def read_performances(folder: Path, split: str, hop_bars: int) -> Performances:
                 qpm.append(converter.sections(song)[0].qpm)
                 performance.append(number)
     return Performances(np.stack(tokens), np.array(qpm), np.array(performance))
-
-
-@torch.no_grad()
-def humanised(model: MusicVAE, hits: np.ndarray, batch: int = 256) -> np.ndarray:
-    """(windows, steps, 9) bool hits → (windows, steps, 27) tokens that a network plays."""
-    rows = []
-    for own in torch.from_numpy(hits.astype(np.float32)).split(batch):
-        silent = own.new_zeros(*own.shape[:-1], 2 * DRUMS)
-        if model.config.base.endswith("humanize") and model.config.control_depth:
-            z = model.encode(torch.cat([own, silent], dim=-1), controls=own).mean
-            played = model.velocities_and_offsets(z, own, own)
-        elif model.config.control_depth:
-            z = own.new_zeros(len(own), model.config.z_size)
-            played = model.velocities_and_offsets(z, own, own)
-        else:
-            z = model.encode(torch.cat([own, silent], dim=-1)).mean
-            played = model.velocities_and_offsets(z, own)
-        rows.append(torch.cat([own, played[..., DRUMS:]], dim=-1).numpy())
-    return np.concatenate(rows)
 
 
 def errors_table(true: Performances, players: Mapping[str, np.ndarray]) -> str:
@@ -124,7 +105,7 @@ def main() -> None:
     }
     players = {name: baseline.play(true.hits) for name, baseline in baselines.items()}
     for folder in arguments.humanise:
-        players[folder] = humanised(MusicVAE.from_pretrained(folder), true.hits)
+        players[folder] = play_hits(MusicVAE.from_pretrained(folder), true.hits)
     count = len(np.unique(true.performance))
     print(f"{count} performances, {len(true.tokens)} windows, {true.hits.sum()} hits\n")
     print(errors_table(true, players))

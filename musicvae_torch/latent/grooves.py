@@ -15,7 +15,6 @@ from typing import TypeAlias
 
 import numpy as np
 import pretty_midi
-import torch
 
 from musicvae_torch.analysis.timeline import PlacedWindow, pieces_of, render_pieces, tile
 from musicvae_torch.converters.drums import class_of_pitch
@@ -36,7 +35,7 @@ from musicvae_torch.midi.stitch import NewPart, exchange_notes, stitch
 from musicvae_torch.midi.tracks import TICK_NOTE, Track
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES, STEPS_PER_BAR
 from musicvae_torch.model.vae import MusicVAE
-from musicvae_torch.windows.encoding import BATCH_SIZE, TEMPERATURE, decode_tokens
+from musicvae_torch.windows.encoding import TEMPERATURE, decode_tokens, play_hits
 from musicvae_torch.windows.tensors import window_controls
 
 Midi: TypeAlias = str | Path | pretty_midi.PrettyMIDI | Score
@@ -249,19 +248,10 @@ def _decode(model: MusicVAE, song: _Drums, temperature: float, seed: int) -> np.
     return decode_tokens(model, mean, temperature=temperature, controls=controls, seed=seed)
 
 
-@torch.no_grad()
 def _humanised(model: MusicVAE, song: _Drums) -> np.ndarray:
     """The song's own hits with the model's velocities and offsets: (windows, steps, 27)."""
     mean = encode_placed(model, song.placed).mean
-    hits = torch.from_numpy(song.tokens[..., :DRUMS]).to(model.device)
-    controls = window_controls(model.config, song.tokens)
-    rows = []
-    for first in range(0, len(hits), BATCH_SIZE):
-        own = slice(first, first + BATCH_SIZE)
-        given = None if controls is None else controls[own].to(model.device)
-        made = model.velocities_and_offsets(mean[own], hits[own], given)
-        rows.append(torch.cat([hits[own], made[..., DRUMS:]], -1).cpu().numpy())
-    return np.concatenate(rows)
+    return play_hits(model, song.tokens[..., :DRUMS], mean)
 
 
 def _with_hits(song: _Drums, rows: np.ndarray) -> Groove:

@@ -11,6 +11,7 @@ from torch.distributions import Normal
 from tqdm import tqdm
 
 from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.converters.groove import DRUMS
 from musicvae_torch.converters.registry import get_converter
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.windows.tensors import ModelBatch, model_batch
@@ -104,3 +105,37 @@ def decode_tokens(
         own_array = None if own is None else own.cpu().numpy()
         tokens.append(converter.to_tokens(outputs.cpu().numpy(), own_array))
     return np.concatenate(tokens)
+
+
+@torch.no_grad()
+def play_hits(model: MusicVAE, hits: np.ndarray, z: Tensor | None = None) -> np.ndarray:
+    """How a GrooVAE plays drum hits that are given.
+
+    A model of a "humanize" config encodes the hits; with the config
+    ``groovae_2bar_hits_control_tfds``, which encodes how hits were played, the latent is the mean
+    of its prior. Either may have the hits as controls.
+
+    Args:
+        model: of one of these configs (:func:`surrogate.encoder.loading.check_groove_model`).
+        hits: (windows, steps, 9), 0 or 1, any dtype.
+        z: (windows, z_size) latents to decode instead.
+
+    Returns:
+        (windows, steps, 27) float32 rows of a ``GrooveConverter``: the same hits, and for each of
+        the nine drums the velocity (0 to 1) and the offset (-1 to 1, positive if early) that a hit
+        has, or would have.
+    """
+    rows = [np.zeros((0, hits.shape[1], 3 * DRUMS), np.float32)]
+    encodes_hits = get_converter(model.config).rules.humanize
+    for start in range(0, len(hits), BATCH_SIZE):
+        own = torch.from_numpy(hits[start : start + BATCH_SIZE].astype(np.float32)).to(model.device)
+        controls = own if model.config.control_depth else None
+        latents = own.new_zeros(len(own), model.config.z_size)
+        if z is not None:
+            latents = z[start : start + BATCH_SIZE]
+        elif encodes_hits:
+            unplayed = own.new_zeros(*own.shape[:-1], 2 * DRUMS)
+            latents = model.encode(torch.cat([own, unplayed], -1), controls=controls).mean
+        played = model.velocities_and_offsets(latents, own, controls)
+        rows.append(torch.cat([own, played[..., DRUMS:]], -1).cpu().numpy())
+    return np.concatenate(rows)

@@ -10,17 +10,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from musicvae_torch.converters.drums import class_of_pitch
 from musicvae_torch.converters.groove import DRUMS, MAX_VELOCITY
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES, OUTPUT_VELOCITY
 from musicvae_torch.model.vae import MusicVAE
+from musicvae_torch.windows.encoding import play_hits
 from surrogate.arrangement.fill import StepNote
 from surrogate.encoder.loading import check_groove_model
-
-BATCH = 64  # windows played at a time
 
 
 class Touch(NamedTuple):
@@ -69,22 +66,9 @@ def humanize_drums(model: MusicVAE, hits: Sequence[StepNote]) -> Touch:
     indices = own, starts[known] % size, drums[known]
     rolls[indices] = 1
     if len(windows):
-        batches = torch.split(torch.from_numpy(rolls).to(model.device), BATCH)
-        found = torch.cat([_velocities_and_offsets(model, batch) for batch in batches])
-        loud, early = (
-            part[indices].astype(np.float64) for part in np.split(found.cpu().numpy(), 2, -1)
+        _, loud, early = (
+            part[indices].astype(np.float64) for part in np.split(play_hits(model, rolls), 3, -1)
         )
         velocities[known] = np.rint(loud * MAX_VELOCITY).clip(1, MAX_VELOCITY).astype(np.int64)
         offsets[known] = (-early / 2).clip(-0.5, 0.5)
     return Touch(velocities, offsets)
-
-
-@torch.no_grad()
-def _velocities_and_offsets(model: MusicVAE, hits: Tensor) -> Tensor:
-    """(windows, steps, 9) hits → (windows, steps, 18): velocities and offsets, of 1 if early."""
-    if model.config.control_depth:
-        z = hits.new_zeros(len(hits), model.config.z_size)
-        return model.velocities_and_offsets(z, hits, hits)[..., DRUMS:]
-    silent = hits.new_zeros(*hits.shape[:-1], 2 * DRUMS)
-    z = model.encode(torch.cat([hits, silent], dim=-1)).mean
-    return model.velocities_and_offsets(z, hits)[..., DRUMS:]
