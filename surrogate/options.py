@@ -14,6 +14,7 @@ from musicvae_torch.options import DTYPES, Option, check_options, option, ranges
 METHODS = ("band", "surrogate", "refine", "refine-only")
 BAND = METHODS[0]
 NO_STYLE = "none"
+NO_GROOVE = "none"
 OF_BAND = ("top_p", "guidance", "style")  # options that no other method understands
 KEEPS = ("others", "given", "all")
 OUTSIDES = ("own", "band", "none")
@@ -110,7 +111,8 @@ class NetworkOptions:
         musicvae: trio checkpoint; None: shipped.
         surrogate: its surrogate encoder; None: shipped.
         band: a band network; None: shipped.
-        groove: a GrooVAE checkpoint (groovae_2bar_humanize, ...) to play the drums' hits.
+        groove: a GrooVAE checkpoint (groovae_2bar_humanize, ...) to play the drums' hits, or none,
+            for velocities by a profile, on the grid; None: shipped.
         device: auto, cpu, cuda, cuda:1, ...
         dtype: precision of products: float32 is exact, the others are faster with large models.
     """
@@ -164,6 +166,9 @@ class AccompanyOptions:
             by name, in standard deviations of the attribute in real music.
         dynamics: how much velocities follow the song and its metre: 0 one fixed velocity, 1 as
             real bands play, up to 2 exaggerated.
+        feel: how much of a drummer's velocities and timing the drums have, and lightly the bass:
+            0 even and on the grid, 1 as a GrooVAE plays, up to 2 exaggerated. Swing of the song's
+            own is kept.
         chords: the harmony, one bar between bars, as in "C | Am F | G7 | C", or @FILE; None: the
             chord symbols in the song's file, or what its notes suggest.
         harmony: which bass notes are moved into the harmony: those on strong beats, all, or none
@@ -216,6 +221,7 @@ class AccompanyOptions:
     swing: float = option(0.0, least=-MAX_MOVE, most=MAX_MOVE, group=_GENERATION, metavar="S")
     attributes: Mapping[str, float] = field(default_factory=dict)
     dynamics: float = option(1.0, least=0, most=2, group=_GENERATION, metavar="D")
+    feel: float = option(1.0, least=0, most=2, group=_GENERATION, metavar="F")
     harmony: str | None = option(
         None,
         choices=HARMONIES,

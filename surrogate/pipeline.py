@@ -54,7 +54,7 @@ class Accompanist:
         musicvae: of trios.
         surrogate: of it; None: there is none.
         attributes: directions in its latent space, for the option of that name.
-        groove: a GrooVAE that plays the drums' hits; None: they are played by a profile.
+        groove: a GrooVAE that plays the drums' hits; None: a profile plays them, on the grid.
         band: a band network; None: there is none, and bands are decoded by the MusicVAE.
         styled: whether the band network was trained on styles of this MusicVAE; else it plays
             without.
@@ -99,7 +99,8 @@ class Accompanist:
             device: "auto" is CUDA where there is one.
             method: of ``options.METHODS``: a band network is loaded only for "band", and no
                 surrogate for "refine-only". None: see :func:`surrogate.options.default_method`.
-            groove: of a GrooVAE; None: drum hits are played by a profile.
+            groove: of a GrooVAE that plays the drums' hits; "none": a profile plays them, on the
+                grid, as it does if no GrooVAE was shipped.
             dtype: precision of products; see :meth:`MusicVAE.multiply_in`.
             band: of a band network. It plays without a style, unless it was trained on styles of
                 this MusicVAE.
@@ -112,7 +113,7 @@ class Accompanist:
         method = method or default_method(musicvae, band)
         place = pick_device(device)
         pair = load_networks(musicvae, surrogate, place, alone=method == "refine-only", dtype=dtype)
-        drummer = None if groove is None else load_groove(groove, place)
+        drummer = load_groove(groove, place)
         attributes = load_attributes(musicvae)
         if method != BAND:
             return cls(*pair, attributes, drummer)
@@ -225,6 +226,8 @@ class Accompanist:
                 "the band plays without a style, as its network was not trained on this "
                 "MusicVAE's latents",
             )
+        if self.groove is None and options.feel != AccompanyOptions().feel:
+            notes.insert(0, "feel changes nothing without a GrooVAE; name one with --groove FOLDER")
         return Accompaniment(
             song.timing.source,
             song.melody,

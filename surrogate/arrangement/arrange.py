@@ -11,10 +11,18 @@ import numpy as np
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.stitch import NewPart, stitch
 from musicvae_torch.midi.tracks import TICK_NOTE
-from musicvae_torch.midi.vocabulary import ELECTRIC_BASS, PARTS
+from musicvae_torch.midi.vocabulary import ELECTRIC_BASS, PARTS, STEPS_PER_QUARTER
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.arrangement.bass_line import keep_bass_in_harmony
 from surrogate.arrangement.dynamics import part_velocities, velocity_contour
+from surrogate.arrangement.feel import (
+    Played,
+    even_beats,
+    moved,
+    play_band,
+    song_swing,
+    tick_shifts,
+)
 from surrogate.arrangement.fill import (
     PLAIN_DRUMS,
     StepNote,
@@ -23,7 +31,6 @@ from surrogate.arrangement.fill import (
     only_live,
     plain_bass,
 )
-from surrogate.arrangement.groove import humanize_drums
 from surrogate.arrangement.harmony import song_harmony
 from surrogate.options import AccompanyOptions
 from surrogate.song.bars import bars_that_sound, snapped
@@ -77,8 +84,9 @@ class Arranger:
         self._harmony = song_harmony(song, self.kept, options.chords) if fits_chords else None
         tracks = [song.score.tracks[index].notes for index in self.kept]
         notes = np.concatenate([np.zeros(0, TICK_NOTE), *tracks])
-        steps = song.grid.steps(notes["start"]) - song.first_step
-        self._contour = velocity_contour(steps, notes["velocity"], song.bars)
+        steps = song.grid.steps(notes["start"])
+        self._contour = velocity_contour(steps - song.first_step, notes["velocity"], song.bars)
+        self._swing = song_swing(song.grid.step_ticks, notes["start"], steps)
 
     def arrange(self, played: list[list[StepNote]], number: int) -> Arrangement:
         """A song's new file.
@@ -89,19 +97,20 @@ class Arranger:
         """
         options = self.options
         seed = int(np.random.SeedSequence([options.seed % 2**64, number]).generate_state(1)[0])
+        parts = {
+            part: sorted(self._shaped(part, played[PARTS.index(part)])) for part in options.made
+        }
+        feel = self._feel(parts, seed)
         new = []
-        for part in options.made:
-            notes = sorted(self._shaped(part, played[PARTS.index(part)]))
-            touch = offsets = None
-            if part == "drums" and self.groove is not None:
-                touch, offsets = humanize_drums(self.groove, notes)
-            velocities = part_velocities(notes, part, self._contour, options.dynamics, seed, touch)
+        for part, notes in parts.items():
+            shape, offsets = feel.get(part, (None, None))
+            velocities = part_velocities(notes, part, self._contour, options.dynamics, seed, shape)
             placed = self._in_ticks(notes, velocities, offsets)
             new.append(NewPart(part, PROGRAMS[part], part == "drums", placed))
         partly = self._staying(new)
         timing = self.song.timing
-        moved = [part._replace(notes=timing.to_source(part.notes)) for part in new]
-        score, remarks = stitch(timing.source, self.kept, moved, partly)
+        sources = [part._replace(notes=timing.to_source(part.notes)) for part in new]
+        score, remarks = stitch(timing.source, self.kept, sources, partly)
         first = len(score.tracks) - sum(len(part.notes) > 0 for part in new)
         left = tuple(
             track.index
@@ -115,6 +124,13 @@ class Arranger:
         }
         new_tracks = tuple(range(first, len(score.tracks)))
         return Arrangement(score, new_tracks, left, partly, where, remarks)
+
+    def _feel(self, parts: dict[str, list[StepNote]], seed: int) -> dict[str, Played]:
+        """How the parts are played; without a GrooVAE, nothing is said of it."""
+        if self.groove is None:
+            return {}
+        beats = even_beats(self.song.grid.step_ticks)[self.song.first_step // STEPS_PER_QUARTER :]
+        return play_band(self.groove, parts, self._swing, beats, self.options.feel, seed)
 
     def _staying(self, new: Sequence[NewPart]) -> dict[int, np.ndarray]:
         """Of each track that a new part replaces, which of its notes stay, (notes,) bool: those in
@@ -169,14 +185,26 @@ class Arranger:
         placed["start"], placed["end"] = ticks[starts], ticks[ends]
         placed["pitch"], placed["velocity"] = steps[:, 2], velocities
         there = (placed["start"] < placed["end"]) & (placed["start"] < song.end)
+        shifts = np.zeros(len(steps), np.int64)
         if offsets is not None:
-            lengths = ticks[np.minimum(starts + 1, len(ticks) - 1)] - ticks[starts]
-            shift = np.rint(offsets * lengths).astype(np.int64)
-            placed["start"] = np.maximum(placed["start"] + shift, 0)
-            placed["end"] = np.maximum(placed["end"] + shift, placed["start"] + 1)
-        placed = self._without(placed[there], self._skipped | self._owned)
+            shifts[there] = tick_shifts(ticks, starts[there], offsets[there])
+        placed, shifts = placed[there], shifts[there]
+        heard = ~(self._skipped | self._owned)[self._bars(placed)]
+        placed, shifts = placed[heard], shifts[heard]
+        if shifts.any():
+            placed = moved(placed, self._within(placed, shifts))
+        placed = self._cut(placed)
         placed["end"] = np.minimum(placed["end"], song.end)
         return placed[placed["start"] < placed["end"]]
+
+    def _within(self, notes: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+        """Shifts of notes of TICK_NOTE, (notes,) ticks, none of which takes a note into a bar of
+        the song in which the part was silent, before the song or beyond its end."""
+        own = self._bars(notes)
+        lines = np.where(np.isin(own - 1, own), 0, self.song.song_bars.ticks[own])
+        starts = notes["start"]
+        early = np.minimum(lines - starts, 0)
+        return np.clip(shifts, early, np.maximum(self.song.end - 1 - starts, 0))
 
     @cached_property
     def _played(self) -> np.ndarray:
@@ -215,16 +243,16 @@ class Arranger:
         found: np.ndarray = np.clip(last, 0, len(bars) - 1)
         return found
 
-    def _without(self, notes: np.ndarray, silent: np.ndarray) -> np.ndarray:
-        """Notes of TICK_NOTE, those that begin in silent bars (bars,) of the song left out, and the
-        others cut where a silent bar begins."""
+    def _cut(self, notes: np.ndarray) -> np.ndarray:
+        """Notes of TICK_NOTE, ended where a bar of the song begins in which the new parts are
+        silent."""
+        silent = self._skipped | self._owned
         if not len(notes) or not silent.any():
             return notes
-        lines = self.song.song_bars.ticks
-        begins = np.flatnonzero(silent & ~np.append(False, silent[:-1]))
-        notes = notes[~silent[self._bars(notes)]].copy()
-        after = np.searchsorted(lines[begins], notes["start"], side="right")
-        stops = np.append(lines[begins], np.iinfo(np.int64).max)[after]
+        begins = self.song.song_bars.ticks[:-1][silent & ~np.append(False, silent[:-1])]
+        after = np.searchsorted(begins, notes["start"], side="right")
+        stops = np.append(begins, np.iinfo(np.int64).max)[after]
+        notes = notes.copy()
         notes["end"] = np.minimum(notes["end"], stops)
         return notes
 

@@ -123,24 +123,32 @@ def part_velocities(
         seed: of the deviations.
         touch: (notes,) velocities that say which notes are louder than others, in place of the
             profile's accents and deviations; only their differences from their mean count. Such
-            as :func:`surrogate.arrangement.groove.humanize_drums` gives.
+            as :func:`surrogate.arrangement.feel.play_band` gives.
 
     Returns:
         (notes,) int64, 1 to 127.
     """
     if not notes:
         return np.zeros(0, np.int64)
-    profiles = part_profiles()
-    profile = profiles[part]
-    starts, _, pitches = np.array(notes, np.int64).T
-    # Each part draws from a stream of its own, so that none changes with another.
-    rng = np.random.default_rng([seed, list(profiles).index(part)])
-    hand = rng.standard_normal(len(notes)).clip(-_WIDEST, _WIDEST) * profile.spread
-    shape = accents(profile, starts, pitches) + hand if touch is None else touch - np.mean(touch)
+    profile = part_profiles()[part]
+    starts = np.array([start for start, _, _ in notes], np.int64)
+    shape = profile_shape(notes, part, seed) if touch is None else touch - np.mean(touch)
     moving = swell(profile, contour, starts) + shape
     level = OUTPUT_VELOCITY + min(dynamics, 1.0) * (part_level(profile, contour) - OUTPUT_VELOCITY)
     velocities: np.ndarray = np.rint(level + dynamics * moving)
     return velocities.clip(1, MAX_VELOCITY).astype(np.int64)
+
+
+def profile_shape(notes: Sequence[StepNote], part: str, seed: int = 0) -> np.ndarray:
+    """Accents and random deviations of a part's notes, (notes,) in units of MIDI velocity;
+    arguments are those of :func:`part_velocities`."""
+    profiles = part_profiles()
+    profile = profiles[part]
+    starts, _, pitches = np.array(notes, np.int64).reshape(-1, 3).T
+    # Each part draws from a stream of its own, so that none changes with another.
+    rng = np.random.default_rng([seed, list(profiles).index(part)])
+    hand = rng.standard_normal(len(notes)).clip(-_WIDEST, _WIDEST) * profile.spread
+    return accents(profile, starts, pitches) + hand
 
 
 def part_level(profile: PartProfile, contour: VelocityContour) -> float:

@@ -12,7 +12,7 @@ from musicvae_torch.cli.command import Command
 from musicvae_torch.cli.command_line import Idle
 from musicvae_torch.errors import NoSongsError, OptionError, OutputError
 from musicvae_torch.options import option, options_of
-from surrogate.options import FORMATS, AccompanyOptions, NetworkOptions, default_method
+from surrogate.options import FORMATS, NO_GROOVE, AccompanyOptions, NetworkOptions, default_method
 
 if TYPE_CHECKING:
     from surrogate.accompaniment import Accompaniment
@@ -138,6 +138,11 @@ IDLE = (
         "--groove",
         lambda own: "drums" in own.given,
         "applies to new drums, and the drums are given; leave it out",
+    ),
+    Idle(
+        "--feel",
+        lambda own: str(own.groove) == NO_GROOVE,
+        "--groove none plays by a profile, on the grid; leave one of the two out",
     ),
     Idle(
         "--rests",

@@ -17,10 +17,12 @@ from musicvae_torch.kernels.gemm import FLOAT32
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.accompany_music_vae.network import PointSurrogate
 from surrogate.encoder.model import Surrogate, SurrogateEncoder, part_depths
+from surrogate.options import NO_GROOVE
 
 DEFAULT_MUSICVAE = "trio_16bar_small"
 DEFAULT_SURROGATE = "trio_16bar_small_surrogate"
 DEFAULT_BASELINE = "trio_16bar_small_point"  # of accompany-music-vae's kind, to compare with
+DEFAULT_GROOVE = "groovae_2bar_humanize_small"
 DEFAULT_WITHOUT_LATENT = "trio_16bar_small_no_latent"  # the trio, trained on without its latent
 
 
@@ -88,12 +90,26 @@ def load_networks(
     return trio, network.multiply_in(dtype)
 
 
-def load_groove(folder: str | Path, device: torch.device) -> MusicVAE:
+def load_groove(folder: str | Path | None, device: torch.device) -> MusicVAE | None:
     """Load a GrooVAE that plays drum hits.
+
+    Args:
+        folder: of the checkpoint; None: the one that ships with the package, if there is one;
+            options.NO_GROOVE: none.
+
+    Returns:
+        The model; None: there is none.
 
     Raises:
         CheckpointError: the folder cannot be read, or holds another kind of model.
     """
+    if str(folder) == NO_GROOVE:
+        return None
+    if folder is None:
+        try:
+            folder = shipped_checkpoint(DEFAULT_GROOVE)
+        except CheckpointError:
+            return None
     model = MusicVAE.from_pretrained(folder, device)
     try:
         check_groove_model(model)
