@@ -153,6 +153,10 @@ class Page:
             "Dynamics", "loudness: 0 all alike, 1 as real bands follow a song, 2 exaggerated",
             0, 2, self.usual.dynamics, 0.1,
         )  # fmt: skip
+        put["feel"] = _slider(
+            "Feel", "drums: 0 even and on the grid, 1 as a drummer plays, 2 exaggerated",
+            0, 2, self.usual.feel, 0.1, visible=self.studio.accompanist.groove is not None,
+        )  # fmt: skip
         put["harmony"] = gr.Dropdown(
             _named(HARMONIES, "those on strong beats", "all", "none"),
             value=self.usual.harmony, label="Harmony",
@@ -347,10 +351,19 @@ def _on(
     event(react, inputs, outputs, api_visibility="private", **how)
 
 
-def _slider(label: str, info: str, least: float, most: float, value: Any, step: float) -> gr.Slider:
+def _slider(
+    label: str,
+    info: str,
+    least: float,
+    most: float,
+    value: Any,
+    step: float,
+    visible: bool = True,
+) -> gr.Slider:
     return gr.Slider(
-        least, most, value, step=step, label=label, info=info, min_width=120, buttons=[]
-    )
+        least, most, value, step=step, label=label, info=info, min_width=120, buttons=[],
+        visible=visible,
+    )  # fmt: skip
 
 
 def _named(values: tuple[str, ...], *words: str) -> list[tuple[str, str]]:
