@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from groove_files import write_grooves
 from lead_sheet_files import CHORDS, MELODY
 from lead_sheet_files import write as write_lead_sheet
 from made_up_songs import write_songs
@@ -28,7 +29,7 @@ from printed_commands import (
     shortened,
 )
 
-from musicvae_torch import __version__
+from musicvae_torch import MusicVAE, __version__, get_config
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 CARDS = sorted([*ROOT.glob("checkpoints/*/README.md"), ROOT / "examples/README.md"])
@@ -68,6 +69,9 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_songs(folder / name, 2, seed=seed)
     write_lead_sheet(folder / "lead_sheets/001/lead_sheet.mid", (80, MELODY), (0, CHORDS))
     shutil.copy(folder / "midi/song_0.mid", folder / "song.mid")
+    write_grooves(folder / "grooves")
+    sizes = {"enc_rnn_size": (8,), "dec_rnn_size": (8,), "z_size": 4}
+    MusicVAE(get_config("groovae_2bar_humanize", **sizes)).save_pretrained(folder / "my_groovae")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for line in (

@@ -51,6 +51,8 @@ BRIEF = {
     "benchmarks/band_speed.py": "examples/saints.mid --candidates 1 --repeats 1",
     "benchmarks/bass_in_harmony.py": "--songs 1",
     "benchmarks/convert_midi.py": "--files 2 --rounds 1",
+    # Else it would replace the residuals of the package that is being tested.
+    "benchmarks/feel.py": "--songs 2 --out feel.json",
     "benchmarks/free_time.py": "--songs 2",
     "benchmarks/held_out_pictures.py": "--songs 1",
     "benchmarks/kept_messages.py": "--workers 1",
@@ -65,6 +67,8 @@ BRIEF = {
 }
 STANDS_FOR = {
     "FOLDER": "archives",
+    "GROOVAE": "my_groovae",
+    "GROOVE_FOLDER": "grooves",
     "MIDI_FOLDER": "midi",
     "TRIO": "my_trio",
     "TRAIN.h5": "train.h5",
