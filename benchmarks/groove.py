@@ -35,7 +35,8 @@ from musicvae_torch.windows.encoding import play_hits
 from surrogate.evaluation.metrics import bootstrap_interval
 
 CONFIG = "groovae_2bar_humanize"
-NAMES = ("kick", "snare", "closed hat", "open hat", "low tom", "mid tom", "high tom", "crash", "ride")
+NAMES = ("kick", "snare", "closed hat", "open hat", *(f"{at} tom" for at in ("low", "mid", "high")))
+NAMES += ("crash", "ride")
 
 
 def read_performances(folder: Path, split: str, hop_bars: int) -> Performances:

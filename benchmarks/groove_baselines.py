@@ -47,8 +47,8 @@ class DrumAndStep:
         hits = train.hits.reshape(-1, STEPS_PER_BAR, DRUMS)
         counts = hits.sum(0)
         self.means, self.deviations = [], []
-        for values in (_velocities(train.tokens), _offsets(train.tokens)):
-            values = values.reshape(hits.shape)
+        for part in (_velocities(train.tokens), _offsets(train.tokens)):
+            values = part.reshape(hits.shape)
             prior = values[hits].mean()
             mean = ((values * hits).sum(0) + PRIOR_HITS * prior) / (counts + PRIOR_HITS)
             square = (((values - mean) ** 2) * hits).sum(0) / np.maximum(counts, 1)

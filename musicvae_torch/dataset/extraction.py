@@ -13,7 +13,7 @@ import numpy as np
 from musicvae_torch.analysis.timeline import drum_song
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.converters.base import Converter, Window
-from musicvae_torch.converters.groove import GrooveConverter, NotDrumsError
+from musicvae_torch.converters.groove import GROOVE_RULES, GrooveConverter, NotDrumsError
 from musicvae_torch.converters.registry import get_converter, has_drums_alone
 from musicvae_torch.converters.trio import TRIO_RULES
 from musicvae_torch.dataset.fingerprints import Fingerprint, fingerprint
@@ -37,8 +37,11 @@ def same_windows(config: MusicVAEConfig, other: MusicVAEConfig) -> bool:
 
 
 def default_hop(config: MusicVAEConfig) -> int | None:
-    """Bars from window to window so that those of trios do not overlap; None for other configs."""
-    return config.max_seq_len // STEPS_PER_BAR if config.base in TRIO_RULES else None
+    """Bars from window to window: of trios such that they do not overlap; of grooves 1, as in the
+    windows of the Groove MIDI Dataset that Magenta published; None for other configs."""
+    if config.base in TRIO_RULES:
+        return config.max_seq_len // STEPS_PER_BAR
+    return 1 if config.base in GROOVE_RULES else None
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class WindowOptions:
     config: MusicVAEConfig
     mode: str = option("eval", choices=MODES)
     hop_bars: int | None = option(
-        None, least=1, flag="hop", metavar="BARS", usual="as long as a trio's window"
+        None, least=1, flag="hop", metavar="BARS", usual="as long as a trio's window; 1 for grooves"
     )
     melody_programs: tuple[int, ...] | None = option(
         None, read=programs, metavar="RANGES", usual="as in Magenta, 0-31 for trios"
