@@ -48,11 +48,9 @@ class GrooveRules:
         fixed_velocities: inputs have no velocities.
         missing_drums: not in the inputs, for the model to add.
         hits_as_controls: the hits are controls, too.
-        hop = self.steps if self.rules.hop_bars is None else self.rules.hop_bars * STEPS_PER_BAR
-        tracks = np.unique(section.notes["instrument"]).tolist()
-        return [
-            self.window(tokens[first:][: self.steps], section, first // STEPS_PER_BAR, tracks)
-            for first in range(0, len(tokens) - self.steps + 1, hop)
+        max_note_dropout: a rate is drawn from 0 to this one for a song, at which inputs lack its
+            softest hits; louder ones at less, but at no less than LEAST_DROPOUT of it.
+        hop_bars: bars from one window to the next; None: as long as a window.
     """
 
     humanize: bool = False
