@@ -41,7 +41,7 @@ def rooms() -> dict[str, tuple[int, str]]:
 
 
 def modules() -> dict[str, Path]:
-    """All modules but the packages' doors (`__init__`), and their files."""
+    """All modules but `__init__`, and their files."""
     paths = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
     return {
         ".".join(path.relative_to(ROOT).with_suffix("").parts): path

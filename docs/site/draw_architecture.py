@@ -161,13 +161,13 @@ def picture() -> str:
         # Into the latent: by MusicVAE's encoder, or by a surrogate.
         way(f"M{left} {tensors + 4}V{low - 14}Q{left} {low} {left + 14} {low}H{MIDDLE - 136}"),
         text(left + 14, low - 12, "model/encoder.py", "code"),
-        text(left + 14, low + 20, "all parts heard", "soft"),
+        text(left + 14, low + 20, "all parts given", "soft"),
         way(
             f"M{LEFT + BOX_WIDTH + 4} {tensors - 42}H{MIDDLE - 14}"
             f"Q{MIDDLE} {tensors - 42} {MIDDLE} {tensors - 28}V{low - 60}"
         ),
         text(MIDDLE + 14, tensors + 32, "surrogate/encoder/", "code"),
-        text(MIDDLE + 14, tensors + 51, "some parts heard", "soft"),
+        text(MIDDLE + 14, tensors + 51, "some parts given", "soft"),
         way(f"M{MIDDLE + 130} {low}H{right - 14}Q{right} {low} {right} {low - 14}V{tensors + 10}"),
         text(right - 14, low - 12, "model/decoder.py", "code", "end"),
         text(right - 14, low + 20, "step by step", "soft", "end"),

@@ -158,7 +158,7 @@ def read_file(path: Path, command: str, own: Sequence[Entry]) -> Values:
         raise OptionError(f"{path}: not readable as a file of options: {reason}") from None
     if not isinstance(content, dict):
         raise OptionError(f"{path}: holds no options; wanted lines such as `seed: 3`")
-    known = {entry.name: entry for entry in own}
+    known = {name: entry for entry in own for name in (entry.name, entry.about.also) if name}
     values: Values = {}
     for key, value in content.items():
         name = str(key).replace("-", "_")
@@ -169,7 +169,7 @@ def read_file(path: Path, command: str, own: Sequence[Entry]) -> Values:
         if value in ("", "null", "~"):
             continue
         try:
-            values[name] = known[name].from_file(value)
+            values[known[name].name] = known[name].from_file(value)
         except argparse.ArgumentTypeError as error:
             raise OptionError(f"{path}: {key}: {error}") from None
     return values

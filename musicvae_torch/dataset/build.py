@@ -32,7 +32,7 @@ from musicvae_torch.dataset.phrases import VERSION as phrases_version
 from musicvae_torch.dataset.report import SkippedFile, report_path, summary, write_report
 from musicvae_torch.dataset.shards import FILES_PER_SHARD, Outcome, ShardStore
 from musicvae_torch.errors import DatasetError, OptionError
-from musicvae_torch.io.workers import Failure, map_guarded
+from musicvae_torch.io.workers import Failure, map_in_processes
 
 WORKER_MEMORY = 2 * 2**30
 
@@ -196,7 +196,7 @@ def _already_built(out: Path, key: str) -> BuildResult | None:
 
 
 def _guard(options: BuildOptions) -> dict[str, Any]:
-    """Limits of the processes that read files, as arguments of :func:`map_guarded`."""
+    """Limits of the processes that read files, as arguments of :func:`map_in_processes`."""
     workers = options.workers or os.cpu_count() or 1
     return {"workers": workers, "seconds": options.seconds, "memory": WORKER_MEMORY}
 
@@ -220,7 +220,7 @@ def _read_files(sources: Sources, store: ShardStore, options: BuildOptions) -> N
         disable=None if options.progress else True,
     )
     with progress:
-        for (number, _), answer in map_guarded(reader, tasks, **_guard(options)):
+        for (number, _), answer in map_in_processes(reader, tasks, **_guard(options)):
             shard = number // FILES_PER_SHARD
             found[shard][number] = _skipped(answer) if isinstance(answer, Failure) else answer
             if len(found[shard]) == len(runs[shard]):

@@ -20,7 +20,7 @@ from musicvae_torch.dataset.format import dataset_config, open_dataset
 from musicvae_torch.dataset.options import WindowOptions
 from musicvae_torch.dataset.phrases import FEWEST, PhraseIndex, song_phrases, window_phrases
 from musicvae_torch.errors import DatasetError, MidiError
-from musicvae_torch.io.workers import Failure, map_guarded
+from musicvae_torch.io.workers import Failure, map_in_processes
 from musicvae_torch.midi.fast import read_song
 from musicvae_torch.midi.notes import is_midi
 
@@ -125,7 +125,7 @@ def read_held_out(
         paths: folders of MIDI files and data sets.
         labels: (paths,) their names.
         options: of the data set to train on.
-        guard: limits of the processes that read files, as arguments of :func:`map_guarded`.
+        guard: limits of the processes that read files, as arguments of :func:`map_in_processes`.
 
     Raises:
         DatasetError: one is missing, or of windows of another kind.
@@ -144,7 +144,7 @@ def _read_folder(folder: Path, drums: bool, guard: dict[str, Any]) -> tuple[list
     tasks = list(zip(files.names, files.paths, strict=True))
     songs = [
         answer
-        for _, answer in map_guarded(partial(_read_file, drums=drums), iter(tasks), **guard)
+        for _, answer in map_in_processes(partial(_read_file, drums=drums), iter(tasks), **guard)
         if answer is not None and not isinstance(answer, Failure)
     ]
     if not songs:

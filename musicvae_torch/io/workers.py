@@ -41,7 +41,7 @@ class Failure(str):
     error: Exception | None = None
 
 
-def map_guarded(
+def map_in_processes(
     function: Callable[[Task], Result],
     tasks: Iterable[Task],
     *,
@@ -161,7 +161,7 @@ class _Process:
 
 
 def serve() -> None:
-    """Answer tasks on stdin: the program that :func:`map_guarded` runs in its processes."""
+    """Answer tasks on stdin: the program that :func:`map_in_processes` runs in its processes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # printed text must not become an answer

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from musicvae_torch.errors import CheckpointError
-from musicvae_torch.io.workers import Failure, map_guarded
+from musicvae_torch.io.workers import Failure, map_in_processes
 
 Weights = dict[str, np.ndarray]
 
@@ -68,7 +68,7 @@ def read_keras_hdf5(path: Path) -> KerasFile:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file, expected a model that Keras saved as HDF5")
     memory = _BASE_MEMORY + 4 * path.stat().st_size
-    ((_, result),) = map_guarded(
+    ((_, result),) = map_in_processes(
         _read, [path], workers=1, seconds=_MAX_SECONDS, memory=memory, quiet=True
     )
     if not isinstance(result, Failure):

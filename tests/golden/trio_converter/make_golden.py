@@ -113,7 +113,7 @@ def main() -> None:
         converter.max_tensors_per_notesequence = None
 
     def sequences() -> dict[str, Any]:
-        """Read anew for each converter, which may change them."""
+        """Read again for each converter, which may change them."""
         songs = {
             path.stem: note_seq.midi_file_to_note_sequence(str(path))
             for path in sorted(HERE.glob("*.mid"))

@@ -165,6 +165,16 @@ def test_printed_defaults_are_read_again(
     assert capsys.readouterr().out == text
 
 
+def test_another_spelling_serves_in_files_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("hears: melody,bass", encoding="utf-8")
+    assert COMMANDS["train-surrogate"](["--options", str(file), "--print-options"]) == 0
+    found = yaml.safe_load(capsys.readouterr().out)
+    assert found["input_parts"] == "melody,bass" and "hears" not in found
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -428,7 +428,7 @@ def test_a_failure_while_writing_leaves_the_old_file_and_the_parts(
         assert not list(tasks)
         return iter(())
 
-    monkeypatch.setattr(build, "map_guarded", read_nothing)
+    monkeypatch.setattr(build, "map_in_processes", read_nothing)
     build_dataset(folder, out, OPTIONS)
     assert columns(out) == columns(built[0])
 

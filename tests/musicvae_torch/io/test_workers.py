@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from musicvae_torch.io import workers as processes
-from musicvae_torch.io.workers import Failure, map_guarded
+from musicvae_torch.io.workers import Failure, map_in_processes
 
 
 class Unpicklable(Exception):
@@ -46,7 +46,9 @@ def dangerous(task: str) -> str:
 def test_every_task_has_an_answer(workers: int) -> None:
     tasks = ["a", "crash", "hang", "b", "raise", "fill", "print", "leave", "c"]
     began = time.monotonic()
-    answers = dict(map_guarded(dangerous, iter(tasks), workers=workers, seconds=1.5, memory=2**31))
+    answers = dict(
+        map_in_processes(dangerous, iter(tasks), workers=workers, seconds=1.5, memory=2**31)
+    )
     assert answers == {
         "a": "a done",
         "b": "b done",
@@ -66,7 +68,7 @@ def test_every_task_has_an_answer(workers: int) -> None:
 def test_exceptions_come_back() -> None:
     """As far as they can be pickled; the message comes back in any case."""
     tasks = ["raise", "raise what cannot be pickled"]
-    answers = dict(map_guarded(dangerous, tasks, workers=1, seconds=60, memory=2**31))
+    answers = dict(map_in_processes(dangerous, tasks, workers=1, seconds=60, memory=2**31))
     raised, unpicklable = (answers[task] for task in tasks)
     assert isinstance(raised, Failure) and isinstance(unpicklable, Failure)
     assert isinstance(raised.error, ValueError) and str(raised.error) == "two\nlines"
@@ -75,7 +77,7 @@ def test_exceptions_come_back() -> None:
 
 def test_a_hang_inside_c_ends() -> None:
     """Even one that never lets go of Python's lock."""
-    answers = map_guarded(hang_in_c, ["a"], workers=1, seconds=1, memory=2**31)
+    answers = map_in_processes(hang_in_c, ["a"], workers=1, seconds=1, memory=2**31)
     assert list(answers) == [("a", "timed out")]
 
 
@@ -86,8 +88,8 @@ def hang_in_c(_: str) -> None:
 def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
-        "from musicvae_torch.io.workers import map_guarded\n"
-        "print(list(map_guarded(len, ['abc'], workers=1, seconds=60, memory=2**31)))\n"
+        "from musicvae_torch.io.workers import map_in_processes\n"
+        "print(list(map_in_processes(len, ['abc'], workers=1, seconds=60, memory=2**31)))\n"
     )
     command = [sys.executable, str(script)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
@@ -98,11 +100,11 @@ def test_ctrl_c_ends_all_at_once(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "import signal, time\n"
-        "from musicvae_torch.io.workers import map_guarded\n"
+        "from musicvae_torch.io.workers import map_in_processes\n"
         # What starts tests in the background may have them ignore it.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "print('begun', flush=True)\n"
-        "list(map_guarded(time.sleep, [600] * 9, workers=2, seconds=900, memory=2**31))\n"
+        "list(map_in_processes(time.sleep, [600] * 9, workers=2, seconds=900, memory=2**31))\n"
     )
     with subprocess.Popen(
         [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -117,7 +119,7 @@ def test_ctrl_c_ends_all_at_once(tmp_path: Path) -> None:
 
 
 def test_no_process_is_left_when_the_caller_stops() -> None:
-    answers = map_guarded(
+    answers = map_in_processes(
         dangerous, iter(["a", "hang", "hang"]), workers=2, seconds=60, memory=2**31
     )
     assert next(answers) == ("a", "a done")
@@ -134,7 +136,7 @@ def test_tasks_are_taken_as_they_are_needed() -> None:
             taken.append(number)
             yield str(number)
 
-    answers = map_guarded(dangerous, tasks(), workers=1, seconds=60, memory=2**31)
+    answers = map_in_processes(dangerous, tasks(), workers=1, seconds=60, memory=2**31)
     next(answers)
     time.sleep(0.2)
     assert len(taken) < 10
@@ -144,4 +146,4 @@ def test_tasks_are_taken_as_they_are_needed() -> None:
 def test_processes_that_cannot_start_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "_COMMAND", [sys.executable, "-c", "raise SystemExit(3)"])
     with pytest.raises(ChildProcessError, match="could not be started"):
-        list(map_guarded(dangerous, ["a"], workers=2, seconds=60, memory=2**31))
+        list(map_in_processes(dangerous, ["a"], workers=2, seconds=60, memory=2**31))

@@ -124,8 +124,8 @@ def test_products(dtype: str, size: int, low: torch.dtype) -> None:
     other = torch.randn(3, size)
     exact = product(rows), product(rows, other)
     with torch.autocast("cpu", low):
-        anew = prepare(weight, bias, dtype)
-        for own in (product, anew):
+        again = prepare(weight, bias, dtype)
+        for own in (product, again):
             assert torch.equal(own(rows), exact[0]) and torch.equal(own(rows, other), exact[1])
             assert near(own(rows.to(low)), exact[0])
 

@@ -223,7 +223,7 @@ def test_dropout_keeps_so_many_inputs_of_each_layer(
     assert sorted(read[0].unique().tolist()) == pytest.approx([0, 1 / keep])
     assert float((read[0] != 0).double().mean()) == pytest.approx(keep, abs=0.02)
     assert float((read[1] != 0).double().mean()) == pytest.approx(keep, abs=0.02)
-    assert not torch.equal(read[0][:, 0], read[0][:, 1])  # of each step anew
+    assert not torch.equal(read[0][:, 0], read[0][:, 1])  # drawn again for each step
     stack.eval()
     assert torch.equal(stack([ones], states), stack([ones], states))
     assert not torch.allclose(stack([ones], states), outputs)

@@ -36,7 +36,7 @@ BRISK = RefineOptions(steps=8, learning_rate=0.1, patience=8, prior_weight=1.0)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_losses_of_some_parts(name: str) -> None:
+def test_nll_of_some_parts(name: str) -> None:
     model, tokens = vae(name), windows()
     z = torch.randn(3, 4)
     with torch.no_grad():

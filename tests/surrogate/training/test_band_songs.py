@@ -51,7 +51,7 @@ def test_windows_that_overlap_or_follow_on_are_joined(tmp_path: Path) -> None:
 
 
 def test_what_is_apart_is_not_joined(tmp_path: Path) -> None:
-    """Other songs, other tracks, another key, a gap, bars that are counted anew, other notes."""
+    """Other songs, other tracks, another key, a gap, bars that are counted again, other notes."""
     song, other = groove_song(80), groove_song(80, seed=1)
     rows = [
         *song_windows(song, [0, 8]),
