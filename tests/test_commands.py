@@ -99,7 +99,10 @@ def test_demo_as_make_runs_it(tmp_path: Path) -> None:
             "build-dataset: --validation: must be from",
         ),
         ("build-dataset . -o o.h5 --musicvae empty", "build-dataset: empty: no checkpoint here"),
-        ("build-dataset . -o o.h5 --config cat-mel_2bar_big --hop 2", "build-dataset: config 'cat-mel"),
+        (
+            "build-dataset . -o o.h5 --config cat-mel_2bar_big --hop 2",
+            "build-dataset: config 'cat-mel",
+        ),
         ("encode-dataset text.mid --musicvae empty", "encode-dataset: empty: no checkpoint here"),
         ("export-dataset text.mid -o o.h5", "export-dataset: text.mid: not a data set"),
         ("export-dataset text.mid -o o.h5 --columns x", "export-dataset: unknown column 'x'"),
