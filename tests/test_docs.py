@@ -44,7 +44,7 @@ NOT_RUN = {
     "docs/listening.md": ["the votes come from listeners"],
     "docs/guides/model_user.md": [
         "needs a network",
-        "magenta.js wants decoder layers of one size, the toys have several",
+        "magenta.js wants decoder layers of one size, the test models have several",
     ],
 }
 FOREIGN = {"--no-deps", "--index-url", "--logdir", "--directory"}  # of pip, tensorboard, Python

@@ -12,8 +12,10 @@ import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 import torch
 from paths import GOLDEN_FILES
 from torch import Tensor
@@ -22,9 +24,27 @@ from convert_weights.conversion import convert
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.model.vae import MusicVAE
 
+if TYPE_CHECKING:
+    from _pytest.mark import ParameterSet
+
 MODELS = GOLDEN_FILES / "models"
 SHARED = os.environ.get("MUSICVAE_SHARED")
 _WHOLE = 4096  # logits kept of a golden window: all of a short one, some steps of a long one
+
+
+def golden_folders(golden: Path, shared: str, what: str) -> list[ParameterSet]:
+    """The folders in `golden` as parameters of tests, then those of more of Magenta's `what` in the
+    folder `shared` of what MUSICVAE_SHARED names: without it, one that is skipped."""
+    folders = sorted(folder for folder in golden.iterdir() if folder.is_dir())
+    cases = [pytest.param(folder, id=folder.name) for folder in folders]
+    if not SHARED:
+        why = f"MUSICVAE_SHARED names no folder with more of Magenta's {what}"
+        marks = [pytest.mark.shared, pytest.mark.skip(reason=why)]
+        return [*cases, pytest.param(None, id="shared", marks=marks)]
+    return cases + [
+        pytest.param(folder, id=f"shared-{folder.name}", marks=pytest.mark.shared)
+        for folder in sorted((Path(SHARED) / "magenta" / shared).iterdir())
+    ]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from magenta_models import MODELS, SHARED, Golden, error, load_golden
+from magenta_models import MODELS, Golden, error, golden_folders, load_golden
 from torch import Tensor
 
 from convert_weights.conversion import convert
@@ -27,27 +27,8 @@ LOSS_TOLERANCES = {"categorical": 1e-5, "nade": 2e-4, "groove": 2e-4}
 # A groove feeds real numbers back, whose rounding errors grow from step to step.
 GROOVE_SAMPLE_TOLERANCE = 2e-4
 
-SHARED_MODELS = Path(SHARED or "") / "magenta" / "fixtures"
 
-
-def folders() -> list[object]:
-    cases: list[object] = [
-        pytest.param(folder, id=folder.name)
-        for folder in sorted(MODELS.iterdir())
-        if folder.is_dir()
-    ]
-    if not SHARED:
-        mark = pytest.mark.skip(
-            reason="MUSICVAE_SHARED names no folder with more of Magenta's models"
-        )
-        return [*cases, pytest.param(None, id="shared", marks=[pytest.mark.shared, mark])]
-    return cases + [
-        pytest.param(folder, id=f"shared-{folder.name}", marks=pytest.mark.shared)
-        for folder in sorted(SHARED_MODELS.iterdir())
-    ]
-
-
-@pytest.fixture(scope="module", params=folders())
+@pytest.fixture(scope="module", params=golden_folders(MODELS, "fixtures", "models"))
 def golden(request: pytest.FixtureRequest) -> Golden:
     return load_golden(request.param)
 

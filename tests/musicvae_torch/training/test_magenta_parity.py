@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from magenta_models import SHARED, error
+from magenta_models import error, golden_folders
 from paths import GOLDEN_FILES
 from torch import Tensor
 
@@ -20,26 +19,11 @@ from musicvae_torch.training import ModelBatch, MusicVAETraining, TrainingOption
 from musicvae_torch.training.optimizer import clip_gradients, global_norm
 
 GOLDEN = GOLDEN_FILES / "training"
-SHARED_RUNS = Path(SHARED or "") / "magenta" / "training"
-
 # Relative to the largest value; the worst seen are 2e-7 and 2.3e-6.
 LOSS, GRADIENT = 2e-6, 1e-5
 # In learning rates, of which a step moves each weight by about one; the worst seen is 0.004, and
 # 0.6 with PyTorch's own Adam.
 MOVE = 0.01
-
-
-def folders() -> list[Any]:
-    cases = [pytest.param(path, id=path.name) for path in sorted(GOLDEN.iterdir()) if path.is_dir()]
-    if not SHARED:
-        mark = pytest.mark.skip(
-            reason="MUSICVAE_SHARED names no folder with more of Magenta's runs"
-        )
-        return [*cases, pytest.param(None, id="shared", marks=[pytest.mark.shared, mark])]
-    return cases + [
-        pytest.param(path, id=f"shared-{path.name}", marks=pytest.mark.shared)
-        for path in sorted(SHARED_RUNS.iterdir())
-    ]
 
 
 class Run:
@@ -127,7 +111,7 @@ def read(folder: Path) -> dict[str, np.ndarray]:
     return shared | own
 
 
-@pytest.fixture(params=folders())
+@pytest.fixture(params=golden_folders(GOLDEN, "training", "runs"))
 def run(request: pytest.FixtureRequest) -> Run:
     return Run(request.param)
 
