@@ -39,7 +39,7 @@ Tracks: TypeAlias = str | int | tuple[str | int, ...]
 
 # Chosen on validation songs, as those with which bands are most like real ones (docs/band.md).
 _OF_BANDS = {
-    "temperature": {"melody": 0.92, "bass": 0.75, "drums": 0.92},
+    "temperature": {"melody": 0.92, "bass": 0.7, "drums": 0.92},
     "top_p": 0.999,
     "guidance": 1.6,
     "harmony": "off",

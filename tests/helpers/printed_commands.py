@@ -48,7 +48,9 @@ BRIEF = {
     "benchmarks/attribute_matrix.py": f"--windows 2 --strengths=-1,0,1 {SMALL}",
     "benchmarks/band_ablations.py": "--max-songs 2 --max-windows 2",
     "benchmarks/band_density.py": "--songs 1",
+    "benchmarks/band_sampling.py": "--max-songs 2",
     "benchmarks/band_speed.py": "examples/saints.mid --candidates 1 --repeats 1",
+    "benchmarks/band_styles.py": "--max-songs 2",
     "benchmarks/bass_in_harmony.py": "--songs 1",
     "benchmarks/convert_midi.py": "--files 2 --rounds 1",
     # Else it would replace the residuals of the package that is being tested.
