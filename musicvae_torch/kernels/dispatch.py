@@ -98,6 +98,12 @@ def roll_out(
     return rollout.roll_out(stepper, given, choose, records)
 
 
+def fixes_steps(device: torch.device) -> bool:
+    """Whether steps on a device should do the same operations each time, on tensors that stay where
+    they are, for :func:`recorder` to capture."""
+    return device.type == "cuda" and kernels_enabled()
+
+
 def recorder(device: torch.device, generator: Generator | None = None) -> Recorder | None:
     """What captures steps of sampling on a device as a CUDA graph; None where they run as they are:
     on CPUs, and if graphs are switched off or one is being captured already."""
