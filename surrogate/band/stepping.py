@@ -7,6 +7,7 @@ its guess.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -29,8 +30,6 @@ class Stepper:
         most: steps to work out together, at most.
     """
 
-    block_kind: type[_BlockSteps]
-
     def __init__(self, band: Band, given: Tensor, controls: Controls, most: int = 1) -> None:
         player, (_, steps, _) = band.player, given.shape
         rotation, dtype = band.rotation(steps, given.device), band.weight_dtype
@@ -39,8 +38,8 @@ class Stepper:
         self._past = all_vectors(player.parts)
         self._turns = torch.complex(rotation.cos, rotation.sin)[:, None]
         self._ring = _Ring(steps, band.config.context, most)
-        kind, sizes = self.block_kind, (self._ring, len(given), dtype)
-        self._blocks = [kind(block, *sizes) for block in player.blocks if isinstance(block, Block)]
+        blocks = [block for block in player.blocks if isinstance(block, Block)]
+        self._blocks = self._steps_of(blocks, len(given), dtype)
         self._heads = [_HeadSteps(band.heads[part], dtype) for part in PARTS]  # type: ignore[arg-type]
         self._step = 0
         self._hidden = self._now[:, :1]
@@ -61,6 +60,11 @@ class Stepper:
         for block in self._blocks:
             x = block(x, self._turns[first:last], view)
         self._hidden = x.view(*past.shape[:2], -1)
+
+    def _steps_of(
+        self, blocks: Sequence[Block], batch: int, dtype: str
+    ) -> Sequence[_BlockSteps]:
+        return [_BlockSteps(block, self._ring, batch, dtype) for block in blocks]
 
     def _remembered(self, past: Tensor) -> Tensor:
         """The vectors of tokens (batch, n, 3), summed over the parts: (batch, n, width)."""
@@ -96,7 +100,6 @@ class FixedStepper(Stepper):
     """
 
     def __init__(self, band: Band, given: Tensor, controls: Controls) -> None:
-        self.block_kind = _FixedBlockSteps
         super().__init__(band, given, controls)
         self.at = torch.zeros(1, dtype=torch.int64, device=given.device)
         self.see(self._ring.slots)
@@ -118,6 +121,11 @@ class FixedStepper(Stepper):
 
     def keep(self, count: int) -> None:
         self.at.add_(count)
+
+    def _steps_of(
+        self, blocks: Sequence[Block], batch: int, dtype: str
+    ) -> Sequence[_BlockSteps]:
+        return [_FixedBlockSteps(block, self._ring, batch, dtype) for block in blocks]
 
 
 class _View(NamedTuple):
@@ -241,9 +249,6 @@ class _FixedBlockSteps(_BlockSteps):
 
     def _lay_out(self, biases: Tensor, ring: _Ring) -> Tensor:
         return ring.biases(biases)[:, : ring.length]
-
-
-Stepper.block_kind = _BlockSteps
 
 
 def _interleaved(weight: Tensor, heads: int) -> Tensor:
