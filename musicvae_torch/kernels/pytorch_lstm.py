@@ -73,7 +73,9 @@ def embed_packed(
     packed = pack_padded_sequence(densify(terms), at_least_one, True, enforce_sorted=False)
     assert isinstance(packed, PackedSequence) and packed.unsorted_indices is not None
     kind, result = _precisions(directions[0][0])
-    data = hidden = packed.data if kind == directions[0][0].weight_hh.dtype else packed.data.to(kind)
+    data = hidden = (
+        packed.data if kind == directions[0][0].weight_hh.dtype else packed.data.to(kind)
+    )
     with _without_autocast(directions[0][0]):
         for fw, bw in directions:
             zeros = data.new_zeros(2, len(lengths), fw.units)

@@ -40,9 +40,7 @@ def roll_out(
     return [torch.stack(own, dim=1) for own in zip(*kept, strict=True)]
 
 
-def _replayed(
-    stepper: Stepper, given: Tensor, choose: Choose, recorder: Recorder
-) -> list[Tensor]:
+def _replayed(stepper: Stepper, given: Tensor, choose: Choose, recorder: Recorder) -> list[Tensor]:
     """:func:`roll_out` with all that differs from step to step copied into the same tensors."""
     stepper.advance()
     row = given[:, 0].clone()

@@ -132,9 +132,7 @@ class _Song:
         bonus: by part, (depth,) what is added to its log-odds.
     """
 
-    def __init__(
-        self, tokens: Tensor, hidden: Tensor, uniform: Tensor, sampling: Sampling
-    ) -> None:
+    def __init__(self, tokens: Tensor, hidden: Tensor, uniform: Tensor, sampling: Sampling) -> None:
         self.tokens, self.hidden, self.uniform, self.sampling = tokens, hidden, uniform, sampling
         self.nats = torch.zeros(tokens.shape, device=tokens.device)
         self.bonus = {

@@ -61,9 +61,7 @@ class Stepper:
             x = block(x, self._turns[first:last], view)
         self._hidden = x.view(*past.shape[:2], -1)
 
-    def _steps_of(
-        self, blocks: Sequence[Block], batch: int, dtype: str
-    ) -> Sequence[_BlockSteps]:
+    def _steps_of(self, blocks: Sequence[Block], batch: int, dtype: str) -> Sequence[_BlockSteps]:
         return [_BlockSteps(block, self._ring, batch, dtype) for block in blocks]
 
     def _remembered(self, past: Tensor) -> Tensor:
@@ -122,9 +120,7 @@ class FixedStepper(Stepper):
     def keep(self, count: int) -> None:
         self.at.add_(count)
 
-    def _steps_of(
-        self, blocks: Sequence[Block], batch: int, dtype: str
-    ) -> Sequence[_BlockSteps]:
+    def _steps_of(self, blocks: Sequence[Block], batch: int, dtype: str) -> Sequence[_BlockSteps]:
         return [_FixedBlockSteps(block, self._ring, batch, dtype) for block in blocks]
 
 

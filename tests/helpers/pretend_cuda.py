@@ -111,8 +111,9 @@ class _Moves(TorchFunctionMode):
             function, args, kwargs = torch.tensor, (args[1], DEVICE), {"dtype": args[0].dtype}
         if function == Tensor.__getitem__ and isinstance(args[0], OnCuda):
             index = args[1] if isinstance(args[1], tuple) else (args[1],)
-            args = args[0], tuple(
-                torch.tensor(each) if isinstance(each, list) else each for each in index
+            args = (
+                args[0],
+                tuple(torch.tensor(each) if isinstance(each, list) else each for each in index),
             )
         if function in (Tensor.to, torch.tensor):
             devices = [kwargs.get("device"), *args[1:]]
