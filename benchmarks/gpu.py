@@ -3,12 +3,12 @@
 
     python benchmarks/gpu.py [-o gpu.json] [--parts tests,times] [--train MINUTES]
 
-"tests" runs pytest -m cuda: each of Magenta's fixtures, the band's network and steps of training, on
-the GPU. "times" measures encoding, teacher forcing, sampling and steps of training by CUDA events,
-and sets beside each time its limit (bytes of weights at the speed at which this GPU reads memory, or
-multiplications at the speed at which it multiplies large matrices, whichever takes longer) and the
-time of this machine's CPU. "full" is hierdec-trio_16bar at Magenta's size with random weights,
-"default" the trio that ships, "band" the band network that ships.
+"tests" runs pytest -m cuda: each of Magenta's fixtures, the band's network and steps of training,
+on the GPU. "times" measures encoding, teacher forcing, sampling and steps of training by CUDA
+events, and sets beside each time its limit (bytes of weights at the speed at which this GPU reads
+memory, or multiplications at the speed at which it multiplies large matrices, whichever takes
+longer) and the time of this machine's CPU. "full" is hierdec-trio_16bar at Magenta's size with
+random weights, "default" the trio that ships, "band" the band network that ships.
 
 --train trains what a file of options says, for so many minutes, with a checkpoint each minute in a
 folder from which the same command goes on; without --data it makes songs up, to time it.
@@ -28,10 +28,10 @@ import signal
 import subprocess
 import sys
 import time
-import xml.etree.ElementTree as ElementTree
 from itertools import product
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 ROOT = Path(__file__).parents[1]
 TESTS = (
@@ -111,11 +111,8 @@ def run_tests(paths: list[str], scratch: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"exit status": done.returncode, "seconds": round(took, 1)}
     if results.is_file():
         cases = list(ElementTree.parse(results).iter("testcase"))
-        failed = [
-            case
-            for case in cases
-            if case.find("failure") is not None or case.find("error") is not None
-        ]
+        wrong = {"failure", "error"}
+        failed = [case for case in cases if wrong & {part.tag for part in case}]
         skipped = [case for case in cases if case.find("skipped") is not None]
         found |= {
             "passed": len(cases) - len(failed) - len(skipped),

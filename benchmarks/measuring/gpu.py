@@ -1,4 +1,4 @@
-"""What a GPU can do, and how long a call takes on it; on a CPU the same is measured by the clock."""
+"""What a GPU can do, and how long a call takes on it; on a CPU by the clock."""
 
 from __future__ import annotations
 
