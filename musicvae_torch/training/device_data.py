@@ -19,7 +19,7 @@ from musicvae_torch.windows.tensors import ModelBatch
 # Share of a device's free memory that tokens may take.
 _SHARE = 0.25
 # How many parts have pitches, by the function that shifts them.
-_LINES: dict[Transpose | None, int] = {transpose: 2, transpose_melody: 1, None: 0}
+_LINES: dict[Transpose | None, int] = {transpose: 2, transpose_melody: 1}
 
 
 class DeviceWindows:
@@ -72,7 +72,7 @@ def shifted_classes(classes: Tensor, semitones: Tensor, lines: int) -> Tensor:
 
 def fits(windows: Windows, config: MusicVAEConfig, device: torch.device) -> bool:
     """Whether windows can be drawn on a device: one with memory of its own, which is large enough,
-    and windows whose tokens are what the model reads, of melodies, trios or drums."""
+    and windows whose tokens are what the model reads, of melodies or trios."""
     if device.type != "cuda" or config.output != "categorical" or config.control_depth:
         return False
     parts = len(config.output_depths)
