@@ -15,7 +15,9 @@ def write_songs(path: Path, songs: int) -> Path:
     are set aside; returns its path."""
     rng = np.random.default_rng(0)
     starts = range(0, _BARS - 15, 8)
-    tokens, song, bar = [], [], []
+    tokens: list[np.ndarray] = []
+    song: list[int] = []
+    bar: list[int] = []
     for number in range(songs):
         notes = np.zeros((16 * _BARS, 3), np.int16)
         for part, every, low, high in ((0, 2, 40, 60), (1, 4, 15, 30), (2, 2, 1, 64)):
