@@ -6,12 +6,13 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
 import torch
 from magenta_models import MODELS, Golden, load_golden
+from pretend_cuda import DEVICE, pretend_cuda
 
 from musicvae_torch.kernels import reference
 
@@ -29,6 +30,37 @@ def implementation(request: pytest.FixtureRequest) -> Iterator[None]:
     """Runs a test on the kernels, and once more on the readable reference alone."""
     with reference() if request.param == "reference" else nullcontext():
         yield
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+def device(request: pytest.FixtureRequest) -> Iterator[torch.device]:
+    """Runs a test on the CPU and, if there is one, on a GPU, in full float32."""
+    with nullcontext() if request.param == "cpu" else full_float32():
+        yield torch.device(request.param)
+
+
+@pytest.fixture(params=["stand-in", pytest.param("cuda", marks=pytest.mark.cuda)])
+def gpu(request: pytest.FixtureRequest) -> Iterator[torch.device]:
+    """Runs a test on a stand-in for a GPU and, if there is one, on a GPU, in full float32."""
+    if request.param == "cuda":
+        with full_float32():
+            yield torch.device("cuda", 0)
+    elif torch.cuda.is_available():
+        pytest.skip("there is a GPU, which needs no stand-in")
+    else:
+        with pretend_cuda():
+            yield DEVICE
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """A context in which a GPU does not round products, nor cuDNN's LSTM, to TF32."""
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    yield
+    torch.set_float32_matmul_precision(before[0])
+    torch.backends.cudnn.allow_tf32 = before[1]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,12 +6,23 @@ than its weights come out of memory, nor than its multiplications take.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from measuring.machine import multiplying, reading
+from measuring import machine
 from musicvae_torch.config import MusicVAEConfig
 
-SIZES = {"float32": 4, "bfloat16": 2, "int8": 1}
+SIZES = {"float32": 4, "TF32": 4, "bfloat16": 2, "int8": 1}
+
+
+class Machine(Protocol):
+    """What can be done on it in a second: :mod:`measuring.machine` measures a CPU,
+    :mod:`measuring.gpu` a GPU."""
+
+    def reading(self, size: int) -> float:
+        """Bytes, of as many that are read again and again."""
+
+    def multiplying(self, dtype: str) -> float:
+        """Multiplications (and additions) in large products."""
 
 
 class Stage(NamedTuple):
@@ -21,11 +32,11 @@ class Stage(NamedTuple):
     rows: int
     weights: int
 
-    def seconds(self, dtype: str) -> float:
-        """The least time there is for it on this machine."""
+    def seconds(self, dtype: str, on: Machine = machine) -> float:
+        """The least time there is for it on a machine."""
         size = self.weights * SIZES[dtype]
-        read = self.repeats * size / reading(size)
-        return max(read, self.repeats * self.rows * self.weights / multiplying(dtype))
+        read = self.repeats * size / on.reading(size)
+        return max(read, self.repeats * self.rows * self.weights / on.multiplying(dtype))
 
 
 def layers_of(units: tuple[int, ...], steps: int, rows: int, dense: int) -> list[Stage]:
@@ -94,6 +105,17 @@ def sampling(config: MusicVAEConfig, batch: int) -> list[Stage]:
 STAGES = {"encode": encoding, "teacher-forced pass": teacher_forcing, "sample": sampling}
 
 
-def limit(operation: str, config: MusicVAEConfig, batch: int, dtype: str) -> float:
-    """The least time that an operation can take here, in seconds."""
-    return sum(stage.seconds(dtype) for stage in STAGES[operation](config, batch))
+def training(config: MusicVAEConfig, batch: int) -> list[Stage]:
+    """Two products of a backward pass for each of a forward one."""
+    stages = [*encoding(config, batch), *teacher_forcing(config, batch)]
+    return [stage._replace(repeats=3 * stage.repeats) for stage in stages]
+
+
+STAGES["train"] = training
+
+
+def limit(
+    operation: str, config: MusicVAEConfig, batch: int, dtype: str, on: Machine = machine
+) -> float:
+    """The least time that an operation can take on a machine, in seconds."""
+    return sum(stage.seconds(dtype, on) for stage in STAGES[operation](config, batch))

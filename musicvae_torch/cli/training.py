@@ -9,6 +9,7 @@ from musicvae_torch.cli.command_line import Idle, applies_to
 from musicvae_torch.io.hardware import Hardware
 from musicvae_torch.options import option, options_of
 
+HARDWARE = "the hardware: As Lightning's Trainer has it."
 STORES = ("float32", "float16")
 
 
@@ -28,7 +29,7 @@ class TrainingCommand:
     out: Path = option(short="o", metavar="FOLDER")
     work: Path | None = option(None, metavar="FOLDER")
     store: str = option("float32", choices=STORES)
-    hardware: Hardware = options_of(Hardware, group="the hardware: As Lightning's Trainer has it.")
+    hardware: Hardware = options_of(Hardware, group=HARDWARE)
 
 
 TRAINING_IDLE = (

@@ -21,8 +21,13 @@ def shifted_tokens(
     shift: Transpose,
 ) -> np.ndarray:
     """Tokens of the picked windows, each shifted at random: (batch, steps, parts)."""
-    shifts = rng.integers(-max_transpose, max_transpose + 1, len(picks)).tolist()
+    shifts = draw_shifts(rng, max_transpose, len(picks)).tolist()
     return np.stack([shift(windows.tokens[pick], n) for pick, n in zip(picks, shifts, strict=True)])
+
+
+def draw_shifts(rng: np.random.Generator, max_transpose: int, count: int) -> np.ndarray:
+    """Semitones by which to shift windows at random, either way: (count,)."""
+    return rng.integers(-max_transpose, max_transpose + 1, count)
 
 
 def draw_batches(

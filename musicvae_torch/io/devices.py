@@ -28,6 +28,11 @@ def pick_device(name: str = "auto") -> torch.device:
     return device
 
 
+def has_bfloat16() -> bool:
+    """Whether the GPU multiplies in bfloat16 itself, as those since 2020 do."""
+    return torch.cuda.get_device_capability() >= (8, 0)
+
+
 def use_few_threads(network: nn.Module) -> None:
     """Let this process compute in one thread from now on, if the network is so small that more
     threads would save nothing for one song.

@@ -23,14 +23,15 @@ class Hardware:
         strategy: Lightning's name of a way to share the work that keeps the whole model on each
             device, such as ddp; auto: one process on one device, ddp_spawn on one
             node, ddp on several.
-        precision: Lightning's name of it, such as bf16-mixed, which is faster.
+        precision: Lightning's name of it; auto: bf16-mixed on a GPU that has bfloat16, as it is
+            faster, and 32-true elsewhere.
     """
 
     device: str = option("auto")
     devices: int = option(1, least=1, metavar="N")
     num_nodes: int = option(1, least=1, metavar="N")
     strategy: str = option("auto", metavar="NAME")
-    precision: str = option("32-true", metavar="NAME")
+    precision: str = option("auto", metavar="NAME")
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -46,10 +47,13 @@ class Hardware:
         Raises:
             OptionError: there is no such device, or it cannot compute so.
         """
-        from musicvae_torch.io.devices import pick_device
+        from musicvae_torch.io.devices import has_bfloat16, pick_device
 
         cuda = pick_device(self.device).type == "cuda"
-        if not cuda and self.precision not in ("32-true", "bf16-mixed"):
+        precision = self.precision
+        if precision == "auto":
+            precision = "bf16-mixed" if cuda and has_bfloat16() else "32-true"
+        if not cuda and precision not in ("32-true", "bf16-mixed"):
             raise OptionError(
                 f"precision {self.precision!r} needs cuda; take 32-true or bf16-mixed on the CPU"
             )
@@ -62,5 +66,5 @@ class Hardware:
             "devices": self.devices,
             "num_nodes": self.num_nodes,
             "strategy": strategy,
-            "precision": self.precision,
+            "precision": precision,
         }

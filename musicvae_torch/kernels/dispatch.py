@@ -10,7 +10,10 @@ result; or None, and the reference runs. With the kernels switched off
 | whole sequences | recurrence.recur | recurrence.unroll | cuDNN |
 | sequences with lengths | packed | sorted, then unroll | cuDNN, packed |
 | single steps | torch.lstm_cell | torch.lstm_cell | torch.lstm_cell |
-| decoding | the reference | stepper.Stepper | stepper.Stepper |
+| decoding | the reference | stepper.Stepper | stepper.Stepper, as a CUDA graph |
+
+Without a gradient, weights are multiplied in the precision that ``multiply_in`` chose; on CUDA,
+int8 is refused.
 
 Shape names: B batch, T steps, D input width, H units.
 """
@@ -20,13 +23,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from musicvae_torch.kernels import gemm, layers, pytorch_lstm
+from musicvae_torch.kernels import gemm, layers, pytorch_lstm, rollout
+from musicvae_torch.kernels.cuda_graph import CUDARecorder, Recorder
 from musicvae_torch.kernels.layers import Layer
 from musicvae_torch.kernels.stepper import Core, Stepper
-from musicvae_torch.kernels.switch import kernels_enabled
+from musicvae_torch.kernels.switch import graphs_enabled, kernels_enabled
 from musicvae_torch.model.terms import State, Term
 
 
@@ -67,19 +71,45 @@ def embed_sequences(
     return layers.embed_sorted(directions, terms, lengths)
 
 
-def core_stepper(
-    cores: Sequence[tuple[Sequence[Layer], nn.Linear, Sequence[int], Sequence[State]]],
+def roll_out(
+    cores: Sequence[tuple[Sequence[Layer], nn.Linear, Sequence[int]]],
+    starts: Sequence[Sequence[State]],
     one_hot: bool,
     embeddings: Tensor,
     segment_steps: int,
     controls: Tensor,
-) -> Stepper | None:
-    """What runs core decoders step by step; see :class:`Stepper` for the arguments, and
-    :class:`Core` for the fields of each core."""
+    given: Tensor,
+    choose: rollout.Choose,
+    generator: Generator | None,
+) -> list[Tensor] | None:
+    """All steps of core decoders; see :class:`Stepper` for further arguments, and
+    :func:`rollout.roll_out` for `given`, `choose` and the result.
+
+    Args:
+        cores: the first fields of each :class:`Core`.
+        starts: its last field.
+        generator: from which `choose` draws; None: torch's own.
+    """
     if not kernels_enabled() or torch.is_grad_enabled():
         return None
-    joined = [Core(*core) for core in cores]
-    return Stepper(joined, one_hot, embeddings, segment_steps, controls)
+    joined = [Core(*core, states) for core, states in zip(cores, starts, strict=True)]
+    stepper = Stepper(joined, one_hot, embeddings, segment_steps, controls)
+    records = recorder(embeddings.device, generator) if len(embeddings) else None
+    return rollout.roll_out(stepper, given, choose, records)
+
+
+def fixes_steps(device: torch.device) -> bool:
+    """Whether steps on a device should do the same operations each time, on tensors that stay where
+    they are, for :func:`recorder` to capture."""
+    return device.type == "cuda" and kernels_enabled()
+
+
+def recorder(device: torch.device, generator: Generator | None = None) -> Recorder | None:
+    """What captures steps of sampling on a device as a CUDA graph; None where they run as they are:
+    on CPUs, and if graphs are switched off or one is being captured already."""
+    if device.type != "cuda" or not graphs_enabled() or torch.cuda.is_current_stream_capturing():
+        return None
+    return CUDARecorder(device, generator)
 
 
 def set_weight_dtype(network: nn.Module, dtype: str) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NoReturn
 from weakref import WeakKeyDictionary
 
 import torch
@@ -151,10 +151,20 @@ def prepare(weight: Tensor, bias: Tensor | None = None, dtype: str = FLOAT32) ->
     if _packs(weight, kind := kinds[dtype]):
         return kind(weight, bias)
     if dtype == INT8:
-        raise OptionError(
-            "int8 weights want an x86 processor with VNNI and a PyTorch with oneDNN; use bfloat16"
-        )
+        refuse_int8(weight.device)
     return Product(weight.bfloat16() if dtype == BFLOAT16 else weight, bias)
+
+
+def refuse_int8(device: torch.device) -> NoReturn:
+    """Say, in an OptionError, what int8 products on that device would want."""
+    if device.type != "cpu":
+        raise OptionError(
+            f"int8 products are for CPUs, and the weights are on {device}; call "
+            "multiply_in('bfloat16') or multiply_in('float32'), or use the CPU"
+        )
+    raise OptionError(
+        "int8 weights want an x86 processor with VNNI and a PyTorch with oneDNN; use bfloat16"
+    )
 
 
 def _packs(weight: Tensor, kind: type[Product]) -> bool:

@@ -114,6 +114,9 @@ class Rows:
         indices = indices.flatten(0, -2)
         if self.parts == 1:
             sums = self._table.index_select(0, indices.squeeze(1))
+        elif self._table.is_cuda:  # where embedding_bag makes tensors of its own for each call
+            rows = self._table.index_select(0, indices.flatten())
+            sums = rows.view(*indices.shape, -1).sum(1)
         else:
             sums = functional.embedding_bag(indices, self._table, mode="sum")
         return sums.view(*classes.shape[:-1], self._table.shape[1])

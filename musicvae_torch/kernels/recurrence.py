@@ -133,6 +133,17 @@ class _Fused:
     backward = staticmethod(lstm_cell_backward)
 
 
+def require_compiler(what: str = "compiling") -> None:
+    """Make sure that there is the C++ compiler that ``torch.compile`` uses.
+
+    Raises:
+        OptionError: there is none.
+    """
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+    if shutil.which(compiler) is None:
+        raise OptionError(f"{what} wants a C++ compiler, and there is no {compiler}; do without it")
+
+
 def compile_recurrence() -> None:
     """Fuse the gate arithmetic by ``torch.compile`` from now on, in this process. The results
     differ in rounding alone.
@@ -140,9 +151,7 @@ def compile_recurrence() -> None:
     Raises:
         OptionError: there is no C++ compiler.
     """
-    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
-    if shutil.which(compiler) is None:
-        raise OptionError(f"fusing wants a C++ compiler, and there is no {compiler}; do without it")
+    require_compiler("fusing")
     from torch._dynamo import config as dynamo
 
     # A version for each shape in a model; shapes beyond the limit run uncompiled.

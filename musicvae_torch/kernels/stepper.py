@@ -44,7 +44,10 @@ class Stepper:
 
     At each step a core reads the token that was drawn in the step before, the embedding of its
     segment, and a control. Up to rounding the logits are those of
-    :meth:`musicvae_torch.model.decoder.CoreDecoder.step`.
+    :meth:`musicvae_torch.model.decoder.CoreDecoder.step`. Call :meth:`advance` before each
+    :meth:`step`: the first copies what differs from step to step into tensors that stay where they
+    are, and the second does the same operations on these every time, so that it can be captured as
+    a CUDA graph.
 
     Args:
         cores: their weights are read now, once.
@@ -100,23 +103,38 @@ class Stepper:
         ]
         self._song_controls = controls
         self._segment_steps, self._steps = segment_steps, 0
+        # What steps read and write, always in the same place.
+        self._share = torch.empty_like(self._shares[0])
+        self._control_share = torch.empty_like(self._share) if controls.shape[-1] else None
+        self._inputs = [
+            h.new_empty(*h.shape[1:3], below + h.shape[3])
+            for below, (h, _) in zip(self._below, self._starts, strict=True)
+        ]
+        self._cells = [torch.empty_like(c[0]) for _, c in self._starts]
+
+    def advance(self) -> None:
+        """Prepare the next step."""
+        segment, within = divmod(self._steps, self._segment_steps)
+        if not within:
+            self._begin(segment)
+        if self._control_share is not None:
+            self._control_share.copy_(self._control_shares[within])
+        self._steps += 1
 
     def _begin(self, segment: int) -> None:
-        self._share = self._shares[segment]
-        self._inputs, self._cells = [], []
-        for below, (h, c) in zip(self._below, self._starts, strict=True):
-            start = h[segment]
-            empty = start.new_zeros(*start.shape[:2], below)
-            self._inputs.append(torch.cat([empty, start], dim=-1))
-            self._cells.append(c[segment].clone())
+        self._share.copy_(self._shares[segment])
+        rows = zip(self._below, self._inputs, self._cells, self._starts, strict=True)
+        for below, inputs, cells, (h, c) in rows:
+            inputs[..., :below] = 0
+            inputs[..., below:] = h[segment]
+            cells.copy_(c[segment])
         controls = self._song_controls[:, self._steps : self._steps + self._segment_steps]
-        self._control_shares: Sequence[Tensor] | None = None
-        if controls.shape[-1]:
+        if self._control_share is not None:
             shares = [functional.linear(controls, weight) for weight in self._controls]
             self._control_shares = torch.stack(shares).unbind(2)
 
     def step(self, tokens: Sequence[Tensor]) -> list[Tensor]:
-        """One step.
+        """The step that :meth:`advance` prepared.
 
         Args:
             tokens: each core's, classes (B, parts) int64 or dense rows (B, width); empty: zeros.
@@ -124,8 +142,6 @@ class Stepper:
         Returns:
             Each core's logits, (B, depth).
         """
-        if self._steps % self._segment_steps == 0:
-            self._begin(self._steps // self._segment_steps)
         top = self._share
         shares: Tensor | None = self._first_share(tokens)
         for index, (inputs, cells) in enumerate(zip(self._inputs, self._cells, strict=True)):
@@ -151,9 +167,8 @@ class Stepper:
     def _first_share(self, tokens: Sequence[Tensor]) -> Tensor:
         """The lowest layer's gates without its product: (C, B, 4H)."""
         share = self._share
-        if self._control_shares is not None:
-            share = share + self._control_shares[self._steps % self._segment_steps]
-        self._steps += 1
+        if self._control_share is not None:
+            share = share + self._control_share
         if self._rows is None or not tokens:
             return share
         parts = self._rows.parts

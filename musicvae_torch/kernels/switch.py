@@ -1,4 +1,5 @@
-"""The switch between the kernels and the readable reference in :mod:`musicvae_torch.model`."""
+"""The switches between the kernels and the readable reference in :mod:`musicvae_torch.model`, and
+between CUDA graphs and single operations."""
 
 from __future__ import annotations
 
@@ -10,7 +11,11 @@ from contextvars import ContextVar
 VARIABLE = "MUSICVAE_TORCH_KERNELS"
 """Environment variable: "0" switches the kernels off when the package is imported."""
 
+GRAPHS_VARIABLE = "MUSICVAE_TORCH_CUDA_GRAPHS"
+"""Environment variable: "0" switches CUDA graphs off when the package is imported."""
+
 _enabled = ContextVar("kernels_enabled", default=os.environ.get(VARIABLE) != "0")
+_graphs = ContextVar("graphs_enabled", default=os.environ.get(GRAPHS_VARIABLE) != "0")
 
 
 def kernels_enabled() -> bool:
@@ -37,3 +42,19 @@ def reference() -> Iterator[None]:
         yield
     finally:
         _enabled.reset(token)
+
+
+def graphs_enabled() -> bool:
+    """Whether steps of sampling may be captured as CUDA graphs here."""
+    return kernels_enabled() and _graphs.get()
+
+
+@contextmanager
+def without_graphs() -> Iterator[None]:
+    """Sample without CUDA graphs, in this thread, inside this context: each operation is launched
+    by itself. Seeds give the same samples as with graphs, more slowly."""
+    token = _graphs.set(False)
+    try:
+        yield
+    finally:
+        _graphs.reset(token)

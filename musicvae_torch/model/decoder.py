@@ -198,12 +198,13 @@ class Decoder(nn.Module):
         """See :meth:`musicvae_torch.MusicVAE.decode`."""
         cores = self._cores()
 
-        def draw(_: int, logits: Sequence[Tensor]) -> list[Tensor]:
+        def draw(_: Tensor, logits: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
             pairs = zip(cores, logits, strict=True)
-            return [core.head.draw(own, temperature, generator) for core, own in pairs]
+            drawn = [core.head.draw(own, temperature, generator) for core, own in pairs]
+            return drawn, drawn
 
-        segment_steps = self.segment_steps or length
-        tokens = self._roll_out(cores, self.embed(z), segment_steps, controls, length, draw)
+        steps, nothing = self.segment_steps or length, z.new_zeros(len(z), length, 0)
+        tokens = self._roll_out(cores, self.embed(z), steps, controls, nothing, draw, generator)
         rows = [core.head.rows(own) for core, own in zip(cores, tokens, strict=True)]
         return torch.cat(rows, dim=-1).to(z)
 
@@ -218,24 +219,24 @@ class Decoder(nn.Module):
         steps, segments = uniforms.shape[1], embeddings.shape[1]
         cores, parts_of = zip(*self._cores_of(parts), strict=True)
 
-        def draw(t: int, logits: Sequence[Tensor]) -> list[Tensor]:
-            return [
+        def draw(row: Tensor, logits: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+            drawn = [
                 cast(CategoricalHead, core.head).inverse_cdf_sample(
-                    scores, [temperatures[part] for part in own], uniforms[:, t, own]
+                    scores, [temperatures[part] for part in own], row[:, own.start : own.stop]
                 )
                 for core, own, scores in zip(cores, parts_of, logits, strict=True)
             ]
+            return drawn, drawn
 
         no_controls = embeddings.new_zeros(len(embeddings), steps, 0)
-        tokens = self._roll_out(cores, embeddings, steps // segments, no_controls, steps, draw)
+        tokens = self._roll_out(cores, embeddings, steps // segments, no_controls, uniforms, draw)
         columns = [part for own in parts_of for part in own]
         return torch.cat(tokens, dim=-1)[..., [columns.index(part) for part in parts]]
 
     def velocities_and_offsets(self, z: Tensor, hits: Tensor, controls: Tensor) -> Tensor:
         """See :meth:`musicvae_torch.MusicVAE.velocities_and_offsets`."""
-        rows: list[Tensor] = []
 
-        def strike(t: int, logits: Sequence[Tensor]) -> list[Tensor]:
+        def strike(struck: Tensor, logits: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
             scores, velocities, offsets = logits[0].chunk(3, dim=-1)  # (B, drums) each
             probabilities = torch.sigmoid(scores)
             # Trained by squared error, with 0 where a drum is not struck, the network's values
@@ -243,13 +244,11 @@ class Decoder(nn.Module):
             certain = probabilities.clamp(min=_LEAST_PROBABILITY)
             velocities = (torch.sigmoid(velocities) / certain).clamp(max=1)
             offsets = (torch.tanh(offsets) / certain).clamp(-1, 1)
-            rows.append(torch.cat([probabilities, velocities, offsets], dim=-1))
-            struck = hits[:, t]
-            return [torch.cat([struck, struck * velocities, struck * offsets], dim=-1)]
+            row = torch.cat([probabilities, velocities, offsets], dim=-1)
+            return [torch.cat([struck, struck * velocities, struck * offsets], dim=-1)], [row]
 
-        steps = hits.shape[1]
-        self._roll_out(self._cores(), self.embed(z), steps, controls, steps, strike)
-        return torch.stack(rows, dim=1)
+        steps, embedding = hits.shape[1], self.embed(z)
+        return self._roll_out(self._cores(), embedding, steps, controls, hits, strike)[0]
 
     def _roll_out(
         self,
@@ -257,44 +256,43 @@ class Decoder(nn.Module):
         embeddings: Tensor,
         segment_steps: int,
         controls: Tensor,
-        steps: int,
-        choose: Callable[[int, Sequence[Tensor]], list[Tensor]],
+        given: Tensor,
+        choose: Callable[[Tensor, Sequence[Tensor]], tuple[list[Tensor], list[Tensor]]],
+        generator: Generator | None = None,
     ) -> list[Tensor]:
         """Run cores step by step, each step reading the tokens of the step before: from embeddings
-        (B, S, E) and controls (B, T, control_depth) to the tokens of each core, (B, T, ...).
+        (B, S, E) and controls (B, T, control_depth) to what `choose` keeps, (B, T, ...) each.
 
         Args:
-            choose: makes each core's tokens, as :meth:`Head.draw` gives them, from the number of
-                the step and each core's logits (B, logit_depth).
+            given: (B, T, ...), of which `choose` gets the row of the step.
+            choose: makes, of that row and each core's logits (B, logit_depth), each core's tokens,
+                as :meth:`Head.draw` gives them, and what is kept. It may run as a CUDA graph.
+            generator: from which it draws; None: torch's own.
         """
         starts = [core.initial_state(embeddings) for core in cores]  # (B, S, H) each
         one_hot = isinstance(cores[0].head, CategoricalHead)
-        read = [
-            (list(core.layers), core.output, core.head.depths, start)
-            for core, start in zip(cores, starts, strict=True)
-        ]
-        fast = dispatch.core_stepper(read, one_hot, embeddings, segment_steps, controls)
+        read = [(list(core.layers), core.output, core.head.depths) for core in cores]
+        begin = read, starts, one_hot, embeddings, segment_steps, controls
+        if (fast := dispatch.roll_out(*begin, given, choose, generator)) is not None:
+            return fast
         tokens: list[Tensor] = []
-        chosen: list[list[Tensor]] = []
+        kept: list[list[Tensor]] = []
         states = list(starts)
-        for t in range(steps):
-            if fast is not None:
-                logits = fast.step(tokens)
-            else:
-                logits = []
-                segment, within = divmod(t, segment_steps)
-                embedding = embeddings[:, segment]  # (B, E)
-                for index, core in enumerate(cores):
-                    row = embedding.new_zeros(len(embedding), sum(core.head.depths))
-                    if tokens:
-                        row = core.head.rows(tokens[index]).to(embedding)
-                    if within == 0:
-                        states[index] = [(h[:, segment], c[:, segment]) for h, c in starts[index]]
-                    own, states[index] = core.step(row, embedding, controls[:, t], states[index])
-                    logits.append(own)
-            tokens = choose(t, logits)
-            chosen.append(tokens)
-        return [torch.stack(own, dim=1) for own in zip(*chosen, strict=True)]
+        for t in range(given.shape[1]):
+            logits = []
+            segment, within = divmod(t, segment_steps)
+            embedding = embeddings[:, segment]  # (B, E)
+            for index, core in enumerate(cores):
+                row = embedding.new_zeros(len(embedding), sum(core.head.depths))
+                if tokens:
+                    row = core.head.rows(tokens[index]).to(embedding)
+                if within == 0:
+                    states[index] = [(h[:, segment], c[:, segment]) for h, c in starts[index]]
+                own, states[index] = core.step(row, embedding, controls[:, t], states[index])
+                logits.append(own)
+            tokens, chosen = choose(given[:, t], logits)
+            kept.append(chosen)
+        return [torch.stack(own, dim=1) for own in zip(*kept, strict=True)]
 
     def _cores_of(self, parts: Collection[int]) -> Iterator[tuple[CoreDecoder, range]]:
         """The cores that play one of `parts`, each with all the parts it plays."""

@@ -15,10 +15,11 @@ from torch.utils.data import DataLoader, IterableDataset
 from musicvae_torch.config import MusicVAEConfig, get_config
 from musicvae_torch.converters.registry import get_converter
 from musicvae_torch.dataset.augment import transposer
-from musicvae_torch.dataset.batches import draw_batches, shifted_tokens
+from musicvae_torch.dataset.batches import draw_batches, draw_shifts, shifted_tokens
 from musicvae_torch.dataset.format import Windows, read_sides
 from musicvae_torch.dataset.reading import check_tokens
 from musicvae_torch.errors import DatasetError, OptionError
+from musicvae_torch.training.device_data import DeviceWindows, fits
 from musicvae_torch.training.options import TrainingOptions
 from musicvae_torch.windows.tensors import ModelBatch, has_converter, model_batch, token_width
 
@@ -103,7 +104,8 @@ class WindowsDataModule(lightning.LightningDataModule):
 
 
 class _TrainingStream(IterableDataset[ModelBatch]):
-    """Training batches, from the trainer's step on."""
+    """Training batches, from the trainer's step on; made on the trainer's device, if it has room
+    for the windows."""
 
     def __init__(self, module: WindowsDataModule) -> None:
         self.module = module
@@ -118,9 +120,15 @@ class _TrainingStream(IterableDataset[ModelBatch]):
         most = options.max_transpose
         if most:  # stored posteriors are those of windows that are not shifted
             windows = replace(windows, posterior_mean=None, posterior_stddev=None)
+        here = None
+        if trainer and fits(windows, module.config, trainer.strategy.root_device):
+            here = DeviceWindows(windows, module.config, trainer.strategy.root_device)
         draws: dict[str, Any] = {"rank": rank, "draw": options.draw, "temper": options.temper}
         batches = draw_batches(windows, options.batch_size, options.seed, start, **draws)
         for rows, rng in batches:
+            if here is not None:
+                yield here.batch(rows, draw_shifts(rng, most, len(rows)))
+                continue
             tokens = windows.tokens[rows]
             if most and module.shift:
                 tokens = shifted_tokens(windows, rows, rng, most, module.shift)

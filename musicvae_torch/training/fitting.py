@@ -16,9 +16,11 @@ from types import FrameType
 from typing import Any
 
 import lightning
+import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 from torch.multiprocessing.spawn import ProcessExitedException
 
 from musicvae_torch.errors import OptionError
@@ -175,6 +177,8 @@ def fit(
         if options.fuse:
             compile_recurrence()
     keep = KeepLast(last, validate_every)
+    if not getattr(rank_zero_only, "rank", 0):
+        print(_described(machine, options), file=sys.stderr, flush=True)
     trainer = _trainer(
         machine,
         max_steps=options.steps,
@@ -195,6 +199,14 @@ def fit(
     if not trainer.is_global_zero:
         raise SystemExit(0)
     return Path(best.best_model_path)
+
+
+def _described(machine: dict[str, Any], options: TrainingOptions) -> str:
+    """On what a training runs, by :meth:`Hardware.trainer_arguments`."""
+    gpu = machine["accelerator"] == "gpu"
+    device = f"cuda ({torch.cuda.get_device_name()})" if gpu else "cpu"
+    idle = "; fuse is for CPUs and does nothing here" if gpu and options.fuse else ""
+    return f"training on {device}, precision {machine['precision']}{idle}"
 
 
 def _trainer(machine: dict[str, Any], **arguments: Any) -> lightning.Trainer:

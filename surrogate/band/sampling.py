@@ -12,16 +12,20 @@ from torch import Tensor
 
 from musicvae_torch.converters.trio import DEPTHS
 from musicvae_torch.errors import OptionError
+from musicvae_torch.kernels import dispatch
+from musicvae_torch.kernels.cuda_graph import Steps
 from musicvae_torch.midi.vocabulary import FIRST_NOTE, NO_EVENT, PARTS
 from musicvae_torch.options import check_options, option
 from surrogate.band.drafts import as_drafted, draft
 from surrogate.band.model import HIDDEN, Band, Controls
-from surrogate.band.stepping import Stepper
+from surrogate.band.stepping import FixedStepper, Stepper
 
 _MELODY, _BASS, _DRUMS = range(len(PARTS))
 # Steps that are worked out together: of a row, and of all rows. More would cost more than they win,
 # as they hold only up to the first that any row plays otherwise than it was drafted.
 DRAFTED, _OF_ALL_ROWS = 4, 8
+# Steps of a song for which one graph serves: the next looks back so many steps farther.
+_SEEN = 256
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def sample(
         numbers: (rows,) which candidate each row is; rows of the same number have the same draws.
         sampling: how to draw; None: the defaults.
         drafted: how many steps to work out together, by drafts of them, if rows are few; 1: one
-            step at a time, which is slower and gives the same.
+            step at a time, which is slower and gives the same. On CUDA it is always 1.
 
     Raises:
         ValueError: the tokens have another shape, or classes that a part lacks; an absent part is
@@ -104,32 +108,98 @@ def sample(
     hidden = _hidden(given, absent).to(band.player.start.device)
     tokens = given.to(hidden.device).clone()
     (rows, steps, _), guided = tokens.shape, sampling.guidance != 1
-    most = max(min(_OF_ALL_ROWS // rows, drafted, steps), 1)
     known, controls = tokens, controls or Controls()
     if guided:  # unconditional rows follow the conditional ones
         known = torch.cat([tokens, torch.full_like(tokens, HIDDEN)])
         controls = _with_unconditional(controls, rows)
-    stepper = Stepper(band, known, controls, most)
-    uniform = _uniform(seed, numbers, steps).to(tokens.device)
-    nats = torch.zeros(tokens.shape, device=tokens.device)
-    first = 0
+    song = _Song(tokens, hidden, _uniform(seed, numbers, steps).to(tokens.device), sampling)
+    if dispatch.fixes_steps(tokens.device):
+        _play_fixed(FixedStepper(band, known, controls), song)
+    else:
+        most = max(min(_OF_ALL_ROWS // rows, drafted, steps), 1)
+        _play(Stepper(band, known, controls, most), song, most)
+    return Sampled(tokens, song.nats)
+
+
+class _Song:
+    """Rows that are being played.
+
+    Attributes:
+        tokens: (rows, steps, 3), of which the hidden ones are drawn in place.
+        hidden: (rows, steps, 3) bool.
+        uniform: (rows, steps, 3), as for :func:`draw`.
+        nats: (rows, steps, 3), of :class:`Sampled`.
+        bonus: by part, (depth,) what is added to its log-odds.
+    """
+
+    def __init__(self, tokens: Tensor, hidden: Tensor, uniform: Tensor, sampling: Sampling) -> None:
+        self.tokens, self.hidden, self.uniform, self.sampling = tokens, hidden, uniform, sampling
+        self.nats = torch.zeros(tokens.shape, device=tokens.device)
+        self.bonus = {
+            part: sampling.density[part] * is_onset(name).to(tokens.device)
+            for part, name in enumerate(PARTS)
+            if sampling.density[part]
+        }
+
+    def seen(self, past: Tensor) -> Tensor:
+        """What the stepper is to know of the past (rows, n, 3)."""
+        guided = self.sampling.guidance != 1
+        return torch.cat([past, _unconditional(past)]) if guided else past
+
+
+def _play(stepper: Stepper, song: _Song, most: int) -> None:
+    """Play a song, at most so many steps at a time, by drafts of them."""
+    tokens, steps, first = song.tokens, song.tokens.shape[1], 0
     while first < steps:
         now = slice(first, min(first + most, steps))
-        own = hidden[:, now]
+        own = song.hidden[:, now]
         drafts = torch.where(own, draft(tokens, range(first, now.stop)), tokens[:, now])
         past = torch.cat([tokens[:, max(first - 1, 0), None], drafts[:, :-1]], 1)
-        stepper.look(torch.cat([past, _unconditional(past)]) if guided else past)
-        drawn, costs = _draw_parts(stepper, drafts, own, uniform[:, now], sampling)
+        stepper.look(song.seen(past))
+        parts = _parts_of(own)
+        drawn, costs = _draw_parts(stepper, song, drafts, own, song.uniform[:, now], parts)
         kept = as_drafted(drawn, drafts)
         tokens[:, now][:, :kept] = drawn[:, :kept]
-        nats[:, now][:, :kept] = costs[:, :kept]
+        song.nats[:, now][:, :kept] = costs[:, :kept]
         stepper.keep(kept)
         first += kept
-    return Sampled(tokens, nats)
+
+
+def _play_fixed(stepper: FixedStepper, song: _Song) -> None:
+    """Play a song one step at a time; on CUDA, by replays of a graph of one step."""
+    tokens, at, parts = song.tokens, stepper.at, _parts_of(song.hidden)
+    recorder = dispatch.recorder(tokens.device)
+
+    def step() -> None:
+        stepper.look(song.seen(tokens.index_select(1, (at - 1).clamp(min=0))))
+        now = [each.index_select(1, at) for each in (tokens, song.hidden, song.uniform)]
+        drawn, costs = _draw_parts(stepper, song, *now, parts)
+        tokens.index_copy_(1, at, drawn)
+        song.nats.index_copy_(1, at, costs)
+        stepper.keep(1)
+
+    for first in range(0, tokens.shape[1], _SEEN):
+        last = min(first + _SEEN, tokens.shape[1])
+        stepper.see(last)
+        steps = Steps(step, recorder)
+        for _ in range(first, last):
+            steps()
+        if recorder is not None:
+            recorder.finish()
+
+
+def _parts_of(hidden: Tensor) -> list[int]:
+    """The parts of which anything is hidden."""
+    return [part for part in range(len(PARTS)) if bool(hidden[..., part].any())]
 
 
 def _draw_parts(
-    stepper: Stepper, drafts: Tensor, own: Tensor, uniform: Tensor, sampling: Sampling
+    stepper: Stepper,
+    song: _Song,
+    drafts: Tensor,
+    own: Tensor,
+    uniform: Tensor,
+    parts: Sequence[int],
 ) -> tuple[Tensor, Tensor]:
     """What is played at the steps that the stepper looks at, part after part, and what it costs.
 
@@ -137,20 +207,20 @@ def _draw_parts(
         drafts: (rows, n, 3), of which what is given stays.
         own: (rows, n, 3) bool, what is to be drawn.
         uniform: (rows, n, 3), as for :func:`draw`.
+        parts: what `own` has of others is not drawn.
     """
+    sampling = song.sampling
     drawn, costs = drafts.clone(), torch.zeros(drafts.shape, device=drafts.device)
     guided, rows = sampling.guidance != 1, len(drafts)
-    for part, name in enumerate(PARTS):
-        if not bool(own[..., part].any()):
-            continue
+    for part in parts:
         seen = torch.cat([drawn, _unconditional(drawn, part)]) if guided else drawn
         every_logs = stepper.logits(part, seen).log_softmax(-1)
         logs = weighed = every_logs[:rows]
         if guided:
             others = every_logs[rows:]
             weighed = others + sampling.guidance * (logs - others)
-        if sampling.density[part]:
-            weighed = weighed + sampling.density[part] * is_onset(name).to(logs.device)
+        if part in song.bonus:
+            weighed = weighed + song.bonus[part]
         heat = sampling.temperatures[part]
         classes = draw(weighed, uniform[..., part, None], heat, sampling.top_p)
         cost = -logs.gather(-1, classes)[..., 0]

@@ -7,7 +7,8 @@ its guess.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,18 +31,15 @@ class Stepper:
     """
 
     def __init__(self, band: Band, given: Tensor, controls: Controls, most: int = 1) -> None:
-        player, (batch, steps, _) = band.player, given.shape
+        player, (_, steps, _) = band.player, given.shape
         rotation, dtype = band.rotation(steps, given.device), band.weight_dtype
         self._now = player.now(band.listener(given, controls, rotation), controls.style)
         self._start = player.start
         self._past = all_vectors(player.parts)
         self._turns = torch.complex(rotation.cos, rotation.sin)[:, None]
         self._ring = _Ring(steps, band.config.context, most)
-        self._blocks = [
-            _BlockSteps(block, self._ring, batch, dtype)
-            for block in player.blocks
-            if isinstance(block, Block)
-        ]
+        blocks = [block for block in player.blocks if isinstance(block, Block)]
+        self._blocks = self._steps_of(blocks, len(given), dtype)
         self._heads = [_HeadSteps(band.heads[part], dtype) for part in PARTS]  # type: ignore[arg-type]
         self._step = 0
         self._hidden = self._now[:, :1]
@@ -54,9 +52,7 @@ class Stepper:
                 forgotten. Before the first of all there is none: what stands there does not matter.
         """
         first, last = self._step, self._step + past.shape[1]
-        x = self._past[0][past[..., 0]]
-        for part in range(1, len(PARTS)):
-            x += self._past[part][past[..., part]]
+        x = self._remembered(past)
         if not first:
             x[:, 0] = self._start
         x = (x + self._now[:, first:last]).flatten(0, 1)
@@ -64,6 +60,16 @@ class Stepper:
         for block in self._blocks:
             x = block(x, self._turns[first:last], view)
         self._hidden = x.view(*past.shape[:2], -1)
+
+    def _steps_of(self, blocks: Sequence[Block], batch: int, dtype: str) -> Sequence[_BlockSteps]:
+        return [_BlockSteps(block, self._ring, batch, dtype) for block in blocks]
+
+    def _remembered(self, past: Tensor) -> Tensor:
+        """The vectors of tokens (batch, n, 3), summed over the parts: (batch, n, width)."""
+        x = self._past[0][past[..., 0]]
+        for part in range(1, len(PARTS)):
+            x += self._past[part][past[..., part]]
+        return x
 
     def logits(self, part: int, tokens: Tensor) -> Tensor:
         """The logits of a part at these steps: (batch, n, depth).
@@ -80,6 +86,44 @@ class Stepper:
         self._step += count
 
 
+class FixedStepper(Stepper):
+    """A :class:`Stepper` of single steps that does the same operations at each of them, on tensors
+    that stay where they are, as a CUDA graph must.
+
+    So the number of the step is a tensor, and attention looks at slots without a step, too, which
+    its biases mask.
+
+    Attributes:
+        at: (1,) int64, the next step.
+    """
+
+    def __init__(self, band: Band, given: Tensor, controls: Controls) -> None:
+        super().__init__(band, given, controls)
+        self.at = torch.zeros(1, dtype=torch.int64, device=given.device)
+        self.see(self._ring.slots)
+
+    def see(self, steps: int) -> None:
+        """Look back no more than so many steps, until this is called again; there must be no more
+        of them, or as many as all."""
+        slots = self._ring.slots
+        self._slots = torch.arange(max(slots - steps, 0), slots, device=self.at.device)
+
+    def look(self, past: Tensor) -> None:
+        x = torch.where(self.at == 0, self._start, self._remembered(past))
+        x = (x + self._now.index_select(1, self.at)).flatten(0, 1)
+        view = self._ring.fixed_view(self.at, self._slots)
+        turns = self._turns.index_select(0, self.at)
+        for block in self._blocks:
+            x = block(x, turns, view)
+        self._hidden = x.unsqueeze(1)
+
+    def keep(self, count: int) -> None:
+        self.at.add_(count)
+
+    def _steps_of(self, blocks: Sequence[Block], batch: int, dtype: str) -> Sequence[_BlockSteps]:
+        return [_FixedBlockSteps(block, self._ring, batch, dtype) for block in blocks]
+
+
 class _View(NamedTuple):
     """The slots of a ring that some steps see.
 
@@ -92,6 +136,20 @@ class _View(NamedTuple):
     own: Tensor
     first: int
     distances: int
+
+
+class _FixedView(NamedTuple):
+    """The slots that one step sees, and others that it must not see.
+
+    Attributes:
+        own: (1,) the slot in which its own keys and values go.
+        distances: (slots,) how many steps away the last ones are, modulo the ring's length.
+        reached: (slots,) bool, whether there is such a step.
+    """
+
+    own: Tensor
+    distances: Tensor
+    reached: Tensor
 
 
 class _Ring:
@@ -111,6 +169,11 @@ class _Ring:
         seen = max(self.slots - last, 0)
         slot = seen + self.length - self.slots
         return _View(own, seen, (first + 1 + slot) % self.length)
+
+    def fixed_view(self, step: Tensor, slots: Tensor) -> _FixedView:
+        """:meth:`view` of the step (1,), of the last slots, whose numbers are given."""
+        distances = (step + 1 + self.length - self.slots + slots) % self.length
+        return _FixedView(self.slots - 1 - step % self.length, distances, distances <= step)
 
     def biases(self, by_distance: Tensor) -> Tensor:
         """What is added to scores, (heads, distances): of each distance, over and over; minus
@@ -133,7 +196,7 @@ class _BlockSteps:
         size = 2, batch, self._heads, ring.slots, self._width
         self._kept = attention.bias.new_empty(size)
         self._keys, self._values = self._kept.flatten(1, 2)
-        self._biases = ring.biases(attention.biases().detach()).repeat(batch, 1)
+        self._biases = self._lay_out(attention.biases().detach(), ring)
 
     def __call__(self, x: Tensor, turns: Tensor, view: _View) -> Tensor:
         """(batch * n, width) → the same shape."""
@@ -145,14 +208,43 @@ class _BlockSteps:
         heads = qkv.view(self._batch, len(turns), 3, self._heads, self._width)
         pairs = heads[:, :, :2].view(self._batch, len(turns), -1, self._width // 2, 2)
         torch.view_as_complex(pairs).mul_(turns)
-        self._kept[:, :, :, view.own] = heads[:, :, 1:].permute(2, 0, 3, 1, 4)
+        attended = self._attended(heads[:, :, 0], heads[:, :, 1:].permute(2, 0, 3, 1, 4), view)
+        return attended.transpose(1, 2).reshape(len(qkv), -1)
+
+    def _attended(self, queries: Tensor, own: Tensor, view: Any) -> Tensor:
+        """(batch, heads, n, head width), of queries (batch, n, heads, head width) and of the steps'
+        own keys and values, (2, batch, heads, n, head width)."""
+        steps = queries.shape[1]
+        self._kept[:, :, :, view.own] = own
         keys, values = self._keys[:, view.first :], self._values[:, view.first :]
-        biases = self._biases[:, view.distances :].unfold(-1, keys.shape[1], 1)[:, : len(turns)]
-        queries = heads[:, :, 0].transpose(1, 2).reshape(len(keys), len(turns), self._width)
+        biases = self._biases[:, view.distances :].unfold(-1, keys.shape[1], 1)[:, :steps]
+        queries = queries.transpose(1, 2).reshape(len(keys), steps, self._width)
         scores = torch.baddbmm(biases, queries, keys.mT, alpha=self._width**-0.5)
         attended = torch.bmm(scores.softmax(-1), values)
-        by_row = attended.view(self._batch, self._heads, len(turns), -1)
-        return by_row.transpose(1, 2).reshape(len(qkv), -1)
+        return attended.view(self._batch, self._heads, steps, -1)
+
+    def _lay_out(self, biases: Tensor, ring: _Ring) -> Tensor:
+        """Biases by distance, (heads, distances), as :meth:`_attended` reads them."""
+        return ring.biases(biases).repeat(self._batch, 1)
+
+
+class _FixedBlockSteps(_BlockSteps):
+    """A causal block of a :class:`FixedStepper`."""
+
+    def __init__(self, block: Block, ring: _Ring, batch: int, dtype: str) -> None:
+        super().__init__(block, ring, batch, dtype)
+        self._kept.zero_()  # as all of it is looked at
+
+    def _attended(self, queries: Tensor, own: Tensor, view: Any) -> Tensor:
+        self._kept.index_copy_(3, view.own, own)
+        keys, values = self._kept[:, :, :, -len(view.distances) :]
+        biases = self._biases.index_select(1, view.distances)
+        mask = biases.masked_fill(~view.reached, float("-inf"))[None, :, None]
+        attend = functional.scaled_dot_product_attention
+        return attend(queries.transpose(1, 2), keys, values, mask)
+
+    def _lay_out(self, biases: Tensor, ring: _Ring) -> Tensor:
+        return ring.biases(biases)[:, : ring.length]
 
 
 def _interleaved(weight: Tensor, heads: int) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 
 from musicvae_torch.cli.command import Command
 from musicvae_torch.cli.command_line import Idle
-from musicvae_torch.cli.training import TRAINING_IDLE, TrainingCommand
+from musicvae_torch.cli.training import HARDWARE, TRAINING_IDLE, TrainingCommand
 from musicvae_torch.options import option, options_of
 from musicvae_torch.training.options import OBJECTIVE, TrainingOptions
 from surrogate.band.config import BandConfig
@@ -39,7 +39,7 @@ _TRAINING = TrainingOptions(
     draw="sources",
     validate_every=1000,
 )
-_NETWORK, _LEARNS = "the network", "what it learns"
+_NETWORK, _LEARNS, _HARDWARE = "the network", "what it learns", HARDWARE
 
 
 @dataclass(kw_only=True)
@@ -57,6 +57,8 @@ class TrainBand(TrainingCommand):
         musicvae: a trio whose posteriors are to be the styles; they are added to DATA.h5, if they
             are not there yet; None: the posteriors that are there.
         surrogate: a surrogate of the same trio, which predicts styles from melodies.
+        compile: compile the attention blocks with torch.compile, which wants a C++ compiler.
+        workers: processes that make batches; None: on CUDA one for each spare core, up to 8.
     """
 
     data: tuple[Path, ...] = option(positional=True, many=True, metavar="DATA.h5")
@@ -69,6 +71,8 @@ class TrainBand(TrainingCommand):
     musicvae: Path | None = option(None, group=_LEARNS, metavar="FOLDER")
     surrogate: Path | None = option(None, group=_LEARNS, metavar="FOLDER")
     masking: MaskingOptions = options_of(MaskingOptions, group=_LEARNS)
+    compile: bool = option(False, group=_HARDWARE)
+    workers: int | None = option(None, least=0, group=_HARDWARE, metavar="N")
 
 
 def train(options: TrainBand) -> None:
@@ -85,6 +89,8 @@ def train(options: TrainBand) -> None:
         musicvae=options.musicvae,
         freeze_biases=options.freeze_biases,
         surrogate=options.surrogate,
+        compiled=options.compile,
+        workers=options.workers,
         work=options.work,
         device=options.hardware,
         store=options.store,

@@ -6,10 +6,11 @@ named by the environment variable MUSICVAE_SHARED, is read in the same way.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,6 +70,13 @@ class Golden:
     def config(self) -> MusicVAEConfig:
         return self.model.config
 
+    def on(self, device: torch.device) -> Golden:
+        """The model and the numbers on a device."""
+        if device.type == "cpu":
+            return self
+        reference = {name: array.to(device) for name, array in self.reference.items()}
+        return replace(self, model=copy.deepcopy(self.model).to(device), reference=reference)
+
     @property
     def controls(self) -> Tensor | None:
         return self.reference["controls"] if self.config.control_depth else None
@@ -97,6 +105,6 @@ def logit_steps(steps: int, depth: int) -> np.ndarray:
 
 def error(ours: Tensor | np.ndarray, reference: Tensor | np.ndarray) -> float:
     """Largest difference, relative to the largest value of the reference."""
-    a, b = (torch.as_tensor(values).detach().double() for values in (ours, reference))
+    a, b = (torch.as_tensor(values).detach().cpu().double() for values in (ours, reference))
     assert a.shape == b.shape
     return float((a - b).abs().max() / b.abs().max())

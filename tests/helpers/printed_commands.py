@@ -56,6 +56,8 @@ BRIEF = {
     # Else it would replace the residuals of the package that is being tested.
     "benchmarks/feel.py": "--songs 2 --out feel.json",
     "benchmarks/free_time.py": "--songs 2",
+    "benchmarks/gpu.py": "--parts times --tiny --batches 1 --models band --budget 0.01",
+    "benchmarks/gpu.py --train": "--tiny --train 0.1",
     "benchmarks/held_out_pictures.py": "--songs 1",
     "benchmarks/kept_messages.py": "--workers 1",
     "benchmarks/melody_choice.py": "--songs 4",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import lightning
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset, get_worker_info
 
 from musicvae_torch.converters.melody import infer_chord_classes
 from musicvae_torch.converters.trio import WINDOW_BARS
@@ -29,6 +32,7 @@ STYLES = ("nothing", "another window", "the melody")
 _SPANS = (4, 8, 16)  # bars, over which densities are counted; or over the whole window
 _THIN = 2  # drums that are struck in a window of clean data, at least
 _WINDOWS_A_SONG = 8  # to validate on, at most
+_MOST_WORKERS = 8
 
 
 class BandBatch(NamedTuple):
@@ -64,6 +68,8 @@ class BandDataModule(lightning.LightningDataModule):
             out.
         style_size: dimensions of a style.
         validation_windows: how many to validate on, at most.
+        workers: processes that make training batches, which are the same whatever their number;
+            None: none on CPUs, and on CUDA one for each spare core, up to 8.
 
     Raises:
         DatasetError: no song is long enough, with drums enough, for any of the lengths.
@@ -77,8 +83,10 @@ class BandDataModule(lightning.LightningDataModule):
         masking: MaskingOptions,
         style_size: int,
         validation_windows: int = 600,
+        workers: int | None = None,
     ) -> None:
         super().__init__()
+        self.workers = workers
         self.training, self.validation = training, validation
         self.options, self.masking = options, masking
         self.style_size = style_size
@@ -104,6 +112,7 @@ class BandDataModule(lightning.LightningDataModule):
         options: TrainingOptions,
         masking: MaskingOptions,
         style_size: int,
+        workers: int | None = None,
     ) -> BandDataModule:
         """Data sets of build-dataset; without `validation`, the songs they have set aside.
 
@@ -121,10 +130,19 @@ class BandDataModule(lightning.LightningDataModule):
                 f"{data[0]}: holds posteriors of {means.shape[1]} dimensions, and the band's style "
                 f"has {style_size}"
             )
-        return cls(*sides, options, masking, style_size)
+        return cls(*sides, options, masking, style_size, workers=workers)
 
     def train_dataloader(self) -> DataLoader[BandBatch]:
-        return DataLoader(_Stream(self), batch_size=None)
+        workers = self.workers
+        if workers is None:
+            trainer = self.trainer
+            cuda = trainer is not None and trainer.strategy.root_device.type == "cuda"
+            workers = min(_MOST_WORKERS, spare_cores()) if cuda else 0
+        parallel: dict[str, Any] = {}
+        if workers:
+            # A fork shares the songs' memory; the batches are plain arrays, without CUDA.
+            parallel = {"multiprocessing_context": "fork", "worker_init_fn": _ignore_interrupts}
+        return DataLoader(_Stream(self), batch_size=None, num_workers=workers, **parallel)
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
         tokens = validation_windows(self.validation, self.validation_windows)
@@ -269,6 +287,16 @@ def _spread(count: int, most: int) -> np.ndarray:
     return np.arange(count) if count <= most else np.arange(most) * count // most
 
 
+def spare_cores() -> int:
+    """Cores that this process may use, but for one."""
+    return (len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1) - 1
+
+
+def _ignore_interrupts(_worker: int) -> None:
+    """Leave Ctrl-C to the process that trains, which ends after its step."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 class _Stream(IterableDataset[BandBatch]):
     """Batches, from the one that is next by the trainer's count of steps."""
 
@@ -278,5 +306,8 @@ class _Stream(IterableDataset[BandBatch]):
     def __iter__(self) -> Iterator[BandBatch]:
         trainer = self.module.trainer
         first = trainer.global_step * trainer.accumulate_grad_batches if trainer else 0
-        for number in count(first):
+        worker = get_worker_info()
+        # The loader takes a batch of each worker in turn.
+        turns = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        for number in count(first + turns[0], turns[1]):
             yield self.module.batch(number, trainer.global_rank if trainer else 0)

@@ -22,6 +22,7 @@ from torch.nn import functional
 from musicvae_torch.converters.trio import WINDOW_BARS
 from musicvae_torch.midi.vocabulary import PARTS, STEPS_PER_BAR
 from musicvae_torch.training import ScheduledTraining, TrainingOptions
+from surrogate.band.attention import Block
 from surrogate.band.config import BandConfig
 from surrogate.band.model import HIDDEN, Band, Controls
 from surrogate.encoder.model import SurrogateEncoder
@@ -74,6 +75,7 @@ class BandTraining(ScheduledTraining):
         band: to go on from; None: a new one.
         surrogate: predicts styles from melodies, frozen; None: where such a style is wanted there
             is none.
+        compiled: whether to compile the blocks with ``torch.compile``.
     """
 
     def __init__(
@@ -82,8 +84,10 @@ class BandTraining(ScheduledTraining):
         options: TrainingOptions,
         band: Band | None = None,
         surrogate: SurrogateEncoder | None = None,
+        compiled: bool = False,
     ) -> None:
         super().__init__(options)
+        self._compiled = compiled
         self.band = (Band(config) if band is None else band).train()
         # In a list, so that the frozen network is neither trained nor stored.
         self._frozen = [] if surrogate is None else [surrogate.eval().requires_grad_(False)]
@@ -91,6 +95,10 @@ class BandTraining(ScheduledTraining):
     def on_fit_start(self) -> None:
         for surrogate in self._frozen:
             surrogate.to(self.device)
+        if self._compiled:
+            for block in self.modules():
+                if isinstance(block, Block):
+                    block.compile()
 
     def matrices(self) -> list[Tensor]:
         return self.band.matrices()

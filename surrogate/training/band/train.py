@@ -16,6 +16,7 @@ from musicvae_torch.dataset.posteriors import add_posteriors
 from musicvae_torch.errors import OptionError
 from musicvae_torch.hyperparameters import HYPERPARAMETER_NAMES
 from musicvae_torch.io.checkpoint import weights_sha256
+from musicvae_torch.kernels.recurrence import require_compiler
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import Hardware, TrainingOptions, fit, load_best
 from surrogate.band.config import BandConfig
@@ -38,6 +39,8 @@ def train_band(
     musicvae: str | Path | None = None,
     freeze_biases: bool = False,
     surrogate: str | Path | None = None,
+    compiled: bool = False,
+    workers: int | None = None,
     work: str | Path | None = None,
     device: str | Hardware = "auto",
     store: str = "float32",
@@ -59,12 +62,15 @@ def train_band(
             faster; a band must have learnt them before.
         surrogate: checkpoint folder of a surrogate of the same MusicVAE; it predicts styles from
             melodies.
+        compiled: compile the blocks with ``torch.compile``, which wants a C++ compiler.
+        workers: processes that make batches; None: as for :class:`BandDataModule`.
         work, device, store: as for ``musicvae_torch.training.train_musicvae``.
 
     Raises:
         DatasetError, CheckpointError: a data set or a checkpoint cannot be read, or their styles
             are of other sizes.
-        OptionError: `init` is of other sizes than `config`, or there is none to freeze.
+        OptionError: `init` is of other sizes than `config`, or there is none to freeze; or there is
+            no compiler.
         KeyboardInterrupt: stopped; the same call goes on.
     """
     band = None if init is None else Band.from_pretrained(init)
@@ -88,9 +94,11 @@ def train_band(
             f"has {config.style_size}"
         )
     masking = masking or MaskingOptions()
-    windows = BandDataModule.read(data, validation, options, masking, config.style_size)
+    if compiled:
+        require_compiler()
+    windows = BandDataModule.read(data, validation, options, masking, config.style_size, workers)
     lightning.seed_everything(options.seed, verbose=False)
-    module = BandTraining(config, options, band, predictor)
+    module = BandTraining(config, options, band, predictor, compiled)
     best = fit(module, windows, options, work or f"{out}.training", device)
     scores = load_best(module, best)
     record = training_record(windows, options, scores)

@@ -33,12 +33,18 @@ def golden(request: pytest.FixtureRequest) -> Golden:
     return load_golden(request.param)
 
 
+@pytest.fixture
+def placed(golden: Golden, device: torch.device) -> Golden:
+    """A model of Magenta's on each device."""
+    return golden.on(device)
+
+
 def valid(golden: Golden, lengths: Tensor) -> Tensor:
     """(batch, logit steps, 1): which of the kept logits are of steps that count."""
     steps = golden.reference["outputs"].shape[1]
     per_segment = lengths.unsqueeze(1) if lengths.dim() == 1 else lengths
     segment_steps = steps // per_segment.shape[1]
-    counts = torch.arange(segment_steps) < per_segment.unsqueeze(-1)
+    counts = torch.arange(segment_steps, device=lengths.device) < per_segment.unsqueeze(-1)
     return counts.flatten(1)[:, golden.logit_steps, None]
 
 
@@ -58,8 +64,8 @@ def test_sizes(golden: Golden) -> None:
 @pytest.mark.usefixtures("implementation")
 @pytest.mark.parametrize("prefix", ["", "var_"], ids=["full", "shorter"])
 @torch.no_grad()
-def test_posterior(golden: Golden, prefix: str) -> None:
-    reference = golden.reference
+def test_posterior(placed: Golden, prefix: str) -> None:
+    golden, reference = placed, placed.reference
     lengths = reference[f"{prefix}lengths"]
     posterior = golden.model.encode(reference["inputs"], lengths, golden.controls)
     assert error(posterior.mean, reference[f"{prefix}mu"]) <= TOLERANCE
@@ -73,8 +79,8 @@ def test_posterior(golden: Golden, prefix: str) -> None:
 @pytest.mark.usefixtures("implementation")
 @pytest.mark.parametrize("prefix", ["", "var_"], ids=["full", "shorter"])
 @torch.no_grad()
-def test_logits_and_losses(golden: Golden, prefix: str) -> None:
-    reference, model = golden.reference, golden.model
+def test_logits_and_losses(placed: Golden, prefix: str) -> None:
+    golden, reference, model = placed, placed.reference, placed.model
     lengths = reference["var_dec_lengths" if prefix else "lengths"]
     logits = model.teacher_force(reference["z"], reference["outputs"], golden.controls)
     counts = valid(golden, lengths)
@@ -87,8 +93,8 @@ def test_logits_and_losses(golden: Golden, prefix: str) -> None:
 
 
 @pytest.mark.usefixtures("implementation")
-def test_samples(golden: Golden) -> None:
-    reference = golden.reference
+def test_samples(placed: Golden) -> None:
+    golden, reference = placed, placed.reference
     theirs = reference["samples"]
     controls = reference.get("sample_c_input")
     for temperature in (0.0, float(reference["sample_temperature"])):

@@ -106,6 +106,37 @@ def test_muon_trains_the_matrices_of_blocks_and_heads() -> None:
     assert not any(inner.search(name) for name in by_adam)
 
 
+def test_workers_make_the_same_batches(files: Path) -> None:
+    plain = data(files)
+    sides = plain.training, plain.validation
+    shared = BandDataModule(*sides, OPTIONS, LESSONS, 3, workers=2)
+    stream = iter(shared.train_dataloader())
+    for number in range(4):
+        for ours, theirs in zip(next(stream), plain.batch(number), strict=True):
+            assert torch.equal(ours, theirs)
+
+
+@pytest.mark.filterwarnings("ignore:You are trying to `self.log")
+def test_compiled_blocks_train_alike(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traced alone, as a compiler for C++ may be missing."""
+    compiled: list[torch.nn.Module] = []
+    plain = torch.nn.Module.compile
+
+    def trace(module: torch.nn.Module) -> None:
+        compiled.append(module)
+        plain(module, backend="eager")
+
+    monkeypatch.setattr(torch.nn.Module, "compile", trace)
+    losses = []
+    for asked in (False, True):
+        torch.manual_seed(0)
+        module = BandTraining(CONFIG, OPTIONS, compiled=asked)
+        module.on_fit_start()
+        losses.append(module.training_step(data(files).batch(0), 0))
+    assert len(compiled) == 2
+    torch.testing.assert_close(*losses)
+
+
 def test_it_learns(files: Path) -> None:
     """Two windows by heart."""
     torch.manual_seed(0)
