@@ -12,6 +12,7 @@ from fresh_python import run_python
 from paths import ROOT
 
 from musicvae_torch import __version__
+from surrogate.render.page import SCRIPTS
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +35,7 @@ def test_contents(unpacked: Path) -> None:
     packed = {path.name for path in home.iterdir() if path.is_dir()}
     assert shipped == packed != set()
     parts = {path.name for path in (unpacked / "surrogate/render").glob("*.[hcj]*")}
-    scripts = {"page.js", "page_elements.js", "page_roll.js", "page_sound.js"}
-    assert parts == {"frame.html", "page.html", "page.css", *scripts}
+    assert parts == {"frame.html", "page.html", "page.css", *SCRIPTS}
     parts = {path.name for path in (unpacked / "surrogate/evaluation/listening").glob("*.[hcj]*")}
     assert parts == {"test.html", "test.css", "session.js", "screens.js"}
 

@@ -2,7 +2,8 @@
 
 Its parts are beside this file: `page.html` is the body in the frame `frame.html`, `page.css` its
 style. Of the scripts, `page_sound.js` plays, `page_elements.js` makes the players, `page_roll.js`
-draws, and `page.js` does the rest.
+draws, `page_stretch.js` changes the tempo, `page_mixer.js` has volumes and tempo, `page_bars.js`
+the chosen bars, and `page.js` does the rest.
 """
 
 from __future__ import annotations
@@ -21,7 +22,15 @@ from musicvae_torch.io.files import replacing
 from surrogate.render.page_data import add_sound, page_data
 from surrogate.render.view import View
 
-SCRIPTS = ("page_sound.js", "page_elements.js", "page_roll.js", "page.js")
+SCRIPTS = (
+    "page_sound.js",
+    "page_elements.js",
+    "page_roll.js",
+    "page_stretch.js",
+    "page_mixer.js",
+    "page_bars.js",
+    "page.js",
+)
 FRAME_HEIGHT = 760  # pixels, of a page within a notebook: one row of players and the settings
 # In JSON these only stand in strings; written so, no text can end the element that holds it.
 UNSAFE = {ord(character): f"\\u{ord(character):04x}" for character in "<>&"}

@@ -23,6 +23,7 @@ from surrogate.render.audio import best_compression, mix, peak, synthesize_stems
 from surrogate.render.synth import Synthesizer
 from surrogate.render.view import LANES, View, lanes_of
 from surrogate.song.bars import bars_of, last_tick
+from surrogate.song.roles import ROLES
 
 HEADROOM = 0.95  # highest sample; what compression adds still fits
 DIGITS = 4  # of quarters and seconds
@@ -36,18 +37,40 @@ def page_data(title: str, views: Sequence[View], settings: Mapping[str, str]) ->
     Returns:
         `views`, each with its notes, bars, clock and MIDI file, and of each of its parts the index
         of its sound; `audio`, those sounds, each once; `level`, a gain for all of them at which no
-        view clips; `facts`, `settings`, `lanes` and `title` to be shown.
+        view clips; `facts`, `settings`, `lanes` and `title` to be shown. `lead` of a view is the
+        quarter at which the song begins in it, which differs if some have an intro.
     """
     names = _file_names(title, views)
+    leads = _leads(views)
     return {
         "title": title,
         "facts": facts(views[0].score),
         "settings": [[str(name), str(value)] for name, value in settings.items()],
         "lanes": list(LANES),
-        "views": [_view_data(view, name) for view, name in zip(views, names, strict=True)],
+        "views": [
+            {**_view_data(view, name), "lead": lead}
+            for view, name, lead in zip(views, names, leads, strict=True)
+        ],
         "audio": [],
         "level": 1.0,
     }
+
+
+def _leads(views: Sequence[View]) -> list[float]:
+    """The quarter of the first note of a part that all views have from the song, in each of them;
+    0, if there is no such part."""
+    for role in ROLES:
+        firsts = [
+            [
+                track.notes["start"].min() / view.score.resolution
+                for track in view.tracks_of(role)
+                if track.index not in view.new and len(track.notes)
+            ]
+            for view in views
+        ]
+        if all(firsts):
+            return _rounded(np.array([min(own) for own in firsts]))
+    return [0.0] * len(views)
 
 
 def facts(score: Score) -> str:

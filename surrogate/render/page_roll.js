@@ -103,7 +103,7 @@ class Roll {
 
   draw(quarter) {
     const page = this.turn_to(quarter);
-    const key = JSON.stringify([page, this.home.clientWidth, [...this.player.muted]]);
+    const key = JSON.stringify([page, this.home.clientWidth, [...mixer.muted]]);
     if (key !== this.drawn) {
       this.page = page;
       this.drawn = key;
@@ -172,7 +172,7 @@ class Roll {
   draw_track(pen, colours, track) {
     const colour = colours.getPropertyValue(`--${track.role}`).trim();
     const edge = shade(colour, Number(colours.getPropertyValue("--edge")));
-    const heard = this.player.muted.has(track.role) ? 0.12 : 1;
+    const heard = mixer.muted.has(track.role) ? 0.12 : 1;
     for (const note of track.notes) {
       const [from, to, top, high] = box(track, note);
       if (from >= this.page.end || to <= this.page.start) continue;
@@ -198,7 +198,7 @@ class Roll {
     if (this.player.state === "playing")
       for (const { role, from, to, top, high } of this.visible) {
         if (from > quarter || Math.max(to, from + 0.25) <= quarter) continue;
-        if (this.player.muted.has(role)) continue;
+        if (mixer.muted.has(role)) continue;
         const left = Math.max(this.x(from), GUTTER);
         const right = Math.min(this.x(to), this.x(this.page.end));
         pen.fillStyle = pen.shadowColor = colours.getPropertyValue(`--${role}`).trim();
