@@ -35,6 +35,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 CARDS = sorted([*ROOT.glob("checkpoints/*/README.md"), ROOT / "examples/README.md"])
 # Run as printed by tests of their own.
 ELSEWHERE = {
+    "docs/api.md": "surrogate/app/test_api.py",
     "docs/export.md": "musicvae_torch/onnx/test_onnx.py",
     "docs/latent.md": "musicvae_torch/latent/test_guide.py",
 }

@@ -13,6 +13,7 @@ from musicvae_torch.errors import MidiError, MusicVAEError, OptionError
 from musicvae_torch.midi.notes import MIDI_SUFFIXES
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.vocabulary import PARTS
+from surrogate.app.api import add_endpoint
 from surrogate.app.studio import Result, Studio, melody_choices, options_of, other_tracks, read_song
 from surrogate.options import (
     BAND,
@@ -45,9 +46,10 @@ class Page:
     Args:
         studio: makes the bands.
         examples: songs to try, by title.
+        api: whether other programs may use it, too.
     """
 
-    def __init__(self, studio: Studio, examples: dict[str, Path]) -> None:
+    def __init__(self, studio: Studio, examples: dict[str, Path], api: bool = False) -> None:
         self.studio = studio
         self.examples = examples
         self.settings: dict[str, Any] = {}
@@ -77,6 +79,8 @@ class Page:
                 with gr.Column(elem_id="results"):
                     self._build_results()
             self._connect()
+            if api:
+                add_endpoint(studio)
 
     def _build_song(self) -> None:
         self.file = gr.File(
@@ -220,7 +224,9 @@ class Page:
         outputs = [self.player, self.downloads, self.band, self.midi, self.wav, self.page,
                    self.bands, self.remarks, self.problem]  # fmt: skip
         _on(self.go.click, self._make, inputs, outputs, scroll_to_output=True)
-        more = self.again.click(lambda seed: int(seed or 0) + 1, seed, seed)
+        more = self.again.click(
+            lambda seed: int(seed or 0) + 1, seed, seed, api_visibility="private"
+        )
         _on(more.then, self._make, inputs, outputs, scroll_to_output=True)
         suited = [self.settings[name] for name in ("temperature", "harmony", "style")]
         suited.append(self.of_band)
