@@ -165,7 +165,7 @@ class Accompanist:
         for song in songs:
             try:
                 score = song if isinstance(song, Score) else read_score(song)
-                batch.append(analyze(divisible(score), options))
+                batch.append(analyze(divisible(score, fine=self._has_feel(options)), options))
             except MidiError as error:
                 batch.append(error)
             if len(batch) == BATCH:
@@ -205,6 +205,10 @@ class Accompanist:
                 yield self._result(song, next(generated), options)
             except MidiError as error:
                 yield error
+
+    def _has_feel(self, options: AccompanyOptions) -> bool:
+        """Whether a drummer plays new drums."""
+        return self.groove is not None and options.feel > 0 and "drums" in options.made
 
     def _result(
         self, song: SongContext, generated: Generated, options: AccompanyOptions
@@ -247,6 +251,7 @@ def accompany(
     musicvae: str | Path | None = None,
     surrogate: str | Path | None = None,
     band: str | Path | None = None,
+    groove: str | Path | None = None,
     device: str = "auto",
     dtype: str = FLOAT32,
     **options: Any,
@@ -255,7 +260,8 @@ def accompany(
 
     Args:
         midi: a path, or MIDI in memory (which stays as it is).
-        musicvae, surrogate, band: checkpoint folders; None: those that ship with the package.
+        musicvae, surrogate, band, groove: checkpoint folders; None: those that ship with the
+            package. With the groove "none", the drums are played by a profile, on the grid.
         device: of the networks; "auto" is CUDA where there is one.
         dtype: precision of their products: "float32", "bfloat16" or "int8".
         options: the fields of :class:`AccompanyOptions`, such as seed=3 or melody="Flute".
@@ -271,7 +277,7 @@ def accompany(
     """
     chosen = AccompanyOptions(**options)
     accompanist = Accompanist.from_pretrained(
-        musicvae, surrogate, device, chosen.method, dtype=dtype, band=band
+        musicvae, surrogate, device, chosen.method, groove, dtype, band
     )
     return accompanist.accompany(midi, chosen).midi
 
