@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -219,19 +220,23 @@ class Accompanist:
         candidates = []
         remarks: dict[str, None] = {}
         for number in order:
-            band = arranger.arrange(part_notes(tokens[number]), number)
+            notes = part_notes(tokens[number])
+            band = arranger.arrange(notes, number, options.feel)
+            even = (
+                partial(arranger.arrange, notes, number, 0.0) if self._has_feel(options) else None
+            )
             likelihood = generated.log_likelihood[number]
-            candidates.append(Candidate(number, band, tokens[number], likelihood))
+            candidates.append(Candidate(number, band, tokens[number], likelihood, even))
             remarks |= dict.fromkeys(band.remarks)
-        notes = [*context_remarks(song, options.skip), *remarks]
+        lines = [*context_remarks(song, options.skip), *remarks]
         if options.method == BAND and options.style is None and not self.styled:
-            notes.insert(
+            lines.insert(
                 0,
                 "the band plays without a style, as its network was not trained on this "
                 "MusicVAE's latents",
             )
         if self.groove is None and options.feel != AccompanyOptions().feel:
-            notes.insert(0, "feel changes nothing without a GrooVAE; name one with --groove FOLDER")
+            lines.insert(0, "feel changes nothing without a GrooVAE; name one with --groove FOLDER")
         return Accompaniment(
             song.timing.source,
             song.melody,
@@ -241,7 +246,7 @@ class Accompanist:
             generated.latents,
             generated.starts,
             options,
-            tuple(notes),
+            tuple(lines),
         )
 
 

@@ -295,6 +295,19 @@ def test_coarse_files_get_finer_ticks(accompanist: Accompanist) -> None:
         assert player.accompany(coarse, AccompanyOptions(feel=feel)).score.resolution == 24
 
 
+def test_a_band_can_be_had_without_its_feel(accompanist: Accompanist) -> None:
+    options = AccompanyOptions(temperature=1.0, candidates=2)
+    human = accompanist.accompany(shuffled(), options)
+    plain = accompanist.accompany(shuffled(), replace(options, feel=0.0))
+    for band, other in zip(human.candidates, plain.candidates, strict=True):
+        assert band.even is not None and other.even is None
+        assert band.even().score.to_bytes() == other.score.to_bytes() != band.score.to_bytes()
+    assert [view.even is None for view in human.views()] == [True, False, False]
+    assert all(view.even is None for view in plain.views())
+    alone = replace(accompanist, groove=None).accompany(straight(), options)
+    assert all(band.even is None for band in alone.candidates)
+
+
 def test_humanised_hits_of_models_that_have_hits_as_controls() -> None:
     torch.manual_seed(0)
     sizes = {"enc_rnn_size": (8,), "dec_rnn_size": (8,), "z_size": 4, "control_depth": 9}
