@@ -3,19 +3,19 @@
 
     python benchmarks/feel.py learn GROOVE_FOLDER [--groove FOLDER] [--out FILE]
     python benchmarks/feel.py evaluate GROOVE_FOLDER MIDI_FOLDER [--groove FOLDER] [--songs N]
+                                                                 [--bars N]
 
 GROOVE_FOLDER is the unpacked Groove MIDI Dataset, with its info.csv. "learn" writes
 surrogate/arrangement/feel.json: the residuals' standard deviations and correlations from the
 training split, and the shares of them that bring the distributions of the validation split nearest
-to its drummers'. "evaluate" accompanies the melodies of songs, by the profile and with feel, and
-prints Wasserstein distances from the training split's distributions, drum by drum.
+to its drummers'. "evaluate" accompanies the melodies of the first bars of songs, by the profile and
+with feel, and prints Wasserstein distances from the training split's distributions, drum by drum.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,19 +36,23 @@ from musicvae_torch.evaluation.grooves import (
     wasserstein,
 )
 from musicvae_torch.io.markdown import markdown_table
+from musicvae_torch.midi.channels import is_note_on
+from musicvae_torch.midi.messages import END_OF_TRACK, NOTE_OFF, NOTE_ON, Message
 from musicvae_torch.midi.notes import is_midi
-from musicvae_torch.midi.score import read_score
+from musicvae_torch.midi.score import Score, read_score, score_of
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES, STEPS_PER_QUARTER
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.windows.encoding import play_hits
 from surrogate import Accompanist, AccompanyOptions
 from surrogate.accompaniment import Accompaniment
 from surrogate.arrangement import feel
+from surrogate.arrangement.arrange import Arrangement
 from surrogate.encoder.loading import load_groove
 from surrogate.generators.band import BandGenerator
 from surrogate.generators.protocol import Generated
 from surrogate.generators.trio import TrioGenerator
 from surrogate.options import NO_GROOVE
+from surrogate.song.bars import bars_of
 from surrogate.song.context import SongContext
 
 SHARES = (0.0, 0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25)
@@ -64,6 +68,7 @@ def main() -> None:
         "--groove", type=Path, metavar="FOLDER", help="a GrooVAE (default: shipped)"
     )
     parser.add_argument("--songs", type=int, default=100, metavar="N", help="to evaluate")
+    parser.add_argument("--bars", type=int, default=32, metavar="N", help="of each of them")
     parser.add_argument(
         "--out", type=Path, default=feel.RESIDUALS_FILE, metavar="FILE", help="what is learnt"
     )
@@ -202,26 +207,23 @@ def in_steps(performances: Performances, ms: np.ndarray) -> np.ndarray:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     true = hits_of(read_performances(arguments.folder, "train", hop_bars=2))
-    model = arguments.model
     band = Accompanist.from_pretrained(groove=NO_GROOVE)
     band = replace(band, generator=Remembered(band))
-    songs = sorted(path for path in arguments.midi.rglob("*") if is_midi(path))
-    songs = [songs[i] for i in np.linspace(0, len(songs) - 1, arguments.songs).astype(int)]
-    players = {
-        "by the profile": (None, AccompanyOptions(keep="given", outside="none")),
-        "feel 0": (model, AccompanyOptions(keep="given", outside="none", feel=0.0)),
-        "feel 1": (model, AccompanyOptions(keep="given", outside="none")),
+    paths = sorted(path for path in arguments.midi.rglob("*") if is_midi(path))
+    paths = [paths[i] for i in np.linspace(0, len(paths) - 1, arguments.songs).astype(int)]
+    songs = list(openings(paths, arguments.bars))
+    plain, human = (
+        list(accompaniments(replace(band, groove=groove), songs))
+        for groove in (None, arguments.model)
+    )
+    if not human:
+        raise SystemExit(f"{arguments.midi}: none of its songs could be accompanied")
+    hits = {
+        "by the profile": drum_hits([song.best.arrangement for song in plain]),
+        "feel 0": drum_hits([song.best.even() for song in human if song.best.even is not None]),
+        "feel 1": drum_hits([song.best.arrangement for song in human]),
     }
-    hits, seconds = {}, {}
-    for name, (groove, options) in players.items():
-        start = time.process_time()
-        made = list(accompaniments(replace(band, groove=groove), songs, options))
-        if not made:
-            raise SystemExit(f"{arguments.midi}: none of its songs could be accompanied")
-        seconds[name] = round((time.process_time() - start) / len(made), 3)
-        hits[name] = drum_hits(made)
-    print(f"{len(made)} songs, {len(hits['feel 1'].drum)} hits; {len(true.drum)} of drummers")
-    print(f"CPU seconds a song, with the network's in the first: {seconds}")
+    print(f"{len(human)} songs, {len(hits['feel 1'].drum)} hits; {len(true.drum)} of drummers")
     for title, center in (("all hits", False), ("less each song's mean", True)):
         theirs = less_means(true) if center else true
         ours = {name: less_means(own) if center else own for name, own in hits.items()}
@@ -232,6 +234,30 @@ def evaluate(arguments: argparse.Namespace) -> None:
                 for name, pair in pairs.items()
             ]
             print(f"\n{unit}, {title}:\n\n{markdown_table(['', *NAMES, 'mean'], body)}")
+
+
+def openings(paths: Sequence[Path], bars: int) -> Iterator[Score]:
+    """The first bars of songs; those that cannot be read are left out."""
+    for path in paths:
+        try:
+            score = read_score(path)
+            end = int(bars_of(score).ticks[: bars + 1][-1])
+        except MidiError as error:
+            print(f"left out: {error}")
+            continue
+        chunks = [
+            replace(chunk, raw=None, messages=tuple(until(chunk.messages, end)))
+            for chunk in score.file.tracks
+        ]
+        yield score_of(score.file.with_tracks(chunks), score.name)
+
+
+def until(messages: Sequence[Message], end: int) -> Iterator[Message]:
+    """Those of messages before a tick; notes that sound there end."""
+    for message in messages:
+        ends = message.command in (NOTE_ON, NOTE_OFF) and not is_note_on(message)
+        if message.tick < end or ends or message.kind == END_OF_TRACK:
+            yield message._replace(tick=min(message.tick, end))
 
 
 class Remembered:
@@ -246,11 +272,11 @@ class Remembered:
     def generate(
         self, songs: Sequence[SongContext], options: AccompanyOptions
     ) -> Iterator[Generated]:
+        new = [song for song in songs if song.tokens.tobytes() not in self.known]
+        made = self.generator.generate(new, options) if new else ()
+        self.known |= {song.tokens.tobytes(): own for song, own in zip(new, made, strict=True)}
         for song in songs:
-            key = song.tokens.tobytes()
-            if key not in self.known:
-                (self.known[key],) = self.generator.generate([song], options)
-            yield self.known[key]
+            yield self.known[song.tokens.tobytes()]
 
 
 def less_means(hits: Hits) -> Hits:
@@ -259,24 +285,23 @@ def less_means(hits: Hits) -> Hits:
     return hits._replace(timing=timing, velocity=velocity)
 
 
-def accompaniments(
-    band: Accompanist, songs: list[Path], options: AccompanyOptions
-) -> Iterator[Accompaniment]:
+def accompaniments(band: Accompanist, songs: list[Score]) -> Iterator[Accompaniment]:
     """Those of the songs that can be accompanied."""
-    for path in songs:
-        try:
-            yield band.accompany(read_score(path), options)
-        except MidiError as error:
-            print(f"left out: {error}")
+    options = AccompanyOptions(keep="given", outside="none")
+    for result in band.accompany_batch(songs, options):
+        if isinstance(result, MidiError):
+            print(f"left out: {result}")
+        else:
+            yield result
 
 
-def drum_hits(made: list[Accompaniment]) -> Hits:
+def drum_hits(made: list[Arrangement]) -> Hits:
     """The hits of the new drums, timed from the nearest sixteenth of their song's beats."""
     rows = []
     drum_of = class_of_pitch(DRUM_CLASSES)
-    for number, result in enumerate(made):
-        score = result.best.score
-        for track in result.best.tracks:
+    for number, band in enumerate(made):
+        score = band.score
+        for track in (score.tracks[index] for index in band.new):
             if not track.is_drum:
                 continue
             step = score.resolution / 4

@@ -30,8 +30,8 @@ class Take extends Card {
     this.feel.hidden = !view.even;
     this.feel.addEventListener("click", () => this.switch_feel());
     this.card = element("section", { class: "take", "aria-labelledby": name },
-      element("div", { class: "top" }, element("h2", { id: name }, view.title), this.link),
-      element("div", { class: "controls" }, this.button, this.time, this.parts, this.feel),
+      element("div", { class: "top" }, element("h2", { id: name }, view.title), this.feel, this.link),
+      element("div", { class: "controls" }, this.button, this.time, this.parts),
       this.roll_box,
       element("div", { class: "overview" }, this.overview, this.slider),
       this.problem);

@@ -291,8 +291,8 @@ def test_coarse_files_get_finer_ticks(accompanist: Accompanist) -> None:
     drums = new_notes(result, drums=True)
     late = drums["start"] - np.rint(drums["start"] / 120) * 120
     assert len(np.unique(late)) > 12 and np.abs(late).max() < 60
-    for player, feel in ((accompanist, 0.0), (replace(accompanist, groove=None), 1.0)):
-        assert player.accompany(coarse, AccompanyOptions(feel=feel)).score.resolution == 24
+    for player, amount in ((accompanist, 0.0), (replace(accompanist, groove=None), 1.0)):
+        assert player.accompany(coarse, AccompanyOptions(feel=amount)).score.resolution == 24
 
 
 def test_a_band_can_be_had_without_its_feel(accompanist: Accompanist) -> None:
