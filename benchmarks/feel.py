@@ -3,13 +3,12 @@
 
     python benchmarks/feel.py learn GROOVE_FOLDER [--groove FOLDER] [--out FILE]
     python benchmarks/feel.py evaluate GROOVE_FOLDER MIDI_FOLDER [--groove FOLDER] [--songs N]
-                                                                 [--bars N]
 
 GROOVE_FOLDER is the unpacked Groove MIDI Dataset, with its info.csv. "learn" writes
 surrogate/arrangement/feel.json: the residuals' standard deviations and correlations from the
 training split, and the shares of them that bring the distributions of the validation split nearest
-to its drummers'. "evaluate" accompanies the melodies of the first bars of songs, by the profile and
-with feel, and prints Wasserstein distances from the training split's distributions, drum by drum.
+to its drummers'. "evaluate" accompanies the melodies of songs, by the profile and with feel, and
+prints Wasserstein distances from the training split's distributions, drum by drum.
 """
 
 from __future__ import annotations
@@ -36,10 +35,7 @@ from musicvae_torch.evaluation.grooves import (
     wasserstein,
 )
 from musicvae_torch.io.markdown import markdown_table
-from musicvae_torch.midi.channels import is_note_on
-from musicvae_torch.midi.messages import END_OF_TRACK, NOTE_OFF, NOTE_ON, Message
 from musicvae_torch.midi.notes import is_midi
-from musicvae_torch.midi.score import Score, read_score, score_of
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES, STEPS_PER_QUARTER
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.windows.encoding import play_hits
@@ -52,7 +48,6 @@ from surrogate.generators.band import BandGenerator
 from surrogate.generators.protocol import Generated
 from surrogate.generators.trio import TrioGenerator
 from surrogate.options import NO_GROOVE
-from surrogate.song.bars import bars_of
 from surrogate.song.context import SongContext
 
 SHARES = (0.0, 0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25)
@@ -68,7 +63,6 @@ def main() -> None:
         "--groove", type=Path, metavar="FOLDER", help="a GrooVAE (default: shipped)"
     )
     parser.add_argument("--songs", type=int, default=100, metavar="N", help="to evaluate")
-    parser.add_argument("--bars", type=int, default=32, metavar="N", help="of each of them")
     parser.add_argument(
         "--out", type=Path, default=feel.RESIDUALS_FILE, metavar="FILE", help="what is learnt"
     )
@@ -209,9 +203,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
     true = hits_of(read_performances(arguments.folder, "train", hop_bars=2))
     band = Accompanist.from_pretrained(groove=NO_GROOVE)
     band = replace(band, generator=Remembered(band))
-    paths = sorted(path for path in arguments.midi.rglob("*") if is_midi(path))
-    paths = [paths[i] for i in np.linspace(0, len(paths) - 1, arguments.songs).astype(int)]
-    songs = list(openings(paths, arguments.bars))
+    songs = sorted(path for path in arguments.midi.rglob("*") if is_midi(path))
+    songs = [songs[i] for i in np.linspace(0, len(songs) - 1, arguments.songs).astype(int)]
     plain, human = (
         list(accompaniments(replace(band, groove=groove), songs))
         for groove in (None, arguments.model)
@@ -234,30 +227,6 @@ def evaluate(arguments: argparse.Namespace) -> None:
                 for name, pair in pairs.items()
             ]
             print(f"\n{unit}, {title}:\n\n{markdown_table(['', *NAMES, 'mean'], body)}")
-
-
-def openings(paths: Sequence[Path], bars: int) -> Iterator[Score]:
-    """The first bars of songs; those that cannot be read are left out."""
-    for path in paths:
-        try:
-            score = read_score(path)
-            end = int(bars_of(score).ticks[: bars + 1][-1])
-        except MidiError as error:
-            print(f"left out: {error}")
-            continue
-        chunks = [
-            replace(chunk, raw=None, messages=tuple(until(chunk.messages, end)))
-            for chunk in score.file.tracks
-        ]
-        yield score_of(score.file.with_tracks(chunks), score.name)
-
-
-def until(messages: Sequence[Message], end: int) -> Iterator[Message]:
-    """Those of messages before a tick; notes that sound there end."""
-    for message in messages:
-        ends = message.command in (NOTE_ON, NOTE_OFF) and not is_note_on(message)
-        if message.tick < end or ends or message.kind == END_OF_TRACK:
-            yield message._replace(tick=min(message.tick, end))
 
 
 class Remembered:
@@ -285,7 +254,7 @@ def less_means(hits: Hits) -> Hits:
     return hits._replace(timing=timing, velocity=velocity)
 
 
-def accompaniments(band: Accompanist, songs: list[Score]) -> Iterator[Accompaniment]:
+def accompaniments(band: Accompanist, songs: list[Path]) -> Iterator[Accompaniment]:
     """Those of the songs that can be accompanied."""
     options = AccompanyOptions(keep="given", outside="none")
     for result in band.accompany_batch(songs, options):
