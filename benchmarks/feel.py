@@ -217,6 +217,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
         "feel 1": drum_hits([song.best.arrangement for song in human]),
     }
     print(f"{len(human)} songs, {len(hits['feel 1'].drum)} hits; {len(true.drum)} of drummers")
+    for name, own in {"drummers": true, **hits}.items():
+        share = np.mean(own.velocity >= MAX_VELOCITY)
+        print(f"{name}: mean velocity {own.velocity.mean():.1f}, {share:.1%} at {MAX_VELOCITY}")
     for title, center in (("all hits", False), ("less each song's mean", True)):
         theirs = less_means(true) if center else true
         ours = {name: less_means(own) if center else own for name, own in hits.items()}
