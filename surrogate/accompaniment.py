@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from html import escape
@@ -31,12 +31,14 @@ class Candidate:
         arrangement: the song's tracks that stay, and the new ones.
         tokens: (bars * 16, 3) int64 classes of melody, bass and drums as the decoder left them.
         log_likelihood: (bars,) of the new parts, in nats, under the latent that is likeliest.
+        even: makes the same band without a drummer's feel; None: it has none.
     """
 
     number: int
     arrangement: Arrangement
     tokens: np.ndarray
     log_likelihood: np.ndarray
+    even: Callable[[], Arrangement] | None = None
 
     @property
     def score(self) -> Score:
@@ -143,19 +145,23 @@ class Accompaniment:
 
     def view(self, candidate: Candidate | None = None, title: str = "") -> View:
         """A candidate (None: the best) to draw, to hear and to show."""
-        candidate = candidate or self.best
-        kept = [self.roles[index] for index in candidate.arrangement.left]
-        roles = [*kept, *(track.name for track in candidate.tracks)]
-        new = frozenset(candidate.arrangement.new)
-        return View(title or self.song.name, candidate.score, tuple(roles), new)
+        return self._view((candidate or self.best).arrangement, title or self.song.name)
 
     def views(self) -> list[View]:
-        """The song as it came, then every candidate."""
-        song = View("As it came", self.song, self.roles)
-        if len(self.candidates) == 1:
-            return [song, self.view(title="With the band")]
-        bands = enumerate(self.candidates, start=1)
-        return [song, *(self.view(band, f"Band {number}") for number, band in bands)]
+        """The song as it came, then every candidate, with and without feel."""
+        views = [View("As it came", self.song, self.roles)]
+        for number, band in enumerate(self.candidates, start=1):
+            title = f"Band {number}" if len(self.candidates) > 1 else "With the band"
+            view = self.view(band, title)
+            if band.even is not None:
+                view = replace(view, even=self._view(band.even(), f"{title}, even"))
+            views.append(view)
+        return views
+
+    def _view(self, band: Arrangement, title: str) -> View:
+        roles = [self.roles[index] for index in band.left]
+        roles += [band.score.tracks[index].name for index in band.new]
+        return View(title, band.score, tuple(roles), frozenset(band.new))
 
     def settings(self) -> dict[str, str]:
         """The options that are not the defaults, and the seed, in words by name."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -165,7 +166,7 @@ class Accompanist:
         for song in songs:
             try:
                 score = song if isinstance(song, Score) else read_score(song)
-                batch.append(analyze(divisible(score), options))
+                batch.append(analyze(divisible(score, fine=self._has_feel(options)), options))
             except MidiError as error:
                 batch.append(error)
             if len(batch) == BATCH:
@@ -206,6 +207,10 @@ class Accompanist:
             except MidiError as error:
                 yield error
 
+    def _has_feel(self, options: AccompanyOptions) -> bool:
+        """Whether a drummer plays new drums."""
+        return self.groove is not None and options.feel > 0 and "drums" in options.made
+
     def _result(
         self, song: SongContext, generated: Generated, options: AccompanyOptions
     ) -> Accompaniment:
@@ -215,19 +220,23 @@ class Accompanist:
         candidates = []
         remarks: dict[str, None] = {}
         for number in order:
-            band = arranger.arrange(part_notes(tokens[number]), number)
+            notes = part_notes(tokens[number])
+            band = arranger.arrange(notes, number, options.feel)
+            even = (
+                partial(arranger.arrange, notes, number, 0.0) if self._has_feel(options) else None
+            )
             likelihood = generated.log_likelihood[number]
-            candidates.append(Candidate(number, band, tokens[number], likelihood))
+            candidates.append(Candidate(number, band, tokens[number], likelihood, even))
             remarks |= dict.fromkeys(band.remarks)
-        notes = [*context_remarks(song, options.skip), *remarks]
+        lines = [*context_remarks(song, options.skip), *remarks]
         if options.method == BAND and options.style is None and not self.styled:
-            notes.insert(
+            lines.insert(
                 0,
                 "the band plays without a style, as its network was not trained on this "
                 "MusicVAE's latents",
             )
         if self.groove is None and options.feel != AccompanyOptions().feel:
-            notes.insert(0, "feel changes nothing without a GrooVAE; name one with --groove FOLDER")
+            lines.insert(0, "feel changes nothing without a GrooVAE; name one with --groove FOLDER")
         return Accompaniment(
             song.timing.source,
             song.melody,
@@ -237,7 +246,7 @@ class Accompanist:
             generated.latents,
             generated.starts,
             options,
-            tuple(notes),
+            tuple(lines),
         )
 
 
@@ -247,6 +256,7 @@ def accompany(
     musicvae: str | Path | None = None,
     surrogate: str | Path | None = None,
     band: str | Path | None = None,
+    groove: str | Path | None = None,
     device: str = "auto",
     dtype: str = FLOAT32,
     **options: Any,
@@ -255,7 +265,8 @@ def accompany(
 
     Args:
         midi: a path, or MIDI in memory (which stays as it is).
-        musicvae, surrogate, band: checkpoint folders; None: those that ship with the package.
+        musicvae, surrogate, band, groove: checkpoint folders; None: those that ship with the
+            package. With the groove "none", the drums are played by a profile, on the grid.
         device: of the networks; "auto" is CUDA where there is one.
         dtype: precision of their products: "float32", "bfloat16" or "int8".
         options: the fields of :class:`AccompanyOptions`, such as seed=3 or melody="Flute".
@@ -271,7 +282,7 @@ def accompany(
     """
     chosen = AccompanyOptions(**options)
     accompanist = Accompanist.from_pretrained(
-        musicvae, surrogate, device, chosen.method, dtype=dtype, band=band
+        musicvae, surrogate, device, chosen.method, groove, dtype, band
     )
     return accompanist.accompany(midi, chosen).midi
 

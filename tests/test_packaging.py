@@ -48,9 +48,12 @@ def test_the_version_is_the_package_s_own(unpacked: Path) -> None:
 def test_an_installed_wheel_plays(unpacked: Path, tmp_path: Path) -> None:
     script = (
         "import musicvae_torch, surrogate; print(musicvae_torch.__file__); "
-        f"print(len(surrogate.accompany({str(ROOT / 'examples/saints.mid')!r}).instruments))"
+        f"song = surrogate.accompany({str(ROOT / 'examples/saints.mid')!r}); "
+        "print(len(song.instruments)); "
+        "print(len({hit.velocity for hit in song.instruments[2].notes}))"
     )
     done = run_python(script, folder=tmp_path, PYTHONPATH=str(unpacked))
     assert done.returncode == 0, done.stderr
-    where, tracks = done.stdout.split()
+    where, tracks, velocities = done.stdout.split()
     assert Path(where).is_relative_to(unpacked) and tracks == "3"
+    assert int(velocities) > 16  # a drummer's

@@ -88,22 +88,23 @@ class Arranger:
         self._contour = velocity_contour(steps - song.first_step, notes["velocity"], song.bars)
         self._swing = song_swing(song.grid.step_ticks, notes["start"], steps)
 
-    def arrange(self, played: list[list[StepNote]], number: int) -> Arrangement:
+    def arrange(self, played: list[list[StepNote]], number: int, feel: float) -> Arrangement:
         """A song's new file.
 
         Args:
             played: each part's notes, in steps from the song's first bar.
             number: of the candidate, by which deviations are drawn.
+            feel: 0 to 2, of the drummer's deviations; without a GrooVAE, it changes nothing.
         """
         options = self.options
         seed = int(np.random.SeedSequence([options.seed % 2**64, number]).generate_state(1)[0])
         parts = {
             part: sorted(self._shaped(part, played[PARTS.index(part)])) for part in options.made
         }
-        feel = self._feel(parts, seed)
+        human = self._human(parts, feel, seed)
         new = []
         for part, notes in parts.items():
-            shape, offsets = feel.get(part, (None, None))
+            shape, offsets = human.get(part, (None, None))
             velocities = part_velocities(notes, part, self._contour, options.dynamics, seed, shape)
             placed = self._in_ticks(notes, velocities, offsets)
             new.append(NewPart(part, PROGRAMS[part], part == "drums", placed))
@@ -125,12 +126,12 @@ class Arranger:
         new_tracks = tuple(range(first, len(score.tracks)))
         return Arrangement(score, new_tracks, left, partly, where, remarks)
 
-    def _feel(self, parts: dict[str, list[StepNote]], seed: int) -> dict[str, Played]:
+    def _human(self, parts: dict[str, list[StepNote]], feel: float, seed: int) -> dict[str, Played]:
         """How the parts are played; without a GrooVAE, nothing is said of it."""
         if self.groove is None:
             return {}
         beats = even_beats(self.song.grid.step_ticks)[self.song.first_step // STEPS_PER_QUARTER :]
-        return play_band(self.groove, parts, self._swing, beats, self.options.feel, seed)
+        return play_band(self.groove, parts, self._swing, beats, feel, seed)
 
     def _staying(self, new: Sequence[NewPart]) -> dict[int, np.ndarray]:
         """Of each track that a new part replaces, which of its notes stay, (notes,) bool: those in

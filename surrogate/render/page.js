@@ -51,12 +51,15 @@ class Take extends Card {
       class: "roll", role: "img", "aria-label": `Notes of ${[...new Set(parts)].join(", ")}`,
     });
     this.overview = element("canvas", { "aria-hidden": "true" });
-    const link = element("a", {
-      class: "download", download: view.file, href: `data:audio/midi;base64,${view.midi}`,
-    }, "MIDI ↓");
-    link.setAttribute("aria-label", `Download ${view.title} as MIDI`);
+    this.link = element("a", { class: "download" }, "MIDI ↓");
+    this.link.setAttribute("aria-label", `Download ${view.title} as MIDI`);
+    this.offer();
+    this.feel = element("button", { class: "feel", type: "button", "aria-pressed": "true" }, "feel");
+    this.feel.title = "As a drummer plays it, or even and on the grid";
+    this.feel.hidden = !view.even;
+    this.feel.addEventListener("click", () => this.switch_feel());
     this.card = element("section", { class: "take", "aria-labelledby": name },
-      element("div", { class: "top" }, element("h2", { id: name }, view.title), link),
+      element("div", { class: "top" }, element("h2", { id: name }, view.title), this.feel, this.link),
       element("div", { class: "controls" }, this.button, this.time, this.parts),
       this.roll_box,
       element("div", { class: "overview" }, this.overview, this.slider),
@@ -78,6 +81,24 @@ class Take extends Card {
     chip.addEventListener("click", () => desk.mute(role));
     this.chips.set(role, chip);
     this.parts.append(chip);
+  }
+
+  // The MIDI file of the version that is shown.
+  offer() {
+    this.link.download = this.view.file;
+    this.link.href = `data:audio/midi;base64,${this.view.midi}`;
+  }
+
+  // Exchanges the version that is shown with the other one, and goes on at the same place.
+  switch_feel() {
+    const { view } = this, { even, file, midi, tracks, stems } = view;
+    if (!even) return;
+    Object.assign(view, even, { even: { file, midi, tracks, stems } });
+    const pressed = this.feel.getAttribute("aria-pressed") === "true";
+    this.feel.setAttribute("aria-pressed", String(!pressed));
+    this.offer();
+    this.roll.read_tracks();
+    this.seek(this.player.position);
   }
 
   play() {
@@ -197,6 +218,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 const table = document.querySelector("#settings tbody");
 for (const [name, value] of song.settings)
   table.append(element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, value)));
+document.getElementById("feel-key").hidden = !song.views.some((view) => view.even);
 document.getElementById("settings").hidden = !song.settings.length;
 
 function move_bars(take, step) {
@@ -225,6 +247,7 @@ document.addEventListener("keydown", (event) => {
   if (target.matches("input[type=number], input[type=text], textarea")) return;
   if (target.closest("#mixer") && key !== " " && !number) return;
   if (key === " " && !target.closest("button, a, input[type=checkbox]")) current.toggle();
+  else if (key === "f") current.switch_feel();
   else if (key === "Escape" && chosen.span) choose_bars(current, null, null);
   else if (shiftKey && key === "ArrowLeft") extend_choice(-1);
   else if (shiftKey && key === "ArrowRight") extend_choice(1);

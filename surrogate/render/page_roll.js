@@ -70,7 +70,14 @@ class Roll {
     this.still = box_element.appendChild(element("canvas"));
     this.light = box_element.appendChild(element("canvas", { class: "light" }));
     this.home.style.height = `${height}px`;
-    this.tracks = [...view.tracks].sort((a, b) => DEPTH.indexOf(a.role) - DEPTH.indexOf(b.role));
+    this.read_tracks();
+  }
+
+  // To be called when the view has others.
+  read_tracks() {
+    const depth = ({ role }) => DEPTH.indexOf(role);
+    this.tracks = [...this.view.tracks].sort((a, b) => depth(a) - depth(b));
+    this.drawn = null;
   }
 
   // As many bars as have room, a power of two.

@@ -41,12 +41,14 @@ class View:
         score: the song.
         roles: of ROLES, one a track of `score`.
         new: indices of the tracks that were made for the song; the others were given.
+        even: the same without a drummer's feel, to compare with; None: it has none.
     """
 
     title: str
     score: Score
     roles: tuple[str, ...]
     new: frozenset[int] = frozenset()
+    even: View | None = None
 
     def tracks_of(self, role: str) -> list[Track]:
         """The tracks that play a part."""

@@ -22,14 +22,15 @@ BARS = 8
 HOSTILE = "</script><script>window.bad = 1</script><img src=x onerror='window.bad = 1'>"
 
 
-def song(parts: int) -> Score:
+def song(parts: int, velocity: int = 100) -> Score:
     """A tune of one note a beat, then a bass and drums, eight bars at 120 a minute: 16 seconds."""
     file = mido.MidiFile(ticks_per_beat=480)
     for channel, program, pitch in [(0, 79, 72), (1, 33, 36), (9, 0, 38)][:parts]:
         chunk = mido.MidiTrack([mido.Message("program_change", channel=channel, program=program)])
         for beat in range(4 * BARS):
             note = {"channel": channel, "note": pitch + (beat % 4 if channel != 9 else 0)}
-            chunk.append(mido.Message("note_on", velocity=100, **note))
+            loud = velocity if channel == 9 else 100
+            chunk.append(mido.Message("note_on", velocity=loud, **note))
             chunk.append(mido.Message("note_off", time=480, **note))
         file.tracks.append(chunk)
     if not parts:
@@ -42,7 +43,13 @@ def views() -> list[View]:
     roles = ("melody", "bass", "drums")
     return [
         View("Input", song(1), roles[:1]),
-        View("Result 1", song(3), roles, frozenset({1, 2})),
+        View(
+            "Result 1",
+            song(3),
+            roles,
+            frozenset({1, 2}),
+            even=View("Result 1, even", song(3, velocity=30), roles, frozenset({1, 2})),
+        ),
     ]
 
 
@@ -346,6 +353,37 @@ def test_bars_are_chosen_and_repeated(tab: Tab) -> None:
     last.fill("99")
     last.press("Tab")
     assert last.input_value() == "8"
+def test_feel_is_switched_at_the_same_place(tab: Tab, views: list[View]) -> None:
+    feel = tab.take(1).locator(".feel")
+    assert tab.take(0).locator(".feel").is_hidden() and tab.page.locator("#feel-key").is_visible()
+    assert feel.get_attribute("aria-pressed") == "true"
+    tab.play(1)
+    tab.wait_for(1, "playing")
+    tab.wait_until_past(1, 2)
+    loud, before = tab.loudness(1), tab.position(1)
+    feel.click()
+    tab.wait_for(1, "playing")
+    assert before <= tab.position(1) < before + 3
+    assert feel.get_attribute("aria-pressed") == "false"
+    soft = tab.loudness(1)
+    assert soft["drums"] < 0.5 * loud["drums"] and soft["bass"] > 0.5 * loud["bass"]
+    with tab.page.expect_download() as download:
+        tab.take(1).locator(".download").click()
+    assert download.value.suggested_filename == "eight-bars-result-1-even.mid"
+    even = views[1].even
+    assert even is not None
+    assert Path(download.value.path()).read_bytes() == even.score.to_bytes()
+    # The key is for the take that plays, and paused ones stay so.
+    tab.page.evaluate("document.activeElement.blur()")
+    tab.page.keyboard.press("Space")
+    tab.wait_for(1, "paused")
+    place = tab.position(1)
+    tab.page.keyboard.press("f")
+    assert feel.get_attribute("aria-pressed") == "true"
+    assert tab.take(1).get_attribute("data-state") == "paused" and tab.position(1) == place
+    tab.page.keyboard.press("1")  # the song as it came has nothing to switch
+    tab.page.keyboard.press("f")
+    assert feel.get_attribute("aria-pressed") == "true"
 
 
 def test_seeking(tab: Tab) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import wave
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,18 @@ def test_the_data_are_the_songs() -> None:
     assert data["audio"] == [] and own["stems"] == {}
 
 
+def test_a_view_brings_its_even_version() -> None:
+    roles, new = ("melody", "drums"), frozenset({1})
+    even = View("Band, even", short_song(("tune", "drums"), end=480), roles, new)
+    band = View("Band", short_song(("tune", "drums")), roles, new, even)
+    song, own = data_of(page_html([view_of(short_song(), {0}), band], sound=False))["views"]
+    assert song["even"] is None
+    assert base64.b64decode(own["even"]["midi"]) == even.score.to_bytes()
+    assert own["even"]["file"] == "tune-band-even.mid" != own["file"]
+    assert [track["notes"][0][1] for track in own["even"]["tracks"]] == [1, 1]
+    assert [track["notes"][0][1] for track in own["tracks"]] == [2, 2]
+
+
 def test_tempo_and_metre_are_told() -> None:
     assert facts(read_score(SAINTS)) == "32 bars · 4/4 · 176 beats a minute · 0:44"
     waltz = mido.MidiTrack(
@@ -180,6 +193,13 @@ def test_sound_is_kept_once_and_sums_to_the_song() -> None:
     assert len(data["audio"]) == 3 and data["level"] <= 1
     given, made = (own["stems"] for own in data["views"])
     assert given == {"melody": 0} and made == {"melody": 0, "bass": 1, "drums": 2}
+    short = view_of(short_song(("tune", "bass", "drums"), end=480), {0}, {1, 2})
+    with_even = data_of(page_html([replace(trio, even=short), replace(trio, even=trio)]))
+    first, second = ((own["stems"], own["even"]["stems"]) for own in with_even["views"])
+    assert len(with_even["audio"]) == 6
+    assert second[0] == second[1] == first[0] and not set(first[0].values()) & set(
+        first[1].values()
+    )
     total = np.zeros((0, 2))
     for sound in data["audio"]:
         content = base64.b64decode(sound["data"])
