@@ -145,7 +145,7 @@ class Accompaniment:
         """A candidate (None: the best) to draw, to hear and to show."""
         candidate = candidate or self.best
         kept = [self.roles[index] for index in candidate.arrangement.left]
-        roles = [*kept, *(track.name for track in candidate.tracks)]
+        roles = [*kept, *(track.name for track in candidate.score.tracks[len(kept) :])]
         new = frozenset(candidate.arrangement.new)
         return View(title or self.song.name, candidate.score, tuple(roles), new)
 
