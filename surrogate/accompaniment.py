@@ -160,7 +160,7 @@ class Accompaniment:
 
     def _view(self, band: Arrangement, title: str) -> View:
         roles = [self.roles[index] for index in band.left]
-        roles += [band.score.tracks[index].name for index in band.new]
+        roles += [track.name for track in band.score.tracks[len(roles) :]]
         return View(title, band.score, tuple(roles), frozenset(band.new))
 
     def settings(self) -> dict[str, str]:

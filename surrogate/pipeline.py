@@ -6,7 +6,7 @@ MIDI → score → given parts on the song's own beats → a generator → new p
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -24,7 +24,10 @@ from musicvae_torch.midi.vocabulary import NO_EVENT, NOTE_OFF, PARTS
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.accompaniment import Accompaniment, Candidate
 from surrogate.arrangement.arrange import Arranger
+from surrogate.arrangement.drum_fills import with_crashes
+from surrogate.arrangement.ending import with_ending
 from surrogate.arrangement.harmony import parse
+from surrogate.arrangement.redo import RedoArranger
 from surrogate.band.model import Band
 from surrogate.encoder.candidates import rank
 from surrogate.encoder.latents import check_method
@@ -39,8 +42,16 @@ from surrogate.encoder.model import Surrogate
 from surrogate.generators.band import BandGenerator, load_band
 from surrogate.generators.protocol import Generated, PartGenerator
 from surrogate.generators.trio import TrioGenerator
-from surrogate.options import BAND, METHODS, NO_STYLE, AccompanyOptions, default_method
+from surrogate.options import (
+    BAND,
+    METHODS,
+    NO_STYLE,
+    NOBODY,
+    AccompanyOptions,
+    default_method,
+)
 from surrogate.song.context import SongContext, analyze, context_remarks
+from surrogate.song.redo import analyze_redo
 
 BATCH = 16  # songs read before anything is generated
 
@@ -126,7 +137,8 @@ class Accompanist:
 
         Args:
             midi: a path, or MIDI in memory (which stays as it is).
-            options: see :class:`AccompanyOptions`.
+            options: see :class:`AccompanyOptions`. With `redo`, the song has the parts already, and
+                only some bars of them are made.
 
         Raises:
             MidiError: the file cannot be read, lacks a given part, or is too long.
@@ -166,13 +178,50 @@ class Accompanist:
         for song in songs:
             try:
                 score = song if isinstance(song, Score) else read_score(song)
-                batch.append(analyze(divisible(score, fine=self._has_feel(options)), options))
+                # What is redone leaves all else as it is, to the tick.
+                fine = self._has_feel(options) and not options.redo
+                batch.append(_context(divisible(score, fine=fine), options))
             except MidiError as error:
                 batch.append(error)
             if len(batch) == BATCH:
                 yield from self._accompany(batch, options)
                 batch = []
         yield from self._accompany(batch, options)
+
+    def redo(
+        self,
+        result: Accompaniment,
+        bars: str | Sequence[str],
+        candidate: Candidate | None = None,
+        **changes: Any,
+    ) -> Accompaniment:
+        """Make bars of a result anew, with its options and the parts that it has; all else stays
+        as it is. The result can be redone in its turn.
+
+        Args:
+            result: as it came from :meth:`accompany` or from here.
+            bars: a part and its bars, such as "bass:9-16", or several of them. The bars are
+                counted in the result: after an intro of 4, the melody begins in bar 5.
+            candidate: of the result, which to change; None: the best.
+            changes: fields of :class:`AccompanyOptions`, such as seed=4, candidates=3 or fills.
+
+        Raises:
+            MidiError: the result lacks a part or a bar.
+            OptionError: an option does not go with this model, or with a redo.
+        """
+        view = result.view(candidate)
+        tracks = {
+            part: tuple(n for n, role in enumerate(view.roles) if role == part) or NOBODY
+            for part in PARTS
+        }
+        usual = AccompanyOptions()
+        new_only = ("fills", "intro", "ending", "outro", "pickup", "keep", "outside", "skip")
+        # An intro makes a pickup the end of a full bar.
+        kept = ("pickup",) if not result.options.intro else ()
+        options = {name: getattr(usual, name) for name in new_only if name not in kept}
+        redo = bars if isinstance(bars, str) else tuple(bars)
+        chosen = replace(result.options, redo=redo, **(tracks | options | changes))
+        return self.accompany(view.score, chosen)
 
     accompany_many = accompany_batch  # its name before 0.2, for one release
 
@@ -216,15 +265,17 @@ class Accompanist:
     ) -> Accompaniment:
         order = rank(generated.log_likelihood.sum(-1), generated.tokens)
         tokens = _silenced(generated.tokens, generated.silent, options)
-        arranger = Arranger(song, options, self.groove)
+        tokens = np.where(song.hidden, tokens, song.tokens)
+        kind = RedoArranger if options.redo else Arranger
+        arranger = kind(song, options, self.groove)
         candidates = []
         remarks: dict[str, None] = {}
         for number in order:
             notes = part_notes(tokens[number])
             band = arranger.arrange(notes, number, options.feel)
-            even = (
-                partial(arranger.arrange, notes, number, 0.0) if self._has_feel(options) else None
-            )
+            # Of a band that is redone in some bars, only these would be even.
+            both = self._has_feel(options) and not options.redo
+            even = partial(arranger.arrange, notes, number, 0.0) if both else None
             likelihood = generated.log_likelihood[number]
             candidates.append(Candidate(number, band, tokens[number], likelihood, even))
             remarks |= dict.fromkeys(band.remarks)
@@ -285,6 +336,14 @@ def accompany(
         musicvae, surrogate, device, chosen.method, groove, dtype, band
     )
     return accompanist.accompany(midi, chosen).midi
+
+
+def _context(score: Score, options: AccompanyOptions) -> SongContext:
+    """A song as the networks' input, with what a fill or an ending prescribes."""
+    if options.redo:
+        return with_crashes(analyze_redo(score, options), options)
+    song = with_crashes(analyze(score, options), options)
+    return with_ending(song, options) if options.ending else song
 
 
 def _silenced(tokens: np.ndarray, silent: np.ndarray, options: AccompanyOptions) -> np.ndarray:

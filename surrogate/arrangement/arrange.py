@@ -33,7 +33,7 @@ from surrogate.arrangement.fill import (
 )
 from surrogate.arrangement.harmony import song_harmony
 from surrogate.options import AccompanyOptions
-from surrogate.song.bars import bars_that_sound, snapped
+from surrogate.song.bars import bars_that_sound, begun_in
 from surrogate.song.context import SongContext
 
 PROGRAMS = {"melody": 0, "bass": ELECTRIC_BASS, "drums": 0}
@@ -50,6 +50,7 @@ class Arrangement(NamedTuple):
             entry, where none does.
         stay_in: the numbers of the bars in which those are, by the track's index.
         remarks: what the user should know, a line each.
+        changes: of parts that were redone, what became of their bars, a line each.
     """
 
     score: Score
@@ -58,6 +59,7 @@ class Arrangement(NamedTuple):
     staying: dict[int, np.ndarray]
     stay_in: dict[int, np.ndarray]
     remarks: tuple[str, ...]
+    changes: tuple[str, ...] = ()
 
 
 class Arranger:
@@ -217,11 +219,7 @@ class Arranger:
     @cached_property
     def _skipped(self) -> np.ndarray:
         """(bars,) bool: the song's bars that the user wants without the new parts."""
-        bars = self.song.song_bars
-        skipped = np.zeros(len(bars), bool)
-        for first, last in self.options.skip:
-            skipped[max(first - bars.first, 0) : max(last + 1 - bars.first, 0)] = True
-        return skipped
+        return self.song.song_bars.chosen(self.options.skip)
 
     @cached_property
     def _owned(self) -> np.ndarray:
@@ -238,11 +236,7 @@ class Arranger:
 
     def _bars(self, notes: np.ndarray) -> np.ndarray:
         """(notes,) index of the song's bar in which each begins."""
-        bars = self.song.song_bars
-        starts = snapped(notes, bars.ticks, self.song.score.resolution)["start"]
-        last = np.searchsorted(bars.ticks, starts, side="right") - 1
-        found: np.ndarray = np.clip(last, 0, len(bars) - 1)
-        return found
+        return begun_in(notes, self.song.song_bars, self.song.score.resolution)
 
     def _cut(self, notes: np.ndarray) -> np.ndarray:
         """Notes of TICK_NOTE, ended where a bar of the song begins in which the new parts are

@@ -73,6 +73,10 @@ def song_harmony(song: SongContext, kept: Sequence[int], chords: str | None = No
     Raises:
         ChordError: `chords` cannot be read.
     """
+    return _with_added_bars(_own_harmony(song, kept, chords), song)
+
+
+def _own_harmony(song: SongContext, kept: Sequence[int], chords: str | None) -> Harmony:
     if chords is not None:
         return _as_written(song, chords)
     marked = from_markers(song.score, song.grid)
@@ -87,9 +91,24 @@ def song_harmony(song: SongContext, kept: Sequence[int], chords: str | None = No
     return infer(starts, ends, notes["pitch"].astype(np.int64), song.bars, a_bar)
 
 
+def _with_added_bars(harmony: Harmony, song: SongContext) -> Harmony:
+    """The harmony with the chords of the song's first bars in its intro, and those of its last bars
+    in its outro, over and over if these are longer than the song."""
+    begin, end = song.added_steps
+    steps = len(song.tokens)
+    if not begin and end == steps:
+        return harmony
+    places = np.arange(steps)
+    own = end - begin
+    places[:begin] = begin + np.arange(begin) % own
+    places[end:] = end - 1 - np.arange(steps - end)[::-1] % own
+    return _harmony(range(steps), harmony.names_at(places).tolist())
+
+
 def _as_written(song: SongContext, chords: str) -> Harmony:
     lines = song.song_bars.ticks
-    first = int(np.searchsorted(lines, song.start, side="right")) - 1
+    start = max(song.start, song.added[0])
+    first = int(np.searchsorted(lines, start, side="right")) - 1
     lines = lines[first:]
     written = parse(chords, len(lines) - 1)
     bars, within = np.divmod(written.starts, STEPS_PER_BAR)

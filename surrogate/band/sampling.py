@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -80,6 +80,7 @@ def sample(
     seed: int = 0,
     numbers: Sequence[int],
     sampling: Sampling | None = None,
+    log_odds: Mapping[str, Tensor] | None = None,
     drafted: int = DRAFTED,
 ) -> Sampled:
     """Draw what is hidden of several songs of one length, or of candidates for them.
@@ -93,6 +94,8 @@ def sample(
         seed: of the draws; the same gives the same tokens.
         numbers: (rows,) which candidate each row is; rows of the same number have the same draws.
         sampling: how to draw; None: the defaults.
+        log_odds: by part, what is added to the log-odds of each of its classes at each step,
+            (rows, steps, depth), as for a fill; None: nothing.
         drafted: how many steps to work out together, by drafts of them, if rows are few; 1: one
             step at a time, which is slower and gives the same.
 
@@ -111,15 +114,18 @@ def sample(
         controls = _with_unconditional(controls, rows)
     stepper = Stepper(band, known, controls, most)
     uniform = _uniform(seed, numbers, steps).to(tokens.device)
+    added = {part: values.to(tokens.device) for part, values in (log_odds or {}).items()}
     nats = torch.zeros(tokens.shape, device=tokens.device)
-    first = 0
-    while first < steps:
+    first, played = 0, hidden.any(0).any(-1).nonzero()
+    last = int(played[-1]) + 1 if len(played) else 0  # behind it all is given
+    while first < last:
         now = slice(first, min(first + most, steps))
         own = hidden[:, now]
         drafts = torch.where(own, draft(tokens, range(first, now.stop)), tokens[:, now])
         past = torch.cat([tokens[:, max(first - 1, 0), None], drafts[:, :-1]], 1)
         stepper.look(torch.cat([past, _unconditional(past)]) if guided else past)
-        drawn, costs = _draw_parts(stepper, drafts, own, uniform[:, now], sampling)
+        odds = {part: values[:, now] for part, values in added.items()}
+        drawn, costs = _draw_parts(stepper, drafts, own, uniform[:, now], sampling, odds)
         kept = as_drafted(drawn, drafts)
         tokens[:, now][:, :kept] = drawn[:, :kept]
         nats[:, now][:, :kept] = costs[:, :kept]
@@ -129,7 +135,12 @@ def sample(
 
 
 def _draw_parts(
-    stepper: Stepper, drafts: Tensor, own: Tensor, uniform: Tensor, sampling: Sampling
+    stepper: Stepper,
+    drafts: Tensor,
+    own: Tensor,
+    uniform: Tensor,
+    sampling: Sampling,
+    log_odds: Mapping[str, Tensor],
 ) -> tuple[Tensor, Tensor]:
     """What is played at the steps that the stepper looks at, part after part, and what it costs.
 
@@ -137,6 +148,7 @@ def _draw_parts(
         drafts: (rows, n, 3), of which what is given stays.
         own: (rows, n, 3) bool, what is to be drawn.
         uniform: (rows, n, 3), as for :func:`draw`.
+        log_odds: by part, (rows, n, depth), what is added to the log-odds of its classes.
     """
     drawn, costs = drafts.clone(), torch.zeros(drafts.shape, device=drafts.device)
     guided, rows = sampling.guidance != 1, len(drafts)
@@ -151,6 +163,8 @@ def _draw_parts(
             weighed = others + sampling.guidance * (logs - others)
         if sampling.density[part]:
             weighed = weighed + sampling.density[part] * is_onset(name).to(logs.device)
+        if name in log_odds:
+            weighed = weighed + log_odds[name]
         heat = sampling.temperatures[part]
         classes = draw(weighed, uniform[..., part, None], heat, sampling.top_p)
         cost = -logs.gather(-1, classes)[..., 0]

@@ -25,6 +25,8 @@ EXAMPLES = """examples:
   accompany song.mid -o band.mid --melody Flute --keep given
   accompany song.mid -o band.mid --given melody,drums  a new bass alone
   accompany tune.mid -o band.mid --chords "C | Am F | G7 | C" --density 1
+  accompany tune.mid -o band.mid --intro 4 --fill 8,16 --ending
+  accompany band.mid -o other.mid --redo bass:9-16 --redo drums:15-16
   accompany songs -o bands                             a folder of songs
 """
 
@@ -92,6 +94,33 @@ NETWORKS_IDLE = (
         "--method refine-only does without a surrogate; leave one of the two out",
     ),
 )
+REDO_IDLE = (
+    Idle(
+        "--given --keep --outside --rests --skip --dynamics",
+        lambda own: bool(own.redo),
+        "applies to a new band, and --redo changes bars of parts that are there; leave it out",
+    ),
+    Idle(
+        "--redo --fill",
+        lambda own: _method(own) != "band",
+        "only the band network hears what stays on both sides; leave it out, or use --method band",
+    ),
+    Idle(
+        "--harmony",
+        lambda own: bool(own.redo) and not any(text.startswith("bass") for text in own.redo),
+        "applies to a new bass, and none is redone; leave it out",
+    ),
+    Idle(
+        "--fill",
+        lambda own: "drums" in own.given and not own.redo,
+        "applies to new drums, and the drums are given; leave it out",
+    ),
+    Idle(
+        "--ending",
+        lambda own: {"bass", "drums"} <= set(own.given),
+        "applies to a new bass or new drums, and both are given; leave it out",
+    ),
+)
 IDLE = (
     Idle(
         "but --list-tracks --melody --bass --drums --beat",
@@ -119,6 +148,7 @@ IDLE = (
         "refined latents do not tell how far styles may differ; leave one of the two out",
     ),
     *NETWORKS_IDLE,
+    *REDO_IDLE,
     Idle(
         "--harmony",
         lambda own: "bass" in own.given,
@@ -151,7 +181,11 @@ IDLE = (
     ),
     Idle(
         "--temperature",
-        lambda own: isinstance(own.temperature, dict) and bool({*own.temperature} & {*own.given}),
+        lambda own: (
+            isinstance(own.temperature, dict)
+            and not own.redo
+            and bool({*own.temperature} & {*own.given})
+        ),
         "applies to parts that are made; leave those that are given out",
     ),
 )
@@ -259,6 +293,8 @@ def report_lines(result: Accompaniment) -> list[str]:
             for track in candidate.tracks
         )
         which = f"band {number}: " if len(result.candidates) > 1 else ""
+        if candidate.arrangement.changes:
+            counts = "; ".join(candidate.arrangement.changes)
         lines.append(f"{which}{counts or 'nothing'}; {candidate.nats_per_step:.2f} nats a step")
     return lines
 

@@ -58,6 +58,7 @@ BRIEF = {
     "benchmarks/kept_messages.py": "--workers 1",
     "benchmarks/melody_choice.py": "--songs 4",
     "benchmarks/refinement_experiment.py": f"--windows 2 {SMALL}",
+    "benchmarks/redo.py": "--songs 1 --bars 1",
     "benchmarks/reduced_weights.py": "--windows 2 --musicvae my_trio",
     "benchmarks/speed.py": "--models default --batches 1 --operations sample --only networks",
     "benchmarks/surrogate_experiments.py": "--windows 32 --only ours",
