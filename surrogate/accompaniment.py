@@ -16,6 +16,7 @@ from musicvae_torch.midi.notes import check_midi_out
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.tracks import Track
 from surrogate.arrangement.arrange import Arrangement
+from surrogate.arrangement.song_chart import SongChart
 from surrogate.melody.choice import Melody
 from surrogate.options import AccompanyOptions
 from surrogate.render.view import View
@@ -83,6 +84,7 @@ class Accompaniment:
         starts: (windows,) bar of the model in which each begins, from the first that is played.
         options: by which it was made.
         notes: what the user should know, a line each.
+        chart: the song's chords, bar by bar; None: not known.
     """
 
     song: Score
@@ -94,6 +96,7 @@ class Accompaniment:
     starts: np.ndarray
     options: AccompanyOptions
     notes: tuple[str, ...] = ()
+    chart: SongChart | None = None
 
     @property
     def replaced(self) -> tuple[Track, ...]:
@@ -147,11 +150,15 @@ class Accompaniment:
         kept = [self.roles[index] for index in candidate.arrangement.left]
         roles = [*kept, *(track.name for track in candidate.tracks)]
         new = frozenset(candidate.arrangement.new)
-        return View(title or self.song.name, candidate.score, tuple(roles), new)
+        return View(title or self.song.name, candidate.score, tuple(roles), new, self._marks)
+
+    @property
+    def _marks(self) -> tuple[tuple[int, str], ...]:
+        return () if self.chart is None else self.chart.marks
 
     def views(self) -> list[View]:
         """The song as it came, then every candidate."""
-        song = View("As it came", self.song, self.roles)
+        song = View("As it came", self.song, self.roles, chords=self._marks)
         if len(self.candidates) == 1:
             return [song, self.view(title="With the band")]
         bands = enumerate(self.candidates, start=1)

@@ -23,7 +23,9 @@ from musicvae_torch.midi.vocabulary import NO_EVENT, NOTE_OFF, PARTS
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.accompaniment import Accompaniment, Candidate
 from surrogate.arrangement.arrange import Arranger
+from surrogate.arrangement.chord_markers import mark_chords
 from surrogate.arrangement.harmony import parse
+from surrogate.arrangement.song_chart import chart_of
 from surrogate.band.model import Band
 from surrogate.encoder.candidates import rank
 from surrogate.encoder.latents import check_method
@@ -212,14 +214,18 @@ class Accompanist:
         order = rank(generated.log_likelihood.sum(-1), generated.tokens)
         tokens = _silenced(generated.tokens, generated.silent, options)
         arranger = Arranger(song, options, self.groove)
+        chart = chart_of(song, arranger.harmony)
         candidates = []
         remarks: dict[str, None] = {}
         for number in order:
             band = arranger.arrange(part_notes(tokens[number]), number)
+            if options.write_chords:
+                marked = mark_chords(band.score, chart)
+                band = band._replace(score=marked.score, remarks=(*band.remarks, *marked.remarks))
             likelihood = generated.log_likelihood[number]
             candidates.append(Candidate(number, band, tokens[number], likelihood))
             remarks |= dict.fromkeys(band.remarks)
-        notes = [*context_remarks(song, options.skip), *remarks]
+        notes = [*context_remarks(song, options.skip), *chart.remarks, *remarks]
         if options.method == BAND and options.style is None and not self.styled:
             notes.insert(
                 0,
@@ -238,6 +244,7 @@ class Accompanist:
             generated.starts,
             options,
             tuple(notes),
+            chart,
         )
 
 

@@ -14,6 +14,7 @@ import pretty_midi
 
 from musicvae_torch.chords.chart import MOST_CHORDS, Bar, write_chart
 from musicvae_torch.midi.score import Score, divisible, read_score
+from musicvae_torch.midi.tracks import TICK_NOTE
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 from surrogate.arrangement.arrange import kept_tracks
 from surrogate.arrangement.harmony import Harmony, charted_bars, song_harmony
@@ -38,12 +39,14 @@ class SongChart:
         first: the number of the first of these bars in the song; 0 for a pickup.
         source: where the chords come from: "given", "file" (its texts), "notes" (of all tracks that
             stay) or "melody".
+        marks: (tick of the song's file, chord symbol) of each change of chord.
         remarks: what the user should know, a line each.
     """
 
     bars: tuple[Bar, ...]
     first: int
     source: str
+    marks: tuple[tuple[int, str], ...] = ()
     remarks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -84,7 +87,19 @@ def chart_of(song: SongContext, harmony: Harmony) -> SongChart:
         ticks = lines[bar] + (lines[bar + 1] - lines[bar]) * np.arange(parts) // parts
         names = harmony.names_at(song.grid.steps(ticks) - song.first_step)
         bars.append(_equal_parts(names))
-    return SongChart(tuple(bars), song.song_bars.first + first, harmony.source, harmony.remarks)
+    number = song.song_bars.first + first
+    return SongChart(tuple(bars), number, harmony.source, _marks(song, harmony), harmony.remarks)
+
+
+def _marks(song: SongContext, harmony: Harmony) -> tuple[tuple[int, str], ...]:
+    """See :attr:`SongChart.marks`."""
+    inside = harmony.starts < len(song.tokens)
+    notes = np.zeros(int(inside.sum()), TICK_NOTE)
+    notes["start"] = song.grid.step_ticks[song.first_step + harmony.starts[inside]]
+    notes["end"] = notes["start"] + 1
+    # Of several chords at one tick, in bars without all of the model's beats, the last one counts.
+    ticks = song.timing.to_source(notes)["start"].tolist()
+    return tuple(dict(zip(ticks, harmony.names, strict=False)).items())
 
 
 def _equal_parts(names: np.ndarray) -> Bar:

@@ -12,9 +12,17 @@ from musicvae_torch.cli.command import Command
 from musicvae_torch.cli.command_line import Idle
 from musicvae_torch.errors import NoSongsError, OptionError, OutputError
 from musicvae_torch.options import option, options_of
-from surrogate.options import FORMATS, NO_GROOVE, AccompanyOptions, NetworkOptions, default_method
+from surrogate.options import (
+    COMPING,
+    FORMATS,
+    NO_GROOVE,
+    AccompanyOptions,
+    NetworkOptions,
+    default_method,
+)
 
 if TYPE_CHECKING:
+    from musicvae_torch.midi.tracks import Track
     from surrogate.accompaniment import Accompaniment
     from surrogate.pipeline import Accompanist
 
@@ -48,6 +56,8 @@ class Accompany:
         midi: a MIDI file, or a folder of them.
         out: a .mid file to write, or a folder for all that --write says.
         list_tracks: show the file's tracks and the guess, and stop.
+        show_chords: show the chart of the song's chords, which can be edited and given as --chords
+            @FILE, and stop.
         write: what to write into a folder, of mid,png,svg,wav,html; None: mid,png,wav,html; for a
             folder of songs: mid.
         plot: also draw a piano roll (.png, .svg, .pdf).
@@ -58,6 +68,7 @@ class Accompany:
     midi: Path = option(positional=True, metavar="SONG")
     out: Path | None = option(None, short="o", metavar="OUT")
     list_tracks: bool = option(False, group="input")
+    show_chords: bool = option(False, group="input")
     accompany: AccompanyOptions = options_of(AccompanyOptions)
     write: tuple[str, ...] | None = option(None, read=_formats, group=_OUTPUT, metavar="FORMATS")
     plot: Path | None = option(None, group=_OUTPUT, metavar="FILE")
@@ -79,6 +90,11 @@ def _has_sound(own: Any) -> bool:
     return not is_midi(own.out) and not {"wav", "html"}.isdisjoint(own.write or usual)
 
 
+def _shows_chords(own: Any) -> bool:
+    """Whether chords are shown, written or played, whatever the bass does."""
+    return own.show_chords or own.write_chords or "chords" in own.add
+
+
 # Options that would do nothing.
 NETWORKS_IDLE = (
     Idle(
@@ -97,6 +113,17 @@ IDLE = (
         "but --list-tracks --melody --bass --drums --beat",
         lambda own: own.list_tracks,
         "--list-tracks shows the tracks and stops; leave one of the two out",
+    ),
+    Idle(
+        "but --show-chords --melody --bass --drums --given --keep --outside --beat --metre --pickup "
+        "--chords",
+        lambda own: own.show_chords,
+        "--show-chords shows the chart and stops; leave one of the two out",
+    ),
+    Idle(
+        "--comping",
+        lambda own: "chords" not in own.add,
+        "applies to a part of chords; ask for it with --add chords, or leave it out",
     ),
     Idle(
         "--resume",
@@ -126,12 +153,16 @@ IDLE = (
     ),
     Idle(
         "--chords",
-        lambda own: "bass" in own.given and (_method(own) != "band" or "melody" in own.given),
+        lambda own: (
+            "bass" in own.given
+            and (_method(own) != "band" or "melody" in own.given)
+            and not _shows_chords(own)
+        ),
         "applies to a new bass, and the bass is given; leave it out",
     ),
     Idle(
         "--chords",
-        lambda own: own.harmony == "off" and _method(own) != "band",
+        lambda own: own.harmony == "off" and _method(own) != "band" and not _shows_chords(own),
         "--harmony off moves no note into the harmony; leave one of the two out",
     ),
     Idle(
@@ -160,6 +191,9 @@ IDLE = (
 def run(options: Accompany) -> None:
     if options.list_tracks:
         _list_tracks(options)
+        return
+    if options.show_chords:
+        _show_chords(options)
         return
     if options.out is None:
         raise OptionError("say where the result goes: -o OUT.mid, or -o FOLDER")
@@ -219,6 +253,12 @@ def _list_tracks(options: Accompany) -> None:
         print(f"note: {score.name}: {remark}")
 
 
+def _show_chords(options: Accompany) -> None:
+    from surrogate.arrangement.song_chart import read_song_chart
+
+    print(read_song_chart(options.midi, options.accompany), end="")
+
+
 def _song(options: Accompany, out: Path, formats: Sequence[str]) -> None:
     from musicvae_torch.io.devices import use_few_threads
     from musicvae_torch.io.files import printable
@@ -255,12 +295,18 @@ def report_lines(result: Accompaniment) -> list[str]:
     lines += [f"note: {line}" for line in result.notes]
     for number, candidate in enumerate(result.candidates, start=1):
         counts = ", ".join(
-            f"{len(track.notes)} {'drum hits' if track.is_drum else track.name + ' notes'}"
+            f"{len(track.notes)} {_kind_of_notes(track)}"
             for track in candidate.tracks
         )
         which = f"band {number}: " if len(result.candidates) > 1 else ""
         lines.append(f"{which}{counts or 'nothing'}; {candidate.nats_per_step:.2f} nats a step")
     return lines
+
+
+def _kind_of_notes(track: Track) -> str:
+    if track.is_drum:
+        return "drum hits"
+    return "notes of chords" if track.name == COMPING else f"{track.name} notes"
 
 
 def _folder(options: Accompany, out: Path, formats: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from musicvae_torch.chords.symbols import NO_CHORD
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.tracks import Track
 from surrogate.render.audio import best_compression, mix, peak, synthesize_stems
@@ -79,6 +80,10 @@ def _view_data(view: View, file_name: str) -> Data:
         "bars": _rounded(bars.ticks / score.resolution),
         "first": bars.first,
         "metres": bars.metres.tolist(),
+        "chords": [
+            [round(tick / score.resolution, DIGITS), name.replace(NO_CHORD, "–")]
+            for tick, name in view.chords
+        ],
         "tracks": [
             {
                 "role": role,
