@@ -211,7 +211,7 @@ class _Reader:
         names: list[str] = []
         for word in cell:
             if word == "/" and not names:
-                raise self._error("'/' repeats the chord before it; wanted one before it in the bar")
+                raise self._error("'/' repeats the chord before it in its bar; wanted a chord")
             if word == "%":
                 raise self._error("'%' repeats a whole bar; wanted it alone between bar lines")
             if set(word) <= {":"}:

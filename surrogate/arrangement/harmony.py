@@ -25,6 +25,7 @@ from musicvae_torch.midi.quantize import DEFAULT_QPM
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.tracks import TICK_NOTE
 from musicvae_torch.midi.vocabulary import OUTPUT_VELOCITY, STEPS_PER_BAR, STEPS_PER_QUARTER
+from surrogate.arrangement.harmoniser import harmonise
 from surrogate.song.context import SongContext
 from surrogate.song.grid import Grid
 
@@ -103,12 +104,15 @@ def _find_harmony(song: SongContext, kept: Sequence[int], chords: str | None) ->
     if marked is not None:
         return _counted_from(song.first_step, marked)
     tracks = [song.score.tracks[index] for index in kept]
-    pitched = [track.notes for track in tracks if not track.is_drum]
-    notes = np.concatenate([np.zeros(0, TICK_NOTE), *pitched])
+    pitched = [track for track in tracks if not track.is_drum]
+    notes = np.concatenate([np.zeros(0, TICK_NOTE), *(track.notes for track in pitched)])
     starts, ends = (steps - song.first_step for steps in song.grid.to_steps(notes))
-    # A melody alone says little: a chord a bar is as true then, and calmer.
-    a_bar = 2 if any(song.roles[track.index] == "other" for track in tracks) else 1
-    return infer(starts, ends, notes["pitch"].astype(np.int64), song.bars, a_bar)
+    pitches = notes["pitch"].astype(np.int64)
+    if all(song.roles[track.index] == "melody" for track in pitched):
+        return infer_from_melody(starts, ends, pitches, song.bars)
+    # A bass beside the melody says little: a chord a bar is as true then, and calmer.
+    a_bar = 2 if any(song.roles[track.index] == "other" for track in pitched) else 1
+    return infer(starts, ends, pitches, song.bars, a_bar)
 
 
 def charted_bars(song: SongContext) -> tuple[int, int]:
@@ -274,6 +278,15 @@ def infer(
         own[: int(starts.min()) // long] = NO_CHORD
         names[first * a_bar : first * a_bar + len(own)] = own
     return _harmony((np.arange(len(names)) * long).tolist(), names.tolist())
+
+
+def infer_from_melody(
+    start_steps: np.ndarray, end_steps: np.ndarray, pitches: np.ndarray, bars: int
+) -> Harmony:
+    """The likeliest chords of a melody alone, of the harmoniser; arguments as of :func:`infer`."""
+    names = harmonise(start_steps, end_steps, pitches, bars)
+    starts = (np.arange(len(names)) * HALF_BAR).tolist()
+    return replace(_harmony(starts, names), source="melody")
 
 
 def _marked(texts: Sequence[tuple[int, str]], named: bool) -> list[tuple[int, str]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
 
 import numpy as np
 
@@ -23,7 +23,7 @@ CENTRE = 60
 WIDEST = 14  # semitones from the lowest note to the highest
 MOST_NOTES = 4
 _OFF_CENTRE = 0.5  # cost of a semitone between the mean pitch and CENTRE
-_IN_MELODY = 1.0  # cost of a semitone by which the top is above the melody's lowest note less one
+_IN_MELODY = 3.0  # cost of a semitone by which the top is above the melody's lowest note less one
 _CLUSTER = 2.0  # cost of two neighbours a semitone apart
 # Intervals above the root by importance: thirds, sevenths, other tones, the root, the fifth.
 _IMPORTANCE = ({3, 4}, {10, 11}, {1, 2, 5, 6, 8, 9}, {0}, {7})
@@ -108,6 +108,6 @@ def _moves(before: str, after: str) -> np.ndarray:
 
 def _cost(voicing: Voicing, ceiling: float) -> float:
     off_centre = abs(float(np.mean(voicing)) - CENTRE)
-    clusters = sum(after - before == 1 for before, after in zip(voicing, voicing[1:], strict=False))
+    clusters = sum(after - before == 1 for before, after in pairwise(voicing))
     into_melody = max(voicing[-1] - (ceiling - 1), 0)
     return _OFF_CENTRE * off_centre + _CLUSTER * clusters + _IN_MELODY * into_melody

@@ -33,6 +33,7 @@ EXAMPLES = """examples:
   accompany song.mid -o band.mid --melody Flute --keep given
   accompany song.mid -o band.mid --given melody,drums  a new bass alone
   accompany tune.mid -o band.mid --chords "C | Am F | G7 | C" --density 1
+  accompany tune.mid --show-chords                     the chords, to edit and give as --chords
   accompany songs -o bands                             a folder of songs
 """
 
@@ -56,8 +57,8 @@ class Accompany:
         midi: a MIDI file, or a folder of them.
         out: a .mid file to write, or a folder for all that --write says.
         list_tracks: show the file's tracks and the guess, and stop.
-        show_chords: show the chart of the song's chords, which can be edited and given as --chords
-            @FILE, and stop.
+        show_chords: show the chart of the song's chords, or write it to -o FILE.txt, and stop; it
+            can be edited, and given as --chords @FILE.txt.
         write: what to write into a folder, of mid,png,svg,wav,html; None: mid,png,wav,html; for a
             folder of songs: mid.
         plot: also draw a piano roll (.png, .svg, .pdf).
@@ -115,8 +116,8 @@ IDLE = (
         "--list-tracks shows the tracks and stops; leave one of the two out",
     ),
     Idle(
-        "but --show-chords --melody --bass --drums --given --keep --outside --beat --metre --pickup "
-        "--chords",
+        "but --show-chords --out --melody --bass --drums --given --keep --outside --beat --metre "
+        "--pickup --chords",
         lambda own: own.show_chords,
         "--show-chords shows the chart and stops; leave one of the two out",
     ),
@@ -254,9 +255,21 @@ def _list_tracks(options: Accompany) -> None:
 
 
 def _show_chords(options: Accompany) -> None:
+    from musicvae_torch.io.files import replacing
     from surrogate.arrangement.song_chart import read_song_chart
 
-    print(read_song_chart(options.midi, options.accompany), end="")
+    out = options.out
+    if out is not None and out.suffix.lower() != ".txt":
+        raise OptionError(f"{out}: --show-chords writes a chart; name a .txt file for it")
+    if out is not None and out.exists():
+        raise OutputError(f"{out}: is there already, and may have been edited; name another file")
+    chart = str(read_song_chart(options.midi, options.accompany))
+    if out is None:
+        print(chart, end="")
+        return
+    with replacing(out) as temporary:
+        temporary.write_text(chart, encoding="utf-8")
+    print(f"wrote {out}")
 
 
 def _song(options: Accompany, out: Path, formats: Sequence[str]) -> None:
@@ -295,8 +308,7 @@ def report_lines(result: Accompaniment) -> list[str]:
     lines += [f"note: {line}" for line in result.notes]
     for number, candidate in enumerate(result.candidates, start=1):
         counts = ", ".join(
-            f"{len(track.notes)} {_kind_of_notes(track)}"
-            for track in candidate.tracks
+            f"{len(track.notes)} {_kind_of_notes(track)}" for track in candidate.tracks
         )
         which = f"band {number}: " if len(result.candidates) > 1 else ""
         lines.append(f"{which}{counts or 'nothing'}; {candidate.nats_per_step:.2f} nats a step")

@@ -16,7 +16,13 @@ from musicvae_torch.midi.tracks import Track
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES
 from surrogate.song.roles import roles_of
 
-COLOURS = {"melody": "#d62728", "bass": "#1f77b4", "drums": "#8c564b", "chords": "#2e8b6f", "other": "#b4b4b8"}
+COLOURS = {
+    "melody": "#d62728",
+    "bass": "#1f77b4",
+    "drums": "#8c564b",
+    "chords": "#2e8b6f",
+    "other": "#b4b4b8",
+}
 
 LANES = (
     "kick",

@@ -70,7 +70,7 @@ def test_sections_and_repeats(text: str, bars: str | None) -> None:
         ("C\n\nF | G | ?", r"line 3, bar 3: '\?' is no chord symbol"),
         ("% | C", "line 1, bar 1: '%' repeats the bar before it, but is the first; wanted a chord"),
         ("| | C", "line 1, bar 1: an empty bar repeats the bar before it"),
-        ("C | / F", "line 1, bar 2: '/' repeats the chord before it; wanted one before it"),
+        ("C | / F", "line 1, bar 2: '/' repeats the chord before it in its bar; wanted a chord"),
         ("C | F %", "line 1, bar 2: '%' repeats a whole bar; wanted it alone"),
         ("C " * 17, "line 1, bar 1: there are 17 chords; wanted 16 at most"),
         ("[A] C\n[B]\n[A]", r"line 2, bar 1: \[B\] has no bars; wanted some, or the name"),

@@ -98,7 +98,7 @@ def test_spellings(written: str, name: str) -> None:
         ("", "no chords"),
         (" | | ", "no chords"),
         ("% | C", "line 1, bar 1: '%' repeats the bar before it"),
-        ("/ C", "wanted one before it"),
+        ("/ C", "in its bar; wanted a chord"),
         ("C " * 17, "wanted 16 at most"),
     ],
 )
