@@ -2,7 +2,7 @@
 """How often chords that are inferred from a melody alone are right, and training of the harmoniser.
 
     python benchmarks/harmoniser.py VALIDATION_FOLDER [--lead-sheets FOLDER] [--songs 242]
-        [--train FOLDER --out WEIGHTS] [--training-songs 1000] [--epochs 12] [--hidden 48]
+        [--train FOLDER --out WEIGHTS] [--training-songs 1000] [--epochs 10] [--hidden 48]
         [--cache FOLDER] [--seed 0]
 
 The songs of a folder of MIDI are taken in turn from its subfolders, at random, as far as they have
@@ -307,7 +307,7 @@ def main() -> None:
     parser.add_argument("--train", type=Path)
     parser.add_argument("--out", type=Path, default=WEIGHTS_FILE)
     parser.add_argument("--training-songs", type=int, default=1000)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--hidden", type=int, nargs="*", default=[48])
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--seed", type=int, default=0)
