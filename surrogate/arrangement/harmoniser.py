@@ -168,7 +168,7 @@ def _chord_scores(histograms: np.ndarray, flags: np.ndarray, learnt: Weights) ->
     values = np.concatenate([rotated.reshape(len(flags), TONES, -1), repeated], 2)
     for index, (weight, bias) in enumerate(learnt.layers):
         values = (np.maximum(values, 0) if index else values) @ weight.T + bias
-    return values.transpose(0, 2, 1).reshape(len(flags), STATES)
+    return np.asarray(values.transpose(0, 2, 1).reshape(len(flags), STATES))
 
 
 def _change_scores(learnt: Weights) -> np.ndarray:
