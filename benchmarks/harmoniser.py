@@ -197,7 +197,8 @@ class Field(nn.Module):
             every = torch.where(there[:, frame, None], ways, every)
             own = scores[rows, frame, now] + change[rows, states[:, frame - 1], now]
             true = true + torch.where(there[:, frame], own, 0.0)
-        return (torch.logsumexp(every, 1) - true).sum() / there.sum()
+        nats: Tensor = (torch.logsumexp(every, 1) - true).sum() / there.sum()
+        return nats
 
     def weights(self) -> dict[str, np.ndarray]:
         """As the weights' file has them."""
@@ -213,7 +214,9 @@ def stretches(songs: Sequence[Melody]) -> list[tuple[np.ndarray, np.ndarray, np.
     after the song's beginning."""
     found = []
     for notes, chords in songs:
-        histograms, flags = features(sounding_classes(*notes, len(chords) // 2))
+        starts, ends, pitches = notes
+        sounding = sounding_classes(starts, ends, pitches, len(chords) // 2)
+        histograms, flags = features(sounding)
         known = np.flatnonzero(chords > 0)
         for first in range(known[0] if len(known) else len(chords), len(chords), STRETCH):
             own = chords[first : first + STRETCH]
@@ -278,11 +281,15 @@ def measure(name: str, songs: Sequence[Melody], learnt: Weights | None) -> None:
         bars = len(chords) // 2
         if not (chords > 0).any():
             continue
+        starts, ends, pitches = notes
+        names = harmonise(starts, ends, pitches, bars, learnt)
         guesses = {
-            "hidden Markov model, a chord a bar": triads(infer(*notes, bars, 1), len(chords)),
-            "hidden Markov model, two": triads(infer(*notes, bars, 2), len(chords)),
-            "harmoniser": np.array(list(map(_class, harmonise(*notes, bars, learnt)))),
+            f"hidden Markov model, {words}": triads(
+                infer(starts, ends, pitches, bars, a_bar), len(chords)
+            )
+            for a_bar, words in ((1, "a chord a bar"), (2, "two"))
         }
+        guesses["harmoniser"] = np.array([_class(name) for name in names])
         for way, guess in guesses.items():
             rows.setdefault(way, []).append(score(guess, chords))
     count = len(next(iter(rows.values()), []))

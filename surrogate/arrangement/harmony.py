@@ -128,7 +128,8 @@ def _as_written(song: SongContext, chart: Sequence[Bar]) -> Harmony:
     """A chart, repeated until the song ends, from the bar in which the given parts begin."""
     first, stop = charted_bars(song)
     lines = song.song_bars.ticks[first:]
-    ticks, names = [], []
+    ticks: list[int] = []
+    names: list[str] = []
     for bar, (line, next_line) in enumerate(pairwise(lines.tolist())):
         own = chart[bar % len(chart)]
         ticks += [line + (next_line - line) * i // len(own) for i in range(len(own))]
@@ -178,7 +179,8 @@ def parse(text: str, bars: int) -> Harmony:
         ChordError: they are malformed, or the file cannot be read.
     """
     chart = read_text(text, read_chart)
-    starts, names = [], []
+    starts: list[int] = []
+    names: list[str] = []
     for bar in range(bars):
         own = chart[bar % len(chart)]
         starts += [(bar * len(own) + i) * STEPS_PER_BAR // len(own) for i in range(len(own))]
