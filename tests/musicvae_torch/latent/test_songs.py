@@ -500,7 +500,7 @@ def test_groove(what: str, name: str, folders: Folders, tmp_path: Path) -> None:
             "sample --chords C -o o",
             "musicvae sample: the model 'hier-trio_16bar' is not conditioned on",
         ),
-        ("sample --chords H -o o", "musicvae sample: 'H' is no chord symbol"),
+        ("sample --chords H -o o", "musicvae sample: line 1, bar 1: 'H' is no chord symbol"),
         ("sample --length 0 -o o", "musicvae sample: --length: must be at least 1"),
         ("interpolate song.mid song.mid", "musicvae interpolate: name a .mid file or a folder"),
         (
