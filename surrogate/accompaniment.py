@@ -16,6 +16,7 @@ from musicvae_torch.midi.notes import check_midi_out
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.tracks import Track
 from surrogate.arrangement.arrange import Arrangement
+from surrogate.arrangement.song_chart import SongChart
 from surrogate.melody.choice import Melody
 from surrogate.options import AccompanyOptions
 from surrogate.render.view import View
@@ -85,6 +86,7 @@ class Accompaniment:
         starts: (windows,) bar of the model in which each begins, from the first that is played.
         options: by which it was made.
         notes: what the user should know, a line each.
+        chart: the song's chords, bar by bar; None: not known.
     """
 
     song: Score
@@ -96,6 +98,7 @@ class Accompaniment:
     starts: np.ndarray
     options: AccompanyOptions
     notes: tuple[str, ...] = ()
+    chart: SongChart | None = None
 
     @property
     def replaced(self) -> tuple[Track, ...]:
@@ -149,7 +152,7 @@ class Accompaniment:
 
     def views(self) -> list[View]:
         """The song as it came, then every candidate, with and without feel."""
-        views = [View("As it came", self.song, self.roles)]
+        views = [View("As it came", self.song, self.roles, chords=self._marks)]
         for number, band in enumerate(self.candidates, start=1):
             title = f"Band {number}" if len(self.candidates) > 1 else "With the band"
             view = self.view(band, title)
@@ -161,7 +164,11 @@ class Accompaniment:
     def _view(self, band: Arrangement, title: str) -> View:
         roles = [self.roles[index] for index in band.left]
         roles += [track.name for track in band.score.tracks[len(roles) :]]
-        return View(title, band.score, tuple(roles), frozenset(band.new))
+        return View(title, band.score, tuple(roles), frozenset(band.new), self._marks)
+
+    @property
+    def _marks(self) -> tuple[tuple[int, str], ...]:
+        return () if self.chart is None else self.chart.marks
 
     def settings(self) -> dict[str, str]:
         """The options that are not the defaults, and the seed, in words by name."""

@@ -22,6 +22,8 @@ OUTSIDES = ("own", "band", "none")
 METRES = ("fit", "refuse")
 HARMONIES = ("strong", "all", "off")
 BEATS = ("file", "auto")
+COMPING = "chords"  # a part that can be added
+COMPING_ON = ("guitar", "piano", "organ", "pad")
 NOBODY = "none"
 SLOWEST, FASTEST = 20, 400  # quarter notes a minute
 MAX_CANDIDATES = 64
@@ -187,8 +189,12 @@ class AccompanyOptions:
         feel: how much of a drummer's velocities and timing the drums have, and lightly the bass:
             0 even and on the grid, 1 as a GrooVAE plays, up to 2 exaggerated. Swing of the song's
             own is kept.
-        chords: the harmony, one bar between bars, as in "C | Am F | G7 | C", or @FILE; None: the
+        chords: the harmony, as a chart such as "[A] C | Am F | G7 | C x2", or @FILE; None: the
             chord symbols in the song's file, or what its notes suggest.
+        write_chords: write the chords into the result, as markers.
+        add: further parts to make: chords, a part that plays them in the band's rhythm.
+        comping: what plays them: guitar or piano, which strike with the kick and the snare, organ
+            or pad, which hold them.
         harmony: which bass notes are moved into the harmony: those on strong beats, all, or none
             (off).
         fill: play in every bar in which the given parts do, though the model may rest.
@@ -254,6 +260,9 @@ class AccompanyOptions:
         usual="off; strong, where it is not the band network that plays",
     )
     chords: str | None = option(None, group=_GENERATION, metavar="CHORDS")
+    write_chords: bool = option(False, group=_GENERATION)
+    add: tuple[str, ...] = option((), group=_GENERATION, metavar="PARTS")
+    comping: str = option("guitar", choices=COMPING_ON, group=_GENERATION)
     fill: bool = option(
         True,
         flag="rests",
@@ -278,6 +287,8 @@ class AccompanyOptions:
     def __post_init__(self) -> None:
         given = (self.given,) if isinstance(self.given, str) else tuple(self.given)
         object.__setattr__(self, "given", tuple(part for part in PARTS if part in given))
+        added = (self.add,) if isinstance(self.add, str) else tuple(self.add)
+        object.__setattr__(self, "add", added)
         object.__setattr__(self, "skip", tuple((first, last) for first, last in self.skip))
         object.__setattr__(self, "fills", tuple((first, last) for first, last in self.fills))
         redo = (self.redo,) if isinstance(self.redo, str) else self.redo
@@ -307,6 +318,8 @@ class AccompanyOptions:
                     f"{part}: given, but no track is to play that part; take it out of the given "
                     f"parts, or name its track in place of {NOBODY!r}"
                 )
+        if not set(self.add) <= {COMPING}:
+            raise OptionError(f"add must be {COMPING}, or nothing, not {', '.join(self.add)!r}")
         check_options(self)
         if self.of_band and self.method not in (None, BAND):
             raise OptionError(

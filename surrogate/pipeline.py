@@ -24,10 +24,12 @@ from musicvae_torch.midi.vocabulary import NO_EVENT, NOTE_OFF, PARTS
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.accompaniment import Accompaniment, Candidate
 from surrogate.arrangement.arrange import Arranger
+from surrogate.arrangement.chord_markers import mark_chords
 from surrogate.arrangement.drum_fills import with_crashes
 from surrogate.arrangement.ending import with_ending
 from surrogate.arrangement.harmony import parse
 from surrogate.arrangement.redo import RedoArranger
+from surrogate.arrangement.song_chart import chart_of
 from surrogate.band.model import Band
 from surrogate.encoder.candidates import rank
 from surrogate.encoder.latents import check_method
@@ -268,18 +270,22 @@ class Accompanist:
         tokens = np.where(song.hidden, tokens, song.tokens)
         kind = RedoArranger if options.redo else Arranger
         arranger = kind(song, options, self.groove)
+        chart = chart_of(song, arranger.harmony)
         candidates = []
         remarks: dict[str, None] = {}
         for number in order:
             notes = part_notes(tokens[number])
             band = arranger.arrange(notes, number, options.feel)
+            if options.write_chords:
+                marked = mark_chords(band.score, chart)
+                band = band._replace(score=marked.score, remarks=(*band.remarks, *marked.remarks))
             # Of a band that is redone in some bars, only these would be even.
             both = self._has_feel(options) and not options.redo
             even = partial(arranger.arrange, notes, number, 0.0) if both else None
             likelihood = generated.log_likelihood[number]
             candidates.append(Candidate(number, band, tokens[number], likelihood, even))
             remarks |= dict.fromkeys(band.remarks)
-        lines = [*context_remarks(song, options.skip), *remarks]
+        lines = [*context_remarks(song, options.skip), *chart.remarks, *remarks]
         if options.method == BAND and options.style is None and not self.styled:
             lines.insert(
                 0,
@@ -298,6 +304,7 @@ class Accompanist:
             generated.starts,
             options,
             tuple(lines),
+            chart,
         )
 
 

@@ -18,6 +18,7 @@ from musicvae_torch.midi.messages import (
     DEVICE_NAME,
     END_OF_TRACK,
     INSTRUMENT_NAME,
+    MARKER,
     NOTE_OFF,
     NOTE_ON,
     PORT,
@@ -125,6 +126,39 @@ def exchange_notes(
         chunks.append(replace(chunk, messages=tuple(messages), raw=None))
     file = score.file.with_tracks(chunks)
     return replace(score_of(file, score.name), remarks=score.remarks)
+
+
+def add_markers(
+    score: Score,
+    name: str,
+    markers: Iterable[tuple[int, str]],
+    without: tuple[int, Collection[int]] | None = None,
+) -> Score:
+    """A copy of `score` with markers in a chunk of their own at the end.
+
+    Args:
+        score: all of it.
+        name: of the new chunk.
+        markers: ticks, ascending, and texts.
+        without: a chunk, and positions of its messages that are left out, none of them a note.
+    """
+    chunks, tracks = list(score.file.tracks), list(score.tracks)
+    if without is not None:
+        number, positions = without
+        messages = enumerate(chunks[number].messages)
+        staying = tuple(message for at, message in messages if at not in positions)
+        chunks[number] = replace(chunks[number], messages=staying, raw=None)
+        gone = np.array(sorted(positions), np.int64)
+        for track in score.tracks:
+            if track.chunk == number:
+                ons = track.ons - np.searchsorted(gone, track.ons)
+                silent = tuple(at - int(np.searchsorted(gone, at)) for at in track.silent)
+                tracks[track.index] = replace(track, ons=ons, silent=silent)
+    body = [meta(0, TRACK_NAME, name.encode())]
+    body += [meta(tick, MARKER, text.encode()) for tick, text in markers]
+    new = Chunk((*body, meta(body[-1].tick, END_OF_TRACK)))
+    file = score.file.with_tracks(chunks, [new])
+    return replace(score_of(file, score.name, known=tracks), remarks=score.remarks)
 
 
 def _merged(messages: list[Message], notes: np.ndarray, channel: int, later: bool) -> list[Message]:

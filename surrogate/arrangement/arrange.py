@@ -8,12 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from musicvae_torch.converters.trio import part_notes
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.stitch import NewPart, stitch
 from musicvae_torch.midi.tracks import TICK_NOTE
-from musicvae_torch.midi.vocabulary import ELECTRIC_BASS, PARTS, STEPS_PER_QUARTER
+from musicvae_torch.midi.vocabulary import ELECTRIC_BASS, PARTS, STEPS_PER_BAR, STEPS_PER_QUARTER
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.arrangement.bass_line import keep_bass_in_harmony
+from surrogate.arrangement.comping import HELD, SOFTER, comp, strike_notes
+from surrogate.arrangement.comping import PROGRAMS as COMPING_PROGRAMS
 from surrogate.arrangement.dynamics import part_velocities, velocity_contour
 from surrogate.arrangement.feel import (
     Played,
@@ -32,7 +35,7 @@ from surrogate.arrangement.fill import (
     plain_bass,
 )
 from surrogate.arrangement.harmony import song_harmony
-from surrogate.options import AccompanyOptions
+from surrogate.options import COMPING, AccompanyOptions
 from surrogate.song.bars import bars_that_sound, begun_in
 from surrogate.song.context import SongContext
 
@@ -72,6 +75,7 @@ class Arranger:
 
     Attributes:
         kept: indices of the tracks that stay.
+        harmony: of the song.
 
     Raises:
         ChordError: the chords that were given are none.
@@ -83,7 +87,8 @@ class Arranger:
         self.song, self.options, self.groove = song, options, groove
         self.kept = kept_tracks(song.roles, options)
         fits_chords = "bass" in options.made and options.harmony != "off"
-        self._harmony = song_harmony(song, self.kept, options.chords) if fits_chords else None
+        self.harmony = song_harmony(song, self.kept, options.chords)
+        self._bass_harmony = self.harmony if fits_chords else None
         tracks = [song.score.tracks[index].notes for index in self.kept]
         notes = np.concatenate([np.zeros(0, TICK_NOTE), *tracks])
         steps = song.grid.steps(notes["start"])
@@ -110,6 +115,8 @@ class Arranger:
             velocities = part_velocities(notes, part, self._contour, options.dynamics, seed, shape)
             placed = self._in_ticks(notes, velocities, offsets)
             new.append(NewPart(part, PROGRAMS[part], part == "drums", placed))
+        if COMPING in options.add:
+            new.append(self._comping(parts, feel, seed))
         partly = self._staying(new)
         timing = self.song.timing
         sources = [part._replace(notes=timing.to_source(part.notes)) for part in new]
@@ -127,6 +134,22 @@ class Arranger:
         }
         new_tracks = tuple(range(first, len(score.tracks)))
         return Arrangement(score, new_tracks, left, partly, where, remarks)
+
+    def _comping(self, parts: dict[str, list[StepNote]], feel: float, seed: int) -> NewPart:
+        """The part of the chords; it is played as the bass is, softer."""
+        options, song = self.options, self.song
+        melody, _, drums = part_notes(song.tokens)
+        hits = parts.get("drums", drums)
+        live = song.live & np.repeat(song.plays, STEPS_PER_BAR)
+        held = options.comping in HELD
+        strikes = comp(self.harmony, hits, parts.get("melody", melody), live, held)
+        notes = strike_notes(strikes)
+        heard = {"bass": notes} | ({"drums": hits} if "drums" in parts else {})
+        shape, offsets = self._human(heard, feel, seed).get("bass", (None, None))
+        velocities = part_velocities(notes, "bass", self._contour, options.dynamics, seed, shape)
+        softer = round(SOFTER * min(options.dynamics, 1.0))
+        placed = self._in_ticks(notes, np.maximum(velocities - softer, 1), offsets)
+        return NewPart(COMPING, COMPING_PROGRAMS[options.comping], False, placed)
 
     def _human(self, parts: dict[str, list[StepNote]], feel: float, seed: int) -> dict[str, Played]:
         """How the parts are played; without a GrooVAE, nothing is said of it."""
@@ -169,10 +192,10 @@ class Arranger:
         return only_live(filled, song.live)
 
     def _in_harmony(self, part: str, notes: list[StepNote]) -> list[StepNote]:
-        if part != "bass" or self._harmony is None:
+        if part != "bass" or self._bass_harmony is None:
             return notes
         assert self.options.harmony is not None
-        return keep_bass_in_harmony(notes, self._harmony, self.options.harmony)
+        return keep_bass_in_harmony(notes, self._bass_harmony, self.options.harmony)
 
     def _in_ticks(
         self, notes: list[StepNote], velocities: np.ndarray, offsets: np.ndarray | None

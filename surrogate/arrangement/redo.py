@@ -67,6 +67,7 @@ class RedoArranger:
 
     Attributes:
         kept: indices of the tracks that stay, wholly or but for those bars: all.
+        harmony: of the song.
     """
 
     def __init__(
@@ -76,7 +77,8 @@ class RedoArranger:
         self.kept = tuple(range(len(song.score.tracks)))
         others = [i for i, role in enumerate(song.roles) if role not in options.made]
         fits_chords = "bass" in options.made and options.harmony != "off"
-        self._harmony = song_harmony(song, others, options.chords) if fits_chords else None
+        self.harmony = song_harmony(song, others, options.chords)
+        self._bass_harmony = self.harmony if fits_chords else None
         notes = np.concatenate(
             [np.zeros(0, TICK_NOTE), *(song.score.tracks[index].notes for index in others)]
         )
@@ -142,9 +144,9 @@ class RedoArranger:
         notes = sorted(
             note for note in played if any(start <= note[0] < end for start, end in spans.tolist())
         )
-        if part == "bass" and self._harmony is not None:
+        if part == "bass" and self._bass_harmony is not None:
             assert self.options.harmony is not None
-            notes = keep_bass_in_harmony(notes, self._harmony, self.options.harmony)
+            notes = keep_bass_in_harmony(notes, self._bass_harmony, self.options.harmony)
         if part != "drums":
             return notes
         kit = own_kit(self._old[part].stays["pitch"])

@@ -12,9 +12,17 @@ from musicvae_torch.cli.command import Command
 from musicvae_torch.cli.command_line import Idle
 from musicvae_torch.errors import NoSongsError, OptionError, OutputError
 from musicvae_torch.options import option, options_of
-from surrogate.options import FORMATS, NO_GROOVE, AccompanyOptions, NetworkOptions, default_method
+from surrogate.options import (
+    COMPING,
+    FORMATS,
+    NO_GROOVE,
+    AccompanyOptions,
+    NetworkOptions,
+    default_method,
+)
 
 if TYPE_CHECKING:
+    from musicvae_torch.midi.tracks import Track
     from surrogate.accompaniment import Accompaniment
     from surrogate.pipeline import Accompanist
 
@@ -27,6 +35,7 @@ EXAMPLES = """examples:
   accompany tune.mid -o band.mid --chords "C | Am F | G7 | C" --density 1
   accompany tune.mid -o band.mid --intro 4 --fill 8,16 --ending
   accompany band.mid -o other.mid --redo bass:9-16 --redo drums:15-16
+  accompany tune.mid --show-chords                     the chords, to edit and give as --chords
   accompany songs -o bands                             a folder of songs
 """
 
@@ -50,6 +59,8 @@ class Accompany:
         midi: a MIDI file, or a folder of them.
         out: a .mid file to write, or a folder for all that --write says.
         list_tracks: show the file's tracks and the guess, and stop.
+        show_chords: show the chart of the song's chords, or write it to -o FILE.txt, and stop; it
+            can be edited, and given as --chords @FILE.txt.
         write: what to write into a folder, of mid,png,svg,wav,html; None: mid,png,wav,html; for a
             folder of songs: mid.
         plot: also draw a piano roll (.png, .svg, .pdf).
@@ -60,6 +71,7 @@ class Accompany:
     midi: Path = option(positional=True, metavar="SONG")
     out: Path | None = option(None, short="o", metavar="OUT")
     list_tracks: bool = option(False, group="input")
+    show_chords: bool = option(False, group="input")
     accompany: AccompanyOptions = options_of(AccompanyOptions)
     write: tuple[str, ...] | None = option(None, read=_formats, group=_OUTPUT, metavar="FORMATS")
     plot: Path | None = option(None, group=_OUTPUT, metavar="FILE")
@@ -79,6 +91,11 @@ def _has_sound(own: Any) -> bool:
 
     usual = ("mid",) if own.midi.is_dir() else ("wav",)
     return not is_midi(own.out) and not {"wav", "html"}.isdisjoint(own.write or usual)
+
+
+def _shows_chords(own: Any) -> bool:
+    """Whether chords are shown, written or played, whatever the bass does."""
+    return own.show_chords or own.write_chords or "chords" in own.add
 
 
 # Options that would do nothing.
@@ -128,6 +145,17 @@ IDLE = (
         "--list-tracks shows the tracks and stops; leave one of the two out",
     ),
     Idle(
+        "but --show-chords --out --melody --bass --drums --given --keep --outside --beat --metre "
+        "--pickup --chords",
+        lambda own: own.show_chords,
+        "--show-chords shows the chart and stops; leave one of the two out",
+    ),
+    Idle(
+        "--comping",
+        lambda own: "chords" not in own.add,
+        "applies to a part of chords; ask for it with --add chords, or leave it out",
+    ),
+    Idle(
         "--resume",
         lambda own: own.midi.is_file(),
         "applies to a folder of songs; name one, or leave it out",
@@ -156,12 +184,16 @@ IDLE = (
     ),
     Idle(
         "--chords",
-        lambda own: "bass" in own.given and (_method(own) != "band" or "melody" in own.given),
+        lambda own: (
+            "bass" in own.given
+            and (_method(own) != "band" or "melody" in own.given)
+            and not _shows_chords(own)
+        ),
         "applies to a new bass, and the bass is given; leave it out",
     ),
     Idle(
         "--chords",
-        lambda own: own.harmony == "off" and _method(own) != "band",
+        lambda own: own.harmony == "off" and _method(own) != "band" and not _shows_chords(own),
         "--harmony off moves no note into the harmony; leave one of the two out",
     ),
     Idle(
@@ -194,6 +226,9 @@ IDLE = (
 def run(options: Accompany) -> None:
     if options.list_tracks:
         _list_tracks(options)
+        return
+    if options.show_chords:
+        _show_chords(options)
         return
     if options.out is None:
         raise OptionError("say where the result goes: -o OUT.mid, or -o FOLDER")
@@ -253,6 +288,24 @@ def _list_tracks(options: Accompany) -> None:
         print(f"note: {score.name}: {remark}")
 
 
+def _show_chords(options: Accompany) -> None:
+    from musicvae_torch.io.files import replacing
+    from surrogate.arrangement.song_chart import read_song_chart
+
+    out = options.out
+    if out is not None and out.suffix.lower() != ".txt":
+        raise OptionError(f"{out}: --show-chords writes a chart; name a .txt file for it")
+    if out is not None and out.exists():
+        raise OutputError(f"{out}: is there already, and may have been edited; name another file")
+    chart = str(read_song_chart(options.midi, options.accompany))
+    if out is None:
+        print(chart, end="")
+        return
+    with replacing(out) as temporary:
+        temporary.write_text(chart, encoding="utf-8")
+    print(f"wrote {out}")
+
+
 def _song(options: Accompany, out: Path, formats: Sequence[str]) -> None:
     from musicvae_torch.io.devices import use_few_threads
     from musicvae_torch.io.files import printable
@@ -289,14 +342,19 @@ def report_lines(result: Accompaniment) -> list[str]:
     lines += [f"note: {line}" for line in result.notes]
     for number, candidate in enumerate(result.candidates, start=1):
         counts = ", ".join(
-            f"{len(track.notes)} {'drum hits' if track.is_drum else track.name + ' notes'}"
-            for track in candidate.tracks
+            f"{len(track.notes)} {_kind_of_notes(track)}" for track in candidate.tracks
         )
         which = f"band {number}: " if len(result.candidates) > 1 else ""
         if candidate.arrangement.changes:
             counts = "; ".join(candidate.arrangement.changes)
         lines.append(f"{which}{counts or 'nothing'}; {candidate.nats_per_step:.2f} nats a step")
     return lines
+
+
+def _kind_of_notes(track: Track) -> str:
+    if track.is_drum:
+        return "drum hits"
+    return "notes of chords" if track.name == COMPING else f"{track.name} notes"
 
 
 def _folder(options: Accompany, out: Path, formats: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from musicvae_torch.chords.symbols import NO_CHORD
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.tracks import Track
 from surrogate.render.audio import best_compression, mix, peak, synthesize_stems
@@ -109,6 +110,10 @@ def _view_data(view: View, names: Iterator[str]) -> Data:
         "bars": _rounded(bars.ticks / score.resolution),
         "first": bars.first,
         "metres": bars.metres.tolist(),
+        "chords": [
+            [round(tick / score.resolution, DIGITS), name.replace(NO_CHORD, "–")]
+            for tick, name in view.chords
+        ],
         **_version_data(view, next(names)),
         "even": None if view.even is None else _version_data(view.even, next(names)),
     }

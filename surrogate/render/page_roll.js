@@ -1,11 +1,12 @@
 // The page's piano rolls.
 
-const GUTTER = 50, NUMBERS = 18, LANE = 11, GAP = 6; // pixels
+const GUTTER = 50, LANE = 11, GAP = 6; // pixels
 const SEMITONE = 5.5, LOWEST_ROLL = 180, HIGHEST_ROLL = 320; // pixels
 const LEAST_QUARTER = 15; // pixels: fewer bars are shown rather than narrower ones
+const BAR_NUMBERS = 18, CHORDS = 18; // pixels: heights of the rows above the notes
 const LONGEST_HIT = 0.2, BREATH = 0.06; // quarters: as drawn
 const FAINTEST = 0.35; // opacity of the softest note
-const DEPTH = ["other", "drums", "bass", "melody"]; // drawn in this order
+const DEPTH = ["other", "chords", "drums", "bass", "melody"]; // drawn in this order
 const BLACK = new Set([1, 3, 6, 8, 10]);
 
 const style = () => getComputedStyle(document.documentElement);
@@ -22,6 +23,8 @@ function follow(points, from, to, x) {
 }
 
 // What all rolls share, so that they can be compared.
+const has_chords = song.views.some((view) => view.chords.length > 0);
+const NUMBERS = BAR_NUMBERS + (has_chords ? CHORDS : 0); // pixels above the notes
 const everything = song.views.flatMap((view) => view.tracks);
 const lanes = [...new Set(everything.filter((t) => t.drum).flatMap((t) => t.notes.map((n) => n[2])))];
 lanes.sort((a, b) => a - b);
@@ -129,6 +132,7 @@ class Roll {
         pen.fillRect(left, NUMBERS + (highest - pitch) * semitone, right - left, semitone);
     this.draw_lines(pen, colours);
     this.draw_names(pen, colours);
+    this.draw_chords(pen, colours);
     pen.save();
     pen.beginPath();
     pen.rect(left, 0, right - left, height);
@@ -174,6 +178,23 @@ class Roll {
     pen.font = pen.font.replace("11px", "9px");
     lanes.forEach((lane, line) =>
       pen.fillText(song.lanes[lane], GUTTER - 6, height - (line + 0.5) * LANE));
+  }
+
+  // Chord symbols over the notes. One that has no room is left out, unless it begins the page.
+  draw_chords(pen, colours) {
+    const { chords } = this.view, page = this.page;
+    pen.fillStyle = colours.getPropertyValue("--ink");
+    pen.font = `600 12px ${getComputedStyle(document.body).fontFamily}`;
+    pen.textAlign = "left";
+    let taken = -Infinity;
+    chords.forEach(([start, name], n) => {
+      const end = n + 1 < chords.length ? chords[n + 1][0] : Infinity;
+      if (end <= page.start || start >= page.end) return;
+      const left = this.x(Math.max(start, page.start)) + 2;
+      if (left < taken) return;
+      pen.fillText(name, left, BAR_NUMBERS + CHORDS / 2);
+      taken = left + pen.measureText(name).width + 4;
+    });
   }
 
   draw_track(pen, colours, track) {

@@ -50,10 +50,13 @@ BRIEF = {
     "benchmarks/band_density.py": "--songs 1",
     "benchmarks/band_speed.py": "examples/saints.mid --candidates 1 --repeats 1",
     "benchmarks/bass_in_harmony.py": "--songs 1",
+    "benchmarks/comping.py": "--songs 2",
     "benchmarks/convert_midi.py": "--files 2 --rounds 1",
     # Else it would replace the residuals of the package that is being tested.
     "benchmarks/feel.py": "--songs 2 --out feel.json",
     "benchmarks/free_time.py": "--songs 2",
+    # Else it would replace the weights of the package that is being tested.
+    "benchmarks/harmoniser.py": "--songs 2 --training-songs 2 --epochs 1 --out my.safetensors",
     "benchmarks/held_out_pictures.py": "--songs 1",
     "benchmarks/kept_messages.py": "--workers 1",
     "benchmarks/melody_choice.py": "--songs 4",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -479,3 +480,33 @@ def test_in_a_notebook(browser: Any, home: Path) -> None:
     assert inner.evaluate("sound.context.state") == "running"
     assert tab.problems == []
     tab.context.close()
+
+
+def test_chords_are_above_the_notes(browser: Any, views: list[View], tmp_path: Path) -> None:
+    chords = tuple((480 * 4 * bar, name) for bar, name in enumerate(("C", "Bb/D", "F#m7b5")))
+    marked = replace(views[1], chords=chords)
+    for name, own in (("chords", [views[0], marked]), ("plain", views)):
+        write_page(tmp_path / f"{name}.html", own, sound=False)
+    # The columns of the row of chords in which anything is painted.
+    script = """n => {
+      const still = takes[n].roll.still, ratio = still.height / height;
+      const pen = still.getContext("2d");
+      const rows = pen.getImageData(0, BAR_NUMBERS * ratio, still.width, CHORDS * ratio).data;
+      const found = new Set();
+      for (let i = 3; i < rows.length; i += 4)
+        if (rows[i]) found.add((i - 3) / 4 % still.width / ratio);
+      return [...found].sort((a, b) => a - b);
+    }"""
+    tab = Tab(browser, tmp_path / "chords.html")
+    assert tab.page.evaluate("NUMBERS") == 36
+    assert tab.page.evaluate(script, 0) == []
+    painted = tab.page.evaluate(script, 1)
+    starts = [tab.page.evaluate("q => takes[1].roll.x(q)", 4 * bar) for bar in range(3)]
+    for start in starts:
+        assert any(start <= column <= start + 8 for column in painted)
+        assert not any(start - 3 <= column < start + 1 for column in painted)
+    plain = Tab(browser, tmp_path / "plain.html")
+    assert plain.page.evaluate("NUMBERS") == 18
+    assert tab.problems == plain.problems == []
+    tab.context.close()
+    plain.context.close()

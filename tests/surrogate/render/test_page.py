@@ -211,3 +211,11 @@ def test_sound_is_kept_once_and_sums_to_the_song() -> None:
     wanted = audio.render(trio, sample_rate=audio.MP3_RATE)
     assert len(total) == len(wanted)
     assert np.sqrt(((total - wanted) ** 2).mean()) < 0.15 * np.sqrt((wanted**2).mean())
+
+
+def test_chords_are_by_quarter() -> None:
+    score = short_song()
+    marked = View("Input", score, ("melody",), chords=((0, "N.C."), (480, "F#m7"), (720, "B7")))
+    data = data_of(page_html([marked, View("Bare", score, ("melody",))], sound=False))
+    assert data["views"][0]["chords"] == [[0, "–"], [1, "F#m7"], [1.5, "B7"]]
+    assert data["views"][1]["chords"] == []
