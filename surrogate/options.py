@@ -31,7 +31,7 @@ DENSITY = 0.5  # of the vector's length; a predicted latent follows it more than
 
 _INPUT, _GENERATION, NETWORKS = "input", "generation", "the networks"  # groups of options
 POOLINGS = ("last", "mean", "attention")  # what becomes of the bars' outputs
-FORMATS = ("mid", "png", "svg", "wav", "html")  # of results
+FORMATS = ("mid", "png", "svg", "wav", "html", "musicxml")  # of results
 
 # Which tracks: an index, a name, "channel:5", ..., or several of them.
 Tracks: TypeAlias = str | int | tuple[str | int, ...]

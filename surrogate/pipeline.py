@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pretty_midi
@@ -18,7 +18,7 @@ from musicvae_torch.converters.trio import part_notes
 from musicvae_torch.errors import MidiError, OptionError
 from musicvae_torch.io.devices import pick_device
 from musicvae_torch.kernels.gemm import FLOAT32
-from musicvae_torch.midi.score import Score, divisible, read_score
+from musicvae_torch.midi.score import divisible
 from musicvae_torch.midi.vocabulary import NO_EVENT, NOTE_OFF, PARTS
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.accompaniment import Accompaniment, Candidate
@@ -40,10 +40,10 @@ from surrogate.generators.protocol import Generated, PartGenerator
 from surrogate.generators.trio import TrioGenerator
 from surrogate.options import BAND, METHODS, NO_STYLE, AccompanyOptions, default_method
 from surrogate.song.context import SongContext, analyze, context_remarks
+from surrogate.song.reading import Midi, read_song
 
 BATCH = 16  # songs read before anything is generated
 
-Midi: TypeAlias = str | Path | pretty_midi.PrettyMIDI | Score
 
 
 @dataclass(eq=False, repr=False)
@@ -124,7 +124,7 @@ class Accompanist:
         """Make the missing parts of a song.
 
         Args:
-            midi: a path, or MIDI in memory (which stays as it is).
+            midi: a path to a MIDI, MusicXML or ABC file, or MIDI in memory (which stays as it is).
             options: see :class:`AccompanyOptions`.
 
         Raises:
@@ -164,8 +164,7 @@ class Accompanist:
         batch: list[SongContext | MidiError] = []
         for song in songs:
             try:
-                score = song if isinstance(song, Score) else read_score(song)
-                batch.append(analyze(divisible(score), options))
+                batch.append(analyze(divisible(read_song(song)), options))
             except MidiError as error:
                 batch.append(error)
             if len(batch) == BATCH:
@@ -254,7 +253,7 @@ def accompany(
     """Give a melody a band, in one call.
 
     Args:
-        midi: a path, or MIDI in memory (which stays as it is).
+        midi: a path to a MIDI, MusicXML or ABC file, or MIDI in memory (which stays as it is).
         musicvae, surrogate, band: checkpoint folders; None: those that ship with the package.
         device: of the networks; "auto" is CUDA where there is one.
         dtype: precision of their products: "float32", "bfloat16" or "int8".

@@ -1,7 +1,8 @@
-"""Chord symbols of scores → the symbols of :mod:`musicvae_torch.chords`."""
+"""Chord symbols of scores ↔ the symbols of :mod:`musicvae_torch.chords`."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from musicvae_torch.chords.inference import name_chord
@@ -21,6 +22,12 @@ _KINDS = {
     "minor-13th": "m13", "suspended-second": "sus2", "suspended-fourth": "sus",
     "suspended-fourth-seventh": "7sus", "pedal": "ped", "power": "5",
 }  # fmt: skip
+
+# Our kinds, by their names in MusicXML; of several names of one kind, the first above.
+_NAMES = {kind: name for name, kind in reversed(_KINDS.items())} | {"maj": "major", "aug": "augmented"}
+_ROOT = r"[A-G](?:#+|b*)"
+_WRITTEN = re.compile(rf"({_ROOT})(.*?)(?:/({_ROOT}))?")
+_DEGREE = re.compile(r"\(?(add|no|)([#b]?)([0-9]+)\)?")
 
 
 def chord_name(chord: Any) -> tuple[str, bool]:
@@ -63,3 +70,27 @@ def _change(change: Any) -> str:
     # A degree with an accidental needs no "add": C7b9.
     accidental = "#" * shift if shift > 0 else "b" * -shift
     return f"{accidental or 'add'}{change.degree}"
+
+
+def notated(name: str) -> Any:
+    """A chord symbol of ours as music21 writes it into MusicXML; inverse of :func:`chord_name`."""
+    from music21 import harmony
+
+    match = _WRITTEN.fullmatch(name)
+    if name == NO_CHORD or match is None:
+        return harmony.NoChord()
+    root, kind, bass = match.groups()
+    # The longest kind that the rest begins with; what follows are changes of degrees.
+    known = max((own for own in _NAMES if kind.startswith(own)), key=len)
+    named = {"root": root.replace("b", "-"), "kind": _NAMES[known]}
+    chord = harmony.ChordSymbol(**named, **({"bass": bass.replace("b", "-")} if bass else {}))
+    for word, accidental, degree in _DEGREE.findall(kind[len(known) :]):
+        change = {"add": "add", "no": "subtract", "": "alter"}[word]
+        if not word and int(degree) > 7:
+            change = "add"
+        shift = {"#": 1, "b": -1, "": 0}[accidental]
+        chord.addChordStepModification(
+            harmony.ChordStepModification(change, int(degree), shift), updatePitches=False
+        )
+    chord.chordKindStr = known
+    return chord

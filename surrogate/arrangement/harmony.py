@@ -7,6 +7,7 @@ Steps are sixteen a bar, counted from the first bar.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,10 +17,11 @@ from musicvae_torch.chords.inference import infer_chords
 from musicvae_torch.chords.symbols import NO_CHORD, ChordTones, chord_tones
 from musicvae_torch.chords.text import read_text, symbol, written_bars
 from musicvae_torch.errors import ChordError
+from musicvae_torch.midi.messages import TEXT, TRACK_NAME
 from musicvae_torch.midi.notes import NOTE_DTYPE
 from musicvae_torch.midi.quantize import DEFAULT_QPM
 from musicvae_torch.midi.score import Score
-from musicvae_torch.midi.tracks import TICK_NOTE
+from musicvae_torch.midi.tracks import CHORDS, TICK_NOTE
 from musicvae_torch.midi.vocabulary import OUTPUT_VELOCITY, STEPS_PER_BAR, STEPS_PER_QUARTER
 from surrogate.song.context import SongContext
 from surrogate.song.grid import Grid
@@ -28,7 +30,7 @@ HALF_BAR = STEPS_PER_BAR // 2
 _SECONDS_PER_STEP = 60 / DEFAULT_QPM / STEPS_PER_QUARTER
 _METRES = {1: (2.0, 2.0), 2: (4.0, 4.0)}  # in which infer_chords finds so many chords a bar
 _BARS_AT_A_TIME = 480  # infer_chords takes 1,000 half bars
-_CHORD_TEXTS = (0x01, 0x05, 0x06, 0x07)  # text, lyrics, markers and cue points
+_CHORD_TEXTS = (TEXT, 0x05, 0x06, 0x07)  # text, lyrics, markers and cue points
 _FEWEST_MARKS = 4
 _MOST_OTHERS = 0.25  # share of texts that are no chords; if more are not, none is one
 
@@ -128,7 +130,11 @@ def from_markers(score: Score, grid: Grid) -> Harmony | None:
 
     The texts of one kind in one chunk are chords if most of them are chord symbols, and not all of
     these single letters, which may be names of sections. Of several such groups the largest counts.
+    Texts of a chunk named "Chords", as scores in MusicXML have it, are chords without any doubt.
     """
+    written = _written_chords(score)
+    if written:
+        return _at_ticks(written, grid)
     groups: dict[tuple[int, int], list[tuple[int, str]]] = {}
     for index, texts in enumerate(score.texts):
         messages = score.file.tracks[index].messages
@@ -137,13 +143,30 @@ def from_markers(score: Score, grid: Grid) -> Harmony | None:
             if kind in _CHORD_TEXTS and text.strip(" \t\r\n\0"):
                 groups.setdefault((index, kind), []).append((tick, text.strip(" \t\r\n\0")))
     found = max(map(_marked, groups.values()), key=len, default=[])
-    if not found:
-        return None
-    marks = np.zeros(len(found), TICK_NOTE)
-    marks["start"] = [tick for tick, _ in found]
+    return _at_ticks(found, grid) if found else None
+
+
+def _written_chords(score: Score) -> list[tuple[int, str]]:
+    """(tick, symbol) of the chord symbols in chunks that are named after them."""
+    found = []
+    for chunk, texts in zip(score.file.tracks, score.texts, strict=True):
+        kinds = {chunk.messages[number].kind: text for number, text in texts.items()}
+        if kinds.get(TRACK_NAME) != CHORDS:
+            continue
+        for number, text in texts.items():
+            if chunk.messages[number].kind == TEXT:
+                with suppress(ChordError):
+                    found.append((chunk.messages[number].tick, symbol(text)))
+    return found
+
+
+def _at_ticks(chords: Sequence[tuple[int, str]], grid: Grid) -> Harmony:
+    """Chords that begin at ticks of the score."""
+    marks = np.zeros(len(chords), TICK_NOTE)
+    marks["start"] = [tick for tick, _ in chords]
     marks["end"] = marks["start"] + 1
     starts, _ = grid.to_steps(marks)
-    return _harmony(starts.tolist(), [name for _, name in found])
+    return _harmony(starts.tolist(), [name for _, name in chords])
 
 
 def infer(
