@@ -50,6 +50,7 @@ NO_BEND = 8192  # the middle of 14 bits
 # a quarter of the loudness: expression counts 14 bits, and works as its square.
 FULL, HALF = (1 << 14) - 1, 1 << 13
 LOUDEST = 32_767
+GAIN = 4.0  # of the synthesizer's samples, which leave room for dozens of notes
 # A tick is a sample: at MIDI's usual tempo there are two quarter notes a second.
 RESOLUTION = SAMPLE_RATE // 2
 _MELODIC = [channel for channel in range(CHANNELS) if channel != DRUM_CHANNEL]
@@ -124,7 +125,7 @@ class Synthesizer:
         if len(samples) and int(np.abs(samples.astype(np.int32)).max()) >= LOUDEST:
             samples = self._play(rows, frames, HALF)
             scale = (FULL / HALF) ** 2
-        return samples.astype(np.float32) * np.float32(scale / LOUDEST)
+        return samples.astype(np.float32) * np.float32(GAIN * scale / LOUDEST)
 
     def _play(self, rows: list[Row], frames: int, expression: int = FULL) -> np.ndarray:
         """(frames, 2) int16 of messages at frames.
