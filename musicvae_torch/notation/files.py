@@ -95,6 +95,9 @@ def _parse_abc(path: str | Path, content: bytes) -> Sheet:
     if tunes > 1:
         raise NotationError(f"{path}: holds {tunes} tunes; save the one that you want by itself")
 
+    if not re.search(r"^[LM]:", text, re.MULTILINE):
+        text = re.sub(r"^K:", "L:1/8\nK:", text, count=1, flags=re.MULTILINE)  # ABC's default
+
     def work() -> Any:
         from music21 import converter
 
@@ -115,6 +118,8 @@ def _lost_of_abc(text: str, stream: Any) -> list[str]:
     lost = []
     if re.search(r"^[wW]:", text, re.MULTILINE):
         lost.append("the words (w: lines) of ABC files are left out")
+    if re.search(r"^P:\s*\S\S", text.partition("\nK:")[0], re.MULTILINE):
+        lost.append("the order of its parts (P:) is not followed; they are played as written")
     music = "\n".join(line for line in text.splitlines() if not re.match(r"[A-Za-z]:|%", line))
     named = len(re.findall(r'"(?:[A-G][^"]*|N\.?C\.?)"', music))
     read = len(stream.recurse().getElementsByClass("Harmony"))
