@@ -51,7 +51,8 @@ def accompany_folder(
     resume: bool = False,
     stems: bool = False,
 ) -> Summary:
-    """Accompany every MIDI, MusicXML and ABC file of a folder, at any depth, into the same places of another.
+    """Accompany every MIDI, MusicXML and ABC file of a folder, at any depth, into the same places
+    of another.
 
     A file that cannot be accompanied is left out. Ctrl-C ends it with the files that are written;
     with `resume` the next call goes on from there.

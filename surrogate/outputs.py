@@ -144,9 +144,7 @@ def free_page(beside: Path) -> Path:
     raise AssertionError("count has no end")
 
 
-def write_sheets(
-    result: Accompaniment, first: Path, title: str, remarks: list[str]
-) -> list[Path]:
+def write_sheets(result: Accompaniment, first: Path, title: str, remarks: list[str]) -> list[Path]:
     """Write every band as MusicXML, the best one's to `first`; remarks are added to `remarks`.
     Returns where."""
     paths = [band_path(first, number + 1) for number in range(len(result.candidates))]

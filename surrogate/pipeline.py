@@ -45,7 +45,6 @@ from surrogate.song.reading import Midi, read_song
 BATCH = 16  # songs read before anything is generated
 
 
-
 @dataclass(eq=False, repr=False)
 class Accompanist:
     """A MusicVAE with its surrogate encoder and a band network, to be used on any number of songs.

@@ -24,7 +24,10 @@ _KINDS = {
 }  # fmt: skip
 
 # Our kinds, by their names in MusicXML; of several names of one kind, the first above.
-_NAMES = {kind: name for name, kind in reversed(_KINDS.items())} | {"maj": "major", "aug": "augmented"}
+_NAMES = {kind: name for name, kind in reversed(_KINDS.items())} | {
+    "maj": "major",
+    "aug": "augmented",
+}
 _ROOT = r"[A-G](?:#+|b*)"
 _WRITTEN = re.compile(rf"({_ROOT})(.*?)(?:/({_ROOT}))?")
 _DEGREE = re.compile(r"\(?(add|no|)([#b]?)([0-9]+)\)?")
@@ -82,8 +85,11 @@ def notated(name: str) -> Any:
     root, kind, bass = match.groups()
     # The longest kind that the rest begins with; what follows are changes of degrees.
     known = max((own for own in _NAMES if kind.startswith(own)), key=len)
-    named = {"root": root.replace("b", "-"), "kind": _NAMES[known]}
-    chord = harmony.ChordSymbol(**named, **({"bass": bass.replace("b", "-")} if bass else {}))
+    chord: Any = harmony.ChordSymbol(
+        root=root.replace("b", "-"),
+        kind=_NAMES[known],
+        bass=None if bass is None else bass.replace("b", "-"),
+    )
     for word, accidental, degree in _DEGREE.findall(kind[len(known) :]):
         change = {"add": "add", "no": "subtract", "": "alter"}[word]
         if not word and int(degree) > 7:

@@ -76,7 +76,9 @@ def play_order(score: Any, parts: Sequence[Sequence[Any]]) -> tuple[list[int], l
         if len(order) > MAX_PLAYED:
             raise NotationError(f"more than {MAX_PLAYED} bars, repeats written out")
         if order != plain:
-            return order, [f"repeats are written out: {len(order)} bars, where {written} are written"]
+            return order, [
+                f"repeats are written out: {len(order)} bars, where {written} are written"
+            ]
     return plain, []
 
 
@@ -103,8 +105,9 @@ def played_bars(order: Sequence[int], parts: Sequence[Sequence[Any]]) -> list[Pl
 def metres(played: Sequence[PlayedBar], bars: Sequence[Any]) -> list[tuple[Fraction, int, int]]:
     """Where metres begin, as (quarter, numerator, denominator).
 
-    A bar that is shorter or longer than its metre, such as a pickup, gets a metre of its own. Two
-    short ones in a row that make a whole bar together, as on both sides of a repeat, are one bar.
+    A bar that is shorter or longer than its metre, such as a pickup, gets a metre of its own; but
+    not the last one, if it is short. Two short ones in a row that make a whole bar together, as on
+    both sides of a repeat, are one bar.
 
     Args:
         played: the bars in the order in which they are played.
@@ -121,7 +124,9 @@ def metres(played: Sequence[PlayedBar], bars: Sequence[Any]) -> list[tuple[Fract
             both = length + following[0].length
             if both == _quarters(metre) and nominal[following[0].index] == metre:
                 length, count = both, 2
-        own = metre if length == _quarters(metre) else _metre_of(length, metre)
+        # The last bar may be what a pickup leaves of it.
+        cut = at > 0 and not following and length < _quarters(metre)
+        own = metre if cut or length == _quarters(metre) else _metre_of(length, metre)
         if length and (not found or found[-1][1:] != own):
             found.append((bar.start, *own))
         at += count

@@ -80,7 +80,9 @@ def _elements(bar: Any) -> Iterator[tuple[Fraction, Any]]:
         classes = element.classes
         if "Harmony" in classes or not {"NotRest", "Dynamic"}.intersection(classes):
             continue
-        rows.append((Fraction(element.getOffsetInHierarchy(bar)), "Dynamic" not in classes, element))
+        rows.append(
+            (Fraction(element.getOffsetInHierarchy(bar)), "Dynamic" not in classes, element)
+        )
     rows.sort(key=lambda row: row[:2])
     return ((at, element) for at, _, element in rows)
 

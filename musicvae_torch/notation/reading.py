@@ -128,7 +128,7 @@ def _conductor(
     score: Any, parts: Sequence[Sequence[Any]], played: Sequence[PlayedBar], resolution: int
 ) -> list[Message]:
     """Title, metres, keys, tempos and rehearsal marks."""
-    found = []
+    found: list[Message] = []
     title = score.metadata.bestTitle if score.metadata is not None else None
     if title:
         found.append(meta(0, TRACK_NAME, str(title).encode("utf-8", "replace")))
@@ -149,7 +149,7 @@ def _conductor(
 
 
 def _keys(bars: Sequence[Any], played: Iterable[PlayedBar], resolution: int) -> list[Message]:
-    found = []
+    found: list[Message] = []
     for at, key in _marks([bars], played, "KeySignature"):
         sharps = key.sharps
         if sharps is not None and abs(sharps) <= MAX_SHARPS:

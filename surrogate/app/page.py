@@ -81,7 +81,10 @@ class Page:
 
     def _build_song(self) -> None:
         self.file = gr.File(
-            label="Song (MIDI, MusicXML, ABC)", file_types=[*MIDI_SUFFIXES, *NOTATION_SUFFIXES], height=130, elem_id="song"
+            label="Song (MIDI, MusicXML, ABC)",
+            file_types=[*MIDI_SUFFIXES, *NOTATION_SUFFIXES],
+            height=130,
+            elem_id="song",
         )
         self.example = gr.Dropdown(
             sorted(self.examples),

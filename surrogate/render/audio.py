@@ -32,7 +32,8 @@ def render(view: View, soundfont: str | Path | None = None) -> np.ndarray:
         soundfont: .sf2; the default is pretty_midi's.
 
     Returns:
-        (samples, 2) float32 at SAMPLE_RATE, left and right, within -1 and 1: softer as a whole, if it would clip.
+        (samples, 2) float32 at SAMPLE_RATE, left and right, within -1 and 1: softer as a whole, if
+        it would clip.
 
     Raises:
         MidiError: the song is longer than an hour.

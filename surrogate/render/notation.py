@@ -290,7 +290,7 @@ def _keys(score: Score) -> list[tuple[int, int]]:
 
 
 def _likeliest_key(score: Score) -> int:
-    """The sharps of the key whose scale holds most of the time that notes sound; negative: flats."""
+    """The sharps of the key whose scale holds most of what sounds; negative: flats."""
     heard = np.zeros(12)
     for track in score.tracks:
         if not track.is_drum:

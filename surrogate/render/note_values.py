@@ -16,7 +16,11 @@ NEAREST = (4, 3)
 _PLAIN = [Fraction(4, 1 << power) for power in range(7)]
 _LENGTHS = frozenset(
     [plain * dots for plain in _PLAIN for dots in (1, Fraction(3, 2), Fraction(7, 4))]
-    + [plain * of for plain in _PLAIN[1:] for of in (Fraction(2, 3), Fraction(4, 5), Fraction(4, 7))]
+    + [
+        plain * of
+        for plain in _PLAIN[1:]
+        for of in (Fraction(2, 3), Fraction(4, 5), Fraction(4, 7))
+    ]
 )
 
 

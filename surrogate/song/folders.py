@@ -37,8 +37,7 @@ def _files(folder: str | Path, scores: bool) -> list[Path]:
     paths = sorted(
         path
         for path in folder.rglob("*")
-        if is_midi(path)
-        or (scores and is_notation(path) and path.suffix.lower() != XML_SUFFIX)
+        if is_midi(path) or (scores and is_notation(path) and path.suffix.lower() != XML_SUFFIX)
     )
     if not paths:
         raise NoSongsError(no_midi_in(folder))

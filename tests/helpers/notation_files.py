@@ -22,7 +22,7 @@ HEAD = (
     '"http://www.musicxml.org/dtds/partwise.dtd">\n'
 )
 SIXTEENTH = make_tunes.TICKS_PER_BEAT // 4
-Notes = list[tuple[Fraction, Fraction, int]]  # start, end in quarter notes; MIDI pitch
+Notes = list[tuple[Any, Any, int]]  # start, end in quarter notes; MIDI pitch
 
 
 def tunes() -> dict[str, Any]:
@@ -105,7 +105,12 @@ def score(*parts: tuple[str, str]) -> str:
 
 
 def attributes(
-    fifths: int = 0, mode: str = "major", beats: int = 4, unit: int = 4, divisions: int = 4, more: str = ""
+    fifths: int = 0,
+    mode: str = "major",
+    beats: int = 4,
+    unit: int = 4,
+    divisions: int = 4,
+    more: str = "",
 ) -> str:
     return (
         f"<attributes><divisions>{divisions}</divisions><key><fifths>{fifths}</fifths>"

@@ -40,9 +40,7 @@ def lead_sheet(chords: tuple[str, ...]) -> str:
     bars = []
     for number, step in enumerate(chords):
         head = attributes() if number == 0 else ""
-        harmony = (
-            f"<harmony><root><root-step>{step}</root-step></root><kind>major</kind></harmony>"
-        )
+        harmony = f"<harmony><root><root-step>{step}</root-step></root><kind>major</kind></harmony>"
         notes = note(60 + number, 8) + note(64 + number, 8)
         bars.append(f'<measure number="{number + 1}">{head}{harmony}{notes}</measure>')
     return score(part("Lead", bars))
@@ -67,7 +65,7 @@ def test_without_an_output_nothing_is_replaced(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shown: list[str] = []
-    monkeypatch.setattr("webbrowser.open", lambda address: shown.append(address) or True)
+    monkeypatch.setattr("webbrowser.open", lambda address: [shown.append(address)])
     before = (folder / "tune.mid").read_bytes()
     assert main(["tune.mid"]) == 0
     first = (folder / "tune.band.mid").read_bytes()
@@ -90,7 +88,7 @@ def test_a_score_in_and_out(folder: Path) -> None:
     """The notes of the score are in the result as they are, and in its score."""
     tune = tunes()["auld_lang_syne"]
     (folder / "auld.musicxml").write_text(musicxml_of(tune), encoding="utf-8")
-    assert main("auld.musicxml -o auld.mid --score auld.mxl".split()) == 0
+    assert main(["auld.musicxml", "-o", "auld.mid", "--score", "auld.mxl"]) == 0
     for song in (read_score(folder / "auld.mid"), read_notation(folder / "auld.mxl")):
         melody, bass, drums = song.tracks
         found = [
@@ -101,7 +99,7 @@ def test_a_score_in_and_out(folder: Path) -> None:
         assert (melody.name, bass.name, drums.name) == (tune.title, "bass", "drums")
         assert drums.is_drum
         assert 60e6 / song.tempos[0, 1] == pytest.approx(tune.tempo, rel=1e-4)
-    assert main("auld.musicxml -o auld.xml --candidates 2".split()) == 0
+    assert main(["auld.musicxml", "-o", "auld.xml", "--candidates", "2"]) == 0
     assert (folder / "auld_2.xml").is_file()
 
 
@@ -110,16 +108,16 @@ def test_stems_and_scores_of_a_folder(folder: Path) -> None:
     (folder / "songs").mkdir()
     (folder / "songs/lead.musicxml").write_text(lead_sheet(("C", "F", "G", "C")))
     (folder / "songs/other.xml").write_text("<configuration/>")
-    assert main("songs -o bands --write mid,musicxml --stems".split()) == 0
+    assert main(["songs", "-o", "bands", "--write", "mid,musicxml", "--stems"]) == 0
     parts = ("lead", "bass", "drums")
-    stems = {f"lead_{name}.{ending}" for name in ("melody", *parts[1:]) for ending in ("mid", "wav")}
+    stems = {
+        f"lead_{name}.{ending}" for name in ("melody", *parts[1:]) for ending in ("mid", "wav")
+    }
     made = {path.name for path in (folder / "bands").iterdir()}
     assert made == {"lead.mid", "lead.musicxml", *stems}
 
 
-def test_chord_symbols_are_the_chords_of_the_song(
-    folder: Path, accompanist: Accompanist
-) -> None:
+def test_chord_symbols_are_the_chords_of_the_song(folder: Path, accompanist: Accompanist) -> None:
     """Though they are single letters, of which a MIDI file's would not be taken for chords."""
     (folder / "lead.musicxml").write_text(lead_sheet(("C", "F", "G", "C")))
     result = accompanist.accompany("lead.musicxml")

@@ -158,9 +158,7 @@ def _cut(score: Score, begin: int, end: int, synthesizer: Synthesizer) -> np.nda
             own = channels[heard] if len(channels) == len(heard) else channels
             tracks.append(replace(track, notes=track.notes[heard], note_channels=own))
     samples = synthesizer.synthesize(score, tracks)
-    first, last = (
-        round(float(score.seconds(tick)) * SAMPLE_RATE) for tick in (begin, end)
-    )
+    first, last = (round(float(score.seconds(tick)) * SAMPLE_RATE) for tick in (begin, end))
     fade = round(FADE * SAMPLE_RATE)
     samples = samples[first : last + fade]
     ending = samples[last - first :]

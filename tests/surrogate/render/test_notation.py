@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import mido
@@ -21,6 +22,8 @@ from surrogate.render.note_values import EXACT, pieces, quarter_of, spans
 from surrogate.render.view import view_of
 
 pytest.importorskip("music21", reason="music21 is not installed: no MusicXML")
+
+import itertools
 
 from musicvae_torch.chords.symbols import chord_tones
 from musicvae_torch.notation.chord_symbols import chord_name, notated
@@ -53,10 +56,11 @@ def tree(song: Score, chords: tuple[tuple[int, str], ...] = ()) -> ElementTree.E
     return ElementTree.fromstring(notation_bytes(view_of(song, {0}), chords, "Title")[0])
 
 
-def quarters(song: Score, index: int) -> list[tuple[Fraction, Fraction, int]]:
+def quarters(song: Score, index: int) -> list[tuple[Any, Any, int]]:
     rows = song.tracks[index].notes.tolist()
     return [
-        (Fraction(a, song.resolution), Fraction(b, song.resolution), pitch) for a, b, pitch, _ in rows
+        (Fraction(a, song.resolution), Fraction(b, song.resolution), pitch)
+        for a, b, pitch, _ in rows
     ]
 
 
@@ -173,8 +177,8 @@ def test_a_pickup_is_not_counted() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["C", "F#m7", "Bb7", "Ebmaj7/G", "Am7b5", "C7b9", "D7sus", "G+", "Bdim7", "C6/9", "Abm6", "E7#9",
-     "N.C.", "Dmmaj7", "Csus2", "F5", "C9", "Cadd9", "Gm11", "A13"],
+    ["C", "F#m7", "Bb7", "Ebmaj7/G", "Am7b5", "C7b9", "D7sus", "G+", "Bdim7", "C6/9", "Abm6",
+     "E7#9", "N.C.", "Dmmaj7", "Csus2", "F5", "C9", "Cadd9", "Gm11", "A13"],
 )  # fmt: skip
 def test_chord_symbols_come_back(name: str) -> None:
     again, _ = chord_name(notated(name))
@@ -188,7 +192,7 @@ def test_pieces_fill_a_stretch(ends: tuple[int, int]) -> None:
     start, end = (Fraction(time, 48) for time in ends)
     found = list(pieces(start, end))
     assert found[0][0] == start and found[-1][1] == end
-    assert all(a[1] == b[0] for a, b in zip(found, found[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(found))
     assert all(a < b for a, b in found)
 
 
@@ -202,4 +206,4 @@ def test_ticks_move_no_further_than_half_a_sixteenth(tick: int, resolution: int)
 
 def test_notes_last_something() -> None:
     notes = np.array([(0, 1, 60, 80)], TICK_NOTE)
-    assert spans(notes, 480) == ([(0, Fraction(1, 4), 60)], 1)
+    assert spans(notes, 480) == ([(Fraction(0), Fraction(1, 4), 60)], 1)
