@@ -1,5 +1,5 @@
-"""The wheel and the sdist are whole, the wheel finds the weights that it carries, and one command of
-pip installs all that a musician needs."""
+"""The wheel and the sdist are whole, the wheel finds the weights that it carries, and one command
+of pip installs all that a musician needs."""
 
 from __future__ import annotations
 
