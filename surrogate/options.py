@@ -36,7 +36,7 @@ DENSITY = 0.5  # of the vector's length; a predicted latent follows it more than
 # Groups of options.
 _INPUT, _GENERATION, _FORM, NETWORKS = "input", "generation", "the course of a song", "the networks"
 POOLINGS = ("last", "mean", "attention")  # what becomes of the bars' outputs
-FORMATS = ("mid", "png", "svg", "wav", "html")  # of results
+FORMATS = ("mid", "png", "svg", "wav", "html", "musicxml")  # of results
 
 # Which tracks: an index, a name, "channel:5", ..., or several of them.
 Tracks: TypeAlias = str | int | tuple[str | int, ...]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pretty_midi
@@ -19,7 +19,7 @@ from musicvae_torch.converters.trio import part_notes
 from musicvae_torch.errors import MidiError, OptionError
 from musicvae_torch.io.devices import pick_device
 from musicvae_torch.kernels.gemm import FLOAT32
-from musicvae_torch.midi.score import Score, divisible, read_score
+from musicvae_torch.midi.score import Score, divisible
 from musicvae_torch.midi.vocabulary import NO_EVENT, NOTE_OFF, PARTS
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.accompaniment import Accompaniment, Candidate
@@ -53,11 +53,10 @@ from surrogate.options import (
     default_method,
 )
 from surrogate.song.context import SongContext, analyze, context_remarks
+from surrogate.song.reading import Midi, read_song
 from surrogate.song.redo import analyze_redo
 
 BATCH = 16  # songs read before anything is generated
-
-Midi: TypeAlias = str | Path | pretty_midi.PrettyMIDI | Score
 
 
 @dataclass(eq=False, repr=False)
@@ -138,7 +137,7 @@ class Accompanist:
         """Make the missing parts of a song.
 
         Args:
-            midi: a path, or MIDI in memory (which stays as it is).
+            midi: a path to a MIDI, MusicXML or ABC file, or MIDI in memory (which stays as it is).
             options: see :class:`AccompanyOptions`. With `redo`, the song has the parts already, and
                 only some bars of them are made.
 
@@ -179,10 +178,9 @@ class Accompanist:
         batch: list[SongContext | MidiError] = []
         for song in songs:
             try:
-                score = song if isinstance(song, Score) else read_score(song)
                 # What is redone leaves all else as it is, to the tick.
                 fine = self._has_feel(options) and not options.redo
-                batch.append(_context(divisible(score, fine=fine), options))
+                batch.append(_context(divisible(read_song(song), fine=fine), options))
             except MidiError as error:
                 batch.append(error)
             if len(batch) == BATCH:
@@ -322,7 +320,7 @@ def accompany(
     """Give a melody a band, in one call.
 
     Args:
-        midi: a path, or MIDI in memory (which stays as it is).
+        midi: a path to a MIDI, MusicXML or ABC file, or MIDI in memory (which stays as it is).
         musicvae, surrogate, band, groove: checkpoint folders; None: those that ship with the
             package. With the groove "none", the drums are played by a profile, on the grid.
         device: of the networks; "auto" is CUDA where there is one.

@@ -13,6 +13,7 @@ from musicvae_torch.errors import MidiError, MusicVAEError, OptionError
 from musicvae_torch.midi.notes import MIDI_SUFFIXES
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.vocabulary import PARTS
+from musicvae_torch.notation.files import NOTATION_SUFFIXES
 from surrogate.app.api import add_endpoint
 from surrogate.app.studio import Result, Studio, melody_choices, options_of, other_tracks, read_song
 from surrogate.options import (
@@ -84,7 +85,10 @@ class Page:
 
     def _build_song(self) -> None:
         self.file = gr.File(
-            label="Song (MIDI)", file_types=list(MIDI_SUFFIXES), height=130, elem_id="song"
+            label="Song (MIDI, MusicXML, ABC)",
+            file_types=[*MIDI_SUFFIXES, *NOTATION_SUFFIXES],
+            height=130,
+            elem_id="song",
         )
         self.example = gr.Dropdown(
             sorted(self.examples),
@@ -308,7 +312,7 @@ class Page:
             self.problem: gr.HTML(visible=False),
         }
         if not self.studio.sounds:
-            remarks.append("To hear the bands here: pip install --no-deps tinysoundfont")
+            remarks.append("To hear the bands here: pip install 'musicvae-torch[audio]'")
             yield {**shown, **self._finished(bands, page, remarks)}
             return
         yield {**shown, self.remarks: _remarks([*remarks, "The sound is being mixed…"])}

@@ -19,7 +19,7 @@ from musicvae_torch.chords.chart import Bar, read_chart, read_text, symbol
 from musicvae_torch.chords.inference import infer_chords
 from musicvae_torch.chords.symbols import NO_CHORD, ChordTones, chord_tones
 from musicvae_torch.errors import ChordError
-from musicvae_torch.midi.messages import TRACK_NAME
+from musicvae_torch.midi.messages import TEXT, TRACK_NAME
 from musicvae_torch.midi.notes import NOTE_DTYPE
 from musicvae_torch.midi.quantize import DEFAULT_QPM
 from musicvae_torch.midi.score import Score
@@ -34,7 +34,7 @@ HALF_BAR = STEPS_PER_BAR // 2
 _SECONDS_PER_STEP = 60 / DEFAULT_QPM / STEPS_PER_QUARTER
 _METRES = {1: (2.0, 2.0), 2: (4.0, 4.0)}  # in which infer_chords finds so many chords a bar
 _BARS_AT_A_TIME = 480  # infer_chords takes 1,000 half bars
-_CHORD_TEXTS = (0x01, 0x05, 0x06, 0x07)  # text, lyrics, markers and cue points
+_CHORD_TEXTS = (TEXT, 0x05, 0x06, 0x07)  # text, lyrics, markers and cue points
 CHORD_TRACK = "chords"  # name of a chunk whose texts are chords, however few or short
 _FEWEST_MARKS = 4
 _MOST_OTHERS = 0.25  # share of texts that are no chords; if more are not, none is one

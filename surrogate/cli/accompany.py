@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from surrogate.pipeline import Accompanist
 
 EXAMPLES = """examples:
+  accompany tune.mid                                   writes tune.band.mid beside it
+  accompany tune.mid --play                            and opens a page that plays it
   accompany tune.mid -o band.mid                       the melody with a band
+  accompany tune.musicxml -o band.mid --score band.musicxml
   accompany tune.mid -o out --candidates 4             a folder: MIDI, picture, sound, web page
   accompany song.mid --list-tracks                     which track would be the melody
   accompany song.mid -o band.mid --melody Flute --keep given
@@ -52,19 +55,23 @@ def _formats(text: str) -> tuple[str, ...]:
 
 @dataclass(kw_only=True)
 class Accompany:
-    """Give a melody a band: reads a MIDI file, keeps what it holds note for note at its own tempo,
-    and adds a bass and drums.
+    """Give a melody a band: reads a MIDI, MusicXML or ABC file, keeps what it holds note for note
+    at its own tempo, and adds a bass and drums.
 
     Attributes:
-        midi: a MIDI file, or a folder of them.
-        out: a .mid file to write, or a folder for all that --write says.
+        midi: a MIDI, MusicXML or ABC file, or a folder of them.
+        out: a .mid or .musicxml file to write, or a folder for all that --write says; None:
+            SONG.band.mid beside the song, or a folder SONG.band.
         list_tracks: show the file's tracks and the guess, and stop.
         show_chords: show the chart of the song's chords, or write it to -o FILE.txt, and stop; it
             can be edited, and given as --chords @FILE.txt.
-        write: what to write into a folder, of mid,png,svg,wav,html; None: mid,png,wav,html; for a
-            folder of songs: mid.
+        write: what to write into a folder, of mid,png,svg,wav,html,musicxml; None:
+            mid,png,wav,html; for a folder of songs: mid.
+        play: also write a page that plays the result, and open it in the browser.
+        stems: also write a MIDI and a WAV file of each track into the folder.
+        score: also write the result as sheet music (.musicxml, .mxl).
         plot: also draw a piano roll (.png, .svg, .pdf).
-        soundfont: instruments for the sound (.sf2, .sf3).
+        soundfont: instruments for the sound (.sf2).
         resume: of a folder of songs, leave out those whose result is there already.
     """
 
@@ -74,6 +81,9 @@ class Accompany:
     show_chords: bool = option(False, group="input")
     accompany: AccompanyOptions = options_of(AccompanyOptions)
     write: tuple[str, ...] | None = option(None, read=_formats, group=_OUTPUT, metavar="FORMATS")
+    play: bool = option(False, group=_OUTPUT)
+    stems: bool = option(False, group=_OUTPUT)
+    score: Path | None = option(None, group=_OUTPUT, metavar="FILE")
     plot: Path | None = option(None, group=_OUTPUT, metavar="FILE")
     soundfont: Path | None = option(None, group=_OUTPUT, metavar="SF2")
     resume: bool = option(False, group=_OUTPUT)
@@ -87,10 +97,20 @@ def _method(own: Any) -> str:
 
 def _has_sound(own: Any) -> bool:
     """Whether sound is written."""
-    from musicvae_torch.midi.notes import is_midi
-
+    if own.play or own.stems:
+        return True
     usual = ("mid",) if own.midi.is_dir() else ("wav",)
-    return not is_midi(own.out) and not {"wav", "html"}.isdisjoint(own.write or usual)
+    return _into_folder(own) and not {"wav", "html"}.isdisjoint(own.write or usual)
+
+
+def _into_folder(own: Any) -> bool:
+    """Whether the result is a folder."""
+    from musicvae_torch.midi.notes import is_midi
+    from musicvae_torch.notation.files import is_musicxml
+
+    if own.out is None:
+        return bool(own.write or own.stems)
+    return not (is_midi(own.out) or is_musicxml(own.out))
 
 
 def _shows_chords(own: Any) -> bool:
@@ -230,12 +250,22 @@ def run(options: Accompany) -> None:
     if options.show_chords:
         _show_chords(options)
         return
-    if options.out is None:
-        raise OptionError("say where the result goes: -o OUT.mid, or -o FOLDER")
     if not options.midi.exists():
         raise OptionError(f"{options.midi}: no such file")
-    formats = _check_output(options, options.out)
-    (_folder if options.midi.is_dir() else _song)(options, options.out, formats)
+    out = _output(options)
+    formats = _check_output(options, out)
+    (_folder if options.midi.is_dir() else _song)(options, out, formats)
+
+
+def _output(options: Accompany) -> Path:
+    """Where the result goes: where the user says, or to a new file or folder beside the song."""
+    from surrogate.outputs import free_output
+
+    if options.out is not None:
+        return options.out
+    if options.midi.is_dir():
+        raise OptionError(f"{options.midi}: is a folder; say where its results go: -o FOLDER")
+    return free_output(options.midi, options.accompany.candidates, _into_folder(options))
 
 
 def _check_output(options: Accompany, out: Path) -> tuple[str, ...]:
@@ -244,28 +274,53 @@ def _check_output(options: Accompany, out: Path) -> tuple[str, ...]:
     from musicvae_torch.midi.notes import check_midi_out, is_midi
     from surrogate.outputs import check_formats, refuse_overwrite
 
-    many, into_file = options.midi.is_dir(), is_midi(out)
+    many, into_file = options.midi.is_dir(), not _into_folder(options)
     if into_file and out.is_dir():
         raise OutputError(f"{out}: is a folder; name the file to write")
     if into_file and many:
         raise OptionError(f"{out}: {options.midi} is a folder; name a folder for its results")
     check_midi_out(out)
-    if into_file and options.write:
-        raise OptionError(f"--write {','.join(options.write)} wants a folder: -o FOLDER")
+    if into_file and (options.write or options.stems):
+        asked = f"--write {','.join(options.write)}" if options.write else "--stems"
+        raise OptionError(f"{asked} wants a folder: -o FOLDER")
     if not into_file and out.is_file():
         raise OutputError(f"{out}: is a file, and none of MIDI; name a folder or a .mid")
-    if many and options.plot:
-        raise OptionError(f"--plot: {options.midi} is a folder; use --write png")
+    _check_further(options, many)
     wanted = options.write or (("mid",) if many else None)
     formats = () if into_file else check_formats(wanted, options.soundfont)
+    if options.play or options.stems:
+        check_formats(("html",), options.soundfont)
+    if options.play and not into_file and "html" not in formats:
+        formats = (*formats, "html")
+    if into_file and not is_midi(out):
+        from surrogate.render.notation import check_notation_out
+
+        check_notation_out(out)
     if not many and (into_file or "mid" in formats):
         first = out if into_file else out / f"{options.midi.stem}.mid"
         refuse_overwrite(options.midi, first, options.accompany.candidates)
+    return formats
+
+
+def _check_further(options: Accompany, many: bool) -> None:
+    """Make sure that what is written beside the result can be."""
+    for asked, value, instead in (
+        ("--plot", options.plot, "use --write png"),
+        ("--score", options.score, "use --write mid,musicxml"),
+        ("--play", options.play, "use --write mid,html"),
+    ):
+        if many and value:
+            raise OptionError(f"{asked}: {options.midi} is a folder; {instead}")
     if options.plot:
         from surrogate.render.piano_roll import check_picture
 
         check_picture(options.plot)
-    return formats
+    if options.score:
+        from surrogate.outputs import refuse_overwrite
+        from surrogate.render.notation import check_notation_out
+
+        check_notation_out(options.score)
+        refuse_overwrite(options.midi, options.score, 1)
 
 
 def _load(options: Accompany) -> Accompanist:
@@ -275,11 +330,11 @@ def _load(options: Accompany) -> Accompanist:
 
 
 def _list_tracks(options: Accompany) -> None:
-    from musicvae_torch.midi.score import read_score
     from surrogate.melody.choice import tracks_table
+    from surrogate.song.reading import read_song
     from surrogate.song.roles import find_parts, roles_and_reasons
 
-    score = read_score(options.midi)
+    score = read_song(options.midi)
     score, melody, chosen = find_parts(score, options.accompany, required=False)
     tracks = () if melody is None else melody.tracks
     roles = roles_and_reasons(score, tracks, **chosen)
@@ -310,23 +365,61 @@ def _song(options: Accompany, out: Path, formats: Sequence[str]) -> None:
     from musicvae_torch.io.devices import use_few_threads
     from musicvae_torch.io.files import printable
     from musicvae_torch.midi.notes import is_midi
-    from surrogate.outputs import write_bands, write_outputs
+    from surrogate.outputs import write_bands, write_outputs, write_sheet, write_sheets
 
     accompanist = _load(options)
     use_few_threads(accompanist.musicvae)
     result = accompanist.accompany(options.midi, options.accompany)
-    if is_midi(out):
+    title = printable(options.midi.stem)
+    remarks: list[str] = []
+    if _into_folder(options):
+        stem, how = options.midi.stem, (formats, options.soundfont, options.stems)
+        paths = write_outputs(result, out, stem, *how, remarks)
+    elif is_midi(out):
         paths = write_bands(result, out)
     else:
-        paths = write_outputs(result, out, options.midi.stem, formats, options.soundfont)
+        paths = write_sheets(result, out, title, remarks)
+    if options.score:
+        remarks += write_sheet(result, options.score, title)
+        paths.append(options.score)
     if options.plot:
         from surrogate.render.piano_roll import draw_view
 
-        draw_view(result.view(title=printable(options.midi.stem)), options.plot)
+        draw_view(result.view(title=title), options.plot)
         paths.append(options.plot)
-    print("\n".join(report_lines(result)))
+    page = _write_page(options, result, out, title) if options.play else None
+    if page is not None and page not in paths:
+        paths.append(page)
+    print("\n".join([*report_lines(result), *(f"note: {line}" for line in dict.fromkeys(remarks))]))
     for path in paths:
         print(f"wrote {path}")
+    if page is not None:
+        _open(page)
+
+
+def _write_page(options: Accompany, result: Accompaniment, out: Path, title: str) -> Path:
+    """The page that plays the result: in the folder of the results, or beside their file."""
+    from surrogate.outputs import free_page
+    from surrogate.render.page import write_page
+
+    if _into_folder(options):
+        return out / f"{options.midi.stem}.html"
+    page = free_page(out)
+    write_page(page, result.views(), result.settings(), title=title, soundfont=options.soundfont)
+    return page
+
+
+def _open(page: Path) -> None:
+    """Open a page in the user's browser, or say where it is."""
+    import webbrowser
+
+    address = page.resolve().as_uri()
+    try:
+        opened = webbrowser.open(address)
+    except webbrowser.Error:
+        opened = False
+    if not opened:
+        print(f"note: no browser could be started; open {address} in one")
 
 
 def report_lines(result: Accompaniment) -> list[str]:
@@ -360,7 +453,7 @@ def _kind_of_notes(track: Track) -> str:
 def _folder(options: Accompany, out: Path, formats: Sequence[str]) -> None:
     from surrogate.accompany_folder import accompany_folder
 
-    how = options.accompany, formats, options.soundfont, options.resume
+    how = options.accompany, formats, options.soundfont, options.resume, options.stems
     summary = accompany_folder(_load(options), options.midi, out, *how)
     print(summary)
     if summary.stopped:

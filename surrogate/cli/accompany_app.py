@@ -52,7 +52,7 @@ class AccompanyApp:
         port: port to be reached at; None: the first free one from 7860 on.
         no_browser: print the page's address, but do not open it.
         api: let other programs use it, too, by HTTP or with gradio_client.
-        soundfont: instruments for the sound (.sf2, .sf3).
+        soundfont: instruments for the sound (.sf2).
         method: band loads all networks, surrogate none for the band, and refine-only no surrogate
             encoder either; None: band; surrogate, with a MusicVAE of your own and no band network.
     """

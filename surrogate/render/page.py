@@ -55,12 +55,12 @@ def write_page(
         views: the input and what was made of it; the first one's bars and tempo are shown.
         settings: names and values of what made them, shown as a table.
         title: of the page; the default is the name of the first view's file.
-        soundfont: .sf2 or .sf3; the default is pretty_midi's.
+        soundfont: .sf2; the default is pretty_midi's.
         sound: without it the page shows notes alone.
 
     Raises:
         MidiError: a song is longer than an hour.
-        ModuleNotFoundError: tinysoundfont, for the sound, is not installed.
+        ModuleNotFoundError: midirenderer, for the sound, is not installed.
         OptionError: the SoundFont cannot be read.
         ValueError: there are no views.
     """

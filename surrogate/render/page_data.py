@@ -21,7 +21,7 @@ from musicvae_torch.chords.symbols import NO_CHORD
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.tracks import Track
 from surrogate.render.audio import best_compression, mix, peak, synthesize_stems
-from surrogate.render.synth import Synthesizer
+from surrogate.render.synth import SAMPLE_RATE, Synthesizer
 from surrogate.render.view import LANES, View, lanes_of
 from surrogate.song.bars import bars_of, last_tick
 from surrogate.song.roles import ROLES
@@ -156,8 +156,8 @@ def _clock(score: Score, end: int) -> list[tuple[float, float]]:
 
 def add_sound(data: Data, views: Sequence[View], soundfont: str | Path | None) -> None:
     """Play the parts of all views; a part that sounds the same in several is stored once."""
-    compression = best_compression()
-    synthesizer = Synthesizer(soundfont, compression.sample_rate)
+    encode = best_compression()
+    synthesizer = Synthesizer(soundfont)
     known: dict[bytes, int] = {}
     loudest = HEADROOM
     # Compression takes the most of it, and leaves Python free.
@@ -167,14 +167,14 @@ def add_sound(data: Data, views: Sequence[View], soundfont: str | Path | None) -
             stems = synthesize_stems(view, synthesizer)
             whole = mix(stems.values())
             loudest = max(loudest, peak(whole))
-            seconds = len(whole) / synthesizer.sample_rate
+            seconds = len(whole) / SAMPLE_RATE
             shown["seconds"] = round(max(seconds, shown["seconds"]), DIGITS)
             for role, stem in stems.items():
                 digest = sha256(stem.tobytes()).digest()
                 if digest not in known:
                     known[digest] = len(known)
                     gain = max(peak(stem) / HEADROOM, 1.0)
-                    pressed.append((gain, pool.submit(compression.encode, stem / gain)))
+                    pressed.append((gain, pool.submit(encode, stem / gain)))
                 own["stems"][role] = known[digest]
         for gain, content in pressed:
             text = base64.b64encode(content.result()).decode("ascii")

@@ -150,7 +150,7 @@ def analyze(score: Score, options: AccompanyOptions) -> SongContext:
     course = course_of(everything, old, song_bars, options, score.resolution)
     everything = np.concatenate([everything, course.stretches])
     end = int(everything["end"].max())
-    if options.metre == "refuse" and (others := _other_metres(score, end)):
+    if options.metre == "refuse" and (others := _other_metres(score, end, song_bars)):
         tick, (above, below) = others[0]
         raise MidiError(
             f"{score.name}: is in {above}/{below} from tick {tick} on; the model only knows 4/4 "
@@ -239,7 +239,9 @@ def context_remarks(song: SongContext, skip: Iterable[tuple[int, int]] = ()) -> 
     )
     mapped = (
         f"the song has {above}/{below}; the band's 4/4 was laid on it"
-        for above, below in sorted({metre for _, metre in _other_metres(song.score, song.end)})
+        for above, below in sorted(
+            {metre for _, metre in _other_metres(song.score, song.end, song.song_bars)}
+        )
     )
     named = (f"{song.score.name}: {remark}" for remark in song.score.remarks)
     return (*named, *song.timing.remarks, *mapped, *beyond)
@@ -282,10 +284,12 @@ def part_tokens(part: str, notes: np.ndarray, grid: Grid, first_bar: int, bars: 
     return melody_tokens(starts, ends, notes["pitch"], steps)
 
 
-def _other_metres(score: Score, end: int) -> list[tuple[int, tuple[int, int]]]:
-    """The metres other than the model's before the tick `end`, each with the tick it begins at."""
+def _other_metres(score: Score, end: int, bars: Bars) -> list[tuple[int, tuple[int, int]]]:
+    """The metres other than the model's before the tick `end`, each with the tick it begins at. A
+    pickup, which is shorter than its metre, has none of its own."""
+    pickup = bars.first == 0 and len(score.metres) > 1
     return [
         (tick, (above, below))
-        for tick, above, below in score.metres.tolist()
+        for tick, above, below in score.metres.tolist()[pickup:]
         if tick < end and not is_common(above, below)
     ]

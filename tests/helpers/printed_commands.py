@@ -193,7 +193,7 @@ def ours(words: Sequence[str]) -> list[str]:
         markers = known["tool"]["pytest"]["ini_options"]["markers"]
         assert words[1] != "-m" or any(mark.startswith(f"{words[2]}:") for mark in markers)
     else:
-        assert words[0] in ("git", "tensorboard"), f"no command {words[0]}"
+        assert words[0] in ("git", "tensorboard", "uvx", "pipx"), f"no command {words[0]}"
     return []
 
 

@@ -141,7 +141,7 @@ def test_files_of_bands(bands: Result, studio: Studio) -> None:
 
 
 def test_the_sound_of_a_band(studio: Studio, tmp_path: Path) -> None:
-    pytest.importorskip("tinysoundfont", reason="tinysoundfont is not installed: no sound")
+    pytest.importorskip("midirenderer", reason="midirenderer is not installed: no sound")
     tune = mido.MidiFile()
     notes = [mido.Message(kind, note=60, time=480) for kind in ("note_on", "note_off")]
     tune.tracks.append(mido.MidiTrack(notes))

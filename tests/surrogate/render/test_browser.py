@@ -17,7 +17,7 @@ from musicvae_torch.midi.score import Score
 from surrogate.render.page import notebook_html, write_page
 from surrogate.render.view import View
 
-pytest.importorskip("tinysoundfont", reason="tinysoundfont is not installed: no sound to play")
+pytest.importorskip("midirenderer", reason="midirenderer is not installed: no sound to play")
 
 BARS = 8
 HOSTILE = "</script><script>window.bad = 1</script><img src=x onerror='window.bad = 1'>"

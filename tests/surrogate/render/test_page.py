@@ -22,6 +22,7 @@ from musicvae_torch.midi.score import Score, read_score
 from surrogate.render import audio
 from surrogate.render.page import notebook_html, page_html, write_page
 from surrogate.render.page_data import facts
+from surrogate.render.synth import SAMPLE_RATE
 from surrogate.render.view import View, view_of
 
 SAINTS = EXAMPLES / "saints.mid"
@@ -174,7 +175,7 @@ def test_notebooks_have_it_in_a_frame() -> None:
 
 
 def test_sound_without_soundfile(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("tinysoundfont", reason="tinysoundfont is not installed: no sound")
+    pytest.importorskip("midirenderer", reason="midirenderer is not installed: no sound")
     monkeypatch.setitem(__import__("sys").modules, "soundfile", None)
     data = data_of(page_html([view_of(short_song(), {0}, title="Input")]))
     (sound,) = data["audio"]
@@ -186,7 +187,7 @@ def test_sound_without_soundfile(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_sound_is_kept_once_and_sums_to_the_song() -> None:
-    pytest.importorskip("tinysoundfont", reason="tinysoundfont is not installed: no sound")
+    pytest.importorskip("midirenderer", reason="midirenderer is not installed: no sound")
     soundfile = pytest.importorskip("soundfile", reason="soundfile is not installed: no MP3")
     trio = view_of(short_song(("tune", "bass", "drums")), {0}, {1, 2}, "Result 1")
     data = data_of(page_html([view_of(short_song(), {0}, title="Input"), trio]))
@@ -205,10 +206,10 @@ def test_sound_is_kept_once_and_sums_to_the_song() -> None:
         content = base64.b64decode(sound["data"])
         assert content.startswith((b"ID3", b"\xff\xfb")), "no MP3"
         samples, rate = soundfile.read(io.BytesIO(content), always_2d=True)
-        assert rate == audio.MP3_RATE
+        assert rate == SAMPLE_RATE
         total = np.pad(total, ((0, max(len(samples) - len(total), 0)), (0, 0)))
         total[: len(samples)] += samples * sound["gain"] * data["level"]
-    wanted = audio.render(trio, sample_rate=audio.MP3_RATE)
+    wanted = audio.render(trio)
     assert len(total) == len(wanted)
     assert np.sqrt(((total - wanted) ** 2).mean()) < 0.15 * np.sqrt((wanted**2).mean())
 
