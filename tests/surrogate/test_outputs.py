@@ -65,7 +65,12 @@ def test_without_an_output_nothing_is_replaced(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shown: list[str] = []
-    monkeypatch.setattr("webbrowser.open", lambda address: [shown.append(address)])
+
+    def opened(address: str) -> bool:
+        shown.append(address)
+        return True
+
+    monkeypatch.setattr("webbrowser.open", opened)
     before = (folder / "tune.mid").read_bytes()
     assert main(["tune.mid"]) == 0
     first = (folder / "tune.band.mid").read_bytes()
