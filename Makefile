@@ -40,7 +40,6 @@ $(READY): pyproject.toml constraints.txt
 		$(PIP) $$index torch
 	$(PIP) hatchling editables
 	$(PIP) --no-build-isolation --editable '.[dev]'
-	-$(PIP) --no-deps tinysoundfont
 	@touch $@
 
 # What the tests of pages need, beside Python: a browser. (Debian and its kin, as root.)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,13 +36,13 @@ from musicvae_torch.evaluation.grooves import (
 )
 from musicvae_torch.io.markdown import markdown_table
 from musicvae_torch.midi.notes import is_midi
-from musicvae_torch.midi.score import read_score
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES, STEPS_PER_QUARTER
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.windows.encoding import play_hits
 from surrogate import Accompanist, AccompanyOptions
 from surrogate.accompaniment import Accompaniment
 from surrogate.arrangement import feel
+from surrogate.arrangement.arrange import Arrangement
 from surrogate.encoder.loading import load_groove
 from surrogate.generators.band import BandGenerator
 from surrogate.generators.protocol import Generated
@@ -202,26 +201,25 @@ def in_steps(performances: Performances, ms: np.ndarray) -> np.ndarray:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     true = hits_of(read_performances(arguments.folder, "train", hop_bars=2))
-    model = arguments.model
     band = Accompanist.from_pretrained(groove=NO_GROOVE)
     band = replace(band, generator=Remembered(band))
     songs = sorted(path for path in arguments.midi.rglob("*") if is_midi(path))
     songs = [songs[i] for i in np.linspace(0, len(songs) - 1, arguments.songs).astype(int)]
-    players = {
-        "by the profile": (None, AccompanyOptions(keep="given", outside="none")),
-        "feel 0": (model, AccompanyOptions(keep="given", outside="none", feel=0.0)),
-        "feel 1": (model, AccompanyOptions(keep="given", outside="none")),
+    plain, human = (
+        list(accompaniments(replace(band, groove=groove), songs))
+        for groove in (None, arguments.model)
+    )
+    if not human:
+        raise SystemExit(f"{arguments.midi}: none of its songs could be accompanied")
+    hits = {
+        "by the profile": drum_hits([song.best.arrangement for song in plain]),
+        "feel 0": drum_hits([song.best.even() for song in human if song.best.even is not None]),
+        "feel 1": drum_hits([song.best.arrangement for song in human]),
     }
-    hits, seconds = {}, {}
-    for name, (groove, options) in players.items():
-        start = time.process_time()
-        made = list(accompaniments(replace(band, groove=groove), songs, options))
-        if not made:
-            raise SystemExit(f"{arguments.midi}: none of its songs could be accompanied")
-        seconds[name] = round((time.process_time() - start) / len(made), 3)
-        hits[name] = drum_hits(made)
-    print(f"{len(made)} songs, {len(hits['feel 1'].drum)} hits; {len(true.drum)} of drummers")
-    print(f"CPU seconds a song, with the network's in the first: {seconds}")
+    print(f"{len(human)} songs, {len(hits['feel 1'].drum)} hits; {len(true.drum)} of drummers")
+    for name, own in {"drummers": true, **hits}.items():
+        share = np.mean(own.velocity >= MAX_VELOCITY)
+        print(f"{name}: mean velocity {own.velocity.mean():.1f}, {share:.1%} at {MAX_VELOCITY}")
     for title, center in (("all hits", False), ("less each song's mean", True)):
         theirs = less_means(true) if center else true
         ours = {name: less_means(own) if center else own for name, own in hits.items()}
@@ -246,11 +244,11 @@ class Remembered:
     def generate(
         self, songs: Sequence[SongContext], options: AccompanyOptions
     ) -> Iterator[Generated]:
+        new = [song for song in songs if song.tokens.tobytes() not in self.known]
+        made = self.generator.generate(new, options) if new else ()
+        self.known |= {song.tokens.tobytes(): own for song, own in zip(new, made, strict=True)}
         for song in songs:
-            key = song.tokens.tobytes()
-            if key not in self.known:
-                (self.known[key],) = self.generator.generate([song], options)
-            yield self.known[key]
+            yield self.known[song.tokens.tobytes()]
 
 
 def less_means(hits: Hits) -> Hits:
@@ -259,24 +257,23 @@ def less_means(hits: Hits) -> Hits:
     return hits._replace(timing=timing, velocity=velocity)
 
 
-def accompaniments(
-    band: Accompanist, songs: list[Path], options: AccompanyOptions
-) -> Iterator[Accompaniment]:
+def accompaniments(band: Accompanist, songs: list[Path]) -> Iterator[Accompaniment]:
     """Those of the songs that can be accompanied."""
-    for path in songs:
-        try:
-            yield band.accompany(read_score(path), options)
-        except MidiError as error:
-            print(f"left out: {error}")
+    options = AccompanyOptions(keep="given", outside="none")
+    for result in band.accompany_batch(songs, options):
+        if isinstance(result, MidiError):
+            print(f"left out: {result}")
+        else:
+            yield result
 
 
-def drum_hits(made: list[Accompaniment]) -> Hits:
+def drum_hits(made: list[Arrangement]) -> Hits:
     """The hits of the new drums, timed from the nearest sixteenth of their song's beats."""
     rows = []
     drum_of = class_of_pitch(DRUM_CLASSES)
-    for number, result in enumerate(made):
-        score = result.best.score
-        for track in result.best.tracks:
+    for number, band in enumerate(made):
+        score = band.score
+        for track in (score.tracks[index] for index in band.new):
             if not track.is_drum:
                 continue
             step = score.resolution / 4

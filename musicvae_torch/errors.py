@@ -36,6 +36,10 @@ class MidiError(MusicVAEError, ValueError):
     """A MIDI file that cannot be used."""
 
 
+class NotationError(MidiError):
+    """A MusicXML or ABC file that cannot be used."""
+
+
 class NoSongsError(MusicVAEError, ValueError):
     """A folder that holds no song to work on."""
 

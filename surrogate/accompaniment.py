@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from html import escape
@@ -16,6 +16,7 @@ from musicvae_torch.midi.notes import check_midi_out
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.tracks import Track
 from surrogate.arrangement.arrange import Arrangement
+from surrogate.arrangement.song_chart import SongChart
 from surrogate.melody.choice import Melody
 from surrogate.options import AccompanyOptions
 from surrogate.render.view import View
@@ -31,12 +32,14 @@ class Candidate:
         arrangement: the song's tracks that stay, and the new ones.
         tokens: (bars * 16, 3) int64 classes of melody, bass and drums as the decoder left them.
         log_likelihood: (bars,) of the new parts, in nats, under the latent that is likeliest.
+        even: makes the same band without a drummer's feel; None: it has none.
     """
 
     number: int
     arrangement: Arrangement
     tokens: np.ndarray
     log_likelihood: np.ndarray
+    even: Callable[[], Arrangement] | None = None
 
     @property
     def score(self) -> Score:
@@ -83,6 +86,7 @@ class Accompaniment:
         starts: (windows,) bar of the model in which each begins, from the first that is played.
         options: by which it was made.
         notes: what the user should know, a line each.
+        chart: the song's chords, bar by bar; None: not known.
     """
 
     song: Score
@@ -94,6 +98,7 @@ class Accompaniment:
     starts: np.ndarray
     options: AccompanyOptions
     notes: tuple[str, ...] = ()
+    chart: SongChart | None = None
 
     @property
     def replaced(self) -> tuple[Track, ...]:
@@ -143,19 +148,27 @@ class Accompaniment:
 
     def view(self, candidate: Candidate | None = None, title: str = "") -> View:
         """A candidate (None: the best) to draw, to hear and to show."""
-        candidate = candidate or self.best
-        kept = [self.roles[index] for index in candidate.arrangement.left]
-        roles = [*kept, *(track.name for track in candidate.tracks)]
-        new = frozenset(candidate.arrangement.new)
-        return View(title or self.song.name, candidate.score, tuple(roles), new)
+        return self._view((candidate or self.best).arrangement, title or self.song.name)
 
     def views(self) -> list[View]:
-        """The song as it came, then every candidate."""
-        song = View("As it came", self.song, self.roles)
-        if len(self.candidates) == 1:
-            return [song, self.view(title="With the band")]
-        bands = enumerate(self.candidates, start=1)
-        return [song, *(self.view(band, f"Band {number}") for number, band in bands)]
+        """The song as it came, then every candidate, with and without feel."""
+        views = [View("As it came", self.song, self.roles, chords=self._marks)]
+        for number, band in enumerate(self.candidates, start=1):
+            title = f"Band {number}" if len(self.candidates) > 1 else "With the band"
+            view = self.view(band, title)
+            if band.even is not None:
+                view = replace(view, even=self._view(band.even(), f"{title}, even"))
+            views.append(view)
+        return views
+
+    def _view(self, band: Arrangement, title: str) -> View:
+        roles = [self.roles[index] for index in band.left]
+        roles += [track.name for track in band.score.tracks[len(roles) :]]
+        return View(title, band.score, tuple(roles), frozenset(band.new), self._marks)
+
+    @property
+    def _marks(self) -> tuple[tuple[int, str], ...]:
+        return () if self.chart is None else self.chart.marks
 
     def settings(self) -> dict[str, str]:
         """The options that are not the defaults, and the seed, in words by name."""

@@ -12,7 +12,7 @@ from musicvae_torch.errors import MidiError, NoSongsError, OptionError
 from surrogate.options import AccompanyOptions
 from surrogate.outputs import band_path, write_outputs
 from surrogate.pipeline import Accompanist
-from surrogate.song.folders import midi_files
+from surrogate.song.folders import song_files
 
 
 @dataclass
@@ -49,8 +49,10 @@ def accompany_folder(
     formats: Sequence[str] = ("mid",),
     soundfont: Path | None = None,
     resume: bool = False,
+    stems: bool = False,
 ) -> Summary:
-    """Accompany every MIDI file of a folder, at any depth, into the same places of another.
+    """Accompany every MIDI, MusicXML and ABC file of a folder, at any depth, into the same places
+    of another.
 
     A file that cannot be accompanied is left out. Ctrl-C ends it with the files that are written;
     with `resume` the next call goes on from there.
@@ -63,7 +65,7 @@ def accompany_folder(
         accompanist: makes the bands.
         folder, out: of the songs, and for the results.
         options: for all songs.
-        formats, soundfont: see :func:`surrogate.outputs.write_outputs`.
+        formats, soundfont, stems: see :func:`surrogate.outputs.write_outputs`.
         resume: leave out songs that have a file of every format already.
 
     Raises:
@@ -73,7 +75,7 @@ def accompany_folder(
     if out.exists() and out.samefile(folder):
         raise OptionError(f"{out}: is the folder of the songs itself; name another for the results")
     results = out.resolve()
-    found = [path for path in midi_files(folder) if results not in path.resolve().parents]
+    found = [path for path in song_files(folder) if results not in path.resolve().parents]
     if not found:
         raise NoSongsError(f"{folder}: no MIDI file but those in {out}, where the results go")
     summary = Summary()
@@ -91,7 +93,7 @@ def accompany_folder(
             try:
                 if isinstance(result, MidiError):
                     raise result
-                write_outputs(result, home, stem, formats, soundfont)
+                write_outputs(result, home, stem, formats, soundfont, stems)
             except MidiError as error:
                 summary.failed.append(str(error))
             else:

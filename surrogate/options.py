@@ -15,23 +15,28 @@ METHODS = ("band", "surrogate", "refine", "refine-only")
 BAND = METHODS[0]
 NO_STYLE = "none"
 NO_GROOVE = "none"
-OF_BAND = ("top_p", "guidance", "style")  # options that no other method understands
+# Options that no other method understands.
+OF_BAND = ("top_p", "guidance", "style", "redo", "fills")
 KEEPS = ("others", "given", "all")
 OUTSIDES = ("own", "band", "none")
 METRES = ("fit", "refuse")
 HARMONIES = ("strong", "all", "off")
 BEATS = ("file", "auto")
+COMPING = "chords"  # a part that can be added
+COMPING_ON = ("guitar", "piano", "organ", "pad")
 NOBODY = "none"
 SLOWEST, FASTEST = 20, 400  # quarter notes a minute
 MAX_CANDIDATES = 64
 MAX_GUIDANCE = 10
+MAX_ADDED_BARS = 64  # before or after a song
 MAX_MOVE = 10  # along an attribute vector, either way
 BAND_DENSITY = "band_density"  # name of an attribute vector
 DENSITY = 0.5  # of the vector's length; a predicted latent follows it more than an encoded one
 
-_INPUT, _GENERATION, NETWORKS = "input", "generation", "the networks"  # groups of options
+# Groups of options.
+_INPUT, _GENERATION, _FORM, NETWORKS = "input", "generation", "the course of a song", "the networks"
 POOLINGS = ("last", "mean", "attention")  # what becomes of the bars' outputs
-FORMATS = ("mid", "png", "svg", "wav", "html")  # of results
+FORMATS = ("mid", "png", "svg", "wav", "html", "musicxml")  # of results
 
 # Which tracks: an index, a name, "channel:5", ..., or several of them.
 Tracks: TypeAlias = str | int | tuple[str | int, ...]
@@ -85,6 +90,21 @@ def read_bars(text: str) -> tuple[tuple[int, int], ...]:
         return ranges(text)
     except ValueError:
         raise OptionError(f"wanted bars such as 1-4,17, not {text!r}") from None
+
+
+def read_redo(text: str) -> str:
+    """A part and bars of it, as in "bass:9-16,20", without spaces.
+
+    Raises:
+        OptionError: the text is of another form.
+    """
+    part, _, bars = "".join(text.split()).partition(":")
+    if part not in PARTS or not bars:
+        raise OptionError(f"wanted a part and its bars, such as bass:9-16, not {text!r}")
+    for first, last in read_bars(bars):
+        if not 0 <= first <= last:
+            raise OptionError(f"redo {part}: bars {first}-{last} are no range of bars")
+    return f"{part}:{bars}"
 
 
 def read_beat(text: str) -> str | float:
@@ -169,13 +189,24 @@ class AccompanyOptions:
         feel: how much of a drummer's velocities and timing the drums have, and lightly the bass:
             0 even and on the grid, 1 as a GrooVAE plays, up to 2 exaggerated. Swing of the song's
             own is kept.
-        chords: the harmony, one bar between bars, as in "C | Am F | G7 | C", or @FILE; None: the
+        chords: the harmony, as a chart such as "[A] C | Am F | G7 | C x2", or @FILE; None: the
             chord symbols in the song's file, or what its notes suggest.
+        write_chords: write the chords into the result, as markers.
+        add: further parts to make: chords, a part that plays them in the band's rhythm.
+        comping: what plays them: guitar or piano, which strike with the kick and the snare, organ
+            or pad, which hold them.
         harmony: which bass notes are moved into the harmony: those on strong beats, all, or none
             (off).
         fill: play in every bar in which the given parts do, though the model may rest.
         skip: ranges of the song's bars, from 1 (a pickup is 0), in which the new parts are silent,
             as in 1-4,17.
+        redo: a part and bars of it to make anew, as in bass:9-16, all else staying as it is; it may
+            be given several times. With it, given, keep, outside, fill and skip do not count.
+        fills: bars of the song that end in a drum fill, as in 8,16; after an intro, 0 is its last.
+        intro: bars that the band plays before the song, to the chords of its first bars.
+        ending: end with a hit of the drums and a held root of the bass, on the last note of the
+            melody or, if that begins on no beat of the last bar, on the first beat of it.
+        outro: bars that the band plays after the given parts, to the chords of their last bars.
         method: what makes the bands. band: a band network plays, in the style that the surrogate
             encoder predicts. The others decode a latent with the MusicVAE: surrogate takes the
             surrogate encoder's; refine that one after gradient ascent until it explains the given
@@ -229,6 +260,9 @@ class AccompanyOptions:
         usual="off; strong, where it is not the band network that plays",
     )
     chords: str | None = option(None, group=_GENERATION, metavar="CHORDS")
+    write_chords: bool = option(False, group=_GENERATION)
+    add: tuple[str, ...] = option((), group=_GENERATION, metavar="PARTS")
+    comping: str = option("guitar", choices=COMPING_ON, group=_GENERATION)
     fill: bool = option(
         True,
         flag="rests",
@@ -238,13 +272,27 @@ class AccompanyOptions:
     skip: tuple[tuple[int, int], ...] = option(
         (), read=read_bars, group=_GENERATION, metavar="BARS"
     )
+    redo: str | tuple[str, ...] = option(
+        (), repeat=True, read=read_redo, group=_FORM, metavar="PART:BARS"
+    )
+    fills: tuple[tuple[int, int], ...] = option(
+        (), flag="fill", read=read_bars, group=_FORM, metavar="BARS"
+    )
+    intro: int = option(0, least=0, most=MAX_ADDED_BARS, group=_FORM, metavar="N")
+    ending: bool = option(False, group=_FORM)
+    outro: int = option(0, least=0, most=MAX_ADDED_BARS, group=_FORM, metavar="N")
     metre: str = option("fit", choices=METRES, group=_INPUT)
     pickup: float = option(0.0, least=0, group=_INPUT, metavar="QUARTERS")
 
     def __post_init__(self) -> None:
         given = (self.given,) if isinstance(self.given, str) else tuple(self.given)
         object.__setattr__(self, "given", tuple(part for part in PARTS if part in given))
+        added = (self.add,) if isinstance(self.add, str) else tuple(self.add)
+        object.__setattr__(self, "add", added)
         object.__setattr__(self, "skip", tuple((first, last) for first, last in self.skip))
+        object.__setattr__(self, "fills", tuple((first, last) for first, last in self.fills))
+        redo = (self.redo,) if isinstance(self.redo, str) else self.redo
+        object.__setattr__(self, "redo", tuple(map(read_redo, redo)))
         object.__setattr__(self, "attributes", FrozenDict(self.attributes))
         if isinstance(self.temperature, Mapping):
             object.__setattr__(self, "temperature", FrozenDict(self.temperature))
@@ -265,11 +313,13 @@ class AccompanyOptions:
         if len(self.given) == len(PARTS):
             raise OptionError("melody, bass and drums are all given: there is nothing to make")
         for part in self.given:
-            if getattr(self, part) == NOBODY:
+            if getattr(self, part) == NOBODY and not self.redo:
                 raise OptionError(
                     f"{part}: given, but no track is to play that part; take it out of the given "
                     f"parts, or name its track in place of {NOBODY!r}"
                 )
+        if not set(self.add) <= {COMPING}:
+            raise OptionError(f"add must be {COMPING}, or nothing, not {', '.join(self.add)!r}")
         check_options(self)
         if self.of_band and self.method not in (None, BAND):
             raise OptionError(
@@ -286,13 +336,42 @@ class AccompanyOptions:
             Option(least=0).check(f"temperature{f' of {part}' * each}", value)
         for name, strength in self.attributes.items():
             Option(least=-MAX_MOVE, most=MAX_MOVE).check(name, strength)
-        for first, last in self.skip:
-            if not 0 <= first <= last:
-                raise OptionError(f"skip: bars {first}-{last} are no range of bars")
+        for name, chosen in (("skip", self.skip), ("fill", self.fills)):
+            for first, last in chosen:
+                if not 0 <= first <= last:
+                    raise OptionError(f"{name}: bars {first}-{last} are no range of bars")
+        self._check_form()
+
+    def _check_form(self) -> None:
+        added = [name for name in ("intro", "ending", "outro") if getattr(self, name)]
+        if self.redo and added:
+            raise OptionError(
+                f"redo changes bars of parts that are there, and {added[0]} is for a new band; do "
+                "one after the other"
+            )
+        if self.beat != "file" and (self.intro or self.outro):
+            raise OptionError(
+                f"{'intro' if self.intro else 'outro'} adds bars of the file's own beats; leave "
+                "out beat"
+            )
+        if self.fills and "drums" not in self.made:
+            raise OptionError("fill: needs new drums, or drums that are redone (--redo drums:8)")
+
+    @property
+    def redone(self) -> dict[str, tuple[tuple[int, int], ...]]:
+        """The ranges of bars to make anew, by part."""
+        found: dict[str, tuple[tuple[int, int], ...]] = {}
+        for part in PARTS:
+            own = [text.partition(":")[2] for text in self.redo if text.startswith(f"{part}:")]
+            if own:
+                found[part] = read_bars(",".join(own))
+        return found
 
     @property
     def made(self) -> tuple[str, ...]:
-        """The parts that are generated."""
+        """The parts that are generated, wholly or in some bars."""
+        if self.redo:
+            return tuple(self.redone)
         return tuple(part for part in PARTS if part not in self.given)
 
     @property
@@ -309,7 +388,7 @@ class AccompanyOptions:
     @property
     def of_band(self) -> list[str]:
         """Names of the options that have a value and that only the method "band" understands."""
-        return [name for name in OF_BAND if getattr(self, name) is not None]
+        return [name for name in OF_BAND if getattr(self, name) not in (None, ())]
 
     def by(self, method: str) -> AccompanyOptions:
         """The same options with a method, and its defaults for those that are None."""

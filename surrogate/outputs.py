@@ -1,17 +1,28 @@
-"""A result as files: MIDI, picture, sound, web page."""
+"""A result as files: MIDI, picture, sound, web page, sheet music, stems."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
+
+import numpy as np
 
 from musicvae_torch.errors import OptionError
 from musicvae_torch.io.files import printable
+from musicvae_torch.midi.score import divisible
+from musicvae_torch.midi.tracks import TICK_NOTE
 from surrogate.accompaniment import Accompaniment
+from surrogate.arrangement.arrange import kept_tracks
+from surrogate.arrangement.harmony import song_harmony
 from surrogate.options import FORMATS
+from surrogate.song.context import analyze
 
 USUAL = ("mid", "png", "wav", "html")
-_NEEDS = {"png": "matplotlib", "svg": "matplotlib", "wav": "tinysoundfont", "html": "tinysoundfont"}
+_NEEDS = {
+    "png": "matplotlib", "svg": "matplotlib", "wav": "midirenderer", "html": "midirenderer",
+    "musicxml": "music21",
+}  # fmt: skip
 
 
 def check_formats(wanted: Sequence[str] | None, soundfont: Path | None = None) -> tuple[str, ...]:
@@ -40,6 +51,27 @@ def band_path(first: Path, number: int) -> Path:
     return first if number == 1 else first.with_name(f"{first.stem}_{number}{first.suffix}")
 
 
+def free_output(song: Path, bands: int, folder: bool = False) -> Path:
+    """A place beside a song where nothing is yet: ``tune.band.mid``, else ``tune.band-2.mid``, and
+    so on.
+
+    Args:
+        song: a file.
+        bands: how many MIDI files there will be.
+        folder: the name of a folder, without an ending.
+    """
+    for number in count(1):
+        stem = f"{song.stem}.band{f'-{number}' if number > 1 else ''}"
+        if folder:
+            taken = [song.with_name(stem)]
+        else:
+            first = song.with_name(f"{stem}.mid")
+            taken = [band_path(first, n + 1) for n in range(bands)] + [first.with_suffix(".html")]
+        if not any(path.exists() or path.is_symlink() for path in taken):
+            return taken[0]
+    raise AssertionError("count has no end")
+
+
 def refuse_overwrite(song: Path, first: Path, bands: int) -> None:
     """Raise OptionError if a band's MIDI would be written over the song itself."""
     for number in range(1, bands + 1):
@@ -54,15 +86,19 @@ def write_outputs(
     stem: str,
     formats: Sequence[str] = USUAL,
     soundfont: Path | None = None,
+    stems: bool = False,
+    remarks: list[str] | None = None,
 ) -> list[Path]:
-    """Write a result into a folder: each band's MIDI, the best one's picture and sound, and a page
-    with the song and all bands.
+    """Write a result into a folder: each band's MIDI; the best one's picture, sound, score and
+    stems; and a page with the song and all bands.
 
     Args:
         folder: is made, if it is not there.
         stem: of the files' names.
         formats: of FORMATS.
         soundfont: for the sound; None: the one of pretty_midi.
+        stems: also write a MIDI and a WAV file of each track; see :mod:`surrogate.render.stems`.
+        remarks: what the user should know is added to it, a line each.
 
     Returns:
         The files that were written.
@@ -84,11 +120,69 @@ def write_outputs(
             from surrogate.render.audio import render, write_wav
 
             write_wav(path, render(best, soundfont))
+        elif name == "musicxml":
+            own = write_sheet(result, path, title)
+            if remarks is not None:
+                remarks += own
         else:
             from surrogate.render.page import write_page
 
             write_page(path, result.views(), result.settings(), title=title, soundfont=soundfont)
+    if stems:
+        from surrogate.render.stems import write_stems
+
+        paths += write_stems(folder, stem, best, soundfont)
     return paths
+
+
+def free_page(beside: Path) -> Path:
+    """A name for a page beside a file, after which it is called, that nothing has yet."""
+    for number in count(1):
+        page = beside.with_name(f"{beside.stem}{f'-{number}' if number > 1 else ''}.html")
+        if not page.exists() and not page.is_symlink():
+            return page
+    raise AssertionError("count has no end")
+
+
+def write_sheets(result: Accompaniment, first: Path, title: str, remarks: list[str]) -> list[Path]:
+    """Write every band as MusicXML, the best one's to `first`; remarks are added to `remarks`.
+    Returns where."""
+    paths = [band_path(first, number + 1) for number in range(len(result.candidates))]
+    for number, path in enumerate(paths, start=1):
+        remarks += write_sheet(result, path, title, number)
+    return paths
+
+
+def write_sheet(result: Accompaniment, path: Path, title: str, number: int = 1) -> list[str]:
+    """Write a band with its song as MusicXML, with the chords that the band was made for.
+
+    Args:
+        result: the song and its bands.
+        path: .musicxml, .xml or .mxl.
+        title: of the score.
+        number: of the band, from 1.
+
+    Returns:
+        What the user should know, a line each.
+    """
+    from surrogate.render.notation import write_notation
+
+    view = result.view(result.candidates[number - 1])
+    return write_notation(path, view, song_chords(result), title)
+
+
+def song_chords(result: Accompaniment) -> list[tuple[int, str]]:
+    """The chords of a song, as (tick, symbol): the user's, those of its file, or inferred ones."""
+    song = analyze(divisible(result.song), result.options)
+    harmony = song_harmony(song, kept_tracks(song.roles, result.options), result.options.chords)
+    ticks = song.grid.step_ticks
+    marks = np.zeros(len(harmony.names), TICK_NOTE)
+    marks["start"] = ticks[np.minimum(harmony.starts + song.first_step, len(ticks) - 1)]
+    marks["end"] = marks["start"] + 1
+    starts = song.timing.to_source(marks)["start"].tolist()
+    inside = harmony.starts + song.first_step < len(ticks) - 1
+    rows = zip(starts, harmony.names, inside.tolist(), strict=True)
+    return [(tick, name) for tick, name, is_in in rows if is_in]
 
 
 def write_bands(result: Accompaniment, first: Path) -> list[Path]:

@@ -6,9 +6,10 @@ MIDI → score → given parts on the song's own beats → a generator → new p
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pretty_midi
@@ -18,12 +19,17 @@ from musicvae_torch.converters.trio import part_notes
 from musicvae_torch.errors import MidiError, OptionError
 from musicvae_torch.io.devices import pick_device
 from musicvae_torch.kernels.gemm import FLOAT32
-from musicvae_torch.midi.score import Score, divisible, read_score
+from musicvae_torch.midi.score import Score, divisible
 from musicvae_torch.midi.vocabulary import NO_EVENT, NOTE_OFF, PARTS
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.accompaniment import Accompaniment, Candidate
 from surrogate.arrangement.arrange import Arranger
+from surrogate.arrangement.chord_markers import mark_chords
+from surrogate.arrangement.drum_fills import with_crashes
+from surrogate.arrangement.ending import with_ending
 from surrogate.arrangement.harmony import parse
+from surrogate.arrangement.redo import RedoArranger
+from surrogate.arrangement.song_chart import chart_of
 from surrogate.band.model import Band
 from surrogate.encoder.candidates import rank
 from surrogate.encoder.latents import check_method
@@ -38,12 +44,19 @@ from surrogate.encoder.model import Surrogate
 from surrogate.generators.band import BandGenerator, load_band
 from surrogate.generators.protocol import Generated, PartGenerator
 from surrogate.generators.trio import TrioGenerator
-from surrogate.options import BAND, METHODS, NO_STYLE, AccompanyOptions, default_method
+from surrogate.options import (
+    BAND,
+    METHODS,
+    NO_STYLE,
+    NOBODY,
+    AccompanyOptions,
+    default_method,
+)
 from surrogate.song.context import SongContext, analyze, context_remarks
+from surrogate.song.reading import Midi, read_song
+from surrogate.song.redo import analyze_redo
 
 BATCH = 16  # songs read before anything is generated
-
-Midi: TypeAlias = str | Path | pretty_midi.PrettyMIDI | Score
 
 
 @dataclass(eq=False, repr=False)
@@ -124,8 +137,9 @@ class Accompanist:
         """Make the missing parts of a song.
 
         Args:
-            midi: a path, or MIDI in memory (which stays as it is).
-            options: see :class:`AccompanyOptions`.
+            midi: a path to a MIDI, MusicXML or ABC file, or MIDI in memory (which stays as it is).
+            options: see :class:`AccompanyOptions`. With `redo`, the song has the parts already, and
+                only some bars of them are made.
 
         Raises:
             MidiError: the file cannot be read, lacks a given part, or is too long.
@@ -164,14 +178,50 @@ class Accompanist:
         batch: list[SongContext | MidiError] = []
         for song in songs:
             try:
-                score = song if isinstance(song, Score) else read_score(song)
-                batch.append(analyze(divisible(score), options))
+                # What is redone leaves all else as it is, to the tick.
+                fine = self._has_feel(options) and not options.redo
+                batch.append(_context(divisible(read_song(song), fine=fine), options))
             except MidiError as error:
                 batch.append(error)
             if len(batch) == BATCH:
                 yield from self._accompany(batch, options)
                 batch = []
         yield from self._accompany(batch, options)
+
+    def redo(
+        self,
+        result: Accompaniment,
+        bars: str | Sequence[str],
+        candidate: Candidate | None = None,
+        **changes: Any,
+    ) -> Accompaniment:
+        """Make bars of a result anew, with its options and the parts that it has; all else stays
+        as it is. The result can be redone in its turn.
+
+        Args:
+            result: as it came from :meth:`accompany` or from here.
+            bars: a part and its bars, such as "bass:9-16", or several of them. The bars are
+                counted in the result: after an intro of 4, the melody begins in bar 5.
+            candidate: of the result, which to change; None: the best.
+            changes: fields of :class:`AccompanyOptions`, such as seed=4, candidates=3 or fills.
+
+        Raises:
+            MidiError: the result lacks a part or a bar.
+            OptionError: an option does not go with this model, or with a redo.
+        """
+        view = result.view(candidate)
+        tracks = {
+            part: tuple(n for n, role in enumerate(view.roles) if role == part) or NOBODY
+            for part in PARTS
+        }
+        usual = AccompanyOptions()
+        new_only = ("fills", "intro", "ending", "outro", "pickup", "keep", "outside", "skip")
+        # An intro makes a pickup the end of a full bar.
+        kept = ("pickup",) if not result.options.intro else ()
+        options = {name: getattr(usual, name) for name in new_only if name not in kept}
+        redo = bars if isinstance(bars, str) else tuple(bars)
+        chosen = replace(result.options, redo=redo, **(tracks | options | changes))
+        return self.accompany(view.score, chosen)
 
     accompany_many = accompany_batch  # its name before 0.2, for one release
 
@@ -206,28 +256,42 @@ class Accompanist:
             except MidiError as error:
                 yield error
 
+    def _has_feel(self, options: AccompanyOptions) -> bool:
+        """Whether a drummer plays new drums."""
+        return self.groove is not None and options.feel > 0 and "drums" in options.made
+
     def _result(
         self, song: SongContext, generated: Generated, options: AccompanyOptions
     ) -> Accompaniment:
         order = rank(generated.log_likelihood.sum(-1), generated.tokens)
         tokens = _silenced(generated.tokens, generated.silent, options)
-        arranger = Arranger(song, options, self.groove)
+        tokens = np.where(song.hidden, tokens, song.tokens)
+        kind = RedoArranger if options.redo else Arranger
+        arranger = kind(song, options, self.groove)
+        chart = chart_of(song, arranger.harmony)
         candidates = []
         remarks: dict[str, None] = {}
         for number in order:
-            band = arranger.arrange(part_notes(tokens[number]), number)
+            notes = part_notes(tokens[number])
+            band = arranger.arrange(notes, number, options.feel)
+            if options.write_chords:
+                marked = mark_chords(band.score, chart)
+                band = band._replace(score=marked.score, remarks=(*band.remarks, *marked.remarks))
+            # Of a band that is redone in some bars, only these would be even.
+            both = self._has_feel(options) and not options.redo
+            even = partial(arranger.arrange, notes, number, 0.0) if both else None
             likelihood = generated.log_likelihood[number]
-            candidates.append(Candidate(number, band, tokens[number], likelihood))
+            candidates.append(Candidate(number, band, tokens[number], likelihood, even))
             remarks |= dict.fromkeys(band.remarks)
-        notes = [*context_remarks(song, options.skip), *remarks]
+        lines = [*context_remarks(song, options.skip), *chart.remarks, *remarks]
         if options.method == BAND and options.style is None and not self.styled:
-            notes.insert(
+            lines.insert(
                 0,
                 "the band plays without a style, as its network was not trained on this "
                 "MusicVAE's latents",
             )
         if self.groove is None and options.feel != AccompanyOptions().feel:
-            notes.insert(0, "feel changes nothing without a GrooVAE; name one with --groove FOLDER")
+            lines.insert(0, "feel changes nothing without a GrooVAE; name one with --groove FOLDER")
         return Accompaniment(
             song.timing.source,
             song.melody,
@@ -237,7 +301,8 @@ class Accompanist:
             generated.latents,
             generated.starts,
             options,
-            tuple(notes),
+            tuple(lines),
+            chart,
         )
 
 
@@ -247,6 +312,7 @@ def accompany(
     musicvae: str | Path | None = None,
     surrogate: str | Path | None = None,
     band: str | Path | None = None,
+    groove: str | Path | None = None,
     device: str = "auto",
     dtype: str = FLOAT32,
     **options: Any,
@@ -254,8 +320,9 @@ def accompany(
     """Give a melody a band, in one call.
 
     Args:
-        midi: a path, or MIDI in memory (which stays as it is).
-        musicvae, surrogate, band: checkpoint folders; None: those that ship with the package.
+        midi: a path to a MIDI, MusicXML or ABC file, or MIDI in memory (which stays as it is).
+        musicvae, surrogate, band, groove: checkpoint folders; None: those that ship with the
+            package. With the groove "none", the drums are played by a profile, on the grid.
         device: of the networks; "auto" is CUDA where there is one.
         dtype: precision of their products: "float32", "bfloat16" or "int8".
         options: the fields of :class:`AccompanyOptions`, such as seed=3 or melody="Flute".
@@ -271,9 +338,17 @@ def accompany(
     """
     chosen = AccompanyOptions(**options)
     accompanist = Accompanist.from_pretrained(
-        musicvae, surrogate, device, chosen.method, dtype=dtype, band=band
+        musicvae, surrogate, device, chosen.method, groove, dtype, band
     )
     return accompanist.accompany(midi, chosen).midi
+
+
+def _context(score: Score, options: AccompanyOptions) -> SongContext:
+    """A song as the networks' input, with what a fill or an ending prescribes."""
+    if options.redo:
+        return with_crashes(analyze_redo(score, options), options)
+    song = with_crashes(analyze(score, options), options)
+    return with_ending(song, options) if options.ending else song
 
 
 def _silenced(tokens: np.ndarray, silent: np.ndarray, options: AccompanyOptions) -> np.ndarray:

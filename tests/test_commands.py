@@ -54,6 +54,14 @@ def test_demo_as_make_runs_it(tmp_path: Path) -> None:
         ("accompany tune.mid -o .", "accompany: tune.mid: is the song itself"),
         ("accompany t_2.mid -o t.mid --candidates 2", "accompany: t_2.mid: is the song itself"),
         ("accompany . -o .", "accompany: .: is the folder of the songs itself"),
+        ("accompany empty", "accompany: empty: is a folder; say where its results go: -o FOLDER"),
+        ("accompany tune.mid -o o.mid --stems", "accompany: --stems wants a folder: -o FOLDER"),
+        ("accompany tune.mid -o o.mid --score o.pdf", "accompany: o.pdf: no name of MusicXML; "),
+        ("accompany . -o o --score o.musicxml", "accompany: --score: . is a folder; use --write "),
+        ("accompany . -o o --play", "accompany: --play: . is a folder; use --write mid,html"),
+        ("accompany text.abc -o o.mid", "accompany: text.abc: not readable as ABC"),
+        ("accompany text.musicxml --list-tracks", "accompany: text.musicxml: not readable as Mus"),
+        ("accompany text.mxl -o text.mxl", "accompany: text.mxl: is the song itself"),
         ("accompany . -o . --resume", "accompany: .: is the folder of the songs itself"),
         ("accompany tune.mid -o o --write wav --soundfont text.mid", "accompany: text.mid: not r"),
         ("accompany tune.mid -o o.rmi", "accompany: o.rmi: is a RIFF file; name a .mid"),
@@ -155,14 +163,10 @@ def lay_out(folder: Path) -> None:
     """Songs, two that are none, and an empty folder."""
     shutil.copy(ROOT / "examples/saints.mid", folder / "tune.mid")
     shutil.copy(ROOT / "examples/saints.mid", folder / "t_2.mid")
-    (folder / "text.mid").write_text("no MIDI at all")
+    for ending in ("mid", "abc", "musicxml", "mxl"):
+        (folder / f"text.{ending}").write_text("no MIDI at all")
     (folder / "cut.mid").write_bytes((ROOT / "examples/saints.mid").read_bytes()[:20])
     (folder / "empty").mkdir()
-
-
-def test_accompany_says_where_to_write(tmp_path: Path) -> None:
-    done = run(["accompany", "tune.mid"], tmp_path)
-    assert done.returncode == 2 and "-o OUT.mid" in done.stderr
 
 
 def test_a_missing_extra_is_named(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 CARDS = sorted([*ROOT.glob("checkpoints/*/README.md"), ROOT / "examples/README.md"])
 # Run as printed by tests of their own.
 ELSEWHERE = {
+    "docs/api.md": "surrogate/app/test_api.py",
     "docs/export.md": "musicvae_torch/onnx/test_onnx.py",
     "docs/latent.md": "musicvae_torch/latent/test_guide.py",
 }
@@ -42,12 +43,19 @@ RUN = [page for page in PAGES if page.relative_to(ROOT).as_posix() not in ELSEWH
 # All that is not run, only read by its parser or compiled, and why.
 NOT_RUN = {
     "docs/listening.md": ["the votes come from listeners"],
+    "docs/installing.md": [
+        "needs uv, pipx and a network",
+        "needs pipx and a network",
+        "a test of its own runs it",
+    ],
     "docs/guides/model_user.md": [
         "needs a network",
         "magenta.js wants decoder layers of one size, the test models have several",
     ],
 }
-FOREIGN = {"--no-deps", "--index-url", "--logdir", "--directory"}  # of pip, tensorboard, Python
+# Of pip, uv, pipx, twine, tensorboard and Python.
+FOREIGN = {"--index-url", "--extra-index-url", "--from", "--no-sources", "--spec", "--pip-args",
+           "--strict", "--logdir", "--directory"}  # fmt: skip
 TUNE = re.compile(r"examples/(\w+\.mid)")
 LINK = re.compile(r"\]\(([^)#\s]+)")
 
@@ -103,6 +111,7 @@ def test_a_page_runs_as_printed(
             tune.unlink()  # where a page has all of them accompanied, a few will do
     monkeypatch.chdir(stage)
     monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.setattr("webbrowser.open", lambda address: True)
     ran = run_page(page)
     assert len(ran) >= (3 if guide else 0)
     reasons = [block.reason for block in blocks(page) if block.reason]

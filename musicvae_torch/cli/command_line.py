@@ -73,8 +73,8 @@ _PACKAGES_WITH = {
     "soundfile": "'musicvae-torch[audio]'",
     "gradio": "'musicvae-torch[app]'",
     "onnx": "'musicvae-torch[onnx]'",
-    # Its dependency PyAudio, which plays aloud, needs a compiler and PortAudio, and we don't.
-    "tinysoundfont": "--no-deps tinysoundfont",
+    "midirenderer": "'musicvae-torch[audio]'",
+    "music21": "'musicvae-torch[scores]'",
 }
 _ALLOCATIONS = 50_000  # from one collection of the youngest objects to the next
 

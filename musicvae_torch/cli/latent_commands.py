@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from musicvae_torch.analysis.timeline import in_a_row, render_pieces, write_midi
-from musicvae_torch.chords.text import read_text, written_bars
+from musicvae_torch.chords.chart import Bar, read_chart, read_text
 from musicvae_torch.cli.latent import (
     Attribute,
     Groove,
@@ -83,7 +83,7 @@ def run_sample(options: Sample) -> None:
     check_out(options.out)
     model = load_model(options)
     converter = get_converter(model.config, "infer")
-    chords = None if options.chords is None else read_text(options.chords, written_bars)
+    chords = None if options.chords is None else read_text(options.chords, read_chart)
     if isinstance(converter, MultitrackConverter):
         tunes = _bars_of_tracks(model, options, chords)
     else:
@@ -102,7 +102,7 @@ def run_sample(options: Sample) -> None:
 
 
 def _bars_of_tracks(
-    model: MusicVAE, options: Sample, chords: list[list[str]] | None
+    model: MusicVAE, options: Sample, chords: Sequence[Bar] | None
 ) -> list[list[np.ndarray]]:
     """Samples of bars of several tracks: of each latent as many bars as the options ask for, or as
     there are chords."""
@@ -123,7 +123,7 @@ def _bars_of_tracks(
 
 
 def _conditions(
-    model: MusicVAE, options: Sample, chords: list[list[str]] | None, steps: int
+    model: MusicVAE, options: Sample, chords: Sequence[Bar] | None, steps: int
 ) -> Tensor | None:
     """The controls of a conditioned model; None, if the model is not conditioned.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -18,7 +20,7 @@ def takes_chords(config: MusicVAEConfig) -> bool:
     return config.control_depth == CHORD_DEPTH
 
 
-def chords_of_window(config: MusicVAEConfig, chords: list[list[str]], steps: int) -> Tensor:
+def chords_of_window(config: MusicVAEConfig, chords: Sequence[Sequence[str]], steps: int) -> Tensor:
     """Chords as a model's controls.
 
     Args:

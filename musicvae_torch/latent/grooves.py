@@ -272,7 +272,7 @@ def _with_hits(song: _Drums, rows: np.ndarray) -> Groove:
     staying = {track.index: ~_replaced(song, track) for track in song.tracks}
     stay = sum(int(mask.sum()) for mask in staying.values())
     into = max(song.tracks, key=lambda track: (len(track.notes), -track.index)).index
-    return Groove(exchange_notes(score, staying, into, hits), len(hits) + stay, tuple(remarks))
+    return Groove(exchange_notes(score, staying, {into: hits}), len(hits) + stay, tuple(remarks))
 
 
 def _replaced(song: _Drums, track: Track) -> np.ndarray:

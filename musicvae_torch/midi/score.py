@@ -11,7 +11,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import gcd
+from math import ceil, gcd
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,7 @@ from musicvae_torch.midi.vocabulary import STEPS_PER_QUARTER
 
 DEFAULT_TEMPO = 500_000  # microseconds a quarter note: 120 a minute
 COARSE = 96  # ticks a quarter below which a sixteenth that falls between ticks would be heard
+FINE = 480  # ticks a quarter, fine enough for a drummer's timing
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,10 +176,17 @@ def _changes(file: MidiFile) -> tuple[dict[int, int], dict[int, tuple[int, int]]
     return tempos, metres
 
 
-def divisible(score: Score) -> Score:
+def divisible(score: Score, fine: bool = False) -> Score:
     """`score`; if its ticks are coarse, with so many a quarter that every sixteenth falls on one.
-    (If they are fine, sixteenths are rounded to them.)"""
+    (If they are not, sixteenths are rounded to them.)
+
+    Args:
+        score: of any resolution.
+        fine: for notes between the sixteenths: ticks that are coarse become FINE or more a quarter.
+    """
     factor = STEPS_PER_QUARTER // gcd(score.resolution, STEPS_PER_QUARTER)
+    if fine:
+        factor *= ceil(FINE / (factor * score.resolution))
     if factor == 1 or score.resolution >= COARSE:
         return score
     return replace(score_of(score.file.stretched(factor), score.name), remarks=score.remarks)

@@ -18,6 +18,7 @@ from musicvae_torch.midi.messages import (
     DEVICE_NAME,
     END_OF_TRACK,
     INSTRUMENT_NAME,
+    MARKER,
     NOTE_OFF,
     NOTE_ON,
     PORT,
@@ -95,52 +96,91 @@ def stitch(
     return Stitched(score_of(file, score.name, known=tracks), tuple(remarks))
 
 
-def exchange_notes(score: Score, staying: Stays, into: int, notes: np.ndarray) -> Score:
-    """A copy of `score` with other notes in some of its tracks.
+def exchange_notes(
+    score: Score, staying: Stays, new: Mapping[int, np.ndarray], later: bool = False
+) -> Score:
+    """A copy of `score` with other notes in some of its tracks. All other messages stay as they
+    are, at their ticks and in their order.
 
     Args:
         score: all of it.
         staying: tracks that lose notes, and which of them stay.
-        into: index of the track that gets new notes, on its first channel.
-        notes: of TICK_NOTE, in any order.
+        new: by index of a track, its new notes, of TICK_NOTE, in any order; they are on its first
+            channel.
+        later: whether a chunk may end later than it did, with the last of its new notes; if not,
+            new notes end with the chunk, or a tick after they begin.
     """
     stays = {track.index: np.ones(len(track.notes), bool) for track in score.tracks}
     stays |= staying
-    home = score.tracks[into]
     chunks = []
     for number, chunk in enumerate(score.file.tracks):
         own = [track for track in score.tracks if track.chunk == number]
         dropped = _dropped_notes(chunk, own, stays)
-        if not dropped and (number != home.chunk or not len(notes)):
+        added = [track for track in own if len(new.get(track.index, ()))]
+        if not dropped and not added:
             chunks.append(chunk)
             continue
         messages = [m for position, m in enumerate(chunk.messages) if position not in dropped]
-        if number == home.chunk:
-            messages = _merged(messages, notes, home.channel)
+        for track in added:
+            messages = _merged(messages, new[track.index], track.channel, later)
         chunks.append(replace(chunk, messages=tuple(messages), raw=None))
     file = score.file.with_tracks(chunks)
     return replace(score_of(file, score.name), remarks=score.remarks)
 
 
-def _merged(messages: list[Message], notes: np.ndarray, channel: int) -> list[Message]:
+def add_markers(
+    score: Score,
+    name: str,
+    markers: Iterable[tuple[int, str]],
+    without: tuple[int, Collection[int]] | None = None,
+) -> Score:
+    """A copy of `score` with markers in a chunk of their own at the end.
+
+    Args:
+        score: all of it.
+        name: of the new chunk.
+        markers: ticks, ascending, and texts.
+        without: a chunk, and positions of its messages that are left out, none of them a note.
+    """
+    chunks, tracks = list(score.file.tracks), list(score.tracks)
+    if without is not None:
+        number, positions = without
+        messages = enumerate(chunks[number].messages)
+        staying = tuple(message for at, message in messages if at not in positions)
+        chunks[number] = replace(chunks[number], messages=staying, raw=None)
+        gone = np.array(sorted(positions), np.int64)
+        for track in score.tracks:
+            if track.chunk == number:
+                ons = track.ons - np.searchsorted(gone, track.ons)
+                silent = tuple(at - int(np.searchsorted(gone, at)) for at in track.silent)
+                tracks[track.index] = replace(track, ons=ons, silent=silent)
+    body = [meta(0, TRACK_NAME, name.encode())]
+    body += [meta(tick, MARKER, text.encode()) for tick, text in markers]
+    new = Chunk((*body, meta(body[-1].tick, END_OF_TRACK)))
+    file = score.file.with_tracks(chunks, [new])
+    return replace(score_of(file, score.name, known=tracks), remarks=score.remarks)
+
+
+def _merged(messages: list[Message], notes: np.ndarray, channel: int, later: bool) -> list[Message]:
     """The messages of a chunk with new notes among them. The chunk ends when it did, or with the
-    last of the notes that begin after that."""
+    last of the notes that begin after that or, if it may end `later`, that end after that."""
     ended = bool(messages) and messages[-1].kind == END_OF_TRACK
     end = messages[-1].tick if messages else 0
     notes = notes.copy()
-    notes["end"] = np.maximum(np.minimum(notes["end"], end), notes["start"] + 1)
+    if not later:
+        notes["end"] = np.maximum(np.minimum(notes["end"], end), notes["start"] + 1)
     merged = _with_notes(messages[:-1] if ended else messages, notes, channel)
     last = max(end, merged[-1].tick if merged else 0)
     return [*merged, meta(last, END_OF_TRACK)]
 
 
 def _with_notes(messages: Iterable[Message], notes: np.ndarray, channel: int) -> list[Message]:
-    """Messages and notes by tick; at one tick, notes end after the messages and before others
-    begin."""
-    rows = [(message.tick, 0, message) for message in messages]
+    """Messages and notes by tick; at one tick, notes end before the messages, among which another
+    note of their pitch may begin, and begin after them."""
+    rows = [(message.tick, 1, message) for message in messages]
     for start, end, pitch, velocity in notes.tolist():
         rows.append((start, 2, Message(start, NOTE_ON | channel, bytes([pitch, velocity]))))
-        rows.append((end, 1, Message(end, NOTE_OFF | channel, bytes([pitch, 0]))))
+        rows.append((end, 0, Message(end, NOTE_OFF | channel, bytes([pitch, 0]))))
     rows.sort(key=lambda row: row[:2])
     return [message for *_, message in rows]
 

@@ -9,6 +9,7 @@ import pretty_midi
 
 from musicvae_torch.midi.channels import DRUM_CHANNEL
 
+CHORDS = "Chords"  # name of a track chunk all of whose texts are chord symbols
 TICK_NOTE = np.dtype(
     [("start", np.int64), ("end", np.int64), ("pitch", np.int16), ("velocity", np.int16)]
 )

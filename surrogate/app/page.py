@@ -13,6 +13,8 @@ from musicvae_torch.errors import MidiError, MusicVAEError, OptionError
 from musicvae_torch.midi.notes import MIDI_SUFFIXES
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.vocabulary import PARTS
+from musicvae_torch.notation.files import NOTATION_SUFFIXES
+from surrogate.app.api import add_endpoint
 from surrogate.app.studio import Result, Studio, melody_choices, options_of, other_tracks, read_song
 from surrogate.options import (
     BAND,
@@ -45,9 +47,10 @@ class Page:
     Args:
         studio: makes the bands.
         examples: songs to try, by title.
+        api: whether other programs may use it, too.
     """
 
-    def __init__(self, studio: Studio, examples: dict[str, Path]) -> None:
+    def __init__(self, studio: Studio, examples: dict[str, Path], api: bool = False) -> None:
         self.studio = studio
         self.examples = examples
         self.settings: dict[str, Any] = {}
@@ -77,10 +80,15 @@ class Page:
                 with gr.Column(elem_id="results"):
                     self._build_results()
             self._connect()
+            if api:
+                add_endpoint(studio)
 
     def _build_song(self) -> None:
         self.file = gr.File(
-            label="Song (MIDI)", file_types=list(MIDI_SUFFIXES), height=130, elem_id="song"
+            label="Song (MIDI, MusicXML, ABC)",
+            file_types=[*MIDI_SUFFIXES, *NOTATION_SUFFIXES],
+            height=130,
+            elem_id="song",
         )
         self.example = gr.Dropdown(
             sorted(self.examples),
@@ -220,7 +228,9 @@ class Page:
         outputs = [self.player, self.downloads, self.band, self.midi, self.wav, self.page,
                    self.bands, self.remarks, self.problem]  # fmt: skip
         _on(self.go.click, self._make, inputs, outputs, scroll_to_output=True)
-        more = self.again.click(lambda seed: int(seed or 0) + 1, seed, seed)
+        more = self.again.click(
+            lambda seed: int(seed or 0) + 1, seed, seed, api_visibility="private"
+        )
         _on(more.then, self._make, inputs, outputs, scroll_to_output=True)
         suited = [self.settings[name] for name in ("temperature", "harmony", "style")]
         suited.append(self.of_band)
@@ -302,7 +312,7 @@ class Page:
             self.problem: gr.HTML(visible=False),
         }
         if not self.studio.sounds:
-            remarks.append("To hear the bands here: pip install --no-deps tinysoundfont")
+            remarks.append("To hear the bands here: pip install 'musicvae-torch[audio]'")
             yield {**shown, **self._finished(bands, page, remarks)}
             return
         yield {**shown, self.remarks: _remarks([*remarks, "The sound is being mixed…"])}

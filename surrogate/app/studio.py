@@ -15,13 +15,14 @@ from typing import Any
 
 from musicvae_torch.errors import MidiError, OptionError
 from musicvae_torch.io.files import replacing
-from musicvae_torch.midi.score import Score, read_score
+from musicvae_torch.midi.score import Score
 from surrogate.accompaniment import Accompaniment
 from surrogate.melody.choice import TrackSummary, summarize_tracks
 from surrogate.melody.track_query import instrument, refusal
 from surrogate.options import BAND, METHODS, OF_BAND, AccompanyOptions, read_bars, read_beat
 from surrogate.pipeline import Accompanist
 from surrogate.render.page import page_html
+from surrogate.song import reading
 
 LONGEST_NAME = 60  # characters of a file's name, without its ending
 
@@ -33,7 +34,7 @@ class Studio:
     Attributes:
         accompanist: the networks.
         folder: of the results' files, each result's in a folder of its own.
-        soundfont: .sf2 or .sf3 for the sound; None: pretty_midi's.
+        soundfont: .sf2 for the sound; None: pretty_midi's.
         sounds: whether the package that makes sound is installed.
     """
 
@@ -42,7 +43,7 @@ class Studio:
     soundfont: Path | None = None
 
     def __post_init__(self) -> None:
-        self.sounds = find_spec("tinysoundfont") is not None
+        self.sounds = find_spec("midirenderer") is not None
         self._busy = threading.Lock()
 
     @property
@@ -157,11 +158,11 @@ def read_song(path: str | Path) -> Score:
         Its score, by a name that is safe to show and to name files after.
 
     Raises:
-        MidiError: it is no MIDI file, or has no notes.
+        MidiError: it is no MIDI, MusicXML or ABC file, or has no notes.
     """
     name = plain_name(path)
     try:
-        score = read_score(path)
+        score = reading.read_song(path)
     except MidiError as error:
         raise MidiError(str(error).replace(str(path), name)) from None
     if not score.tracks:

@@ -8,12 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from musicvae_torch.converters.trio import part_notes
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.stitch import NewPart, stitch
 from musicvae_torch.midi.tracks import TICK_NOTE
-from musicvae_torch.midi.vocabulary import ELECTRIC_BASS, PARTS, STEPS_PER_QUARTER
+from musicvae_torch.midi.vocabulary import ELECTRIC_BASS, PARTS, STEPS_PER_BAR, STEPS_PER_QUARTER
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.arrangement.bass_line import keep_bass_in_harmony
+from surrogate.arrangement.comping import HELD, SOFTER, comp, strike_notes
+from surrogate.arrangement.comping import PROGRAMS as COMPING_PROGRAMS
 from surrogate.arrangement.dynamics import part_velocities, velocity_contour
 from surrogate.arrangement.feel import (
     Played,
@@ -32,8 +35,8 @@ from surrogate.arrangement.fill import (
     plain_bass,
 )
 from surrogate.arrangement.harmony import song_harmony
-from surrogate.options import AccompanyOptions
-from surrogate.song.bars import bars_that_sound, snapped
+from surrogate.options import COMPING, AccompanyOptions
+from surrogate.song.bars import bars_that_sound, begun_in
 from surrogate.song.context import SongContext
 
 PROGRAMS = {"melody": 0, "bass": ELECTRIC_BASS, "drums": 0}
@@ -50,6 +53,7 @@ class Arrangement(NamedTuple):
             entry, where none does.
         stay_in: the numbers of the bars in which those are, by the track's index.
         remarks: what the user should know, a line each.
+        changes: of parts that were redone, what became of their bars, a line each.
     """
 
     score: Score
@@ -58,6 +62,7 @@ class Arrangement(NamedTuple):
     staying: dict[int, np.ndarray]
     stay_in: dict[int, np.ndarray]
     remarks: tuple[str, ...]
+    changes: tuple[str, ...] = ()
 
 
 class Arranger:
@@ -70,6 +75,7 @@ class Arranger:
 
     Attributes:
         kept: indices of the tracks that stay.
+        harmony: of the song.
 
     Raises:
         ChordError: the chords that were given are none.
@@ -81,32 +87,36 @@ class Arranger:
         self.song, self.options, self.groove = song, options, groove
         self.kept = kept_tracks(song.roles, options)
         fits_chords = "bass" in options.made and options.harmony != "off"
-        self._harmony = song_harmony(song, self.kept, options.chords) if fits_chords else None
+        self.harmony = song_harmony(song, self.kept, options.chords)
+        self._bass_harmony = self.harmony if fits_chords else None
         tracks = [song.score.tracks[index].notes for index in self.kept]
         notes = np.concatenate([np.zeros(0, TICK_NOTE), *tracks])
         steps = song.grid.steps(notes["start"])
         self._contour = velocity_contour(steps - song.first_step, notes["velocity"], song.bars)
         self._swing = song_swing(song.grid.step_ticks, notes["start"], steps)
 
-    def arrange(self, played: list[list[StepNote]], number: int) -> Arrangement:
+    def arrange(self, played: list[list[StepNote]], number: int, feel: float) -> Arrangement:
         """A song's new file.
 
         Args:
             played: each part's notes, in steps from the song's first bar.
             number: of the candidate, by which deviations are drawn.
+            feel: 0 to 2, of the drummer's deviations; without a GrooVAE, it changes nothing.
         """
         options = self.options
         seed = int(np.random.SeedSequence([options.seed % 2**64, number]).generate_state(1)[0])
         parts = {
             part: sorted(self._shaped(part, played[PARTS.index(part)])) for part in options.made
         }
-        feel = self._feel(parts, seed)
+        human = self._human(parts, feel, seed)
         new = []
         for part, notes in parts.items():
-            shape, offsets = feel.get(part, (None, None))
+            shape, offsets = human.get(part, (None, None))
             velocities = part_velocities(notes, part, self._contour, options.dynamics, seed, shape)
             placed = self._in_ticks(notes, velocities, offsets)
             new.append(NewPart(part, PROGRAMS[part], part == "drums", placed))
+        if COMPING in options.add:
+            new.append(self._comping(parts, feel, seed))
         partly = self._staying(new)
         timing = self.song.timing
         sources = [part._replace(notes=timing.to_source(part.notes)) for part in new]
@@ -125,12 +135,28 @@ class Arranger:
         new_tracks = tuple(range(first, len(score.tracks)))
         return Arrangement(score, new_tracks, left, partly, where, remarks)
 
-    def _feel(self, parts: dict[str, list[StepNote]], seed: int) -> dict[str, Played]:
+    def _comping(self, parts: dict[str, list[StepNote]], feel: float, seed: int) -> NewPart:
+        """The part of the chords; it is played as the bass is, softer."""
+        options, song = self.options, self.song
+        melody, _, drums = part_notes(song.tokens)
+        hits = parts.get("drums", drums)
+        live = song.live & np.repeat(song.plays, STEPS_PER_BAR)
+        held = options.comping in HELD
+        strikes = comp(self.harmony, hits, parts.get("melody", melody), live, held)
+        notes = strike_notes(strikes)
+        heard = {"bass": notes} | ({"drums": hits} if "drums" in parts else {})
+        shape, offsets = self._human(heard, feel, seed).get("bass", (None, None))
+        velocities = part_velocities(notes, "bass", self._contour, options.dynamics, seed, shape)
+        softer = round(SOFTER * min(options.dynamics, 1.0))
+        placed = self._in_ticks(notes, np.maximum(velocities - softer, 1), offsets)
+        return NewPart(COMPING, COMPING_PROGRAMS[options.comping], False, placed)
+
+    def _human(self, parts: dict[str, list[StepNote]], feel: float, seed: int) -> dict[str, Played]:
         """How the parts are played; without a GrooVAE, nothing is said of it."""
         if self.groove is None:
             return {}
         beats = even_beats(self.song.grid.step_ticks)[self.song.first_step // STEPS_PER_QUARTER :]
-        return play_band(self.groove, parts, self._swing, beats, self.options.feel, seed)
+        return play_band(self.groove, parts, self._swing, beats, feel, seed)
 
     def _staying(self, new: Sequence[NewPart]) -> dict[int, np.ndarray]:
         """Of each track that a new part replaces, which of its notes stay, (notes,) bool: those in
@@ -166,10 +192,10 @@ class Arranger:
         return only_live(filled, song.live)
 
     def _in_harmony(self, part: str, notes: list[StepNote]) -> list[StepNote]:
-        if part != "bass" or self._harmony is None:
+        if part != "bass" or self._bass_harmony is None:
             return notes
         assert self.options.harmony is not None
-        return keep_bass_in_harmony(notes, self._harmony, self.options.harmony)
+        return keep_bass_in_harmony(notes, self._bass_harmony, self.options.harmony)
 
     def _in_ticks(
         self, notes: list[StepNote], velocities: np.ndarray, offsets: np.ndarray | None
@@ -216,11 +242,7 @@ class Arranger:
     @cached_property
     def _skipped(self) -> np.ndarray:
         """(bars,) bool: the song's bars that the user wants without the new parts."""
-        bars = self.song.song_bars
-        skipped = np.zeros(len(bars), bool)
-        for first, last in self.options.skip:
-            skipped[max(first - bars.first, 0) : max(last + 1 - bars.first, 0)] = True
-        return skipped
+        return self.song.song_bars.chosen(self.options.skip)
 
     @cached_property
     def _owned(self) -> np.ndarray:
@@ -237,11 +259,7 @@ class Arranger:
 
     def _bars(self, notes: np.ndarray) -> np.ndarray:
         """(notes,) index of the song's bar in which each begins."""
-        bars = self.song.song_bars
-        starts = snapped(notes, bars.ticks, self.song.score.resolution)["start"]
-        last = np.searchsorted(bars.ticks, starts, side="right") - 1
-        found: np.ndarray = np.clip(last, 0, len(bars) - 1)
-        return found
+        return begun_in(notes, self.song.song_bars, self.song.score.resolution)
 
     def _cut(self, notes: np.ndarray) -> np.ndarray:
         """Notes of TICK_NOTE, ended where a bar of the song begins in which the new parts are

@@ -25,6 +25,7 @@ PROFILE_FILE = Path(__file__).with_name("velocity_profile.json")
 MAX_VELOCITY = 127
 REFERENCE = 100.0  # the song's mean velocity at which the profile states each part's level
 REACH = 3  # bars to each side whose notes no longer count for a bar's loudness
+HALVINGS = 20  # of the range in which a level is searched
 _WIDEST = 2.0  # spreads at which a random deviation is cut off
 
 
@@ -122,8 +123,9 @@ def part_velocities(
             the song's from 1 on; swells, accents and deviations grow in proportion.
         seed: of the deviations.
         touch: (notes,) velocities that say which notes are louder than others, in place of the
-            profile's accents and deviations; only their differences from their mean count. Such
-            as :func:`surrogate.arrangement.feel.play_band` gives.
+            profile's accents and deviations; only their differences from each other count, as the
+            part is as loud as even notes would be (:func:`as_loud`). Such as
+            :func:`surrogate.arrangement.feel.play_band` gives.
 
     Returns:
         (notes,) int64, 1 to 127.
@@ -132,11 +134,35 @@ def part_velocities(
         return np.zeros(0, np.int64)
     profile = part_profiles()[part]
     starts = np.array([start for start, _, _ in notes], np.int64)
-    shape = profile_shape(notes, part, seed) if touch is None else touch - np.mean(touch)
-    moving = swell(profile, contour, starts) + shape
     level = OUTPUT_VELOCITY + min(dynamics, 1.0) * (part_level(profile, contour) - OUTPUT_VELOCITY)
-    velocities: np.ndarray = np.rint(level + dynamics * moving)
-    return velocities.clip(1, MAX_VELOCITY).astype(np.int64)
+    even = level + dynamics * swell(profile, contour, starts)
+    if touch is None:
+        velocities = even + dynamics * profile_shape(notes, part, seed)
+    else:
+        velocities = as_loud(even + dynamics * touch, even)
+    rounded: np.ndarray = np.rint(velocities).clip(1, MAX_VELOCITY)
+    return rounded.astype(np.int64)
+
+
+def as_loud(velocities: np.ndarray, even: np.ndarray) -> np.ndarray:
+    """Velocities plus a constant, so that the notes have as much energy as with others: (notes,)
+    from 1 to MAX_VELOCITY.
+
+    The more velocities differ, the louder they are than equal ones of the same mean, because
+    synthesizers' amplitudes are roughly as the square of the velocity (Dannenberg, "The
+    Interpretation of MIDI Velocity", 2006), and energies as the square of the amplitude.
+
+    Args:
+        velocities, even: (notes,) of the same notes.
+    """
+    wanted = np.mean(even.clip(1, MAX_VELOCITY) ** 4)
+    low, high = 1 - np.max(velocities), MAX_VELOCITY - np.min(velocities)  # all at one end
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        energy = np.mean((velocities + middle).clip(1, MAX_VELOCITY) ** 4)
+        low, high = (middle, high) if energy < wanted else (low, middle)
+    shifted: np.ndarray = (velocities + low).clip(1, MAX_VELOCITY)
+    return shifted
 
 
 def profile_shape(notes: Sequence[StepNote], part: str, seed: int = 0) -> np.ndarray:

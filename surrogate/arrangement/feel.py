@@ -99,7 +99,9 @@ def play_band(
         seed: of the residuals and of the profile's deviations.
     """
     hits = parts.get("drums", ())
-    louder, later = (feel * deviation for deviation in deviations(model, hits, seed))
+    louder, later = np.zeros((2, len(hits)))
+    if feel:
+        louder, later = (feel * deviation for deviation in deviations(model, hits, seed))
     swings = {part: _swing_of(notes, swing, even) for part, notes in parts.items()}
     if hits:
         later = (swings["drums"] + later).clip(-MOST_OFFSET, MOST_OFFSET) - swings["drums"]

@@ -7,28 +7,35 @@ Steps are sixteen a bar, counted from the first bar.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from musicvae_torch.chords.chart import Bar, read_chart, read_text, symbol
 from musicvae_torch.chords.inference import infer_chords
 from musicvae_torch.chords.symbols import NO_CHORD, ChordTones, chord_tones
-from musicvae_torch.chords.text import read_text, symbol, written_bars
 from musicvae_torch.errors import ChordError
+from musicvae_torch.midi.messages import TEXT, TRACK_NAME
 from musicvae_torch.midi.notes import NOTE_DTYPE
 from musicvae_torch.midi.quantize import DEFAULT_QPM
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.tracks import TICK_NOTE
 from musicvae_torch.midi.vocabulary import OUTPUT_VELOCITY, STEPS_PER_BAR, STEPS_PER_QUARTER
+from surrogate.arrangement.harmoniser import harmonise
 from surrogate.song.context import SongContext
 from surrogate.song.grid import Grid
 
+SOURCES = ("given", "file", "notes", "melody")
 HALF_BAR = STEPS_PER_BAR // 2
 _SECONDS_PER_STEP = 60 / DEFAULT_QPM / STEPS_PER_QUARTER
 _METRES = {1: (2.0, 2.0), 2: (4.0, 4.0)}  # in which infer_chords finds so many chords a bar
 _BARS_AT_A_TIME = 480  # infer_chords takes 1,000 half bars
-_CHORD_TEXTS = (0x01, 0x05, 0x06, 0x07)  # text, lyrics, markers and cue points
+_CHORD_TEXTS = (TEXT, 0x05, 0x06, 0x07)  # text, lyrics, markers and cue points
+CHORD_TRACK = "chords"  # name of a chunk whose texts are chords, however few or short
 _FEWEST_MARKS = 4
 _MOST_OTHERS = 0.25  # share of texts that are no chords; if more are not, none is one
 
@@ -40,10 +47,14 @@ class Harmony:
     Attributes:
         starts: (chords,) int64 steps at which each begins, ascending; the first is 0.
         names: (chords,) chord symbols.
+        source: where they come from, one of SOURCES.
+        remarks: what the user should know, a line each.
     """
 
     starts: np.ndarray
     names: tuple[str, ...]
+    source: str = "notes"
+    remarks: tuple[str, ...] = ()
 
     @cached_property
     def chords(self) -> tuple[ChordTones, ...]:
@@ -73,77 +84,178 @@ def song_harmony(song: SongContext, kept: Sequence[int], chords: str | None = No
     Raises:
         ChordError: `chords` cannot be read.
     """
+    known = _KNOWN.setdefault(song, {})
+    key = tuple(kept), chords
+    if key not in known:
+        known[key] = _with_added_bars(_find_harmony(song, kept, chords), song)
+    return known[key]
+
+
+# The band network, the arrangement and the page want the same harmony of a song.
+_KNOWN: WeakKeyDictionary[SongContext, dict[tuple[tuple[int, ...], str | None], Harmony]] = (
+    WeakKeyDictionary()
+)
+
+
+def _find_harmony(song: SongContext, kept: Sequence[int], chords: str | None) -> Harmony:
     if chords is not None:
-        return _as_written(song, chords)
+        return _as_written(song, read_text(chords, read_chart))
     marked = from_markers(song.score, song.grid)
     if marked is not None:
         return _counted_from(song.first_step, marked)
     tracks = [song.score.tracks[index] for index in kept]
-    pitched = [track.notes for track in tracks if not track.is_drum]
-    notes = np.concatenate([np.zeros(0, TICK_NOTE), *pitched])
+    pitched = [track for track in tracks if not track.is_drum]
+    notes = np.concatenate([np.zeros(0, TICK_NOTE), *(track.notes for track in pitched)])
     starts, ends = (steps - song.first_step for steps in song.grid.to_steps(notes))
-    # A melody alone says little: a chord a bar is as true then, and calmer.
-    a_bar = 2 if any(song.roles[track.index] == "other" for track in tracks) else 1
-    return infer(starts, ends, notes["pitch"].astype(np.int64), song.bars, a_bar)
+    pitches = notes["pitch"].astype(np.int64)
+    if all(song.roles[track.index] == "melody" for track in pitched):
+        return infer_from_melody(starts, ends, pitches, song.bars)
+    # A bass beside the melody says little: a chord a bar is as true then, and calmer.
+    a_bar = 2 if any(song.roles[track.index] == "other" for track in pitched) else 1
+    return infer(starts, ends, pitches, song.bars, a_bar)
 
 
-def _as_written(song: SongContext, chords: str) -> Harmony:
+def _with_added_bars(harmony: Harmony, song: SongContext) -> Harmony:
+    """The harmony with the chords of the song's first bars in its intro, and those of its last bars
+    in its outro, over and over if these are longer than the song."""
+    begin, end = song.added_steps
+    steps = len(song.tokens)
+    if not begin and end == steps:
+        return harmony
+    places = np.arange(steps)
+    own = end - begin
+    places[:begin] = begin + np.arange(begin) % own
+    places[end:] = end - 1 - np.arange(steps - end)[::-1] % own
+    spread = _harmony(range(steps), harmony.names_at(places).tolist())
+    return replace(spread, source=harmony.source, remarks=harmony.remarks)
+
+
+def charted_bars(song: SongContext) -> tuple[int, int]:
+    """The song's own bars that have a bar of a chart each: index of the first, in which the given
+    parts begin, and of the one after the last, in which they end."""
     lines = song.song_bars.ticks
-    first = int(np.searchsorted(lines, song.start, side="right")) - 1
-    lines = lines[first:]
-    written = parse(chords, len(lines) - 1)
-    bars, within = np.divmod(written.starts, STEPS_PER_BAR)
-    ticks = lines[bars] + np.diff(lines)[bars] * within // STEPS_PER_BAR
-    return _counted_from(song.first_step, Harmony(song.grid.steps(ticks), written.names))
+    start = max(song.start, song.added[0])
+    first = int(np.searchsorted(lines, start, side="right")) - 1
+    stop = int(np.searchsorted(lines, min(song.end, song.added[1]), side="left"))
+    return first, min(max(stop, first + 1), len(lines) - 1)
+
+
+def _as_written(song: SongContext, chart: Sequence[Bar]) -> Harmony:
+    """A chart, repeated until the song ends, from the bar in which the given parts begin."""
+    first, stop = charted_bars(song)
+    lines = song.song_bars.ticks[first:]
+    ticks: list[int] = []
+    names: list[str] = []
+    for bar, (line, next_line) in enumerate(pairwise(lines.tolist())):
+        own = chart[bar % len(chart)]
+        ticks += [line + (next_line - line) * i // len(own) for i in range(len(own))]
+        names += own
+    starts = song.grid.steps(np.array(ticks, np.int64))
+    harmony = _counted_from(song.first_step, _harmony(starts.tolist(), names))
+    remarks = _length_remarks(len(chart), stop - first, song.song_bars.first + first)
+    return replace(harmony, source="given", remarks=remarks)
+
+
+def _length_remarks(chart: int, bars: int, first: int) -> tuple[str, ...]:
+    """What becomes of a chart that is not as long as the song.
+
+    Args:
+        chart: its bars.
+        bars: those of the song that it is for.
+        first: number of the first of these.
+    """
+    where = f"the song's bars {first} to {first + bars - 1}"
+    if chart > bars:
+        left = f"its last {chart - bars} are" if chart - bars > 1 else "its last one is"
+        return (f"the chart has {_bars(chart)} for {where}; {left} not played",)
+    if chart < bars:
+        return (f"the chart has {_bars(chart)}, which are repeated over {where}",)
+    return ()
+
+
+def _bars(count: int) -> str:
+    return f"{count} bar{'s' * (count != 1)}"
 
 
 def _counted_from(step: int, harmony: Harmony) -> Harmony:
     """The same, counted from a later step."""
     current = int(harmony.index_at(step))
     starts = np.maximum(harmony.starts[current:] - step, 0)
-    return Harmony(starts, harmony.names[current:])
+    return replace(harmony, starts=starts, names=harmony.names[current:])
 
 
 def parse(text: str, bars: int) -> Harmony:
-    """Chords as :func:`musicvae_torch.chords.text.written_bars` reads them, from the text or, after
+    """Chords as :func:`musicvae_torch.chords.chart.read_chart` reads them, from the text or, after
     an "@", from the file that it names; they are repeated until the song ends.
 
     Args:
-        bars: of the song.
+        bars: of the song, in 4/4.
 
     Raises:
         ChordError: they are malformed, or the file cannot be read.
     """
-    written = read_text(text, written_bars)
-    starts, names = [], []
+    chart = read_text(text, read_chart)
+    starts: list[int] = []
+    names: list[str] = []
     for bar in range(bars):
-        own = written[bar % len(written)]
+        own = chart[bar % len(chart)]
         starts += [(bar * len(own) + i) * STEPS_PER_BAR // len(own) for i in range(len(own))]
         names += own
-    return _harmony(starts, names)
+    return replace(_harmony(starts, names), source="given")
+
+
+class ChordTexts(NamedTuple):
+    """Texts of a file that are its chords.
+
+    Attributes:
+        chunk: the chunk that they are in.
+        positions: (texts,) of their messages, ascending.
+        ticks: (texts,) int64.
+        names: (texts,) chord symbols.
+    """
+
+    chunk: int
+    positions: tuple[int, ...]
+    ticks: np.ndarray
+    names: tuple[str, ...]
+
+
+def chord_texts(score: Score) -> ChordTexts | None:
+    """The chords that a file holds as texts, markers, lyrics or cue points; None: too few.
+
+    The texts of one kind in one chunk are chords if most of them are chord symbols, and not all of
+    these single letters, which may be names of sections; in a chunk named CHORD_TRACK, all chord
+    symbols are. Of several such groups the largest counts.
+    """
+    groups: dict[tuple[int, int], list[tuple[int, str]]] = {}
+    named: set[int] = set()
+    for chunk, texts in enumerate(score.texts):
+        messages = score.file.tracks[chunk].messages
+        for position, text in texts.items():
+            kind, plain = messages[position].kind, text.strip(" \t\r\n\0")
+            if kind == TRACK_NAME and plain.casefold() == CHORD_TRACK:
+                named.add(chunk)
+            if kind in _CHORD_TEXTS and plain:
+                groups.setdefault((chunk, kind), []).append((position, plain))
+    found = [(chunk, _marked(texts, chunk in named)) for (chunk, _), texts in groups.items()]
+    chunk, marks = max(found, key=lambda own: len(own[1]), default=(0, []))
+    if not marks:
+        return None
+    positions, names = zip(*marks, strict=True)
+    messages = score.file.tracks[chunk].messages
+    ticks = np.array([messages[position].tick for position in positions], np.int64)
+    return ChordTexts(chunk, positions, ticks, names)
 
 
 def from_markers(score: Score, grid: Grid) -> Harmony | None:
-    """Chords that a file holds as texts, markers, lyrics or cue points; None: too few.
-
-    The texts of one kind in one chunk are chords if most of them are chord symbols, and not all of
-    these single letters, which may be names of sections. Of several such groups the largest counts.
-    """
-    groups: dict[tuple[int, int], list[tuple[int, str]]] = {}
-    for index, texts in enumerate(score.texts):
-        messages = score.file.tracks[index].messages
-        for number, text in texts.items():
-            tick, kind = messages[number].tick, messages[number].kind
-            if kind in _CHORD_TEXTS and text.strip(" \t\r\n\0"):
-                groups.setdefault((index, kind), []).append((tick, text.strip(" \t\r\n\0")))
-    found = max(map(_marked, groups.values()), key=len, default=[])
-    if not found:
+    """The chords of :func:`chord_texts`; None: there are none."""
+    found = chord_texts(score)
+    if found is None:
         return None
-    marks = np.zeros(len(found), TICK_NOTE)
-    marks["start"] = [tick for tick, _ in found]
-    marks["end"] = marks["start"] + 1
+    marks = np.zeros(len(found.ticks), TICK_NOTE)
+    marks["start"], marks["end"] = found.ticks, found.ticks + 1
     starts, _ = grid.to_steps(marks)
-    return _harmony(starts.tolist(), [name for _, name in found])
+    return replace(_harmony(starts.tolist(), found.names), source="file")
 
 
 def infer(
@@ -186,16 +298,27 @@ def infer(
     return _harmony((np.arange(len(names)) * long).tolist(), names.tolist())
 
 
-def _marked(texts: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
-    """(tick, symbol) of the texts that are chords; none, if these are too few."""
+def infer_from_melody(
+    start_steps: np.ndarray, end_steps: np.ndarray, pitches: np.ndarray, bars: int
+) -> Harmony:
+    """The likeliest chords of a melody alone, of the harmoniser; arguments as of :func:`infer`."""
+    names = harmonise(start_steps, end_steps, pitches, bars)
+    starts = (np.arange(len(names)) * HALF_BAR).tolist()
+    return replace(_harmony(starts, names), source="melody")
+
+
+def _marked(texts: Sequence[tuple[int, str]], named: bool) -> list[tuple[int, str]]:
+    """(position, symbol) of the texts that are chords; none, if these are too few and the chunk is
+    not named after them."""
     found = []
-    for tick, text in texts:
+    for position, text in texts:
         try:
-            found.append((tick, symbol(text)))
+            found.append((position, symbol(text)))
         except ChordError:
             continue
     enough = len(found) >= max(_FEWEST_MARKS, (1 - _MOST_OTHERS) * len(texts))
-    return found if enough and any(len(name) > 1 for _, name in found) else []
+    are_chords = named or (enough and any(len(name) > 1 for _, name in found))
+    return found if are_chords else []
 
 
 def _harmony(starts: Iterable[int], names: Iterable[str]) -> Harmony:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -84,6 +85,7 @@ def sample(
     seed: int = 0,
     numbers: Sequence[int],
     sampling: Sampling | None = None,
+    log_odds: Mapping[str, Tensor] | None = None,
     drafted: int = DRAFTED,
 ) -> Sampled:
     """Draw what is hidden of several songs of one length, or of candidates for them.
@@ -97,6 +99,8 @@ def sample(
         seed: of the draws; the same gives the same tokens.
         numbers: (rows,) which candidate each row is; rows of the same number have the same draws.
         sampling: how to draw; None: the defaults.
+        log_odds: by part, what is added to the log-odds of each of its classes at each step,
+            (rows, steps, depth), as for a fill; None: nothing.
         drafted: how many steps to work out together, by drafts of them, if rows are few; 1: one
             step at a time, which is slower and gives the same. On CUDA it is always 1.
 
@@ -112,7 +116,8 @@ def sample(
     if guided:  # unconditional rows follow the conditional ones
         known = torch.cat([tokens, torch.full_like(tokens, HIDDEN)])
         controls = _with_unconditional(controls, rows)
-    song = _Song(tokens, hidden, _uniform(seed, numbers, steps).to(tokens.device), sampling)
+    uniform = _uniform(seed, numbers, steps).to(tokens.device)
+    song = _Song(tokens, hidden, uniform, sampling, log_odds or {})
     if dispatch.fixes_steps(tokens.device):
         _play_fixed(FixedStepper(band, known, controls), song)
     else:
@@ -121,25 +126,55 @@ def sample(
     return Sampled(tokens, song.nats)
 
 
+class _Now(NamedTuple):
+    """Some steps of a song.
+
+    Attributes:
+        own: (rows, n, 3) bool, what is to be drawn.
+        uniform: (rows, n, 3), as for :func:`draw`.
+        log_odds: by part, (rows, n, depth), what is added to the log-odds of its classes.
+    """
+
+    own: Tensor
+    uniform: Tensor
+    log_odds: dict[int, Tensor]
+
+
 class _Song:
     """Rows that are being played.
 
     Attributes:
         tokens: (rows, steps, 3), of which the hidden ones are drawn in place.
         hidden: (rows, steps, 3) bool.
-        uniform: (rows, steps, 3), as for :func:`draw`.
         nats: (rows, steps, 3), of :class:`Sampled`.
-        bonus: by part, (depth,) what is added to its log-odds.
+        stop: behind the last step of which anything is hidden.
+        bonus: by part, (depth,) what is added to its log-odds at every step.
     """
 
-    def __init__(self, tokens: Tensor, hidden: Tensor, uniform: Tensor, sampling: Sampling) -> None:
-        self.tokens, self.hidden, self.uniform, self.sampling = tokens, hidden, uniform, sampling
+    def __init__(
+        self,
+        tokens: Tensor,
+        hidden: Tensor,
+        uniform: Tensor,
+        sampling: Sampling,
+        log_odds: Mapping[str, Tensor],
+    ) -> None:
+        self.tokens, self.hidden, self.sampling = tokens, hidden, sampling
         self.nats = torch.zeros(tokens.shape, device=tokens.device)
+        added = {PARTS.index(part): odds.to(tokens.device) for part, odds in log_odds.items()}
+        self._all = _Now(hidden, uniform, added)
+        played = hidden.any(0).any(-1).nonzero()
+        self.stop = int(played[-1]) + 1 if len(played) else 0
         self.bonus = {
             part: sampling.density[part] * is_onset(name).to(tokens.device)
             for part, name in enumerate(PARTS)
             if sampling.density[part]
         }
+
+    def now(self, cut: Callable[[Tensor], Tensor]) -> _Now:
+        """The steps that `cut` leaves of (rows, steps, ...)."""
+        own, uniform, log_odds = self._all
+        return _Now(cut(own), cut(uniform), {part: cut(odds) for part, odds in log_odds.items()})
 
     def seen(self, past: Tensor) -> Tensor:
         """What the stepper is to know of the past (rows, n, 3)."""
@@ -149,18 +184,18 @@ class _Song:
 
 def _play(stepper: Stepper, song: _Song, most: int) -> None:
     """Play a song, at most so many steps at a time, by drafts of them."""
-    tokens, steps, first = song.tokens, song.tokens.shape[1], 0
-    while first < steps:
-        now = slice(first, min(first + most, steps))
-        own = song.hidden[:, now]
-        drafts = torch.where(own, draft(tokens, range(first, now.stop)), tokens[:, now])
+    tokens, first = song.tokens, 0
+    while first < song.stop:
+        steps = slice(first, min(first + most, tokens.shape[1]))
+        now = song.now(itemgetter((slice(None), steps)))
+        given = tokens[:, steps]
+        drafts = torch.where(now.own, draft(tokens, range(first, steps.stop)), given)
         past = torch.cat([tokens[:, max(first - 1, 0), None], drafts[:, :-1]], 1)
         stepper.look(song.seen(past))
-        parts = _parts_of(own)
-        drawn, costs = _draw_parts(stepper, song, drafts, own, song.uniform[:, now], parts)
+        drawn, costs = _draw_parts(stepper, song, drafts, now, _parts_of(now.own))
         kept = as_drafted(drawn, drafts)
-        tokens[:, now][:, :kept] = drawn[:, :kept]
-        song.nats[:, now][:, :kept] = costs[:, :kept]
+        given[:, :kept] = drawn[:, :kept]
+        song.nats[:, steps][:, :kept] = costs[:, :kept]
         stepper.keep(kept)
         first += kept
 
@@ -172,14 +207,14 @@ def _play_fixed(stepper: FixedStepper, song: _Song) -> None:
 
     def step() -> None:
         stepper.look(song.seen(tokens.index_select(1, (at - 1).clamp(min=0))))
-        now = [each.index_select(1, at) for each in (tokens, song.hidden, song.uniform)]
-        drawn, costs = _draw_parts(stepper, song, *now, parts)
+        now = song.now(lambda each: each.index_select(1, at))
+        drawn, costs = _draw_parts(stepper, song, tokens.index_select(1, at), now, parts)
         tokens.index_copy_(1, at, drawn)
         song.nats.index_copy_(1, at, costs)
         stepper.keep(1)
 
-    for first in range(0, tokens.shape[1], _SEEN):
-        last = min(first + _SEEN, tokens.shape[1])
+    for first in range(0, song.stop, _SEEN):
+        last = min(first + _SEEN, song.stop)
         stepper.see(last)
         steps = Steps(step, recorder)
         for _ in range(first, last):
@@ -194,20 +229,14 @@ def _parts_of(hidden: Tensor) -> list[int]:
 
 
 def _draw_parts(
-    stepper: Stepper,
-    song: _Song,
-    drafts: Tensor,
-    own: Tensor,
-    uniform: Tensor,
-    parts: Sequence[int],
+    stepper: Stepper, song: _Song, drafts: Tensor, now: _Now, parts: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
     """What is played at the steps that the stepper looks at, part after part, and what it costs.
 
     Args:
         drafts: (rows, n, 3), of which what is given stays.
-        own: (rows, n, 3) bool, what is to be drawn.
-        uniform: (rows, n, 3), as for :func:`draw`.
-        parts: what `own` has of others is not drawn.
+        now: these steps.
+        parts: what `now` has of others is not drawn.
     """
     sampling = song.sampling
     drawn, costs = drafts.clone(), torch.zeros(drafts.shape, device=drafts.device)
@@ -221,11 +250,14 @@ def _draw_parts(
             weighed = others + sampling.guidance * (logs - others)
         if part in song.bonus:
             weighed = weighed + song.bonus[part]
+        if part in now.log_odds:
+            weighed = weighed + now.log_odds[part]
         heat = sampling.temperatures[part]
-        classes = draw(weighed, uniform[..., part, None], heat, sampling.top_p)
+        classes = draw(weighed, now.uniform[..., part, None], heat, sampling.top_p)
         cost = -logs.gather(-1, classes)[..., 0]
-        drawn[..., part] = torch.where(own[..., part], classes[..., 0], drawn[..., part])
-        costs[..., part] = torch.where(own[..., part], cost, 0)
+        own = now.own[..., part]
+        drawn[..., part] = torch.where(own, classes[..., 0], drawn[..., part])
+        costs[..., part] = torch.where(own, cost, 0)
     return drawn, costs
 
 

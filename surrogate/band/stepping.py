@@ -198,13 +198,13 @@ class _BlockSteps:
         self._keys, self._values = self._kept.flatten(1, 2)
         self._biases = self._lay_out(attention.biases().detach(), ring)
 
-    def __call__(self, x: Tensor, turns: Tensor, view: _View) -> Tensor:
+    def __call__(self, x: Tensor, turns: Tensor, view: _View | _FixedView) -> Tensor:
         """(batch * n, width) → the same shape."""
         block = self._block
         x = self._out(self._attend(self._qkv(block.attention_norm(x)), turns, view), x)
         return self._down(functional.gelu(self._up(block.norm(x))), x)
 
-    def _attend(self, qkv: Tensor, turns: Tensor, view: _View) -> Tensor:
+    def _attend(self, qkv: Tensor, turns: Tensor, view: _View | _FixedView) -> Tensor:
         heads = qkv.view(self._batch, len(turns), 3, self._heads, self._width)
         pairs = heads[:, :, :2].view(self._batch, len(turns), -1, self._width // 2, 2)
         torch.view_as_complex(pairs).mul_(turns)

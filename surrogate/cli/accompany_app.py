@@ -38,6 +38,7 @@ COLOURS = {  # of Gradio's themes: light, dark
 EXAMPLES = """examples:
   accompany-app
   accompany-app --musicvae my_trio --surrogate my_surrogate --port 8000
+  accompany-app --api --no-browser   a server for other programs
 """
 
 
@@ -50,7 +51,8 @@ class AccompanyApp:
         host: address to be reached at; 0.0.0.0 lets others in your network use it.
         port: port to be reached at; None: the first free one from 7860 on.
         no_browser: print the page's address, but do not open it.
-        soundfont: instruments for the sound (.sf2, .sf3).
+        api: let other programs use it, too, by HTTP or with gradio_client.
+        soundfont: instruments for the sound (.sf2).
         method: band loads all networks, surrogate none for the band, and refine-only no surrogate
             encoder either; None: band; surrogate, with a MusicVAE of your own and no band network.
     """
@@ -58,6 +60,7 @@ class AccompanyApp:
     host: str = option("127.0.0.1")
     port: int | None = option(None, least=1, most=65535, metavar="PORT")
     no_browser: bool = option(False)
+    api: bool = option(False)
     soundfont: Path | None = option(None, metavar="SF2")
     method: str | None = option(
         None, choices=tuple(m for m in METHODS if m != "refine"), group=NETWORKS
@@ -79,7 +82,7 @@ def _run(options: AccompanyApp) -> None:
 def _serve_in(folder: Path, options: AccompanyApp) -> None:
     offline(folder / "sent")
     print("loading the networks…", flush=True)
-    blocks = serve(_studio(options, folder), options.host, options.port)
+    blocks = serve(_studio(options, folder), options.host, options.port, options.api)
     print(f"{blocks.local_url} is ready; Ctrl-C ends it", flush=True)
     try:
         if not options.no_browser:
@@ -116,12 +119,15 @@ def offline(sent: Path) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
 
 
-def serve(studio: Studio, host: str = "127.0.0.1", port: int | None = None) -> Any:
+def serve(
+    studio: Studio, host: str = "127.0.0.1", port: int | None = None, api: bool = False
+) -> Any:
     """Begin to serve the app, and return.
 
     Args:
         studio: makes the bands.
         host, port: to be reached at; None: the first free port.
+        api: whether other programs may use it, too.
 
     Returns:
         The running gradio.Blocks, with its `local_url`; `close()` ends it.
@@ -132,7 +138,7 @@ def serve(studio: Studio, host: str = "127.0.0.1", port: int | None = None) -> A
     from surrogate.app.page import Page
 
     examples = example_songs()
-    blocks = Page(studio, examples).blocks
+    blocks = Page(studio, examples, api).blocks
     try:
         blocks.launch(
             server_name=host,
@@ -144,7 +150,7 @@ def serve(studio: Studio, host: str = "127.0.0.1", port: int | None = None) -> A
             allowed_paths=[str(path) for path in examples.values()],
             theme=_theme(),
             css=files("surrogate.app").joinpath("app.css").read_text(encoding="utf-8"),
-            footer_links=[],
+            footer_links=["api"] if api else [],
             ssr_mode=False,
             pwa=False,
             mcp_server=False,

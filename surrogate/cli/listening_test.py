@@ -42,7 +42,7 @@ class ListeningTest:
         bars: in place of that, the bars that are heard, from 1, as in 1-16.
         pairs: most pairs for each listener, drawn for each; None: all.
         title: title of the page.
-        soundfont: instruments for the sound (.sf2, .sf3).
+        soundfont: instruments for the sound (.sf2).
         seed: seed of the order of sounds in the page.
         votes: instead: votes that listeners sent, to be counted in a Markdown table.
     """

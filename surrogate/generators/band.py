@@ -16,12 +16,14 @@ import torch
 from torch import Tensor
 
 from musicvae_torch.chords.symbols import chord_class
+from musicvae_torch.converters.trio import DEPTHS
 from musicvae_torch.errors import ChordError, OptionError
 from musicvae_torch.io.checkpoint import shipped_checkpoint, weights_sha256
 from musicvae_torch.io.hub import local_folder
 from musicvae_torch.latent.encoded_song import encode_song
-from musicvae_torch.midi.vocabulary import BASS_PROGRAMS, PARTS, STEPS_PER_BAR
+from musicvae_torch.midi.vocabulary import BASS_PROGRAMS, NO_EVENT, PARTS, STEPS_PER_BAR
 from surrogate.arrangement.arrange import kept_tracks
+from surrogate.arrangement.drum_fills import fill_log_odds
 from surrogate.arrangement.harmony import song_harmony
 from surrogate.band.model import HIDDEN, Band, Controls, styles_of
 from surrogate.band.sampling import Sampled, Sampling, sample
@@ -38,6 +40,7 @@ DEFAULT_BAND = "trio_16bar_small_band"
 # as busy as real ones.
 LOG_ODDS = {"bass": 0.25, "drums": -0.05}
 DENSITY = 0.5  # log-odds, for each 1 of the option
+UNLIKE = 1.0  # log-odds that a redone part loses of playing what it played before
 STEPS = 8192  # played at a time, of all candidates and songs; each takes 16 kB of memory
 
 
@@ -70,7 +73,8 @@ class BandGenerator:
                 sampled[index] = Sampled(*(values[rows].cpu() for values in together))
         for index, (starts, own) in enumerate(found):
             tokens, costs = sampled.pop(index)
-            nats = costs.sum(-1).reshape(len(costs), -1, STEPS_PER_BAR).sum(-1)
+            made = costs[..., [PARTS.index(part) for part in options.made]]
+            nats = made.sum(-1).reshape(len(costs), -1, STEPS_PER_BAR).sum(-1)
             yield Generated(
                 tokens.numpy(),
                 -nats.numpy(),
@@ -85,7 +89,7 @@ class BandGenerator:
         """Candidate after candidate of each song, all of one length."""
         device, count = self.band.player.start.device, options.candidates
         given = torch.from_numpy(np.stack([song.tokens for song in songs]))
-        given[..., [PARTS.index(part) for part in options.made]] = HIDDEN
+        given[torch.from_numpy(np.stack([song.hidden for song in songs]))] = HIDDEN
         chords = torch.stack([self._chords(song, options) for song in songs])
         # A song without input for the surrogate has no style, which is zeros.
         styles = torch.cat([self._style(own, options) for own in latents])
@@ -95,9 +99,10 @@ class BandGenerator:
             self.band,
             given.repeat_interleave(count, 0).to(device),
             Controls(chords.repeat_interleave(count, 0).to(device), style=styles.to(device)),
-            seed=options.seed,
+            seed=_redo_seed(options.seed) if options.redo else options.seed,
             numbers=list(range(count)) * len(songs),
             sampling=Sampling(options.temperatures, options.top_p, options.guidance, density),
+            log_odds=_log_odds(songs, options),
         )
 
     def latents(
@@ -166,6 +171,37 @@ def _of_one_length(songs: Sequence[SongContext], candidates: int) -> Iterator[li
         most = max(STEPS // (steps * candidates), 1)
         for first in range(0, len(indices), most):
             yield indices[first : first + most]
+
+
+def _log_odds(songs: Sequence[SongContext], options: AccompanyOptions) -> dict[str, Tensor]:
+    """By part, (songs * candidates, steps, depth), what fills, and bars that are to change, add to
+    the log-odds of classes."""
+    added: dict[str, np.ndarray] = {}
+    for part in options.redone:
+        column = PARTS.index(part)
+        added[part] = np.stack([_unlike(song, column) for song in songs])
+    if options.fills:
+        fills = np.stack([fill_log_odds(song, options.fills) for song in songs])
+        added["drums"] = added.get("drums", 0) + fills
+    return {
+        part: torch.from_numpy(values).repeat_interleave(options.candidates, 0)
+        for part, values in added.items()
+    }
+
+
+def _unlike(song: SongContext, column: int) -> np.ndarray:
+    """(steps, depth) float32: what makes the notes that a part had in bars that are redone less
+    likely to come again."""
+    odds = np.zeros((len(song.tokens), DEPTHS[column]), np.float32)
+    own = song.tokens[:, column]
+    again = song.hidden[:, column] & (own > NO_EVENT)
+    odds[again, own[again]] = -UNLIKE
+    return odds
+
+
+def _redo_seed(seed: int) -> int:
+    """Another seed, so that bars that are redone with the seed of the band do not come again."""
+    return int(np.random.SeedSequence([seed % 2**64, 1]).generate_state(1, np.uint64)[0])
 
 
 def _class(name: str) -> int:

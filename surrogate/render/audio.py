@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import wave
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,33 +15,32 @@ from surrogate.render.view import View
 from surrogate.song.roles import ROLES
 
 MAX_SAMPLE = 32_767  # of 16 bits
-MP3_RATE = 32_000
 MP3_COMPRESSION = 0.8  # of 0 to 1, at a variable bit rate: 40 to 60 kbit a second for a part
-PLAIN_RATE = 22_050
+PLAIN_RATE = SAMPLE_RATE // 2
+# How sound is put into a page: (samples, 2) float within -1 and 1 to the content of a sound file.
+Encode = Callable[[np.ndarray], bytes]
 # Where left and right differ by no more than this share of the peak, only the echo of a part in the
 # middle differs: one channel sounds alike, and takes half of the time and the bytes.
 _ONE_CHANNEL = 0.1
 
 
-def render(
-    view: View, soundfont: str | Path | None = None, sample_rate: int = SAMPLE_RATE
-) -> np.ndarray:
+def render(view: View, soundfont: str | Path | None = None) -> np.ndarray:
     """Play a song part by part, from its first tick to a tail after its last note; see
     :class:`Synthesizer`.
 
     Args:
-        soundfont: .sf2 or .sf3; the default is pretty_midi's.
-        sample_rate: in Hz.
+        soundfont: .sf2; the default is pretty_midi's.
 
     Returns:
-        (samples, 2) float32, left and right, within -1 and 1: softer as a whole, if it would clip.
+        (samples, 2) float32 at SAMPLE_RATE, left and right, within -1 and 1: softer as a whole, if
+        it would clip.
 
     Raises:
         MidiError: the song is longer than an hour.
-        ModuleNotFoundError: tinysoundfont is not installed.
+        ModuleNotFoundError: midirenderer is not installed.
         OptionError: the SoundFont cannot be read.
     """
-    stems = synthesize_stems(view, Synthesizer(soundfont, sample_rate)).values()
+    stems = synthesize_stems(view, Synthesizer(soundfont)).values()
     loudest = max(peak(mix(stems)), 1.0)
     return mix([stem / loudest for stem in stems])
 
@@ -90,19 +88,6 @@ def wav_bytes(samples: np.ndarray, sample_rate: int = SAMPLE_RATE) -> bytes:
     return buffer.getvalue()
 
 
-@dataclass(frozen=True)
-class Compression:
-    """How sound is put into a page.
-
-    Attributes:
-        sample_rate: in Hz, of what is encoded.
-        encode: (samples, 2) float within -1 and 1 to the content of a sound file.
-    """
-
-    sample_rate: int
-    encode: Callable[[np.ndarray], bytes]
-
-
 def to_channels(samples: np.ndarray) -> np.ndarray:
     """(samples, 2) → (samples, 1) where left and right are nearly the same, else as it is."""
     apart = float(np.abs(samples[:, 0] - samples[:, 1]).max(initial=0))
@@ -110,23 +95,29 @@ def to_channels(samples: np.ndarray) -> np.ndarray:
     return samples.mean(axis=1, keepdims=True) if alike else samples
 
 
-def best_compression() -> Compression:
-    """MP3, which every browser plays, if soundfile is installed; else WAV in one channel."""
+def best_compression() -> Encode:
+    """MP3, which every browser plays, if soundfile is installed; else :func:`plain_wav`."""
     try:
         import soundfile
     except (ImportError, OSError):  # it is missing, or its library is
-        return Compression(PLAIN_RATE, lambda samples: wav_bytes(samples.mean(1), PLAIN_RATE))
+        return plain_wav
 
     def encode(samples: np.ndarray) -> bytes:
         buffer = io.BytesIO()
         soundfile.write(
             buffer,
             to_channels(samples),
-            MP3_RATE,
+            SAMPLE_RATE,
             format="MP3",
             compression_level=MP3_COMPRESSION,
             bitrate_mode="VARIABLE",
         )
         return buffer.getvalue()
 
-    return Compression(MP3_RATE, encode)
+    return encode
+
+
+def plain_wav(samples: np.ndarray) -> bytes:
+    """(samples, 2) at SAMPLE_RATE → a WAV file of one channel at half the rate."""
+    pairs = samples[: len(samples) // 2 * 2].reshape(-1, 4)
+    return wav_bytes(pairs.mean(1), PLAIN_RATE)

@@ -2,7 +2,8 @@
 
 Its parts are beside this file: `page.html` is the body in the frame `frame.html`, `page.css` its
 style. Of the scripts, `page_sound.js` plays, `page_elements.js` makes the players, `page_roll.js`
-draws, and `page.js` does the rest.
+draws, `page_stretch.js` changes the tempo, `page_mixer.js` has volumes and tempo, `page_bars.js`
+the chosen bars, and `page.js` does the rest.
 """
 
 from __future__ import annotations
@@ -21,7 +22,15 @@ from musicvae_torch.io.files import replacing
 from surrogate.render.page_data import add_sound, page_data
 from surrogate.render.view import View
 
-SCRIPTS = ("page_sound.js", "page_elements.js", "page_roll.js", "page.js")
+SCRIPTS = (
+    "page_sound.js",
+    "page_elements.js",
+    "page_roll.js",
+    "page_stretch.js",
+    "page_mixer.js",
+    "page_bars.js",
+    "page.js",
+)
 FRAME_HEIGHT = 760  # pixels, of a page within a notebook: one row of players and the settings
 # In JSON these only stand in strings; written so, no text can end the element that holds it.
 UNSAFE = {ord(character): f"\\u{ord(character):04x}" for character in "<>&"}
@@ -38,19 +47,20 @@ def write_page(
     """Write a page that shows and plays songs side by side, in any browser, without a network.
 
     The sound is compressed to about a megabyte for each minute of a trio, if soundfile is
-    installed; without it, it is several times as large and not as good.
+    installed; without it, it is several times as large and not as good. An even version of a view
+    is as large again, except for the parts that sound the same in both.
 
     Args:
         path: of the .html file.
         views: the input and what was made of it; the first one's bars and tempo are shown.
         settings: names and values of what made them, shown as a table.
         title: of the page; the default is the name of the first view's file.
-        soundfont: .sf2 or .sf3; the default is pretty_midi's.
+        soundfont: .sf2; the default is pretty_midi's.
         sound: without it the page shows notes alone.
 
     Raises:
         MidiError: a song is longer than an hour.
-        ModuleNotFoundError: tinysoundfont, for the sound, is not installed.
+        ModuleNotFoundError: midirenderer, for the sound, is not installed.
         OptionError: the SoundFont cannot be read.
         ValueError: there are no views.
     """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
@@ -17,12 +17,14 @@ from typing import Any
 
 import numpy as np
 
+from musicvae_torch.chords.symbols import NO_CHORD
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.tracks import Track
 from surrogate.render.audio import best_compression, mix, peak, synthesize_stems
-from surrogate.render.synth import Synthesizer
+from surrogate.render.synth import SAMPLE_RATE, Synthesizer
 from surrogate.render.view import LANES, View, lanes_of
 from surrogate.song.bars import bars_of, last_tick
+from surrogate.song.roles import ROLES
 
 HEADROOM = 0.95  # highest sample; what compression adds still fits
 DIGITS = 4  # of quarters and seconds
@@ -36,18 +38,41 @@ def page_data(title: str, views: Sequence[View], settings: Mapping[str, str]) ->
     Returns:
         `views`, each with its notes, bars, clock and MIDI file, and of each of its parts the index
         of its sound; `audio`, those sounds, each once; `level`, a gain for all of them at which no
-        view clips; `facts`, `settings`, `lanes` and `title` to be shown.
+        view clips; `facts`, `settings`, `lanes` and `title` to be shown. `lead` of a view is the
+        quarter at which the song begins in it, which differs if some have an intro. A view with an
+        even version has that one's notes, MIDI file and sounds as `even`, or null.
     """
-    names = _file_names(title, views)
+    names = iter(_file_names(title, _versions(views)))
+    leads = _leads(views)
     return {
         "title": title,
         "facts": facts(views[0].score),
         "settings": [[str(name), str(value)] for name, value in settings.items()],
         "lanes": list(LANES),
-        "views": [_view_data(view, name) for view, name in zip(views, names, strict=True)],
+        "views": [
+            {**_view_data(view, names), "lead": lead}
+            for view, lead in zip(views, leads, strict=True)
+        ],
         "audio": [],
         "level": 1.0,
     }
+
+
+def _leads(views: Sequence[View]) -> list[float]:
+    """The quarter of the first note of a part that all views have from the song, in each of them;
+    0, if there is no such part."""
+    for role in ROLES:
+        firsts = [
+            [
+                track.notes["start"].min() / view.score.resolution
+                for track in view.tracks_of(role)
+                if track.index not in view.new and len(track.notes)
+            ]
+            for view in views
+        ]
+        if all(firsts):
+            return _rounded(np.array([min(own) for own in firsts]))
+    return [0.0] * len(views)
 
 
 def facts(score: Score) -> str:
@@ -65,20 +90,40 @@ def facts(score: Score) -> str:
     return " · ".join([bars_text, ", ".join(metres), f"{tempo} beats a minute", length])
 
 
-def _view_data(view: View, file_name: str) -> Data:
+def _versions(views: Iterable[View]) -> Iterator[View]:
+    """All views, each followed by its even version, if it has one."""
+    for view in views:
+        yield view
+        if view.even is not None:
+            yield view.even
+
+
+def _view_data(view: View, names: Iterator[str]) -> Data:
     score = view.score
     bars = bars_of(score)
     # The song may end within its last bar; all of that is drawn.
     seconds = float(score.seconds(last_tick(score)))
     return {
         "title": view.title,
-        "file": file_name,
-        "midi": base64.b64encode(score.to_bytes()).decode("ascii"),
         "seconds": round(seconds, DIGITS),
         "clock": _clock(score, int(bars.ticks[-1])),
         "bars": _rounded(bars.ticks / score.resolution),
         "first": bars.first,
         "metres": bars.metres.tolist(),
+        "chords": [
+            [round(tick / score.resolution, DIGITS), name.replace(NO_CHORD, "–")]
+            for tick, name in view.chords
+        ],
+        **_version_data(view, next(names)),
+        "even": None if view.even is None else _version_data(view.even, next(names)),
+    }
+
+
+def _version_data(view: View, file_name: str) -> Data:
+    score = view.score
+    return {
+        "file": file_name,
+        "midi": base64.b64encode(score.to_bytes()).decode("ascii"),
         "tracks": [
             {
                 "role": role,
@@ -111,30 +156,38 @@ def _clock(score: Score, end: int) -> list[tuple[float, float]]:
 
 def add_sound(data: Data, views: Sequence[View], soundfont: str | Path | None) -> None:
     """Play the parts of all views; a part that sounds the same in several is stored once."""
-    compression = best_compression()
-    synthesizer = Synthesizer(soundfont, compression.sample_rate)
+    encode = best_compression()
+    synthesizer = Synthesizer(soundfont)
     known: dict[bytes, int] = {}
     loudest = HEADROOM
     # Compression takes the most of it, and leaves Python free.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         pressed: list[tuple[float, Future[bytes]]] = []
-        for view, own in zip(views, data["views"], strict=True):
+        for view, own, shown in _with_data(views, data["views"]):
             stems = synthesize_stems(view, synthesizer)
             whole = mix(stems.values())
             loudest = max(loudest, peak(whole))
-            seconds = len(whole) / synthesizer.sample_rate
-            own["seconds"] = round(max(seconds, own["seconds"]), DIGITS)
+            seconds = len(whole) / SAMPLE_RATE
+            shown["seconds"] = round(max(seconds, shown["seconds"]), DIGITS)
             for role, stem in stems.items():
                 digest = sha256(stem.tobytes()).digest()
                 if digest not in known:
                     known[digest] = len(known)
                     gain = max(peak(stem) / HEADROOM, 1.0)
-                    pressed.append((gain, pool.submit(compression.encode, stem / gain)))
+                    pressed.append((gain, pool.submit(encode, stem / gain)))
                 own["stems"][role] = known[digest]
         for gain, content in pressed:
             text = base64.b64encode(content.result()).decode("ascii")
             data["audio"].append({"data": text, "gain": gain})
     data["level"] = HEADROOM / loudest
+
+
+def _with_data(views: Iterable[View], data: Iterable[Data]) -> Iterator[tuple[View, Data, Data]]:
+    """All versions, each with its own data and with those of the view that shows it."""
+    for view, shown in zip(views, data, strict=True):
+        yield view, shown, shown
+        if view.even is not None:
+            yield view.even, shown["even"], shown
 
 
 def _rounded(values: np.ndarray) -> list[float]:

@@ -72,10 +72,11 @@ class Card {
       this.card.dataset.state = this.shown = state;
       if (state === "playing") requestAnimationFrame(() => this.tick());
     }
-    const text = `${clock(position)} / ${clock(this.view.seconds)}`;
+    const [at, whole] = [position, this.view.seconds].map((time) => clock(time / mixer.speed));
+    const text = `${at} / ${whole}`;
     if (this.time.textContent !== text) {
       this.time.textContent = text;
-      this.slider.setAttribute("aria-valuetext", `${clock(position)} of ${clock(this.view.seconds)}`);
+      this.slider.setAttribute("aria-valuetext", `${at} of ${whole}`);
     }
     this.slider.value = position;
     return true;

@@ -1,11 +1,12 @@
 // The page's piano rolls.
 
-const GUTTER = 50, NUMBERS = 18, LANE = 11, GAP = 6; // pixels
+const GUTTER = 50, LANE = 11, GAP = 6; // pixels
 const SEMITONE = 5.5, LOWEST_ROLL = 180, HIGHEST_ROLL = 320; // pixels
 const LEAST_QUARTER = 15; // pixels: fewer bars are shown rather than narrower ones
+const BAR_NUMBERS = 18, CHORDS = 18; // pixels: heights of the rows above the notes
 const LONGEST_HIT = 0.2, BREATH = 0.06; // quarters: as drawn
 const FAINTEST = 0.35; // opacity of the softest note
-const DEPTH = ["other", "drums", "bass", "melody"]; // drawn in this order
+const DEPTH = ["other", "chords", "drums", "bass", "melody"]; // drawn in this order
 const BLACK = new Set([1, 3, 6, 8, 10]);
 
 const style = () => getComputedStyle(document.documentElement);
@@ -22,6 +23,8 @@ function follow(points, from, to, x) {
 }
 
 // What all rolls share, so that they can be compared.
+const has_chords = song.views.some((view) => view.chords.length > 0);
+const NUMBERS = BAR_NUMBERS + (has_chords ? CHORDS : 0); // pixels above the notes
 const everything = song.views.flatMap((view) => view.tracks);
 const lanes = [...new Set(everything.filter((t) => t.drum).flatMap((t) => t.notes.map((n) => n[2])))];
 lanes.sort((a, b) => a - b);
@@ -70,7 +73,14 @@ class Roll {
     this.still = box_element.appendChild(element("canvas"));
     this.light = box_element.appendChild(element("canvas", { class: "light" }));
     this.home.style.height = `${height}px`;
-    this.tracks = [...view.tracks].sort((a, b) => DEPTH.indexOf(a.role) - DEPTH.indexOf(b.role));
+    this.read_tracks();
+  }
+
+  // To be called when the view has others.
+  read_tracks() {
+    const depth = ({ role }) => DEPTH.indexOf(role);
+    this.tracks = [...this.view.tracks].sort((a, b) => depth(a) - depth(b));
+    this.drawn = null;
   }
 
   // As many bars as have room, a power of two.
@@ -103,7 +113,7 @@ class Roll {
 
   draw(quarter) {
     const page = this.turn_to(quarter);
-    const key = JSON.stringify([page, this.home.clientWidth, [...this.player.muted]]);
+    const key = JSON.stringify([page, this.home.clientWidth, [...mixer.muted]]);
     if (key !== this.drawn) {
       this.page = page;
       this.drawn = key;
@@ -122,6 +132,7 @@ class Roll {
         pen.fillRect(left, NUMBERS + (highest - pitch) * semitone, right - left, semitone);
     this.draw_lines(pen, colours);
     this.draw_names(pen, colours);
+    this.draw_chords(pen, colours);
     pen.save();
     pen.beginPath();
     pen.rect(left, 0, right - left, height);
@@ -169,10 +180,27 @@ class Roll {
       pen.fillText(song.lanes[lane], GUTTER - 6, height - (line + 0.5) * LANE));
   }
 
+  // Chord symbols over the notes. One that has no room is left out, unless it begins the page.
+  draw_chords(pen, colours) {
+    const { chords } = this.view, page = this.page;
+    pen.fillStyle = colours.getPropertyValue("--ink");
+    pen.font = `600 12px ${getComputedStyle(document.body).fontFamily}`;
+    pen.textAlign = "left";
+    let taken = -Infinity;
+    chords.forEach(([start, name], n) => {
+      const end = n + 1 < chords.length ? chords[n + 1][0] : Infinity;
+      if (end <= page.start || start >= page.end) return;
+      const left = this.x(Math.max(start, page.start)) + 2;
+      if (left < taken) return;
+      pen.fillText(name, left, BAR_NUMBERS + CHORDS / 2);
+      taken = left + pen.measureText(name).width + 4;
+    });
+  }
+
   draw_track(pen, colours, track) {
     const colour = colours.getPropertyValue(`--${track.role}`).trim();
     const edge = shade(colour, Number(colours.getPropertyValue("--edge")));
-    const heard = this.player.muted.has(track.role) ? 0.12 : 1;
+    const heard = mixer.muted.has(track.role) ? 0.12 : 1;
     for (const note of track.notes) {
       const [from, to, top, high] = box(track, note);
       if (from >= this.page.end || to <= this.page.start) continue;
@@ -198,7 +226,7 @@ class Roll {
     if (this.player.state === "playing")
       for (const { role, from, to, top, high } of this.visible) {
         if (from > quarter || Math.max(to, from + 0.25) <= quarter) continue;
-        if (this.player.muted.has(role)) continue;
+        if (mixer.muted.has(role)) continue;
         const left = Math.max(this.x(from), GUTTER);
         const right = Math.min(this.x(to), this.x(this.page.end));
         pen.fillStyle = pen.shadowColor = colours.getPropertyValue(`--${role}`).trim();

@@ -228,7 +228,7 @@ def _bar_name(bars: Bars, bar: int) -> str:
 def _behind_first(view: View) -> list[tuple[Track, str]]:
     """All tracks with their roles, in the order in which they are drawn."""
     pairs = zip(view.score.tracks, view.roles, strict=True)
-    depth = {"other": 0, "drums": 1, "bass": 2, "melody": 3}
+    depth = {"other": 0, "chords": 1, "drums": 2, "bass": 3, "melody": 4}
     return sorted(pairs, key=lambda pair: depth[pair[1]])
 
 

@@ -1,78 +1,94 @@
-"""Notes of a score to samples: tinysoundfont fed with a MIDI file's own messages.
+"""Notes of a score to samples: a SoundFont synthesizer fed with a MIDI file's own messages.
 
-The default SoundFont comes with pretty_midi, so that no system library is needed.
+midirenderer's wheel has the synthesizer (RustySynth), and pretty_midi's has the default SoundFont,
+so that no system library is needed.
 """
 
 from __future__ import annotations
 
+import io
+import wave
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pretty_midi
 
 from musicvae_torch.errors import MidiError, OptionError
-from musicvae_torch.midi.channels import RESET_CONTROLLERS
+from musicvae_torch.midi.channels import CHANNELS, DRUM_CHANNEL, RESET_CONTROLLERS
 from musicvae_torch.midi.messages import (
     CONTROL_CHANGE,
+    END_OF_TRACK,
     NOTE_OFF,
     NOTE_ON,
     PITCH_BEND,
     PROGRAM_CHANGE,
+    Chunk,
     Message,
+    MidiFile,
+    control,
+    meta,
     value,
 )
+from musicvae_torch.midi.notes import SUSTAIN
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.sustain import NEVER, pedal_changes, released
 from musicvae_torch.midi.tracks import Track
 
-if TYPE_CHECKING:
-    import tinysoundfont
-
-SAMPLE_RATE = 44_100
+SAMPLE_RATE = 48_000  # Hz, the synthesizer's
 TAIL_SECONDS = 2.0  # after the last note; its second half fades out
 MAX_MINUTES = 60  # longer songs are broken files
 
 # Controllers, by MIDI's numbers.
 BANKS = (0, 32)
-VOLUME, EXPRESSION = 7, 11
+EXPRESSION, EXPRESSION_FINE = 11, 43
 PARAMETERS = (6, 38, 98, 99, 100, 101)  # a number chosen by the last four, set by the first two
-DEFAULT_VOLUME = 100
 LARGEST = 127
 NO_BEND = 8192  # the middle of 14 bits
+# The synthesizer writes 16 bits, and cuts what is louder. A part that it cut is played once more at
+# a quarter of the loudness: expression counts 14 bits, and works as its square.
+FULL, HALF = (1 << 14) - 1, 1 << 13
+LOUDEST = 32_767
+GAIN = 4.0  # of the synthesizer's samples, which leave room for dozens of notes
+# A tick is a sample: at MIDI's usual tempo there are two quarter notes a second.
+RESOLUTION = SAMPLE_RATE // 2
+_MELODIC = [channel for channel in range(CHANNELS) if channel != DRUM_CHANNEL]
 
 # What comes first of what happens at the same tick.
 NOTE_ENDS, STATE_CHANGES, NOTE_STARTS = range(3)
-# Tick, which of the above, channel of the synthesizer, whether that is a drum kit, message.
+# Tick, which of the above, seat (or channel), whether that is a drum kit, message.
 Event = tuple[int, int, int, bool, Message]
+Row = tuple[int, int, bool, Message]  # frame, channel, whether that is a drum kit, message
 
 
 class Synthesizer:
     """A SoundFont, ready to play.
 
     Args:
-        soundfont: .sf2 or .sf3; None: pretty_midi's.
-        sample_rate: in Hz.
+        soundfont: .sf2; None: pretty_midi's.
 
     Raises:
-        ModuleNotFoundError: tinysoundfont is not installed.
+        ModuleNotFoundError: midirenderer is not installed.
         OptionError: the SoundFont cannot be read.
     """
 
-    def __init__(self, soundfont: str | Path | None = None, sample_rate: int = SAMPLE_RATE) -> None:
-        self.sample_rate = sample_rate
+    def __init__(self, soundfont: str | Path | None = None) -> None:
+        import midirenderer
+
+        self._render = midirenderer.render_wave_from
         path = Path(soundfont or Path(pretty_midi.__file__).parent / "TimGM6mb.sf2")
         try:
             self._font = path.read_bytes()
         except OSError as error:
             raise OptionError(f"{path}: no SoundFont ({error.strerror})") from None
         try:
-            self._create()
-        except RuntimeError:
-            raise OptionError(f"{path}: not readable as a SoundFont (.sf2, .sf3)") from None
+            self._play([], 1)
+        except BaseException as error:  # what is wrong in Rust is no Exception
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
+            hint = "; save it without compression, as .sf2" if "SoundFont3" in str(error) else ""
+            raise OptionError(f"{path}: not readable as a SoundFont (.sf2){hint}") from None
 
     def synthesize(self, score: Score, tracks: Sequence[Track]) -> np.ndarray:
         """Some tracks of a song, from its first tick to TAIL_SECONDS after their last note.
@@ -83,7 +99,7 @@ class Synthesizer:
         else plays.
 
         Returns:
-            (samples, 2) float32, left and right, which may go beyond -1 and 1.
+            (samples, 2) float32 at SAMPLE_RATE, left and right, which may go beyond -1 and 1.
 
         Raises:
             MidiError: they are longer than MAX_MINUTES.
@@ -92,36 +108,47 @@ class Synthesizer:
         seconds = float(score.seconds(last)) + TAIL_SECONDS if tracks else 0.0
         if seconds > MAX_MINUTES * 60:
             raise MidiError(f"{score.name}: more than {MAX_MINUTES} minutes of music")
-        out = np.zeros((round(seconds * self.sample_rate), 2), np.float32)
-        synth, events = self._events(score, tracks)
-        ticks = np.array([event[0] for event in events], np.int64)
-        frames = np.rint(score.seconds(ticks) * self.sample_rate).astype(np.int64)
-        done = 0
-        for frame, (_, _, channel, is_drum, message) in zip(frames.tolist(), events, strict=True):
-            if frame >= len(out):
-                break
-            _fill(synth, out[done:frame])
-            done = frame
-            _send(synth, channel, is_drum, message)
-        _fill(synth, out[done:])
-        fading = out[len(out) - round(TAIL_SECONDS / 2 * self.sample_rate) :]
+        out = np.zeros((round(seconds * SAMPLE_RATE), 2), np.float32)
+        for events in _passes(self._events(score, tracks)):
+            ticks = np.array([event[0] for event in events], np.int64)
+            frames = np.rint(score.seconds(ticks) * SAMPLE_RATE).astype(np.int64).tolist()
+            rows = [(at, *event[2:]) for at, event in zip(frames, events, strict=True)]
+            out += self._unclipped(rows, len(out))
+        fading = out[len(out) - round(TAIL_SECONDS / 2 * SAMPLE_RATE) :]
         fading *= np.linspace(1, 0, len(fading), dtype=np.float32)[:, None]
         return out
 
-    def _create(self) -> tinysoundfont.Synth:
-        """A synthesizer in which nothing sounds yet."""
-        import tinysoundfont
+    def _unclipped(self, rows: list[Row], frames: int) -> np.ndarray:
+        """(frames, 2) float32, played at full loudness, or else as loud as 16 bits can hold."""
+        samples = self._play(rows, frames)
+        scale = 1.0
+        if len(samples) and int(np.abs(samples.astype(np.int32)).max()) >= LOUDEST:
+            samples = self._play(rows, frames, HALF)
+            scale = (FULL / HALF) ** 2
+        return samples.astype(np.float32) * np.float32(GAIN * scale / LOUDEST)
 
-        synth = tinysoundfont.Synth(samplerate=self.sample_rate)
-        synth.sfload(self._font)
-        return synth
+    def _play(self, rows: list[Row], frames: int, expression: int = FULL) -> np.ndarray:
+        """(frames, 2) int16 of messages at frames.
 
-    def _events(self, score: Score, tracks: Sequence[Track]) -> tuple[Any, list[Event]]:
-        """A synthesizer with a channel for each channel of each chunk, and what to play on them.
-
-        It takes more than MIDI's sixteen, so chunks need not fight for one.
+        Args:
+            rows: frame, channel and message, in order; the last channel of MIDI's ten is the kit.
+            frames: of the result.
+            expression: 14 bits of every channel's, of which the rows' own expression is a share.
         """
-        synth = self._create()
+        channels = {channel for _, channel, _, _ in rows}
+        start = [own for c in sorted(channels) for own in _expression(0, c, LARGEST, expression)]
+        messages = [own for row in rows if row[0] < frames for own in _sent(row, expression)]
+        chunk = Chunk((*start, *messages, meta(frames, END_OF_TRACK)))
+        sound = self._render(self._font, MidiFile(0, RESOLUTION, (chunk,)).to_bytes())
+        with wave.open(io.BytesIO(sound)) as file:
+            data = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
+        out = np.zeros((frames, 2), np.int16)
+        out[: len(data)] = data[:frames]
+        return out
+
+    def _events(self, score: Score, tracks: Sequence[Track]) -> list[Event]:
+        """What to play, on a seat for each channel of each chunk, of which there may be more than
+        MIDI's sixteen: chunks need not fight for one."""
         changes = _state_changes(score)
         seats: dict[tuple[int, int, bool], int] = {}
         events: list[Event] = []
@@ -134,8 +161,6 @@ class Synthesizer:
                 key = track.chunk, channel, track.is_drum
                 if key not in seats:
                     seat = seats[key] = len(seats)
-                    synth.program_select(seat, 0, 0, 0, track.is_drum)
-                    synth.control_change(seat, VOLUME, DEFAULT_VOLUME)
                     events += [
                         (message.tick, STATE_CHANGES, seat, track.is_drum, message)
                         for message in _for_chunk(changes[track.port, channel], track.chunk)
@@ -144,7 +169,27 @@ class Synthesizer:
                 ends = released(notes["end"], pedals[channel])
                 events += _note_events(notes, ends, seats[key], track.is_drum)
         # Stable: of one kind at one tick, the file's order counts.
-        return synth, sorted(events, key=lambda event: event[:2])
+        return sorted(events, key=lambda event: event[:2])
+
+
+def _passes(events: Sequence[Event]) -> list[list[Event]]:
+    """Events in groups that MIDI's sixteen channels are enough for, on these channels."""
+    seats = dict.fromkeys((seat, is_drum) for _, _, seat, is_drum, _ in events)
+    places: dict[int, tuple[int, int]] = {}
+    melodic = kits = 0
+    for seat, is_drum in seats:
+        if is_drum:
+            places[seat] = kits, DRUM_CHANNEL
+            kits += 1
+        else:
+            group, index = divmod(melodic, len(_MELODIC))
+            places[seat] = group, _MELODIC[index]
+            melodic += 1
+    groups: dict[int, list[Event]] = defaultdict(list)
+    for tick, kind, seat, is_drum, message in events:
+        group, channel = places[seat]
+        groups[group].append((tick, kind, channel, is_drum, message))
+    return list(groups.values())
 
 
 def _note_events(notes: np.ndarray, ends: np.ndarray, seat: int, is_drum: bool) -> list[Event]:
@@ -191,29 +236,28 @@ def _kind(message: Message) -> str:
     return "parameter" if message.data[0] in PARAMETERS else f"control {message.data[0]}"
 
 
-def _fill(synth: tinysoundfont.Synth, out: np.ndarray) -> None:
-    """Let a synthesizer play on for as long as the buffer (samples, 2) is."""
-    if len(out):
-        synth.generate_simple(len(out), out.data.cast("B"))
-
-
-def _send(synth: tinysoundfont.Synth, channel: int, is_drum: bool, message: Message) -> None:
-    """Send a message to a channel of the synthesizer."""
+def _sent(row: Row, expression: int) -> list[Message]:
+    """What is sent to the synthesizer for a message of the song."""
+    frame, channel, is_drum, message = row
     first, second = (*message.data, 0)[:2]
-    if message.command == NOTE_ON:
-        synth.noteon(channel, first, second)
-    elif message.command == NOTE_OFF:
-        synth.noteoff(channel, first)
-    elif message.command == PITCH_BEND:
-        synth.pitchbend(channel, first | second << 7)
-    elif message.command == PROGRAM_CHANGE:
-        # A SoundFont that lacks it goes on with what it has.
-        with suppress(RuntimeError):
-            synth.program_change(channel, first, is_drum)
-    elif first == RESET_CONTROLLERS:
-        # The standard's list leaves the volume as it is; the synthesizer's own does not.
-        synth.pitchbend(channel, NO_BEND)
-        synth.control_change(channel, EXPRESSION, LARGEST)
-    elif first not in BANKS or not is_drum:
-        # A bank that makes a kit is none of the SoundFont's.
-        synth.control_change(channel, first, second)
+    if message.command != CONTROL_CHANGE:
+        return [message._replace(tick=frame, status=message.command | channel)]
+    if first == RESET_CONTROLLERS:
+        # The standard's list leaves the volume as it is, and the pedal to us.
+        middle = bytes([NO_BEND & LARGEST, NO_BEND >> 7])
+        bend = Message(frame, PITCH_BEND | channel, middle)
+        return [bend, *_expression(frame, channel, LARGEST, expression)]
+    if first == EXPRESSION:
+        return _expression(frame, channel, second, expression)
+    if first in (EXPRESSION_FINE, SUSTAIN) or (first in BANKS and is_drum):
+        return []  # notes are as long as the pedal holds them; a kit's bank is no SoundFont's
+    return [control(frame, channel, first, second)]
+
+
+def _expression(frame: int, channel: int, amount: int, full: int) -> list[Message]:
+    """Expression as a share of the channel's, in 14 bits."""
+    whole = round(full * amount / LARGEST)
+    return [
+        control(frame, channel, EXPRESSION, whole >> 7),
+        control(frame, channel, EXPRESSION_FINE, whole & LARGEST),
+    ]

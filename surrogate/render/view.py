@@ -16,7 +16,13 @@ from musicvae_torch.midi.tracks import Track
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES
 from surrogate.song.roles import roles_of
 
-COLOURS = {"melody": "#d62728", "bass": "#1f77b4", "drums": "#8c564b", "other": "#b4b4b8"}
+COLOURS = {
+    "melody": "#d62728",
+    "bass": "#1f77b4",
+    "drums": "#8c564b",
+    "chords": "#2e8b6f",
+    "other": "#b4b4b8",
+}
 
 LANES = (
     "kick",
@@ -41,12 +47,16 @@ class View:
         score: the song.
         roles: of ROLES, one a track of `score`.
         new: indices of the tracks that were made for the song; the others were given.
+        chords: (tick, chord symbol) of each change of chord, if they are to be shown.
+        even: the same without a drummer's feel, to compare with; None: it has none.
     """
 
     title: str
     score: Score
     roles: tuple[str, ...]
     new: frozenset[int] = frozenset()
+    chords: tuple[tuple[int, str], ...] = ()
+    even: View | None = None
 
     def tracks_of(self, role: str) -> list[Track]:
         """The tracks that play a part."""

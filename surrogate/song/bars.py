@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
@@ -23,7 +24,8 @@ class Bars:
 
     Attributes:
         ticks: (bars + 1,) int64, where each starts, and where the last ends.
-        first: number of the first bar: 1, or 0 for a pickup, which is not counted.
+        first: number of the first bar: 1; 0 for a pickup, which is not counted; after an intro
+            less, so that the song's own bar is still 1.
         metres: (bars, 2) int64, numerator and denominator of each.
     """
 
@@ -33,6 +35,43 @@ class Bars:
 
     def __len__(self) -> int:
         return len(self.metres)
+
+    @property
+    def last(self) -> int:
+        """Number of the last bar."""
+        return self.first + len(self) - 1
+
+    def index_at(self, ticks: np.ndarray) -> np.ndarray:
+        """Index of the bar that each tick is in; any shape. Ticks after the last bar are in it."""
+        found = np.searchsorted(self.ticks, ticks, side="right") - 1
+        return np.asarray(np.clip(found, 0, len(self) - 1))
+
+    def chosen(self, ranges: Iterable[tuple[int, int]]) -> np.ndarray:
+        """(bars,) bool: those whose numbers lie in any of the ranges, ends included."""
+        numbers = np.arange(self.first, self.first + len(self))
+        within = [(numbers >= first) & (numbers <= last) for first, last in ranges]
+        return np.any(within, axis=0) if within else np.zeros(len(self), bool)
+
+    def missing(self, ranges: Iterable[tuple[int, int]]) -> str:
+        """A range that is not wholly in the song, and the song's bars, in words; empty if all
+        are."""
+        for first, last in ranges:
+            if first < self.first or last > self.last:
+                wanted = f"bars {first}-{last}" if last > first else f"bar {first}"
+                return f"{wanted}, but the song has bars {self.first}-{self.last}"
+        return ""
+
+    def with_more(self, count: int, resolution: int) -> Bars:
+        """With `count` bars of the last metre at the end."""
+        above, below = self.metres[-1].tolist()
+        length = bar_length(above, below, resolution)
+        start = int(self.ticks[-1])
+        ticks = [start + round(bar * length) for bar in range(1, count + 1)]
+        return Bars(
+            np.append(self.ticks, np.array(ticks, np.int64)),
+            self.first,
+            np.concatenate([self.metres, np.repeat(self.metres[-1:], count, axis=0)]),
+        )
 
     def beats(self, resolution: int) -> np.ndarray:
         """Ticks of all beats that start no bar: units of the metre's denominator.
@@ -100,6 +139,12 @@ def snapped(notes: np.ndarray, lines: np.ndarray, resolution: int) -> np.ndarray
     notes["end"][late] = before[late]
     np.maximum(notes["end"], notes["start"] + 1, out=notes["end"])
     return notes
+
+
+def begun_in(notes: np.ndarray, bars: Bars, resolution: int) -> np.ndarray:
+    """(notes,) index of the bar in which each note of TICK_NOTE begins; one that begins a little
+    before a bar line (:func:`slack`) belongs to the bar after it."""
+    return bars.index_at(snapped(notes, bars.ticks, resolution)["start"])
 
 
 def bars_of(score: Score, pickup: int = 0) -> Bars:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import pairwise
@@ -19,6 +19,7 @@ from surrogate.melody.choice import Melody, choose_melody
 from surrogate.melody.features import notes_of, within_range
 from surrogate.options import AccompanyOptions
 from surrogate.song.bars import Bars, bars_of, bars_that_sound, covered, slack, snapped
+from surrogate.song.course import course_of, with_intro
 from surrogate.song.grid import Grid
 from surrogate.song.metre import is_common
 from surrogate.song.retiming import Retimed, on_beats
@@ -44,6 +45,9 @@ class SongContext:
             those of the song's own bass and drums that the band replaces.
         song_bars: the song's own bars, as a musician counts them.
         timing: the score on the beats of its file, or on others.
+        hidden: (bars * 16, 3) bool, the tokens that are to be generated; all others are given.
+        added: ticks at which an intro ends and an outro begins; 0 and one beyond all songs, if
+            there is none.
     """
 
     score: Score
@@ -57,6 +61,8 @@ class SongContext:
     sounding: np.ndarray
     song_bars: Bars
     timing: Retimed
+    hidden: np.ndarray
+    added: tuple[int, int]
 
     @cached_property
     def start(self) -> int:
@@ -97,6 +103,14 @@ class SongContext:
         least = slack(self.score.resolution)
         return bars_that_sound(ticks, self.sounding["start"] + least, self.sounding["end"] - least)
 
+    @cached_property
+    def added_steps(self) -> tuple[int, int]:
+        """Steps of `tokens` at which an intro ends and an outro begins; 0 and their number, if
+        there is none."""
+        last = self.grid.step_ticks[-1]
+        ends, begins = self.grid.steps(np.minimum(self.added, last)) - self.first_step
+        return max(int(ends), 0), min(int(begins), len(self.tokens))
+
     @property
     def first_step(self) -> int:
         """The step of the grid at which `tokens` begin."""
@@ -115,31 +129,34 @@ def analyze(score: Score, options: AccompanyOptions) -> SongContext:
         MidiError: the song lacks a given part, is too long, is in a metre to refuse, or its first
             bar is shorter than the pickup.
     """
+    score, pickup = with_intro(score, options)
     source, melody, chosen = find_parts(score, options)
     timing = on_beats(source, options.beat)
     score = timing.score
     if melody is not None and timing.beats is not None:
         melody = choose_melody(score, melody.tracks)
     roles = roles_of(score, () if melody is None else melody.tracks, **chosen)
-    song_bars = bars_of(score, round(options.pickup * score.resolution))
+    song_bars = bars_of(score, round(pickup * score.resolution))
     tidy = partial(snapped, lines=song_bars.ticks, resolution=score.resolution)
     sounding = {
-        part: tidy(_given_notes(part, score, roles, max(int(song_bars.ticks[-1]), score.end)))
+        part: tidy(given_notes(part, score, roles, max(int(song_bars.ticks[-1]), score.end)))
         for part in options.given
     }
     if "drums" in sounding:
-        _let_ring(sounding["drums"], song_bars.ticks, score.resolution // STEPS_PER_QUARTER)
+        let_ring(sounding["drums"], song_bars.ticks, score.resolution // STEPS_PER_QUARTER)
     everything = np.concatenate(list(sounding.values()))
     old = tidy(_old_notes(score, roles, options))
     everything = _with_old(everything, old, song_bars.ticks, options.outside == "band")
+    course = course_of(everything, old, song_bars, options, score.resolution)
+    everything = np.concatenate([everything, course.stretches])
     end = int(everything["end"].max())
-    if options.metre == "refuse" and (others := _other_metres(score, end)):
+    if options.metre == "refuse" and (others := _other_metres(score, end, song_bars)):
         tick, (above, below) = others[0]
         raise MidiError(
             f"{score.name}: is in {above}/{below} from tick {tick} on; the model only knows 4/4 "
             "(--metre fit lays its bars on others)"
         )
-    grid = Grid(score, end, options.pickup)
+    grid = Grid(score, end, pickup)
     firsts, lasts = grid.to_bars(everything)
     first, bars = int(firsts.min()), int(lasts.max() - firsts.min())
     plays = covered(firsts - first, lasts - first, bars)
@@ -147,14 +164,23 @@ def analyze(score: Score, options: AccompanyOptions) -> SongContext:
     for part, own in sounding.items():
         voice = own
         if part == "melody" and melody is not None:
-            voice = tidy(_legato(melody.notes, own))
+            voice = tidy(legato(melody.notes, own))
         tokens[:, PARTS.index(part)] = part_tokens(part, voice, grid, first, bars)
+    hidden = np.zeros(tokens.shape, bool)
+    hidden[:, [PARTS.index(part) for part in options.made]] = True
+    known = known_pitches(sounding)
+    return SongContext(
+        score, melody, roles, grid, first, tokens, plays, known, everything, course.bars, timing,
+        hidden, course.added,
+    )  # fmt: skip
+
+
+def known_pitches(sounding: Mapping[str, np.ndarray]) -> np.ndarray:
+    """MIDI pitches that the model knows of notes of TICK_NOTE, by part; none of the drums."""
     pitched = [own["pitch"] for part, own in sounding.items() if part != "drums"]
     pitches = np.concatenate([np.zeros(0, np.int16), *pitched])
-    known = pitches[within_range(pitches)]
-    return SongContext(
-        score, melody, roles, grid, first, tokens, plays, known, everything, song_bars, timing
-    )
+    known: np.ndarray = pitches[within_range(pitches)]
+    return known
 
 
 def _old_notes(score: Score, roles: tuple[str, ...], options: AccompanyOptions) -> np.ndarray:
@@ -183,7 +209,7 @@ def _with_old(
     return given
 
 
-def _legato(notes: np.ndarray, sounding: np.ndarray) -> np.ndarray:
+def legato(notes: np.ndarray, sounding: np.ndarray) -> np.ndarray:
     """Notes of a melody, of TICK_NOTE, as long as the pedal holds them, or until the next.
 
     Args:
@@ -213,13 +239,15 @@ def context_remarks(song: SongContext, skip: Iterable[tuple[int, int]] = ()) -> 
     )
     mapped = (
         f"the song has {above}/{below}; the band's 4/4 was laid on it"
-        for above, below in sorted({metre for _, metre in _other_metres(song.score, song.end)})
+        for above, below in sorted(
+            {metre for _, metre in _other_metres(song.score, song.end, song.song_bars)}
+        )
     )
     named = (f"{song.score.name}: {remark}" for remark in song.score.remarks)
     return (*named, *song.timing.remarks, *mapped, *beyond)
 
 
-def _given_notes(part: str, score: Score, roles: tuple[str, ...], last: int) -> np.ndarray:
+def given_notes(part: str, score: Score, roles: tuple[str, ...], last: int) -> np.ndarray:
     """All notes of a part's tracks, of TICK_NOTE, as long as they sound, up to the tick `last`; of
     a melody, also those that its reduction to one voice leaves out."""
     own = []
@@ -239,7 +267,7 @@ def _given_notes(part: str, score: Score, roles: tuple[str, ...], last: int) -> 
     return np.sort(np.concatenate(own), order=("start", "pitch"))
 
 
-def _let_ring(hits: np.ndarray, lines: np.ndarray, sixteenth: int) -> None:
+def let_ring(hits: np.ndarray, lines: np.ndarray, sixteenth: int) -> None:
     """Lengthen drum hits of TICK_NOTE to a sixteenth, or to the end of their bar: new parts end
     with the last given note, and must not end at once with a hit that is short in the file."""
     following = np.searchsorted(lines, hits["start"], side="right")
@@ -256,10 +284,12 @@ def part_tokens(part: str, notes: np.ndarray, grid: Grid, first_bar: int, bars: 
     return melody_tokens(starts, ends, notes["pitch"], steps)
 
 
-def _other_metres(score: Score, end: int) -> list[tuple[int, tuple[int, int]]]:
-    """The metres other than the model's before the tick `end`, each with the tick it begins at."""
+def _other_metres(score: Score, end: int, bars: Bars) -> list[tuple[int, tuple[int, int]]]:
+    """The metres other than the model's before the tick `end`, each with the tick it begins at. A
+    pickup, which is shorter than its metre, has none of its own."""
+    pickup = bars.first == 0 and len(score.metres) > 1
     return [
         (tick, (above, below))
-        for tick, above, below in score.metres.tolist()
+        for tick, above, below in score.metres.tolist()[pickup:]
         if tick < end and not is_common(above, below)
     ]

@@ -16,9 +16,9 @@ from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.vocabulary import PARTS
 from surrogate.melody.choice import Melody, choose_melody
 from surrogate.melody.track_query import find_tracks
-from surrogate.options import NOBODY, AccompanyOptions
+from surrogate.options import COMPING, NOBODY, AccompanyOptions
 
-ROLES = (*PARTS, "other")
+ROLES = (*PARTS, COMPING, "other")  # a part of chords is always a new one
 CHOSEN = "as chosen"
 
 

@@ -52,16 +52,20 @@ BRIEF = {
     "benchmarks/band_speed.py": "examples/saints.mid --candidates 1 --repeats 1",
     "benchmarks/band_styles.py": "--max-songs 2",
     "benchmarks/bass_in_harmony.py": "--songs 1",
+    "benchmarks/comping.py": "--songs 2",
     "benchmarks/convert_midi.py": "--files 2 --rounds 1",
     # Else it would replace the residuals of the package that is being tested.
     "benchmarks/feel.py": "--songs 2 --out feel.json",
     "benchmarks/free_time.py": "--songs 2",
     "benchmarks/gpu.py": "--parts times --tiny --batches 1 --models band --budget 0.01",
     "benchmarks/gpu.py --train": "--tiny --train 0.1",
+    # Else it would replace the weights of the package that is being tested.
+    "benchmarks/harmoniser.py": "--songs 2 --training-songs 2 --epochs 1 --out my.safetensors",
     "benchmarks/held_out_pictures.py": "--songs 1",
     "benchmarks/kept_messages.py": "--workers 1",
     "benchmarks/melody_choice.py": "--songs 4",
     "benchmarks/refinement_experiment.py": f"--windows 2 {SMALL}",
+    "benchmarks/redo.py": "--songs 1 --bars 1",
     "benchmarks/reduced_weights.py": "--windows 2 --musicvae my_trio",
     "benchmarks/speed.py": "--models default --batches 1 --operations sample --only networks",
     "benchmarks/surrogate_experiments.py": "--windows 32 --only ours",
@@ -193,7 +197,7 @@ def ours(words: Sequence[str]) -> list[str]:
         markers = known["tool"]["pytest"]["ini_options"]["markers"]
         assert words[1] != "-m" or any(mark.startswith(f"{words[2]}:") for mark in markers)
     else:
-        assert words[0] in ("git", "tensorboard"), f"no command {words[0]}"
+        assert words[0] in ("git", "tensorboard", "uvx", "pipx"), f"no command {words[0]}"
     return []
 
 

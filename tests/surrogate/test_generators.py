@@ -46,7 +46,7 @@ def test_given_parts_stay_and_others_are_played(band: BandGenerator) -> None:
 
 
 def test_songs_and_candidates_do_not_depend_on_others(band: BandGenerator) -> None:
-    options = AccompanyOptions(candidates=1, seed=7)
+    options = AccompanyOptions(candidates=1, seed=1)
     songs = [heard(options, seed) for seed in (0, 1)]
     together = list(band.generate(songs, options))
     (alone,) = band.generate(songs[1:], options)

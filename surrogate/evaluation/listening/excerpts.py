@@ -14,7 +14,7 @@ from musicvae_torch.midi.score import Score, read_score
 from surrogate.evaluation.listening.loudness import loudness
 from surrogate.melody.features import notes_of
 from surrogate.render.audio import peak
-from surrogate.render.synth import Synthesizer
+from surrogate.render.synth import SAMPLE_RATE, Synthesizer
 from surrogate.song.bars import bars_of
 from surrogate.song.folders import midi_files
 
@@ -135,7 +135,7 @@ def _equally_loud(
         for score, (begin, end) in zip(scores, excerpt.bounds(scores), strict=True)
     ]
     longest = max(map(len, sounds))
-    levels = [loudness(sound, synthesizer.sample_rate) for sound in sounds]
+    levels = [loudness(sound, SAMPLE_RATE) for sound in sounds]
     for path, level in zip(paths, levels, strict=True):
         if not np.isfinite(level):
             raise MidiError(f"{path}: nothing is heard in the excerpt")
@@ -158,10 +158,8 @@ def _cut(score: Score, begin: int, end: int, synthesizer: Synthesizer) -> np.nda
             own = channels[heard] if len(channels) == len(heard) else channels
             tracks.append(replace(track, notes=track.notes[heard], note_channels=own))
     samples = synthesizer.synthesize(score, tracks)
-    first, last = (
-        round(float(score.seconds(tick)) * synthesizer.sample_rate) for tick in (begin, end)
-    )
-    fade = round(FADE * synthesizer.sample_rate)
+    first, last = (round(float(score.seconds(tick)) * SAMPLE_RATE) for tick in (begin, end))
+    fade = round(FADE * SAMPLE_RATE)
     samples = samples[first : last + fade]
     ending = samples[last - first :]
     ending *= np.linspace(1, 0, fade, dtype=np.float32)[: len(ending), None]

@@ -24,7 +24,7 @@ from surrogate.evaluation.listening.excerpts import MELODY, Excerpt, find_songs,
 from surrogate.evaluation.listening.key import Key
 from surrogate.render.audio import best_compression
 from surrogate.render.page import fill_frame, resource
-from surrogate.render.synth import Synthesizer
+from surrogate.render.synth import SAMPLE_RATE, Synthesizer
 
 TITLE = "Listening test"
 QUESTIONS = {"fit": "Which band fits the melody better?", "like": "Which would you rather hear?"}
@@ -83,18 +83,18 @@ def write_test(
         title: of the page; listeners see it.
         pairs: most that one listener hears, drawn for each listener; None: all.
         seed: of the order in which sounds lie in the page.
-        soundfont: .sf2 or .sf3; the default is pretty_midi's.
+        soundfont: .sf2; the default is pretty_midi's.
         progress: show a progress bar.
 
     Raises:
-        ModuleNotFoundError: tinysoundfont is not installed.
+        ModuleNotFoundError: midirenderer is not installed.
         OptionError: there are fewer than two systems, a folder lacks MIDI files, no song is in all
             of them, or the SoundFont cannot be read.
     """
     if len(systems) < 2:
         raise OptionError("a listening test compares at least two folders")
-    compression = best_compression()
-    synthesizer = Synthesizer(soundfont, compression.sample_rate)
+    encode = best_compression()
+    synthesizer = Synthesizer(soundfont)
     found = find_songs(systems, melody)
     names: list[str] = []
     sounds: list[_Sound] = []
@@ -103,8 +103,8 @@ def write_test(
         played, total=len(found.paths), unit="song", disable=None if progress else True
     ):
         for system, samples in clips.items():
-            seconds = round(len(samples) / synthesizer.sample_rate, 3)
-            sounds.append(_Sound(compression.encode(samples), seconds, (len(names), system)))
+            seconds = round(len(samples) / SAMPLE_RATE, 3)
+            sounds.append(_Sound(encode(samples), seconds, (len(names), system)))
         names.append(name)
     if not names:
         raise NoSongsError("no song can be heard: " + "; ".join(found.left_out))

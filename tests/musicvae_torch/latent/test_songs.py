@@ -17,7 +17,7 @@ from paths import ROOT
 from convert_weights.conversion import convert
 from musicvae_torch import get_converter
 from musicvae_torch.analysis.timeline import place_windows, timeline_of, write_midi
-from musicvae_torch.chords.text import written_bars
+from musicvae_torch.chords.chart import read_chart
 from musicvae_torch.cli.latent import main
 from musicvae_torch.errors import MidiError
 from musicvae_torch.latent import (
@@ -316,19 +316,19 @@ def test_a_groove_wants_its_model() -> None:
 
 def test_chords_of_a_melody_and_of_bars() -> None:
     melody = model_of("cat-mel_2bar_med_chords").config
-    rows = chords_of_window(melody, written_bars("C | Am F"), 32)
+    rows = chords_of_window(melody, read_chart("C | Am F"), 32)
     assert rows.shape == (32, 49)
     assert rows.argmax(-1).tolist() == [1] * 16 + [1 + 12 + 9] * 8 + [1 + 5] * 8
     bars = model_of("hier-multiperf_vel_1bar_big_chords").config
-    rows = chords_of_window(bars, written_bars("C | G"), 512)
+    rows = chords_of_window(bars, read_chart("C | G"), 512)
     assert rows.shape == (2, 512, 49)
     wanted = np.full(512, 1 + 7)
     wanted[::64] = 0  # where a track's program stands
     assert rows[1].argmax(-1).tolist() == wanted.tolist()
     with pytest.raises(ValueError, match="takes one chord a bar"):
-        chords_of_window(bars, written_bars("C G"), 512)
+        chords_of_window(bars, read_chart("C G"), 512)
     with pytest.raises(ValueError, match="is not conditioned on chords"):
-        chords_of_window(model_of("groovae_4bar").config, written_bars("C"), 64)
+        chords_of_window(model_of("groovae_4bar").config, read_chart("C"), 64)
 
 
 # The command.
@@ -500,7 +500,7 @@ def test_groove(what: str, name: str, folders: Folders, tmp_path: Path) -> None:
             "sample --chords C -o o",
             "musicvae sample: the model 'hier-trio_16bar' is not conditioned on",
         ),
-        ("sample --chords H -o o", "musicvae sample: 'H' is no chord symbol"),
+        ("sample --chords H -o o", "musicvae sample: line 1, bar 1: 'H' is no chord symbol"),
         ("sample --length 0 -o o", "musicvae sample: --length: must be at least 1"),
         ("interpolate song.mid song.mid", "musicvae interpolate: name a .mid file or a folder"),
         (

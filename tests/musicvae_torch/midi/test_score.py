@@ -142,6 +142,17 @@ def test_sixteenths_fall_on_ticks(resolution: int, finer: int) -> None:
     assert again.seconds(5 * factor) == score.seconds(5)
 
 
+@pytest.mark.parametrize(
+    ("resolution", "finer"), [(24, 480), (48, 480), (1, 480), (50, 500), (95, 760), (96, 96)]
+)
+def test_coarse_ticks_become_fine_on_request(resolution: int, finer: int) -> None:
+    score = score_of(file_of([on(60, 3), off(60, 2)], resolution=resolution))
+    again = divisible(score, fine=True)
+    assert again.resolution == finer
+    factor = finer // resolution
+    assert rows(again) == [(0, 0, 0, [(3 * factor, 5 * factor, 60, 80)])]
+
+
 def test_fine_ticks_stay() -> None:
     """A sixteenth that is not a whole number of fine ticks is rounded, and nobody hears it."""
     score = score_of(file_of([on(60), off(60, 1)], resolution=32765))

@@ -188,7 +188,7 @@ def test_new_drums_leave_the_drum_kit_of_others_alone() -> None:
 def test_notes_are_exchanged_for_as_many_others() -> None:
     before = song()
     new = np.array([(3, 9, 38, 20)], TICK_NOTE)
-    after = exchange_notes(before, {2: np.zeros(1, bool)}, 2, new)
+    after = exchange_notes(before, {2: np.zeros(1, bool)}, {2: new})
     assert rows(after) == reread(after)
     drums = next(track for track in after.tracks if track.is_drum)
     assert drums.notes.tolist() == [(3, 9, 38, 20)]
@@ -198,5 +198,33 @@ def test_notes_are_exchanged_for_as_many_others() -> None:
 
 def test_where_no_note_is_exchanged_nothing_changes() -> None:
     before = song()
-    after = exchange_notes(before, {}, 2, np.zeros(0, TICK_NOTE))
+    after = exchange_notes(before, {}, {2: np.zeros(0, TICK_NOTE)})
     assert after.to_bytes() == before.to_bytes()
+
+
+def test_notes_of_several_tracks_are_exchanged_at_once() -> None:
+    before = song()
+    new = {1: np.array([(4, 30, 41, 9)], TICK_NOTE), 2: np.array([(3, 9, 38, 20)], TICK_NOTE)}
+    staying = {index: np.zeros(len(before.tracks[index].notes), bool) for index in new}
+    after = exchange_notes(before, staying, new, later=True)
+    assert rows(after) == reread(after)
+    assert {tuple(track.notes.tolist()[0]) for track in after.tracks} >= {
+        (4, 30, 41, 9), (3, 9, 38, 20),
+    }  # fmt: skip
+
+
+def test_a_new_note_ends_before_one_of_its_pitch_begins() -> None:
+    """At one tick the end comes first, or players would end the note that begins."""
+    old = [message("note_on", note=40, time=10), message("note_off", note=40, time=10)]
+    before = score_of(mido.MidiFile(ticks_per_beat=24, tracks=[mido.MidiTrack(old)]))
+    after = exchange_notes(before, {}, {0: np.array([(4, 10, 40, 9)], TICK_NOTE)})
+    said = [(m.tick, m.command == 0x90) for m in after.file.tracks[0].messages if m.is_channel]
+    assert said == [(4, True), (10, False), (10, True), (20, False)]
+
+
+def test_a_chunk_ends_later_only_if_it_may() -> None:
+    old = [message("note_on", note=40), message("note_off", note=40, time=10)]
+    before = score_of(mido.MidiFile(ticks_per_beat=24, tracks=[mido.MidiTrack(old)]))
+    new = {0: np.array([(8, 30, 41, 9)], TICK_NOTE)}
+    assert exchange_notes(before, {}, new).end == before.end == 10
+    assert exchange_notes(before, {}, new, later=True).end == 30

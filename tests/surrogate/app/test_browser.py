@@ -18,7 +18,7 @@ from surrogate.app.studio import Studio
 from surrogate.cli.accompany_app import offline, serve
 
 pytest.importorskip("gradio", reason="gradio is not installed: there is no app")
-pytest.importorskip("tinysoundfont", reason="tinysoundfont is not installed: no sound to play")
+pytest.importorskip("midirenderer", reason="midirenderer is not installed: no sound to play")
 
 SAINTS = EXAMPLES / "saints.mid"
 WIDTHS, HEIGHT = (1280, 400), 900

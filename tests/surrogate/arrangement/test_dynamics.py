@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,6 +10,7 @@ from surrogate.arrangement.dynamics import (
     PartProfile,
     VelocityContour,
     accents,
+    as_loud,
     part_level,
     part_profiles,
     part_velocities,
@@ -148,8 +150,25 @@ def test_a_touch_takes_the_place_of_accents_and_deviations() -> None:
     touch = np.array([100, 60, 110, 50])
     notes = [(0, 1, 36), (4, 5, 42), (8, 9, 38), (14, 15, 42)]
     level = part_profiles()["drums"].constant_level
-    expected = np.rint(level + np.array([20, -20, 30, -30])).clip(1, 127)
-    assert part_velocities(notes, "drums", contour, touch=touch).tolist() == expected.tolist()
+    made = part_velocities(notes, "drums", contour, touch=touch)
+    assert np.ptp(made - touch) <= 1  # rounded
+    # Amplitudes are as the squares of velocities: the hits have the energy of even ones.
+    assert np.mean(made**4.0) ** 0.25 == pytest.approx(level, abs=0.5)
+    assert made.mean() < level - 5
+    even = part_velocities(notes, "drums", contour, touch=np.zeros(4))
+    assert even.tolist() == [round(level)] * 4
+
+
+@given(
+    st.lists(st.tuples(st.floats(-60, 200), st.floats(1, 127)), min_size=1, max_size=30),
+)
+def test_velocities_as_loud_as_others(rows: list[tuple[float, float]]) -> None:
+    velocities, even = np.array(rows).T
+    made = as_loud(velocities, even)
+    assert made.min() >= 1 and made.max() <= 127
+    assert np.mean(made**4) ** 0.25 == pytest.approx(np.mean(even**4) ** 0.25, abs=0.1)
+    inside = (made > 1) & (made < 127)
+    assert np.ptp((made - velocities)[inside]) < 1e-6 if inside.any() else True
 
 
 @settings(max_examples=50)

@@ -281,12 +281,31 @@ def test_nothing_before_the_song_or_in_bars_to_be_skipped(accompanist: Accompani
                 assert not inside.any() and (notes["start"] >= 4 * BAR).any()
 
 
-def test_coarse_files(accompanist: Accompanist) -> None:
+def test_coarse_files_get_finer_ticks(accompanist: Accompanist) -> None:
+    """And every message of the song keeps its time."""
     coarse = tune(list(range(0, 24 * 48, 12)), resolution=24)
-    made = new_notes(accompanist.accompany(coarse, AccompanyOptions(temperature=1.0)), drums=True)
-    for pitch in np.unique(made["pitch"]):
-        starts = made["start"][made["pitch"] == pitch]
-        assert len(np.unique(starts)) == len(starts)
+    result = accompanist.accompany(coarse, AccompanyOptions(temperature=1.0))
+    assert result.score.resolution == 480
+    before, after = coarse.file.tracks[0].messages, result.score.file.tracks[0].messages
+    assert [m._replace(tick=m.tick * 20) for m in before] == list(after)
+    drums = new_notes(result, drums=True)
+    late = drums["start"] - np.rint(drums["start"] / 120) * 120
+    assert len(np.unique(late)) > 12 and np.abs(late).max() < 60
+    for player, amount in ((accompanist, 0.0), (replace(accompanist, groove=None), 1.0)):
+        assert player.accompany(coarse, AccompanyOptions(feel=amount)).score.resolution == 24
+
+
+def test_a_band_can_be_had_without_its_feel(accompanist: Accompanist) -> None:
+    options = AccompanyOptions(temperature=1.0, candidates=2)
+    human = accompanist.accompany(shuffled(), options)
+    plain = accompanist.accompany(shuffled(), replace(options, feel=0.0))
+    for band, other in zip(human.candidates, plain.candidates, strict=True):
+        assert band.even is not None and other.even is None
+        assert band.even().score.to_bytes() == other.score.to_bytes() != band.score.to_bytes()
+    assert [view.even is None for view in human.views()] == [True, False, False]
+    assert all(view.even is None for view in plain.views())
+    alone = replace(accompanist, groove=None).accompany(straight(), options)
+    assert all(band.even is None for band in alone.candidates)
 
 
 def test_humanised_hits_of_models_that_have_hits_as_controls() -> None:
@@ -305,6 +324,8 @@ def test_humanised_hits_of_models_that_have_hits_as_controls() -> None:
 def test_which_drummer_is_loaded(tmp_path: Path, drummer: MusicVAE) -> None:
     cpu = torch.device("cpu")
     assert load_groove("none", cpu) is None
+    shipped = load_groove(None, cpu)
+    assert shipped is not None and shipped.config.base == "groovae_2bar_humanize"
     drummer.save_pretrained(tmp_path / "drummer")
     loaded = load_groove(tmp_path / "drummer", cpu)
     assert loaded is not None and loaded.config == drummer.config

@@ -97,9 +97,9 @@ def test_spellings(written: str, name: str) -> None:
         ("C | Xø", "'Xø' is no chord symbol"),
         ("", "no chords"),
         (" | | ", "no chords"),
-        ("% | C", "bar 1 of the chords repeats a bar"),
-        ("/ C", "cannot begin a bar"),
-        ("C " * 17, "at most 16"),
+        ("% | C", "line 1, bar 1: '%' repeats the bar before it"),
+        ("/ C", "in its bar; wanted a chord"),
+        ("C " * 17, "wanted 16 at most"),
     ],
 )
 def test_refused_chords(text: str, why: str) -> None:
@@ -114,7 +114,7 @@ def test_chords_from_a_file(tmp_path: Path) -> None:
     assert spans(parse(f"@{path}", 2)) == [(0, "C"), (16, "F")]
     assert spans(parse("C", 2)) == [(0, "C")]
     path.write_text("C | Q", encoding="utf-8")
-    with pytest.raises(ChordError, match=r"chords\.txt: 'Q' is no chord symbol"):
+    with pytest.raises(ChordError, match=r"chords\.txt: line 1, bar 2: 'Q' is no chord symbol"):
         parse(f"@{path}", 2)
     with pytest.raises(ChordError, match=r"nowhere\.txt: chords cannot be read \(No such file"):
         parse(f"@{tmp_path / 'nowhere.txt'}", 2)

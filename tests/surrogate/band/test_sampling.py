@@ -172,3 +172,25 @@ def test_bad_calls(change: dict[str, Any], told: str) -> None:
 def test_bad_sampling(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Sampling(**wrong)
+
+
+def test_log_odds_are_for_a_class_at_a_step() -> None:
+    band, given = small_band(), hide(random_tokens(32)[0], "bass", "drums")
+    plain = sample_song(band, given).tokens
+    odds = torch.zeros(1, 32, DEPTHS[2])
+    odds[:, 8:16, 5] = 50.0
+    changed = sample_song(band, given, log_odds={"drums": odds}).tokens
+    assert (changed[:, 8:16, 2] == 5).all()
+    assert (changed[:, :8] == plain[:, :8]).all()
+    nothing = sample_song(band, given, log_odds={"bass": torch.zeros(1, 32, DEPTHS[1])}).tokens
+    assert (nothing == plain).all()
+
+
+def test_what_is_given_to_the_end_costs_no_time() -> None:
+    """The rest of the song does not change what is played before it, and stays."""
+    band, given = small_band(), random_tokens(48)[0]
+    given[8:16, 1] = HIDDEN
+    played = sample_song(band, given)
+    assert (played.tokens[:, 16:] == given[16:]).all() and not played.nats[:, 16:].any()
+    everything = sample_song(band, random_tokens(48)[0])
+    assert not everything.nats.any()

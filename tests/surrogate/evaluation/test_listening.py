@@ -250,7 +250,7 @@ class TestStatistics:
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    pytest.importorskip("tinysoundfont", reason="tinysoundfont is not installed: nothing to hear")
+    pytest.importorskip("midirenderer", reason="midirenderer is not installed: nothing to hear")
     return write_folders(tmp_path_factory.mktemp("systems"))
 
 
@@ -306,17 +306,15 @@ class TestPage:
         self, folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Though one system plays at velocity 90, and the other one at 50."""
-        plain = audio.Compression(
-            audio.PLAIN_RATE, lambda samples: audio.wav_bytes(samples.mean(1), audio.PLAIN_RATE)
-        )
-        monkeypatch.setattr("surrogate.evaluation.listening.page.best_compression", lambda: plain)
+        compression = "surrogate.evaluation.listening.page.best_compression"
+        monkeypatch.setattr(compression, lambda: audio.plain_wav)
         write_test(tmp_path / "test.html", folders, excerpt=Excerpt(3))
         data = data_of(tmp_path / "test.html")
         sounds = [samples_of(own["data"]) for own in data["audio"]]
         assert {len(sound) for sound in sounds} == {3 * audio.PLAIN_RATE}
         # Mono files of what is nearly mono: half of the power of two channels.
         levels = [loudness(sound, audio.PLAIN_RATE) + 3.01 for sound in sounds]
-        assert max(levels) - min(levels) < 0.1 and levels[0] == pytest.approx(-20, abs=0.5)
+        assert max(levels) - min(levels) < 0.5 and levels[0] == pytest.approx(-20, abs=0.5)
         assert np.abs(sounds[0][-20:]).max() < 0.01  # faded out
 
     def test_bars(self, folders: dict[str, Path], tmp_path: Path) -> None:
@@ -392,7 +390,7 @@ def test_what_cannot_be(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    pytest.importorskip("tinysoundfont", reason="tinysoundfont is not installed: nothing to hear")
+    pytest.importorskip("midirenderer", reason="midirenderer is not installed: nothing to hear")
     monkeypatch.chdir(tmp_path)
     Path("empty").mkdir()
     for place in ("one/tune", "two/tune", "twice/tune", "other/another"):

@@ -18,7 +18,7 @@ from surrogate.evaluation.listening.page import write_test
 from surrogate.evaluation.listening.report import report
 from surrogate.evaluation.listening.votes import read_votes
 
-pytest.importorskip("tinysoundfont", reason="tinysoundfont is not installed: no sound to play")
+pytest.importorskip("midirenderer", reason="midirenderer is not installed: no sound to play")
 
 HOSTILE = "<img src=x onerror='window.bad = 1'>"
 NO_STORAGE = "Object.defineProperty(window, 'localStorage', { get() { throw new Error('no'); } });"

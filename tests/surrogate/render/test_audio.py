@@ -13,14 +13,14 @@ from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.score import Score
 from surrogate.render.view import View, view_of
 
-pytest.importorskip("tinysoundfont", reason="tinysoundfont is not installed: no sound")
+pytest.importorskip("midirenderer", reason="midirenderer is not installed: no sound")
 
 from small_scores import score_of
 
 from surrogate.render.audio import mix, peak, render, synthesize_stems, to_channels, write_wav
-from surrogate.render.synth import TAIL_SECONDS, Synthesizer
+from surrogate.render.synth import SAMPLE_RATE, TAIL_SECONDS, Synthesizer
 
-RATE = 22_050
+RATE = SAMPLE_RATE
 SECOND = 960  # ticks at 480 a quarter, 120 a minute
 FLUTE, SINE_LIKE = 73, 79  # a flute; an ocarina, which has next to no overtones
 
@@ -58,11 +58,11 @@ def song(*chunks: Events) -> Score:
 
 def play(score: Score) -> np.ndarray:
     """All tracks at once, as loud as they are."""
-    return Synthesizer(sample_rate=RATE).synthesize(score, score.tracks)
+    return Synthesizer().synthesize(score, score.tracks)
 
 
 def stems_of(view: View) -> dict[str, np.ndarray]:
-    return synthesize_stems(view, Synthesizer(sample_rate=RATE))
+    return synthesize_stems(view, Synthesizer())
 
 
 def loudness(samples: np.ndarray, start: float, end: float) -> float:
@@ -111,7 +111,7 @@ def test_programs_and_the_drum_channel_have_their_own_sounds() -> None:
     kick = tone(note(0, SECOND, 36, channel=9))
     assert frequency(kick, 0, 0.3) < 150
     crash = tone(note(0, SECOND, 49, channel=9))
-    assert loudness(crash, 0.3, 0.8) > 10 * loudness(kick, 0.3, 0.8)
+    assert loudness(crash, 0.3, 0.8) > 3 * loudness(kick, 0.3, 0.8)  # which echoes
 
 
 def test_controllers_and_bends_are_heard() -> None:
@@ -125,10 +125,10 @@ def test_controllers_and_bends_are_heard() -> None:
     for number in (7, 11):
         assert loudness(tone(control(number, 40)), 0.2, 0.9) < loudness(plain, 0.2, 0.9) / 2
     left = tone(control(10, 0))
-    assert loudness(left[:, :1], 0.2, 0.9) > 20 * loudness(left[:, 1:], 0.2, 0.9)
+    assert loudness(left[:, :1], 0.2, 0.9) > 5 * loudness(left[:, 1:], 0.2, 0.9)
     held = tone(control(64, 127), control(64, 0, 3 * SECOND // 2))
     assert loudness(held, 1.2, 1.4) > 0.5 * loudness(plain, 0.7, 0.9)
-    assert loudness(held, 1.8, 2.0) < 0.02 * loudness(held, 1.2, 1.4)
+    assert loudness(held, 1.8, 2.0) < 0.1 * loudness(held, 1.2, 1.4)
     kept = tone(control(64, 127))
     assert loudness(kept, 1.5, 1.9) > 0.5 * loudness(plain, 0.7, 0.9)
     up = tone(control(64, 127), control(64, 0, SECOND))  # as the key goes
@@ -170,7 +170,7 @@ def trio() -> View:
 def test_stems_sum_to_the_mix(trio: View) -> None:
     stems = stems_of(trio)
     assert set(stems) == {"melody", "bass", "drums"}
-    whole = render(trio, sample_rate=RATE)
+    whole = render(trio)
     np.testing.assert_array_equal(mix(stems.values()), whole)
     assert all(loudness(stem, 0, 0.5) > 0.001 for stem in stems.values())
     # The synthesizer rounds envelopes to blocks between events, so one pass differs a little.
@@ -188,7 +188,7 @@ def test_what_would_clip_is_softer() -> None:
     chord = [event for pitch in range(30, 100) for event in note(0, SECOND, pitch, velocity=127)]
     view = view_of(song(program(16) + chord, note(0, SECOND, 38, channel=9, velocity=127)), {0})
     assert peak(mix(stems_of(view).values())) > 1
-    assert peak(render(view, sample_rate=RATE)) == pytest.approx(1, abs=1e-5)
+    assert peak(render(view)) == pytest.approx(1, abs=1e-5)
 
 
 def test_a_song_without_notes() -> None:

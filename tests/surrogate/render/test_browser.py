@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,21 @@ from musicvae_torch.midi.score import Score
 from surrogate.render.page import notebook_html, write_page
 from surrogate.render.view import View
 
-pytest.importorskip("tinysoundfont", reason="tinysoundfont is not installed: no sound to play")
+pytest.importorskip("midirenderer", reason="midirenderer is not installed: no sound to play")
 
 BARS = 8
 HOSTILE = "</script><script>window.bad = 1</script><img src=x onerror='window.bad = 1'>"
 
 
-def song(parts: int) -> Score:
+def song(parts: int, velocity: int = 100) -> Score:
     """A tune of one note a beat, then a bass and drums, eight bars at 120 a minute: 16 seconds."""
     file = mido.MidiFile(ticks_per_beat=480)
     for channel, program, pitch in [(0, 79, 72), (1, 33, 36), (9, 0, 38)][:parts]:
         chunk = mido.MidiTrack([mido.Message("program_change", channel=channel, program=program)])
         for beat in range(4 * BARS):
             note = {"channel": channel, "note": pitch + (beat % 4 if channel != 9 else 0)}
-            chunk.append(mido.Message("note_on", velocity=100, **note))
+            loud = velocity if channel == 9 else 100
+            chunk.append(mido.Message("note_on", velocity=loud, **note))
             chunk.append(mido.Message("note_off", time=480, **note))
         file.tracks.append(chunk)
     if not parts:
@@ -42,7 +44,13 @@ def views() -> list[View]:
     roles = ("melody", "bass", "drums")
     return [
         View("Input", song(1), roles[:1]),
-        View("Result 1", song(3), roles, frozenset({1, 2})),
+        View(
+            "Result 1",
+            song(3),
+            roles,
+            frozenset({1, 2}),
+            even=View("Result 1, even", song(3, velocity=30), roles, frozenset({1, 2})),
+        ),
     ]
 
 
@@ -211,7 +219,8 @@ def test_only_one_plays(tab: Tab) -> None:
     tab.wait_for(1, "playing")
     assert tab.take(0).get_attribute("data-state") == "paused"
     assert tab.page.evaluate("takes[0].player.voices.length") == 0
-    # A number goes on with another take at the same place.
+    # It goes on where the other one was, and so does one that is chosen by its number.
+    assert tab.page.evaluate("takes[1].player.offset") == pytest.approx(tab.position(0), abs=0.05)
     tab.wait_until_past(1, 1)
     tab.page.keyboard.press("1")
     tab.wait_for(0, "playing")
@@ -231,6 +240,151 @@ def test_parts_can_be_muted(tab: Tab) -> None:
     tab.take(1).locator(".part", has_text="drums").click()
     heard = tab.loudness(1)
     assert heard["drums"] < 1e-4 and min(heard["melody"], heard["bass"]) > 0.005
+
+
+def test_parts_have_volumes(tab: Tab) -> None:
+    bass = tab.page.get_by_label("Volume of the bass")
+    tab.play(1)
+    tab.wait_for(1, "playing")
+    full = tab.loudness(1)
+    bass.focus()
+    bass.press("Home")
+    assert tab.loudness(1)["bass"] < 1e-4
+    bass.evaluate("input => { input.value = 50; input.dispatchEvent(new Event('input')); }")
+    heard = tab.loudness(1)
+    assert heard["bass"] == pytest.approx(full["bass"] / 4, rel=0.3)
+    assert heard["drums"] == pytest.approx(full["drums"], rel=0.3)
+    assert tab.position(1) > 0  # the keys were the slider's
+
+
+def test_the_tempo_changes_and_the_pitch_stays(tab: Tab) -> None:
+    tempo = tab.page.get_by_label("Tempo in percent")
+    assert tab.page.locator("#mixer output").inner_text() == "120"
+    tempo.evaluate(
+        "input => { input.value = 50; for (const name of ['input', 'change']) "
+        "input.dispatchEvent(new Event(name)); }"
+    )
+    assert tab.page.locator("#mixer output").inner_text() == "60, 50 %"
+    assert tab.take(1).locator(".time").inner_text() == "0:00 / 0:36"
+    tab.play(1)
+    tab.wait_for(1, "playing")
+    tab.wait_until_past(1, 0.1)
+    passed, clock = tab.page.evaluate("""async () => {
+      const now = () => [takes[1].player.position, sound.context.currentTime];
+      const before = now();
+      await new Promise((done) => setTimeout(done, 1000));
+      return now().map((value, n) => value - before[n]);
+    }""")
+    assert passed == pytest.approx(clock / 2, rel=0.01)
+
+
+STRETCHED = """async ([speed, starts]) => {
+  sound.context = new AudioContext();
+  const rate = sound.context.sampleRate;
+  const make = (sample) => {
+    const buffer = sound.context.createBuffer(1, 4 * rate, rate);
+    buffer.copyToChannel(Float32Array.from({ length: 4 * rate }, (_, n) => sample(n)), 0);
+    return buffer;
+  };
+  const power = (samples) => Math.sqrt(samples.reduce((sum, s) => sum + s * s, 0) / samples.length);
+  const tone = make((n) => Math.sin(2 * Math.PI * 220 * n / rate));
+  const second = (await stretch(tone, speed, [0, 1, 2, 3])).getChannelData(0)
+    .subarray(rate / 2, rate / 2 + rate);
+  const waves = second.filter((s, n) => n && second[n - 1] < 0 && s >= 0).length;
+  // Hits of noise that decay.
+  const noise = Float32Array.from({ length: rate }, () => Math.random() * 2 - 1);
+  const hit = (n) => (n < 0 ? 0 : Math.exp(-n / (0.1 * rate)) * noise[Math.floor(n) % rate]);
+  const hits = make((n) => starts.reduce((sum, start) => sum + hit(n - start * rate), 0));
+  const struck = (await stretch(hits, speed, starts)).getChannelData(0);
+  const step = Math.round(rate / 500), levels = [], found = [];
+  for (let n = 0; n + step < struck.length; n += step)
+    levels.push(power(struck.subarray(n, n + step)));
+  for (let n = 4; n < levels.length; n++) {
+    const before = Math.max(...levels.slice(n - 4, n - 1)), at = n * step / rate;
+    if (found.length && at - found.at(-1) < 0.01) continue;
+    if (levels[n] > Math.max(0.25, 1.6 * before + 0.05)) found.push(at);
+  }
+  return [waves, power(second), found];
+}"""
+
+
+@pytest.mark.parametrize("speed", [0.5, 0.8, 1.5])
+def test_stretched_sound(tab: Tab, speed: float) -> None:
+    """A tone keeps its pitch and its loudness, and hits are where the tempo has them, each once."""
+    starts = [0.5, 0.6, 1, 1.25, 2, 3.1]
+    waves, loudness, hits = tab.page.evaluate(STRETCHED, [speed, starts])
+    assert waves == pytest.approx(220, abs=2)
+    assert loudness == pytest.approx(0.5**0.5, rel=0.03)
+    assert hits == pytest.approx([start / speed for start in starts], abs=0.005)
+
+
+def test_bars_are_chosen_and_repeated(tab: Tab) -> None:
+    roll = tab.take(1).locator(".ruler").bounding_box()
+    gutter = tab.page.evaluate("GUTTER")
+    bar = (roll["width"] - gutter - 1) / BARS
+    # From the third to the fourth.
+    tab.page.mouse.move(roll["x"] + gutter + 2.5 * bar, roll["y"] + 8)
+    tab.page.mouse.down()
+    tab.page.mouse.move(roll["x"] + gutter + 3.5 * bar, roll["y"] + 8)
+    tab.page.mouse.up()
+    first, last = (tab.page.get_by_label(name) for name in ("First bar", "Last bar"))
+    assert (first.input_value(), last.input_value()) == ("3", "4")
+    for take in range(2):
+        shade = tab.take(take).locator(".chosen").bounding_box()
+        assert shade["width"] == pytest.approx(2 * bar, abs=2)
+    assert tab.position(1) == 0  # it is no click on the notes
+    tab.play(1)
+    tab.wait_for(1, "playing")
+    assert tab.page.evaluate("takes[1].player.offset") == pytest.approx(4, abs=0.01)
+    # At their end it goes back to their beginning.
+    tab.page.evaluate("takes[1].seek(7.9)")
+    wait_until(tab.page, "takes[1].player.state === 'playing' && takes[1].player.position < 6")
+    assert tab.position(1) >= 3.99
+    tab.page.keyboard.press("Space")
+    tab.page.evaluate("document.activeElement.blur()")
+    tab.page.keyboard.press("Escape")
+    assert first.input_value() == "" and tab.take(1).locator(".chosen").is_hidden()
+    # By keys alone: the bar in which it is, and two more; then by their numbers.
+    for _ in range(3):
+        tab.page.keyboard.press("Shift+ArrowRight")
+    assert (first.input_value(), last.input_value()) == ("3", "5")
+    first.fill("6")
+    first.press("Enter")
+    assert (first.input_value(), last.input_value()) == ("6", "6")
+    last.fill("99")
+    last.press("Tab")
+    assert last.input_value() == "8"
+def test_feel_is_switched_at_the_same_place(tab: Tab, views: list[View]) -> None:
+    feel = tab.take(1).locator(".feel")
+    assert tab.take(0).locator(".feel").is_hidden() and tab.page.locator("#feel-key").is_visible()
+    assert feel.get_attribute("aria-pressed") == "true"
+    tab.play(1)
+    tab.wait_for(1, "playing")
+    tab.wait_until_past(1, 2)
+    loud, before = tab.loudness(1), tab.position(1)
+    feel.click()
+    tab.wait_for(1, "playing")
+    assert before <= tab.position(1) < before + 3
+    assert feel.get_attribute("aria-pressed") == "false"
+    soft = tab.loudness(1)
+    assert soft["drums"] < 0.5 * loud["drums"] and soft["bass"] > 0.5 * loud["bass"]
+    with tab.page.expect_download() as download:
+        tab.take(1).locator(".download").click()
+    assert download.value.suggested_filename == "eight-bars-result-1-even.mid"
+    even = views[1].even
+    assert even is not None
+    assert Path(download.value.path()).read_bytes() == even.score.to_bytes()
+    # The key is for the take that plays, and paused ones stay so.
+    tab.page.evaluate("document.activeElement.blur()")
+    tab.page.keyboard.press("Space")
+    tab.wait_for(1, "paused")
+    place = tab.position(1)
+    tab.page.keyboard.press("f")
+    assert feel.get_attribute("aria-pressed") == "true"
+    assert tab.take(1).get_attribute("data-state") == "paused" and tab.position(1) == place
+    tab.page.keyboard.press("1")  # the song as it came has nothing to switch
+    tab.page.keyboard.press("f")
+    assert feel.get_attribute("aria-pressed") == "true"
 
 
 def test_seeking(tab: Tab) -> None:
@@ -326,3 +480,33 @@ def test_in_a_notebook(browser: Any, home: Path) -> None:
     assert inner.evaluate("sound.context.state") == "running"
     assert tab.problems == []
     tab.context.close()
+
+
+def test_chords_are_above_the_notes(browser: Any, views: list[View], tmp_path: Path) -> None:
+    chords = tuple((480 * 4 * bar, name) for bar, name in enumerate(("C", "Bb/D", "F#m7b5")))
+    marked = replace(views[1], chords=chords)
+    for name, own in (("chords", [views[0], marked]), ("plain", views)):
+        write_page(tmp_path / f"{name}.html", own, sound=False)
+    # The columns of the row of chords in which anything is painted.
+    script = """n => {
+      const still = takes[n].roll.still, ratio = still.height / height;
+      const pen = still.getContext("2d");
+      const rows = pen.getImageData(0, BAR_NUMBERS * ratio, still.width, CHORDS * ratio).data;
+      const found = new Set();
+      for (let i = 3; i < rows.length; i += 4)
+        if (rows[i]) found.add((i - 3) / 4 % still.width / ratio);
+      return [...found].sort((a, b) => a - b);
+    }"""
+    tab = Tab(browser, tmp_path / "chords.html")
+    assert tab.page.evaluate("NUMBERS") == 36
+    assert tab.page.evaluate(script, 0) == []
+    painted = tab.page.evaluate(script, 1)
+    starts = [tab.page.evaluate("q => takes[1].roll.x(q)", 4 * bar) for bar in range(3)]
+    for start in starts:
+        assert any(start <= column <= start + 8 for column in painted)
+        assert not any(start - 3 <= column < start + 1 for column in painted)
+    plain = Tab(browser, tmp_path / "plain.html")
+    assert plain.page.evaluate("NUMBERS") == 18
+    assert tab.problems == plain.problems == []
+    tab.context.close()
+    plain.context.close()

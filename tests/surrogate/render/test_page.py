@@ -7,6 +7,7 @@ import io
 import json
 import re
 import wave
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from musicvae_torch.midi.score import Score, read_score
 from surrogate.render import audio
 from surrogate.render.page import notebook_html, page_html, write_page
 from surrogate.render.page_data import facts
+from surrogate.render.synth import SAMPLE_RATE
 from surrogate.render.view import View, view_of
 
 SAINTS = EXAMPLES / "saints.mid"
@@ -122,6 +124,18 @@ def test_the_data_are_the_songs() -> None:
     assert data["audio"] == [] and own["stems"] == {}
 
 
+def test_a_view_brings_its_even_version() -> None:
+    roles, new = ("melody", "drums"), frozenset({1})
+    even = View("Band, even", short_song(("tune", "drums"), end=480), roles, new)
+    band = View("Band", short_song(("tune", "drums")), roles, new, even)
+    song, own = data_of(page_html([view_of(short_song(), {0}), band], sound=False))["views"]
+    assert song["even"] is None
+    assert base64.b64decode(own["even"]["midi"]) == even.score.to_bytes()
+    assert own["even"]["file"] == "tune-band-even.mid" != own["file"]
+    assert [track["notes"][0][1] for track in own["even"]["tracks"]] == [1, 1]
+    assert [track["notes"][0][1] for track in own["tracks"]] == [2, 2]
+
+
 def test_tempo_and_metre_are_told() -> None:
     assert facts(read_score(SAINTS)) == "32 bars · 4/4 · 176 beats a minute · 0:44"
     waltz = mido.MidiTrack(
@@ -161,7 +175,7 @@ def test_notebooks_have_it_in_a_frame() -> None:
 
 
 def test_sound_without_soundfile(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("tinysoundfont", reason="tinysoundfont is not installed: no sound")
+    pytest.importorskip("midirenderer", reason="midirenderer is not installed: no sound")
     monkeypatch.setitem(__import__("sys").modules, "soundfile", None)
     data = data_of(page_html([view_of(short_song(), {0}, title="Input")]))
     (sound,) = data["audio"]
@@ -173,21 +187,36 @@ def test_sound_without_soundfile(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_sound_is_kept_once_and_sums_to_the_song() -> None:
-    pytest.importorskip("tinysoundfont", reason="tinysoundfont is not installed: no sound")
+    pytest.importorskip("midirenderer", reason="midirenderer is not installed: no sound")
     soundfile = pytest.importorskip("soundfile", reason="soundfile is not installed: no MP3")
     trio = view_of(short_song(("tune", "bass", "drums")), {0}, {1, 2}, "Result 1")
     data = data_of(page_html([view_of(short_song(), {0}, title="Input"), trio]))
     assert len(data["audio"]) == 3 and data["level"] <= 1
     given, made = (own["stems"] for own in data["views"])
     assert given == {"melody": 0} and made == {"melody": 0, "bass": 1, "drums": 2}
+    short = view_of(short_song(("tune", "bass", "drums"), end=480), {0}, {1, 2})
+    with_even = data_of(page_html([replace(trio, even=short), replace(trio, even=trio)]))
+    first, second = ((own["stems"], own["even"]["stems"]) for own in with_even["views"])
+    assert len(with_even["audio"]) == 6
+    assert second[0] == second[1] == first[0] and not set(first[0].values()) & set(
+        first[1].values()
+    )
     total = np.zeros((0, 2))
     for sound in data["audio"]:
         content = base64.b64decode(sound["data"])
         assert content.startswith((b"ID3", b"\xff\xfb")), "no MP3"
         samples, rate = soundfile.read(io.BytesIO(content), always_2d=True)
-        assert rate == audio.MP3_RATE
+        assert rate == SAMPLE_RATE
         total = np.pad(total, ((0, max(len(samples) - len(total), 0)), (0, 0)))
         total[: len(samples)] += samples * sound["gain"] * data["level"]
-    wanted = audio.render(trio, sample_rate=audio.MP3_RATE)
+    wanted = audio.render(trio)
     assert len(total) == len(wanted)
     assert np.sqrt(((total - wanted) ** 2).mean()) < 0.15 * np.sqrt((wanted**2).mean())
+
+
+def test_chords_are_by_quarter() -> None:
+    score = short_song()
+    marked = View("Input", score, ("melody",), chords=((0, "N.C."), (480, "F#m7"), (720, "B7")))
+    data = data_of(page_html([marked, View("Bare", score, ("melody",))], sound=False))
+    assert data["views"][0]["chords"] == [[0, "–"], [1, "F#m7"], [1.5, "B7"]]
+    assert data["views"][1]["chords"] == []
