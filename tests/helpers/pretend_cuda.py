@@ -56,28 +56,28 @@ class OnCuda(Tensor):
 
     @staticmethod
     def __new__(cls, real: Tensor) -> OnCuda:
-        made = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+        made = Tensor._make_wrapper_subclass(
             cls,
             real.size(),
             strides=real.stride(),
             storage_offset=real.storage_offset(),
             dtype=real.dtype,
-            device="meta",
+            device=torch.device("meta"),
             requires_grad=False,
         )
         made.held = real
         return made
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
-    device = property(lambda self: DEVICE)  # type: ignore[assignment]
-    is_cuda = property(lambda self: True)  # type: ignore[assignment]
-    is_meta = is_cpu = property(lambda self: False)  # type: ignore[assignment]
+    device = property(lambda self: DEVICE)
+    is_cuda = property(lambda self: True)
+    is_meta = is_cpu = property(lambda self: False)
 
     def __repr__(self) -> str:  # type: ignore[override]
         return f"OnCuda({self.held!r})"
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override]
         cls, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         return run(function, args, kwargs or {})
@@ -225,7 +225,7 @@ def pretend_cuda() -> Iterator[None]:
         mock.patch("torch.cuda.is_current_stream_capturing", lambda: False),
         mock.patch("musicvae_torch.kernels.dispatch.CUDARecorder", PretendRecorder),
         _Moves(),
-        _Factories(),
+        _Factories(),  # type: ignore[no-untyped-call]
     ):
         yield
 
@@ -247,15 +247,15 @@ class _Notes(TorchDispatchMode):
 
     def __enter__(self) -> _Notes:
         _Notes.active = True
-        super().__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *error: Any) -> None:
         _Notes.active = False
-        super().__exit__(*error)
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.operations: list[tuple[Any, Any, Any, list[Tensor]]] = []
         self.before: dict[int, tuple[Tensor, Tensor]] = {}
         self._made: set[int] = set()
@@ -298,14 +298,15 @@ class PretendRecorder:
 
     def capture(self, step: Callable[[], None]) -> Callable[[], None]:
         self.captured += 1
-        states = torch.get_rng_state(), self._generator and self._generator.get_state()
+        before_all = torch.get_rng_state()
+        own = None if self._generator is None else self._generator.get_state()
         notes = _Notes()
         with notes:
             step()
         # Nothing has run yet.
-        torch.set_rng_state(states[0])
-        if self._generator is not None:
-            self._generator.set_state(states[1])
+        torch.set_rng_state(before_all)
+        if self._generator is not None and own is not None:
+            self._generator.set_state(own)
         for tensor, before in notes.before.values():
             tensor.copy_(before)
 

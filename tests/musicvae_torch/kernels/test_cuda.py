@@ -149,7 +149,7 @@ def test_int8_is_refused(gpu: torch.device) -> None:
         model.multiply_in("int8")
     for module in model.modules():
         if hasattr(module, "weight_dtype"):
-            module.weight_dtype = "int8"
+            setattr(module, "weight_dtype", "int8")  # noqa: B010
     batch = model_batch(model.config, made_up(model.config, 2).tokens).on(gpu)
     z = torch.zeros(2, model.config.z_size, device=gpu)
     with torch.no_grad():
@@ -203,12 +203,12 @@ def test_steps_of_training_are_those_of_the_cpu(optimizer: str, gpu: torch.devic
     batch = model_batch(config, made_up(config, BATCH).tokens)
 
     class Here(MusicVAETraining):
-        device = torch.device("cpu")  # type: ignore[assignment]
+        device = torch.device("cpu")
 
     def run(device: torch.device) -> list[float]:
         torch.manual_seed(0)
         module = Here(config, TrainingOptions(optimizer=optimizer)).to(device)
-        Here.device = device  # type: ignore[assignment]
+        Here.device = device
         stepper, losses = module.configure_optimizers(), []
         for _ in range(3):
             loss = module.training_step(batch.on(device), 0)

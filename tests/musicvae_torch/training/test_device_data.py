@@ -8,9 +8,9 @@ import torch
 from made_up import tiny
 from pretend_cuda import DEVICE
 
+from musicvae_torch.dataset.batches import draw_batches, draw_shifts
 from musicvae_torch.dataset.format import Windows
 from musicvae_torch.training import TrainingOptions, WindowsDataModule
-from musicvae_torch.training import data as streams
 from musicvae_torch.training.device_data import DeviceWindows, fits
 
 
@@ -35,12 +35,13 @@ def test_batches_are_those_of_the_cpu(name: str, shifted: bool) -> None:
     stream = iter(module.train_dataloader())
     plain = [next(stream) for _ in range(3)]
     here = DeviceWindows(both, config, torch.device("cpu"))
-    draws = streams.draw_batches(both, 6, 3, draw=options.draw)
+    draws = draw_batches(both, 6, 3, draw=options.draw)
     for batch, (rows, rng) in zip(plain, draws, strict=False):
-        ours = here.batch(rows, streams.draw_shifts(rng, most, len(rows)))
+        ours = here.batch(rows, draw_shifts(rng, most, len(rows)))
         assert torch.equal(ours.targets, batch.targets) and ours.targets.dtype == torch.int64
         assert torch.equal(ours.inputs, batch.inputs)
         if not most:
+            assert ours.posterior_mean is not None and batch.posterior_mean is not None
             assert torch.equal(ours.posterior_mean, batch.posterior_mean)
     if most:
         assert any((batch.targets[:, 0, 0] != 40).any() for batch in plain)

@@ -127,7 +127,7 @@ def test_the_data_are_the_songs() -> None:
 def test_a_view_brings_its_even_version() -> None:
     roles, new = ("melody", "drums"), frozenset({1})
     even = View("Band, even", short_song(("tune", "drums"), end=480), roles, new)
-    band = View("Band", short_song(("tune", "drums")), roles, new, even)
+    band = View("Band", short_song(("tune", "drums")), roles, new, even=even)
     song, own = data_of(page_html([view_of(short_song(), {0}), band], sound=False))["views"]
     assert song["even"] is None
     assert base64.b64decode(own["even"]["midi"]) == even.score.to_bytes()
