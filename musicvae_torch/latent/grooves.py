@@ -119,7 +119,7 @@ def humanise(
         MidiError: the file cannot be read, or has no drums.
         NoWindowError: the drums have no window; says why.
     """
-    _check(model, "humanise", lambda rules: rules.humanize or rules.hits_as_controls)
+    _check(model, "humanise", lambda rules: rules.humanize or rules.control_depth > 0)
     song = _read(model, midi, drums)
     rows = _decode(model, song, temperature, seed) if redraw else _humanised(model, song)
     return _with_hits(song, rows)
