@@ -17,12 +17,24 @@ from torch import Generator, Tensor, nn
 
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.kernels import dispatch
-from musicvae_torch.model.heads import CategoricalHead, Head, build_head, widen
+from musicvae_torch.model.heads import CategoricalHead, Head, build_head, sample_bits, widen
 from musicvae_torch.model.lstm import InitialState, LSTMStack
 from musicvae_torch.model.terms import State, Term, cut, delay, densify, term_shape
 
 # Velocities and offsets of hits that are less probable than this are noise.
 _LEAST_PROBABILITY = 0.1
+
+
+def _certain_hits(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Probabilities of a step's hits, and the velocities and offsets that they have if they are
+    struck, (B, drums) each. Trained by squared error, with 0 where a drum is not struck, the
+    network's own values are probability times value."""
+    scores, velocities, offsets = logits.chunk(3, dim=-1)
+    probabilities = torch.sigmoid(scores)
+    certain = probabilities.clamp(min=_LEAST_PROBABILITY)
+    velocities = (torch.sigmoid(velocities) / certain).clamp(max=1)
+    offsets = (torch.tanh(offsets) / certain).clamp(-1, 1)
+    return probabilities, velocities, offsets
 
 
 class Conductor(nn.Module):
@@ -236,13 +248,7 @@ class Decoder(nn.Module):
         rows: list[Tensor] = []
 
         def strike(t: int, logits: Sequence[Tensor]) -> list[Tensor]:
-            scores, velocities, offsets = logits[0].chunk(3, dim=-1)  # (B, drums) each
-            probabilities = torch.sigmoid(scores)
-            # Trained by squared error, with 0 where a drum is not struck, the network's values
-            # are probability times value.
-            certain = probabilities.clamp(min=_LEAST_PROBABILITY)
-            velocities = (torch.sigmoid(velocities) / certain).clamp(max=1)
-            offsets = (torch.tanh(offsets) / certain).clamp(-1, 1)
+            probabilities, velocities, offsets = _certain_hits(logits[0])
             rows.append(torch.cat([probabilities, velocities, offsets], dim=-1))
             struck = hits[:, t]
             return [torch.cat([struck, struck * velocities, struck * offsets], dim=-1)]
@@ -250,6 +256,30 @@ class Decoder(nn.Module):
         steps = hits.shape[1]
         self._roll_out(self._cores(), self.embed(z), steps, controls, steps, strike)
         return torch.stack(rows, dim=1)
+
+    def draw_hits(
+        self,
+        z: Tensor,
+        steps: int,
+        temperature: float,
+        controls: Tensor,
+        given: Tensor | None,
+        drums: Sequence[int] | None,
+        generator: Generator | None,
+    ) -> Tensor:
+        """See :meth:`musicvae_torch.MusicVAE.draw_hits`."""
+
+        def strike(t: int, logits: Sequence[Tensor]) -> list[Tensor]:
+            _, velocities, offsets = _certain_hits(logits[0])
+            struck = sample_bits(logits[0].chunk(3, dim=-1)[0], temperature, generator)
+            row = torch.stack([struck, struck * velocities, struck * offsets], dim=1)
+            if given is not None:
+                drawn, row = row, given[:, t].view(row.shape).clone()
+                row[..., drums] = drawn[..., drums]
+            return [row.flatten(1)]
+
+        (rows,) = self._roll_out(self._cores(), self.embed(z), steps, controls, steps, strike)
+        return rows
 
     def _roll_out(
         self,
