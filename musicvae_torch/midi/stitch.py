@@ -95,28 +95,28 @@ def stitch(
     return Stitched(score_of(file, score.name, known=tracks), tuple(remarks))
 
 
-def exchange_notes(score: Score, staying: Stays, into: int, notes: np.ndarray) -> Score:
+def exchange_notes(score: Score, staying: Stays, new: Mapping[int, np.ndarray]) -> Score:
     """A copy of `score` with other notes in some of its tracks.
 
     Args:
         score: all of it.
         staying: tracks that lose notes, and which of them stay.
-        into: index of the track that gets new notes, on its first channel.
-        notes: of TICK_NOTE, in any order.
+        new: by index of a track, the notes that it gets on its first channel, of TICK_NOTE, in any
+            order.
     """
     stays = {track.index: np.ones(len(track.notes), bool) for track in score.tracks}
     stays |= staying
-    home = score.tracks[into]
     chunks = []
     for number, chunk in enumerate(score.file.tracks):
         own = [track for track in score.tracks if track.chunk == number]
+        added = [track for track in own if len(new.get(track.index, ()))]
         dropped = _dropped_notes(chunk, own, stays)
-        if not dropped and (number != home.chunk or not len(notes)):
+        if not dropped and not added:
             chunks.append(chunk)
             continue
         messages = [m for position, m in enumerate(chunk.messages) if position not in dropped]
-        if number == home.chunk:
-            messages = _merged(messages, notes, home.channel)
+        for track in added:
+            messages = _merged(messages, new[track.index], track.channel)
         chunks.append(replace(chunk, messages=tuple(messages), raw=None))
     file = score.file.with_tracks(chunks)
     return replace(score_of(file, score.name), remarks=score.remarks)

@@ -188,7 +188,7 @@ def test_new_drums_leave_the_drum_kit_of_others_alone() -> None:
 def test_notes_are_exchanged_for_as_many_others() -> None:
     before = song()
     new = np.array([(3, 9, 38, 20)], TICK_NOTE)
-    after = exchange_notes(before, {2: np.zeros(1, bool)}, 2, new)
+    after = exchange_notes(before, {2: np.zeros(1, bool)}, {2: new})
     assert rows(after) == reread(after)
     drums = next(track for track in after.tracks if track.is_drum)
     assert drums.notes.tolist() == [(3, 9, 38, 20)]
@@ -198,5 +198,5 @@ def test_notes_are_exchanged_for_as_many_others() -> None:
 
 def test_where_no_note_is_exchanged_nothing_changes() -> None:
     before = song()
-    after = exchange_notes(before, {}, 2, np.zeros(0, TICK_NOTE))
+    after = exchange_notes(before, {}, {2: np.zeros(0, TICK_NOTE)})
     assert after.to_bytes() == before.to_bytes()
