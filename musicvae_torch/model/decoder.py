@@ -14,6 +14,7 @@ from typing import cast
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn.functional import one_hot
 
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.kernels import dispatch
@@ -265,13 +266,18 @@ class Decoder(nn.Module):
         controls: Tensor,
         given: Tensor | None,
         drums: Sequence[int] | None,
+        sounding: Tensor | None,
         generator: Generator | None,
     ) -> Tensor:
         """See :meth:`musicvae_torch.MusicVAE.draw_hits`."""
 
         def strike(t: int, logits: Sequence[Tensor]) -> list[Tensor]:
-            _, velocities, offsets = _certain_hits(logits[0])
+            probabilities, velocities, offsets = _certain_hits(logits[0])
             struck = sample_bits(logits[0].chunk(3, dim=-1)[0], temperature, generator)
+            if sounding is not None:
+                likeliest = one_hot(probabilities.argmax(-1), struck.shape[-1]).to(struck)
+                struck = torch.where(struck.any(-1, keepdim=True), struck, likeliest)
+                struck = struck * sounding[:, t, None]
             row = torch.stack([struck, struck * velocities, struck * offsets], dim=1)
             if given is not None:
                 drawn, row = row, given[:, t].view(row.shape).clone()
@@ -298,12 +304,12 @@ class Decoder(nn.Module):
                 the step and each core's logits (B, logit_depth).
         """
         starts = [core.initial_state(embeddings) for core in cores]  # (B, S, H) each
-        one_hot = isinstance(cores[0].head, CategoricalHead)
+        is_one_hot = isinstance(cores[0].head, CategoricalHead)
         read = [
             (list(core.layers), core.output, core.head.depths, start)
             for core, start in zip(cores, starts, strict=True)
         ]
-        fast = dispatch.core_stepper(read, one_hot, embeddings, segment_steps, controls)
+        fast = dispatch.core_stepper(read, is_one_hot, embeddings, segment_steps, controls)
         tokens: list[Tensor] = []
         chosen: list[list[Tensor]] = []
         states = list(starts)

@@ -211,6 +211,7 @@ class MusicVAE(Network):
         controls: Tensor | None = None,
         given: Tensor | None = None,
         drums: Sequence[int] | None = None,
+        sounding: Tensor | None = None,
         generator: Generator | None = None,
     ) -> Tensor:
         """Sample the hits of a groove model: :meth:`decode` with the velocities and offsets of
@@ -222,6 +223,8 @@ class MusicVAE(Network):
             given: (batch, steps, output_depth) what is played by the drums that are not drawn; the
                 other drums' columns are not read.
             drums: indices of those that are drawn, if there is `given`.
+            sounding: (batch, steps) bool: whether a step has hits or none. One that has hits gets
+                the likeliest, if none is drawn. None: that is drawn, too.
 
         Returns:
             (batch, steps, output_depth): the rows; velocities and offsets are 0 without a hit.
@@ -241,9 +244,17 @@ class MusicVAE(Network):
                     f"{config.output_depth})"
                 )
             given, steps = given.to(z), given.shape[1]
+        if sounding is not None:
+            if sounding.shape != (len(z), steps):
+                raise ValueError(
+                    f"sounding has shape {tuple(sounding.shape)}, wanted {(len(z), steps)}"
+                )
+            sounding = sounding.to(z)
         controls = self._given.controls(controls, len(z), steps)
         with self._own_precision():
-            return self.decoder.draw_hits(z, steps, temperature, controls, given, drums, generator)
+            return self.decoder.draw_hits(
+                z, steps, temperature, controls, given, drums, sounding, generator
+            )
 
     @torch.no_grad()
     def embed(self, z: Tensor) -> Tensor:

@@ -152,6 +152,9 @@ def draw_hits(
 ) -> np.ndarray:
     """Drums that a GrooVAE adds to what it hears of windows.
 
+    Models of a "tap" config hit drums where something was tapped, when it was, and nowhere else:
+    that much is known of what they are to play.
+
     Args:
         model: such as one of a "tap" config, or one that adds hi-hats.
         tokens: (windows, steps, parts) of the config's converter.
@@ -164,13 +167,17 @@ def draw_hits(
         (windows, steps, 27) float32 rows, in which the hits are as hard, and as early or late, as
         the model has them.
     """
+    is_tapped = get_converter(model.config).rules.tap
     generator = torch.Generator(model.device).manual_seed(seed)
     rows = [np.zeros((0, tokens.shape[1], 3 * DRUMS), np.float32)]
     for batch in model_batches(model.config, tokens):
         inputs, played, _, controls, *_ = batch.on(model.device)
         z = model.encode(inputs, controls=controls).mean
         given = None if drums is None else played
-        rows.append(
-            model.draw_hits(z, temperature, controls, given, drums, generator).cpu().numpy()
-        )
+        sounding = inputs[..., :DRUMS].any(-1) if is_tapped else None
+        drawn = model.draw_hits(z, temperature, controls, given, drums, sounding, generator)
+        if is_tapped:
+            early = inputs[..., 2 * DRUMS :].sum(-1, keepdim=True)  # of the one hit of a step
+            drawn[..., 2 * DRUMS :] = drawn[..., :DRUMS] * early
+        rows.append(drawn.cpu().numpy())
     return np.concatenate(rows)

@@ -55,6 +55,14 @@ def test_given_drums_stay_and_are_heard(model: MusicVAE) -> None:
     assert not torch.equal(drawn[0][..., HATS::9], drawn[1][..., HATS::9])
 
 
+def test_steps_sound_where_they_are_to(model: MusicVAE) -> None:
+    sounding = torch.rand(3, 32, generator=torch.Generator().manual_seed(2)) < 0.5
+    for temperature in (0.0, 1.0):
+        generator = torch.Generator().manual_seed(0)
+        rows = model.draw_hits(latents(model), temperature, sounding=sounding, generator=generator)
+        assert torch.equal(rows[..., :9].any(-1), sounding)
+
+
 def test_refusals(model: MusicVAE) -> None:
     z = latents(model)
     with pytest.raises(OptionError, match="temperature must be 0 or more"):
@@ -63,6 +71,8 @@ def test_refusals(model: MusicVAE) -> None:
         model.draw_hits(z, drums=[HATS])
     with pytest.raises(ValueError, match=r"wanted \(3, steps, 27\)"):
         model.draw_hits(z, given=torch.zeros(3, 32, 9), drums=[HATS])
+    with pytest.raises(ValueError, match=r"sounding has shape \(3, 8\)"):
+        model.draw_hits(z, sounding=torch.ones(3, 8))
     melodies = load_golden(MODELS / "cat-mel_2bar_small").model
     with pytest.raises(ValueError, match="plays no grooves"):
         melodies.draw_hits(torch.zeros(1, melodies.config.z_size))
