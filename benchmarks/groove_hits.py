@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from groove import NAMES, read_performances
-from groove_hit_baselines import Eighths, Neighbours, Player, Rates
+from measuring.groove_hit_baselines import Eighths, Neighbours, Player, Rates
 
 from musicvae_torch import MusicVAE, get_converter
 from musicvae_torch.converters.groove import CLOSED_HI_HAT, DRUMS

@@ -130,7 +130,8 @@ def added_hits(true: Performances, rows: np.ndarray, drums: Collection[int]) -> 
     if both.hits.any():
         there = np.isin(performances, both.performance[both.hits.any((1, 2))])
         errors[:, there] = mean_errors(hits_of(both), hits_of(both, rows))
-    return AddedHits(_f1(*counts.sum(-1)), *errors, _f1(*counts.sum(1)))
+    timing, velocity = errors
+    return AddedHits(_f1(*counts.sum(-1)), timing, velocity, _f1(*counts.sum(1)))
 
 
 def _f1(both: np.ndarray, true: np.ndarray, played: np.ndarray) -> np.ndarray:

@@ -159,8 +159,8 @@ def add_hats(
     kit = read_kit(model, midi, drums)
     if redraw:
         return _with_hits(kit, _decode(model, kit, temperature, seed))
-    options = {"temperature": temperature, "seed": seed}
-    rows = draw_hits(model, kit.tokens, drums=[CLOSED_HI_HAT], **options)
+    hats = [CLOSED_HI_HAT]
+    rows = draw_hits(model, kit.tokens, drums=hats, temperature=temperature, seed=seed)
     others = [column for column in range(ROW) if column % DRUMS != CLOSED_HI_HAT]
     rows[..., others] = 0
     return _with_hits(kit, rows, ROLAND_DRUM_CLASSES[CLOSED_HI_HAT])

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-from groove_baselines import DrumAndStep
 
+from measuring.groove_baselines import DrumAndStep
 from musicvae_torch.converters.groove import CLOSED_HI_HAT, DRUMS, OPEN_HI_HAT
 from musicvae_torch.evaluation.grooves import Performances
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR, STEPS_PER_QUARTER
