@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from groove_baselines import DrumAndStep, NearestNeighbours, Quantised
+from measuring.groove_baselines import DrumAndStep, NearestNeighbours, Quantised
 
 from musicvae_torch import MusicVAE, get_converter
 from musicvae_torch.converters.groove import DRUMS

@@ -92,3 +92,14 @@ def test_an_installed_wheel_plays(unpacked: Path, tmp_path: Path) -> None:
     where, tracks, velocities = done.stdout.split()
     assert Path(where).is_relative_to(unpacked) and tracks == "3"
     assert int(velocities) > 16  # a drummer's
+
+
+def test_grooves_of_an_installed_wheel(unpacked: Path, tmp_path: Path) -> None:
+    script = (
+        "from musicvae_torch.latent import add_hats, humanise, tap_to_drums; "
+        f"drums = {str(ROOT / 'tests/golden/groove_converter/straight.mid')!r}; "
+        "print(*(make(drums).hits > 20 for make in (humanise, tap_to_drums, add_hats)))"
+    )
+    done = run_python(script, folder=tmp_path, PYTHONPATH=str(unpacked))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["True"] * 3

@@ -20,7 +20,7 @@ EXAMPLES = """examples:
   musicvae reconstruct song.mid -o again.mid
   musicvae interpolate song.mid other.mid -o between
   musicvae attribute song.mid --move band_density=1 swing=.5 -o busier.mid
-  musicvae groove humanise beat.mid --musicvae groovae -o played.mid
+  musicvae groove humanise beat.mid -o played.mid
   musicvae inspect midi -o latent_space
 
 "musicvae SUBCOMMAND --help" says more of each.
@@ -156,28 +156,31 @@ class Attribute(SongOptions):
 
 @dataclass(kw_only=True)
 class Groove(LatentOptions):
-    """Drums through the GrooVAE models. The hits of a song's drum kit change, all else stays.
+    """Drums by the GrooVAE models. The hits of a song's drum kit change, all else stays.
 
-      humanise  a stiff pattern, its hits as hard and as early or late as a drummer's
-                (a model of groovae_2bar_humanize or groovae_2bar_hits_control_tfds)
-      tap       a rhythm, tapped on any one instrument, as drums
-                (groovae_2bar_tap_fixed_velocity)
-      hats      drums with closed hi-hats that go with them (groovae_2bar_add_closed_hh)
+      humanise  gives a stiff pattern a drummer's velocities and timing; its hits stay, and so does
+                its swing
+      tap       makes drums of a rhythm that was tapped on any one instrument
+      hats      adds closed hi-hats that go with the drums, in place of those that there are
+
+    A model ships for each. Other models are of these configs: for humanise groovae_2bar_humanize or
+    groovae_2bar_hits_control_tfds, for tap groovae_2bar_tap_fixed_velocity, for hats
+    groovae_2bar_add_closed_hh.
 
     Attributes:
-        musicvae: checkpoint of the model.
+        musicvae: checkpoint of the model; None: the one that ships.
         what: what is made of the drums.
         redraw: let the model draw all hits, as in Magenta; else humanise keeps your hits, and hats
             all but the closed hi-hats.
-        drums: the tracks that are the drums, or were tapped: their numbers, as accompany
-            --list-tracks counts them, or names, or channel:2; None: the drum kits.
+        drums: the song's drums, or the track that was tapped: 2 (its number, as in accompany
+            --list-tracks), 0,3 (several), channel:5 (1 to 16), name:TEXT, instrument:TEXT, or TEXT
+            of either; None: the drum kits.
     """
 
-    musicvae: Path = option(metavar="FOLDER")
     what: str = option(positional=True, choices=_GROOVES, metavar="humanise|tap|hats")
     midi: Path = option(positional=True, metavar="SONG")
     redraw: bool = option(False)
-    drums: tuple[str, ...] | None = option(None, metavar="TRACKS")
+    drums: tuple[str, ...] | None = option(None, repeat=True, read=str, metavar="TRACK")
     temperature: float = option(0.5, least=0, metavar="T")
     out: Path = option(short="o", metavar="OUT.mid")
 
@@ -268,9 +271,9 @@ SUBCOMMANDS = {
     "groove": _subcommand(
         Groove,
         "drums with feeling, of a tapped rhythm, with hi-hats",
-        "musicvae groove humanise beat.mid --musicvae groovae -o played.mid\n"
-        "  musicvae groove tap taps.mid --musicvae tap2drum --seed 2 -o drums.mid\n"
-        "  musicvae groove hats beat.mid --musicvae add_hh -o with_hats.mid",
+        "musicvae groove humanise song.mid -o played.mid\n"
+        "  musicvae groove tap taps.mid --seed 2 -o drums.mid\n"
+        "  musicvae groove hats song.mid --drums name:Kit --temperature 0 -o with_hats.mid",
         Idle(
             "--redraw",
             lambda own: own.what == "tap",
@@ -301,7 +304,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(
         prog="musicvae",
         description="Music by way of a MusicVAE's latent space, of any model that convert-weights "
-        "or\ntrain-musicvae made, or of the one that ships.",
+        "or\ntrain-musicvae made, or of those that ship.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -45,6 +45,7 @@ from musicvae_torch.latent import (
 )
 from musicvae_torch.latent.conditions import chords_of_window, takes_chords
 from musicvae_torch.latent.encoded_song import bar_range
+from musicvae_torch.latent.grooves import SHIPPED
 from musicvae_torch.midi.notes import check_midi_out, is_midi
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 from musicvae_torch.model.vae import MusicVAE
@@ -54,10 +55,10 @@ _SHIPPED = "trio_16bar_small"
 _MOST_LISTED = 50
 
 
-def load_model(options: LatentOptions) -> MusicVAE:
-    """The model that was asked for, or the one that ships."""
+def load_model(options: LatentOptions, shipped: str = _SHIPPED) -> MusicVAE:
+    """The model that was asked for, or the one that ships under a name."""
     device = pick_device(options.device)
-    model = MusicVAE.from_pretrained(options.musicvae or shipped_checkpoint(_SHIPPED), device)
+    model = MusicVAE.from_pretrained(options.musicvae or shipped_checkpoint(shipped), device)
     use_few_threads(model)
     return model.multiply_in(options.dtype)
 
@@ -275,17 +276,18 @@ def _mean(values: np.ndarray) -> str:
 
 def run_groove(options: Groove) -> None:
     check_out(options.out, [options.midi])
-    model = load_model(options)
+    what = {"humanize": "humanise"}.get(options.what, options.what)
+    model = load_model(options, SHIPPED[what])
     chosen: dict[str, Any] = {
         "temperature": options.temperature,
         "seed": options.seed,
         "drums": options.drums,
     }
-    if options.what == "tap":
-        groove = tap_to_drums(model, options.midi, **chosen)
+    if what == "tap":
+        groove = tap_to_drums(options.midi, model, **chosen)
     else:
-        change = add_hats if options.what == "hats" else humanise
-        groove = change(model, options.midi, redraw=options.redraw, **chosen)
+        change = add_hats if what == "hats" else humanise
+        groove = change(options.midi, model, redraw=options.redraw, **chosen)
     groove.write(options.out)
     for line in (*groove.score.remarks, *groove.remarks):
         print(f"note: {line}")

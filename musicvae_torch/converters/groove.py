@@ -47,7 +47,7 @@ class GrooveRules:
         tap: inputs have one hit a step, the loudest, on the open hi-hat.
         fixed_velocities: inputs have no velocities.
         missing_drums: not in the inputs, for the model to add.
-        hits_as_controls: the hits are controls, too.
+        control_depth: columns of the inputs that are controls, too: 9 are the hits, 27 all.
         max_note_dropout: a rate is drawn from 0 to this one for a song, at which inputs lack its
             softest hits; louder ones at less, but at no less than LEAST_DROPOUT of it.
         hop_bars: bars from one window to the next; None: as long as a window.
@@ -57,7 +57,7 @@ class GrooveRules:
     tap: bool = False
     fixed_velocities: bool = False
     missing_drums: tuple[int, ...] = ()
-    hits_as_controls: bool = False
+    control_depth: int = 0
     max_note_dropout: float = 0.0
     hop_bars: int | None = None
 
@@ -70,7 +70,7 @@ GROOVE_RULES = {
         tap=True, fixed_velocities=True, max_note_dropout=0.8
     ),
     "groovae_2bar_add_closed_hh": GrooveRules(missing_drums=(CLOSED_HI_HAT,)),
-    "groovae_2bar_hits_control_tfds": GrooveRules(hits_as_controls=True),
+    "groovae_2bar_hits_control_tfds": GrooveRules(control_depth=DRUMS),
 }
 
 
@@ -148,7 +148,7 @@ class GrooveConverter(Converter):
         return tokens[..., :ROW]
 
     def controls(self, tokens: np.ndarray) -> np.ndarray:
-        return np.asarray(tokens[..., : DRUMS if self.rules.hits_as_controls else 0] > 0)
+        return self.inputs(tokens)[..., : self.rules.control_depth]
 
     def to_tokens(self, outputs: np.ndarray, controls: np.ndarray | None = None) -> np.ndarray:
         rows = np.asarray(outputs, np.float32)

@@ -9,7 +9,7 @@ from typing import Any
 from musicvae_torch.config import MusicVAEConfig, get_config
 from musicvae_torch.converters.base import Converter
 from musicvae_torch.converters.drums import DRUM_RULES, DrumsConverter
-from musicvae_torch.converters.groove import GROOVE_RULES, GrooveConverter, GrooveRules
+from musicvae_torch.converters.groove import DRUMS, GROOVE_RULES, ROW, GrooveConverter, GrooveRules
 from musicvae_torch.converters.melody import MELODY_RULES, MelodyConverter
 from musicvae_torch.converters.multitrack import MULTITRACK_RULES, MultitrackConverter
 from musicvae_torch.converters.trio import TRIO_RULES, TrioConverter
@@ -46,8 +46,8 @@ def get_converter(
         complete: see :class:`Converter`.
 
     Raises:
-        ConfigError: no such config, one whose `base` is none of Magenta's, or one without an
-            option that is given.
+        ConfigError: no such config, one whose `base` is none of Magenta's, one without an option
+            that is given, or a groove's with controls that it cannot have.
         OptionError: no such mode.
     """
     if isinstance(config, str):
@@ -55,8 +55,8 @@ def get_converter(
     for rules, family in _FAMILIES:
         if config.base in rules:
             own = _with_options(config, rules[config.base], hop_bars, melody_programs)
-            if isinstance(own, GrooveRules) and config.control_depth:
-                own = replace(own, hits_as_controls=True)
+            if isinstance(own, GrooveRules):
+                own = replace(own, control_depth=_groove_controls(config))
             converter = family(own, config.max_seq_len, mode, seed)
             converter.complete = complete
             return converter
@@ -64,6 +64,16 @@ def get_converter(
         f"config {config.name!r}: nothing is known of MIDI for {config.base!r}; "
         "set `base` to the Magenta config whose rules hold"
     )
+
+
+def _groove_controls(config: MusicVAEConfig) -> int:
+    if config.control_depth not in (0, DRUMS, ROW):
+        raise ConfigError(
+            f"config {config.name!r}: a groove's control_depth is 0 (none), {DRUMS} (the hits that "
+            f"the encoder reads) or {ROW} (their velocities and offsets, too), not "
+            f"{config.control_depth}"
+        )
+    return config.control_depth
 
 
 def _with_options(

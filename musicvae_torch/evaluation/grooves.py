@@ -12,6 +12,7 @@ section 5: mean absolute errors, hit by hit, and distances between distributions
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -90,6 +91,52 @@ def mean_errors(true: Hits, played: Hits) -> tuple[np.ndarray, np.ndarray]:
     timing = np.bincount(own, np.abs(played.timing - true.timing)) / counts
     velocity = np.bincount(own, np.abs(played.velocity - true.velocity)) / counts
     return timing, velocity
+
+
+class AddedHits(NamedTuple):
+    """How near drums that were added to a performance are to those that it has.
+
+    Attributes:
+        f1: (performances,) F1 of their hits; NaN without hits on either side.
+        timing, velocity: (performances,) mean absolute errors, in milliseconds and of MIDI
+            velocity, of hits that both have; NaN without such.
+        drum_f1: (9,) F1 of all hits of each drum; NaN for drums that were not added, or that have
+            none on either side.
+    """
+
+    f1: np.ndarray
+    timing: np.ndarray
+    velocity: np.ndarray
+    drum_f1: np.ndarray
+
+
+def added_hits(true: Performances, rows: np.ndarray, drums: Collection[int]) -> AddedHits:
+    """Scores of drums that were added.
+
+    Args:
+        true: what drummers played, (windows, steps, 27).
+        rows: what was added to it, of the same shape.
+        drums: indices of the drums to compare.
+    """
+    is_added = np.isin(np.arange(DRUMS), list(drums))
+    own, played = true.hits & is_added, (rows[..., :DRUMS] > 0.5) & is_added
+    performances, numbers = np.unique(true.performance, return_inverse=True)
+    counts = np.zeros((3, len(performances), DRUMS))
+    for count, hits in zip(counts, (own & played, own, played), strict=True):
+        np.add.at(count, numbers, hits.sum(1))
+    tokens = np.where(np.tile(own & played, 3), true.tokens, 0)
+    both = true._replace(tokens=tokens)
+    errors = np.full((2, len(performances)), np.nan)
+    if both.hits.any():
+        there = np.isin(performances, both.performance[both.hits.any((1, 2))])
+        errors[:, there] = mean_errors(hits_of(both), hits_of(both, rows))
+    timing, velocity = errors
+    return AddedHits(_f1(*counts.sum(-1)), timing, velocity, _f1(*counts.sum(1)))
+
+
+def _f1(both: np.ndarray, true: np.ndarray, played: np.ndarray) -> np.ndarray:
+    total = true + played
+    return np.where(total > 0, 2 * both / np.maximum(total, 1), np.nan)
 
 
 def distribution_distances(true: Hits, played: Hits) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from musicvae_torch.latent.encoded_song import (
     find_windows,
     song_converter,
 )
-from musicvae_torch.latent.grooves import Groove, add_hats, humanise, tap_to_drums
+from musicvae_torch.latent.grooves import Groove, add_hats, humanise, shipped_groovae, tap_to_drums
 from musicvae_torch.latent.reconstruction import Reconstruction, reconstruct
 from musicvae_torch.latent.space import interpolate, sample, slerp
 from musicvae_torch.windows.encoding import decode_tokens
@@ -29,6 +29,7 @@ __all__ = [
     "interpolate",
     "reconstruct",
     "sample",
+    "shipped_groovae",
     "slerp",
     "song_converter",
     "tap_to_drums",

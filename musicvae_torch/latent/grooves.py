@@ -6,42 +6,39 @@ The models are those of Gillick et al., "Learning to Groove with Inverse Sequenc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain
-from math import ceil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import pretty_midi
+import torch
 
-from musicvae_torch.analysis.timeline import PlacedWindow, pieces_of, render_pieces, tile
-from musicvae_torch.converters.drums import class_of_pitch
 from musicvae_torch.converters.groove import (
     CLOSED_HI_HAT,
     DRUMS,
     GROOVE_RULES,
     ROW,
-    GrooveConverter,
     GrooveRules,
 )
-from musicvae_torch.errors import ConfigError, MidiError
+from musicvae_torch.errors import ConfigError
+from musicvae_torch.io.checkpoint import shipped_checkpoint
 from musicvae_torch.io.files import replacing
-from musicvae_torch.latent.encoded_song import encode_placed, song_converter, windows_of
-from musicvae_torch.midi.notes import NOTE_DTYPE, Song
-from musicvae_torch.midi.score import Score, read_score, score_of
+from musicvae_torch.latent.drum_kit import DrumKit, Midi, played_notes, read_kit
+from musicvae_torch.latent.encoded_song import encode_placed
+from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.stitch import NewPart, exchange_notes, stitch
-from musicvae_torch.midi.tracks import TICK_NOTE, Track
-from musicvae_torch.midi.vocabulary import DRUM_CLASSES, STEPS_PER_BAR
+from musicvae_torch.midi.vocabulary import ROLAND_DRUM_CLASSES
 from musicvae_torch.model.vae import MusicVAE
-from musicvae_torch.windows.encoding import TEMPERATURE, decode_tokens, play_hits
+from musicvae_torch.windows.encoding import TEMPERATURE, decode_tokens, draw_hits, play_hits
 from musicvae_torch.windows.tensors import window_controls
 
-Midi: TypeAlias = str | Path | pretty_midi.PrettyMIDI | Score
-
-_TAPPED = DRUM_CLASSES[1][0]  # the snare, which all kits have
-_FINE = 480  # ticks a quarter, fine enough for a drummer's timing
+SHIPPED = {
+    "humanise": "groovae_2bar_humanize_small",
+    "tap": "groovae_2bar_tap_fixed_velocity_small",
+    "hats": "groovae_2bar_add_closed_hh_small",
+}
+"""The models that come with the package, by what they do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,35 +66,22 @@ class Groove:
             temporary.write_bytes(self.score.to_bytes())
 
 
-@dataclass(frozen=True, eq=False)
-class _Drums:
-    """The hits of a song, window by window.
+def shipped_groovae(what: str, device: str | torch.device = "cpu") -> MusicVAE:
+    """Load the model that comes with the package.
 
-    Attributes:
-        score: the song.
-        tracks: those with the hits.
-        converter: that found the windows.
-        placed: the windows and their places.
-        known: pitches that the model knows.
-        left_out: the number of hits of other pitches.
+    Args:
+        what: it is to do; a key of SHIPPED.
+        device: to load it to.
+
+    Raises:
+        CheckpointError: it was not installed.
     """
-
-    score: Score
-    tracks: tuple[Track, ...]
-    converter: GrooveConverter
-    placed: tuple[PlacedWindow, ...]
-    known: frozenset[int]
-    left_out: int
-
-    @property
-    def tokens(self) -> np.ndarray:
-        """(windows, steps, parts)"""
-        return np.stack([one.window.tokens for one in self.placed])
+    return MusicVAE.from_pretrained(shipped_checkpoint(SHIPPED[what]), device)
 
 
 def humanise(
-    model: MusicVAE,
     midi: Midi,
+    model: MusicVAE | None = None,
     *,
     redraw: bool = False,
     temperature: float = TEMPERATURE,
@@ -106,28 +90,40 @@ def humanise(
 ) -> Groove:
     """Give the hits of a drum pattern a drummer's velocities and timing.
 
+    Each hit keeps its track, its pitch and its length, but none lasts beyond its chunk, or until
+    its pitch is struck again. It lies within half a sixteenth of its step. Where the song's hits
+    are late or early in the same way on a sixteenth of the beat, as in a shuffle, they stay so, and
+    timing counts from there.
+
     Args:
-        model: of a config whose inputs, or controls, are hits alone.
         midi: the song.
+        model: of a config whose inputs, or controls, are hits alone; None: the one that ships.
         redraw: draw the hits as well, as Magenta does; else they stay as they are.
         temperature, seed: of drawing.
-        drums: the tracks that are its drums: their numbers, as in ``Score.tracks``, or names, or
-            "channel:2"; None: its drum kits.
+        drums: the tracks that are its drums, as :func:`fitting_tracks` takes them; None: its drum
+            kits.
 
     Raises:
         ConfigError: the model is of another kind.
         MidiError: the file cannot be read, or has no drums.
         NoWindowError: the drums have no window; says why.
     """
-    _check(model, "humanise", lambda rules: rules.humanize or rules.hits_as_controls)
-    song = _read(model, midi, drums)
-    rows = _decode(model, song, temperature, seed) if redraw else _humanised(model, song)
-    return _with_hits(song, rows)
+    model = model or shipped_groovae("humanise")
+    _check(model, "humanise", lambda rules: rules.humanize or rules.control_depth > 0)
+    kit = read_kit(model, midi, drums)
+    if redraw:
+        return _with_hits(kit, _decode(model, kit, temperature, seed))
+    rows = play_hits(model, kit.tokens[..., :DRUMS], encode_placed(model, kit.placed).mean)
+    played = played_notes(kit, rows)
+    staying = {index: stay for index, (stay, _) in played.items()}
+    score = exchange_notes(kit.score, staying, {index: own for index, (_, own) in played.items()})
+    hits = sum(len(track.notes) for track in kit.tracks)
+    return Groove(score, hits, _remarks(kit))
 
 
 def tap_to_drums(
-    model: MusicVAE,
     midi: Midi,
+    model: MusicVAE | None = None,
     *,
     temperature: float = TEMPERATURE,
     seed: int = 0,
@@ -138,14 +134,15 @@ def tap_to_drums(
     Arguments and errors are as for :func:`humanise`; the model is of a "tap" config. The tapped
     rhythm is the song's drums or, if it has but one track, that; a track that is no drum kit stays.
     """
+    model = model or shipped_groovae("tap")
     _check(model, "tap", lambda rules: rules.tap)
-    song = _read(model, midi, drums, taps=True)
-    return _with_hits(song, _decode(model, song, temperature, seed))
+    kit = read_kit(model, midi, drums, taps=True)
+    return _with_hits(kit, draw_hits(model, kit.tokens, temperature=temperature, seed=seed))
 
 
 def add_hats(
-    model: MusicVAE,
     midi: Midi,
+    model: MusicVAE | None = None,
     *,
     redraw: bool = False,
     temperature: float = TEMPERATURE,
@@ -157,14 +154,16 @@ def add_hats(
     Arguments and errors are as for :func:`humanise`; the model is of a config that adds closed
     hi-hats. With `redraw` all drums are the model's, as in Magenta, and else only the hi-hats.
     """
+    model = model or shipped_groovae("hats")
     _check(model, "hats", lambda rules: CLOSED_HI_HAT in rules.missing_drums)
-    song = _read(model, midi, drums)
-    rows = _decode(model, song, temperature, seed)
-    if not redraw:
-        drawn, rows = rows, song.tokens
-        hats = slice(CLOSED_HI_HAT, ROW, DRUMS)
-        rows[..., hats] = drawn[..., hats]
-    return _with_hits(song, rows)
+    kit = read_kit(model, midi, drums)
+    if redraw:
+        return _with_hits(kit, _decode(model, kit, temperature, seed))
+    hats = [CLOSED_HI_HAT]
+    rows = draw_hits(model, kit.tokens, drums=hats, temperature=temperature, seed=seed)
+    others = [column for column in range(ROW) if column % DRUMS != CLOSED_HI_HAT]
+    rows[..., others] = 0
+    return _with_hits(kit, rows, ROLAND_DRUM_CLASSES[CLOSED_HI_HAT])
 
 
 def _check(model: MusicVAE, name: str, able: Callable[[GrooveRules], bool]) -> None:
@@ -172,129 +171,40 @@ def _check(model: MusicVAE, name: str, able: Callable[[GrooveRules], bool]) -> N
     if rules is None or not able(rules):
         names = " or ".join(name for name, own in GROOVE_RULES.items() if able(own))
         raise ConfigError(
-            f"{name} wants a model of the config {names}, not {model.config.name!r}; convert one "
-            "with: convert-weights --download list"
+            f"{name} wants a model of the config {names}, not {model.config.name!r}; name another, "
+            "or none for the one that ships"
         )
 
 
-def _read(
-    model: MusicVAE, midi: Midi, drums: Sequence[str | int] | None, taps: bool = False
-) -> _Drums:
-    """Read the hits of a song's drums, in windows."""
-    score = midi if isinstance(midi, Score) else read_score(midi)
-    if score.resolution < _FINE:
-        file = score.file.stretched(ceil(_FINE / score.resolution))
-        score = score_of(file, score.name)
-    tracks = _drum_tracks(score, drums, taps)
-    converter = song_converter(model)
-    assert isinstance(converter, GrooveConverter)
-    song = _song(score, tracks)
-    if taps:
-        song.notes["pitch"] = _TAPPED
-    is_known = class_of_pitch(converter.drum_classes)[song.notes["pitch"]] >= 0
-    song = replace(song, notes=song.notes[is_known])
-    placed = tile(converter, windows_of(converter, song, score.name))
-    known = frozenset(range(128) if taps else chain(*converter.drum_classes))
-    return _Drums(score, tracks, converter, tuple(placed), known, int((~is_known).sum()))
-
-
-def _drum_tracks(score: Score, drums: Sequence[str | int] | None, taps: bool) -> tuple[Track, ...]:
-    """The tracks whose hits the model reads."""
-    listed = "; ".join(map(str, score.tracks)) or "none"
-    if drums is not None:
-        found: dict[int, Track] = {}
-        for wanted in drums:
-            own = [track for track in score.tracks if _matches(track, str(wanted).strip())]
-            if not own:
-                raise MidiError(f"{score.name}: no track fits {wanted!r}; the tracks are: {listed}")
-            found |= {track.index: track for track in own}
-        return tuple(found.values())
-    kits = tuple(track for track in score.tracks if track.is_drum)
-    if not kits and taps and len(score.tracks) == 1:
-        return score.tracks
-    if not kits:
-        raise MidiError(
-            f"{score.name}: no drums: nothing is on channel 10 or set, named or played as a drum "
-            f"kit; --drums TRACK says which track it is (the tracks are: {listed})"
-        )
-    return kits
-
-
-def _matches(track: Track, wanted: str) -> bool:
-    """Whether a track has this number or name, or is on "channel:N", counted from 1."""
-    if wanted.lower().startswith("channel:"):
-        return wanted.partition(":")[2].strip() in {str(channel + 1) for channel in track.channels}
-    if wanted.isdecimal():
-        return track.index == int(wanted)
-    return track.name.strip().casefold() == wanted.casefold()
-
-
-def _song(score: Score, tracks: Collection[Track]) -> Song:
-    """Tracks of a score as drums, in seconds."""
-    rows = np.concatenate([np.zeros(0, TICK_NOTE), *(track.notes for track in tracks)])
-    notes = np.zeros(len(rows), NOTE_DTYPE)
-    notes["start"], notes["end"] = score.seconds(rows["start"]), score.seconds(rows["end"])
-    notes["pitch"], notes["velocity"], notes["is_drum"] = rows["pitch"], rows["velocity"], True
-    tempos = np.stack([score.seconds(score.tempos[:, 0]), 6e7 / score.tempos[:, 1]], axis=1)
-    metres = score.metres.astype(np.float64)
-    metres[:, 0] = score.seconds(score.metres[:, 0])
-    return Song(notes, tempos, metres, float(notes["end"].max(initial=0.0)))
-
-
-def _decode(model: MusicVAE, song: _Drums, temperature: float, seed: int) -> np.ndarray:
-    """Rows that the model draws: (windows, steps, 27)."""
-    mean = encode_placed(model, song.placed).mean
-    controls = window_controls(model.config, song.tokens)
+def _decode(model: MusicVAE, kit: DrumKit, temperature: float, seed: int) -> np.ndarray:
+    """Rows that the model draws as Magenta's does: (windows, steps, 27)."""
+    mean = encode_placed(model, kit.placed).mean
+    controls = window_controls(model.config, kit.tokens)
     return decode_tokens(model, mean, temperature=temperature, controls=controls, seed=seed)
 
 
-def _humanised(model: MusicVAE, song: _Drums) -> np.ndarray:
-    """The song's own hits with the model's velocities and offsets: (windows, steps, 27)."""
-    mean = encode_placed(model, song.placed).mean
-    return play_hits(model, song.tokens[..., :DRUMS], mean)
+def _with_hits(kit: DrumKit, rows: np.ndarray, pitches: Sequence[int] | None = None) -> Groove:
+    """The song with the hits of rows in place of its own of some pitches (None: of all that the
+    model knows). Its own stay in bars that no window holds."""
+    hits = kit.rendered(rows)
+    if not all(track.is_drum for track in kit.tracks):
+        tapped = f"what was tapped stays: {'; '.join(map(str, kit.tracks))}"
+        kept = range(len(kit.score.tracks))
+        score, odd = stitch(kit.score, kept, [NewPart("drums", 0, True, hits)])
+        return Groove(score, len(hits), (*_remarks(kit), tapped, *odd))
+    goes = {track.index: kit.cells_of(track).inside for track in kit.tracks}
+    if pitches is not None:
+        for track in kit.tracks:
+            goes[track.index] &= np.isin(track.notes["pitch"], pitches)
+    # To the track that had such hits, or else the one with most hits.
+    into = max(kit.tracks, key=lambda t: (goes[t.index].sum(), len(t.notes), -t.index)).index
+    staying = {index: ~own for index, own in goes.items()}
+    stay = sum(int(own.sum()) for own in staying.values())
+    score = exchange_notes(kit.score, staying, {into: hits})
+    return Groove(score, len(hits) + stay, _remarks(kit))
 
 
-def _with_hits(song: _Drums, rows: np.ndarray) -> Groove:
-    """The song with new hits. Its own stay in bars that no window holds, and if the model does not
-    know their pitches."""
-    score = song.score
-    hits = _tick_notes(song, rows)
-    remarks = []
-    if song.left_out:
-        remarks.append(
-            f"{song.left_out} hits of drums that the model does not know stay as they are"
-        )
-    if not all(track.is_drum for track in song.tracks):
-        remarks.append(f"what was tapped stays: {'; '.join(map(str, song.tracks))}")
-        kept = range(len(score.tracks))
-        score, odd = stitch(score, kept, [NewPart("drums", 0, True, hits)])
-        return Groove(score, len(hits), (*remarks, *odd))
-    staying = {track.index: ~_replaced(song, track) for track in song.tracks}
-    stay = sum(int(mask.sum()) for mask in staying.values())
-    into = max(song.tracks, key=lambda track: (len(track.notes), -track.index)).index
-    return Groove(exchange_notes(score, staying, {into: hits}), len(hits) + stay, tuple(remarks))
-
-
-def _replaced(song: _Drums, track: Track) -> np.ndarray:
-    """(notes,) bool: which notes of a drum track lie in the windows and are known to the model."""
-    starts = song.score.seconds(track.notes["start"])
-    inside = np.zeros(len(starts), bool)
-    for one in song.placed:
-        # A hit belongs to the nearest step, which may be the next window's first.
-        half = one.seconds_per_bar / STEPS_PER_BAR / 2
-        end = one.window.start + one.seconds_per_bar * song.converter.window_bars
-        inside |= (starts >= one.window.start - half) & (starts < end - half)
-    return inside & np.isin(track.notes["pitch"], list(song.known))
-
-
-def _tick_notes(song: _Drums, rows: np.ndarray) -> np.ndarray:
-    """Rows of the windows as notes of TICK_NOTE."""
-    midi = render_pieces(song.converter, pieces_of(song.placed, list(rows), None))
-    hits = [note for track in midi.instruments for note in track.notes]
-    notes = np.zeros(len(hits), TICK_NOTE)
-    notes["start"] = song.score.ticks(np.array([note.start for note in hits]))
-    notes["end"] = song.score.ticks(np.array([note.end for note in hits]))
-    np.maximum(notes["end"], notes["start"] + 1, out=notes["end"])
-    notes["pitch"] = [note.pitch for note in hits]
-    notes["velocity"] = [max(note.velocity, 1) for note in hits]
-    return notes
+def _remarks(kit: DrumKit) -> tuple[str, ...]:
+    if not kit.left_out:
+        return ()
+    return (f"{kit.left_out} hits of drums that the model does not know stay as they are",)

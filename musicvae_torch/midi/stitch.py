@@ -115,8 +115,8 @@ def exchange_notes(
     chunks = []
     for number, chunk in enumerate(score.file.tracks):
         own = [track for track in score.tracks if track.chunk == number]
-        dropped = _dropped_notes(chunk, own, stays)
         added = [track for track in own if len(new.get(track.index, ()))]
+        dropped = _dropped_notes(chunk, own, stays)
         if not dropped and not added:
             chunks.append(chunk)
             continue

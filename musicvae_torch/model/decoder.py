@@ -14,15 +14,28 @@ from typing import cast
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn.functional import one_hot
 
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.kernels import dispatch
-from musicvae_torch.model.heads import CategoricalHead, Head, build_head, widen
+from musicvae_torch.model.heads import CategoricalHead, Head, build_head, sample_bits, widen
 from musicvae_torch.model.lstm import InitialState, LSTMStack
 from musicvae_torch.model.terms import State, Term, cut, delay, densify, term_shape
 
 # Velocities and offsets of hits that are less probable than this are noise.
 _LEAST_PROBABILITY = 0.1
+
+
+def _certain_hits(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Probabilities of a step's hits, and the velocities and offsets that they have if they are
+    struck, (B, drums) each. Trained by squared error, with 0 where a drum is not struck, the
+    network's own values are probability times value."""
+    scores, velocities, offsets = logits.chunk(3, dim=-1)
+    probabilities = torch.sigmoid(scores)
+    certain = probabilities.clamp(min=_LEAST_PROBABILITY)
+    velocities = (torch.sigmoid(velocities) / certain).clamp(max=1)
+    offsets = (torch.tanh(offsets) / certain).clamp(-1, 1)
+    return probabilities, velocities, offsets
 
 
 class Conductor(nn.Module):
@@ -237,18 +250,44 @@ class Decoder(nn.Module):
         """See :meth:`musicvae_torch.MusicVAE.velocities_and_offsets`."""
 
         def strike(struck: Tensor, logits: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-            scores, velocities, offsets = logits[0].chunk(3, dim=-1)  # (B, drums) each
-            probabilities = torch.sigmoid(scores)
-            # Trained by squared error, with 0 where a drum is not struck, the network's values
-            # are probability times value.
-            certain = probabilities.clamp(min=_LEAST_PROBABILITY)
-            velocities = (torch.sigmoid(velocities) / certain).clamp(max=1)
-            offsets = (torch.tanh(offsets) / certain).clamp(-1, 1)
+            probabilities, velocities, offsets = _certain_hits(logits[0])
             row = torch.cat([probabilities, velocities, offsets], dim=-1)
             return [torch.cat([struck, struck * velocities, struck * offsets], dim=-1)], [row]
 
         steps, embedding = hits.shape[1], self.embed(z)
         return self._roll_out(self._cores(), embedding, steps, controls, hits, strike)[0]
+
+    def draw_hits(
+        self,
+        z: Tensor,
+        steps: int,
+        temperature: float,
+        controls: Tensor,
+        given: Tensor | None,
+        drums: Sequence[int] | None,
+        sounding: Tensor | None,
+        generator: Generator | None,
+    ) -> Tensor:
+        """See :meth:`musicvae_torch.MusicVAE.draw_hits`."""
+
+        def strike(fixed: Tensor, logits: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+            probabilities, velocities, offsets = _certain_hits(logits[0])
+            struck = sample_bits(logits[0].chunk(3, dim=-1)[0], temperature, generator)
+            if sounding is not None:
+                likeliest = one_hot(probabilities.argmax(-1), struck.shape[-1]).to(struck)
+                struck = torch.where(struck.any(-1, keepdim=True), struck, likeliest)
+                struck = struck * fixed[:, :1]
+            row = torch.stack([struck, struck * velocities, struck * offsets], dim=1)
+            if given is not None:
+                drawn, row = row, fixed[:, 1:].view(row.shape).clone()
+                row[..., drums] = drawn[..., drums]
+            return [row.flatten(1)], [row.flatten(1)]
+
+        sounds = z.new_ones(len(z), steps) if sounding is None else sounding.to(z)
+        fixed = torch.cat([sounds[..., None], *([] if given is None else [given.to(z)])], dim=-1)
+        return self._roll_out(
+            self._cores(), self.embed(z), steps, controls, fixed, strike, generator
+        )[0]
 
     def _roll_out(
         self,
@@ -270,9 +309,9 @@ class Decoder(nn.Module):
             generator: from which it draws; None: torch's own.
         """
         starts = [core.initial_state(embeddings) for core in cores]  # (B, S, H) each
-        one_hot = isinstance(cores[0].head, CategoricalHead)
+        is_one_hot = isinstance(cores[0].head, CategoricalHead)
         read = [(list(core.layers), core.output, core.head.depths) for core in cores]
-        begin = read, starts, one_hot, embeddings, segment_steps, controls
+        begin = read, starts, is_one_hot, embeddings, segment_steps, controls
         if (fast := dispatch.roll_out(*begin, given, choose, generator)) is not None:
             return fast
         tokens: list[Tensor] = []

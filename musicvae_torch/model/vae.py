@@ -204,6 +204,59 @@ class MusicVAE(Network):
             return self.decoder.velocities_and_offsets(z, hits, controls)
 
     @torch.no_grad()
+    def draw_hits(
+        self,
+        z: Tensor,
+        temperature: float = 1.0,
+        controls: Tensor | None = None,
+        given: Tensor | None = None,
+        drums: Sequence[int] | None = None,
+        sounding: Tensor | None = None,
+        generator: Generator | None = None,
+    ) -> Tensor:
+        """Sample the hits of a groove model: :meth:`decode` with the velocities and offsets of
+        certain hits. (Those of :meth:`decode` fall with the probability of the hit, see
+        :meth:`velocities_and_offsets`, so that an unlikely one that is drawn is hardly heard.)
+
+        Args:
+            temperature: divides the logits; 0 takes the likelier of hit and no hit at every step.
+            given: (batch, steps, output_depth) what is played by the drums that are not drawn; the
+                other drums' columns are not read.
+            drums: indices of those that are drawn, if there is `given`.
+            sounding: (batch, steps) bool: whether a step has hits or none. One that has hits gets
+                the likeliest, if none is drawn. None: that is drawn, too.
+
+        Returns:
+            (batch, steps, output_depth): the rows; velocities and offsets are 0 without a hit.
+        """
+        z, config = self._given.latents(z), self.config
+        if config.output != "groove":
+            raise ValueError(f"config {config.name!r} plays no grooves")
+        if (given is None) != (drums is None):
+            raise ValueError("drums that are given, and those to draw, go together")
+        if not temperature >= 0:
+            raise OptionError(f"temperature must be 0 or more, not {temperature}")
+        steps = config.max_seq_len
+        if given is not None:
+            if given.dim() != 3 or given.shape[::2] != (len(z), config.output_depth):
+                raise ValueError(
+                    f"given drums have shape {tuple(given.shape)}, wanted ({len(z)}, steps, "
+                    f"{config.output_depth})"
+                )
+            given, steps = given.to(z), given.shape[1]
+        if sounding is not None:
+            if sounding.shape != (len(z), steps):
+                raise ValueError(
+                    f"sounding has shape {tuple(sounding.shape)}, wanted {(len(z), steps)}"
+                )
+            sounding = sounding.to(z)
+        controls = self._given.controls(controls, len(z), steps)
+        with self._own_precision():
+            return self.decoder.draw_hits(
+                z, steps, temperature, controls, given, drums, sounding, generator
+            )
+
+    @torch.no_grad()
     def embed(self, z: Tensor) -> Tensor:
         """The conductor's embedding of each segment (bar), (batch, segments, embedding_size). A
         flat decoder's only segment is the window, and its embedding the latent itself."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -138,4 +138,46 @@ def play_hits(model: MusicVAE, hits: np.ndarray, z: Tensor | None = None) -> np.
             latents = model.encode(torch.cat([own, unplayed], -1), controls=controls).mean
         played = model.velocities_and_offsets(latents, own, controls)
         rows.append(torch.cat([own, played[..., DRUMS:]], -1).cpu().numpy())
+    return np.concatenate(rows)
+
+
+@torch.no_grad()
+def draw_hits(
+    model: MusicVAE,
+    tokens: np.ndarray,
+    *,
+    drums: Sequence[int] | None = None,
+    temperature: float = TEMPERATURE,
+    seed: int = 0,
+) -> np.ndarray:
+    """Drums that a GrooVAE adds to what it hears of windows.
+
+    Models of a "tap" config hit drums where something was tapped, when it was, and nowhere else:
+    that much is known of what they are to play.
+
+    Args:
+        model: such as one of a "tap" config, or one that adds hi-hats.
+        tokens: (windows, steps, parts) of the config's converter.
+        drums: indices of those that are drawn, which go with the others as they are in `tokens`;
+            None: all.
+        temperature: of the draws; 0 takes the likelier of hit and no hit.
+        seed: of the draws.
+
+    Returns:
+        (windows, steps, 27) float32 rows, in which the hits are as hard, and as early or late, as
+        the model has them.
+    """
+    is_tapped = get_converter(model.config).rules.tap
+    generator = torch.Generator(model.device).manual_seed(seed)
+    rows = [np.zeros((0, tokens.shape[1], 3 * DRUMS), np.float32)]
+    for batch in model_batches(model.config, tokens):
+        inputs, played, _, controls, *_ = batch.on(model.device)
+        z = model.encode(inputs, controls=controls).mean
+        given = None if drums is None else played
+        sounding = inputs[..., :DRUMS].any(-1) if is_tapped else None
+        drawn = model.draw_hits(z, temperature, controls, given, drums, sounding, generator)
+        if is_tapped:
+            early = inputs[..., 2 * DRUMS :].sum(-1, keepdim=True)  # of the one hit of a step
+            drawn[..., 2 * DRUMS :] = drawn[..., :DRUMS] * early
+        rows.append(drawn.cpu().numpy())
     return np.concatenate(rows)

@@ -143,9 +143,9 @@ def check_groove_model(model: MusicVAE) -> None:
     """
     config = model.config
     rules = GROOVE_RULES.get(config.base)
-    if config.output == "groove" and rules and (rules.humanize or rules.hits_as_controls):
+    if config.output == "groove" and rules and (rules.humanize or rules.control_depth):
         return
-    able = [name for name, own in GROOVE_RULES.items() if own.humanize or own.hits_as_controls]
+    able = [name for name, own in GROOVE_RULES.items() if own.humanize or own.control_depth]
     raise CheckpointError(
         f"the model {config.name!r} does not play hits that are given; a groove model for that is "
         f"of the config {' or '.join(able)}"

@@ -12,11 +12,12 @@ import pretty_midi
 from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.roles import telling_names
 from musicvae_torch.midi.score import Score
+from musicvae_torch.midi.track_query import listed
 from musicvae_torch.midi.tracks import Track
 from musicvae_torch.midi.vocabulary import MAX_PITCH, MIN_PITCH
 from surrogate.melody.features import FEATURES, features, lines, notes_of, sounding
 from surrogate.melody.monophony import reduce_to_melody
-from surrogate.melody.track_query import find_tracks, instrument, listed, refusal
+from surrogate.melody.track_query import find_tracks, instrument, refusal
 
 # Scores of names, beside the features, for a track that plays throughout.
 NAMED_MELODY = 8.0

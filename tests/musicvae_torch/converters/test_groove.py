@@ -12,7 +12,7 @@ from paths import GOLDEN_FILES, load_script
 from musicvae_torch import get_config, get_converter
 from musicvae_torch.converters.base import Converter, Window
 from musicvae_torch.converters.groove import GROOVE_RULES, MAX_BARS
-from musicvae_torch.errors import MidiError
+from musicvae_torch.errors import ConfigError, MidiError
 from musicvae_torch.midi.notes import read_midi, to_song
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES, ROLAND_DRUM_CLASSES
 
@@ -260,3 +260,20 @@ def test_drum_classes_are_the_same_nine() -> None:
     assert len(ROLAND_DRUM_CLASSES) == len(DRUM_CLASSES) == 9
     general = {pitch for classes in DRUM_CLASSES for pitch in classes}
     assert {pitch for classes in ROLAND_DRUM_CLASSES for pitch in classes} < general
+
+
+@pytest.mark.parametrize("depth", [9, 27])
+@pytest.mark.parametrize("config", GROOVE_RULES)
+def test_controls_are_what_the_encoder_reads(config: str, depth: int) -> None:
+    """Never what it is to find out: the hits that are tapped, the drums without the hi-hats."""
+    converter = get_converter(get_config(config, control_depth=depth), "infer")
+    windows = converter.to_tensors(GOLDEN / "straight.mid")
+    tokens = np.stack([window.tokens for window in windows])
+    controls = converter.controls(tokens)
+    np.testing.assert_array_equal(controls, converter.inputs(tokens)[..., :depth])
+    assert controls.any()
+
+
+def test_a_width_of_controls_that_grooves_cannot_have() -> None:
+    with pytest.raises(ConfigError, match=r"control_depth is 0 .* not 5"):
+        get_converter(get_config("groovae_4bar", control_depth=5))

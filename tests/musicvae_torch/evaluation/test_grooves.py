@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from musicvae_torch.evaluation.grooves import (
     Performances,
+    added_hits,
     distribution_distances,
     hits_of,
     mean_errors,
@@ -55,6 +56,29 @@ def test_distances_are_drum_by_drum() -> None:
     assert timing[:2].tolist() == [0, 0]
     np.testing.assert_allclose(velocity[:2], [10, 0], atol=1e-5)
     assert np.isnan(timing[2:]).all() and np.isnan(velocity[2:]).all()
+
+
+def test_added_drums_are_scored_where_both_hit() -> None:
+    true = performances()
+    rows = np.zeros_like(true.tokens)
+    rows[0, 0, 0] = 1  # the first performance's kick, on the grid and softer; and no snare
+    rows[0, 0, 9] = 90 / 127
+    rows[1, 8, SNARE] = 1  # what the other does not have
+    scores = added_hits(true, rows, [0, SNARE])
+    np.testing.assert_allclose(scores.f1, [0, 2 / 3])  # performances 3 and 7
+    np.testing.assert_allclose(scores.timing, [np.nan, 12.5], atol=1e-5)
+    np.testing.assert_allclose(scores.velocity, [np.nan, 10], atol=1e-5)
+    np.testing.assert_allclose(scores.drum_f1[:3], [2 / 3, 0, np.nan])
+
+
+def test_only_the_drums_that_were_added_count() -> None:
+    true = performances()
+    rows = np.zeros_like(true.tokens)
+    rows[:, 0, 0] = 1
+    rows[:, 3, SNARE] = 1
+    assert added_hits(true, rows, [0]).f1.tolist() == [1, 1]
+    assert added_hits(true, true.tokens, [SNARE]).f1.tolist() == [1, 1]
+    assert np.isnan(added_hits(true, true.tokens, [5]).f1).all()
 
 
 SAMPLES = st.lists(st.floats(-100, 100), min_size=1, max_size=40).map(np.array)

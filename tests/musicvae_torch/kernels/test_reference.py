@@ -164,6 +164,7 @@ def test_models_sample_alike(name: str) -> None:
         ]
         if config.output == "groove":
             results.append(model.velocities_and_offsets(z, batch.targets[..., :9]))
+            results.append(model.draw_hits(z, 1, given=batch.targets, drums=[2], generator=draws))
         if config.output == "categorical" and not config.control_depth:
             embeddings, parts = model.embed(z), len(config.output_depths)
             uniforms = torch.rand(BATCH, 2 * embeddings.shape[1], parts, generator=draws)

@@ -259,7 +259,7 @@ def beat(bars: int = 3, qpm: float = 120) -> pretty_midi.PrettyMIDI:
 @pytest.mark.parametrize("name", ["groovae_2bar_humanize", "groovae_2bar_hits_control_tfds"])
 def test_humanised_hits_are_the_songs_own(name: str) -> None:
     song = beat()
-    played = humanise(model_of(name), song).midi
+    played = humanise(song, model_of(name)).midi
     assert drum_hits(played) == drum_hits(song)
     own = {note.velocity for track in played.instruments if track.is_drum for note in track.notes}
     assert own != {90, 50} and len(own) > 2
@@ -267,27 +267,27 @@ def test_humanised_hits_are_the_songs_own(name: str) -> None:
     assert [(n.pitch, n.start) for n in piano.notes] == [
         (n.pitch, n.start) for n in song.instruments[0].notes
     ]
-    redrawn = humanise(model_of(name), song, redraw=True, temperature=1).midi
+    redrawn = humanise(song, model_of(name), redraw=True, temperature=1).midi
     assert drum_hits(redrawn) != drum_hits(song) and (8, 24) in drum_hits(redrawn)
 
 
 def test_hats_are_added_and_the_rest_stays() -> None:
     song = beat()
     model = model_of("groovae_2bar_add_closed_hh")
-    played = add_hats(model, song, temperature=1, seed=1).midi
+    played = add_hats(song, model, temperature=1, seed=1).midi
     assert drum_hits(played, (24, 36, 38)) == drum_hits(song)
     assert drum_hits(played, (42,)) and drum_hits(played) > drum_hits(song)
-    again = add_hats(model, song, temperature=1, seed=1).midi
+    again = add_hats(song, model, temperature=1, seed=1).midi
     assert drum_hits(again) == drum_hits(played)
 
 
 def test_taps_of_any_instrument_become_drums() -> None:
     model = model_of("groovae_2bar_tap_fixed_velocity")
     song = beat()
-    of_drums = tap_to_drums(model, song, seed=2).midi
+    of_drums = tap_to_drums(song, model, seed=2).midi
     assert [track.is_drum for track in of_drums.instruments] == [False, True]
     song.instruments = song.instruments[:1]  # a piano alone is what was tapped
-    of_piano = tap_to_drums(model, song, seed=2).midi
+    of_piano = tap_to_drums(song, model, seed=2).midi
     assert [track.is_drum for track in of_piano.instruments] == [False, True]
     assert len(of_piano.instruments[0].notes) == len(song.instruments[0].notes)
     assert len(drum_hits(of_piano)) > 10
@@ -300,7 +300,7 @@ def test_bars_of_another_metre_keep_their_drums() -> None:
         pretty_midi.TimeSignature(4, 4, 0),
         pretty_midi.TimeSignature(3, 4, 4.0),
     ]
-    played = humanise(model_of("groovae_2bar_humanize"), song).midi
+    played = humanise(song, model_of("groovae_2bar_humanize")).midi
     assert drum_hits(played) == drum_hits(song)
     late = [n.velocity for n in played.instruments[-1].notes if n.start >= 4]
     assert set(late) == {90}
@@ -308,7 +308,7 @@ def test_bars_of_another_metre_keep_their_drums() -> None:
 
 def test_a_groove_wants_its_model() -> None:
     with pytest.raises(ValueError, match="humanise wants a model of the config groovae_2bar_hum"):
-        humanise(model_of("groovae_4bar"), DRUMS)
+        humanise(DRUMS, model_of("groovae_4bar"))
 
 
 # Conditions.
