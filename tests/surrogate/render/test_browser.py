@@ -354,6 +354,8 @@ def test_bars_are_chosen_and_repeated(tab: Tab) -> None:
     last.fill("99")
     last.press("Tab")
     assert last.input_value() == "8"
+
+
 def test_feel_is_switched_at_the_same_place(tab: Tab, views: list[View]) -> None:
     feel = tab.take(1).locator(".feel")
     assert tab.take(0).locator(".feel").is_hidden() and tab.page.locator("#feel-key").is_visible()
