@@ -147,7 +147,8 @@ def write_sheets(result: Accompaniment, first: Path, title: str, remarks: list[s
 
 
 def write_sheet(result: Accompaniment, path: Path, title: str, number: int = 1) -> list[str]:
-    """Write a band with its song as MusicXML, with the chords that the band was made for.
+    """Write a band with its song as MusicXML, on the grid, with the chords that the band was made
+    for.
 
     Args:
         result: the song and its bands.
@@ -160,7 +161,8 @@ def write_sheet(result: Accompaniment, path: Path, title: str, number: int = 1) 
     """
     from surrogate.render.notation import write_notation
 
-    view = result.view(result.candidates[number - 1])
+    view = result.both_views(result.candidates[number - 1], title)
+    view = view.even or view  # a drummer's deviations are no rhythm to be written
     return write_notation(path, view, list(view.chords), title)
 
 

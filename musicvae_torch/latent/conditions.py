@@ -52,7 +52,7 @@ def chords_of_window(config: MusicVAEConfig, chords: Sequence[Sequence[str]], st
     return torch.from_numpy(chord_controls(timed, steps).astype(np.float32))
 
 
-def _of_bar(config: MusicVAEConfig, names: list[str]) -> Tensor:
+def _of_bar(config: MusicVAEConfig, names: Sequence[str]) -> Tensor:
     """(512, 49): the chord at every event, and "no chord" at the program that begins each track."""
     if len(set(names)) > 1:
         raise ChordError(f"{' '.join(names)!r}: the model {config.name!r} takes one chord a bar")

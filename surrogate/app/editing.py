@@ -52,7 +52,7 @@ class Asked:
             raise OptionError("not understood; reload the page")
         if what == "redo" and not bars:
             raise OptionError("Redo: choose bars on the ruler, and at least one part")
-        return cls(what, band, tuple(bars), tuple(chords))
+        return cls(str(what), int(band or 0), tuple(bars), tuple(chords))
 
 
 def editable(contents: Data, bands: Result, number: int, undo: bool) -> str:
