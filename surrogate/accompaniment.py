@@ -152,19 +152,30 @@ class Accompaniment:
 
     def views(self) -> list[View]:
         """The song as it came, then every candidate, with and without feel."""
-        views = [View("As it came", self.song, self.roles, chords=self._marks)]
-        for number, band in enumerate(self.candidates, start=1):
-            title = f"Band {number}" if len(self.candidates) > 1 else "With the band"
-            view = self.view(band, title)
-            if band.even is not None:
-                view = replace(view, even=self._view(band.even(), f"{title}, even"))
-            views.append(view)
-        return views
+        only = len(self.candidates) == 1
+        return [
+            self.song_view(),
+            *(
+                self.both_views(band, "With the band" if only else f"Band {number}")
+                for number, band in enumerate(self.candidates, start=1)
+            ),
+        ]
+
+    def song_view(self) -> View:
+        """The song as it came."""
+        return View("As it came", self.song, self.roles, chords=self._marks)
+
+    def both_views(self, candidate: Candidate, title: str) -> View:
+        """A candidate, with its even version, if it has one."""
+        view = self.view(candidate, title)
+        if candidate.even is None:
+            return view
+        return replace(view, even=self._view(candidate.even(), f"{title}, even"))
 
     def _view(self, band: Arrangement, title: str) -> View:
         roles = [self.roles[index] for index in band.left]
         roles += [track.name for track in band.score.tracks[len(roles) :]]
-        return View(title, band.score, tuple(roles), frozenset(band.new), self._marks)
+        return View(title, band.score, tuple(roles), frozenset(band.new), chords=self._marks)
 
     @property
     def _marks(self) -> tuple[tuple[int, str], ...]:

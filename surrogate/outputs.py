@@ -6,17 +6,10 @@ from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
-import numpy as np
-
 from musicvae_torch.errors import OptionError
 from musicvae_torch.io.files import printable
-from musicvae_torch.midi.score import divisible
-from musicvae_torch.midi.tracks import TICK_NOTE
 from surrogate.accompaniment import Accompaniment
-from surrogate.arrangement.arrange import kept_tracks
-from surrogate.arrangement.harmony import song_harmony
 from surrogate.options import FORMATS
-from surrogate.song.context import analyze
 
 USUAL = ("mid", "png", "wav", "html")
 _NEEDS = {
@@ -154,7 +147,8 @@ def write_sheets(result: Accompaniment, first: Path, title: str, remarks: list[s
 
 
 def write_sheet(result: Accompaniment, path: Path, title: str, number: int = 1) -> list[str]:
-    """Write a band with its song as MusicXML, with the chords that the band was made for.
+    """Write a band with its song as MusicXML, on the grid, with the chords that the band was made
+    for.
 
     Args:
         result: the song and its bands.
@@ -167,22 +161,9 @@ def write_sheet(result: Accompaniment, path: Path, title: str, number: int = 1) 
     """
     from surrogate.render.notation import write_notation
 
-    view = result.view(result.candidates[number - 1])
-    return write_notation(path, view, song_chords(result), title)
-
-
-def song_chords(result: Accompaniment) -> list[tuple[int, str]]:
-    """The chords of a song, as (tick, symbol): the user's, those of its file, or inferred ones."""
-    song = analyze(divisible(result.song), result.options)
-    harmony = song_harmony(song, kept_tracks(song.roles, result.options), result.options.chords)
-    ticks = song.grid.step_ticks
-    marks = np.zeros(len(harmony.names), TICK_NOTE)
-    marks["start"] = ticks[np.minimum(harmony.starts + song.first_step, len(ticks) - 1)]
-    marks["end"] = marks["start"] + 1
-    starts = song.timing.to_source(marks)["start"].tolist()
-    inside = harmony.starts + song.first_step < len(ticks) - 1
-    rows = zip(starts, harmony.names, inside.tolist(), strict=True)
-    return [(tick, name) for tick, name, is_in in rows if is_in]
+    view = result.both_views(result.candidates[number - 1], title)
+    view = view.even or view  # a drummer's deviations are no rhythm to be written
+    return write_notation(path, view, list(view.chords), title)
 
 
 def write_bands(result: Accompaniment, first: Path) -> list[Path]:

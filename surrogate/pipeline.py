@@ -27,9 +27,9 @@ from surrogate.arrangement.arrange import Arranger
 from surrogate.arrangement.chord_markers import mark_chords
 from surrogate.arrangement.drum_fills import with_crashes
 from surrogate.arrangement.ending import with_ending
-from surrogate.arrangement.harmony import parse
+from surrogate.arrangement.harmony import charted_bars, parse
 from surrogate.arrangement.redo import RedoArranger
-from surrogate.arrangement.song_chart import chart_of
+from surrogate.arrangement.song_chart import SongChart, chart_of
 from surrogate.band.model import Band
 from surrogate.encoder.candidates import rank
 from surrogate.encoder.latents import check_method
@@ -193,6 +193,7 @@ class Accompanist:
         result: Accompaniment,
         bars: str | Sequence[str],
         candidate: Candidate | None = None,
+        chart: SongChart | None = None,
         **changes: Any,
     ) -> Accompaniment:
         """Make bars of a result anew, with its options and the parts that it has; all else stays
@@ -203,6 +204,7 @@ class Accompanist:
             bars: a part and its bars, such as "bass:9-16", or several of them. The bars are
                 counted in the result: after an intro of 4, the melody begins in bar 5.
             candidate: of the result, which to change; None: the best.
+            chart: of the song, with other chords than the result's; None: with the same.
             changes: fields of :class:`AccompanyOptions`, such as seed=4, candidates=3 or fills.
 
         Raises:
@@ -215,12 +217,21 @@ class Accompanist:
             for part in PARTS
         }
         usual = AccompanyOptions()
-        new_only = ("fills", "intro", "ending", "outro", "pickup", "keep", "outside", "skip")
+        new_only = (
+            "fills", "intro", "ending", "outro", "pickup", "keep", "outside", "skip", "add",
+            "write_chords",
+        )  # fmt: skip
         # An intro makes a pickup the end of a full bar.
         kept = ("pickup",) if not result.options.intro else ()
         options = {name: getattr(usual, name) for name in new_only if name not in kept}
         redo = bars if isinstance(bars, str) else tuple(bars)
         chosen = replace(result.options, redo=redo, **(tracks | options | changes))
+        chart = chart or result.chart
+        if "chords" not in changes and chart is not None:
+            song = analyze_redo(divisible(view.score), chosen)
+            first, stop = (song.song_bars.first + bar for bar in charted_bars(song))
+            intro = result.options.intro
+            chosen = replace(chosen, chords=chart.of_bars(first - intro, stop - 1 - intro))
         return self.accompany(view.score, chosen)
 
     accompany_many = accompany_batch  # its name before 0.2, for one release

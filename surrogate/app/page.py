@@ -15,9 +15,12 @@ from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.vocabulary import PARTS
 from musicvae_torch.notation.files import NOTATION_SUFFIXES
 from surrogate.app.api import add_endpoint
+from surrogate.app.editing import Asked, editable
 from surrogate.app.studio import Result, Studio, melody_choices, options_of, other_tracks, read_song
 from surrogate.options import (
     BAND,
+    COMPING,
+    COMPING_ON,
     HARMONIES,
     KEEPS,
     METHODS,
@@ -26,10 +29,11 @@ from surrogate.options import (
     AccompanyOptions,
     usual,
 )
-from surrogate.render.page_data import facts
+from surrogate.render.page_data import Data, facts
 
 Updates: TypeAlias = dict[Any, Any]
 
+MOST_STEPS = 20  # that can be undone
 BANDS = 3  # so that there is something to choose from
 KEPT = (3600, 86_400)  # seconds: how often Gradio's copies of files are looked at, and kept
 EMPTY = '<div class="empty"><p>The song and its bands will be here, to be seen and heard.</p></div>'
@@ -39,6 +43,22 @@ FRAME = (
     'height="600" onload="const b = this.contentDocument.body; '
     "new ResizeObserver(() => this.style.height = b.offsetHeight + 'px').observe(b)\"></iframe>"
 )
+
+
+# What the framed page asks for becomes an event of the component that holds it.
+ASKED = """
+window.addEventListener("message", (event) => {
+  const frame = element.querySelector("iframe");
+  if (frame && event.source === frame.contentWindow && event.data?.accompany)
+    trigger("submit", event.data.accompany);
+});
+"""
+# It learns that this is done, and what went wrong, if anything did.
+EDITED = """() => {
+  const line = document.querySelector("#problem [role=alert]");
+  const frame = document.querySelector("#player iframe");
+  frame?.contentWindow.postMessage({ done: true, problem: line?.textContent ?? "" }, "*");
+}"""
 
 
 class Page:
@@ -59,7 +79,8 @@ class Page:
             title="Accompany", analytics_enabled=False, fill_width=True, delete_cache=KEPT
         ) as self.blocks:
             self.song = gr.State()
-            self.bands = gr.State(delete_callback=lambda bands: bands and bands.discard())
+            # The bands that are shown, after all those that "Undo" brings back.
+            self.steps = gr.State([], delete_callback=_discard)
             gr.HTML(
                 "<h1>Accompany</h1><p>Give a melody a bass and drums. What the song holds stays, "
                 "note for note.</p>",
@@ -183,6 +204,26 @@ class Page:
             label="Play like another song (MIDI)", file_types=list(MIDI_SUFFIXES), height=100,
             visible=bands, elem_id="style",
         )  # fmt: skip
+        with gr.Row(elem_classes="pair"):
+            put["intro"] = _slider("Intro", "bars before the song", 0, 16, 0, 1)
+            put["outro"] = _slider("Outro", "bars after it", 0, 16, 0, 1)
+        put["ending"] = gr.Checkbox(
+            False, label="Ending", info="end with a hit of the drums and a held root"
+        )
+        put["fills"] = gr.Textbox(
+            label="Fills", info="bars that end in a drum fill", placeholder="8,16"
+        )
+        with gr.Row(elem_classes="pair"):
+            put["add"] = gr.CheckboxGroup(
+                [COMPING], label="Add", info="a part that plays the chords", min_width=120
+            )
+            put["comping"] = gr.Dropdown(
+                list(COMPING_ON), value=self.usual.comping, label="On", min_width=120,
+                info="what plays them",
+            )  # fmt: skip
+        put["write_chords"] = gr.Checkbox(
+            False, label="Write chords", info="into the MIDI file, as markers"
+        )
         put["skip"] = gr.Textbox(
             label="Skip", info="bars without the band, from 1", placeholder="1-4,17"
         )
@@ -217,25 +258,27 @@ class Page:
             )
             self.page = gr.DownloadButton("Web page ↓", size="sm", elem_id="page")
         self.remarks = gr.HTML(visible=False, elem_id="remarks")
-        self.player = gr.HTML(EMPTY, elem_id="player")
+        self.player = gr.HTML(EMPTY, elem_id="player", js_on_load=ASKED)
 
     def _connect(self) -> None:
         _on(self.example.input, self._take_example, [self.example], [self.file])
         about_song = [self.example, self.song, self.facts, self.melody, self.go, self.again]
         _on(self.file.change, self._read, [self.file], [*about_song, self.problem])
         seed = self.settings["seed"]
-        inputs = [self.song, self.bands, *self.settings.values()]
+        inputs = [self.song, self.steps, *self.settings.values()]
         outputs = [self.player, self.downloads, self.band, self.midi, self.wav, self.page,
-                   self.bands, self.remarks, self.problem]  # fmt: skip
+                   self.steps, self.remarks, self.problem]  # fmt: skip
         _on(self.go.click, self._make, inputs, outputs, scroll_to_output=True)
         more = self.again.click(
             lambda seed: int(seed or 0) + 1, seed, seed, api_visibility="private"
         )
         _on(more.then, self._make, inputs, outputs, scroll_to_output=True)
+        edited = _on(self.player.submit, self._edit, [self.steps], outputs)
+        edited.then(None, None, None, js=EDITED, api_visibility="private")
         suited = [self.settings[name] for name in ("temperature", "harmony", "style")]
         suited.append(self.of_band)
         _on(self.settings["method"].input, self._suit, [self.settings["method"]], suited)
-        _on(self.band.input, self._pick, [self.bands, self.band], [self.midi, self.wav])
+        _on(self.band.input, self._pick, [self.steps, self.band], [self.midi, self.wav])
 
     def _suit(self, method: str) -> tuple[Any, ...]:
         """Set the other settings to what suits another method."""
@@ -280,7 +323,7 @@ class Page:
             self.again: gr.Button(interactive=True),
         }
 
-    def _make(self, song: Score | None, before: Result | None, *values: Any) -> Iterator[Updates]:
+    def _make(self, song: Score | None, steps: list[Result], *values: Any) -> Iterator[Updates]:
         """Make bands, and show their notes first, then their sound."""
         try:
             if song is None:
@@ -292,52 +335,84 @@ class Page:
             if settings["temperature"] == warmest(settings["method"]):
                 settings["temperature"] = None  # each part has its own
             bands = self.studio.make(song, options_of(settings))
-            page = bands.page(sound=False)
-            midi = bands.midi(1)
         except (MusicVAEError, OSError) as error:
             yield {self.problem: _problem(error)}
             return
-        if before is not None:
-            before.discard()
-        remarks = bands.remarks()
-        choices = bands.choices
-        shown = {
-            self.bands: bands,
+        steps = kept_steps(steps, bands)
+        if self.studio.sounds:
+            waiting = ["The sound is being mixed…"]
+            contents = bands.contents(sound=False)
+            yield self._shown(steps, contents, 1) | {
+                self.wav: gr.DownloadButton(value=None, interactive=False),
+                self.page: gr.DownloadButton(value=None, interactive=False),
+                self.remarks: _remarks([*bands.remarks(), *waiting]),
+            }
+        yield from self._finished(steps, 1)
+
+    def _edit(self, steps: list[Result], event: gr.EventData) -> Iterator[Updates]:
+        """Do what the page of the bands asks for: make bars anew, change chords, or undo."""
+        try:
+            asked = Asked.read(event._data)
+            if asked.what == "undo":
+                if len(steps) < 2:
+                    raise OptionError("There is nothing to undo.")
+                number = min(max(asked.band, 1), len(steps[-2].takes))
+                yield from self._finished(steps[:-1], number)
+                return
+            if not steps:
+                raise OptionError("Make some bands first.")
+            before = steps[-1]
+            if asked.what == "redo":
+                bands = self.studio.redo(before, asked.band, asked.bars)
+            else:
+                bands = self.studio.change_chords(before, asked.band, asked.chords)
+        except (MusicVAEError, OSError) as error:
+            yield {self.problem: _problem(error)}
+            return
+        (new,) = (n for n, take in enumerate(bands.takes, start=1) if take not in before.takes)
+        yield from self._finished(kept_steps(steps, bands), new)
+
+    def _shown(self, steps: list[Result], contents: Data, number: int) -> Updates:
+        """Show the last of the steps, and one of its bands above all."""
+        bands = steps[-1]
+        page = editable(contents, bands, number, undo=len(steps) > 1)
+        return {
+            self.steps: steps,
             self.player: _frame(page),
             self.downloads: gr.Row(visible=True),
-            self.band: gr.Dropdown(choices, value=1, visible=len(choices) > 1),
-            self.midi: gr.DownloadButton(value=midi),
-            self.wav: gr.DownloadButton(value=None, interactive=False),
-            self.page: gr.DownloadButton(value=None, interactive=False),
+            self.band: gr.Dropdown(bands.choices, value=number, visible=len(bands.choices) > 1),
+            self.midi: gr.DownloadButton(value=bands.midi(number), interactive=True),
             self.problem: gr.HTML(visible=False),
         }
-        if not self.studio.sounds:
+
+    def _finished(self, steps: list[Result], number: int) -> Iterator[Updates]:
+        """Show the last of the steps, with sound if it can be made, and then offer its sound."""
+        bands = steps[-1]
+        remarks = bands.remarks()
+        sounds, problem = self.studio.sounds, gr.HTML(visible=False)
+        if not sounds:
             remarks.append("To hear the bands here: pip install 'musicvae-torch[audio]'")
-            yield {**shown, **self._finished(bands, page, remarks)}
-            return
-        yield {**shown, self.remarks: _remarks([*remarks, "The sound is being mixed…"])}
         try:
-            page = bands.page(sound=True)
-            sound = {self.wav: gr.DownloadButton(value=bands.wav(1), interactive=True)}
+            contents = bands.contents(sounds)
         except MidiError as error:  # too long to be heard
-            yield {**self._finished(bands, page, remarks), self.problem: _problem(error)}
-            return
-        yield {self.player: _frame(page), **sound, **self._finished(bands, page, remarks)}
-
-    def _finished(self, bands: Result, page: str, remarks: list[str]) -> Updates:
-        saved = bands.save_page(page)
-        return {
-            self.page: gr.DownloadButton(value=saved, interactive=True),
+            sounds, problem = False, _problem(error)
+            contents = bands.contents(sound=False)
+        yield self._shown(steps, contents, number) | {
+            self.page: gr.DownloadButton(value=bands.save_page(contents), interactive=True),
+            self.wav: gr.DownloadButton(value=None, interactive=False),
             self.remarks: _remarks(remarks),
+            self.problem: problem,
         }
+        if sounds:
+            yield {self.wav: gr.DownloadButton(value=bands.wav(number), interactive=True)}
 
-    def _pick(self, bands: Result | None, number: int) -> Iterator[Updates]:
+    def _pick(self, steps: list[Result], number: int) -> Iterator[Updates]:
         """Offer another band's files; until they are written, there is nothing to download."""
-        if bands is None:
+        if not steps:
             return
-        files = {self.midi: bands.midi}
+        files = {self.midi: steps[-1].midi}
         if self.studio.sounds:
-            files[self.wav] = bands.wav
+            files[self.wav] = steps[-1].wav
         yield {button: gr.DownloadButton(interactive=False) for button in files}
         yield {
             button: gr.DownloadButton(value=write(number), interactive=True)
@@ -350,15 +425,28 @@ def warmest(method: str | None) -> float:
     return max(AccompanyOptions(method=method if method in METHODS else None).temperatures)
 
 
+def kept_steps(steps: list[Result], bands: Result) -> list[Result]:
+    """The steps with one more, without those too far back to be undone, whose files are removed."""
+    kept = [*steps[-MOST_STEPS:], bands]
+    folders = {step.folder for step in kept}
+    _discard([step for step in steps if step.folder not in folders])
+    return kept
+
+
+def _discard(steps: list[Result]) -> None:
+    for step in steps:
+        step.discard()
+
+
 def _on(
     event: Callable[..., Any],
     react: Callable[..., Any],
     inputs: list[Any],
     outputs: list[Any],
     **how: Any,
-) -> None:
+) -> Any:
     """Connect an event with a function, for this page alone, not for programs."""
-    event(react, inputs, outputs, api_visibility="private", **how)
+    return event(react, inputs, outputs, api_visibility="private", **how)
 
 
 def _slider(

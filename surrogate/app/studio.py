@@ -7,21 +7,27 @@ import shutil
 import tempfile
 import threading
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from musicvae_torch.errors import MidiError, OptionError
+from musicvae_torch.chords.chart import Bar, read_chart
+from musicvae_torch.errors import ChordError, MidiError, OptionError
 from musicvae_torch.io.files import replacing
 from musicvae_torch.midi.score import Score
-from surrogate.accompaniment import Accompaniment
+from surrogate.accompaniment import Accompaniment, Candidate
+from surrogate.arrangement.song_chart import SongChart
 from surrogate.melody.choice import TrackSummary, summarize_tracks
 from surrogate.melody.track_query import instrument, refusal
 from surrogate.options import BAND, METHODS, OF_BAND, AccompanyOptions, read_bars, read_beat
 from surrogate.pipeline import Accompanist
-from surrogate.render.page import page_html
+from surrogate.render.page import html_of, page_contents
+from surrogate.render.page_data import Data, KnownSounds
+from surrogate.render.view import View
 from surrogate.song import reading
 
 LONGEST_NAME = 60  # characters of a file's name, without its ending
@@ -78,67 +84,224 @@ class Studio:
                 name = plain_name(options.style)
                 raise MidiError(str(error).replace(options.style, name)) from None
         folder = Path(tempfile.mkdtemp(prefix="bands-", dir=self.folder))
-        return Result(result, Path(song.name).stem, folder, self.soundfont)
+        takes = tuple(
+            Take(f"Band {number}", f"Band {number}", result, band)
+            for number, band in enumerate(result.candidates, start=1)
+        )
+        return Result(result, Path(song.name).stem, takes, folder, self.soundfont)
+
+    def redo(
+        self,
+        bands: Result,
+        number: int,
+        bars: Sequence[str],
+        chart: SongChart | None = None,
+        **changes: Any,
+    ) -> Result:
+        """Make bars of a band anew, as a further version of that band.
+
+        Args:
+            bands: with the band.
+            number: of the band, from 1.
+            bars: parts and their bars, such as "bass:9-10".
+            chart: with other chords than the band's; None: with the same.
+            changes: other options than the band's own.
+
+        Raises:
+            MidiError: the band lacks a part or a bar.
+            OptionError: an option does not go with the networks.
+        """
+        before = bands.take(number)
+        seed = (bands.result.options.seed + bands.tries + 1) % 2**63
+        options = {"seed": seed, "candidates": 1} | changes
+        with self._busy:
+            result = self.accompanist.redo(before.result, bars, before.candidate, chart, **options)
+        versions = [take.band for take in bands.takes].count(before.band)
+        take = Take(f"{before.band}.{versions + 1}", before.band, result, result.best)
+        last = max(n for n, own in enumerate(bands.takes) if own.band == before.band)
+        takes = (*bands.takes[: last + 1], take, *bands.takes[last + 1 :])
+        return replace(bands, takes=takes, tries=bands.tries + 1)
+
+    def change_chords(self, bands: Result, number: int, cells: Sequence[str]) -> Result:
+        """Make the bass anew in the bars that get other chords, as a further version of a band.
+
+        Args:
+            bands: with the band.
+            number: of the band, from 1.
+            cells: the chords of each bar of the band's chart, as in "Am F".
+
+        Raises:
+            OptionError: they cannot be read, or are those that the band has.
+            MidiError: the band has no bass.
+        """
+        take = bands.take(number)
+        if take.chart is None or len(cells) != len(take.chart.bars):
+            raise OptionError("Chords: wanted one cell for each bar of the chart")
+        new = [read_cell(cell, take.chart.first + n) for n, cell in enumerate(cells)]
+        pairs = enumerate(zip(take.chart.bars, new, strict=True), start=take.first_bar)
+        changed = [bar for bar, (old, own) in pairs if old != own]
+        if not changed:
+            raise OptionError("Chords: no bar has other chords than before")
+        bars = f"bass:{','.join(map(str, changed))}"
+        # Chords that somebody has written are to be heard.
+        own = take.result.options.harmony
+        harmony = "strong" if own == "off" else own
+        chart = replace(take.chart, bars=tuple(new))
+        return self.redo(bands, number, [bars], chart, harmony=harmony)
+
+
+@dataclass(frozen=True, eq=False)
+class Take:
+    """A band as it was made, or with some bars made anew; it does not change.
+
+    Attributes:
+        title: what it is called.
+        band: title of the band of which it is a version.
+        result: it is among the candidates of this one.
+        candidate: the band itself.
+    """
+
+    title: str
+    band: str
+    result: Accompaniment
+    candidate: Candidate
+
+    @cached_property
+    def view(self) -> View:
+        """To be seen and heard."""
+        return self.result.both_views(self.candidate, self.title)
+
+    @property
+    def chart(self) -> SongChart | None:
+        """The chords by which it was made."""
+        return self.result.chart
+
+    @property
+    def first_bar(self) -> int:
+        """The number, in the band's own file, of the first bar of its chart."""
+        return (0 if self.chart is None else self.chart.first) + self.result.options.intro
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Those of which bars can be made anew."""
+        if self.result.options.method != BAND:
+            return ()
+        return tuple(part for part in ("bass", "drums") if part in self.view.roles)
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A result, and its files, which are written when they are asked for.
+    """A song with its bands, and their files, which are written when they are asked for. It does
+    not change: what is made of it is another one, so that the one before can be had again.
 
     Attributes:
-        result: the song with its bands, the best first.
+        result: the song with its bands as they were made, the best first.
         title: of the song; safe in a file's name.
+        takes: the bands, and what was made of them.
         folder: for the files; there is nothing else in it.
         soundfont: for the sound.
+        tries: how often bars were made anew, so that each time has another seed.
+        known: the sound of what was heard before.
     """
 
     result: Accompaniment
     title: str
+    takes: tuple[Take, ...]
     folder: Path
     soundfont: Path | None = None
+    tries: int = 0
+    known: KnownSounds = field(default_factory=KnownSounds)
 
     @property
     def choices(self) -> list[tuple[str, int]]:
         """The name and the number, from 1, of each band."""
-        return [(f"Band {number}", number) for number in range(1, len(self.result.candidates) + 1)]
+        return [(take.title, number) for number, take in enumerate(self.takes, start=1)]
 
-    def page(self, sound: bool) -> str:
-        """The HTML page that shows, and with `sound` plays, the song and all bands."""
-        result = self.result
-        return page_html(result.views(), result.settings(), self.title, self.soundfont, sound)
+    def take(self, number: int) -> Take:
+        """A band, counted from 1; raises OptionError if there is none of that number."""
+        if not 1 <= number <= len(self.takes):
+            raise OptionError("choose one of the bands first")
+        return self.takes[number - 1]
 
-    def save_page(self, page: str) -> Path:
-        """Write that page to be downloaded."""
-        path = self.folder / f"{self.title}-bands.html"
-        with replacing(path) as temporary:
-            temporary.write_text(page, encoding="utf-8")
+    def contents(self, sound: bool) -> Data:
+        """What the page shows, and with `sound` plays: the song and all bands."""
+        views = [self.result.song_view(), *(take.view for take in self.takes)]
+        return page_contents(views, self.settings(), self.title, self.soundfont, sound, self.known)
+
+    def settings(self) -> dict[str, str]:
+        """What made the bands, in words by name."""
+        lines = self.result.settings()
+        for take in self.takes:
+            if take.result is not self.result:
+                redo = take.result.options.redo
+                lines[take.title] = f"{', '.join(redo)} anew, seed {take.result.options.seed}"
+        return lines
+
+    def save_page(self, contents: Data) -> Path:
+        """Write the page to be downloaded."""
+        path = self._place(html_of(contents).encode("utf-8"), f"{self.title}-bands.html")
         return path
 
     def midi(self, number: int) -> Path:
         """The MIDI file of a band, counted from 1."""
-        path = self.folder / f"{self.title}-band-{number}.mid"
-        if not path.exists():
-            self.result.candidates[number - 1].write(path)
-        return path
+        take = self.take(number)
+        return self._place(take.candidate.score.to_bytes(), f"{self._name(take)}.mid")
 
     def wav(self, number: int) -> Path:
         """The sound of a band, counted from 1."""
         from surrogate.render.audio import render, write_wav
 
-        path = self.folder / f"{self.title}-band-{number}.wav"
+        midi = self.midi(number)
+        path = midi.with_suffix(".wav")
         if not path.exists():
-            band = self.result.candidates[number - 1]
-            write_wav(path, render(self.result.view(band), self.soundfont))
+            write_wav(path, render(self.take(number).view, self.soundfont))
         return path
 
     def remarks(self) -> list[str]:
         """What the user should know beside what the page shows, a line each."""
         lines = [*self.result.losses(), *self.result.notes]
+        if self.result.options.redo:
+            lines += self.result.best.arrangement.changes
+        for take in self.takes:
+            if take.result is not self.result:
+                changes = take.candidate.arrangement.changes
+                lines += [f"{take.title}: {line}" for line in (*changes, *take.result.notes)]
         return [line[:1].upper() + line[1:] for line in lines]
 
     def discard(self) -> None:
         """Remove the files."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _name(self, take: Take) -> str:
+        return f"{self.title}-{take.title.lower().replace(' ', '-')}"
+
+    def _place(self, content: bytes, name: str) -> Path:
+        """Write a file, in a folder for what has just this content."""
+        folder = self.folder / sha256(content).hexdigest()[:16]
+        folder.mkdir(exist_ok=True)
+        path = folder / name
+        if not path.exists():
+            with replacing(path) as temporary:
+                temporary.write_bytes(content)
+        return path
+
+
+def read_cell(cell: str, bar: int) -> Bar:
+    """The chord symbols of one bar, as typed.
+
+    Raises:
+        OptionError: they cannot be read; the message names the bar.
+    """
+    try:
+        (chords,) = read_chart(str(cell))
+    except ChordError as error:
+        line = str(error).removeprefix("line 1, bar 1: ")
+        raise OptionError(f"Chords: bar {bar}: {line}") from None
+    except ValueError:
+        raise OptionError(
+            f"Chords: bar {bar}: wanted the chords of one bar, such as Am F, not {cell!r}"
+        ) from None
+    return chords
 
 
 def plain_name(path: str | Path) -> str:
@@ -192,7 +355,8 @@ def options_of(settings: Mapping[str, Any]) -> AccompanyOptions:
     """The options for the settings of a form.
 
     Args:
-        settings: fields of AccompanyOptions, by name; `skip` is text such as "1-4,17". None and
+        settings: fields of AccompanyOptions, by name; `skip` and `fills` are text such as
+            "1-4,17". None and
             empty text stand for the defaults. What only a band network understands is left out with
             other methods.
 
@@ -202,16 +366,17 @@ def options_of(settings: Mapping[str, Any]) -> AccompanyOptions:
     chosen = {name: value for name, value in settings.items() if value not in (None, "")}
     if chosen.get("method", BAND) != BAND:
         chosen = {name: value for name, value in chosen.items() if name not in OF_BAND}
-    for name in ("seed", "candidates"):
+    for name in ("seed", "candidates", "intro", "outro"):
         if name in chosen:
             chosen[name] = int(chosen[name])
     if "beat" in chosen:
         chosen["beat"] = read_beat(str(chosen["beat"]))
-    if "skip" in chosen:
-        try:
-            chosen["skip"] = read_bars(chosen["skip"])
-        except OptionError as error:
-            raise OptionError(f"Skip: {error}") from None
+    for name in ("skip", "fills"):
+        if name in chosen:
+            try:
+                chosen[name] = read_bars(chosen[name])
+            except OptionError as error:
+                raise OptionError(f"{name.capitalize()}: {error}") from None
     # The command reads chords from a file so called; who uses the app may not be who runs it.
     if str(chosen.get("chords", "")).strip().startswith("@"):
         raise OptionError('Chords: write them out, as in "C | Am F | G7"')

@@ -55,6 +55,13 @@ class SongChart:
         comments = [f"bars {self.first} to {last}, {_FROM[self.source]}", *self.remarks]
         return "".join(f"# {line}\n" for line in comments) + write_chart(self.bars)
 
+    def of_bars(self, first: int, last: int) -> str:
+        """A chart of the bars of these numbers; those before the first bar that is known have its
+        chords, and those after the last one have the last one's."""
+        known = range(len(self.bars))
+        places = (min(max(n - self.first, known[0]), known[-1]) for n in range(first, last + 1))
+        return write_chart([self.bars[place] for place in places])
+
 
 def read_song_chart(
     midi: str | Path | pretty_midi.PrettyMIDI | Score, options: AccompanyOptions | None = None

@@ -128,7 +128,10 @@ class Take extends Card {
   select() {
     const before = current;
     current = this;
-    if (before !== this) before.show();
+    if (before === this) return;
+    before.show();
+    bar_choice.show();
+    document.dispatchEvent(new Event("taken"));
   }
 
   show() {
@@ -196,6 +199,7 @@ function choose_bars(take, first, last) {
     : [bars[index(first)] - lead, bars[index(last) + 1] - lead];
   for (const own of takes) own.show();
   bar_choice.show();
+  document.dispatchEvent(new Event("chosen"));
 }
 
 let current = null;

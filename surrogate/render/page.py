@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from musicvae_torch.io.files import replacing
-from surrogate.render.page_data import add_sound, page_data
+from surrogate.render.page_data import Data, KnownSounds, add_sound, page_data
 from surrogate.render.view import View
 
 SCRIPTS = (
@@ -77,15 +77,43 @@ def page_html(
     sound: bool = True,
 ) -> str:
     """What :func:`write_page` writes."""
+    return html_of(page_contents(views, settings, title, soundfont, sound))
+
+
+def page_contents(
+    views: Sequence[View],
+    settings: Mapping[str, str] | None = None,
+    title: str | None = None,
+    soundfont: str | Path | None = None,
+    sound: bool = True,
+    known: KnownSounds | None = None,
+) -> Data:
+    """What the page shows and plays, for :func:`html_of`.
+
+    Arguments and errors are those of :func:`write_page`; `known` are sounds that need not be made
+    again (:class:`surrogate.render.page_data.KnownSounds`).
+    """
     if not views:
         raise ValueError("a page needs at least one song to show")
     title = title or Path(views[0].score.name).stem or "Song"
     data = page_data(title, views, settings or {})
     if sound:
-        add_sound(data, views, soundfont)
-    scripts = [resource(__package__, name) for name in SCRIPTS]
-    style = resource(__package__, "page.css")
-    return fill_frame(resource(__package__, "page.html"), title, style, scripts, data)
+        add_sound(data, views, soundfont, known)
+    return data
+
+
+def html_of(data: Data, scripts: Sequence[str] = (), style: str = "") -> str:
+    """The page of what :func:`page_contents` gives.
+
+    Args:
+        data: to which more may have been added, for further scripts.
+        scripts: JavaScript that comes after the page's own.
+        style: CSS that comes after the page's own.
+    """
+    own = [resource(__package__, name) for name in SCRIPTS]
+    style = resource(__package__, "page.css") + style
+    body = resource(__package__, "page.html")
+    return fill_frame(body, data["title"], style, [*own, *scripts], data)
 
 
 def fill_frame(

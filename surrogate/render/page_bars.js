@@ -50,6 +50,7 @@ class BarChoice {
     const field = (name) => {
       const made = element("input", { type: "number", step: 1, "aria-label": name });
       made.addEventListener("change", () => this.type(made));
+      made.addEventListener("focus", () => made.select()); // the other field may have filled it
       return made;
     };
     this.changed = changed;

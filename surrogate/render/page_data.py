@@ -154,32 +154,71 @@ def _clock(score: Score, end: int) -> list[tuple[float, float]]:
     return list(zip(quarters, seconds, strict=True))
 
 
-def add_sound(data: Data, views: Sequence[View], soundfont: str | Path | None) -> None:
-    """Play the parts of all views; a part that sounds the same in several is stored once."""
-    encode = best_compression()
+class KnownSounds:
+    """How parts of songs sound, kept for further pages with the same songs.
+
+    Attributes:
+        views: by what makes a view sound as it does, its parts' sounds by role, named by a digest,
+            its loudest sample and its seconds.
+        sounds: by digest, a gain and the content of a sound file.
+    """
+
+    def __init__(self) -> None:
+        self.views: dict[bytes, tuple[dict[str, bytes], float, float]] = {}
+        self.sounds: dict[bytes, tuple[float, Future[bytes]]] = {}
+
+
+def add_sound(
+    data: Data,
+    views: Sequence[View],
+    soundfont: str | Path | None,
+    known: KnownSounds | None = None,
+) -> None:
+    """Play the parts of all views; a part that sounds the same in several is stored once.
+
+    Args:
+        data: of :func:`page_data`, which is filled in.
+        views: those of the data.
+        soundfont: see :class:`surrogate.render.synth.Synthesizer`.
+        known: sounds with the same SoundFont that need not be made again; new ones are added.
+    """
+    known = known or KnownSounds()
     synthesizer = Synthesizer(soundfont)
-    known: dict[bytes, int] = {}
+    numbers: dict[bytes, int] = {}
     loudest = HEADROOM
     # Compression takes the most of it, and leaves Python free.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        pressed: list[tuple[float, Future[bytes]]] = []
         for view, own, shown in _with_data(views, data["views"]):
-            stems = synthesize_stems(view, synthesizer)
-            whole = mix(stems.values())
-            loudest = max(loudest, peak(whole))
-            seconds = len(whole) / SAMPLE_RATE
+            digests, highest, seconds = _played(view, synthesizer, known, pool)
+            loudest = max(loudest, highest)
             shown["seconds"] = round(max(seconds, shown["seconds"]), DIGITS)
-            for role, stem in stems.items():
-                digest = sha256(stem.tobytes()).digest()
-                if digest not in known:
-                    known[digest] = len(known)
-                    gain = max(peak(stem) / HEADROOM, 1.0)
-                    pressed.append((gain, pool.submit(encode, stem / gain)))
-                own["stems"][role] = known[digest]
-        for gain, content in pressed:
+            own["stems"] = {
+                role: numbers.setdefault(digest, len(numbers)) for role, digest in digests.items()
+            }
+        for digest in numbers:
+            gain, content = known.sounds[digest]
             text = base64.b64encode(content.result()).decode("ascii")
             data["audio"].append({"data": text, "gain": gain})
     data["level"] = HEADROOM / loudest
+
+
+def _played(
+    view: View, synthesizer: Synthesizer, known: KnownSounds, pool: ThreadPoolExecutor
+) -> tuple[dict[str, bytes], float, float]:
+    """What is known of a view's sound; first, its parts are played if nothing is."""
+    key = sha256(repr(view.roles).encode() + view.score.to_bytes()).digest()
+    if key not in known.views:
+        encode = best_compression()
+        digests = {}
+        stems = synthesize_stems(view, synthesizer)
+        whole = mix(stems.values())
+        for role, stem in stems.items():
+            digest = digests[role] = sha256(stem.tobytes()).digest()
+            if digest not in known.sounds:
+                gain = max(peak(stem) / HEADROOM, 1.0)
+                known.sounds[digest] = gain, pool.submit(encode, stem / gain)
+        known.views[key] = digests, peak(whole), len(whole) / SAMPLE_RATE
+    return known.views[key]
 
 
 def _with_data(views: Iterable[View], data: Iterable[Data]) -> Iterator[tuple[View, Data, Data]]:

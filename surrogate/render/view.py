@@ -47,16 +47,16 @@ class View:
         score: the song.
         roles: of ROLES, one a track of `score`.
         new: indices of the tracks that were made for the song; the others were given.
-        chords: (tick, chord symbol) of each change of chord, if they are to be shown.
         even: the same without a drummer's feel, to compare with; None: it has none.
+        chords: (tick, chord symbol) of each change of chord, if they are to be shown.
     """
 
     title: str
     score: Score
     roles: tuple[str, ...]
     new: frozenset[int] = frozenset()
-    chords: tuple[tuple[int, str], ...] = ()
     even: View | None = None
+    chords: tuple[tuple[int, str], ...] = ()
 
     def tracks_of(self, role: str) -> list[Track]:
         """The tracks that play a part."""

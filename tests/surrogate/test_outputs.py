@@ -13,8 +13,9 @@ from paths import EXAMPLES
 
 from musicvae_torch.midi.score import read_score
 from surrogate import Accompanist, AccompanyOptions
+from surrogate.accompaniment import Accompaniment
 from surrogate.cli.accompany import main
-from surrogate.outputs import free_output, free_page, song_chords, write_outputs
+from surrogate.outputs import free_output, free_page, write_outputs
 
 pytest.importorskip("music21", reason="music21 is not installed: no MusicXML and ABC")
 pytest.importorskip("midirenderer", reason="midirenderer is not installed: no sound")
@@ -33,6 +34,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="module")
 def accompanist() -> Accompanist:
     return Accompanist.from_pretrained()
+
+
+def song_chords(result: Accompaniment) -> list[tuple[int, str]]:
+    return list(result.view().chords)
 
 
 def lead_sheet(chords: tuple[str, ...]) -> str:

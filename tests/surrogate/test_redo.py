@@ -169,7 +169,10 @@ def test_a_result_can_be_redone_again_and_again(accompanist: Accompanist) -> Non
     first = accompanist.accompany(tune, options)
     second = accompanist.redo(first, "bass:3-4", first.candidates[1], seed=3)
     third = accompanist.redo(second, ["drums:9", "bass:5"])
-    assert third.options.chords == "F | C7" and not third.options.intro
+    assert not third.options.intro
+    assert first.chart is not None and third.chart is not None
+    # The chords stay in their bars, which the intro has shifted.
+    assert third.chart.bars == first.chart.bars and third.chart.first == first.chart.first + 2
     (_, notes), (_, after) = facts(first.candidates[1].score), facts(third.score)
     assert len(notes) == len(after) and notes[:2] == after[:2]
     assert third.song.to_bytes() == second.score.to_bytes()

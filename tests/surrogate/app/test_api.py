@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bands import small_band
 from paths import EXAMPLES, ROOT
 from printed_commands import blocks
 from small_pairs import small_surrogate, small_vae
@@ -31,7 +32,8 @@ SAINTS = EXAMPLES / "saints.mid"
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
     folder = tmp_path_factory.mktemp("api")
-    return Studio(Accompanist(small_vae(), small_surrogate()), folder)
+    accompanist = Accompanist(small_vae(), small_surrogate(), band=small_band(style_size=4))
+    return Studio(accompanist, folder)
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +104,13 @@ def test_options_and_files_reach_the_pipeline(client: Any) -> None:
     assert remarks == []
     _, remarks = client.predict(handle_file(file), {}, None, api_name="/accompany")
     assert remarks[0].startswith("Replaced: track 1: 'bass'")
+    options = {"redo": ["drums:9-10"]}
+    (redone,), remarks = client.predict(handle_file(file), options, None, api_name="/accompany")
+    assert remarks[-1].startswith("Drums, bars 9-10: ")
+    before, after = (
+        [track.notes.tolist() for track in read_score(p).tracks] for p in (file, redone)
+    )
+    assert after[:2] == before[:2] and after[2] != before[2]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bands import small_band
 from browsing import wait_until
+from notation_files import musicxml_of, tunes
 from paths import EXAMPLES
 from small_pairs import small_surrogate, small_vae
 
@@ -22,7 +24,7 @@ pytest.importorskip("midirenderer", reason="midirenderer is not installed: no so
 
 SAINTS = EXAMPLES / "saints.mid"
 WIDTHS, HEIGHT = (1280, 400), 900
-PATIENCE = 120_000  # milliseconds, for a busy machine
+PATIENCE = 300_000  # milliseconds, for a busy machine
 GRADIO_SAYS = "Method not implemented."  # at the end of each of its event streams
 
 
@@ -37,7 +39,8 @@ def url(home: Path) -> Iterator[str]:
         patch.setenv("GRADIO_TEMP_DIR", "")  # so that it is put back
         patch.chdir(home)
         offline(home / "sent")
-        blocks = serve(Studio(Accompanist(small_vae(), small_surrogate()), home))
+        accompanist = Accompanist(small_vae(), small_surrogate(), band=small_band(style_size=4))
+        blocks = serve(Studio(accompanist, home))
         yield blocks.local_url
         blocks.close(verbose=False)
 
@@ -118,7 +121,7 @@ def test_a_song_gets_bands(visit: Visit, tmp_path: Path) -> None:
     visit.press("Accompany")
     frame = visit.wait_for_sound()
     assert frame.locator("h2").all_inner_texts() == [
-        "As it came", "Band 1", "Band 2", "Made with",
+        "Chords", "As it came", "Band 1", "Band 2", "Made with",
     ]  # fmt: skip
     assert "1-2" in frame.locator("#settings").inner_text()
     visit.picture("bands")
@@ -143,6 +146,106 @@ def test_a_song_gets_bands(visit: Visit, tmp_path: Path) -> None:
     assert visit.download("#wav", tmp_path).read_bytes()[:4] == b"RIFF"
     saved = visit.download("#page", tmp_path)
     assert saved.name == "saints-bands.html" and "Band 2" in saved.read_text(encoding="utf-8")
+
+
+def test_a_score_gets_a_band_that_is_then_edited(visit: Visit, tmp_path: Path) -> None:
+    """A person drops MusicXML, chooses the melody, edits a chord, makes two bars anew, undoes one
+    of these, and downloads what is left."""
+    page = visit.page
+    score = tmp_path / "merrily.musicxml"
+    score.write_text(musicxml_of(tunes()["merrily"]), encoding="utf-8")
+    visit.send(score)
+    page.locator("#melody input").first.check()
+    page.get_by_label("number input for Bands").fill("1")
+    visit.press("Accompany")
+    frame = visit.wait_for_sound()
+    inner = page.frames[1]
+    assert frame.get_by_role("button", name="Redo").is_disabled()
+    # The third bar gets another chord.
+    cell = frame.get_by_label("Chords of bar 3", exact=True)
+    before = cell.input_value()
+    cell.fill("Ab")
+    cell.press("Enter")
+    frame.locator("h2", has_text="Band 1.2").wait_for()
+    inner = page.frames[1]
+    cell = frame.get_by_label("Chords of bar 3", exact=True)
+    assert cell.input_value() == "Ab" != before
+    # Two bars, by keys alone: the fifth and the sixth.
+    for field, bar in (("First bar", "5"), ("Last bar", "6")):
+        frame.get_by_label(field).focus()
+        page.keyboard.type(bar)
+        page.keyboard.press("Enter")
+    frame.get_by_label("Volume of the melody").press("Home")
+    visit.picture("editing")
+    frame.locator("h1").click()
+    page.keyboard.press("r")
+    frame.locator("h2", has_text="Band 1.3").wait_for()
+    inner = page.frames[1]
+    # What was set stays set, and the new version is the one that is heard next.
+    assert frame.get_by_label("First bar").input_value() == "5"
+    assert frame.get_by_label("Volume of the melody").input_value() == "0"
+    assert inner.evaluate("current.view.title") == "Band 1.3"
+    visit.picture("redone")
+    frame.get_by_role("button", name="Play Band 1.3").click()
+    wait_until(inner, "current.player.state === 'playing'")
+    made = read_score(visit.download("#midi", tmp_path))
+    frame.locator("h1").click()
+    page.keyboard.press("Control+z")
+    frame.locator("h2", has_text="Band 1.3").wait_for(state="detached")
+    left = visit.download("#midi", tmp_path)
+    assert left.name == "merrily-band-1.2.mid"
+    kept = read_score(left)
+    for new, old in zip(made.tracks, kept.tracks, strict=True):
+        anew = [
+            (track.notes["start"] // (4 * made.resolution) == 4)
+            | (track.notes["start"] // (4 * made.resolution) == 5)
+            for track in (new, old)
+        ]
+        assert new.notes[~anew[0]].tolist() == old.notes[~anew[1]].tolist()
+        same = new.notes[anew[0]].tolist() == old.notes[anew[1]].tolist()
+        assert same == (new.name not in ("bass", "drums"))
+
+
+def test_an_edit_that_fails_is_said_beside_it(visit: Visit) -> None:
+    visit.send(SAINTS)
+    visit.page.locator("#melody input:checked").wait_for()
+    visit.page.get_by_label("number input for Bands").fill("1")
+    visit.press("Accompany")
+    frame = visit.wait_for_sound()
+    frame.get_by_label("Chords of bar 3", exact=True).fill("Hm")
+    frame.get_by_role("button", name="Use these chords").click()
+    line = frame.locator("#bars .wrong")
+    line.wait_for()
+    assert line.inner_text().startswith("Chords: bar 3: 'Hm' is no chord symbol")
+    assert frame.get_by_role("button", name="Use these chords").is_enabled()
+
+
+def test_all_of_it_is_reached_by_the_tab_key(visit: Visit) -> None:
+    page = visit.page
+    visit.send(SAINTS)
+    page.locator("#melody input:checked").wait_for()
+    page.get_by_label("number input for Bands").fill("1")
+    visit.press("Accompany")
+    frame = visit.wait_for_sound()
+    page.keyboard.press("Shift+ArrowRight")  # is for the frame alone
+    frame.get_by_label("Volume of the melody").focus()
+    page.keyboard.press("1")  # hear the song as it came
+    page.keyboard.press("2")
+    page.frames[1].evaluate("choose_bars(current, 0, 0)")  # so that Redo is no idle button
+    reached = set()
+    for _ in range(70):
+        page.keyboard.press("Tab")
+        reached.add(
+            page.frames[1].evaluate("""() => {
+          const here = document.activeElement;
+          return here.getAttribute("aria-label") ?? (here.closest("label") ?? here).textContent;
+        }""")
+        )
+    assert reached >= {
+        "Volume of the bass", "Volume of the drums", "Tempo in percent", "First bar", "Last bar",
+        "loop", "Clear", "bass", "drums", "Redo", "Chords of bar 1", "Chords of bar 32",
+        "Play As it came", "Position in Band 1", "drumsnew", "Download Band 1 as MIDI",
+    }  # fmt: skip
 
 
 def test_an_example_is_at_hand(visit: Visit) -> None:

@@ -133,7 +133,7 @@ def test_files_of_bands(bands: Result, studio: Studio) -> None:
         path = bands.midi(number)
         assert path.name == f"saints-band-{number}.mid"
         assert path.read_bytes() == band.score.to_bytes()
-    saved = bands.save_page(bands.page(sound=False))
+    saved = bands.save_page(bands.contents(sound=False))
     assert saved.name == "saints-bands.html" and "Band 2" in saved.read_text(encoding="utf-8")
     assert bands.folder.parent == studio.folder
     bands.discard()
@@ -166,8 +166,8 @@ def test_directions_are_offered_where_there_are_vectors(studio: Studio) -> None:
 def test_every_option_has_its_place(page: Any) -> None:
     fields = {field.name for field in dataclasses.fields(AccompanyOptions)}
     # These networks have no directions, and the app none but density and swing.
-    course = {"redo", "fills", "intro", "ending", "outro"}  # of which the app has none so far
-    assert set(page.settings) == fields - {"attributes", "density", "swing"} - course
+    # Bars are made anew on the page of the bands.
+    assert set(page.settings) == fields - {"attributes", "density", "swing", "redo"}
 
 
 def test_the_page_reads_a_song(page: Any, tmp_path: Path) -> None:
@@ -183,21 +183,21 @@ def test_the_page_reads_a_song(page: Any, tmp_path: Path) -> None:
     assert not page._read(None)[page.problem].visible
 
 
-def make(page: Any, before: Result | None = None, **changes: Any) -> list[dict[Any, Any]]:
+def make(page: Any, *steps: Result, **changes: Any) -> list[dict[Any, Any]]:
     values = {name: part.value for name, part in page.settings.items()}
     values |= {"melody": 0, "candidates": 2} | changes
-    return list(page._make(read_song(SAINTS), before, *values.values()))
+    return list(page._make(read_song(SAINTS), list(steps), *values.values()))
 
 
 def test_the_page_makes_bands(page: Any, bands: Result) -> None:
     page.studio.sounds = False  # that takes long
     (told,) = make(page, bands)
-    assert not bands.folder.exists()  # those before
+    assert told[page.steps][0] is bands and bands.folder.exists()  # so that one can undo
     assert told[page.player].startswith("<iframe") and told[page.band].visible
-    made = told[page.bands].result
+    made = told[page.steps][-1].result
     assert made.options == AccompanyOptions(candidates=2).by("surrogate")
     assert "the only one that can be a melody" in made.melody.how
-    waiting, picked = page._pick(told[page.bands], 2)
+    waiting, picked = page._pick(told[page.steps], 2)
     assert not waiting[page.midi].interactive and picked[page.midi].interactive
     assert Path(picked[page.midi].value["path"]).read_bytes() == made.candidates[1].score.to_bytes()
 

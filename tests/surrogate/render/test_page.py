@@ -19,9 +19,9 @@ from paths import EXAMPLES
 from small_scores import score_of
 
 from musicvae_torch.midi.score import Score, read_score
-from surrogate.render import audio
-from surrogate.render.page import notebook_html, page_html, write_page
-from surrogate.render.page_data import facts
+from surrogate.render import audio, page_data
+from surrogate.render.page import html_of, notebook_html, page_contents, page_html, write_page
+from surrogate.render.page_data import KnownSounds, facts
 from surrogate.render.synth import SAMPLE_RATE
 from surrogate.render.view import View, view_of
 
@@ -220,3 +220,30 @@ def test_chords_are_by_quarter() -> None:
     data = data_of(page_html([marked, View("Bare", score, ("melody",))], sound=False))
     assert data["views"][0]["chords"] == [[0, "–"], [1, "F#m7"], [1.5, "B7"]]
     assert data["views"][1]["chords"] == []
+
+
+def test_what_sounded_before_is_not_played_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("midirenderer", reason="midirenderer is not installed: no sound")
+    known = KnownSounds()
+    trio = view_of(short_song(("tune", "bass", "drums")), {0}, {1, 2}, "Result 1")
+    first = page_contents([trio], known=known)
+    longer = view_of(short_song(("tune", "bass", "drums"), end=1920), {0}, {1, 2}, "Result 2")
+    second = page_contents([trio, longer], known=known)
+    assert second["audio"][:3] == first["audio"] and len(second["audio"]) == 6
+    monkeypatch.setattr(page_data, "synthesize_stems", None)
+    again = page_contents([longer, trio], known=known)
+    assert sorted(sound["data"] for sound in again["audio"]) == sorted(
+        sound["data"] for sound in second["audio"]
+    )
+    assert again["views"][1]["stems"] == {"melody": 3, "bass": 4, "drums": 5}
+    assert again["level"] == second["level"]
+
+
+def test_further_scripts_and_styles_come_last() -> None:
+    contents = page_contents([view_of(short_song(), {0})], sound=False)
+    page = html_of({**contents, "more": "{{body}}"}, ["const more = song.more;"], "b { top: 0; }")
+    assert data_of(page)["more"] == "{{body}}"
+    elements = parsed(page)
+    assert elements.text["script"].rstrip().endswith("const more = song.more;")
+    assert elements.text["style"].rstrip().endswith("b { top: 0; }")
+    assert html_of(contents) == page_html([view_of(short_song(), {0})], sound=False)
