@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from measuring.groove_baselines import DrumAndStep, NearestNeighbours, Quantised
+from measuring.groove_baselines import Baseline, DrumAndStep, NearestNeighbours, Quantised
 
 from musicvae_torch import MusicVAE, get_converter
 from musicvae_torch.converters.groove import DRUMS
@@ -97,7 +97,7 @@ def main() -> None:
     arguments = parser.parse_args()
     train = read_performances(arguments.folder, "train", hop_bars=1)
     true = read_performances(arguments.folder, arguments.split, hop_bars=2)
-    baselines = {
+    baselines: dict[str, Baseline] = {
         "on the grid, mean velocity": Quantised(train),
         "mean of drum and step": DrumAndStep(train),
         "normal draw of drum and step": DrumAndStep(train, seed=0),

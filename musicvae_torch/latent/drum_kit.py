@@ -60,6 +60,23 @@ class DrumKit:
         """(windows, steps, parts)"""
         return np.stack([one.window.tokens for one in self.placed])
 
+    def among(self, wanted: np.ndarray) -> DrumKit:
+        """The kit with some of its windows alone.
+
+        Args:
+            wanted: (windows,) bool
+
+        Raises:
+            MidiError: there are none.
+        """
+        if not wanted.any():
+            raise MidiError(
+                f"{self.score.name}: its drums are closed hi-hats alone, and hi-hats are added to "
+                "other drums; name tracks that have some with --drums"
+            )
+        placed = tuple(one for one, own in zip(self.placed, wanted, strict=True) if own)
+        return replace(self, placed=placed)
+
     def cells_of(self, track: Track) -> Cells:
         """Where the notes of a track are in the windows."""
         starts = self.score.seconds(track.notes["start"])

@@ -152,18 +152,26 @@ def add_hats(
     """Add closed hi-hats that go with a song's drums, in place of any that it has.
 
     Arguments and errors are as for :func:`humanise`; the model is of a config that adds closed
-    hi-hats. With `redraw` all drums are the model's, as in Magenta, and else only the hi-hats.
+    hi-hats. With `redraw` all drums are the model's, as in Magenta, and else only the hi-hats, but
+    none in windows without other drums, where the song's own stay.
     """
     model = model or shipped_groovae("hats")
     _check(model, "hats", lambda rules: CLOSED_HI_HAT in rules.missing_drums)
     kit = read_kit(model, midi, drums)
     if redraw:
         return _with_hits(kit, _decode(model, kit, temperature, seed))
+    kit = kit.among(_has_others(kit.tokens))
     hats = [CLOSED_HI_HAT]
     rows = draw_hits(model, kit.tokens, drums=hats, temperature=temperature, seed=seed)
     others = [column for column in range(ROW) if column % DRUMS != CLOSED_HI_HAT]
     rows[..., others] = 0
     return _with_hits(kit, rows, ROLAND_DRUM_CLASSES[CLOSED_HI_HAT])
+
+
+def _has_others(tokens: np.ndarray) -> np.ndarray:
+    """(windows,) bool: whether a drum is hit but the closed hi-hat."""
+    hits = tokens[..., :DRUMS] > 0
+    return np.asarray(np.delete(hits, CLOSED_HI_HAT, axis=-1).any((1, 2)))
 
 
 def _check(model: MusicVAE, name: str, able: Callable[[GrooveRules], bool]) -> None:

@@ -285,3 +285,18 @@ def test_the_models_that_ship(what: str, tmp_path: Path) -> None:
     assert main(["groove", what, str(song), "-o", str(out)]) == 0
     velocities = {row[3] for own in rows_of(out) for row in own if row[2] in (36, 38, 42)}
     assert len(velocities) > 5
+
+
+def test_hats_rest_where_the_other_drums_do(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two bars of silence and two of hi-hats alone, between the drums."""
+    alone = [row for row in beat(bars=2, first=4) if row[2] == 42]
+    content = smf(part("Kit", 9, [*beat(bars=2), *alone, *beat(bars=2, first=6)]))
+    status, out = groove("hats", content, models, tmp_path, "--temperature", "1")
+    middle = [row for row in drum_hits(out) if 2 * BAR <= row[0] < 6 * BAR - QUARTER // 8]
+    assert status == 0 and middle == [(start, 42) for start, _, _ in alone]
+    out.unlink()
+    status, out = groove("hats", smf(part("Kit", 9, alone)), models, tmp_path)
+    error = capsys.readouterr().err
+    assert status == 2 and not out.exists() and "hi-hats alone" in error
