@@ -19,7 +19,7 @@ from musicvae_torch.converters.groove import DRUMS, MAX_VELOCITY, GrooveConverte
 from musicvae_torch.errors import MidiError
 from musicvae_torch.latent.encoded_song import song_converter, windows_of
 from musicvae_torch.midi.notes import NOTE_DTYPE, Song
-from musicvae_torch.midi.score import Score, read_score, score_of
+from musicvae_torch.midi.score import FINE, Score, read_score, score_of
 from musicvae_torch.midi.track_query import fitting_tracks, listed
 from musicvae_torch.midi.tracks import TICK_NOTE, Track
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES, STEPS_PER_BAR, STEPS_PER_QUARTER
@@ -28,7 +28,6 @@ from musicvae_torch.model.vae import MusicVAE
 Midi: TypeAlias = str | Path | pretty_midi.PrettyMIDI | Score
 
 _TAPPED = DRUM_CLASSES[1][0]  # the snare, which all kits have
-_FINE = 480  # ticks a quarter, fine enough for a drummer's timing
 _FARTHEST = 0.49  # of a step, from the grid; farther would be nearer to another step
 # A song has its own place for a sixteenth of the beat if at least so many hits are there, half of
 # them lie within so much of a step, and their median is at least so far off the grid.
@@ -148,8 +147,8 @@ def read_kit(
         NoWindowError: the drums have no window; says why.
     """
     score = midi if isinstance(midi, Score) else read_score(midi)
-    if score.resolution < _FINE:
-        file = score.file.stretched(ceil(_FINE / score.resolution))
+    if score.resolution < FINE:
+        file = score.file.stretched(ceil(FINE / score.resolution))
         score = score_of(file, score.name)
     tracks = _drum_tracks(score, drums, taps)
     converter = song_converter(model)
