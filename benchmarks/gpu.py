@@ -221,6 +221,8 @@ def train(arguments: argparse.Namespace, added: list[str]) -> dict[str, Any]:
     words = [str(data), "-o", str(folder / "trained"), "--work", str(folder / "work")]
     if arguments.options is not None:
         words += ["--options", str(arguments.options)]
+    if arguments.tiny and arguments.command == "train-band":
+        words += ["--width", "16", "--heads", "2", "--batch-size", "2"]
     words += arguments.more
     start_it = "import sys; from {} import main; sys.exit(main(sys.argv[1:]))"
     code = start_it.format(COMMANDS[arguments.command])
