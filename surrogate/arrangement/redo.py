@@ -155,7 +155,8 @@ class RedoArranger:
     def _human(
         self, fresh: Mapping[str, list[StepNote]], feel: float, seed: int
     ) -> dict[str, Played]:
-        """How a GrooVAE plays the new notes, among the old ones; without one, nothing is said."""
+        """How a GrooVAE plays the old notes of the parts, and after them the new ones; without one,
+        nothing is said."""
         if self.groove is None:
             return {}
         parts = {part: [*self._steps(self._old[part].stays), *fresh[part]] for part in fresh}
@@ -164,12 +165,7 @@ class RedoArranger:
             parts["drums"] = self._steps(np.concatenate([np.zeros(0, TICK_NOTE), *kits]))
         even = self._even[self.song.first_step // STEPS_PER_QUARTER :]
         played = play_band(self.groove, parts, self._swing, even, feel, seed)
-        return {
-            part: Played(
-                *(values[len(parts[part]) - len(fresh[part]) :] for values in played[part])
-            )
-            for part in fresh
-        }
+        return {part: played[part] for part in fresh}
 
     @cached_property
     def _even(self) -> np.ndarray:
@@ -192,7 +188,7 @@ class RedoArranger:
         placed = np.zeros(len(steps), TICK_NOTE)
         placed["start"], placed["end"], placed["pitch"] = ticks[starts], ticks[ends], steps[:, 2]
         placed["velocity"] = self._velocities(part, notes, seed, feel)
-        offsets = self._own_timing(part, starts) if feel is None else feel.offsets
+        offsets = self._own_timing(part, starts) if feel is None else feel.offsets[len(old.stays) :]
         there = placed["start"] < placed["end"]
         placed, starts, offsets = placed[there], starts[there], offsets[there]
         if not len(placed):
@@ -223,14 +219,13 @@ class RedoArranger:
         would give the old notes of the part, plus what these have."""
         old = self._old[part].stays
         both = [*self._steps(old), *notes]
-        predicted = part_velocities(both, part, self._contour, seed=seed).astype(np.float64)
-        if feel is not None:
-            predicted[len(old) :] += feel.shape - predicted[len(old) :]
+        touch = None if feel is None else feel.shape
+        predicted = part_velocities(both, part, self._contour, seed=seed, touch=touch)
         drums = part == "drums"
         kind = class_of_pitch(DRUM_CLASSES)[[pitch for *_, pitch in both]] if drums else None
         of_old, of_new = predicted[: len(old)], predicted[len(old) :]
         if not len(old):
-            return np.rint(of_new).astype(np.int64)
+            return np.asarray(of_new, np.int64)
         joined = like(of_new, of_old, old["velocity"])
         if kind is not None:
             for one in np.unique(kind[len(old) :]).tolist():

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import shutil
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import mido
 import numpy as np
 import pytest
 from bands import small_band
+from magenta_models import MODELS, load_golden
 from paths import EXAMPLES
 from small_scores import chunk, score
 from trio_songs import small_surrogate, small_vae
@@ -152,6 +154,22 @@ def test_a_fill_among_bars_that_are_redone(accompanist: Accompanist) -> None:
         options = AccompanyOptions(redo=redo, fills=((5, 5),))
         _, notes = facts(accompanist.accompany(trio(), options).score)
         assert {note[3] for note in notes[2] if note[0] == 20 * QUARTER} == wanted
+
+
+def test_new_notes_join_those_of_a_drummer(accompanist: Accompanist) -> None:
+    drummer = load_golden(MODELS / "groovae_2bar_humanize").model
+    player = replace(accompanist, groove=drummer)
+    bars = ("bass:4-7", "drums:4-7")
+    _, notes = facts(player.accompany(trio(), AccompanyOptions(redo=bars)).score)
+    assert {note[4] for note in notes[1]} == {91} and {note[4] for note in notes[2]} == {64}
+    band = player.accompany(EXAMPLES / "saints.mid")
+    redone = player.redo(band, ["bass:9-24", "drums:9-24"], seed=1)
+    for part in (1, 2):
+        track = redone.score.tracks[part]
+        new = np.isin(track.notes["start"] // (4 * redone.score.resolution), range(8, 24))
+        velocities = track.notes["velocity"]
+        assert velocities[new].mean() == pytest.approx(velocities[~new].mean(), abs=12)
+        assert velocities[new].std() == pytest.approx(velocities[~new].std(), abs=12)
 
 
 def test_the_melody_can_be_redone(accompanist: Accompanist) -> None:
