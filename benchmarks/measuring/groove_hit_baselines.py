@@ -137,4 +137,4 @@ def _hits(inputs: np.ndarray) -> np.ndarray:
 
 def _is_given(inputs: np.ndarray) -> np.ndarray:
     """(windows, steps) bool: whether the encoder reads a hit."""
-    return _hits(inputs).any(-1)
+    return np.asarray(_hits(inputs).any(-1))
