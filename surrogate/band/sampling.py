@@ -102,7 +102,7 @@ def sample(
         log_odds: by part, what is added to the log-odds of each of its classes at each step,
             (rows, steps, depth), as for a fill; None: nothing.
         drafted: how many steps to work out together, by drafts of them, if rows are few; 1: one
-            step at a time, which is slower and gives the same. On CUDA it is always 1.
+            step at a time, which is slower and gives the same, but for rounding. On CUDA always 1.
 
     Raises:
         ValueError: the tokens have another shape, or classes that a part lacks; an absent part is
