@@ -158,8 +158,10 @@ def test_it_opens_and_finds_offline(site: Path, browser: Any) -> None:
         page = browser.new_page()
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
-        page.goto(f"{home}index.html")
-        page.fill("input[name=query]", "teacher_force")
+        # The search listens to keys, once its script and its index are there.
+        page.goto(f"{home}index.html", wait_until="networkidle")
+        page.focus("input[name=query]")
+        page.keyboard.type("teacher_force", delay=20)
         page.wait_for_selector(".md-search-result__item a[href*='reference/models.html']")
         page.close()
         server.shutdown()
