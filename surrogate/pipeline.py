@@ -23,10 +23,11 @@ from musicvae_torch.midi.score import Score, divisible
 from musicvae_torch.midi.vocabulary import NO_EVENT, NOTE_OFF, PARTS
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.accompaniment import Accompaniment, Candidate
-from surrogate.arrangement.arrange import Arranger
+from surrogate.arrangement.arrange import Arrangement, Arranger
 from surrogate.arrangement.chord_markers import mark_chords
 from surrogate.arrangement.drum_fills import with_crashes
 from surrogate.arrangement.ending import with_ending
+from surrogate.arrangement.fill import StepNote
 from surrogate.arrangement.harmony import charted_bars, parse
 from surrogate.arrangement.redo import RedoArranger
 from surrogate.arrangement.song_chart import SongChart, chart_of
@@ -283,14 +284,11 @@ class Accompanist:
         candidates = []
         remarks: dict[str, None] = {}
         for number in order:
-            notes = part_notes(tokens[number])
-            band = arranger.arrange(notes, number, options.feel)
-            if options.write_chords:
-                marked = mark_chords(band.score, chart)
-                band = band._replace(score=marked.score, remarks=(*band.remarks, *marked.remarks))
+            arranged = partial(_arranged, arranger, part_notes(tokens[number]), number, chart)
+            band = arranged(options.feel)
             # Of a band that is redone in some bars, only these would be even.
             both = self._has_feel(options) and not options.redo
-            even = partial(arranger.arrange, notes, number, 0.0) if both else None
+            even = partial(arranged, 0.0) if both else None
             likelihood = generated.log_likelihood[number]
             candidates.append(Candidate(number, band, tokens[number], likelihood, even))
             remarks |= dict.fromkeys(band.remarks)
@@ -315,6 +313,21 @@ class Accompanist:
             tuple(lines),
             chart,
         )
+
+
+def _arranged(
+    arranger: Arranger | RedoArranger,
+    notes: list[list[StepNote]],
+    number: int,
+    chart: SongChart,
+    feel: float,
+) -> Arrangement:
+    """A band in the song's file, with the chords if they are to be written."""
+    band = arranger.arrange(notes, number, feel)
+    if not arranger.options.write_chords:
+        return band
+    marked = mark_chords(band.score, chart)
+    return band._replace(score=marked.score, remarks=(*band.remarks, *marked.remarks))
 
 
 def accompany(

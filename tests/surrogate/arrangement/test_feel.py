@@ -295,8 +295,9 @@ def test_coarse_files_get_finer_ticks(accompanist: Accompanist) -> None:
         assert player.accompany(coarse, AccompanyOptions(feel=amount)).score.resolution == 24
 
 
-def test_a_band_can_be_had_without_its_feel(accompanist: Accompanist) -> None:
-    options = AccompanyOptions(temperature=1.0, candidates=2)
+@pytest.mark.parametrize("chords", [False, True])
+def test_a_band_can_be_had_without_its_feel(accompanist: Accompanist, chords: bool) -> None:
+    options = AccompanyOptions(temperature=1.0, candidates=2, write_chords=chords)
     human = accompanist.accompany(shuffled(), options)
     plain = accompanist.accompany(shuffled(), replace(options, feel=0.0))
     for band, other in zip(human.candidates, plain.candidates, strict=True):
