@@ -1,7 +1,7 @@
 // The mixer: volume and mute for each part, and the tempo. It holds for all takes, so that they can
 // be compared.
 
-const PARTS = ["melody", "bass", "drums", "other"];
+const PARTS = ["melody", "bass", "drums", "chords", "other"];
 const SLOWEST = 50, FASTEST = 150; // percent
 
 function labelled(name, input, output = "") {

@@ -59,6 +59,7 @@ def home(views: list[View], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pages")
     write_page(folder / "page.html", views, {"seed": "3", "temperature": "0.6"}, "Eight bars")
     write_page(folder / "silent.html", views, sound=False)
+    write_page(folder / "others.html", [View("Input", song(3), ("other", "chords", "drums"))])
     hostile = View(HOSTILE, song(1), ("melody",))
     empty = View("Input", song(0), ())
     write_page(folder / "empty.html", [empty, views[1]])
@@ -255,6 +256,13 @@ def test_parts_have_volumes(tab: Tab) -> None:
     assert heard["bass"] == pytest.approx(full["bass"] / 4, rel=0.3)
     assert heard["drums"] == pytest.approx(full["drums"], rel=0.3)
     assert tab.position(1) > 0  # the keys were the slider's
+
+
+def test_all_roles_have_volumes(browser: Any, home: Path) -> None:
+    tab = Tab(browser, home / "others.html")
+    faders = tab.page.locator("#mixer .fader > span").all_inner_texts()
+    assert faders == ["drums", "chords", "other", "tempo"]
+    tab.context.close()
 
 
 def test_the_tempo_changes_and_the_pitch_stays(tab: Tab) -> None:
