@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import pretty_midi
 
+from musicvae_torch.analysis.swing import median_offsets
 from musicvae_torch.analysis.timeline import PlacedWindow, pieces_of, render_pieces, tile
 from musicvae_torch.converters.drums import class_of_pitch
 from musicvae_torch.converters.groove import DRUMS, MAX_VELOCITY, GrooveConverter
@@ -29,9 +30,6 @@ Midi: TypeAlias = str | Path | pretty_midi.PrettyMIDI | Score
 
 _TAPPED = DRUM_CLASSES[1][0]  # the snare, which all kits have
 _FARTHEST = 0.49  # of a step, from the grid; farther would be nearer to another step
-# A song has its own place for a sixteenth of the beat if at least so many hits are there, half of
-# them lie within so much of a step, and their median is at least so far off the grid.
-_FEWEST, _SPREAD, _OFF = 8, 0.2, 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,19 +227,9 @@ def _cut(notes: np.ndarray) -> np.ndarray:
 
 
 def _swing(kit: DrumKit) -> np.ndarray:
-    """(4,) by how many steps the song's hits are late, by the median, on each sixteenth of the
-    beat; 0 where that is none of its habits."""
+    """(4,), of :func:`musicvae_torch.analysis.swing.median_offsets`, of the song's hits."""
     window, step, drum = np.nonzero(kit.tokens[..., :DRUMS])
-    late = -kit.tokens[window, step, drum + 2 * DRUMS] / 2
-    swing = np.zeros(STEPS_PER_QUARTER)
-    for place in range(STEPS_PER_QUARTER):
-        own = late[step % STEPS_PER_QUARTER == place]
-        if len(own) < _FEWEST:
-            continue
-        low, median, high = np.quantile(own, (0.25, 0.5, 0.75))
-        if high - low <= _SPREAD and abs(median) >= _OFF:
-            swing[place] = median
-    return swing
+    return median_offsets(-kit.tokens[window, step, drum + 2 * DRUMS] / 2, step)
 
 
 def _drum_tracks(score: Score, drums: Sequence[str | int] | None, taps: bool) -> tuple[Track, ...]:

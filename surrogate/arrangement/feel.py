@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from musicvae_torch.analysis.swing import median_offsets
 from musicvae_torch.converters.drums import class_of_pitch
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES, STEPS_PER_QUARTER
 from musicvae_torch.model.vae import MusicVAE
@@ -29,9 +30,6 @@ RESIDUALS_FILE = Path(__file__).with_name("feel.json")
 KICK = 0  # index of the kick among the nine drums
 KICK_TIMING, KICK_VELOCITY = 0.5, 0.3  # shares of the kick's deviations that the bass takes
 MOST_OFFSET = 0.49  # of a step; half a step would be as near to the next one
-LEAST_NOTES = 8  # at a position of the beat, to tell the song's timing there
-MOST_APART = 0.2  # of a step, between the quartiles of those notes
-LEAST_SWING = 0.05  # of a step; what is less is no swing, but a file's inaccuracy
 _WIDEST = 2.0  # standard deviations at which a residual is cut off
 _STREAM = 100  # of random numbers; the parts' velocities have others
 
@@ -204,28 +202,19 @@ def song_swing(step_ticks: np.ndarray, starts: np.ndarray, steps: np.ndarray) ->
     """By how much of a step the song's notes come after the grid (before it, if negative) at each
     of the four positions of a beat: (4,).
 
-    In a shuffle, for example, off-beats are at two thirds of the beat, which is a third of a step
-    before the fourth sixteenth. A position whose notes are few, or do not agree, has 0.
+    See :func:`musicvae_torch.analysis.swing.median_offsets`. Beats of compound metres are left out.
 
     Args:
         step_ticks: as for :func:`even_beats`.
         starts: (notes,) ticks at which the song's own notes begin.
         steps: (notes,) the nearest step of each.
     """
-    swing = np.zeros(STEPS_PER_QUARTER)
     even = np.append(even_beats(step_ticks), False)
     chosen = even[steps // STEPS_PER_QUARTER]
     starts, first = np.unique(starts[chosen], return_index=True)  # a chord counts once
     steps = steps[chosen][first]
     offsets = (starts - step_ticks[steps]) / np.maximum(np.diff(step_ticks)[steps], 1)
-    for position in range(STEPS_PER_QUARTER):
-        own = offsets[steps % STEPS_PER_QUARTER == position]
-        if len(own) < LEAST_NOTES:
-            continue
-        low, middle, high = np.quantile(own, (0.25, 0.5, 0.75))
-        if high - low <= MOST_APART and abs(middle) >= LEAST_SWING:
-            swing[position] = middle
-    return swing
+    return median_offsets(offsets, steps)
 
 
 def tick_shifts(step_ticks: np.ndarray, steps: np.ndarray, offsets: np.ndarray) -> np.ndarray:
