@@ -100,12 +100,31 @@ def scored(windows: EvaluationWindows, bands: np.ndarray) -> list[str]:
     return [*(f"{mean:.2f}" for mean in means), *(f"{mean:.1f}" for mean in notes)]
 
 
-@torch.no_grad()
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+def parser_of(doc: str | None) -> argparse.ArgumentParser:
+    """A parser of the arguments that :func:`read_windows` reads."""
+    parser = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="MIDI files")
     parser.add_argument("--max-songs", type=int, default=96, metavar="N")
     parser.add_argument("--melody-programs", type=programs, default=programs("0-31,56-87"))
+    parser.add_argument("--seed", type=int, default=1)
+    return parser
+
+
+def read_windows(arguments: argparse.Namespace) -> EvaluationWindows:
+    """A window of each song, drawn at random."""
+    return read_evaluation_windows(
+        arguments.folder,
+        max_songs=arguments.max_songs,
+        max_windows=1,
+        melody_programs=arguments.melody_programs,
+        seed=arguments.seed,
+        progress=True,
+    )
+
+
+@torch.no_grad()
+def main() -> None:
+    parser = parser_of(__doc__)
     parser.add_argument(
         "--setting",
         nargs="*",
@@ -114,16 +133,8 @@ def main() -> None:
         help="temperatures of bass and drums, top-p, guidance, log-odds of bass notes and of hits",
     )
     parser.add_argument("--band", type=Path, metavar="FOLDER", help="(default: shipped)")
-    parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    windows = read_evaluation_windows(
-        arguments.folder,
-        max_songs=arguments.max_songs,
-        max_windows=1,
-        melody_programs=arguments.melody_programs,
-        seed=arguments.seed,
-        progress=True,
-    )
+    windows = read_windows(arguments)
     accompanist = Accompanist.from_pretrained(device="cpu", band=arguments.band)
     assert accompanist.surrogate is not None
     style = accompanist.surrogate.predict(torch.from_numpy(windows.tokens), ("melody",))[0]

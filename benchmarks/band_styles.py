@@ -10,23 +10,19 @@ windows, of drum hits a bar with those of the real song whose latent is the styl
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
-from band_sampling import default_sampling, play
+from band_sampling import default_sampling, parser_of, play, read_windows
 from torch import Tensor
 from tqdm import tqdm
 
 from musicvae_torch.midi.vocabulary import FIRST_NOTE, PARTS
-from musicvae_torch.options import programs
 from musicvae_torch.windows.encoding import encode_tokens
 from surrogate.band.sampling import Sampling
 from surrogate.evaluation.metrics import notes_per_bar
 from surrogate.evaluation.tables import markdown
-from surrogate.evaluation.windows import read_evaluation_windows
 from surrogate.generators.band import DENSITY
 from surrogate.pipeline import Accompanist
 
@@ -55,20 +51,8 @@ def denser(sampling: Sampling, by: float) -> Sampling:
 
 @torch.no_grad()
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="MIDI files")
-    parser.add_argument("--max-songs", type=int, default=96, metavar="N")
-    parser.add_argument("--melody-programs", type=programs, default=programs("0-31,56-87"))
-    parser.add_argument("--seed", type=int, default=1)
-    arguments = parser.parse_args()
-    windows = read_evaluation_windows(
-        arguments.folder,
-        max_songs=arguments.max_songs,
-        max_windows=1,
-        melody_programs=arguments.melody_programs,
-        seed=arguments.seed,
-        progress=True,
-    )
+    arguments = parser_of(__doc__).parse_args()
+    windows = read_windows(arguments)
     pair = Accompanist.from_pretrained(device="cpu")
     assert pair.surrogate is not None and pair.attributes is not None
     predicted = pair.surrogate.predict(torch.from_numpy(windows.tokens), ("melody",))[0]
