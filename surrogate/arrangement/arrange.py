@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from musicvae_torch.model.vae import MusicVAE
 from surrogate.arrangement.bass_line import keep_bass_in_harmony
 from surrogate.arrangement.comping import HELD, SOFTER, comp, strike_notes
 from surrogate.arrangement.comping import PROGRAMS as COMPING_PROGRAMS
-from surrogate.arrangement.dynamics import part_velocities, velocity_contour
+from surrogate.arrangement.dynamics import VelocityContour, part_velocities, velocity_contour
 from surrogate.arrangement.feel import (
     Played,
     even_beats,
@@ -65,6 +65,23 @@ class Arrangement(NamedTuple):
     changes: tuple[str, ...] = ()
 
 
+def candidate_seed(seed: int, number: int) -> int:
+    """The seed of a candidate's deviations, from the user's."""
+    return int(np.random.SeedSequence([seed % 2**64, number]).generate_state(1)[0])
+
+
+def contour_and_swing(
+    song: SongContext, tracks: Iterable[int]
+) -> tuple[VelocityContour, np.ndarray]:
+    """How loud some of a song's tracks are, bar by bar, and how they swing: what
+    :func:`velocity_contour` and :func:`song_swing` find."""
+    own = [song.score.tracks[index].notes for index in tracks]
+    notes = np.concatenate([np.zeros(0, TICK_NOTE), *own])
+    steps = song.grid.steps(notes["start"])
+    contour = velocity_contour(steps - song.first_step, notes["velocity"], song.bars)
+    return contour, song_swing(song.grid.step_ticks, notes["start"], steps)
+
+
 class Arranger:
     """Writes bands into a song's file.
 
@@ -89,11 +106,7 @@ class Arranger:
         fits_chords = "bass" in options.made and options.harmony != "off"
         self.harmony = song_harmony(song, self.kept, options.chords)
         self._bass_harmony = self.harmony if fits_chords else None
-        tracks = [song.score.tracks[index].notes for index in self.kept]
-        notes = np.concatenate([np.zeros(0, TICK_NOTE), *tracks])
-        steps = song.grid.steps(notes["start"])
-        self._contour = velocity_contour(steps - song.first_step, notes["velocity"], song.bars)
-        self._swing = song_swing(song.grid.step_ticks, notes["start"], steps)
+        self._contour, self._swing = contour_and_swing(song, self.kept)
 
     def arrange(self, played: list[list[StepNote]], number: int, feel: float) -> Arrangement:
         """A song's new file.
@@ -104,7 +117,7 @@ class Arranger:
             feel: 0 to 2, of the drummer's deviations; without a GrooVAE, it changes nothing.
         """
         options = self.options
-        seed = int(np.random.SeedSequence([options.seed % 2**64, number]).generate_state(1)[0])
+        seed = candidate_seed(options.seed, number)
         parts = {
             part: sorted(self._shaped(part, played[PARTS.index(part)])) for part in options.made
         }

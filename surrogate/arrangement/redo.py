@@ -18,9 +18,9 @@ from musicvae_torch.midi.stitch import exchange_notes
 from musicvae_torch.midi.tracks import TICK_NOTE, Track
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES, PARTS, STEPS_PER_QUARTER
 from musicvae_torch.model.vae import MusicVAE
-from surrogate.arrangement.arrange import Arrangement
+from surrogate.arrangement.arrange import Arrangement, candidate_seed, contour_and_swing
 from surrogate.arrangement.bass_line import keep_bass_in_harmony
-from surrogate.arrangement.dynamics import MAX_VELOCITY, part_velocities, velocity_contour
+from surrogate.arrangement.dynamics import MAX_VELOCITY, part_velocities
 from surrogate.arrangement.feel import (
     Played,
     even_beats,
@@ -79,18 +79,13 @@ class RedoArranger:
         fits_chords = "bass" in options.made and options.harmony != "off"
         self.harmony = song_harmony(song, others, options.chords)
         self._bass_harmony = self.harmony if fits_chords else None
-        notes = np.concatenate(
-            [np.zeros(0, TICK_NOTE), *(song.score.tracks[index].notes for index in others)]
-        )
-        steps = song.grid.steps(notes["start"])
-        self._contour = velocity_contour(steps - song.first_step, notes["velocity"], song.bars)
-        self._swing = song_swing(song.grid.step_ticks, notes["start"], steps)
+        self._contour, self._swing = contour_and_swing(song, others)
 
     def arrange(self, played: list[list[StepNote]], number: int, feel: float) -> Arrangement:
         """The song's new file; arguments as of
         :meth:`surrogate.arrangement.arrange.Arranger.arrange`."""
         options, song = self.options, self.song
-        seed = int(np.random.SeedSequence([options.seed % 2**64, number]).generate_state(1)[0])
+        seed = candidate_seed(options.seed, number)
         fresh = {part: self._new(part, played[PARTS.index(part)]) for part in options.made}
         human = self._human(fresh, feel, seed)
         gone = {index: mask for old in self._old.values() for index, mask in old.gone.items()}

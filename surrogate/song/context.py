@@ -160,12 +160,10 @@ def analyze(score: Score, options: AccompanyOptions) -> SongContext:
     firsts, lasts = grid.to_bars(everything)
     first, bars = int(firsts.min()), int(lasts.max() - firsts.min())
     plays = covered(firsts - first, lasts - first, bars)
-    tokens = np.zeros((bars * STEPS_PER_BAR, len(PARTS)), np.int64)
-    for part, own in sounding.items():
-        voice = own
-        if part == "melody" and melody is not None:
-            voice = tidy(legato(melody.notes, own))
-        tokens[:, PARTS.index(part)] = part_tokens(part, voice, grid, first, bars)
+    voices = dict(sounding)
+    if melody is not None and "melody" in voices:
+        voices["melody"] = tidy(legato(melody.notes, voices["melody"]))
+    tokens = tokens_of(voices, grid, first, bars)
     hidden = np.zeros(tokens.shape, bool)
     hidden[:, [PARTS.index(part) for part in options.made]] = True
     known = known_pitches(sounding)
@@ -273,6 +271,17 @@ def let_ring(hits: np.ndarray, lines: np.ndarray, sixteenth: int) -> None:
     following = np.searchsorted(lines, hits["start"], side="right")
     ends = np.append(lines, np.iinfo(np.int64).max)[following]
     hits["end"] = np.maximum(hits["end"], np.minimum(hits["start"] + sixteenth, ends))
+
+
+def tokens_of(
+    voices: Mapping[str, np.ndarray], grid: Grid, first_bar: int, bars: int
+) -> np.ndarray:
+    """(bars * 16, 3) classes of the notes of each part, 0 for parts that are not there; arguments
+    as of :func:`part_tokens`."""
+    tokens = np.zeros((bars * STEPS_PER_BAR, len(PARTS)), np.int64)
+    for part, notes in voices.items():
+        tokens[:, PARTS.index(part)] = part_tokens(part, notes, grid, first_bar, bars)
+    return tokens
 
 
 def part_tokens(part: str, notes: np.ndarray, grid: Grid, first_bar: int, bars: int) -> np.ndarray:

@@ -33,7 +33,7 @@ from surrogate.song.context import (
     known_pitches,
     legato,
     let_ring,
-    part_tokens,
+    tokens_of,
 )
 from surrogate.song.course import NO_OUTRO
 from surrogate.song.grid import Grid
@@ -70,12 +70,10 @@ def analyze_redo(score: Score, options: AccompanyOptions) -> SongContext:
     grid = Grid(score, int(everything["end"].max()), options.pickup)
     firsts, lasts = grid.to_bars(everything)
     first, count = int(firsts.min()), int(lasts.max() - firsts.min())
-    tokens = np.zeros((count * STEPS_PER_BAR, len(PARTS)), np.int64)
-    for part, own in sounding.items():
-        voice = own
-        if part == "melody" and melody is not None:
-            voice = tidy(legato(melody.notes, own))
-        tokens[:, PARTS.index(part)] = part_tokens(part, voice, grid, first, count)
+    voices = dict(sounding)
+    if melody is not None and "melody" in voices:
+        voices["melody"] = tidy(legato(melody.notes, voices["melody"]))
+    tokens = tokens_of(voices, grid, first, count)
     # The style is that of the bars in which the melody plays, as it is for a new band.
     leading = sounding.get("melody", everything)
     begins, ends = grid.to_bars(leading)
