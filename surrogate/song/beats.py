@@ -266,7 +266,7 @@ def _most_likely(times: np.ndarray, accents: np.ndarray) -> np.ndarray:
     # Best scores of beats up to one at a frame: after a beat of a period, and before one.
     ended = np.zeros((frames, len(PERIODS)), np.float32)
     ended[PERIODS[-1] + 1 :] = -np.inf  # the first beat is no later
-    begun = np.empty_like(ended)
+    begun = np.full_like(ended, -np.inf)
     came_from = np.empty(ended.shape, np.int16)
     goes_back = np.zeros(ended.shape, bool)
     for frame in range(frames):
