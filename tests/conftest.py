@@ -13,8 +13,11 @@ import pytest
 import torch
 from magenta_models import MODELS, Golden, load_golden
 from pretend_cuda import DEVICE, pretend_cuda
+from properties import register_profiles
 
 from musicvae_torch.kernels import reference
+
+register_profiles()
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from paths import ROOT
+from properties import examples
 
 from convert_weights.sources import fetch as fetching
 from convert_weights.sources.download import cache_folder, download
@@ -251,7 +252,7 @@ def test_a_cut_connection_goes_on(site: Site, tmp_path: Path) -> None:
     assert left(tmp_path) == {f"{NAME}/{NAME}.tar"}
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     cuts=st.lists(st.integers(0, len(CONTENT)), max_size=4),
     headers=st.sampled_from(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from properties import examples
 from small_scores import QUARTER, Notes, chunk, in_quarters, score
 
 from musicvae_torch.midi.tracks import TICK_NOTE
@@ -161,7 +162,7 @@ def seconds(ticks: np.ndarray) -> np.ndarray:
     return np.asarray(ticks) / QUARTER / 2
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(any_notes)
 @example(np.array([(0, 60, 21, 80), (58, 59, 21, 80), (58, 59, 21, 80)], TICK_NOTE))
 def test_the_result_is_monophonic_and_of_the_input(notes: np.ndarray) -> None:
@@ -176,13 +177,11 @@ def test_the_result_is_monophonic_and_of_the_input(notes: np.ndarray) -> None:
     assert len(voice) > 0 or not ((notes["pitch"] >= 21) & (notes["pitch"] <= 108)).any()
 
 
-@settings(max_examples=100, deadline=None)
 @given(monophonic())
 def test_a_monophonic_line_comes_back_unchanged(notes: np.ndarray) -> None:
     assert np.array_equal(reduce_to_melody(notes, seconds).notes, notes)
 
 
-@settings(max_examples=100, deadline=None)
 @given(monophonic(60, 96, gaps=False), st.data())
 def test_chords_below_do_not_change_the_voice_on_top(tune: np.ndarray, data: st.DataObject) -> None:
     # While the tune sounds: it has no rests.
@@ -202,7 +201,7 @@ def test_chords_below_do_not_change_the_voice_on_top(tune: np.ndarray, data: st.
     assert np.array_equal(notes[kept], tune)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(monophonic(64, 81), st.data())
 def test_low_chords_at_any_time_do_not_change_the_right_hand(
     tune: np.ndarray, data: st.DataObject
