@@ -9,9 +9,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # PyTorch's own index has a CPU build (200 MB) where PyPI's, on Linux, brings gigabytes of CUDA.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+PYTEST := $(BIN)/pytest -n auto --maxprocesses 8 --dist worksteal
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test docs setup browser clean
+.PHONY: demo test explore docs setup browser clean
 
 demo: $(READY)
 	$(BIN)/accompany examples/korobeiniki.mid -o out --candidates 3
@@ -21,7 +22,11 @@ test: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/codespell
 	$(BIN)/mypy
-	$(BIN)/pytest -n auto --maxprocesses 8 --dist worksteal
+	$(PYTEST)
+
+# The tests of properties, on new examples, 30 times as many as `make test` draws.
+explore: $(READY)
+	$(PYTEST) -m hypothesis --hypothesis-profile=explore
 
 # The site, of README.md, docs/ and docstrings: python -m http.server --directory site shows it.
 docs: $(READY)

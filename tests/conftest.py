@@ -13,8 +13,11 @@ import pytest
 import torch
 from magenta_models import MODELS, Golden, load_golden
 from pretend_cuda import DEVICE, pretend_cuda
+from properties import register_profiles
 
 from musicvae_torch.kernels import reference
+
+register_profiles()
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
@@ -106,3 +109,16 @@ def browser() -> Iterator[Any]:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("cuda") and not torch.cuda.is_available():
         pytest.skip("needs an NVIDIA GPU")
+
+
+# Weights and latents that are drawn at random do not depend on the tests that ran before.
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup() -> None:
+    torch.manual_seed(1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call() -> None:
+    torch.manual_seed(0)

@@ -43,9 +43,7 @@ def reduce_to_melody(notes: np.ndarray, seconds: Callable[[np.ndarray], np.ndarr
         Some of the notes, whose ends may come sooner. Notes of which none laps over another all
         stay as they are.
     """
-    # The longest of doubled notes comes first, and stays.
-    notes = notes[np.lexsort((-notes["end"], notes["pitch"], notes["start"]))]
-    notes = notes[within_range(notes["pitch"])]
+    notes = _undoubled(notes[within_range(notes["pitch"])])
     if not (notes["end"][:-1] > notes["start"][1:]).any():
         return Reduction(notes, "")
     how = []
@@ -59,6 +57,13 @@ def reduce_to_melody(notes: np.ndarray, seconds: Callable[[np.ndarray], np.ndarr
     voice = notes[kept].copy()
     voice["end"][:-1] = np.minimum(voice["end"][:-1], voice["start"][1:])
     return Reduction(voice, ", ".join(how))
+
+
+def _undoubled(notes: np.ndarray) -> np.ndarray:
+    """Notes by start, then pitch; of those that share both, as tracks in unison do, the longest."""
+    notes = notes[np.lexsort((-notes["end"], notes["pitch"], notes["start"]))]
+    alike = (np.diff(notes["start"]) == 0) & (np.diff(notes["pitch"]) == 0)
+    return np.asarray(notes[np.concatenate([[True], ~alike])[: len(notes)]])
 
 
 def highest_voice(starts: np.ndarray, ends: np.ndarray, pitches: np.ndarray) -> np.ndarray:

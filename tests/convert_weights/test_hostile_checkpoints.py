@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from paths import GOLDEN_FILES
+from properties import examples
 
 from convert_weights.conversion import convert
 from convert_weights.formats.file_range import FileRange
@@ -138,9 +139,7 @@ def mutations(draw: st.DrawFn) -> Callable[[bytes], bytes]:
     return mutate
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(150, HealthCheck.function_scoped_fixture)
 @given(
     st.sampled_from([INDEX, DATA, *PACKERS]),
     st.lists(mutations(), min_size=1, max_size=3),

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from paths import GOLDEN_FILES
+from properties import examples
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
@@ -20,9 +21,7 @@ from musicvae_torch.config import get_config
 from musicvae_torch.model.vae import MusicVAE
 
 
-@settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(80, HealthCheck.function_scoped_fixture)
 @given(
     st.dictionaries(
         st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from properties import examples
 
 from convert_weights.formats.file_range import FileRange
 from convert_weights.formats.tar import Members, read_tar
@@ -69,9 +70,7 @@ NAMES = st.lists(
 ).map("/".join)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(60, HealthCheck.function_scoped_fixture)
 @given(
     st.dictionaries(NAMES, st.binary(max_size=1100), min_size=1, max_size=4),
     st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]),

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from paths import GOLDEN_FILES
+from properties import examples
 from refusals import failure
 
 from convert_weights.formats import snappy
@@ -126,9 +127,7 @@ ARRAYS = st.sampled_from(DTYPES.split()).flatmap(
 )
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(60, HealthCheck.function_scoped_fixture)
 @given(st.dictionaries(NAMES, ARRAYS))
 def test_round_trip(tmp_path: Path, tensors: dict[str, np.ndarray]) -> None:
     write_tensor_bundle(tmp_path / "trip", tensors)
@@ -324,9 +323,7 @@ def test_slice_of_a_partitioned_variable(tmp_path: Path) -> None:
     assert "partitioned" in failure(lambda: open_tensor_bundle(prefix))
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(150, HealthCheck.function_scoped_fixture)
 @given(st.binary(max_size=40), st.binary(max_size=40))
 def test_any_protobuf_bytes_are_read_or_refused(
     tmp_path: Path, header: bytes, proto: bytes

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from magenta_js_models import (
     GOLDEN,
@@ -27,6 +27,7 @@ from magenta_js_models import (
     read_model,
     variables_of,
 )
+from properties import examples
 from refusals import failure
 
 from convert_weights.formats.file_range import FileRange
@@ -104,7 +105,7 @@ ARRAYS = st.dictionaries(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(arrays=ARRAYS, quantization_bytes=st.sampled_from([None, 1, 2]))
 def test_written_weights_read_back(
     arrays: dict[str, list[float]],
@@ -293,7 +294,7 @@ def test_refuses_a_shard_of_another_size(copy: Path) -> None:
     assert "but its shards have 15813" in failure(lambda: open_tfjs_weights(files_of(copy)))
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(data=st.data(), file=st.sampled_from([MANIFEST, CONFIG]))
 def test_a_damaged_file_raises_one_error_alone(
     data: st.DataObject, file: str, tmp_path_factory: pytest.TempPathFactory

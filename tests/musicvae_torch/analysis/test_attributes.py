@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from made_up import made_up, tiny
+from properties import examples
 
 from musicvae_torch.analysis.attributes import (
     ATTRIBUTES,
@@ -147,7 +148,7 @@ def parts(tokens: np.ndarray) -> WindowParts:
     return window_parts(tiny("hier-trio_16bar"), tokens)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(st.integers(0, 2**32 - 1), st.integers(-7, 7))
 def test_another_key_changes_registers_alone(seed: int, shift: int) -> None:
     config = tiny("hier-trio_16bar")
@@ -165,7 +166,7 @@ def test_another_key_changes_registers_alone(seed: int, shift: int) -> None:
         assert np.allclose(after[name], column + by), name
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(st.integers(0, 2**32 - 1), st.floats(0, 1))
 def test_values_lie_in_their_ranges(seed: int, share: float) -> None:
     windows = made_up(tiny("hier-trio_16bar"), 3, seed).tokens
@@ -182,7 +183,7 @@ def test_values_lie_in_their_ranges(seed: int, share: float) -> None:
     assert (values["drum_steps"] <= values["drum_density"]).all()
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 15))
 def test_whole_bars_later_is_the_same_rhythm(seed: int, bars: int) -> None:
     rng = np.random.default_rng(seed)

@@ -8,11 +8,12 @@ import mido
 import numpy as np
 import pretty_midi
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from made_up import made_up
 from magenta_models import MODELS, load_golden
 from paths import GOLDEN_FILES
+from properties import examples
 
 from musicvae_torch.analysis.timeline import in_a_row, render_pieces, write_midi
 from musicvae_torch.cli.latent import main
@@ -22,7 +23,6 @@ from musicvae_torch.latent import encode_song, reconstruct
 
 CONFIGS = sorted(path.name for path in MODELS.iterdir() if path.is_dir())
 TEMPOS = [120.0, 87.0, 133.7, 61.3, 177.77, 240.0, 999.9]
-WRITES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 BAR = 4 * 480
 
 
@@ -54,7 +54,7 @@ def onsets_of(
     }
 
 
-@WRITES
+@examples(100, HealthCheck.function_scoped_fixture)
 @given(
     name=st.sampled_from(CONFIGS),
     lengths=st.lists(st.integers(1, 9), min_size=1, max_size=3),

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
+from properties import examples
 
 from musicvae_torch.chords import inference
 from musicvae_torch.chords.inference import infer_chords
@@ -188,7 +189,7 @@ def likeliest_by_brute_force(emissions: np.ndarray) -> np.ndarray:
     return chords
 
 
-@settings(deadline=None, max_examples=15)
+@examples(15)
 @given(
     # Few distinct values, so that there are ties.
     st_numpy.arrays(np.int8, st.tuples(st.integers(1, 6), st.just(97)), elements=st.integers(0, 3)),

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pretty_midi
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from paths import GOLDEN_FILES
+from properties import examples
 
 from musicvae_torch import get_converter
 from musicvae_torch.config import get_config
@@ -266,7 +267,6 @@ some_rolls = st.tuples(
 ).flatmap(lambda shape: st_numpy.arrays(bool, (*shape[0], shape[1])))
 
 
-@settings(deadline=None)
 @given(some_rolls)
 def test_rolls_come_back_from_their_bits(rolls: np.ndarray) -> None:
     tokens = pack_rolls(rolls)
@@ -277,7 +277,7 @@ def test_rolls_come_back_from_their_bits(rolls: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("config", [*DRUMS, "nade-drums_2bar_reduced"])
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(data=st.data())
 def test_drums_come_back_from_their_outputs(config: str, data: st.DataObject) -> None:
     converter = get_converter(config)

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pretty_midi
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from paths import GOLDEN_FILES, load_script
+from properties import examples
 
 from musicvae_torch import get_config, get_converter
 from musicvae_torch.converters.base import Converter, Window
@@ -212,7 +213,7 @@ def grids(draw: st.DrawFn, steps: int) -> np.ndarray:
     return grid.astype(np.float32)
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(st.sampled_from(sorted(GROOVE_RULES)), st.sampled_from(["eval", "infer"]), st.data())
 def test_grooves_come_back_from_their_notes(config: str, mode: str, data: st.DataObject) -> None:
     rows = data.draw(grids(get_config(config).max_seq_len))
@@ -221,7 +222,7 @@ def test_grooves_come_back_from_their_notes(config: str, mode: str, data: st.Dat
     assert np.array_equal(window.outputs, rows)
 
 
-@settings(deadline=None, max_examples=15)
+@examples(15)
 @given(rows=grids(32), qpm=st.floats(40, 300))
 def test_other_tempos_keep_the_groove(rows: np.ndarray, qpm: float) -> None:
     rows[:, 18:] *= 0.99  # at the very limits the rounding of floats decides on the step

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pretty_midi
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from paths import GOLDEN_FILES, load_script
+from properties import examples
 
 from musicvae_torch import get_config, get_converter
 from musicvae_torch.converters.base import Converter, Window
@@ -298,7 +299,7 @@ def bar_tokens(tracks: list[BarTrack]) -> np.ndarray:
     return tokens.reshape(512, 1)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(some_bars, st.sampled_from([120, 60, 97.3, 143.7]))
 def test_bars_come_back_from_their_midi(tracks: list[BarTrack], qpm: float) -> None:
     plain = get_converter(PLAIN)
@@ -309,7 +310,7 @@ def test_bars_come_back_from_their_midi(tracks: list[BarTrack], qpm: float) -> N
     assert window.instruments == tuple(range(len(tracks)))
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st_numpy.arrays(np.int16, 64, elements=st.integers(0, 489) | st.integers(50, 70)))
 def test_any_tokens_are_played_within_the_bar(tokens: np.ndarray) -> None:
     played = decode_performance(tokens)

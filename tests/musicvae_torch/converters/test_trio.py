@@ -6,10 +6,11 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from paths import GOLDEN_FILES
+from properties import examples
 
 from musicvae_torch.converters.base import Window
 from musicvae_torch.converters.registry import get_converter
@@ -126,7 +127,7 @@ def test_hops_leave_out_windows(hop_bars: int) -> None:
     assert np.array_equal(stacked(hopped), stacked(kept))
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(some_tokens)
 def test_one_hot_rows_hold_the_tokens(tokens: np.ndarray) -> None:
     rows = to_one_hot(tokens)

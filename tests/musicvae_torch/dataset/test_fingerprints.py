@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from musicvae_torch.dataset.fingerprints import (
     FEWEST,
@@ -60,7 +61,7 @@ def test_key_and_tempo_do_not_matter(drums: bool) -> None:
     ]
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.integers(0, 10**6), st.integers(-20, 20), st.floats(0.3, 3))
 def test_a_print_knows_neither_key_nor_tempo(seed: int, semitones: int, tempo: float) -> None:
     song = notes(seed, 100)

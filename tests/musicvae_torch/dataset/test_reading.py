@@ -7,9 +7,10 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
+from properties import examples
 
 from musicvae_torch.dataset import (
     Windows,
@@ -33,7 +34,6 @@ middle_tokens = some_tokens.map(
     ).astype(np.uint16)
 )
 shifts = st.integers(-24, 24)
-quick = settings(deadline=None, max_examples=60)
 
 
 def test_reading_files_that_are_no_data_set(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def refused(path: Path, reason: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@quick
+@examples(60)
 @given(middle_tokens, shifts)
 def test_transposing_back_gives_the_tokens(tokens: np.ndarray, shift: int) -> None:
     shifted = transpose(tokens, shift)
@@ -87,7 +87,7 @@ def test_transposing_back_gives_the_tokens(tokens: np.ndarray, shift: int) -> No
     assert np.array_equal(transpose(shifted, -shift), tokens)
 
 
-@quick
+@examples(60)
 @given(some_tokens, shifts)
 def test_transposing_stays_in_range_or_does_nothing(tokens: np.ndarray, shift: int) -> None:
     before = tokens.copy()

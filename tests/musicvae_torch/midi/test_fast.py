@@ -6,9 +6,10 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from paths import GOLDEN_FILES
+from properties import examples
 
 from musicvae_torch.errors import MidiError
 from musicvae_torch.midi import fast as fast_midi
@@ -321,7 +322,7 @@ def with_running_status(events: list[Event]) -> list[Event]:
     return shorter
 
 
-@settings(deadline=None, max_examples=80)
+@examples(80)
 @given(
     st.lists(tracks, min_size=1, max_size=3),
     st.booleans(),
@@ -340,7 +341,7 @@ def test_any_regular_file(
     assert_read_alone(path)
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(
     st.lists(tracks, min_size=1, max_size=2),
     st.dictionaries(st.integers(0, 499), st.integers(0, 255), min_size=1, max_size=3),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import struct
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from properties import examples
 
 from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.messages import (
@@ -56,7 +57,7 @@ def assert_read_again(file: MidiFile) -> None:
     assert not [remark for remark in remarks if remark.startswith("left out")]
 
 
-@settings(deadline=None, max_examples=400)
+@examples(400)
 @given(st.lists(pieces, max_size=8).map(b"".join))
 @example(b"MTrk")
 @example(b"MThd\x00\x00\x00\x06MTrk")
@@ -73,7 +74,7 @@ def test_any_bytes_after_a_header(content: bytes) -> None:
     assert_read_again(file)
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(st.binary(max_size=200))
 def test_any_bytes(content: bytes) -> None:
     try:

@@ -7,9 +7,10 @@ import mido
 import numpy as np
 import pretty_midi
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from paths import GOLDEN_FILES
+from properties import examples
 
 from musicvae_torch.converters.drums import drum_notes, drum_tokens
 from musicvae_torch.converters.melody import melody_notes, melody_tokens
@@ -37,7 +38,6 @@ C4 = 60 - MIN_PITCH + FIRST_NOTE
 
 Notes = list[tuple[int, int, int]]  # start step, end step, pitch
 
-quick = settings(deadline=None, max_examples=100)
 any_tokens = st.lists(st.integers(0, MELODY_DEPTH - 1) | st.sampled_from([NO_EVENT, NOTE_OFF]))
 any_note = st.tuples(st.integers(0, STEPS + 4), st.integers(1, 12), st.integers(0, 127)).map(
     lambda note: (note[0], note[0] + note[1], note[2])
@@ -114,21 +114,18 @@ def test_melody_of_polyphony(notes: Notes, tokens: list[int]) -> None:
     assert encode_melody(notes, 4) == tokens
 
 
-@quick
 @given(st.lists(any_note, max_size=25))
 def test_melody_is_as_if_notes_were_added_one_by_one(notes: Notes) -> None:
     # Of two notes alike but for their length the first given counts, in both.
     assert encode_melody(notes, STEPS) == add_one_by_one(notes, STEPS)
 
 
-@quick
 @given(any_tokens)
 def test_melody_comes_back_from_its_notes(tokens: list[int]) -> None:
     notes = melody_notes(np.array(tokens, np.int16))
     assert encode_melody(notes, len(tokens)) == canonical(tokens)
 
 
-@quick
 @given(any_tokens)
 def test_melody_notes_follow_each_other(tokens: list[int]) -> None:
     notes = melody_notes(np.array(tokens, np.int16))
@@ -163,7 +160,6 @@ def test_drum_hits_join_on_a_step_and_those_past_the_end_are_left_out() -> None:
     assert encode_drums(hits, 2) == [0, 0b11]
 
 
-@quick
 @given(st.lists(st.floats(0, 1e4), min_size=2), st.floats(10, 400))
 def test_steps_keep_the_order_of_times(seconds: list[float], qpm: float) -> None:
     times = np.sort(np.array(seconds))
@@ -310,7 +306,7 @@ def refusal(path: Path, reason: str) -> None:
     assert "\n" not in message
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.dictionaries(st.integers(0, 199), st.integers(0, 255), min_size=1, max_size=8))
 def test_damaged_files_are_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, damage: dict[int, int]

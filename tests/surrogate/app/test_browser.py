@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from bands import small_band
-from browsing import wait_until
+from browsing import PATIENCE, wait_until
 from notation_files import musicxml_of, tunes
 from paths import EXAMPLES
 from small_pairs import small_surrogate, small_vae
@@ -24,7 +24,6 @@ pytest.importorskip("midirenderer", reason="midirenderer is not installed: no so
 
 SAINTS = EXAMPLES / "saints.mid"
 WIDTHS, HEIGHT = (1280, 400), 900
-PATIENCE = 300_000  # milliseconds, for a busy machine
 GRADIO_SAYS = "Method not implemented."  # at the end of each of its event streams
 
 

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from surrogate.arrangement.dynamics import (
     REFERENCE,
@@ -171,7 +172,7 @@ def test_velocities_as_loud_as_others(rows: list[tuple[float, float]]) -> None:
     assert np.ptp((made - velocities)[inside]) < 1e-6 if inside.any() else True
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(NOTES, st.sampled_from(["melody", "bass", "drums"]), st.floats(0, 2), st.integers(1, 127))
 def test_velocities_are_midi(
     notes: list[tuple[int, int, int]], part: str, dynamics: float, loud: int

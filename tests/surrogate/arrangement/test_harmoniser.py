@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from musicvae_torch.chords.symbols import CHORD_DEPTH, NO_CHORD, TRIADS, chord_class
@@ -39,7 +39,6 @@ def drawn(seed: int, hidden: tuple[int, ...] = ()) -> Weights:
     return Weights(layers, rng.normal(size=(2, len(TRIADS), len(TRIADS), TONES)))
 
 
-@settings(deadline=None)
 @given(MELODY, st.integers(-12, 12))
 def test_a_transposed_melody_has_transposed_chords(
     notes: list[tuple[int, int, int]], shift: int

@@ -4,8 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from musicvae_torch.chords.symbols import ROOTS, chord_tones
 from surrogate.arrangement.voicing import (
@@ -35,7 +36,7 @@ def test_voicings_are_chord_tones_around_middle_c(names: list[str]) -> None:
 
 
 @given(st.lists(st.sampled_from(["C", "F", "G7", "Am", "Bb"]), min_size=2, max_size=3))
-@settings(deadline=None, max_examples=30)
+@examples(30)
 def test_no_other_voicings_cost_less(names: list[str]) -> None:
     def cost(voicings: tuple[tuple[int, ...], ...]) -> float:
         moves = sum(distance(a, b) for a, b in itertools.pairwise(voicings))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from properties import examples
 from small_scores import QUARTER, Notes, chunk, in_quarters, score
 
 from musicvae_torch.midi.tracks import TICK_NOTE
@@ -78,6 +79,9 @@ def test_notes_doubled_by_a_second_track_count_once() -> None:
     song = score(chunk(tune), chunk(late))
     both = np.concatenate([track.notes for track in song.tracks])
     assert in_quarters(reduce_to_melody(both, song.seconds).notes) == tune
+    unison = np.repeat(song.tracks[0].notes, 2)
+    reduction = reduce_to_melody(unison, song.seconds)
+    assert (in_quarters(reduction.notes), reduction.how) == (tune, "")  # nothing was left out
 
 
 def test_of_doubled_notes_the_longest_stays() -> None:
@@ -161,7 +165,7 @@ def seconds(ticks: np.ndarray) -> np.ndarray:
     return np.asarray(ticks) / QUARTER / 2
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(any_notes)
 @example(np.array([(0, 60, 21, 80), (58, 59, 21, 80), (58, 59, 21, 80)], TICK_NOTE))
 def test_the_result_is_monophonic_and_of_the_input(notes: np.ndarray) -> None:
@@ -176,13 +180,11 @@ def test_the_result_is_monophonic_and_of_the_input(notes: np.ndarray) -> None:
     assert len(voice) > 0 or not ((notes["pitch"] >= 21) & (notes["pitch"] <= 108)).any()
 
 
-@settings(max_examples=100, deadline=None)
 @given(monophonic())
 def test_a_monophonic_line_comes_back_unchanged(notes: np.ndarray) -> None:
     assert np.array_equal(reduce_to_melody(notes, seconds).notes, notes)
 
 
-@settings(max_examples=100, deadline=None)
 @given(monophonic(60, 96, gaps=False), st.data())
 def test_chords_below_do_not_change_the_voice_on_top(tune: np.ndarray, data: st.DataObject) -> None:
     # While the tune sounds: it has no rests.
@@ -202,20 +204,30 @@ def test_chords_below_do_not_change_the_voice_on_top(tune: np.ndarray, data: st.
     assert np.array_equal(notes[kept], tune)
 
 
-@settings(max_examples=50, deadline=None)
-@given(monophonic(64, 81), st.data())
-def test_low_chords_at_any_time_do_not_change_the_right_hand(
-    tune: np.ndarray, data: st.DataObject
-) -> None:
-    # One begins with each note of the tune, and others where they will, before the tune is over:
-    # what begins then may as well be its next note.
+@st.composite
+def hands(draw: st.DrawFn) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """A right hand of one line, and when a left hand begins and ends its chords.
+
+    A chord begins with each note of the tune, and as many more where they will, before the tune is
+    over. Were there many more, the left hand would be alone most of the time; and did the tune leap
+    farther than the hands lie apart, its lowest note might as well be the left hand's.
+    """
+    tune = draw(monophonic(66, 78))
     begin, over = int(tune["start"][0]), int(tune["end"][-1])
-    more = data.draw(st.lists(st.integers(begin, over - 1), max_size=12))
-    chords = [
-        (start, start + data.draw(st.integers(100, 2000)), pitch, 80)
-        for start in [*tune["start"].tolist(), *more]
-        for pitch in (43, 48, 52)
-    ]
+    more = draw(st.lists(st.integers(begin, over - 1), max_size=len(tune)))
+    starts = [*tune["start"].tolist(), *more]
+    return tune, [(start, start + draw(st.integers(100, 2000))) for start in starts]
+
+
+@examples(50)
+@given(hands())
+# Chords twelvefold, as of tracks in unison, and the last one just before the tune is over.
+@example((np.array([(0, 52, 64, 80)], TICK_NOTE), [(0, 100)] * 13 + [(51, 151)]))
+def test_low_chords_at_any_time_do_not_change_the_right_hand(
+    played: tuple[np.ndarray, list[tuple[int, int]]],
+) -> None:
+    tune, times = played
+    chords = [(start, end, pitch, 80) for start, end in times for pitch in (43, 48, 52)]
     notes = np.concatenate([tune, np.array(chords, TICK_NOTE)])
     assert np.array_equal(reduce_to_melody(notes, seconds).notes, tune)
 

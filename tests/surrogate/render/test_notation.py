@@ -10,9 +10,10 @@ from xml.etree import ElementTree
 import mido
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from notation_files import musicxml_of, tunes
+from properties import examples
 from small_scores import chunk, score, score_of
 
 from musicvae_torch.midi.score import Score
@@ -196,7 +197,7 @@ def test_pieces_fill_a_stretch(ends: tuple[int, int]) -> None:
     assert all(a < b for a, b in found)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(st.integers(0, 10_000), st.sampled_from([96, 120, 480, 960, 1024]))
 def test_ticks_move_no_further_than_half_a_sixteenth(tick: int, resolution: int) -> None:
     at, exact = quarter_of(tick, resolution)
