@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 from bands import full_controls, hide, random_tokens, small_band
+from training_steps import training_losses
 
 from musicvae_torch.kernels import without_graphs
 from musicvae_torch.training import TrainingOptions
-from musicvae_torch.training.optimizer import clip_gradients
 from surrogate.band import sampling as playing
 from surrogate.band.config import BandConfig
 from surrogate.band.model import HIDDEN, Controls
@@ -72,16 +72,7 @@ def test_steps_of_training_are_those_of_the_cpu(gpu: torch.device) -> None:
     def run(device: torch.device) -> list[float]:
         torch.manual_seed(0)
         module = BandTraining(config, TrainingOptions(optimizer="adam")).to(device)
-        stepper, losses = module.configure_optimizers(), []
-        here = type(lesson)(*(each.to(device) for each in lesson))
-        for _ in range(3):
-            loss = module.training_step(here, 0)
-            stepper.zero_grad()
-            loss.backward()
-            clip_gradients(module.parameters(), 1.0, 1e6)
-            stepper.step()
-            losses.append(float(loss))
-        return losses
+        return training_losses(module, type(lesson)(*(each.to(device) for each in lesson)))
 
     ours = run(gpu)
     assert np.allclose(ours, run(torch.device("cpu")), rtol=1e-4)
