@@ -12,7 +12,7 @@ from training_steps import training_losses
 
 from musicvae_torch.kernels import without_graphs
 from musicvae_torch.training import TrainingOptions
-from surrogate.band import sampling as playing
+from surrogate.band import sampling
 from surrogate.band.config import BandConfig
 from surrogate.band.model import HIDDEN, Controls
 from surrogate.band.sampling import Sampling, sample
@@ -31,7 +31,7 @@ from surrogate.training.band.module import BandTraining, melody_given
 def test_a_graph_plays_what_the_cpu_plays(
     context: int, how: Sampling, gpu: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(playing, "_SEEN", 16)  # so that several graphs follow each other
+    monkeypatch.setattr(sampling, "GRAPH_STEPS", 16)  # so that several graphs follow each other
     band, songs = small_band(context), random_tokens(40, batch=3)
     songs[0] = hide(songs[0], "bass", "drums")
     songs[1] = hide(songs[1], "melody")
