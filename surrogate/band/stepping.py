@@ -33,7 +33,7 @@ class Stepper:
     def __init__(self, band: Band, given: Tensor, controls: Controls, most: int = 1) -> None:
         player, (_, steps, _) = band.player, given.shape
         rotation, dtype = band.rotation(steps, given.device), band.weight_dtype
-        self._now = player.now(band.listener(given, controls, rotation), controls.style)
+        self._inputs = player.inputs(band.listener(given, controls, rotation), controls.style)
         self._start = player.start
         self._past = all_vectors(player.parts)
         self._turns = torch.complex(rotation.cos, rotation.sin)[:, None]
@@ -42,7 +42,7 @@ class Stepper:
         self._blocks = self._steps_of(blocks, len(given), dtype)
         self._heads = [_HeadSteps(band.heads[part], dtype) for part in PARTS]  # type: ignore[arg-type]
         self._step = 0
-        self._hidden = self._now[:, :1]
+        self._hidden = self._inputs[:, :1]
 
     def run(self, past: Tensor) -> None:
         """Run the next n steps.
@@ -55,7 +55,7 @@ class Stepper:
         x = self._remembered(past)
         if not first:
             x[:, 0] = self._start
-        x = (x + self._now[:, first:last]).flatten(0, 1)
+        x = (x + self._inputs[:, first:last]).flatten(0, 1)
         view = self._ring.view(first, last, past.device)
         for block in self._blocks:
             x = block(x, self._turns[first:last], view)
@@ -110,7 +110,7 @@ class FixedStepper(Stepper):
 
     def run(self, past: Tensor) -> None:
         x = torch.where(self.at == 0, self._start, self._remembered(past))
-        x = (x + self._now.index_select(1, self.at)).flatten(0, 1)
+        x = (x + self._inputs.index_select(1, self.at)).flatten(0, 1)
         view = self._ring.fixed_view(self.at, self._slots)
         turns = self._turns.index_select(0, self.at)
         for block in self._blocks:
