@@ -185,7 +185,7 @@ class Field(nn.Module):
         return values.transpose(-1, -2).flatten(-2), changes
 
     def loss(self, histograms: Tensor, flags: Tensor, states: Tensor, there: Tensor) -> Tensor:
-        """Nats a frame of the true states (batch, frames), as far as they are there."""
+        """Nats a frame of the true states (batch, frames), padding left out."""
         scores, changes = self(histograms, flags)
         within = flags[..., 0].long()
         rows = torch.arange(len(states))
@@ -201,7 +201,7 @@ class Field(nn.Module):
         return nats
 
     def weights(self) -> dict[str, np.ndarray]:
-        """As the weights' file has them."""
+        """The weights as they are stored in the file."""
         stored = {"changes": self.changes.detach().numpy()}
         for index, layer in enumerate(self.layers):
             for name, values in layer.named_parameters():

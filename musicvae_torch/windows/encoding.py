@@ -110,7 +110,7 @@ def decode_tokens(
 
 @torch.no_grad()
 def play_hits(model: MusicVAE, hits: np.ndarray, z: Tensor | None = None) -> np.ndarray:
-    """How a GrooVAE plays drum hits that are given.
+    """Find the velocities and offsets that a GrooVAE gives to given drum hits.
 
     A model of a "humanize" config encodes the hits; with the config
     ``groovae_2bar_hits_control_tfds``, which encodes how hits were played, the latent is the mean
@@ -151,7 +151,7 @@ def draw_hits(
     temperature: float = TEMPERATURE,
     seed: int = 0,
 ) -> np.ndarray:
-    """Drums that a GrooVAE adds to what it hears of windows.
+    """Sample the drums that a GrooVAE adds to windows.
 
     Models of a "tap" config hit drums where something was tapped, when it was, and nowhere else:
     that much is known of what they are to play.

@@ -31,7 +31,7 @@ GRAPH_STEPS = 256
 
 @dataclass(frozen=True)
 class Sampling:
-    """How tokens are drawn.
+    """Options of sampling.
 
     Attributes:
         temperature: divides logits, a number or one for each of PARTS; 0 takes the likeliest class.
@@ -57,7 +57,7 @@ class Sampling:
 
     @property
     def temperatures(self) -> tuple[float, ...]:
-        """One for each of PARTS."""
+        """The temperature of each of PARTS."""
         own = self.temperature
         return own if isinstance(own, tuple) else (own,) * len(PARTS)
 
@@ -172,7 +172,7 @@ class _Batch:
         }
 
     def draws(self, cut: Callable[[Tensor], Tensor]) -> _Draws:
-        """Those of the steps that `cut` leaves of (rows, steps, ...)."""
+        """The draws of the steps that `cut` leaves of (rows, steps, ...)."""
         hidden, uniforms, log_odds = self._draws
         odds = {part: cut(values) for part, values in log_odds.items()}
         return _Draws(cut(hidden), cut(uniforms), odds)

@@ -1,4 +1,4 @@
-"""From data sets to a band's checkpoint folder: what `train-band` does."""
+"""Data sets → a band's checkpoint folder, the work of `train-band`."""
 
 from __future__ import annotations
 
