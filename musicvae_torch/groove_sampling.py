@@ -43,9 +43,9 @@ def velocities_and_offsets(
     Raises:
         ValueError: a shape does not fit the config, or it is not of grooves.
     """
-    z = model.given.latents(z)
-    hits = model.given.hits(hits, len(z))
-    controls = model.given.controls(controls, *hits.shape[:2])
+    z = model.checks.latents(z)
+    hits = model.checks.hits(hits, len(z))
+    controls = model.checks.controls(controls, *hits.shape[:2])
 
     def strike(struck: Tensor, logits: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         probabilities, velocities, offsets = _certain_hits(logits[0])
@@ -88,9 +88,9 @@ def draw_hits(
         OptionError: the temperature is negative.
         ValueError: a shape does not fit the config, or it is not of grooves.
     """
-    z = model.given.latents(z)
+    z = model.checks.latents(z)
     steps = _check_drawing(model, z, temperature, given, drums, sounding)
-    controls = model.given.controls(controls, len(z), steps)
+    controls = model.checks.controls(controls, len(z), steps)
 
     def strike(fixed: Tensor, logits: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         probabilities, velocities, offsets = _certain_hits(logits[0])

@@ -68,11 +68,11 @@ class MusicVAE(Network):
         Returns:
             A normal distribution whose ``mean`` and ``stddev`` are (batch, z_size).
         """
-        terms = self.given.windows("inputs", inputs, self.config.input_depth)
+        terms = self.checks.windows("inputs", inputs, self.config.input_depth)
         batch, steps = inputs.shape[:2]
         if self.config.is_hierarchical_encoder and steps != self.config.max_seq_len:
             raise ValueError(f"inputs have {steps} steps, wanted {self.config.max_seq_len}")
-        terms.append(self.given.controls(controls, batch, steps))
+        terms.append(self.checks.controls(controls, batch, steps))
         posterior: Normal = self.encoder(terms, lengths)
         return posterior
 
@@ -100,13 +100,13 @@ class MusicVAE(Network):
         """
         if not 0 <= sampling <= 1:
             raise ValueError(f"sampling is a probability from 0 to 1, not {sampling}")
-        z, terms, controls = self.given.forcing(z, targets, controls)
+        z, terms, controls = self.checks.forcing(z, targets, controls)
         return self.decoder.teacher_force(z, terms, controls, sampling, generator)
 
     def part_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Negative log-likelihood of each part of `targets` at each step, in nats, under logits of
         :meth:`teacher_force`: (batch, steps, parts)."""
-        terms = self.given.windows("targets", targets, self.config.output_depth)
+        terms = self.checks.windows("targets", targets, self.config.output_depth)
         if logits.shape != (*targets.shape[:2], self.decoder.logit_depth):
             raise ValueError(
                 f"logits have shape {tuple(logits.shape)}, which does not go with targets of "
@@ -138,8 +138,8 @@ class MusicVAE(Network):
     ) -> Tensor:
         """:meth:`part_losses` under teacher forcing for some parts, (batch, steps, len(parts)), by
         running only the core decoders that play one of them."""
-        z, terms, controls = self.given.forcing(z, targets, controls)
-        self.given.parts(parts)
+        z, terms, controls = self.checks.forcing(z, targets, controls)
+        self.checks.parts(parts)
         return self.decoder.part_nll(self.decoder.embed(z), terms, controls, parts)
 
     @torch.no_grad()
@@ -161,10 +161,10 @@ class MusicVAE(Network):
             (batch, length, output_depth): rows of zeros and ones, one-hot in each categorical
             part; a groove's velocities and offsets are real numbers.
         """
-        z, length = self.given.latents(z), self.given.length(length)
+        z, length = self.checks.latents(z), self.checks.length(length)
         if not temperature >= 0:
             raise OptionError(f"temperature must be 0 or more, not {temperature}")
-        controls = self.given.controls(controls, z.shape[0], length)
+        controls = self.checks.controls(controls, z.shape[0], length)
         with self.own_precision():
             return self.decoder.decode(z, length, temperature, controls, generator)
 
@@ -187,7 +187,7 @@ class MusicVAE(Network):
         """The conductor's embedding of each segment (bar), (batch, segments, embedding_size). A
         flat decoder's only segment is the window, and its embedding the latent itself."""
         with self.own_precision():
-            return self.decoder.embed(self.given.latents(z))
+            return self.decoder.embed(self.checks.latents(z))
 
     @torch.no_grad()
     def sample_segments(
@@ -212,9 +212,9 @@ class MusicVAE(Network):
             (batch, steps, parts) int64 classes.
         """
         parts = range(len(self.config.output_depths)) if parts is None else parts
-        self.given.parts(parts)
-        self.given.temperatures(temperatures)
-        embeddings = self.given.segments(embeddings, uniforms)
+        self.checks.parts(parts)
+        self.checks.temperatures(temperatures)
+        embeddings = self.checks.segments(embeddings, uniforms)
         uniforms = uniforms.to(embeddings)
         with self.own_precision():
             return self.decoder.sample_segments(embeddings, temperatures, uniforms, parts)
@@ -223,15 +223,15 @@ class MusicVAE(Network):
     def segments_nll(self, embeddings: Tensor, classes: Tensor, parts: Sequence[int]) -> Tensor:
         """Negative log-likelihood of what :meth:`sample_segments` might draw, in nats: classes
         (batch, steps, parts) of all parts, where -1 costs nothing → (batch, steps, len(parts))."""
-        self.given.parts(parts)
-        embeddings = self.given.segments(embeddings, classes)
-        terms = self.given.windows("classes", classes, self.config.output_depth)
+        self.checks.parts(parts)
+        embeddings = self.checks.segments(embeddings, classes)
+        terms = self.checks.windows("classes", classes, self.config.output_depth)
         no_controls = embeddings.new_zeros(*classes.shape[:2], 0)
         with self.own_precision():
             return self.decoder.part_nll(embeddings, terms, no_controls, parts)
 
     @property
-    def given(self) -> Inputs:
+    def checks(self) -> Inputs:
         """Checks of what callers give."""
         return Inputs(self.config, self.encoder.mean.weight)
 
