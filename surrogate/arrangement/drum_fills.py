@@ -13,12 +13,10 @@ from dataclasses import replace
 import numpy as np
 
 from musicvae_torch.errors import MidiError
-from musicvae_torch.midi.vocabulary import DRUM_CLASSES, DRUM_DEPTH, PARTS
+from musicvae_torch.midi.vocabulary import CRASH, DRUM_CLASSES, DRUM_DEPTH, KICK, PARTS, SNARE, TOMS
 from surrogate.options import AccompanyOptions
 from surrogate.song.context import SongContext
 
-KICK, SNARE, CRASH = 0, 1, 7
-TOMS = (4, 5, 6)
 # Log-odds that a set of drums gains: with a tom, with a snare alone, and for each hand beyond the
 # first that it takes (all drums but the kick take one).
 TOM_LOG_ODDS, SNARE_LOG_ODDS, HAND_LOG_ODDS = 7.0, 3.0, -3.0
