@@ -64,7 +64,7 @@ def test_steps_sound_where_they_are_to(model: MusicVAE) -> None:
         assert torch.equal(rows[..., :9].any(-1), sounding)
 
 
-def test_refusals(model: MusicVAE) -> None:
+def test_arguments_that_do_not_fit_are_refused(model: MusicVAE) -> None:
     z = latents(model)
     with pytest.raises(OptionError, match="temperature must be 0 or more"):
         draw_hits(model, z, -1)
