@@ -57,8 +57,8 @@ def learn_all(pair: Accompanist, arguments: argparse.Namespace) -> dict[str, Att
 
 
 def comparison(effects: Mapping[str, Effects]) -> str:
-    """Of each method and attribute: what it moves by, and in brackets the root mean square of what
-    is to stay, and "no" where it does not rise throughout."""
+    """The change that each method and attribute causes, in brackets the root mean square of what
+    should stay, and "no" if the attribute does not rise throughout."""
     lines = [
         f"| moved | {' | '.join(effects)} |",
         f"| --- |{' --- |' * len(effects)}",

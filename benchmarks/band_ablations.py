@@ -127,7 +127,7 @@ def melody_chords(tokens: np.ndarray) -> np.ndarray:
 
 
 def rows_of(windows: Windows) -> dict[str, Callable[[], Tensor]]:
-    """By the row's name, what finds its nats (windows, bars)."""
+    """Functions that compute nats (windows, bars), by name of the row."""
     tokens, style = windows.tokens.numpy(), windows.predicted
     real = torch.from_numpy(np.stack([infer_chord_classes(t[:, 0], t[:, 1]) for t in tokens]))
     heard = torch.from_numpy(np.stack([melody_chords(t[:, 0]) for t in tokens]))

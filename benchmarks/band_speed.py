@@ -61,12 +61,12 @@ def _line(song: Path, candidates: int, repeats: int) -> str:
         return min(taken), played
 
     slow, one = seconds(1)
-    with mock.patch.object(Stepper, "look", autospec=True, side_effect=Stepper.look) as look:
+    with mock.patch.object(Stepper, "run", autospec=True, side_effect=Stepper.run) as run:
         fast, other = seconds(4)
     if not bool((one.tokens == other.tokens).all()):
         raise SystemExit(f"{song}: drafts changed what is played")
     steps = one.tokens.shape[1]
-    kept = steps * repeats / look.call_count
+    kept = steps * repeats / run.call_count
     bars = steps // 16
     return (
         f"| {song.stem} | {bars} | {candidates} | {slow:.2f} | {fast:.2f} | {slow / fast:.2f} "

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
+from measuring.song_scores import score_songs, scores_table
 
 from musicvae_torch.chords.symbols import chord_class
 from musicvae_torch.converters.base import from_one_hot
@@ -34,13 +34,13 @@ from surrogate.arrangement.bass_line import HOW, keep_bass_in_harmony
 from surrogate.arrangement.fill import StepNote
 from surrogate.arrangement.harmony import Harmony, infer
 from surrogate.evaluation.metrics import (
-    bootstrap_interval,
     estimate_key,
     notes_per_bar,
     pitch_histogram,
     share_in_chords,
     share_in_key,
 )
+from surrogate.evaluation.tables import mean_where
 from surrogate.pipeline import Accompanist
 from surrogate.song.folders import midi_files
 
@@ -153,37 +153,22 @@ def main() -> None:
     rng = np.random.default_rng(arguments.seed)
     paths = midi_files(arguments.folder)
     accompanist = Accompanist.from_pretrained(device="cpu")
-    rows: dict[str, list[np.ndarray]] = {}
-    songs = 0
-    with tqdm(total=arguments.songs, unit="song") as bar:
-        for index in rng.permutation(len(paths)):
-            scores = [
-                score(
-                    tokens,
-                    tracks,
-                    generate(accompanist, tokens, arguments.temperature, arguments.seed),
-                )
-                for tokens, tracks in windows(paths[index], rng)
-            ]
-            if not scores:
-                continue
-            for name in scores[0]:
-                values = np.array([one[name] for one in scores])
-                counted = np.maximum((~np.isnan(values)).sum(0), 1)
-                means = np.where(np.isnan(values).all(0), np.nan, np.nansum(values, 0) / counted)
-                rows.setdefault(name, []).append(means)
-            songs += 1
-            bar.update()
-            if songs == arguments.songs:
-                break
-    print(f"| {songs} songs | {' | '.join(COLUMNS)} |\n|{' --- |' * (len(COLUMNS) + 1)}")
-    for name, found in rows.items():
-        print(f"| {name} | {' | '.join(map(_cell, np.array(found).T))} |")
 
+    def song_scores(path: Path) -> dict[str, list[float]] | None:
+        found = [
+            score(
+                tokens,
+                tracks,
+                generate(accompanist, tokens, arguments.temperature, arguments.seed),
+            )
+            for tokens, tracks in windows(path, rng)
+        ]
+        if not found:
+            return None
+        return {way: mean_where(np.array([one[way] for one in found])).tolist() for way in found[0]}
 
-def _cell(values: np.ndarray) -> str:
-    low, high = bootstrap_interval(values, 0)
-    return f"{np.nanmean(values):.2f} ({low:.2f} to {high:.2f})"
+    rows = score_songs(paths, arguments.songs, rng, song_scores)
+    print(scores_table("", COLUMNS, rows))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
+from measuring.song_scores import score_songs, scores_table
 
 from musicvae_torch.chords.symbols import chord_tones
 from musicvae_torch.converters.trio import part_notes
@@ -36,7 +36,6 @@ from surrogate.arrangement.voicing import (
     possible_voicings,
     voice_chords,
 )
-from surrogate.evaluation.metrics import bootstrap_interval
 from surrogate.options import AccompanyOptions
 from surrogate.song.context import SongContext, analyze
 from surrogate.song.folders import midi_files
@@ -107,34 +106,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     options = AccompanyOptions()
-    paths = midi_files(arguments.folder)
-    rows: dict[str, list[list[float]]] = {}
-    songs = 0
-    with tqdm(total=arguments.songs, unit="song") as bar:
-        for index in np.random.default_rng(arguments.seed).permutation(len(paths)):
-            try:
-                song = analyze(divisible(read_score(paths[index])), options)
-            except MidiError:
-                continue
-            found = score(song, options)
-            if found is None:
-                continue
-            for way, values in found.items():
-                rows.setdefault(way, []).append(values)
-            songs += 1
-            bar.update()
-            if songs == arguments.songs:
-                break
-    print(f"| {songs} songs | {' | '.join(COLUMNS)} |\n|{' --- |' * (len(COLUMNS) + 1)}")
-    for way, every in rows.items():
-        print(f"| {way} | {' | '.join(map(_cell, np.array(every).T))} |")
 
+    def song_scores(path: Path) -> dict[str, list[float]] | None:
+        try:
+            return score(analyze(divisible(read_score(path)), options), options)
+        except MidiError:
+            return None
 
-def _cell(values: np.ndarray) -> str:
-    if np.isnan(values).all():
-        return ""
-    low, high = bootstrap_interval(values, 0)
-    return f"{values.mean():.2f} ({low:.2f} to {high:.2f})"
+    rng = np.random.default_rng(arguments.seed)
+    rows = score_songs(midi_files(arguments.folder), arguments.songs, rng, song_scores)
+    print(scores_table("", COLUMNS, rows))
 
 
 if __name__ == "__main__":

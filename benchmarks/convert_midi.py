@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How fast MIDI files become windows of trios: our road beside its peers, file by file.
+"""How fast MIDI files become windows of trios, by this package and by others, file by file.
 
     python benchmarks/convert_midi.py FOLDER [--files 100] [--rounds 3] [--magenta PYTHON]
 

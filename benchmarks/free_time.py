@@ -193,7 +193,7 @@ def play(song: Song, melody: bool, wandering: float, rng: np.random.Generator) -
 def wandering_clock(
     wandering: float, rng: np.random.Generator
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """When what should come at a time does come."""
+    """A function from the time at which something should come to that at which it comes."""
     lengths = np.exp(rng.uniform(np.log(8), np.log(40), (4, 1)))
     sizes, phases = rng.uniform(0.3, 1, (4, 1)), rng.uniform(0, 2 * np.pi, (4, 1))
     grid = np.arange(0, 7200, 0.05)
@@ -239,7 +239,7 @@ def pretty_midis_beats(played: Played) -> np.ndarray:
 
 
 def f_measure(true: np.ndarray, found: np.ndarray) -> float:
-    """Of beats within 70 ms, each used once."""
+    """The F-measure of beats within 70 ms, each used once."""
     row = column = hits = 0
     while row < len(true) and column < len(found):
         late = found[column] - true[row]

@@ -92,7 +92,7 @@ def say(text: str) -> None:
 
 
 def machine() -> dict[str, Any]:
-    """On what the figures were measured."""
+    """The machine on which the figures were measured."""
     import torch
 
     about: dict[str, Any] = {
@@ -249,7 +249,7 @@ def train(arguments: argparse.Namespace, added: list[str]) -> dict[str, Any]:
 
 
 def _logged(work: Path) -> dict[str, Any]:
-    """Where a training stands, by its last checkpoint."""
+    """The progress of a training, by its last checkpoint."""
     import torch
 
     path = work / "last.ckpt"

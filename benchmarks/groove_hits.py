@@ -24,11 +24,11 @@ from groove import NAMES, read_performances
 from measuring.groove_hit_baselines import Eighths, Neighbours, Player, Rates
 
 from musicvae_torch import MusicVAE, get_converter
-from musicvae_torch.converters.groove import CLOSED_HI_HAT, DRUMS
+from musicvae_torch.converters.groove import DRUMS
 from musicvae_torch.dataset.splits import SPLITS
 from musicvae_torch.evaluation.grooves import AddedHits, Performances, added_hits
 from musicvae_torch.io.markdown import markdown_table
-from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
+from musicvae_torch.midi.vocabulary import CLOSED_HI_HAT, STEPS_PER_BAR
 from musicvae_torch.windows.encoding import TEMPERATURE, draw_hits, model_batches
 from surrogate.evaluation.metrics import bootstrap_interval
 

@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from measuring.song_scores import Rows, scores_table
 from safetensors.numpy import save_file
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -50,7 +51,6 @@ from surrogate.arrangement.harmoniser import (
 )
 from surrogate.arrangement.harmony import Harmony, infer, song_harmony
 from surrogate.evaluation.lead_sheets import read_lead_sheet
-from surrogate.evaluation.metrics import bootstrap_interval
 from surrogate.options import AccompanyOptions
 from surrogate.song.context import SongContext, analyze
 from surrogate.song.folders import midi_files
@@ -185,7 +185,7 @@ class Field(nn.Module):
         return values.transpose(-1, -2).flatten(-2), changes
 
     def loss(self, histograms: Tensor, flags: Tensor, states: Tensor, there: Tensor) -> Tensor:
-        """Nats a frame of the true states (batch, frames), as far as they are there."""
+        """Nats a frame of the true states (batch, frames), padding left out."""
         scores, changes = self(histograms, flags)
         within = flags[..., 0].long()
         rows = torch.arange(len(states))
@@ -201,7 +201,7 @@ class Field(nn.Module):
         return nats
 
     def weights(self) -> dict[str, np.ndarray]:
-        """As the weights' file has them."""
+        """The weights as they are stored in the file."""
         stored = {"changes": self.changes.detach().numpy()}
         for index, layer in enumerate(self.layers):
             for name, values in layer.named_parameters():
@@ -276,7 +276,7 @@ def score(guess: np.ndarray, true: np.ndarray) -> list[float]:
 
 def measure(name: str, songs: Sequence[Melody], learnt: Weights | None) -> None:
     """Print the table of a set of songs."""
-    rows: dict[str, list[list[float]]] = {}
+    rows: Rows = {}
     for notes, chords in tqdm(songs, unit="song", desc=name):
         bars = len(chords) // 2
         if not (chords > 0).any():
@@ -292,15 +292,7 @@ def measure(name: str, songs: Sequence[Melody], learnt: Weights | None) -> None:
         guesses["harmoniser"] = np.array([_class(name) for name in names])
         for way, guess in guesses.items():
             rows.setdefault(way, []).append(score(guess, chords))
-    count = len(next(iter(rows.values()), []))
-    print(f"| {name}, {count} songs | {' | '.join(COLUMNS)} |\n|{' --- |' * (len(COLUMNS) + 1)}")
-    for way, found in rows.items():
-        print(f"| {way} | {' | '.join(map(_cell, np.array(found).T))} |")
-
-
-def _cell(values: np.ndarray) -> str:
-    low, high = bootstrap_interval(values, 0)
-    return f"{values.mean():.3f} ({low:.3f} to {high:.3f})"
+    print(scores_table(f"{name}, ", COLUMNS, rows, digits=3))
 
 
 def main() -> None:

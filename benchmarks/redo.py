@@ -24,10 +24,9 @@ from tqdm import tqdm
 
 from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.score import Score, divisible, read_score
-from musicvae_torch.midi.vocabulary import FIRST_NOTE, PARTS, STEPS_PER_BAR
+from musicvae_torch.midi.vocabulary import CRASH, FIRST_NOTE, PARTS, STEPS_PER_BAR, TOMS
 from surrogate.accompaniment import Accompaniment
 from surrogate.evaluation.metrics import onsets
-from surrogate.evaluation.structure import TOMS
 from surrogate.options import AccompanyOptions
 from surrogate.pipeline import Accompanist
 from surrogate.song.bars import bars_of
@@ -37,7 +36,6 @@ from surrogate.song.redo import analyze_redo
 
 MOST_BARS = 64
 HALF = STEPS_PER_BAR // 2
-CRASH = 7
 REDONE = PARTS[1:]
 ALL_OFF = (120, *range(123, 128))  # controllers that end all notes of a channel
 

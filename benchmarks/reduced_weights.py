@@ -13,9 +13,86 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.distributions import Normal, kl_divergence
+
+from musicvae_torch import MusicVAE
+from musicvae_torch.dataset import read_dataset
+from musicvae_torch.io.checkpoint import shipped_checkpoint
 
 DTYPES = ("float32", "bfloat16", "int8")
+BATCH = 64  # windows
+
+
+class Outputs(NamedTuple):
+    """What a model says of windows.
+
+    Attributes:
+        mean, stddev: (windows, z_size) of the posterior.
+        nats: (windows,) loss under teacher forcing.
+        likeliest, drawn: (windows, steps, parts) classes: the likeliest under teacher forcing, and
+            samples.
+    """
+
+    mean: Tensor
+    stddev: Tensor
+    nats: Tensor
+    likeliest: Tensor
+    drawn: Tensor
+
+    @property
+    def posterior(self) -> Normal:
+        """The distribution of the latents."""
+        return Normal(self.mean, self.stddev)
+
+
+@torch.no_grad()
+def outputs_of(
+    model: MusicVAE, windows: Tensor, dtype: str, seed: int, latents: Tensor | None = None
+) -> Outputs:
+    """What the model says with its weights in a precision.
+
+    Args:
+        model: of one-hot parts.
+        windows: (windows, steps, parts) classes.
+        dtype: of DTYPES.
+        seed: of the samples.
+        latents: (windows, z_size) to decode; None: the posterior's mean.
+    """
+    model.multiply_in(dtype)
+    depths, found = model.config.output_depths, []
+    generator = torch.Generator().manual_seed(seed)
+    for first in range(0, len(windows), BATCH):
+        rows = slice(first, first + BATCH)
+        posterior = model.encode(windows[rows])
+        z = posterior.mean if latents is None else latents[rows]
+        logits = model.teacher_force(z, windows[rows])
+        decoded = model.decode(z, temperature=0.5, generator=generator)
+        classes = [
+            torch.stack([part.argmax(-1) for part in values.split(depths, -1)], -1)
+            for values in (logits, decoded)
+        ]
+        losses = model.part_losses(logits, windows[rows]).sum((1, 2))
+        found.append(Outputs(posterior.mean, posterior.stddev, losses, *classes))
+    return Outputs(*map(torch.cat, zip(*found, strict=True)))
+
+
+def row(dtype: str, found: Outputs, exact: Outputs) -> str:
+    """A row of the table: how far outputs are from those in float32."""
+    divergence = kl_divergence(exact.posterior, found.posterior).sum(-1).mean()
+    distance = ((found.mean - exact.mean) / exact.stddev).abs().mean()
+    likeliest, drawn = (
+        float((ours != theirs).float().mean())
+        for ours, theirs in ((found.likeliest, exact.likeliest), (found.drawn, exact.drawn))
+    )
+    return (
+        f"| {dtype} | {divergence:.2g} | {distance:.2g} | {found.nats.mean():.2f} | "
+        f"{likeliest:.2%} | {drawn:.2%} |"
+    )
 
 
 def main() -> None:
@@ -27,63 +104,21 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=256, metavar="N")
     parser.add_argument("--seed", type=int, default=0, help="of the draw of windows")
     arguments = parser.parse_args()
-
-    import numpy as np
-    import torch
-
-    from musicvae_torch import MusicVAE
-    from musicvae_torch.dataset import read_dataset
-    from musicvae_torch.io.checkpoint import shipped_checkpoint
-
     folder = arguments.musicvae or shipped_checkpoint("trio_16bar_small")
     model = MusicVAE.from_pretrained(folder)
     if model.config.output != "categorical" or model.config.control_depth:
         raise SystemExit(f"{folder}: wanted a model of one-hot parts without controls")
     everything = read_dataset(arguments.data).tokens
-    rng = np.random.default_rng(arguments.seed)
-    chosen = rng.permutation(len(everything))[: arguments.windows]
-    windows = torch.from_numpy(everything[np.sort(chosen)]).long()
-
-    @torch.no_grad()
-    def say(dtype: str) -> dict[str, Any]:
-        model.multiply_in(dtype)
-        found: list[tuple[Any, ...]] = []
-        generator = torch.Generator().manual_seed(arguments.seed)
-        for part in windows.split(64):
-            posterior = model.encode(part)
-            # From float32's latent, so that a line is of the decoder alone.
-            z = exact["posterior"][0][64 * len(found) :][: len(part)] if exact else posterior.mean
-            logits = model.teacher_force(z, part)
-            losses = model.part_losses(logits, part).sum((1, 2))
-            likeliest = [own.argmax(-1) for own in logits.split(model.config.output_depths, -1)]
-            rows = model.decode(z, temperature=0.5, generator=generator)
-            drawn = [own.argmax(-1) for own in rows.split(model.config.output_depths, -1)]
-            both = torch.stack(likeliest), torch.stack(drawn)
-            found.append((posterior.mean, posterior.stddev, losses, *both))
-        means, stddevs, nats, likely_, drawn_ = zip(*found, strict=True)
-        return {
-            "posterior": (torch.cat(means), torch.cat(stddevs)),
-            "nats": float(torch.cat(nats).mean()),
-            "tokens": torch.cat(likely_, dim=1),
-            "drawn": torch.cat(drawn_, dim=1),
-        }
-
-    exact: dict[str, Any] = {}
-    exact = say(DTYPES[0])
-    likely = torch.distributions.Normal(*exact["posterior"])
+    order = np.random.default_rng(arguments.seed).permutation(len(everything))
+    windows = torch.from_numpy(everything[np.sort(order[: arguments.windows])]).long()
+    exact = outputs_of(model, windows, DTYPES[0], arguments.seed)
     print(f"{folder.name}, {len(windows)} windows of {arguments.data.name}\n")
     print("| weights | KL, nats | mean, sigmas | loss, nats | other likeliest | other samples |")
     print("| --- " * 6 + "|")
     for dtype in DTYPES:
-        found = say(dtype)
-        moved = torch.distributions.Normal(*found["posterior"])
-        divergence = torch.distributions.kl_divergence(likely, moved).sum(-1).mean()
-        distance = ((moved.mean - likely.mean) / likely.stddev).abs().mean()
-        others = [float((found[key] != exact[key]).float().mean()) for key in ("tokens", "drawn")]
-        print(
-            f"| {dtype} | {divergence:.2g} | {distance:.2g} | {found['nats']:.2f} | "
-            f"{others[0]:.2%} | {others[1]:.2%} |"
-        )
+        # From float32's latents, so that all but the posterior is of the decoder alone.
+        found = outputs_of(model, windows, dtype, arguments.seed, exact.mean)
+        print(row(dtype, found, exact))
 
 
 if __name__ == "__main__":

@@ -15,9 +15,11 @@ set aside to validate on.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -31,9 +33,9 @@ from musicvae_torch.io.devices import pick_device
 from musicvae_torch.midi.vocabulary import PARTS
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.encoder.loading import DEFAULT_MUSICVAE, DEFAULT_SURROGATE, load_surrogate
-from surrogate.encoder.model import SurrogateEncoder
+from surrogate.encoder.model import Surrogate, SurrogateEncoder
 from surrogate.encoder.refine import RefineOptions, refine
-from surrogate.evaluation.metrics import bootstrap_interval
+from surrogate.evaluation.tables import Estimate
 
 WEIGHTS = (3.0, 10.0, 30.0)
 RATES = (0.01,)
@@ -62,6 +64,55 @@ def likelihoods(musicvae: MusicVAE, z: Tensor, tokens: Tensor) -> np.ndarray:
     )
 
 
+def starts_of(
+    surrogate: Surrogate, tokens: Tensor, given: Sequence[str], z_size: int
+) -> dict[str, tuple[Tensor, Normal | None]]:
+    """Where refinement may start, (windows, z_size), and with which prior (None: the standard
+    normal), by the first two cells of its rows."""
+    zeros = torch.zeros(len(tokens), z_size, device=tokens.device)
+    starts: dict[str, tuple[Tensor, Normal | None]] = {"zero | standard": (zeros, None)}
+    with torch.no_grad():
+        if isinstance(surrogate, SurrogateEncoder):
+            predicted = surrogate.posterior(tokens, given)
+            starts["surrogate | standard"] = predicted.mean, None
+            starts["surrogate | surrogate's"] = predicted.mean, predicted
+        else:
+            starts["surrogate | standard"] = surrogate.posterior_mean(tokens, given), None
+    return starts
+
+
+class Task(NamedTuple):
+    """What all settings are compared on: a model, (windows, steps, 3) classes and given parts."""
+
+    musicvae: MusicVAE
+    tokens: Tensor
+    given: tuple[str, ...]
+
+    def likelihoods(self, z: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """(windows,) log-likelihood a step, of the given and of the hidden parts."""
+        nats = likelihoods(self.musicvae, z, self.tokens)
+        is_given = np.isin(PARTS, self.given)
+        return nats[:, is_given].sum(1), nats[:, ~is_given].sum(1)
+
+    def refined_row(
+        self, start: Tensor, prior: Normal | None, options: RefineOptions, before: np.ndarray
+    ) -> str:
+        """Refine with these options; the cells of the row from the weight on.
+
+        Args:
+            start, prior: see :func:`starts_of`.
+            options: of the refinement.
+            before: (windows,) log-likelihood of the hidden parts from the start.
+        """
+        found = refine(self.musicvae, self.tokens, self.given, start, prior, options)
+        given, hidden = self.likelihoods(found.z)
+        gain = Estimate.of(hidden - before, seed=0).text(4, sign=True)
+        return (
+            f"{options.prior_weight:g} | {options.learning_rate:g} | {options.steps} | "
+            f"{found.steps.float().mean():.0f} | {given.mean():.4f} | {hidden.mean():.4f} | {gain}"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", type=Path, metavar="DATA.h5")
@@ -77,50 +128,25 @@ def main() -> None:
         arguments.musicvae or shipped_checkpoint(DEFAULT_MUSICVAE), device
     )
     surrogate = load_surrogate(arguments.surrogate or shipped_checkpoint(DEFAULT_SURROGATE), device)
-    given = tuple(arguments.given.split(","))
-    heard = [index for index, part in enumerate(PARTS) if part in given]
-    hidden = [index for index in range(len(PARTS)) if index not in heard]
     tokens = torch.from_numpy(draw(arguments.data, arguments.windows, arguments.seed)).to(device)
-    print(f"{len(tokens)} windows, {', '.join(given)} given; nats a step, higher is better")
+    task = Task(musicvae, tokens, tuple(arguments.given.split(",")))
+    print(f"{len(tokens)} windows, {', '.join(task.given)} given; nats a step, higher is better")
     print("| start | prior | weight | rate | most steps | steps | given | hidden | gain |")
-    print("| --- |" * 1 + " --- |" * 8)
-    roads: dict[str, tuple[Tensor, Normal | None]] = {}
-    zeros = torch.zeros(len(tokens), musicvae.config.z_size, device=device)
-    roads["zero | standard"] = zeros, None
+    print("| --- |" + " --- |" * 8)
+    starts = starts_of(surrogate, tokens, task.given, musicvae.config.z_size)
     with torch.no_grad():
-        if isinstance(surrogate, SurrogateEncoder):
-            predicted = surrogate.posterior(tokens, given)
-            roads["surrogate | standard"] = predicted.mean, None
-            roads["surrogate | surrogate's"] = predicted.mean, predicted
-        else:
-            roads["surrogate | standard"] = surrogate.posterior_mean(tokens, given), None
-        encoded = likelihoods(musicvae, musicvae.encode(tokens).mean, tokens)
-    print(
-        f"| encoder | | | | | | {encoded[:, heard].sum(1).mean():.4f} | "
-        f"{encoded[:, hidden].sum(1).mean():.4f} | |"
-    )
-    combinations = list(product(RATES, STEPS, WEIGHTS))
-    with tqdm(total=len(roads) * len(combinations), unit="row") as bar:
-        for name, (start, prior) in roads.items():
-            before = likelihoods(musicvae, start, tokens)
-            bar.write(
-                f"| {name} | | | | 0 | {before[:, heard].sum(1).mean():.4f} | "
-                f"{before[:, hidden].sum(1).mean():.4f} | |"
-            )
-            for rate, steps, weight in combinations:
-                options = replace(
-                    RefineOptions(), learning_rate=rate, steps=steps, prior_weight=weight
-                )
-                found = refine(musicvae, tokens, given, start, prior, options)
-                after = likelihoods(musicvae, found.z, tokens)
-                gain = (after - before)[:, hidden].sum(1)
-                low, high = bootstrap_interval(gain, seed=0)
-                bar.write(
-                    f"| {name} | {weight:g} | {rate:g} | {steps} | "
-                    f"{found.steps.float().mean():.0f} | {after[:, heard].sum(1).mean():.4f} | "
-                    f"{after[:, hidden].sum(1).mean():.4f} | "
-                    f"{gain.mean():+.4f} ({low:+.4f} to {high:+.4f}) |"
-                )
+        given, hidden = task.likelihoods(musicvae.encode(tokens).mean)
+    print(f"| encoder | | | | | | {given.mean():.4f} | {hidden.mean():.4f} | |")
+    settings = [
+        replace(RefineOptions(), learning_rate=rate, steps=steps, prior_weight=weight)
+        for rate, steps, weight in product(RATES, STEPS, WEIGHTS)
+    ]
+    with tqdm(total=len(starts) * len(settings), unit="row") as bar:
+        for name, (start, prior) in starts.items():
+            given, hidden = task.likelihoods(start)
+            bar.write(f"| {name} | | | | 0 | {given.mean():.4f} | {hidden.mean():.4f} | |")
+            for options in settings:
+                bar.write(f"| {name} | {task.refined_row(start, prior, options, hidden)} |")
                 bar.update()
 
 

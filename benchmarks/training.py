@@ -16,6 +16,45 @@ import argparse
 import contextlib
 from time import perf_counter
 
+import torch
+from measuring.work import limit
+from torch import Tensor
+
+from musicvae_torch.config import MusicVAEConfig, get_config
+from musicvae_torch.kernels.recurrence import compile_recurrence
+from musicvae_torch.training import ModelBatch, MusicVAETraining, TrainingOptions
+from musicvae_torch.training.memory import keep_freed_memory
+from musicvae_torch.training.objective import elbo_loss
+
+
+def windows_a_second(
+    config: MusicVAEConfig, tokens: Tensor, rounds: int, optimizer: str, half: bool
+) -> float:
+    """Windows a second of the quickest of `rounds` + 1 steps of training.
+
+    Args:
+        config: of a trio.
+        tokens: (batch, steps, parts) classes.
+        rounds: steps after the first one.
+        optimizer: "adam" or "muon".
+        half: train in bfloat16.
+    """
+    module = MusicVAETraining(config, TrainingOptions(optimizer=optimizer, start="glorot"))
+    steps = module.configure_optimizers()
+    noise = torch.randn(len(tokens), config.z_size)
+    seconds = []
+    for _ in range(rounds + 1):
+        start = perf_counter()
+        with torch.autocast("cpu", torch.bfloat16) if half else contextlib.nullcontext():
+            _, losses, kl = module.elbo_terms(ModelBatch(tokens, tokens), noise)
+            loss = elbo_loss(losses, kl, 256, 0.2)
+        steps.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+        steps.step()
+        seconds.append(perf_counter() - start)
+    return len(tokens) / min(seconds)
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -27,45 +66,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, metavar="N")
     parser.add_argument("--no-fuse", action="store_true", help="only what needs no C++ compiler")
     arguments = parser.parse_args()
-
-    import torch
-    from measuring.work import limit
-
-    from musicvae_torch.config import get_config
-    from musicvae_torch.kernels.recurrence import compile_recurrence
-    from musicvae_torch.training import ModelBatch, MusicVAETraining, TrainingOptions
-    from musicvae_torch.training.memory import keep_freed_memory
-    from musicvae_torch.training.objective import elbo_loss
-
     size, batch = arguments.units, arguments.batch
     sizes = {"enc_rnn_size": (size,), "dec_rnn_size": (size,), "z_size": size}
     config = get_config(arguments.config, **sizes)
     keep_freed_memory()
     tokens = torch.stack([torch.randint(0, depth, (batch, 256)) for depth in (90, 90, 512)], -1)
-    noise = torch.randn(batch, size)
-
-    def windows_a_second(optimizer: str, half: bool) -> float:
-        module = MusicVAETraining(config, TrainingOptions(optimizer=optimizer, start="glorot"))
-        steps = module.configure_optimizers()
-        seconds = []
-        for _ in range(arguments.rounds + 1):
-            start = perf_counter()
-            with torch.autocast("cpu", torch.bfloat16) if half else contextlib.nullcontext():
-                _, losses, kl = module.elbo_terms(ModelBatch(tokens, tokens), noise)
-                loss = elbo_loss(losses, kl, 256, 0.2)
-            steps.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-            steps.step()
-            seconds.append(perf_counter() - start)
-        return float(batch / min(seconds))
-
     print("| | float32 | bfloat16 |\n| --- | --- | --- |")
     for fused in (False,) if arguments.no_fuse else (False, True):
         if fused:
             compile_recurrence()
         for optimizer in ("adam", "muon"):
-            speeds = [windows_a_second(optimizer, half) for half in (False, True)]
+            speeds = [
+                windows_a_second(config, tokens, arguments.rounds, optimizer, half)
+                for half in (False, True)
+            ]
             name = f"{optimizer}{', fused' if fused else ''}"
             print(f"| {name} | {speeds[0]:.0f} | {speeds[1]:.0f} |", flush=True)
     # Two products of a backward pass for each of a forward one.

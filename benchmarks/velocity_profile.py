@@ -51,7 +51,7 @@ from surrogate.arrangement.dynamics import (
     swell,
     velocity_contour,
 )
-from surrogate.evaluation.metrics import bootstrap_interval
+from surrogate.evaluation.tables import DASH, Estimate
 from surrogate.song.folders import midi_files
 
 MIN_BARS, MIN_NOTES, MIN_VELOCITIES, MIN_DEVIATION = 16, 64, 8, 3.0
@@ -276,9 +276,9 @@ def evaluate(songs: list[Parts]) -> str:
             error, within, means, levels = np.array(values).T
             between = np.corrcoef(means, levels)[0, 1] if np.ptp(means) else np.nan
             cells = [
-                _cell(error, 1),
-                _cell(within, 2),
-                "-" if np.isnan(between) else f"{between:.2f}",
+                Estimate.of(error, seed=0).text(1),
+                Estimate.of(within, seed=0).text(2),
+                DASH if np.isnan(between) else f"{between:.2f}",
             ]
             lines.append(f"| {part} | {len(chosen)} {which} | {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -301,13 +301,6 @@ def predictions(part: str, one: Played, contour: VelocityContour) -> dict[str, n
         "level, swells, accents": (level + moved + accented).clip(1, 127),
         "and the deviations": part_velocities(notes, part, contour).astype(np.float64),
     }
-
-
-def _cell(values: np.ndarray, digits: int) -> str:
-    if np.isnan(values).all():
-        return "-"
-    low, high = bootstrap_interval(values, 0)
-    return f"{np.nanmean(values):.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
 def main() -> None:

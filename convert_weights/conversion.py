@@ -1,4 +1,4 @@
-"""From a checkpoint of Magenta's to a folder that `MusicVAE.from_pretrained` reads."""
+"""A checkpoint of Magenta's → a folder that `MusicVAE.from_pretrained` reads."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _FORMATS = {"tensorflow": "TensorFlow V2 checkpoint", "magenta-js": "magenta.js"
 
 @dataclass(frozen=True)
 class ConversionReport:
-    """What a conversion did.
+    """The result of a conversion.
 
     Attributes:
         folder: where the network is.
@@ -88,17 +88,16 @@ def convert(
 ) -> ConversionReport:
     """Convert a checkpoint into OUT/config.json and OUT/model.safetensors.
 
-    Tensor by tensor: of a checkpoint of any size, little more than the largest variable is in
-    memory at a time. Where it cannot be done, nothing is left behind.
+    Tensors are converted one by one, so that little more than the largest variable is in memory. If
+    the conversion fails, nothing is left in OUT.
 
     Args:
-        source: whatever `open_source` takes. A surrogate encoder that Keras saved stays one, all
-            else is a MusicVAE.
-        config_name: what it is a model of, as get_config takes it; sizes are taken from the
+        source: whatever `open_source` takes: a MusicVAE, or a surrogate encoder that Keras saved.
+        config_name: the model's config, as get_config takes it; sizes are taken from the
             checkpoint. None: what the checkpoint says, or the one config that its variables fit.
         out: a folder, new or empty.
-        checkpoint: name of the one to convert, if `source` has several.
-        release: the release that `source` is, for the record.
+        checkpoint: name of the checkpoint to convert, if `source` has several.
+        release: the release from which `source` is, for the record.
         force: replace the two files if they are in `out` already.
         progress: show a bar on stderr, if that is a terminal.
 

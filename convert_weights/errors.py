@@ -1,4 +1,4 @@
-"""Where in a checkpoint an error lies."""
+"""The place in a checkpoint at which an error lies."""
 
 import os
 from collections.abc import Iterator, Sequence

@@ -29,11 +29,11 @@ from musicvae_torch.model.vae import MusicVAE
 
 @dataclass(frozen=True)
 class Plan:
-    """A conversion that can be done.
+    """A conversion of a checkpoint that fits a config.
 
     Attributes:
-        config: with the sizes that the checkpoint has.
-        layers: the model's, with the variables that they come from.
+        config: the config, with the checkpoint's sizes.
+        layers: the model's layers, with the variables that they come from.
         skipped: variables left out: the trainer's, and cuDNN's second copies.
         notes: where the checkpoint's sizes are not those of the config.
     """

@@ -1,4 +1,4 @@
-"""Errors that a user can mend: one base class, and a subclass for each kind of thing.
+"""Errors that a user can correct: one base class, and a subclass for each kind.
 
 Each message is one line that names the file or the option, says what was expected and how to mend
 it. Commands print that line and end with exit status 2; any other exception is a mistake in this
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 
 class MusicVAEError(Exception):
-    """Anything that a user can mend."""
+    """An error that a user can correct."""
 
 
 class OptionError(MusicVAEError, ValueError):

@@ -65,17 +65,18 @@ class Accompanist:
     """A MusicVAE with its surrogate encoder and a band network, to be used on any number of songs.
 
     Attributes:
-        musicvae: of trios.
-        surrogate: of it; None: there is none.
-        attributes: directions in its latent space, for the option of that name.
-        groove: a GrooVAE that plays the drums' hits; None: a profile plays them, on the grid.
-        band: a band network; None: there is none, and bands are decoded by the MusicVAE.
-        styled: whether the band network was trained on styles of this MusicVAE; else it plays
-            without.
-        generator: makes the missing parts, whatever the method; None: the method's own.
+        musicvae: a MusicVAE of trios.
+        surrogate: its surrogate encoder; None: only the method "refine-only" works.
+        attributes: its attribute vectors, for the option of that name.
+        groove: a GrooVAE, for the drums' velocities and timing; None: velocities are those of a
+            profile, and hits are on the grid.
+        band: a band network; None: bands are decoded by the MusicVAE.
+        styled: whether the band network was trained on latents of this MusicVAE; if not, it plays
+            without a style.
+        generator: generates the missing parts for every method; None: each method has its own.
 
     Raises:
-        CheckpointError: the two do not belong together, or the MusicVAE plays no trios.
+        CheckpointError: the MusicVAE has no trios, or the surrogate does not belong to it.
     """
 
     musicvae: MusicVAE
@@ -175,7 +176,7 @@ class Accompanist:
         if options.style not in (None, NO_STYLE) and self._band is not None:
             self._band.style_of(options.style)
         if options.chords is not None:
-            parse(options.chords, bars=1)  # raises what is wrong, before the work
+            parse(options.chords, bars=1)  # raises errors before the work begins
         batch: list[SongContext | MidiError] = []
         for song in songs:
             try:
@@ -248,7 +249,10 @@ class Accompanist:
         if options.method != BAND:
             check_method(self.surrogate, options)
         elif self.band is None:
-            raise OptionError("method 'band' needs a band network, and none was loaded")
+            raise OptionError(
+                "method 'band' needs a band network, and none was loaded; load one with "
+                "Accompanist.from_pretrained(method='band')"
+            )
         return options
 
     def _accompany(
@@ -269,7 +273,7 @@ class Accompanist:
                 yield error
 
     def _has_feel(self, options: AccompanyOptions) -> bool:
-        """Whether a drummer plays new drums."""
+        """Whether a GrooVAE gives new drums their velocities and timing."""
         return self.groove is not None and options.feel > 0 and "drums" in options.made
 
     def _result(
@@ -278,41 +282,54 @@ class Accompanist:
         order = rank(generated.log_likelihood.sum(-1), generated.tokens)
         tokens = _silenced(generated.tokens, generated.silent, options)
         tokens = np.where(song.hidden, tokens, song.tokens)
-        kind = RedoArranger if options.redo else Arranger
-        arranger = kind(song, options, self.groove)
+        arranger = (RedoArranger if options.redo else Arranger)(song, options, self.groove)
         chart = chart_of(song, arranger.harmony)
+        # An even version of a redone band would be even in the redone bars alone.
+        has_even = self._has_feel(options) and not options.redo
         candidates = []
-        remarks: dict[str, None] = {}
         for number in order:
             arranged = partial(_arranged, arranger, part_notes(tokens[number]), number, chart)
-            band = arranged(options.feel)
-            # Of a band that is redone in some bars, only these would be even.
-            both = self._has_feel(options) and not options.redo
-            even = partial(arranged, 0.0) if both else None
-            likelihood = generated.log_likelihood[number]
-            candidates.append(Candidate(number, band, tokens[number], likelihood, even))
-            remarks |= dict.fromkeys(band.remarks)
-        lines = [*context_remarks(song, options.skip), *chart.remarks, *remarks]
-        if options.method == BAND and options.style is None and not self.styled:
-            lines.insert(
-                0,
-                "the band plays without a style, as its network was not trained on this "
-                "MusicVAE's latents",
+            candidates.append(
+                Candidate(
+                    number,
+                    arranged(options.feel),
+                    tokens[number],
+                    generated.log_likelihood[number],
+                    partial(arranged, 0.0) if has_even else None,
+                )
             )
-        if self.groove is None and options.feel != AccompanyOptions().feel:
-            lines.insert(0, "feel changes nothing without a GrooVAE; name one with --groove FOLDER")
         return Accompaniment(
-            song.timing.source,
-            song.melody,
-            song.roles,
-            arranger.kept,
-            tuple(candidates),
-            generated.latents,
-            generated.starts,
-            options,
-            tuple(lines),
-            chart,
+            song=song.timing.source,
+            melody=song.melody,
+            roles=song.roles,
+            kept=arranger.kept,
+            candidates=tuple(candidates),
+            latents=generated.latents,
+            starts=generated.starts,
+            options=options,
+            notes=self._remarks(song, chart, candidates, options),
+            chart=chart,
         )
+
+    def _remarks(
+        self,
+        song: SongContext,
+        chart: SongChart,
+        candidates: Sequence[Candidate],
+        options: AccompanyOptions,
+    ) -> tuple[str, ...]:
+        """What the user should know of a result, a line each."""
+        lines = []
+        if self.groove is None and options.feel != AccompanyOptions().feel:
+            lines.append("feel changes nothing without a GrooVAE; name one with --groove FOLDER")
+        if options.method == BAND and options.style is None and not self.styled:
+            lines.append(
+                "the band plays without a style, as its network was not trained on this "
+                "MusicVAE's latents"
+            )
+        lines += [*context_remarks(song, options.skip), *chart.remarks]
+        of_bands = (line for band in candidates for line in band.arrangement.remarks)
+        return (*lines, *dict.fromkeys(of_bands))
 
 
 def _arranged(
@@ -368,7 +385,7 @@ def accompany(
 
 
 def _context(score: Score, options: AccompanyOptions) -> SongContext:
-    """A song as the networks' input, with what a fill or an ending prescribes."""
+    """A song as the networks' input, with the tokens that fills and an ending give."""
     if options.redo:
         return with_crashes(analyze_redo(score, options), options)
     song = with_crashes(analyze(score, options), options)
@@ -376,7 +393,7 @@ def _context(score: Score, options: AccompanyOptions) -> SongContext:
 
 
 def _silenced(tokens: np.ndarray, silent: np.ndarray, options: AccompanyOptions) -> np.ndarray:
-    """(candidates, steps, parts) tokens whose made parts rest at silent steps (steps,)."""
+    """Tokens (candidates, steps, parts) with rests in the made parts at silent steps (steps,)."""
     tokens = tokens.copy()
     begins = silent & ~np.append(False, silent[:-1])
     for part in options.made:

@@ -12,9 +12,14 @@ from typing import Protocol
 import numpy as np
 
 from measuring.groove_baselines import DrumAndStep
-from musicvae_torch.converters.groove import CLOSED_HI_HAT, DRUMS, OPEN_HI_HAT
+from musicvae_torch.converters.groove import DRUMS
 from musicvae_torch.evaluation.grooves import Performances
-from musicvae_torch.midi.vocabulary import STEPS_PER_BAR, STEPS_PER_QUARTER
+from musicvae_torch.midi.vocabulary import (
+    CLOSED_HI_HAT,
+    OPEN_HI_HAT,
+    STEPS_PER_BAR,
+    STEPS_PER_QUARTER,
+)
 
 SMOOTHING = 1.0  # hits and rests that are added to those that are counted
 

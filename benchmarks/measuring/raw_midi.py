@@ -230,8 +230,8 @@ class Pedals:
         }
 
     def silent(self, tick: int, channel: int) -> int:
-        """When a note of a channel falls silent whose key is let go at a tick: then, or, where the
-        pedal is down, when that is lifted, or at the end of the file."""
+        """The tick at which a note falls silent whose key is released at a tick: then, or, if the
+        pedal is down, when it is lifted, or at the end of the file."""
         moves = self.moves.get(channel, [])
         place = bisect_right(moves, (tick, True))
         if not place or not moves[place - 1][1]:

@@ -116,7 +116,7 @@ def _of_parts(converter: Converter, song: Song, section: Section) -> list[str]:
 
 
 def _missing(part: str, converter: Converter, notes: np.ndarray) -> str:
-    """That no track plays a part, and which tracks might."""
+    """A line about a part that no track plays, and the tracks that might."""
     if part == "melody":
         return _missing_melody(converter, notes[~notes["is_drum"]])
     if part == "bass":
@@ -171,7 +171,7 @@ def _of_trio(converter: TrioConverter, section: Section, first: int) -> list[str
 def _of_silence(
     part: str, stretches: list[tuple[int, int, str]], needed: int, first: int
 ) -> list[str]:
-    """That a part is never played long enough without a bar of silence."""
+    """A line about a part that never plays long enough without a bar of silence."""
     if not stretches:
         return [f"the {part} is silent throughout"]
     bar, bars, where = max(stretches, key=lambda one: one[1])

@@ -12,7 +12,7 @@ LEAST_SWING = 0.05  # of a step; what is less is no swing, but a file's inaccura
 
 
 def median_offsets(offsets: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """By how much of a step notes come after the grid (before it, if negative) on each of the four
+    """The median offset of notes from the grid, in steps and positive if late, on each of the four
     sixteenths of the beat: (4,).
 
     In a shuffle, for example, off-beats are at two thirds of the beat, which is a third of a step

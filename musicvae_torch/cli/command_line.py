@@ -1,4 +1,5 @@
-"""What is between a command and its user: pipes that close, and options that would do nothing."""
+"""What lies between a command and its user: errors in one line, closed pipes, and options that
+would have no effect."""
 
 from __future__ import annotations
 
@@ -16,14 +17,14 @@ from musicvae_torch.errors import MusicVAEError, OptionError
 
 @contextmanager
 def closing_pipes() -> Iterator[None]:
-    """In which a pipe that is closed is no error: its reader (``head``, a pager that is left) has
-    seen enough, and what the command makes is made all the same."""
+    """Ignore closed pipes inside the block: if the reader (``head``, or a pager that was quit) has
+    seen enough, the command still finishes its work."""
     with _closing_pipe("stdout"), _closing_pipe("stderr"):
         yield
 
 
 class _Output(io.FileIO):
-    """A file in which what nobody reads any more counts as written."""
+    """A file that counts bytes as written after its reader has closed the pipe."""
 
     def write(self, data: Any, /) -> int:
         try:
@@ -80,7 +81,7 @@ _ALLOCATIONS = 50_000  # from one collection of the youngest objects to the next
 
 
 def run_command(prog: str, work: Callable[[], object]) -> int:
-    """Do a command's work, and give its exit status.
+    """Do a command's work, and return its exit status.
 
     What the user can mend (a :class:`MusicVAEError`, what the operating system refuses, a package
     that is missing) becomes one line and status 2, a stop by Ctrl-C status 130. Any other exception
@@ -108,8 +109,9 @@ def run_command(prog: str, work: Callable[[], object]) -> int:
 
 @contextmanager
 def _rare_collections() -> Iterator[None]:
-    """Let Python look for reference cycles seldom: importing PyTorch makes many objects, none of
-    which is garbage, and looking through them after each 700 takes a tenth of a second."""
+    """Make Python look for reference cycles less often inside the block. Importing PyTorch creates
+    many objects, none of them garbage, and a search after every 700 of them takes a tenth of a
+    second in all."""
     usual = gc.get_threshold()
     gc.set_threshold(_ALLOCATIONS)
     try:
@@ -119,7 +121,7 @@ def _rare_collections() -> Iterator[None]:
 
 
 def _message(error: Exception) -> str | None:
-    """What to tell the user, in one line; None if the error is a mistake of ours."""
+    """The error in one line for the user; None if it is a bug."""
     if isinstance(error, MusicVAEError):
         return one_line(str(error))
     if isinstance(error, ModuleNotFoundError):
@@ -135,13 +137,13 @@ def _message(error: Exception) -> str | None:
 
 
 def one_line(text: str) -> str:
-    """Text without line breaks and other control characters, by which the names of files and
-    variables could play tricks on a terminal."""
+    """Text without line breaks and control characters, with which names of files and variables
+    could manipulate a terminal."""
     return "".join(" " if category(letter) in _UNSEEN else letter for letter in text)
 
 
 class Idle(NamedTuple):
-    """Options that would do nothing.
+    """Options that would have no effect.
 
     Attributes:
         options: as they are typed, with spaces between; after "but", all others.
@@ -164,7 +166,7 @@ def applies_to(name: str, value: str, options: str) -> Idle:
 
 
 def refuse_idle(typed: Sequence[str], values: Any, table: Sequence[Idle]) -> None:
-    """Refuse options that would do nothing.
+    """Refuse options that would have no effect.
 
     Args:
         typed: the options that were typed, as they are.

@@ -28,7 +28,7 @@ _POSITIONS = STEPS_PER_BAR + 1
 
 @dataclass(frozen=True)
 class BarChords:
-    """When chords begin in the bars of a section; in each bar one does at its first step.
+    """The chords in the bars of a section; a chord begins at the first step of each bar.
 
     Attributes:
         positions: (chords,) bar * _POSITIONS + step, ascending.

@@ -20,7 +20,9 @@ from musicvae_torch.errors import MidiError
 from musicvae_torch.midi.notes import Song
 from musicvae_torch.midi.quantize import DEFAULT_QPM, Section, steady_section
 from musicvae_torch.midi.vocabulary import (
+    CLOSED_HI_HAT,
     DRUM_CLASSES,
+    OPEN_HI_HAT,
     ROLAND_DRUM_CLASSES,
     STEPS_PER_BAR,
     STEPS_PER_QUARTER,
@@ -28,7 +30,6 @@ from musicvae_torch.midi.vocabulary import (
 
 DRUMS = len(DRUM_CLASSES)
 ROW = 3 * DRUMS
-CLOSED_HI_HAT, OPEN_HI_HAT = 2, 3
 MAX_VELOCITY = 127
 MAX_BARS = 2**14  # nine hours at 120; a file beyond it is broken, and would fill the memory
 LEAST_DROPOUT = 0.2  # rate of the loudest hits, relative to that of the softest

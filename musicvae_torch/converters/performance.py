@@ -110,7 +110,8 @@ def _first_in_first_out(notes: np.ndarray) -> np.ndarray:
 
 
 def _time_shifts(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where time shifts end, and how long they are, so that all `positions` are reached."""
+    """The positions at which time shifts end, and their lengths, so that all `positions` are
+    reached."""
     positions = np.unique(positions)
     before = np.concatenate([[0], positions[:-1]])
     steps = positions - np.maximum(before, positions // _POSITIONS * _POSITIONS)
@@ -118,13 +119,14 @@ def _time_shifts(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def lasting_steps(classes: np.ndarray) -> np.ndarray:
-    """How many steps each event takes: none, but for time shifts."""
+    """The number of steps that each event takes: 0, except for time shifts."""
     is_shift = (classes >= TIME_SHIFT) & (classes < VELOCITY)
     return np.where(is_shift, classes - TIME_SHIFT + 1, 0)
 
 
 def decode_performance(classes: np.ndarray) -> Performance:
-    """Any classes, however senseless → what is played, as Magenta reads it.
+    """Decode any sequence of classes to notes, as Magenta does, even if the sequence makes no
+    sense.
 
     Everything after the first END or after the bar is left out; notes that still sound end with
     the bar. Note offs without their note ons, notes that end where they start, and programs after

@@ -58,8 +58,8 @@ class TrioConverter(Converter):
         return [part for part, members in zip(PARTS, tracks, strict=True) if not members]
 
     def playing(self, section: Section) -> list[dict[int, np.ndarray]]:
-        """For each part its tracks, and in which bars each of them counts as playing: (bars,) bool,
-        up to GAP_BARS away from a bar in which it sounds."""
+        """The tracks of each part, and (bars,) bool for each track: whether the bar is at most
+        GAP_BARS away from one in which it sounds."""
         return [
             {track: _bridge_gaps(_played_bars(section, track)) for track in members}
             for members in _tracks_by_part(section, self.rules.melody_programs)

@@ -51,12 +51,12 @@ def transpose(tokens: np.ndarray, semitones: int) -> np.ndarray:
 
 
 def transpose_melody(tokens: np.ndarray, semitones: int) -> np.ndarray:
-    """As :func:`transpose`, of (steps, 1) melodies or (steps, 2) melodies and chords."""
+    """Shift (steps, 1) melodies or (steps, 2) melodies and chords; see :func:`transpose`."""
     return _transposed(tokens, 1, semitones, shift_chords(tokens[:, 1:], semitones))
 
 
 def _transposed(tokens: np.ndarray, lines: int, semitones: int, rest: np.ndarray) -> np.ndarray:
-    """The first `lines` columns shifted, beside the `rest`; or the tokens as they were."""
+    """The first `lines` columns shifted, beside the `rest`; or the tokens unchanged."""
     notes = tokens[:, :lines] >= FIRST_NOTE
     shifted = tokens[:, :lines].astype(np.int64) + semitones * notes
     if (shifted[notes] < FIRST_NOTE).any() or (shifted[notes] >= MELODY_DEPTH).any():
@@ -65,8 +65,8 @@ def _transposed(tokens: np.ndarray, lines: int, semitones: int, rest: np.ndarray
 
 
 def transpose_bar(tokens: np.ndarray, semitones: int) -> np.ndarray:
-    """As :func:`transpose`, of the (steps, 1 or 2) tokens of a multitrack bar: all tracks but
-    drums, and the chords. (Magenta drops the notes that would leave MIDI's range.)"""
+    """Shift the (steps, 1 or 2) tokens of a multitrack bar, all tracks but drums, and its chords;
+    see :func:`transpose`. (Magenta drops the notes that would leave MIDI's range.)"""
     tracks = tokens[:, 0].reshape(MultitrackRules().max_tracks, -1).astype(np.int64)
     drums = (tracks == performance.PROGRAM + performance.DRUMS).any(1, keepdims=True)
     pitched = (tracks >= performance.NOTE_ON) & (tracks < performance.TIME_SHIFT) & ~drums

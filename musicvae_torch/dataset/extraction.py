@@ -100,7 +100,7 @@ def extract_file(
 
 
 def extract_song(song: Song, digest: bytes, options: WindowOptions) -> ExtractedSong | Skipped:
-    """As :func:`extract_file`, of a song with that digest.
+    """Extract a song whose file has that digest; see :func:`extract_file`.
 
     Raises:
         NotDrumsError: the config is a groove's, and a pitch is no drum's.

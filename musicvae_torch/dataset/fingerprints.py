@@ -29,7 +29,7 @@ _MULTIPLIERS = np.random.default_rng(0).integers(2**63, size=64, dtype=np.uint64
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """By what a song is recognised.
+    """Hashes by which a song is recognised.
 
     Attributes:
         sample: (n,) uint32 hashes, sorted.
@@ -160,7 +160,7 @@ def find_copies(
 
 
 class _Index:
-    """Songs by their hashes, in a few flat arrays, since there may be millions."""
+    """Songs by their hashes, in a few flat arrays, because there may be millions of hashes."""
 
     def __init__(self, samples: np.ndarray) -> None:
         order = np.argsort(samples)

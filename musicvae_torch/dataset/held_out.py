@@ -26,7 +26,7 @@ from musicvae_torch.midi.notes import is_midi
 
 
 class HeldOutSong(NamedTuple):
-    """By what a song of another split is recognised.
+    """Hashes by which a song of another split is recognised.
 
     Attributes:
         name: its path in the folder that was read.
@@ -41,7 +41,7 @@ class HeldOutSong(NamedTuple):
 
 @dataclass(frozen=True)
 class HeldOutSplit:
-    """How a split was compared.
+    """The result of comparing songs with another split.
 
     Attributes:
         label: its name.

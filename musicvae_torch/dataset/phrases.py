@@ -1,4 +1,4 @@
-"""Phrases, by which a tune is recognised, whoever arranged it.
+"""Phrases, by which a tune is recognised in any arrangement.
 
 A phrase is a run of intervals of the highest notes of a track, on the grid of sixteenths: repeated
 notes count once, and neither key, tempo nor rhythm matters. A trio that was cut out of a song has
@@ -53,7 +53,7 @@ def window_phrases(
     converter: Converter,
     drums: bool,
 ) -> np.ndarray:
-    """As :func:`song_phrases`, of a song of which only a data set's windows are known.
+    """The phrases of a song of which only a data set's windows are known; see :func:`song_phrases`.
 
     Args:
         tokens: (windows, steps, parts), in the data set's order.

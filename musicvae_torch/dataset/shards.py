@@ -1,4 +1,4 @@
-"""Shards: what a build has finished, from which it goes on after a stop.
+"""Shards: the finished pieces of a build, from which it continues after a stop.
 
 A folder beside the data set holds ``plan.json``, which identifies the build, and a file for each
 finished run of FILES_PER_SHARD MIDI files.
@@ -96,7 +96,7 @@ class ShardStore:
         return self.folder / f"{number:06d}.npz"
 
     def write(self, number: int, outcomes: dict[int, Outcome]) -> None:
-        """Store what came of each file, by its number."""
+        """Store the result of each file, by its number."""
         ordered = sorted(outcomes.items())
         arrays = _arrays({n: o for n, o in ordered if isinstance(o, ExtractedSong)})
         skipped = [(n, o.reason, o.detail) for n, o in ordered if isinstance(o, Skipped)]

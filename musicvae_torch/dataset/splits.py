@@ -1,4 +1,4 @@
-"""The official split of a folder of songs, where a table in it says which song is of which.
+"""The official split of a folder of songs, from a table in the folder.
 
 The Groove MIDI Dataset has such a table, ``info.csv``, with a row for each performance: its file
 (column ``midi_filename``) and ``split``: train, validation or test.

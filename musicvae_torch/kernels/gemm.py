@@ -77,7 +77,7 @@ def _laid_out(weight: Tensor) -> Tensor:
 
 
 class _PackedProduct(Product):
-    """In float32, with the weight laid out for the processor."""
+    """A float32 product whose weight is laid out for the processor."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         super().__init__(weight, bias)
@@ -99,7 +99,8 @@ class _PackedProduct(Product):
 
 
 class _HalfProduct(Product):
-    """Of bfloat16 weights and inputs, with float32 sums that are rounded before the bias."""
+    """A product of bfloat16 weights and inputs, with float32 sums that are rounded before the bias
+    is added."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         super().__init__(weight, bias)
@@ -112,8 +113,8 @@ class _HalfProduct(Product):
 
 
 class _ByteProduct(Product):
-    """Of int8 weights, with a scale for each row, and inputs in 127ths, which must lie between -1
-    and 1, as an LSTM's outputs do. Sums are exact."""
+    """A product of int8 weights, with a scale for each row, and inputs in 127ths. Inputs must lie
+    between -1 and 1, as an LSTM's outputs do. Sums are exact."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         super().__init__(weight, bias)
@@ -168,7 +169,7 @@ def refuse_int8(device: torch.device) -> NoReturn:
 
 
 def _packs(weight: Tensor, kind: type[Product]) -> bool:
-    """Whether there is a kind of product for a weight like this."""
+    """Whether there is a kind of product for such a weight."""
     return (weight.dtype, weight.device.type) == (torch.float32, "cpu") and works(kind)  # type: ignore[arg-type]
 
 
@@ -215,12 +216,12 @@ _caches: WeakKeyDictionary[object, ProductCache] = WeakKeyDictionary()
 
 
 def products_of(layer: object) -> ProductCache:
-    """The products that a layer keeps."""
+    """The cache of a layer's products."""
     return _caches.setdefault(layer, ProductCache())
 
 
 def forget_products(layer: object) -> None:
-    """Forget what a layer keeps, so that it is made again when it is needed."""
+    """Discard a layer's products, so that they are prepared again when needed."""
     _caches.pop(layer, None)
 
 
@@ -285,7 +286,7 @@ class _Linear(torch.autograd.Function):
 
 @lru_cache
 def works(kind: type[Product]) -> bool:
-    """Whether a kind of product is here, and right."""
+    """Whether a kind of product is available here and gives right results."""
     if not torch.backends.mkldnn.is_available():
         return False
     # The largest values there are, as processors without VNNI clip sums of bytes' products; and so

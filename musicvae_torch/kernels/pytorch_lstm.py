@@ -97,8 +97,8 @@ def embed_packed(
 
 
 def _precisions(layer: Layer) -> tuple[torch.dtype, torch.dtype]:
-    """In which precision a layer runs, and in which its results are. On CPUs they are the weights'
-    own: :mod:`musicvae_torch.kernels.layers` has the others.
+    """The precision in which a layer runs, and that of its results. On CPUs both are the weights'
+    own; :mod:`musicvae_torch.kernels.layers` computes in the others.
 
     Raises:
         OptionError: int8 is asked for, which runs on CPUs alone.

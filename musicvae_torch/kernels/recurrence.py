@@ -203,15 +203,16 @@ class _Recurrence(torch.autograd.Function):
 
 
 def _chain(like: Tensor, start: Tensor, reverse: bool) -> tuple[Tensor, Tensor]:
-    """Room for the states before and after each step, (T, B, H) each, in one tensor of dtype and
-    device as `like`; `start` is the state before the step that runs first."""
+    """Allocate the states before and after each step, (T, B, H) each, in one tensor of the dtype
+    and device of `like`; `start` is the state before the step that runs first."""
     states = like.new_empty(len(like) + 1, *like.shape[1:])
     states[-1 if reverse else 0] = start
     return (states[1:], states[:-1]) if reverse else (states[:-1], states[1:])
 
 
 def _walk(reverse: bool, *sequences: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Each step's items of all sequences (T, ...), from the first step or from the last."""
+    """Iterate over each step's items of all sequences (T, ...), from the first step or from the
+    last."""
     steps = list(zip(*(sequence.unbind() for sequence in sequences), strict=True))
     return reversed(steps) if reverse else iter(steps)
 

@@ -65,21 +65,12 @@ class Stepper:
         segment_steps: int,
         controls: Tensor,
     ) -> None:
-        tokens: list[Tensor] = []
-        shares: list[Tensor] = []
-        self._controls: list[Tensor] = []
-        # The lowest layer's gates: what embeddings contribute, by segment, with the biases.
-        by_segment = embeddings.transpose(0, 1)  # (segments, B, E)
-        rows = by_segment.flatten(0, 1)
-        for core in cores:
-            lowest = core.layers[0]
-            widths = [sum(core.depths), embeddings.shape[-1], controls.shape[-1]]
-            token, own, control = torch.split(lowest.weight_ih.detach(), widths, dim=1)
-            tokens.append(token)
-            self._controls.append(control)
-            share = linear(rows, own, lowest.full_bias.detach())
-            shares.append(torch.unflatten(share, 0, by_segment.shape[:2]))
-        self._shares = torch.stack(shares, dim=1)  # (segments, C, B, 4H)
+        weights = [
+            _lowest_weights(core, embeddings.shape[-1], controls.shape[-1]) for core in cores
+        ]
+        tokens = [token for token, _, _ in weights]
+        self._controls = [control for _, _, control in weights]
+        self._shares = _embedding_shares(cores, [own for _, own, _ in weights], embeddings)
         self._rows = Rows(tokens, [core.depths for core in cores]) if one_hot else None
         # Width of what a product multiplies beside the layer's own last output: the output of the
         # layer below, and in the lowest layer tokens, unless they are looked up.
@@ -95,11 +86,7 @@ class Stepper:
         # In float32: they are a small part of the work, and all errors here are of the logits.
         self._outputs = [prepare(core.output.weight, core.output.bias) for core in cores]
         self._starts = [
-            [
-                torch.stack([each.transpose(0, 1) for each in own], dim=1)  # (segments, C, B, H)
-                for own in zip(*layer, strict=True)
-            ]
-            for layer in zip(*(core.states for core in cores), strict=True)
+            _joined_states(states) for states in zip(*(core.states for core in cores), strict=True)
         ]
         self._song_controls = controls
         self._segment_steps, self._steps = segment_steps, 0
@@ -174,6 +161,41 @@ class Stepper:
         parts = self._rows.parts
         wide = [functional.pad(own, (0, parts - own.shape[1]), value=-1) for own in tokens]
         return self._rows(torch.stack(wide)).add_(share)
+
+
+def _lowest_weights(
+    core: Core, embedding_width: int, control_width: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The lowest layer's input weights (4H, width) for tokens, for embeddings and for controls."""
+    widths = [sum(core.depths), embedding_width, control_width]
+    token, embedding, control = torch.split(core.layers[0].weight_ih.detach(), widths, dim=1)
+    return token, embedding, control
+
+
+def _embedding_shares(
+    cores: Sequence[Core], weights: Sequence[Tensor], embeddings: Tensor
+) -> Tensor:
+    """What embeddings and biases contribute to the lowest layer's gates: (segments, C, B, 4H).
+
+    Args:
+        cores: the core decoders.
+        weights: (4H, E) for the embeddings, one a core.
+        embeddings: (B, segments, E).
+    """
+    by_segment = embeddings.transpose(0, 1)  # (segments, B, E)
+    shares = []
+    for core, weight in zip(cores, weights, strict=True):
+        rows = linear(by_segment.flatten(0, 1), weight, core.layers[0].full_bias.detach())
+        shares.append(torch.unflatten(rows, 0, by_segment.shape[:2]))
+    return torch.stack(shares, dim=1)
+
+
+def _joined_states(states: Sequence[State]) -> list[Tensor]:
+    """The cores' states (h, c) of one layer, (B, segments, H), as (segments, C, B, H) each."""
+    return [
+        torch.stack([each.transpose(0, 1) for each in own], dim=1)
+        for own in zip(*states, strict=True)
+    ]
 
 
 def _joined(layer: Layer, token: Tensor, index: int, below: int) -> Product:

@@ -15,7 +15,6 @@ import pretty_midi
 import torch
 
 from musicvae_torch.converters.groove import (
-    CLOSED_HI_HAT,
     DRUMS,
     GROOVE_RULES,
     ROW,
@@ -28,7 +27,7 @@ from musicvae_torch.latent.drum_kit import DrumKit, Midi, played_notes, read_kit
 from musicvae_torch.latent.encoded_song import encode_placed
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.stitch import NewPart, exchange_notes, stitch
-from musicvae_torch.midi.vocabulary import ROLAND_DRUM_CLASSES
+from musicvae_torch.midi.vocabulary import CLOSED_HI_HAT, ROLAND_DRUM_CLASSES
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.windows.encoding import TEMPERATURE, decode_tokens, draw_hits, play_hits
 from musicvae_torch.windows.tensors import window_controls

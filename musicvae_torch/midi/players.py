@@ -149,9 +149,9 @@ def _end(sounding: Sounding, key: tuple[int, int], tick: int, instant: bool = Tr
 def _with_strings(
     players: list[Player], channels: Channels, index: int, chunk: Chunk
 ) -> list[Player]:
-    """The players of a chunk, with the strings of a guitar synthesizer, or the channels of MPE that
-    the file does not announce, as one: neighbouring channels with one program and one note at a
-    time, which together play one line, or bend each note by itself."""
+    """The players of a chunk, with the strings of a guitar synthesizer, or MPE channels that the
+    file does not announce, joined into one: neighbouring channels with one program and one note at
+    a time, which together play one line, or bend each note by itself."""
     groups: dict[tuple[int, int], list[Player]] = defaultdict(list)
     for player in players:
         if not player.is_drum and len({note[4] for note in player.notes}) == 1:

@@ -38,6 +38,9 @@ DRUM_CLASSES: tuple[tuple[int, ...], ...] = (
     (49, 52, 55, 57, 58),  # crash
     (51, 53, 59, 82),  # ride
 )
+# Indices of these classes.
+KICK, SNARE, CLOSED_HI_HAT, OPEN_HI_HAT, LOW_TOM, MID_TOM, HIGH_TOM, CRASH, RIDE = range(9)
+TOMS = (LOW_TOM, MID_TOM, HIGH_TOM)
 # A class for each General MIDI drum: in the order above but for 43 and 52; without 22 and 26, which
 # only Roland's kits have.
 FULL_DRUM_CLASSES: tuple[tuple[int, ...], ...] = tuple(zip((

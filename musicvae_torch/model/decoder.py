@@ -14,28 +14,12 @@ from typing import cast
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn.functional import one_hot
 
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.kernels import dispatch
-from musicvae_torch.model.heads import CategoricalHead, Head, build_head, sample_bits, widen
+from musicvae_torch.model.heads import CategoricalHead, Head, build_head, widen
 from musicvae_torch.model.lstm import InitialState, LSTMStack
 from musicvae_torch.model.terms import State, Term, cut, delay, densify, term_shape
-
-# Velocities and offsets of hits that are less probable than this are noise.
-_LEAST_PROBABILITY = 0.1
-
-
-def _certain_hits(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Probabilities of a step's hits, and the velocities and offsets that they have if they are
-    struck, (B, drums) each. Trained by squared error, with 0 where a drum is not struck, the
-    network's own values are probability times value."""
-    scores, velocities, offsets = logits.chunk(3, dim=-1)
-    probabilities = torch.sigmoid(scores)
-    certain = probabilities.clamp(min=_LEAST_PROBABILITY)
-    velocities = (torch.sigmoid(velocities) / certain).clamp(max=1)
-    offsets = (torch.tanh(offsets) / certain).clamp(-1, 1)
-    return probabilities, velocities, offsets
 
 
 class Conductor(nn.Module):
@@ -217,7 +201,7 @@ class Decoder(nn.Module):
             return drawn, drawn
 
         steps, nothing = self.segment_steps or length, z.new_zeros(len(z), length, 0)
-        tokens = self._roll_out(cores, self.embed(z), steps, controls, nothing, draw, generator)
+        tokens = self.roll_out(self.embed(z), steps, controls, nothing, draw, generator)
         rows = [core.head.rows(own) for core, own in zip(cores, tokens, strict=True)]
         return torch.cat(rows, dim=-1).to(z)
 
@@ -242,62 +226,21 @@ class Decoder(nn.Module):
             return drawn, drawn
 
         no_controls = embeddings.new_zeros(len(embeddings), steps, 0)
-        tokens = self._roll_out(cores, embeddings, steps // segments, no_controls, uniforms, draw)
+        tokens = self.roll_out(
+            embeddings, steps // segments, no_controls, uniforms, draw, cores=cores
+        )
         columns = [part for own in parts_of for part in own]
         return torch.cat(tokens, dim=-1)[..., [columns.index(part) for part in parts]]
 
-    def velocities_and_offsets(self, z: Tensor, hits: Tensor, controls: Tensor) -> Tensor:
-        """See :meth:`musicvae_torch.MusicVAE.velocities_and_offsets`."""
-
-        def strike(struck: Tensor, logits: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-            probabilities, velocities, offsets = _certain_hits(logits[0])
-            row = torch.cat([probabilities, velocities, offsets], dim=-1)
-            return [torch.cat([struck, struck * velocities, struck * offsets], dim=-1)], [row]
-
-        steps, embedding = hits.shape[1], self.embed(z)
-        return self._roll_out(self._cores(), embedding, steps, controls, hits, strike)[0]
-
-    def draw_hits(
+    def roll_out(
         self,
-        z: Tensor,
-        steps: int,
-        temperature: float,
-        controls: Tensor,
-        given: Tensor | None,
-        drums: Sequence[int] | None,
-        sounding: Tensor | None,
-        generator: Generator | None,
-    ) -> Tensor:
-        """See :meth:`musicvae_torch.MusicVAE.draw_hits`."""
-
-        def strike(fixed: Tensor, logits: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-            probabilities, velocities, offsets = _certain_hits(logits[0])
-            struck = sample_bits(logits[0].chunk(3, dim=-1)[0], temperature, generator)
-            if sounding is not None:
-                likeliest = one_hot(probabilities.argmax(-1), struck.shape[-1]).to(struck)
-                struck = torch.where(struck.any(-1, keepdim=True), struck, likeliest)
-                struck = struck * fixed[:, :1]
-            row = torch.stack([struck, struck * velocities, struck * offsets], dim=1)
-            if given is not None:
-                drawn, row = row, fixed[:, 1:].view(row.shape).clone()
-                row[..., drums] = drawn[..., drums]
-            return [row.flatten(1)], [row.flatten(1)]
-
-        sounds = z.new_ones(len(z), steps) if sounding is None else sounding.to(z)
-        fixed = torch.cat([sounds[..., None], *([] if given is None else [given.to(z)])], dim=-1)
-        return self._roll_out(
-            self._cores(), self.embed(z), steps, controls, fixed, strike, generator
-        )[0]
-
-    def _roll_out(
-        self,
-        cores: Sequence[CoreDecoder],
         embeddings: Tensor,
         segment_steps: int,
         controls: Tensor,
         given: Tensor,
         choose: Callable[[Tensor, Sequence[Tensor]], tuple[list[Tensor], list[Tensor]]],
         generator: Generator | None = None,
+        cores: Sequence[CoreDecoder] | None = None,
     ) -> list[Tensor]:
         """Run cores step by step, each step reading the tokens of the step before: from embeddings
         (B, S, E) and controls (B, T, control_depth) to what `choose` keeps, (B, T, ...) each.
@@ -307,7 +250,9 @@ class Decoder(nn.Module):
             choose: makes, of that row and each core's logits (B, logit_depth), each core's tokens,
                 as :meth:`Head.draw` gives them, and what is kept. It may run as a CUDA graph.
             generator: from which it draws; None: torch's own.
+            cores: those that run; None: all.
         """
+        cores = self._cores() if cores is None else cores
         starts = [core.initial_state(embeddings) for core in cores]  # (B, S, H) each
         is_one_hot = isinstance(cores[0].head, CategoricalHead)
         read = [(list(core.layers), core.output, core.head.depths) for core in cores]

@@ -68,11 +68,11 @@ class MusicVAE(Network):
         Returns:
             A normal distribution whose ``mean`` and ``stddev`` are (batch, z_size).
         """
-        terms = self._given.windows("inputs", inputs, self.config.input_depth)
+        terms = self.checks.windows("inputs", inputs, self.config.input_depth)
         batch, steps = inputs.shape[:2]
         if self.config.is_hierarchical_encoder and steps != self.config.max_seq_len:
             raise ValueError(f"inputs have {steps} steps, wanted {self.config.max_seq_len}")
-        terms.append(self._given.controls(controls, batch, steps))
+        terms.append(self.checks.controls(controls, batch, steps))
         posterior: Normal = self.encoder(terms, lengths)
         return posterior
 
@@ -100,13 +100,13 @@ class MusicVAE(Network):
         """
         if not 0 <= sampling <= 1:
             raise ValueError(f"sampling is a probability from 0 to 1, not {sampling}")
-        z, terms, controls = self._given.forcing(z, targets, controls)
+        z, terms, controls = self.checks.forcing(z, targets, controls)
         return self.decoder.teacher_force(z, terms, controls, sampling, generator)
 
     def part_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Negative log-likelihood of each part of `targets` at each step, in nats, under logits of
         :meth:`teacher_force`: (batch, steps, parts)."""
-        terms = self._given.windows("targets", targets, self.config.output_depth)
+        terms = self.checks.windows("targets", targets, self.config.output_depth)
         if logits.shape != (*targets.shape[:2], self.decoder.logit_depth):
             raise ValueError(
                 f"logits have shape {tuple(logits.shape)}, which does not go with targets of "
@@ -138,8 +138,8 @@ class MusicVAE(Network):
     ) -> Tensor:
         """:meth:`part_losses` under teacher forcing for some parts, (batch, steps, len(parts)), by
         running only the core decoders that play one of them."""
-        z, terms, controls = self._given.forcing(z, targets, controls)
-        self._given.parts(parts)
+        z, terms, controls = self.checks.forcing(z, targets, controls)
+        self.checks.parts(parts)
         return self.decoder.part_nll(self.decoder.embed(z), terms, controls, parts)
 
     @torch.no_grad()
@@ -161,11 +161,11 @@ class MusicVAE(Network):
             (batch, length, output_depth): rows of zeros and ones, one-hot in each categorical
             part; a groove's velocities and offsets are real numbers.
         """
-        z, length = self._given.latents(z), self._given.length(length)
+        z, length = self.checks.latents(z), self.checks.length(length)
         if not temperature >= 0:
             raise OptionError(f"temperature must be 0 or more, not {temperature}")
-        controls = self._given.controls(controls, z.shape[0], length)
-        with self._own_precision():
+        controls = self.checks.controls(controls, z.shape[0], length)
+        with self.own_precision():
             return self.decoder.decode(z, length, temperature, controls, generator)
 
     def sample(
@@ -183,85 +183,11 @@ class MusicVAE(Network):
         return self.decode(z, length, temperature, controls, generator)
 
     @torch.no_grad()
-    def velocities_and_offsets(
-        self, z: Tensor, hits: Tensor, controls: Tensor | None = None
-    ) -> Tensor:
-        """How hard and when a groove model strikes given drum hits: :meth:`decode` with the hits
-        given, and the model's own velocities and offsets fed back.
-
-        Args:
-            hits: (batch, steps, drums), 0 or 1, any dtype.
-
-        Returns:
-            (batch, steps, output_depth): the probability that the model would have struck each
-            drum, and the velocity (0 to 1) and offset (-1 to 1) of certain hits. (The network's own
-            values fall with that probability, since it learnt 0 for drums that are not struck.)
-        """
-        z = self._given.latents(z)
-        hits = self._given.hits(hits, len(z))
-        controls = self._given.controls(controls, *hits.shape[:2])
-        with self._own_precision():
-            return self.decoder.velocities_and_offsets(z, hits, controls)
-
-    @torch.no_grad()
-    def draw_hits(
-        self,
-        z: Tensor,
-        temperature: float = 1.0,
-        controls: Tensor | None = None,
-        given: Tensor | None = None,
-        drums: Sequence[int] | None = None,
-        sounding: Tensor | None = None,
-        generator: Generator | None = None,
-    ) -> Tensor:
-        """Sample the hits of a groove model: :meth:`decode` with the velocities and offsets of
-        certain hits. (Those of :meth:`decode` fall with the probability of the hit, see
-        :meth:`velocities_and_offsets`, so that an unlikely one that is drawn is hardly heard.)
-
-        Args:
-            temperature: divides the logits; 0 takes the likelier of hit and no hit at every step.
-            given: (batch, steps, output_depth) what is played by the drums that are not drawn; the
-                other drums' columns are not read.
-            drums: indices of those that are drawn, if there is `given`.
-            sounding: (batch, steps) bool: whether a step has hits or none. One that has hits gets
-                the likeliest, if none is drawn. None: that is drawn, too.
-
-        Returns:
-            (batch, steps, output_depth): the rows; velocities and offsets are 0 without a hit.
-        """
-        z, config = self._given.latents(z), self.config
-        if config.output != "groove":
-            raise ValueError(f"config {config.name!r} plays no grooves")
-        if (given is None) != (drums is None):
-            raise ValueError("drums that are given, and those to draw, go together")
-        if not temperature >= 0:
-            raise OptionError(f"temperature must be 0 or more, not {temperature}")
-        steps = config.max_seq_len
-        if given is not None:
-            if given.dim() != 3 or given.shape[::2] != (len(z), config.output_depth):
-                raise ValueError(
-                    f"given drums have shape {tuple(given.shape)}, wanted ({len(z)}, steps, "
-                    f"{config.output_depth})"
-                )
-            given, steps = given.to(z), given.shape[1]
-        if sounding is not None:
-            if sounding.shape != (len(z), steps):
-                raise ValueError(
-                    f"sounding has shape {tuple(sounding.shape)}, wanted {(len(z), steps)}"
-                )
-            sounding = sounding.to(z)
-        controls = self._given.controls(controls, len(z), steps)
-        with self._own_precision():
-            return self.decoder.draw_hits(
-                z, steps, temperature, controls, given, drums, sounding, generator
-            )
-
-    @torch.no_grad()
     def embed(self, z: Tensor) -> Tensor:
         """The conductor's embedding of each segment (bar), (batch, segments, embedding_size). A
         flat decoder's only segment is the window, and its embedding the latent itself."""
-        with self._own_precision():
-            return self.decoder.embed(self._given.latents(z))
+        with self.own_precision():
+            return self.decoder.embed(self.checks.latents(z))
 
     @torch.no_grad()
     def sample_segments(
@@ -286,30 +212,30 @@ class MusicVAE(Network):
             (batch, steps, parts) int64 classes.
         """
         parts = range(len(self.config.output_depths)) if parts is None else parts
-        self._given.parts(parts)
-        self._given.temperatures(temperatures)
-        embeddings = self._given.segments(embeddings, uniforms)
+        self.checks.parts(parts)
+        self.checks.temperatures(temperatures)
+        embeddings = self.checks.segments(embeddings, uniforms)
         uniforms = uniforms.to(embeddings)
-        with self._own_precision():
+        with self.own_precision():
             return self.decoder.sample_segments(embeddings, temperatures, uniforms, parts)
 
     @torch.no_grad()
     def segments_nll(self, embeddings: Tensor, classes: Tensor, parts: Sequence[int]) -> Tensor:
         """Negative log-likelihood of what :meth:`sample_segments` might draw, in nats: classes
         (batch, steps, parts) of all parts, where -1 costs nothing → (batch, steps, len(parts))."""
-        self._given.parts(parts)
-        embeddings = self._given.segments(embeddings, classes)
-        terms = self._given.windows("classes", classes, self.config.output_depth)
+        self.checks.parts(parts)
+        embeddings = self.checks.segments(embeddings, classes)
+        terms = self.checks.windows("classes", classes, self.config.output_depth)
         no_controls = embeddings.new_zeros(*classes.shape[:2], 0)
-        with self._own_precision():
+        with self.own_precision():
             return self.decoder.part_nll(embeddings, terms, no_controls, parts)
 
     @property
-    def _given(self) -> Inputs:
+    def checks(self) -> Inputs:
         """Checks of what callers give."""
         return Inputs(self.config, self.encoder.mean.weight)
 
-    def _own_precision(self) -> torch.autocast:
+    def own_precision(self) -> torch.autocast:
         """Sampling is in the weights' precision, or in that of :meth:`multiply_in`, whatever
         autocast says: steps feed on each other, and products are prepared for all of them."""
         return torch.autocast(self.device.type, enabled=False)

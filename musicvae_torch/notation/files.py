@@ -139,7 +139,7 @@ def _guarded(path: str | Path, kind: str, work: Callable[[], Any]) -> Any:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """In which music21 prints nothing."""
+    """Suppress what music21 prints and warns about inside the block."""
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         yield

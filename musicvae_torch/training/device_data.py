@@ -55,7 +55,7 @@ class DeviceWindows:
 
 
 def shifted_classes(classes: Tensor, semitones: Tensor, lines: int) -> Tensor:
-    """As :func:`musicvae_torch.dataset.augment.transpose`, of many windows.
+    """Shift many windows; see :func:`musicvae_torch.dataset.augment.transpose`.
 
     Args:
         classes: (batch, steps, parts) int64.

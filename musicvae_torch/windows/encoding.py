@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Normal
 from tqdm import tqdm
 
+from musicvae_torch import groove_sampling
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.converters.groove import DRUMS
 from musicvae_torch.converters.registry import get_converter
@@ -109,7 +110,7 @@ def decode_tokens(
 
 @torch.no_grad()
 def play_hits(model: MusicVAE, hits: np.ndarray, z: Tensor | None = None) -> np.ndarray:
-    """How a GrooVAE plays drum hits that are given.
+    """Find the velocities and offsets that a GrooVAE gives to given drum hits.
 
     A model of a "humanize" config encodes the hits; with the config
     ``groovae_2bar_hits_control_tfds``, which encodes how hits were played, the latent is the mean
@@ -136,7 +137,7 @@ def play_hits(model: MusicVAE, hits: np.ndarray, z: Tensor | None = None) -> np.
         elif encodes_hits:
             unplayed = own.new_zeros(*own.shape[:-1], 2 * DRUMS)
             latents = model.encode(torch.cat([own, unplayed], -1), controls=controls).mean
-        played = model.velocities_and_offsets(latents, own, controls)
+        played = groove_sampling.velocities_and_offsets(model, latents, own, controls)
         rows.append(torch.cat([own, played[..., DRUMS:]], -1).cpu().numpy())
     return np.concatenate(rows)
 
@@ -150,7 +151,7 @@ def draw_hits(
     temperature: float = TEMPERATURE,
     seed: int = 0,
 ) -> np.ndarray:
-    """Drums that a GrooVAE adds to what it hears of windows.
+    """Sample the drums that a GrooVAE adds to windows.
 
     Models of a "tap" config hit drums where something was tapped, when it was, and nowhere else:
     that much is known of what they are to play.
@@ -175,7 +176,9 @@ def draw_hits(
         z = model.encode(inputs, controls=controls).mean
         given = None if drums is None else played
         sounding = inputs[..., :DRUMS].any(-1) if is_tapped else None
-        drawn = model.draw_hits(z, temperature, controls, given, drums, sounding, generator)
+        drawn = groove_sampling.draw_hits(
+            model, z, temperature, controls, given, drums, sounding, generator
+        )
         if is_tapped:
             early = inputs[..., 2 * DRUMS :].sum(-1, keepdim=True)  # of the one hit of a step
             drawn[..., 2 * DRUMS :] = drawn[..., :DRUMS] * early

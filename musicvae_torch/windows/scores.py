@@ -1,4 +1,4 @@
-"""How well windows are reconstructed: counts, from which scores of any number of windows follow."""
+"""Counts of what was reconstructed right, from which the scores of any number of windows follow."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""From the notes that the decoder played to new parts in the song's own file."""
+"""Generated notes → new parts in the song's own file."""

@@ -1,4 +1,4 @@
-"""From what the decoder played to parts in the song's file: silences, harmony, loudness, ticks."""
+"""Generated notes → tracks of the song's file: silent bars, harmony, velocities, ticks."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ class Arrangement(NamedTuple):
 
     Attributes:
         score: the song's tracks that stay as they were, then the new ones.
-        new: indices of those in ``score.tracks``.
+        new: indices of the new tracks in ``score.tracks``.
         left: indices of the song's own tracks that are in `score`, wholly or in part, in its order.
-        staying: of the song's tracks that new parts replace, which notes stay, (notes,) bool; no
-            entry, where none does.
-        stay_in: the numbers of the bars in which those are, by the track's index.
+        staying: by index of a song's track that a new part replaces, (notes,) bool, which of its
+            notes stay; no entry if the whole track goes.
+        stay_in: by the same index, the numbers of the bars in which those notes are.
         remarks: what the user should know, a line each.
         changes: of parts that were redone, what became of their bars, a line each.
     """
@@ -73,8 +73,8 @@ def candidate_seed(seed: int, number: int) -> int:
 def contour_and_swing(
     song: SongContext, tracks: Iterable[int]
 ) -> tuple[VelocityContour, np.ndarray]:
-    """How loud some of a song's tracks are, bar by bar, and how they swing: what
-    :func:`velocity_contour` and :func:`song_swing` find."""
+    """Velocities of some of a song's tracks, bar by bar (:func:`velocity_contour`), and their swing
+    (:func:`song_swing`)."""
     own = [song.score.tracks[index].notes for index in tracks]
     notes = np.concatenate([np.zeros(0, TICK_NOTE), *own])
     steps = song.grid.steps(notes["start"])
@@ -86,16 +86,17 @@ class Arranger:
     """Writes bands into a song's file.
 
     Args:
-        song: its context.
+        song: the song to which they belong.
         options: what the user chose.
-        groove: a model that plays drum hits; None: the velocity profile does.
+        groove: a GrooVAE, for the drums' velocities and timing; None: velocities are those of the
+            profile, and all notes are on the grid.
 
     Attributes:
         kept: indices of the tracks that stay.
         harmony: of the song.
 
     Raises:
-        ChordError: the chords that were given are none.
+        ChordError: the chords in the options cannot be read.
     """
 
     def __init__(
@@ -116,8 +117,29 @@ class Arranger:
             number: of the candidate, by which deviations are drawn.
             feel: 0 to 2, of the drummer's deviations; without a GrooVAE, it changes nothing.
         """
+        seed = candidate_seed(self.options.seed, number)
+        new = self._new_parts(played, feel, seed)
+        staying = self._staying(new)
+        timing = self.song.timing
+        in_source = [part._replace(notes=timing.to_source(part.notes)) for part in new]
+        score, remarks = stitch(timing.source, self.kept, in_source, staying)
+        first_new = len(score.tracks) - sum(len(part.notes) > 0 for part in new)
+        new_tracks = tuple(range(first_new, len(score.tracks)))
+        left = tuple(
+            track.index
+            for track in self.song.score.tracks
+            if track.index in self.kept or (track.index in staying and staying[track.index].any())
+        )
+        tracks, first_bar = self.song.score.tracks, self.song.song_bars.first
+        stay_in = {
+            index: np.unique(self._bars(tracks[index].notes)[stays]) + first_bar
+            for index, stays in staying.items()
+        }
+        return Arrangement(score, new_tracks, left, staying, stay_in, remarks)
+
+    def _new_parts(self, played: list[list[StepNote]], feel: float, seed: int) -> list[NewPart]:
+        """The made parts and, if it is wanted, a part of the chords, in ticks."""
         options = self.options
-        seed = candidate_seed(options.seed, number)
         parts = {
             part: sorted(self._shaped(part, played[PARTS.index(part)])) for part in options.made
         }
@@ -130,26 +152,10 @@ class Arranger:
             new.append(NewPart(part, PROGRAMS[part], part == "drums", placed))
         if COMPING in options.add:
             new.append(self._comping(parts, feel, seed))
-        partly = self._staying(new)
-        timing = self.song.timing
-        sources = [part._replace(notes=timing.to_source(part.notes)) for part in new]
-        score, remarks = stitch(timing.source, self.kept, sources, partly)
-        first = len(score.tracks) - sum(len(part.notes) > 0 for part in new)
-        left = tuple(
-            track.index
-            for track in self.song.score.tracks
-            if track.index in self.kept or (track.index in partly and partly[track.index].any())
-        )
-        first_bar, tracks = self.song.song_bars.first, self.song.score.tracks
-        where = {
-            index: np.unique(self._bars(tracks[index].notes)[mask]) + first_bar
-            for index, mask in partly.items()
-        }
-        new_tracks = tuple(range(first, len(score.tracks)))
-        return Arrangement(score, new_tracks, left, partly, where, remarks)
+        return new
 
     def _comping(self, parts: dict[str, list[StepNote]], feel: float, seed: int) -> NewPart:
-        """The part of the chords; it is played as the bass is, softer."""
+        """The part that plays the chords. Its velocities and timing are a bass's, but softer."""
         options, song = self.options, self.song
         melody, _, drums = part_notes(song.tokens)
         hits = parts.get("drums", drums)
@@ -157,23 +163,23 @@ class Arranger:
         held = options.comping in HELD
         strikes = comp(self.harmony, hits, parts.get("melody", melody), live, held)
         notes = strike_notes(strikes)
-        heard = {"bass": notes} | ({"drums": hits} if "drums" in parts else {})
-        shape, offsets = self._human(heard, feel, seed).get("bass", (None, None))
+        as_bass = {"bass": notes} | ({"drums": hits} if "drums" in parts else {})
+        shape, offsets = self._human(as_bass, feel, seed).get("bass", (None, None))
         velocities = part_velocities(notes, "bass", self._contour, options.dynamics, seed, shape)
         softer = round(SOFTER * min(options.dynamics, 1.0))
         placed = self._in_ticks(notes, np.maximum(velocities - softer, 1), offsets)
         return NewPart(COMPING, COMPING_PROGRAMS[options.comping], False, placed)
 
     def _human(self, parts: dict[str, list[StepNote]], feel: float, seed: int) -> dict[str, Played]:
-        """How the parts are played; without a GrooVAE, nothing is said of it."""
+        """Velocity shapes and offsets of the parts, by a GrooVAE; empty without one."""
         if self.groove is None:
             return {}
         beats = even_beats(self.song.grid.step_ticks)[self.song.first_step // STEPS_PER_QUARTER :]
         return play_band(self.groove, parts, self._swing, beats, feel, seed)
 
     def _staying(self, new: Sequence[NewPart]) -> dict[int, np.ndarray]:
-        """Of each track that a new part replaces, which of its notes stay, (notes,) bool: those in
-        bars of the song in which the new part does not play."""
+        """See :attr:`Arrangement.staying`: the notes in bars in which the new part does not
+        play."""
         song, options = self.song, self.options
         if options.keep == "given" or options.outside == "none":
             return {}
@@ -189,10 +195,10 @@ class Arranger:
         return staying
 
     def _shaped(self, part: str, notes: list[StepNote]) -> list[StepNote]:
-        """A part's notes where they should be, at the pitches that they should have."""
+        """A part's notes, with silent bars filled and the pitches moved into the harmony."""
         notes = only_live(let_go(notes), self.song.live)
         notes = self._in_harmony(part, self._filled(part, notes))
-        # The harmony cuts notes, and may leave a bar empty that one had reached into.
+        # Notes are cut where the harmony changes, which may leave a bar without any.
         filled = self._filled(part, notes)
         return notes if len(filled) == len(notes) else self._in_harmony(part, filled)
 
@@ -213,8 +219,8 @@ class Arranger:
     def _in_ticks(
         self, notes: list[StepNote], velocities: np.ndarray, offsets: np.ndarray | None
     ) -> np.ndarray:
-        """Notes in steps → notes of TICK_NOTE: none after the given parts end, and none in bars to
-        be skipped."""
+        """Notes in steps → notes of TICK_NOTE, without those after the end of the given parts and
+        those in bars in which the new parts are silent."""
         ticks, song = self.song.grid.step_ticks, self.song
         steps = np.array(notes, np.int64).reshape(-1, 3)
         starts, ends = (
@@ -223,13 +229,13 @@ class Arranger:
         placed = np.zeros(len(steps), TICK_NOTE)
         placed["start"], placed["end"] = ticks[starts], ticks[ends]
         placed["pitch"], placed["velocity"] = steps[:, 2], velocities
-        there = (placed["start"] < placed["end"]) & (placed["start"] < song.end)
+        in_song = (placed["start"] < placed["end"]) & (placed["start"] < song.end)
         shifts = np.zeros(len(steps), np.int64)
         if offsets is not None:
-            shifts[there] = tick_shifts(ticks, starts[there], offsets[there])
-        placed, shifts = placed[there], shifts[there]
-        heard = ~(self._skipped | self._owned)[self._bars(placed)]
-        placed, shifts = placed[heard], shifts[heard]
+            shifts[in_song] = tick_shifts(ticks, starts[in_song], offsets[in_song])
+        placed, shifts = placed[in_song], shifts[in_song]
+        sounds = ~self._silent[self._bars(placed)]
+        placed, shifts = placed[sounds], shifts[sounds]
         if shifts.any():
             placed = moved(placed, self._within(placed, shifts))
         placed = self._cut(placed)
@@ -237,29 +243,29 @@ class Arranger:
         return placed[placed["start"] < placed["end"]]
 
     def _within(self, notes: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-        """Shifts of notes of TICK_NOTE, (notes,) ticks, none of which takes a note into a bar of
-        the song in which the part was silent, before the song or beyond its end."""
-        own = self._bars(notes)
-        lines = np.where(np.isin(own - 1, own), 0, self.song.song_bars.ticks[own])
+        """Clip shifts of notes of TICK_NOTE, (notes,) ticks, so that no note moves into a bar of
+        the song in which the part is silent, before the song, or beyond its end."""
+        bars = self._bars(notes)
+        earliest = np.where(np.isin(bars - 1, bars), 0, self.song.song_bars.ticks[bars])
         starts = notes["start"]
-        early = np.minimum(lines - starts, 0)
-        return np.clip(shifts, early, np.maximum(self.song.end - 1 - starts, 0))
+        least = np.minimum(earliest - starts, 0)
+        return np.clip(shifts, least, np.maximum(self.song.end - 1 - starts, 0))
 
     @cached_property
     def _played(self) -> np.ndarray:
-        """(bars,) bool: the song's bars in which the given parts play, or the band in their
+        """(bars,) bool: the song's bars in which the given parts play, or the band does in their
         rests."""
         notes = self.song.sounding
         return bars_that_sound(self.song.song_bars.ticks, notes["start"], notes["end"])
 
     @cached_property
     def _skipped(self) -> np.ndarray:
-        """(bars,) bool: the song's bars that the user wants without the new parts."""
+        """(bars,) bool: the song's bars that the user wants without new parts."""
         return self.song.song_bars.chosen(self.options.skip)
 
     @cached_property
     def _owned(self) -> np.ndarray:
-        """(bars,) bool: the song's bars in which its own bass and drums stay."""
+        """(bars,) bool: the song's bars that are left to its own bass and drums."""
         song = self.song
         owned = np.zeros(len(song.song_bars), bool)
         if self.options.outside != "own" or self.options.keep != "others":
@@ -270,14 +276,19 @@ class Arranger:
         owned &= ~self._played
         return owned
 
+    @property
+    def _silent(self) -> np.ndarray:
+        """(bars,) bool: the song's bars in which the new parts are silent."""
+        silent: np.ndarray = self._skipped | self._owned
+        return silent
+
     def _bars(self, notes: np.ndarray) -> np.ndarray:
         """(notes,) index of the song's bar in which each begins."""
         return begun_in(notes, self.song.song_bars, self.song.score.resolution)
 
     def _cut(self, notes: np.ndarray) -> np.ndarray:
-        """Notes of TICK_NOTE, ended where a bar of the song begins in which the new parts are
-        silent."""
-        silent = self._skipped | self._owned
+        """End notes of TICK_NOTE where a bar begins in which the new parts are silent."""
+        silent = self._silent
         if not len(notes) or not silent.any():
             return notes
         begins = self.song.song_bars.ticks[:-1][silent & ~np.append(False, silent[:-1])]

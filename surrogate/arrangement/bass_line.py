@@ -1,4 +1,4 @@
-"""Bass notes moved into the harmony, where they are off the chord."""
+"""Bass notes that are off the chord, moved into the harmony."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ STEP = 2  # semitones, the most that a passing note is from its neighbours
 PUSH = 2  # steps before a chord at which a note may play it early
 _FIFTH = 8  # semitones above the root, at most: an augmented one
 SHORTEST = 2  # steps of a held note's rest that are worth striking again
-# Semitones that a tone seems farther, if the line stops there, or turns round.
+# Semitones that are added to the distance of a tone at which the line stops, or turns round.
 _STANDING, _TURNING = 1.5, 3.5
 
 
 def keep_bass_in_harmony(
     bass: Sequence[StepNote], harmony: Harmony, how: str = "strong"
 ) -> list[StepNote]:
-    """Move the notes that are off their chord to its nearest tone, and cut those held too long.
+    """Move notes that are off their chord to its nearest tone, and cut those that are held too
+    long.
 
     - A note's chord is the one at its start; but a note that begins at most PUSH steps before the
       next chord, and lasts longer in that, plays it early and belongs to it.
@@ -55,7 +56,7 @@ def keep_bass_in_harmony(
     own = [_chord_of(note, harmony) for note in notes]
     chords = [harmony.chords[index] for index in own]
     moved: list[StepNote] = []
-    shifts: dict[int, int] = {}  # what pitch classes were moved by in this chord
+    shifts: dict[int, int] = {}  # by pitch class, semitones by which it was moved in this chord
     for i, (start, end, pitch) in enumerate(notes):
         leads = i == 0 or own[i] != own[i - 1]
         shifts = {} if leads else shifts
@@ -73,7 +74,7 @@ def keep_bass_in_harmony(
 
 
 def _cut(note: StepNote, harmony: Harmony) -> list[StepNote]:
-    """A note in pieces, the later ones struck in chords that its pitch is not in."""
+    """Cut a note where a chord begins that lacks its pitch; the later pieces are struck again."""
     pieces: list[StepNote] = []
     start, end, pitch = note
     chords = harmony.chords
@@ -104,7 +105,7 @@ def _chord_of(note: StepNote, harmony: Harmony) -> int:
 def _must_move(
     notes: Sequence[StepNote], i: int, chords: Sequence[ChordTones], leads: bool, how: str
 ) -> bool:
-    """Whether note `i` has to go; `chords` are those of the notes."""
+    """Whether note `i` has to move; `chords` are those of the notes."""
     start, end, pitch = notes[i]
     chord = chords[i]
     if chord.root is None:
@@ -120,7 +121,7 @@ def _must_move(
 
 
 def _passes(notes: Sequence[StepNote], i: int, chords: Sequence[ChordTones]) -> bool:
-    """Whether a note goes by between chord tones a step away."""
+    """Whether a note passes, or turns back, between chord tones a step away."""
     if not 0 < i < len(notes) - 1:
         return False
     return all(

@@ -1,10 +1,9 @@
 """Drum fills where they are asked for: toms in the second half of a bar, then a crash.
 
 Two things make a fill. The kick and a crash on the first beat of the next bar are given to the
-network beforehand, so that it hears where the drums are heading; and in the second half of the bar
-toms have higher log-odds, of which two hands can strike. Which are struck, and when, is the
-network's choice.
-docs/redo.md measures how often a fill comes.
+network beforehand, so that the drums lead there; and in the second half of the bar, sets of drums
+with toms have higher log-odds, and those that take more than one hand lower ones. The network
+chooses which drums are struck, and when. docs/redo.md measures how often a fill comes.
 """
 
 from __future__ import annotations
@@ -14,17 +13,14 @@ from dataclasses import replace
 import numpy as np
 
 from musicvae_torch.errors import MidiError
-from musicvae_torch.midi.vocabulary import DRUM_CLASSES, DRUM_DEPTH, PARTS
+from musicvae_torch.midi.vocabulary import CRASH, DRUM_CLASSES, DRUM_DEPTH, KICK, PARTS, SNARE, TOMS
 from surrogate.options import AccompanyOptions
 from surrogate.song.context import SongContext
 
-KICK, SNARE, CRASH = 0, 1, 7
-TOMS = (4, 5, 6)
-# Added to those of a set of drums: for toms, for a snare alone, and for each hand beyond the first
-# that it takes (all drums but the kick take one).
+# Log-odds that a set of drums gains: with a tom, with a snare alone, and for each hand beyond the
+# first that it takes (all drums but the kick take one).
 TOM_LOG_ODDS, SNARE_LOG_ODDS, HAND_LOG_ODDS = 7.0, 3.0, -3.0
-# Added to toms in their place on two steps before the end of the bar, so that a fill comes though
-# the drums are sparse.
+# Log-odds of toms on two steps before the end of the bar, so that sparse drums have a fill, too.
 SURE_LOG_ODDS, SURE_STEPS = 14.0, (-4, -2)
 CRASH_TOKEN = 1 << KICK | 1 << CRASH
 _DRUMS = PARTS.index("drums")
@@ -35,7 +31,7 @@ def fill_log_odds(song: SongContext, fills: tuple[tuple[int, int], ...]) -> np.n
 
     Args:
         song: its context.
-        fills: ranges of its bars that end in a fill, each of them.
+        fills: ranges of its bars; each bar ends in a fill.
     """
     added = np.zeros((len(song.tokens), DRUM_DEPTH), np.float32)
     lines = song.song_bars.ticks
@@ -50,7 +46,7 @@ def fill_log_odds(song: SongContext, fills: tuple[tuple[int, int], ...]) -> np.n
 
 
 def _log_odds(tom: float) -> np.ndarray:
-    """(512,) float32, of each set of drums within a fill; those with a tom gain `tom`."""
+    """(512,) float32: what a fill adds to each set of drums; sets with a tom gain `tom`."""
     struck = np.arange(DRUM_DEPTH)[:, None] >> np.arange(len(DRUM_CLASSES)) & 1
     hands = struck.sum(1) - struck[:, KICK]
     odds = np.maximum(hands - 1, 0) * HAND_LOG_ODDS
@@ -91,7 +87,7 @@ def with_crashes(song: SongContext, options: AccompanyOptions) -> SongContext:
 
 
 def _steps(song: SongContext, ticks: np.ndarray) -> list[int]:
-    """The steps of the tokens at ticks, none outside them."""
+    """The steps of the tokens nearest to ticks; ticks outside the tokens give the nearest end."""
     ticks = np.minimum(ticks, song.grid.step_ticks[-1])
     steps = song.grid.steps(ticks) - song.first_step
     return [min(max(step, 0), len(song.tokens)) for step in steps.tolist()]

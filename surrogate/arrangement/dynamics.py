@@ -1,10 +1,10 @@
-"""How hard the new parts play: velocities that follow the song.
+"""Velocities of the new parts, which follow those of the song.
 
 A new note's velocity is a sum: the level of its part in a song as loud as this one, how the song
 swells and fades around the note, the accent of its position in the bar, and a small random
-deviation. How much of each is in ``velocity_profile.json``, learnt from real songs by
-``benchmarks/velocity_profile.py``; docs/dynamics.md measures it. A channel's volume and expression
-(controllers 7 and 11) do not count.
+deviation. ``velocity_profile.json`` holds their sizes, which ``benchmarks/velocity_profile.py``
+learnt from real songs; docs/dynamics.md measures the result. A channel's volume and expression
+(controllers 7 and 11) are ignored.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from surrogate.arrangement.fill import StepNote
 PROFILE_FILE = Path(__file__).with_name("velocity_profile.json")
 MAX_VELOCITY = 127
 REFERENCE = 100.0  # the song's mean velocity at which the profile states each part's level
-REACH = 3  # bars to each side whose notes no longer count for a bar's loudness
-HALVINGS = 20  # of the range in which a level is searched
+REACH = 3  # bars to each side at which notes no longer count for a bar's mean velocity
+HALVINGS = 20  # of the range in which as_loud searches, by bisection
 _WIDEST = 2.0  # spreads at which a random deviation is cut off
 
 
 @dataclass(frozen=True)
 class PartProfile:
-    """How one part plays in real songs, in units of MIDI velocity.
+    """Velocities of one part in real songs, in units of MIDI velocity.
 
     Attributes:
         level: mean velocity of the part in a song whose own notes average REFERENCE.
         slope: by how much it rises with each unit of that average.
         constant_level, constant_slope: the same, where all of the song's notes have one
             velocity, a setting rather than playing.
-        most_above: how far the part's mean may be above that of the song's own notes; in nine
-            songs of ten it is no further, and the band must not drown a soft song.
-        follow: share of the song's swelling and fading that the part goes along with.
+        most_above: the most by which the part's mean may exceed that of the song's own notes, so
+            that the band does not drown a soft song; real parts exceed it in one song of ten.
+        follow: share of the song's swelling and fading that the part follows.
         spread: standard deviation of notes at the same position of neighbouring bars.
         accents: (classes, 16) deviation from the part's level at each step of a bar; drums have
             nine classes, as in ``vocabulary.DRUM_CLASSES``, other parts one.
@@ -58,12 +58,12 @@ class PartProfile:
 
 @dataclass(frozen=True)
 class VelocityContour:
-    """How the velocities of a song's own notes rise and fall.
+    """Velocities of a song's own notes, bar by bar.
 
     Attributes:
         bars: (bars,) mean velocity of the notes around each.
         mean: of all notes.
-        constant: whether all are of one velocity.
+        constant: whether all notes have the same velocity.
     """
 
     bars: np.ndarray
@@ -71,17 +71,17 @@ class VelocityContour:
     constant: bool
 
     def at(self, steps: np.ndarray) -> np.ndarray:
-        """Velocities at steps of any shape, on straight lines between the middles of bars."""
+        """Velocities at steps of any shape, interpolated between the middles of bars."""
         middles = (np.arange(len(self.bars)) + 0.5) * STEPS_PER_BAR
         velocities: np.ndarray = np.interp(np.asarray(steps) + 0.5, middles, self.bars)
         return velocities
 
 
 def velocity_contour(start_steps: np.ndarray, velocities: np.ndarray, bars: int) -> VelocityContour:
-    """The velocities of a song, bar by bar.
+    """Smooth the velocities of a song, bar by bar.
 
-    A bar counts for itself and, with weights that fall to nothing REACH bars away, for its
-    neighbours. Bars without a note near them lie on a straight line between those that have one.
+    A bar's notes count for itself and, with weights that fall to 0 REACH bars away, for its
+    neighbours. Bars without notes near them are interpolated between those that have some.
 
     Args:
         start_steps, velocities: (notes,) of the song's own notes, such as the melody's; notes
@@ -203,7 +203,7 @@ def accents(profile: PartProfile, steps: np.ndarray, pitches: np.ndarray) -> np.
 
 @cache
 def part_profiles() -> dict[str, PartProfile]:
-    """By part, what the package's profile file says."""
+    """The profile of each part, from the package's file."""
     stored = json.loads(PROFILE_FILE.read_text(encoding="utf-8"))
     return {
         part: PartProfile(**{**values, "accents": np.array(values["accents"])})

@@ -1,6 +1,6 @@
-"""The end of a song: a hit of the drums and a held root of the bass, and then nothing more.
+"""The ending of a song: a hit of the drums and a held root of the bass, followed by silence.
 
-Both are given to the network, so that it hears, some bars before, where the band is heading.
+Both are given to the network, so that the bars before lead there.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def with_ending(song: SongContext, options: AccompanyOptions) -> SongContext:
     """The song with the end of its new bass and drums given.
 
     Raises:
-        ChordError: the chords that were given are none.
+        ChordError: the chords in the options cannot be read.
     """
     hit = hit_step(song)
     tokens, hidden = song.tokens.copy(), song.hidden.copy()
@@ -39,8 +39,8 @@ def with_ending(song: SongContext, options: AccompanyOptions) -> SongContext:
 
 
 def hit_step(song: SongContext) -> int:
-    """The step of the last hit: that of the melody's last note, if that is on a beat of the song's
-    last bar; else that bar's first."""
+    """The step of the last hit: that of the melody's last note if it is on a beat of the song's
+    last bar, else the first step of that bar."""
     line = int(np.searchsorted(song.song_bars.ticks, song.end, side="left")) - 1
     first = int(song.grid.steps(song.song_bars.ticks[line : line + 1])[0]) - song.first_step
     notes = np.flatnonzero(song.tokens[:, _MELODY] >= FIRST_NOTE)
@@ -49,10 +49,11 @@ def hit_step(song: SongContext) -> int:
 
 
 def _root(song: SongContext, step: int, options: AccompanyOptions) -> int:
-    """The pitch of the last bass note, as low as a bass has it: the root of the chord at a step.
+    """The pitch of the last bass note, in the lowest octave of a bass: the root of the chord at a
+    step.
 
-    Where nobody says the chords, and no part but the melody suggests them, it is the melody's last
-    note, as tunes end on their tonic more often than chords inferred from a melody end there.
+    If the chords could only be inferred from the melody, it is the melody's last note instead:
+    tunes end on their tonic more often than chords that are inferred from them.
     """
     kept = kept_tracks(song.roles, options)
     notes = song.tokens[song.tokens[:, _MELODY] >= FIRST_NOTE, _MELODY]

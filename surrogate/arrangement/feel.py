@@ -20,14 +20,13 @@ import numpy as np
 
 from musicvae_torch.analysis.swing import median_offsets
 from musicvae_torch.converters.drums import class_of_pitch
-from musicvae_torch.midi.vocabulary import DRUM_CLASSES, STEPS_PER_QUARTER
+from musicvae_torch.midi.vocabulary import DRUM_CLASSES, KICK, STEPS_PER_QUARTER
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.arrangement.dynamics import profile_shape
 from surrogate.arrangement.fill import StepNote
 from surrogate.arrangement.groove import humanize_drums
 
 RESIDUALS_FILE = Path(__file__).with_name("feel.json")
-KICK = 0  # index of the kick among the nine drums
 KICK_TIMING, KICK_VELOCITY = 0.5, 0.3  # shares of the kick's deviations that the bass takes
 MOST_OFFSET = 0.49  # of a step; half a step would be as near to the next one
 _WIDEST = 2.0  # standard deviations at which a residual is cut off

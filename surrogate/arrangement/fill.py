@@ -1,4 +1,4 @@
-"""No bar without the band: filling bars that a part leaves empty while the melody plays."""
+"""Bars that a part leaves empty while the melody plays, filled with its nearest played bar."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 
 StepNote = tuple[int, int, int]  # start step, end step, pitch
 
-# What a part plays that the model left silent throughout: the plainest bar there is.
+# A plain bar, for parts that the model left silent throughout.
 PLAIN_DRUMS: list[StepNote] = [(0, 1, 36), (4, 5, 38), (8, 9, 36), (12, 13, 38)]
 LOWEST_BASS = 28
 
 
 def plain_bass(pitches: np.ndarray) -> list[StepNote]:
-    """A bar of the melody's commonest pitch class (C for no pitches), in a bass's register."""
+    """A bar of two notes of the melody's commonest pitch class (C if there are no pitches), in a
+    bass's register."""
     common = int(np.bincount(pitches % 12, minlength=12).argmax())
     pitch = LOWEST_BASS + (common - LOWEST_BASS) % 12
     return [(0, STEPS_PER_BAR // 2, pitch), (STEPS_PER_BAR // 2, STEPS_PER_BAR, pitch)]
@@ -28,11 +29,11 @@ def bar_steps(bars: int) -> np.ndarray:
 def sounding_bars(
     notes: list[StepNote], lines: np.ndarray, live: np.ndarray | None = None
 ) -> np.ndarray:
-    """(bars,) bool: where any of the notes sounds.
+    """(bars,) bool: the bars in which any note sounds.
 
     Args:
         lines: (bars + 1,) steps at which bars begin, ascending from 0, and the last one ends.
-        live: (steps,) bool, at which anything can sound; None: all.
+        live: (steps,) bool, the steps at which a note can sound; None: all.
     """
     sounding = np.zeros(lines[-1], bool)
     for start, end, _ in notes:
@@ -43,8 +44,8 @@ def sounding_bars(
 
 
 def let_go(notes: list[StepNote]) -> list[StepNote]:
-    """End each note with the bar after its own, at the latest: a model that falls silent leaves its
-    last note sounding."""
+    """End each note with the bar after its own, at the latest, because a model that falls silent
+    leaves its last note sounding."""
     return [
         (start, min(end, (start // STEPS_PER_BAR + 2) * STEPS_PER_BAR), pitch)
         for start, end, pitch in notes
@@ -52,7 +53,7 @@ def let_go(notes: list[StepNote]) -> list[StepNote]:
 
 
 def only_live(notes: list[StepNote], live: np.ndarray) -> list[StepNote]:
-    """The notes that sound at any of the steps (steps,) bool, none of them before the first."""
+    """The notes that sound at a live step, (steps,) bool, cut where they begin before the first."""
     first = int(live.argmax())
     before = np.append(0, np.cumsum(live))  # live steps before each step
     last = len(live)
@@ -75,10 +76,10 @@ def fill_silent_bars(
     Args:
         notes: of one part, all within the bars.
         wanted: (bars,) bool, where the part should sound.
-        plain: a bar of the model's, to be played where no bar that is like the silent one has been
-            played, or none that has anything at the steps that are live.
-        live: (steps,) bool, at which anything can sound. A song of another metre has not all of a
-            bar's beats, and its last bar may be cut short.
+        plain: a bar of the model's, for silent bars to which no played bar fits, or none that
+            sounds at a live step.
+        live: (steps,) bool, the steps at which a note can sound. Songs in other metres lack some of
+            a bar's beats, and a song's last bar may be cut short.
         lines: (bars + 1,) steps at which bars begin, and the last one ends, none longer than one
             of the model's.
 
@@ -100,8 +101,8 @@ def fill_silent_bars(
 def _nearest(
     notes: list[StepNote], lines: np.ndarray, sounding: np.ndarray, bar: int
 ) -> list[StepNote]:
-    """What is played in the nearest bar that has the same place and length within one of the
-    model's, counted from its start; nothing, if there is none."""
+    """The notes of the nearest played bar with the same length and the same position within a bar
+    of the model's, counted from its start; none if there is no such bar."""
     alike = (np.diff(lines) == lines[bar + 1] - lines[bar]) & (
         lines[:-1] % STEPS_PER_BAR == lines[bar] % STEPS_PER_BAR
     )

@@ -1,7 +1,7 @@
-"""Drum hits on the grid, played by a GrooVAE: how hard each is struck, and how early or late.
+"""Velocities and timing of drum hits on the grid, by a GrooVAE.
 
 The models are those of Gillick et al., "Learning to Groove with Inverse Sequence Transformations"
-(2019). Which hits there are stays as it is.
+(2019). No hit is added or left out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from surrogate.encoder.loading import check_groove_model
 
 
 class Touch(NamedTuple):
-    """How hits are played.
+    """Velocities and timing of hits.
 
     Attributes:
         velocities: (hits,) int64, 1 to 127.
@@ -34,22 +34,22 @@ class Touch(NamedTuple):
 
 
 def humanize_drums(model: MusicVAE, hits: Sequence[StepNote]) -> Touch:
-    """Velocities and timing of drum hits.
+    """Find velocities and timing of drum hits.
 
     The song is cut into windows as long as the model's (two bars, of Magenta's models), counted
-    from the first bar; silence follows the last one's hits. A model of a "humanize" config encodes
-    the hits of a window; one that has them as controls plays them in the style of its prior's
-    mean. Both then go through the window with the hits as they are.
+    from the first bar; the last window ends with silence. A model of a "humanize" config encodes
+    the hits of a window; one that has hits as controls plays in the style of its prior's mean. Both
+    then decode the window with its hits given.
 
     Args:
         model: see :func:`surrogate.encoder.loading.check_groove_model`.
-        hits: (start step, end step, pitch), steps from 0, in any order. Pitches of none of the
-            nine drums (``vocabulary.DRUM_CLASSES``) are no input, and come at OUTPUT_VELOCITY,
-            on the grid.
+        hits: (start step, end step, pitch), steps from 0, in any order. Hits of other percussion
+            than the nine drums (``vocabulary.DRUM_CLASSES``) are ignored by the model, and get
+            OUTPUT_VELOCITY, on the grid.
 
     Raises:
         CheckpointError: the model is of another kind.
-        ValueError: a hit before step 0.
+        ValueError: a hit begins before step 0.
     """
     check_groove_model(model)
     starts, _, pitches = np.array(hits, np.int64).reshape(-1, 3).T
@@ -60,7 +60,7 @@ def humanize_drums(model: MusicVAE, hits: Sequence[StepNote]) -> Touch:
     known = drums >= 0
     velocities = np.full(len(starts), OUTPUT_VELOCITY, np.int64)
     offsets = np.zeros(len(starts))
-    # Windows without hits need no playing.
+    # Windows without hits are not decoded.
     windows, own = np.unique(starts[known] // size, return_inverse=True)
     rolls = np.zeros((len(windows), size, DRUMS), np.float32)
     indices = own, starts[known] % size, drums[known]

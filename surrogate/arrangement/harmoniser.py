@@ -28,18 +28,18 @@ from musicvae_torch.chords.symbols import NO_CHORD, ROOTS, TRIADS
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR, STEPS_PER_QUARTER
 
 WEIGHTS_FILE = Path(__file__).with_name("harmoniser.safetensors")
-FRAME = STEPS_PER_BAR // 2  # steps that have one chord
+FRAME = STEPS_PER_BAR // 2  # steps that share a chord
 TONES = len(ROOTS)
 STATES = len(TRIADS) * TONES  # a kind and a root: the chord classes but "no chord"
 HISTOGRAMS = 9  # of pitch classes, for each frame
 FLAGS = 7
-_NEAR = 8  # frames to each side that the histogram of the bars around has
+_NEAR = 8  # frames to each side in the histogram of the bars around
 _ROTATED = (np.arange(TONES)[:, None] + np.arange(TONES)) % TONES  # [root, interval above it]
 
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """Of the network and the changes.
+    """Weights of the network, and scores of changes of chord.
 
     Attributes:
         layers: weight (out, in) and bias (out,) of each, with rectifiers between them; the last one
@@ -54,7 +54,7 @@ class Weights:
 
 @cache
 def weights() -> Weights:
-    """Those of the package."""
+    """The weights in the package."""
     stored = load_file(WEIGHTS_FILE)
     count = (len(stored) - 1) // 2
     layers = tuple((stored[f"{i}.weight"], stored[f"{i}.bias"]) for i in range(count))
@@ -68,7 +68,7 @@ def harmonise(
     bars: int,
     learnt: Weights | None = None,
 ) -> list[str]:
-    """The likeliest triads of a melody.
+    """Find the likeliest triads of a melody.
 
     Args:
         start_steps, end_steps, pitches: (notes,) of the melody.
@@ -102,7 +102,7 @@ def sounding_classes(
 
 
 def features(sounding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What the network reads.
+    """Compute the inputs of the network.
 
     Args:
         sounding: of :func:`sounding_classes`.
@@ -162,7 +162,7 @@ def _log_sum(values: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _chord_scores(histograms: np.ndarray, flags: np.ndarray, learnt: Weights) -> np.ndarray:
-    """(frames, STATES)"""
+    """(frames, STATES) scores of the chords."""
     rotated = np.moveaxis(histograms[:, :, _ROTATED], 2, 1)  # (frames, roots, histograms, 12)
     repeated = np.broadcast_to(flags[:, None], (len(flags), TONES, FLAGS))
     values = np.concatenate([rotated.reshape(len(flags), TONES, -1), repeated], 2)
@@ -172,7 +172,8 @@ def _chord_scores(histograms: np.ndarray, flags: np.ndarray, learnt: Weights) ->
 
 
 def _change_scores(learnt: Weights) -> np.ndarray:
-    """(2, STATES, STATES), from the first to the second."""
+    """(2, STATES, STATES) scores of changes, at a bar line or within a bar, from one state to
+    another."""
     roots = np.arange(TONES)
     up = (roots[None] - roots[:, None]) % TONES
     scores = learnt.changes[:, :, :, up].transpose(0, 1, 3, 2, 4)

@@ -1,5 +1,4 @@
-"""Chords of a song: as the user writes them, as text in its file has them, or inferred from its
-notes.
+"""The chords of a song, which the user writes, its file holds as text, or its notes suggest.
 
 Steps are sixteen a bar, counted from the first bar.
 """
@@ -32,22 +31,22 @@ from surrogate.song.grid import Grid
 SOURCES = ("given", "file", "notes", "melody")
 HALF_BAR = STEPS_PER_BAR // 2
 _SECONDS_PER_STEP = 60 / DEFAULT_QPM / STEPS_PER_QUARTER
-_METRES = {1: (2.0, 2.0), 2: (4.0, 4.0)}  # in which infer_chords finds so many chords a bar
-_BARS_AT_A_TIME = 480  # infer_chords takes 1,000 half bars
+_METRES = {1: (2.0, 2.0), 2: (4.0, 4.0)}  # by chords a bar, the metre in which they are inferred
+_BARS_AT_A_TIME = 480  # as infer_chords takes at most 1,000 half bars
 _CHORD_TEXTS = (TEXT, 0x05, 0x06, 0x07)  # text, lyrics, markers and cue points
-CHORD_TRACK = "chords"  # name of a chunk whose texts are chords, however few or short
+CHORD_TRACK = "chords"  # name of a chunk in which even few or short texts are chords
 _FEWEST_MARKS = 4
-_MOST_OTHERS = 0.25  # share of texts that are no chords; if more are not, none is one
+_MOST_OTHERS = 0.25  # the largest share of other texts in a group that holds chords
 
 
 @dataclass(frozen=True, eq=False)
 class Harmony:
-    """Which chord is when.
+    """Chords and the steps at which they begin.
 
     Attributes:
-        starts: (chords,) int64 steps at which each begins, ascending; the first is 0.
+        starts: (chords,) int64 steps, ascending; the first is 0.
         names: (chords,) chord symbols.
-        source: where they come from, one of SOURCES.
+        source: where the chords come from, one of SOURCES.
         remarks: what the user should know, a line each.
     """
 
@@ -58,11 +57,11 @@ class Harmony:
 
     @cached_property
     def chords(self) -> tuple[ChordTones, ...]:
-        """(chords,)"""
+        """(chords,) the tones of each chord."""
         return tuple(map(chord_tones, self.names))
 
     def index_at(self, steps: np.ndarray | int) -> np.ndarray:
-        """The index of the chord at each step, of any shape; the last chord has no end."""
+        """The index of the chord at steps of any shape; the last chord has no end."""
         found: np.ndarray = np.maximum(np.searchsorted(self.starts, steps, side="right") - 1, 0)
         return found
 
@@ -73,11 +72,11 @@ class Harmony:
 
 
 def song_harmony(song: SongContext, kept: Sequence[int], chords: str | None = None) -> Harmony:
-    """The harmony of a song, in steps from its first bar.
+    """Find the harmony of a song, in steps from its first bar.
 
     Args:
         song: its context.
-        kept: indices of the tracks to infer chords from, where none are written.
+        kept: indices of the tracks from which chords are inferred if none are written.
         chords: as :func:`parse` reads them, one bar of them for each bar of the song, from the bar
             in which the given parts begin; None: those of the file.
 
@@ -91,7 +90,7 @@ def song_harmony(song: SongContext, kept: Sequence[int], chords: str | None = No
     return known[key]
 
 
-# The band network, the arrangement and the page want the same harmony of a song.
+# The band network, the arrangement and the page need the same harmony.
 _KNOWN: WeakKeyDictionary[SongContext, dict[tuple[tuple[int, ...], str | None], Harmony]] = (
     WeakKeyDictionary()
 )
@@ -110,14 +109,14 @@ def _find_harmony(song: SongContext, kept: Sequence[int], chords: str | None) ->
     pitches = notes["pitch"].astype(np.int64)
     if all(song.roles[track.index] == "melody" for track in pitched):
         return infer_from_melody(starts, ends, pitches, song.bars)
-    # A bass beside the melody says little: a chord a bar is as true then, and calmer.
+    # A bass beside the melody adds little: one chord a bar is as accurate then, and calmer.
     a_bar = 2 if any(song.roles[track.index] == "other" for track in pitched) else 1
     return infer(starts, ends, pitches, song.bars, a_bar)
 
 
 def _with_added_bars(harmony: Harmony, song: SongContext) -> Harmony:
-    """The harmony with the chords of the song's first bars in its intro, and those of its last bars
-    in its outro, over and over if these are longer than the song."""
+    """The harmony with the chords of the song's first bars in its intro and those of its last bars
+    in its outro; they are repeated if the intro or outro is longer than the song."""
     begin, end = song.added_steps
     steps = len(song.tokens)
     if not begin and end == steps:
@@ -131,8 +130,8 @@ def _with_added_bars(harmony: Harmony, song: SongContext) -> Harmony:
 
 
 def charted_bars(song: SongContext) -> tuple[int, int]:
-    """The song's own bars that have a bar of a chart each: index of the first, in which the given
-    parts begin, and of the one after the last, in which they end."""
+    """The song's bars to which a chart has a bar each: the index of the bar in which the given
+    parts begin, and of the bar after that in which they end."""
     lines = song.song_bars.ticks
     start = max(song.start, song.added[0])
     first = int(np.searchsorted(lines, start, side="right")) - 1
@@ -157,11 +156,11 @@ def _as_written(song: SongContext, chart: Sequence[Bar]) -> Harmony:
 
 
 def _length_remarks(chart: int, bars: int, first: int) -> tuple[str, ...]:
-    """What becomes of a chart that is not as long as the song.
+    """A remark on a chart that is not as long as the song.
 
     Args:
-        chart: its bars.
-        bars: those of the song that it is for.
+        chart: number of its bars.
+        bars: number of the song's bars that it is for.
         first: number of the first of these.
     """
     where = f"the song's bars {first} to {first + bars - 1}"
@@ -178,15 +177,15 @@ def _bars(count: int) -> str:
 
 
 def _counted_from(step: int, harmony: Harmony) -> Harmony:
-    """The same, counted from a later step."""
+    """The harmony from a step on, counted from there."""
     current = int(harmony.index_at(step))
     starts = np.maximum(harmony.starts[current:] - step, 0)
     return replace(harmony, starts=starts, names=harmony.names[current:])
 
 
 def parse(text: str, bars: int) -> Harmony:
-    """Chords as :func:`musicvae_torch.chords.chart.read_chart` reads them, from the text or, after
-    an "@", from the file that it names; they are repeated until the song ends.
+    """Read chords as :func:`musicvae_torch.chords.chart.read_chart` does, from the text or, after
+    an "@", from the file that it names. They are repeated until the song ends.
 
     Args:
         bars: of the song, in 4/4.
@@ -205,7 +204,7 @@ def parse(text: str, bars: int) -> Harmony:
 
 
 class ChordTexts(NamedTuple):
-    """Texts of a file that are its chords.
+    """Texts of a file that are chord symbols.
 
     Attributes:
         chunk: the chunk that they are in.
@@ -221,7 +220,7 @@ class ChordTexts(NamedTuple):
 
 
 def chord_texts(score: Score) -> ChordTexts | None:
-    """The chords that a file holds as texts, markers, lyrics or cue points; None: too few.
+    """Find the chords that a file holds as texts, markers, lyrics or cue points; None: too few.
 
     The texts of one kind in one chunk are chords if most of them are chord symbols, and not all of
     these single letters, which may be names of sections; in a chunk named CHORD_TRACK, all chord

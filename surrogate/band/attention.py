@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 ROTARY_BASE = 10_000.0
-# Queries at a time: what none of them reaches is never computed.
+# Queries at a time. Keys beyond the context of all of them are skipped.
 _BLOCK = 256
-# Adam moves an entry by about its rate a step. Biases are learnt this much faster, as they must
+# Adam moves an entry by about its rate a step. Biases learn this much faster, because they must
 # become as large as scores to single out a distance.
 _BIAS = 8.0
 
@@ -33,7 +33,7 @@ class Rotation:
         self.cos, self.sin = angles.cos().float(), angles.sin().float()
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Turn queries or keys (..., steps, head width)."""
+        """Rotate queries or keys (..., steps, head width)."""
         cos, sin = self.cos.to(x.dtype), self.sin.to(x.dtype)
         one, other = x.chunk(2, -1)
         return torch.cat([one * cos - other * sin, other * cos + one * sin], -1)
@@ -44,8 +44,8 @@ class Attention(nn.Module):
 
     Args:
         width: of inputs and outputs.
-        heads: how many; they share out the width.
-        context: steps; what lies as far away or farther is not attended to.
+        heads: their number, by which the width is divided.
+        context: steps; those as far away or farther are not attended to.
         causal: whether no step attends to later ones.
     """
 
@@ -55,8 +55,8 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
         nn.init.zeros_(self.out.weight)
-        # In units of _BIAS, by distance: of a bidirectional attention from `context` - 1 steps
-        # ahead to as far back.
+        # In units of _BIAS, by distance; if not causal, from `context` - 1 steps ahead to as many
+        # back.
         self.bias = nn.Parameter(torch.zeros(heads, context if causal else 2 * context - 1))
 
     def forward(self, x: Tensor, rotation: Rotation) -> Tensor:
@@ -78,12 +78,12 @@ class Attention(nn.Module):
         return out
 
     def biases(self) -> Tensor:
-        """What each head adds to the scores by distance: (heads, distances)."""
+        """The term of the scores at each distance: (heads, distances)."""
         return _BIAS * self.bias
 
     def mask(self, queries: range, keys: range) -> Tensor:
-        """What is added to the scores of those steps: (heads, queries, keys), minus infinity where
-        a query does not attend."""
+        """The term of the scores of those steps: (heads, queries, keys), minus infinity where a
+        query does not attend."""
         # The distance falls by one from key to key and rises by one from query to query, so that
         # all rows are slices of one line of distances.
         farthest = queries.stop - 1 - keys.start
@@ -100,8 +100,8 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and a two-layer network, each with a norm before it and a way around it; both
-    start with no effect. Arguments are those of :class:`Attention`."""
+    """Attention and a two-layer network, each on a residual branch with a norm before it; both
+    branches begin at zero. Arguments are those of :class:`Attention`."""
 
     def __init__(self, width: int, heads: int, context: int, causal: bool) -> None:
         super().__init__()

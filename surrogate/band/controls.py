@@ -1,4 +1,4 @@
-"""How many notes a bar each part of a band has."""
+"""Density classes, by which the band network is told how many notes a part has."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES, FIRST_NOTE, PARTS, STEPS_PER_BAR
 
-# Notes, or drum hits, a bar from which each class but the first, silence, begins: about the
-# eighths of 3,000 windows.
+# Notes, or drum hits, a bar at which each class but the first, silence, begins: about the octiles
+# of 3,000 windows.
 DENSITIES = {
     "melody": (2.0, 3.0, 4.0, 5.0, 6.5, 9.0),
     "bass": (3.0, 4.0, 5.5, 7.0, 8.5, 11.0),
@@ -17,16 +17,16 @@ DENSITY_DEPTH = 8
 
 
 def density_class(part: str, notes_per_bar: float) -> int:
-    """The class of a part that has so many notes, or drum hits, a bar; class 0 is silence."""
+    """The density class of a part with `notes_per_bar` notes or drum hits; class 0 is silence."""
     return int(notes_per_bar > 0) + int(np.searchsorted(DENSITIES[part], notes_per_bar, "right"))
 
 
 def densities_of(tokens: np.ndarray, span_bars: int) -> np.ndarray:
-    """How many notes each part has, span by span.
+    """Find the density class of each part, span by span.
 
     Args:
         tokens: (steps, 3) classes.
-        span_bars: bars of a span, over which notes are counted; the last may be shorter.
+        span_bars: bars in which notes are counted together; the last span may be shorter.
 
     Returns:
         (steps, 3) density classes.

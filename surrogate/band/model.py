@@ -1,7 +1,7 @@
-"""The band's network: what a song's other parts may be, given some of them.
+"""The band network: a distribution over the hidden parts of a song, given the others.
 
-Two transformers over sixteenths. The *listener* is bidirectional: it attends to all that is given,
-with chords, densities and style where there are any. The *player* is causal: at each step it has
+Two transformers over sixteenths. The *listener* is bidirectional: it reads the given parts, and
+chords, densities and a style where these are known. The *player* is causal: at each step it reads
 the steps before and the listener's output for this one, and its heads give logits of melody, bass
 and drums, in that order, each conditioned on those before it on the same step.
 
@@ -31,28 +31,28 @@ from surrogate.band.config import BandConfig
 from surrogate.band.controls import DENSITY_DEPTH
 
 HIDDEN = -1
-"""In place of a token, a chord class or a density class: it is masked."""
+"""The value of a token, a chord class or a density class that is masked."""
 
 PITCHES, DRUMS, TRIADS = "pitches", "drums", "triads"
 TRAITS = {PITCHES: 12, DRUMS: len(DRUM_CLASSES), TRIADS: len(ROOTS) + len(chords.TRIADS)}
-"""How many traits classes have: notes have pitch classes, sets of drums have members, chords have
-roots and kinds."""
+"""Number of traits by kind. A trait is what several classes have in common: the pitch class of
+notes, a drum of sets of drums, the root or the kind of triads."""
 PART_TRAITS = dict(zip(PARTS, (PITCHES, PITCHES, DRUMS), strict=True))
 
 
 class Embedding(nn.Module):
     """A vector for each class, and one for HIDDEN.
 
-    To a class's own vector one is added for each of its traits, so that classes share what is
-    learnt of what they have in common.
+    A class's vector is its own plus one for each of its traits, so that what is learnt of a trait
+    holds for all classes that have it.
 
-    Vectors start long: blocks, whose matrices Muon moves far, soon drown out short ones, and the
-    band then learns later to look back at what was played.
+    Vectors begin with unit variance. Muon moves the blocks' matrices far, so their outputs would
+    soon drown out shorter vectors, and the band would learn later to attend to what was played.
 
     Args:
         depth: classes.
         width: of vectors.
-        traits: as for :func:`traits_of`; None: classes have nothing in common.
+        traits: the kind of traits, as for :func:`traits_of`; None: classes have none.
     """
 
     def __init__(self, depth: int, width: int, traits: str | None = None) -> None:
@@ -60,7 +60,7 @@ class Embedding(nn.Module):
         self.kind = traits
         self.table = nn.Parameter(nn.init.normal_(torch.empty(depth + 1, width)))
         with torch.no_grad():
-            self.table[HIDDEN].zero_()  # or what is masked would drown out what is not
+            self.table[HIDDEN].zero_()  # so that masked parts do not drown out the others
         if traits is not None:
             self.traits = nn.Parameter(nn.init.normal_(torch.empty(TRAITS[traits], width)))
 
@@ -78,7 +78,7 @@ class Embedding(nn.Module):
 
 
 def traits_of(kind: str, depth: int, like: Tensor) -> Tensor:
-    """(depth, traits): 1 where a class has a trait, else 0, as floats like those of a tensor."""
+    """(depth, traits): 1 where a class has a trait, else 0, of the dtype and device of `like`."""
     classes = torch.arange(depth, device=like.device)[:, None]
     traits = torch.arange(TRAITS[kind], device=like.device)
     if kind == DRUMS:
@@ -92,7 +92,7 @@ def traits_of(kind: str, depth: int, like: Tensor) -> Tensor:
 
 
 def part_embeddings(parts: Sequence[str], width: int) -> nn.ModuleDict:
-    """An embedding for each part."""
+    """An :class:`Embedding` of each part's tokens."""
     depths = dict(zip(PARTS, DEPTHS, strict=True))
     return nn.ModuleDict(
         {part: Embedding(depths[part], width, PART_TRAITS[part]) for part in parts}
@@ -100,7 +100,7 @@ def part_embeddings(parts: Sequence[str], width: int) -> nn.ModuleDict:
 
 
 def all_vectors(embeddings: nn.ModuleDict) -> list[Tensor]:
-    """The vectors of each of :func:`part_embeddings`."""
+    """The vectors of :func:`part_embeddings`, part by part: (depth + 1, width) each."""
     return [one.vectors() for one in embeddings.values() if isinstance(one, Embedding)]
 
 
@@ -129,11 +129,11 @@ class Head(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, hidden: Tensor, tokens: Tensor) -> Tensor:
-        """The logits.
+        """Compute logits.
 
         Args:
             hidden: (..., width) outputs of the player.
-            tokens: (..., 3) of the same steps; only those before the part are looked at.
+            tokens: (..., 3) of the same steps; only those of the parts before this one are read.
 
         Returns:
             (..., depth).
@@ -145,13 +145,13 @@ class Head(nn.Module):
         return nn.functional.linear(hidden, self.out_weight(), self.out.bias)
 
     def out_weight(self) -> Tensor:
-        """(depth, width), what makes logits."""
+        """(depth, width): the weight of the last layer, with the share of the traits."""
         own = self.out.weight
         return own + traits_of(self.kind, len(own), own) @ self.traits.weight
 
 
 def style_reader(config: BandConfig) -> nn.Linear:
-    """A layer from styles to (batch, steps, width), zeros at first."""
+    """A layer from styles (..., style_size) to (..., width), initialised with zeros."""
     layer = nn.Linear(config.style_size, config.width, bias=False)
     nn.init.zeros_(layer.weight)
     return layer
@@ -159,7 +159,8 @@ def style_reader(config: BandConfig) -> nn.Linear:
 
 @dataclass(frozen=True)
 class Controls:
-    """How to play; None, or HIDDEN at single steps, leaves it open.
+    """What the band is told beside the given parts; None, or HIDDEN at single steps, leaves it
+    open.
 
     Attributes:
         chords: (batch, steps) chord classes of ``chords.symbols``.
@@ -173,7 +174,7 @@ class Controls:
 
 
 class Listener(nn.Module):
-    """A bidirectional transformer over what is given."""
+    """A bidirectional transformer over the given parts and the controls."""
 
     def __init__(self, config: BandConfig) -> None:
         super().__init__()
@@ -208,7 +209,7 @@ class Listener(nn.Module):
 
 
 class Player(nn.Module):
-    """A causal transformer over what was played, and the listener's output at this step."""
+    """A causal transformer over the steps before, and the listener's output for this one."""
 
     def __init__(self, config: BandConfig) -> None:
         super().__init__()
@@ -223,18 +224,19 @@ class Player(nn.Module):
             for _ in range(config.player_layers)
         )
 
-    def now(self, listened: Tensor, style: Tensor | None) -> Tensor:
-        """All that a step knows but the past: (batch, steps, width), as the listener's output."""
+    def inputs(self, listened: Tensor, style: Tensor | None) -> Tensor:
+        """The input at each step without the steps before, of the listener's output and the style:
+        (batch, steps, width)."""
         steps = torch.arange(listened.shape[1], device=listened.device)
         x: Tensor = self.heard(listened) + self.place(steps % STEPS_PER_BAR)
         return x if style is None else x + self.style(style)
 
-    def forward(self, now: Tensor, past: Tensor, rotation: Rotation) -> Tensor:
-        """Outputs for the heads.
+    def forward(self, inputs: Tensor, past: Tensor, rotation: Rotation) -> Tensor:
+        """Compute outputs for the heads.
 
         Args:
-            now: (batch, steps, width), of :meth:`now`.
-            past: (batch, steps, 3) tokens of the same steps; each step looks at those before it.
+            inputs: (batch, steps, width), of :meth:`inputs`.
+            past: (batch, steps, 3) tokens of the same steps; each step reads those before it.
             rotation: of all steps.
 
         Returns:
@@ -242,17 +244,17 @@ class Player(nn.Module):
         """
         played = sum(self.parts[part](past[:, :-1, index]) for index, part in enumerate(PARTS))
         start = self.start.expand(len(past), 1, -1)
-        x = now + torch.cat([start, played], 1)
+        x = inputs + torch.cat([start, played], 1)
         for block in self.blocks:
             x = block(x, rotation)
         return x
 
 
 class Band(Network):
-    """p(hidden parts | given parts, chords, densities, style), one step after another.
+    """Models p(hidden parts | given parts, chords, densities, style), step by step.
 
     Attributes:
-        weight_dtype: precision in which weights are multiplied while the band plays; see
+        weight_dtype: precision in which weights are multiplied when the band is sampled; see
             :meth:`multiply_in`.
     """
 
@@ -271,13 +273,14 @@ class Band(Network):
     def forward(
         self, given: Tensor, tokens: Tensor, controls: Controls, past: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The logits of all parts at each step, teacher-forced.
+        """Compute the logits of all parts at each step, teacher-forced.
 
         Args:
             given: (batch, steps, 3) tokens that are known beforehand, HIDDEN elsewhere.
             tokens: (batch, steps, 3) of all parts; HIDDEN for a part that does not play at all.
-            controls: how to play.
-            past: `tokens` as the player remembers them, HIDDEN where it does not; None: all.
+            controls: see :class:`Controls`.
+            past: `tokens` as the player reads them, HIDDEN where it has forgotten them; None: as
+                they are.
 
         Returns:
             Logits of melody, bass and drums, (batch, steps, depth) each. Those of a step depend on
@@ -290,19 +293,19 @@ class Band(Network):
     def hidden_states(
         self, given: Tensor, past: Tensor, controls: Controls
     ) -> tuple[Tensor, Tensor]:
-        """The player's input, which knows nothing of the past, and its output, from which the heads
-        start: (batch, steps, width) each; arguments as for :meth:`forward`."""
+        """:meth:`Player.inputs` and the player's outputs, which the heads read: (batch, steps,
+        width) each; arguments as for :meth:`forward`."""
         rotation = self.rotation(given.shape[1], given.device)
-        now = self.player.now(self.listener(given, controls, rotation), controls.style)
-        return now, self.player(now, past, rotation)
+        inputs = self.player.inputs(self.listener(given, controls, rotation), controls.style)
+        return inputs, self.player(inputs, past, rotation)
 
     def rotation(self, steps: int, device: torch.device) -> Rotation:
-        """Rotary positions of steps 0 to `steps`."""
+        """Rotary positions of the first `steps` steps."""
         positions = torch.arange(steps, device=device)
         return Rotation(positions, self.config.width // self.config.heads)
 
     def forget_styles(self, style_size: int) -> None:
-        """Read styles of so many dimensions, none of which is known yet."""
+        """Replace the layers that read styles by untrained ones, for styles of `style_size`."""
         self.config = replace(self.config, style_size=style_size)
         self.listener.style = style_reader(self.config)
         self.player.style = style_reader(self.config)
@@ -315,8 +318,8 @@ class Band(Network):
                 module.bias.requires_grad_(False)
 
     def matrices(self) -> list[Tensor]:
-        """The weight matrices inside the blocks and heads, which Muon trains: not embeddings, and
-        not what makes logits or reads styles."""
+        """The weight matrices that Muon trains, those inside the blocks and heads: no embeddings,
+        and no layers that give logits or read styles."""
         layers = [self.player.heard]
         for module in self.modules():
             if isinstance(module, Block):
@@ -327,7 +330,8 @@ class Band(Network):
 
 
 def styles_of(folder: str | Path) -> dict[str, Any]:
-    """The MusicVAE on whose latents a band was trained, by the band's checkpoint folder: its name
-    as "musicvae", and the "sha256" of its weights; empty if the band knows no styles."""
+    """What a band's checkpoint folder records of the MusicVAE whose latents were its styles: its
+    name as "musicvae", and the "sha256" of its weights. Empty if the band was trained without
+    styles."""
     styles = read_config(folder).get("training", {}).get("styles")
     return styles if isinstance(styles, dict) else {}

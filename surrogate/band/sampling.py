@@ -1,4 +1,4 @@
-"""A band plays: the hidden tokens of a song, drawn step after step."""
+"""Sampling from the band network: the hidden tokens of songs are drawn, step after step."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from musicvae_torch.kernels import dispatch
 from musicvae_torch.kernels.cuda_graph import Steps
 from musicvae_torch.midi.vocabulary import FIRST_NOTE, NO_EVENT, PARTS
 from musicvae_torch.options import check_options, option
-from surrogate.band.drafts import as_drafted, draft
+from surrogate.band.drafts import accepted_steps, draft
 from surrogate.band.model import HIDDEN, Band, Controls
 from surrogate.band.stepping import FixedStepper, Stepper
 
 _MELODY, _BASS, _DRUMS = range(len(PARTS))
-# Steps that are worked out together: of a row, and of all rows. More would cost more than they win,
-# as they hold only up to the first that any row plays otherwise than it was drafted.
+# Steps that are computed together: of a row, and of all rows. More would cost more than they save,
+# because steps are accepted only up to the first at which any row differs from its draft.
 DRAFTED, _OF_ALL_ROWS = 4, 8
-# Steps of a song for which one graph serves: the next looks back so many steps farther.
-_SEEN = 256
+# Steps for which one CUDA graph serves; the next graph attends to so many slots more.
+GRAPH_STEPS = 256
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How tokens are drawn.
+    """Options of sampling.
 
     Attributes:
         temperature: divides logits, a number or one for each of PARTS; 0 takes the likeliest class.
@@ -57,13 +57,13 @@ class Sampling:
 
     @property
     def temperatures(self) -> tuple[float, ...]:
-        """One for each of PARTS."""
+        """The temperature of each of PARTS."""
         own = self.temperature
         return own if isinstance(own, tuple) else (own,) * len(PARTS)
 
 
 class Sampled(NamedTuple):
-    """What a band played.
+    """Tokens that were sampled.
 
     Attributes:
         tokens: (rows, steps, 3) int64, the given ones unchanged; HIDDEN for parts that are absent.
@@ -88,20 +88,20 @@ def sample(
     log_odds: Mapping[str, Tensor] | None = None,
     drafted: int = DRAFTED,
 ) -> Sampled:
-    """Draw what is hidden of several songs of one length, or of candidates for them.
+    """Sample what is hidden of several songs of one length, or of candidates for them.
 
     Args:
         band: in evaluation mode.
         given: (rows, steps, 3) int64 tokens, HIDDEN where the band is to play.
-        controls: how to play, for all rows or for each.
-        absent: parts that are neither given nor to be played. (Bands are trained to do without a
+        controls: for all rows or for each; None: everything is left open.
+        absent: parts that are neither given nor to be sampled. (Bands are trained to do without a
             melody.)
         seed: of the draws; the same gives the same tokens.
         numbers: (rows,) which candidate each row is; rows of the same number have the same draws.
         sampling: how to draw; None: the defaults.
         log_odds: by part, what is added to the log-odds of each of its classes at each step,
             (rows, steps, depth), as for a fill; None: nothing.
-        drafted: how many steps to work out together, by drafts of them, if rows are few; 1: one
+        drafted: how many steps to compute together, by drafts of them, if rows are few; 1: one
             step at a time, which is slower and gives the same, but for rounding. On CUDA always 1.
 
     Raises:
@@ -111,111 +111,119 @@ def sample(
     sampling = sampling or Sampling()
     hidden = _hidden(given, absent).to(band.player.start.device)
     tokens = given.to(hidden.device).clone()
-    (rows, steps, _), guided = tokens.shape, sampling.guidance != 1
+    rows, steps, _ = tokens.shape
     known, controls = tokens, controls or Controls()
-    if guided:  # unconditional rows follow the conditional ones
+    if sampling.guidance != 1:  # unconditional rows follow the conditional ones
         known = torch.cat([tokens, torch.full_like(tokens, HIDDEN)])
         controls = _with_unconditional(controls, rows)
-    uniform = _uniform(seed, numbers, steps).to(tokens.device)
-    song = _Song(tokens, hidden, uniform, sampling, log_odds or {})
+    uniforms = _uniforms(seed, numbers, steps).to(tokens.device)
+    batch = _Batch(tokens, hidden, uniforms, sampling, log_odds or {})
     if dispatch.fixes_steps(tokens.device):
-        _play_fixed(FixedStepper(band, known, controls), song)
+        _sample_by_graph(FixedStepper(band, known, controls), batch)
     else:
         most = max(min(_OF_ALL_ROWS // rows, drafted, steps), 1)
-        _play(Stepper(band, known, controls, most), song, most)
-    return Sampled(tokens, song.nats)
+        _sample_by_drafts(Stepper(band, known, controls, most), batch, most)
+    return Sampled(tokens, batch.nats)
 
 
-class _Now(NamedTuple):
-    """Some steps of a song.
+class _Draws(NamedTuple):
+    """What decides the draws of n steps.
 
     Attributes:
-        own: (rows, n, 3) bool, what is to be drawn.
-        uniform: (rows, n, 3), as for :func:`draw`.
+        hidden: (rows, n, 3) bool, what is to be drawn.
+        uniforms: (rows, n, 3), as for :func:`draw`.
         log_odds: by part, (rows, n, depth), what is added to the log-odds of its classes.
     """
 
-    own: Tensor
-    uniform: Tensor
+    hidden: Tensor
+    uniforms: Tensor
     log_odds: dict[int, Tensor]
 
 
-class _Song:
-    """Rows that are being played.
+class _Batch:
+    """Songs that are being sampled together.
 
     Attributes:
         tokens: (rows, steps, 3), of which the hidden ones are drawn in place.
         hidden: (rows, steps, 3) bool.
         nats: (rows, steps, 3), of :class:`Sampled`.
-        stop: behind the last step of which anything is hidden.
-        bonus: by part, (depth,) what is added to its log-odds at every step.
+        stop: the step after the last of which anything is hidden.
+        onset_odds: by part, (depth,) what its density adds to its log-odds at every step.
     """
 
     def __init__(
         self,
         tokens: Tensor,
         hidden: Tensor,
-        uniform: Tensor,
+        uniforms: Tensor,
         sampling: Sampling,
         log_odds: Mapping[str, Tensor],
     ) -> None:
         self.tokens, self.hidden, self.sampling = tokens, hidden, sampling
         self.nats = torch.zeros(tokens.shape, device=tokens.device)
         added = {PARTS.index(part): odds.to(tokens.device) for part, odds in log_odds.items()}
-        self._all = _Now(hidden, uniform, added)
-        played = hidden.any(0).any(-1).nonzero()
-        self.stop = int(played[-1]) + 1 if len(played) else 0
-        self.bonus = {
+        self._draws = _Draws(hidden, uniforms, added)
+        hidden_steps = hidden.any(0).any(-1).nonzero()
+        self.stop = int(hidden_steps[-1]) + 1 if len(hidden_steps) else 0
+        self.onset_odds = {
             part: sampling.density[part] * is_onset(name).to(tokens.device)
             for part, name in enumerate(PARTS)
             if sampling.density[part]
         }
 
-    def now(self, cut: Callable[[Tensor], Tensor]) -> _Now:
-        """The steps that `cut` leaves of (rows, steps, ...)."""
-        own, uniform, log_odds = self._all
-        return _Now(cut(own), cut(uniform), {part: cut(odds) for part, odds in log_odds.items()})
+    def draws(self, cut: Callable[[Tensor], Tensor]) -> _Draws:
+        """The draws of the steps that `cut` leaves of (rows, steps, ...)."""
+        hidden, uniforms, log_odds = self._draws
+        odds = {part: cut(values) for part, values in log_odds.items()}
+        return _Draws(cut(hidden), cut(uniforms), odds)
 
-    def seen(self, past: Tensor) -> Tensor:
-        """What the stepper is to know of the past (rows, n, 3)."""
-        guided = self.sampling.guidance != 1
-        return torch.cat([past, _unconditional(past)]) if guided else past
+    def with_unconditional(self, tokens: Tensor, part: int | None = None) -> Tensor:
+        """Tokens (rows, n, 3) followed, if there is guidance, by those of the unconditional rows:
+        no melody and, for the drums, no bass."""
+        if self.sampling.guidance == 1:
+            return tokens
+        others = tokens.clone()
+        others[..., _MELODY] = HIDDEN
+        if part == _DRUMS:
+            others[..., _BASS] = NO_EVENT
+        return torch.cat([tokens, others])
 
 
-def _play(stepper: Stepper, song: _Song, most: int) -> None:
-    """Play a song, at most so many steps at a time, by drafts of them."""
-    tokens, first = song.tokens, 0
-    while first < song.stop:
+def _sample_by_drafts(stepper: Stepper, batch: _Batch, most: int) -> None:
+    """Sample up to so many steps at a time, and accept them as far as they are as drafted."""
+    tokens, first = batch.tokens, 0
+    while first < batch.stop:
         steps = slice(first, min(first + most, tokens.shape[1]))
-        now = song.now(itemgetter((slice(None), steps)))
-        given = tokens[:, steps]
-        drafts = torch.where(now.own, draft(tokens, range(first, steps.stop)), given)
+        draws = batch.draws(itemgetter((slice(None), steps)))
+        window = tokens[:, steps]  # a view, into which the draws are written
+        drafts = torch.where(draws.hidden, draft(tokens, range(first, steps.stop)), window)
         past = torch.cat([tokens[:, max(first - 1, 0), None], drafts[:, :-1]], 1)
-        stepper.look(song.seen(past))
-        drawn, costs = _draw_parts(stepper, song, drafts, now, _parts_of(now.own))
-        kept = as_drafted(drawn, drafts)
-        given[:, :kept] = drawn[:, :kept]
-        song.nats[:, steps][:, :kept] = costs[:, :kept]
-        stepper.keep(kept)
-        first += kept
+        stepper.run(batch.with_unconditional(past))
+        drawn, nats = _draw_parts(stepper, batch, drafts, draws, _parts_of(draws.hidden))
+        accepted = accepted_steps(drawn, drafts)
+        window[:, :accepted] = drawn[:, :accepted]
+        batch.nats[:, steps][:, :accepted] = nats[:, :accepted]
+        stepper.accept(accepted)
+        first += accepted
 
 
-def _play_fixed(stepper: FixedStepper, song: _Song) -> None:
-    """Play a song one step at a time; on CUDA, by replays of a graph of one step."""
-    tokens, at, parts = song.tokens, stepper.at, _parts_of(song.hidden)
+def _sample_by_graph(stepper: FixedStepper, batch: _Batch) -> None:
+    """Sample one step at a time; on CUDA, by replays of a graph of one step."""
+    tokens, at, parts = batch.tokens, stepper.at, _parts_of(batch.hidden)
     recorder = dispatch.recorder(tokens.device)
 
     def step() -> None:
-        stepper.look(song.seen(tokens.index_select(1, (at - 1).clamp(min=0))))
-        now = song.now(lambda each: each.index_select(1, at))
-        drawn, costs = _draw_parts(stepper, song, tokens.index_select(1, at), now, parts)
+        past = tokens.index_select(1, (at - 1).clamp(min=0))
+        stepper.run(batch.with_unconditional(past))
+        draws = batch.draws(lambda values: values.index_select(1, at))
+        drawn, nats = _draw_parts(stepper, batch, tokens.index_select(1, at), draws, parts)
         tokens.index_copy_(1, at, drawn)
-        song.nats.index_copy_(1, at, costs)
-        stepper.keep(1)
+        batch.nats.index_copy_(1, at, nats)
+        stepper.accept(1)
 
-    for first in range(0, song.stop, _SEEN):
-        last = min(first + _SEEN, song.stop)
-        stepper.see(last)
+    for first in range(0, batch.stop, GRAPH_STEPS):
+        last = min(first + GRAPH_STEPS, batch.stop)
+        stepper.use_slots(last)
         steps = Steps(step, recorder)
         for _ in range(first, last):
             steps()
@@ -229,44 +237,45 @@ def _parts_of(hidden: Tensor) -> list[int]:
 
 
 def _draw_parts(
-    stepper: Stepper, song: _Song, drafts: Tensor, now: _Now, parts: Sequence[int]
+    stepper: Stepper, batch: _Batch, tokens: Tensor, draws: _Draws, parts: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
-    """What is played at the steps that the stepper looks at, part after part, and what it costs.
+    """Draw the steps that the stepper has run, part after part.
 
     Args:
-        drafts: (rows, n, 3), of which what is given stays.
-        now: these steps.
-        parts: what `now` has of others is not drawn.
+        tokens: (rows, n, 3), of which those that are not hidden stay.
+        draws: of these steps.
+        parts: those to draw; of the others nothing is hidden.
+
+    Returns:
+        (rows, n, 3) the tokens, and their nats as in :class:`Sampled`.
     """
-    sampling = song.sampling
-    drawn, costs = drafts.clone(), torch.zeros(drafts.shape, device=drafts.device)
-    guided, rows = sampling.guidance != 1, len(drafts)
+    sampling, rows = batch.sampling, len(tokens)
+    drawn, nats = tokens.clone(), torch.zeros(tokens.shape, device=tokens.device)
     for part in parts:
-        seen = torch.cat([drawn, _unconditional(drawn, part)]) if guided else drawn
-        every_logs = stepper.logits(part, seen).log_softmax(-1)
-        logs = weighed = every_logs[:rows]
-        if guided:
-            others = every_logs[rows:]
-            weighed = others + sampling.guidance * (logs - others)
-        if part in song.bonus:
-            weighed = weighed + song.bonus[part]
-        if part in now.log_odds:
-            weighed = weighed + now.log_odds[part]
-        heat = sampling.temperatures[part]
-        classes = draw(weighed, now.uniform[..., part, None], heat, sampling.top_p)
-        cost = -logs.gather(-1, classes)[..., 0]
-        own = now.own[..., part]
-        drawn[..., part] = torch.where(own, classes[..., 0], drawn[..., part])
-        costs[..., part] = torch.where(own, cost, 0)
-    return drawn, costs
+        log_probs = stepper.logits(part, batch.with_unconditional(drawn, part)).log_softmax(-1)
+        own, scores = log_probs[:rows], log_probs[:rows]
+        if sampling.guidance != 1:
+            unconditional = log_probs[rows:]
+            scores = unconditional + sampling.guidance * (own - unconditional)
+        if part in batch.onset_odds:
+            scores = scores + batch.onset_odds[part]
+        if part in draws.log_odds:
+            scores = scores + draws.log_odds[part]
+        temperature, uniforms = sampling.temperatures[part], draws.uniforms[..., part, None]
+        classes = draw(scores, uniforms, temperature, sampling.top_p)
+        hidden = draws.hidden[..., part]
+        drawn[..., part] = torch.where(hidden, classes[..., 0], drawn[..., part])
+        nats[..., part] = torch.where(hidden, -own.gather(-1, classes)[..., 0], 0)
+    return drawn, nats
 
 
-def draw(logits: Tensor, uniform: Tensor, temperature: float, top_p: float) -> Tensor:
-    """Draw a class each.
+def draw(logits: Tensor, uniforms: Tensor, temperature: float, top_p: float) -> Tensor:
+    """Draw classes.
 
     Args:
         logits: (..., depth).
-        uniform: (..., 1) numbers from 0 to 1 that decide, likely classes being low.
+        uniforms: (..., 1) numbers from 0 to 1 that decide; the likelier a class, the lower its
+            share of that range lies.
         temperature, top_p: see :class:`Sampling`.
 
     Returns:
@@ -277,12 +286,12 @@ def draw(logits: Tensor, uniform: Tensor, temperature: float, top_p: float) -> T
     probabilities, order = (logits / temperature).softmax(-1).sort(-1, descending=True)
     total = probabilities.cumsum(-1)
     last = (total - probabilities < top_p).sum(-1, keepdim=True) - 1
-    rank = (total <= uniform * total.gather(-1, last)).sum(-1, keepdim=True)
+    rank = (total <= uniforms * total.gather(-1, last)).sum(-1, keepdim=True)
     return order.gather(-1, torch.minimum(rank, last))
 
 
 def _hidden(given: Tensor, absent: Sequence[str]) -> Tensor:
-    """(rows, steps, 3) bool, what is to be played; for the errors see :func:`sample`."""
+    """(rows, steps, 3) bool, what is to be sampled; for the errors see :func:`sample`."""
     if given.dim() != 3 or given.shape[2] != len(PARTS) or given.dtype != torch.int64:
         raise ValueError(
             f"given is {given.dtype} of shape {tuple(given.shape)}, wanted int64 classes "
@@ -304,8 +313,8 @@ def _hidden(given: Tensor, absent: Sequence[str]) -> Tensor:
     return hidden
 
 
-def _uniform(seed: int, numbers: Sequence[int], steps: int) -> Tensor:
-    """(rows, steps, 3) numbers from 0 to 1, those of a candidate its own."""
+def _uniforms(seed: int, numbers: Sequence[int], steps: int) -> Tensor:
+    """(rows, steps, 3) numbers from 0 to 1; each candidate has its own."""
     drawn = {
         number: np.random.default_rng([seed % 2**64, number]).random((steps, len(PARTS)))
         for number in set(numbers)
@@ -316,8 +325,10 @@ def _uniform(seed: int, numbers: Sequence[int], steps: int) -> Tensor:
 def _with_unconditional(controls: Controls, rows: int) -> Controls:
     """The controls of each row, then those of as many unconditional rows, without chords."""
 
-    def twice(said: Tensor | None) -> Tensor | None:
-        return None if said is None else torch.cat([said.expand(rows, *said.shape[1:])] * 2)
+    def twice(control: Tensor | None) -> Tensor | None:
+        if control is None:
+            return None
+        return torch.cat([control.expand(rows, *control.shape[1:])] * 2)
 
     chords = twice(controls.chords)
     if chords is not None:
@@ -329,12 +340,3 @@ def is_onset(part: str) -> Tensor:
     """(depth,) 1 for the part's classes that begin a note, or strike a drum; else 0."""
     first = 1 if part == "drums" else FIRST_NOTE
     return (torch.arange(DEPTHS[PARTS.index(part)]) >= first).float()
-
-
-def _unconditional(tokens: Tensor, part: int | None = None) -> Tensor:
-    """The tokens (rows, n, 3) of the unconditional rows: no melody, and for the drums no bass."""
-    tokens = tokens.clone()
-    tokens[..., _MELODY] = HIDDEN
-    if part == _DRUMS:
-        tokens[..., _BASS] = NO_EVENT
-    return tokens

@@ -1,8 +1,8 @@
-"""A band's player, a few steps at a time: keys and values are kept, and weights laid out for speed.
+"""The player of a band network, a few steps at a time, with a cache of keys and values.
 
-A few steps together cost hardly more than one, as the weights are read once. So a band guesses the
-next few, works out what it would play at each, and keeps those up to the first that differs from
-its guess.
+A few steps together cost hardly more than one, because the weights are read once. So sampling
+drafts the next few, lets the player run all of them, and accepts them up to the first whose draw
+differs from its draft (:mod:`surrogate.band.drafts`).
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from surrogate.band.model import Band, Controls, Head, all_vectors
 
 
 class Stepper:
-    """A band at play: the logits of :class:`Band`, some steps at a time.
+    """The logits of :class:`Band`, some steps at a time.
 
     Args:
-        band: whose weights; no gradient flows.
+        band: the network; no gradient flows.
         given: (batch, steps, 3) tokens that are known beforehand, HIDDEN elsewhere.
-        controls: how to play, for each row or one for all.
-        most: steps to work out together, at most.
+        controls: for each row, or one for all.
+        most: steps to run together, at most.
     """
 
     def __init__(self, band: Band, given: Tensor, controls: Controls, most: int = 1) -> None:
         player, (_, steps, _) = band.player, given.shape
         rotation, dtype = band.rotation(steps, given.device), band.weight_dtype
-        self._now = player.now(band.listener(given, controls, rotation), controls.style)
+        self._inputs = player.inputs(band.listener(given, controls, rotation), controls.style)
         self._start = player.start
         self._past = all_vectors(player.parts)
         self._turns = torch.complex(rotation.cos, rotation.sin)[:, None]
@@ -42,20 +42,20 @@ class Stepper:
         self._blocks = self._steps_of(blocks, len(given), dtype)
         self._heads = [_HeadSteps(band.heads[part], dtype) for part in PARTS]  # type: ignore[arg-type]
         self._step = 0
-        self._hidden = self._now[:, :1]
+        self._hidden = self._inputs[:, :1]
 
-    def look(self, past: Tensor) -> None:
-        """Work out the next steps.
+    def run(self, past: Tensor) -> None:
+        """Run the next n steps.
 
         Args:
             past: (batch, n, 3) tokens of the step before each of them, HIDDEN for what is
-                forgotten. Before the first of all there is none: what stands there does not matter.
+                forgotten. Those before the song's first step are ignored, as there are none.
         """
         first, last = self._step, self._step + past.shape[1]
         x = self._remembered(past)
         if not first:
             x[:, 0] = self._start
-        x = (x + self._now[:, first:last]).flatten(0, 1)
+        x = (x + self._inputs[:, first:last]).flatten(0, 1)
         view = self._ring.view(first, last, past.device)
         for block in self._blocks:
             x = block(x, self._turns[first:last], view)
@@ -81,8 +81,8 @@ class Stepper:
         logits = self._heads[part](self._hidden.flatten(0, 1), tokens.flatten(0, 1))
         return logits.view(*tokens.shape[:2], -1)
 
-    def keep(self, count: int) -> None:
-        """Go on behind the first `count` of these steps, and forget the others."""
+    def accept(self, count: int) -> None:
+        """Go on after the first `count` of these steps, and discard the others."""
         self._step += count
 
 
@@ -90,8 +90,8 @@ class FixedStepper(Stepper):
     """A :class:`Stepper` of single steps that does the same operations at each of them, on tensors
     that stay where they are, as a CUDA graph must.
 
-    So the number of the step is a tensor, and attention looks at slots without a step, too, which
-    its biases mask.
+    Therefore the number of the step is a tensor, and attention also reads slots that hold no step
+    yet, which its biases mask.
 
     Attributes:
         at: (1,) int64, the next step.
@@ -100,24 +100,24 @@ class FixedStepper(Stepper):
     def __init__(self, band: Band, given: Tensor, controls: Controls) -> None:
         super().__init__(band, given, controls)
         self.at = torch.zeros(1, dtype=torch.int64, device=given.device)
-        self.see(self._ring.slots)
+        self.use_slots(self._ring.slots)
 
-    def see(self, steps: int) -> None:
-        """Look back no more than so many steps, until this is called again; there must be no more
-        of them, or as many as all."""
+    def use_slots(self, count: int) -> None:
+        """Attend to the last `count` slots, until this is called again. These are the slots of the
+        song's first `count` steps; later steps must not run, unless these are all slots."""
         slots = self._ring.slots
-        self._slots = torch.arange(max(slots - steps, 0), slots, device=self.at.device)
+        self._slots = torch.arange(max(slots - count, 0), slots, device=self.at.device)
 
-    def look(self, past: Tensor) -> None:
+    def run(self, past: Tensor) -> None:
         x = torch.where(self.at == 0, self._start, self._remembered(past))
-        x = (x + self._now.index_select(1, self.at)).flatten(0, 1)
+        x = (x + self._inputs.index_select(1, self.at)).flatten(0, 1)
         view = self._ring.fixed_view(self.at, self._slots)
         turns = self._turns.index_select(0, self.at)
         for block in self._blocks:
             x = block(x, turns, view)
         self._hidden = x.unsqueeze(1)
 
-    def keep(self, count: int) -> None:
+    def accept(self, count: int) -> None:
         self.at.add_(count)
 
     def _steps_of(self, blocks: Sequence[Block], batch: int, dtype: str) -> Sequence[_BlockSteps]:
@@ -125,12 +125,12 @@ class FixedStepper(Stepper):
 
 
 class _View(NamedTuple):
-    """The slots of a ring that some steps see.
+    """The slots of a ring that n steps attend to.
 
     Attributes:
-        own: (n,) slots in which their own keys and values go.
-        first: the first slot with a step that there was.
-        distances: how many steps away that slot is from the first of them.
+        own: (n,) slots for their own keys and values.
+        first: the first slot that holds a step.
+        distances: the distance in steps from that slot to the first of the n steps.
     """
 
     own: Tensor
@@ -139,12 +139,12 @@ class _View(NamedTuple):
 
 
 class _FixedView(NamedTuple):
-    """The slots that one step sees, and others that it must not see.
+    """The slots that one step attends to, among others that must be masked.
 
     Attributes:
-        own: (1,) the slot in which its own keys and values go.
-        distances: (slots,) how many steps away the last ones are, modulo the ring's length.
-        reached: (slots,) bool, whether there is such a step.
+        own: (1,) the slot for its own keys and values.
+        distances: (slots,) the distances in steps of the last slots, modulo the ring's length.
+        reached: (slots,) bool, whether the slot holds a step.
     """
 
     own: Tensor
@@ -153,10 +153,10 @@ class _FixedView(NamedTuple):
 
 
 class _Ring:
-    """Slots for the keys and values of the last `context` steps, and of `most` that are looked at.
+    """Slots for the keys and values of the last `context` steps, and of the `most` that run.
 
-    Step t lies t + 1 slots before the end, modulo the ring's length, so that from slot to slot the
-    distance rises. Where a song is shorter than the ring, there is only its end.
+    Step t lies t + 1 slots before the end, modulo the ring's length, so that the distance rises
+    from slot to slot. For a song shorter than the ring, only the ring's end is stored.
     """
 
     def __init__(self, steps: int, context: int, most: int) -> None:
@@ -164,7 +164,7 @@ class _Ring:
         self.slots = min(self.length, steps)
 
     def view(self, first: int, last: int, device: torch.device) -> _View:
-        """The slots that steps `first` to `last` see."""
+        """The slots that the steps from `first` to before `last` attend to."""
         own = self.slots - 1 - torch.arange(first, last, device=device) % self.length
         seen = max(self.slots - last, 0)
         slot = seen + self.length - self.slots
@@ -176,8 +176,8 @@ class _Ring:
         return _FixedView(self.slots - 1 - step % self.length, distances, distances <= step)
 
     def biases(self, by_distance: Tensor) -> Tensor:
-        """What is added to scores, (heads, distances): of each distance, over and over; minus
-        infinity beyond the context, where also the steps to come are."""
+        """Terms of the scores, (heads, distances): the bias of each distance, repeated for each
+        turn of the ring; minus infinity beyond the context, where steps to come lie, too."""
         more = self.length - by_distance.shape[1]
         return functional.pad(by_distance, (0, more), value=float("-inf")).repeat(1, 3)
 
@@ -233,7 +233,7 @@ class _FixedBlockSteps(_BlockSteps):
 
     def __init__(self, block: Block, ring: _Ring, batch: int, dtype: str) -> None:
         super().__init__(block, ring, batch, dtype)
-        self._kept.zero_()  # as all of it is looked at
+        self._kept.zero_()  # because attention reads all of it
 
     def _attended(self, queries: Tensor, own: Tensor, view: Any) -> Tensor:
         self._kept.index_copy_(3, view.own, own)
@@ -248,15 +248,15 @@ class _FixedBlockSteps(_BlockSteps):
 
 
 def _interleaved(weight: Tensor, heads: int) -> Tensor:
-    """The weight of queries, keys and values, its rows in such an order that the two numbers of
-    queries and keys that :class:`Rotation` turns together lie side by side, as a complex number."""
+    """The weight of queries, keys and values, with its rows reordered: the two numbers of a query
+    or key that :class:`Rotation` turns together lie side by side, as a complex number does."""
     pairs = weight.detach().view(3, heads, 2, -1, weight.shape[1])
     turned = pairs[:2].transpose(2, 3).reshape(-1, weight.shape[1])
     return torch.cat([turned, pairs[2].reshape(-1, weight.shape[1])])
 
 
 class _HeadSteps:
-    """A head whose sums over traits are made beforehand."""
+    """A :class:`Head` whose sums over traits are computed once."""
 
     def __init__(self, head: Head, dtype: str) -> None:
         self._head = head

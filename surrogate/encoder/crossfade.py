@@ -16,8 +16,8 @@ from musicvae_torch.midi.vocabulary import NO_EVENT, NOTE_OFF
 
 
 def window_starts(length: int, size: int, hop: int) -> list[int]:
-    """Where windows of `size` begin that cover `length`, one every `hop`; the last one ends with
-    it. A `length` shorter than a window has one window, which reaches beyond."""
+    """The starts of windows of `size` that cover `length`, one every `hop`; the last window ends
+    with it. A `length` shorter than a window has one window, which reaches beyond its end."""
     starts = list(range(0, max(length - size, 0) + 1, hop))
     if starts[-1] + size < length:
         starts.append(length - size)

@@ -1,4 +1,4 @@
-"""From windows of given parts to the distribution of their latents, by any method."""
+"""Windows of given parts → the distribution of their latents, by any method."""
 
 from __future__ import annotations
 

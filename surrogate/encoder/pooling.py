@@ -1,4 +1,4 @@
-"""From an encoder's outputs for each bar to one embedding of the window."""
+"""An encoder's outputs for each bar → one embedding of the window."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8  # Adam's usual constants
 
 @dataclass(frozen=True)
 class RefineOptions:
-    """How to look for a latent.
+    """Options of the search for a latent.
 
     Attributes:
         steps: most gradient steps.
@@ -179,7 +179,8 @@ def _ascend(
     prior: Normal,
     options: RefineOptions,
 ) -> Refined:
-    """Gradient ascent on the latents of a batch; windows that have stopped are decoded no more."""
+    """Run gradient ascent on the latents of a batch; windows that have converged are not decoded
+    any more."""
     z = start.detach().clone().requires_grad_(True)
     # Adam by hand: torch.optim takes seconds to import what it needs to compile.
     first, second = torch.zeros_like(z), torch.zeros_like(z)

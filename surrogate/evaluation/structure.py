@@ -10,11 +10,9 @@ import math
 
 import numpy as np
 
-from musicvae_torch.midi.vocabulary import FIRST_NOTE, NO_EVENT, STEPS_PER_BAR
+from musicvae_torch.midi.vocabulary import FIRST_NOTE, KICK, NO_EVENT, STEPS_PER_BAR, TOMS
 from surrogate.evaluation.metrics import mean_of, onsets
 
-KICK = 0
-TOMS = (4, 5, 6)  # low, mid and high
 BLOCK = 16  # bars among which distinct ones are counted
 FAR = 4  # bars from one to another that may return it
 

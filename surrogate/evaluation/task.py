@@ -50,7 +50,7 @@ class Networks:
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """How to compare.
+    """Options of an evaluation.
 
     Attributes:
         given: the parts that are given; the others are hidden.
@@ -78,7 +78,7 @@ class EvaluateOptions:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """An evaluation that goes on, with what its rows share.
+    """An evaluation in progress, with what its rows share.
 
     Attributes:
         notes: on what is left out; rows add to them.
@@ -126,8 +126,8 @@ class Task:
 
 
 def other_songs(song: np.ndarray, seed: int) -> np.ndarray:
-    """For each window (windows,) of ascending songs, of which there are at least two, the index
-    of a random one of another song."""
+    """The index of a random window of another song, for each window (windows,) of ascending songs,
+    of which there are at least two."""
     rng = np.random.default_rng(seed)
     firsts, ends = np.searchsorted(song, song), np.searchsorted(song, song, side="right")
     # Counted from the end of the window's own song on, around.

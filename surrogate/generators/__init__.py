@@ -1,1 +1,1 @@
-"""Where the missing parts of songs come from: one file for each kind of model."""
+"""Models that generate the missing parts of songs, one file for each kind of model."""

@@ -80,8 +80,8 @@ class TrioGenerator:
     def latents(
         self, songs: Sequence[SongContext], options: AccompanyOptions
     ) -> list[tuple[list[int], Latents]]:
-        """For each song, the segments at which its windows begin, and the latents of these windows
-        before they are moved along attribute vectors; all are found together."""
+        """Find the latents of all songs' windows together. For each song: the segments at which its
+        windows begin, and the latents of these before they are moved along attribute vectors."""
         size = self.musicvae.config.max_seq_len
         starts = [self._window_starts(song) for song in songs]
         windows = [

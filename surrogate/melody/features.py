@@ -1,4 +1,4 @@
-"""How much each part of a song is like a melody: a few features that can be counted, with weights.
+"""Features that tell how much a part of a song resembles a melody, with their weights.
 
 A line is a track, or several that one player plays in turn (a channel whose program changes). Each
 line gets FEATURES; their weighted sum is its score, and the softmax of the scores over a song's

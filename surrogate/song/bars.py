@@ -62,7 +62,7 @@ class Bars:
         return ""
 
     def with_more(self, count: int, resolution: int) -> Bars:
-        """With `count` bars of the last metre at the end."""
+        """The bars with `count` more of the last metre at the end."""
         above, below = self.metres[-1].tolist()
         length = bar_length(above, below, resolution)
         start = int(self.ticks[-1])

@@ -1,4 +1,4 @@
-"""The beats that notes lie on, where they do not follow those of their file.
+"""Beats on which notes lie, where they do not follow those of their file.
 
 Beats are tracked by dynamic programming (Ellis, "Beat Tracking by Dynamic Programming", JNMR 36,
 2007) with the period as a part of the state, as in bar pointer models (Krebs et al., ISMIR 2015),
@@ -244,7 +244,7 @@ def _beat_scores(times: np.ndarray, accents: np.ndarray, frames: int) -> np.ndar
 
 @cache
 def _tempo_changes() -> tuple[np.ndarray, np.ndarray]:
-    """For each period those that may come before it: (n, m) indices, and log probabilities."""
+    """The periods that may precede each period: (n, m) indices, and log probabilities."""
     logs = np.log(PERIODS)
     changes = -0.5 * ((logs[:, None] - logs) / DRIFT) ** 2
     changes -= np.log(np.exp(changes).sum(axis=0))

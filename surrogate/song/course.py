@@ -17,7 +17,7 @@ NO_OUTRO = 2**62  # a tick that no song has
 
 
 class Course(NamedTuple):
-    """Where a band plays beside the given parts.
+    """The bars in which a band plays beside the given parts.
 
     Attributes:
         bars: the song's own bars, with those of an outro; those of an intro are numbered back from

@@ -1,4 +1,4 @@
-"""Any metre as the 4/4 that the model knows: which of its beats the song's beats fall on.
+"""Any metre as the 4/4 that the model knows: the model's beats on which the song's beats fall.
 
 Bars of the model have four beats. Of a song's bar
 
@@ -42,7 +42,7 @@ def bar_beats(numerator: int, denominator: int) -> list[Fraction]:
 
 
 def step_offsets(numerator: int, denominator: int) -> list[list[Fraction]]:
-    """Where the four steps of each beat of a bar begin, in quarter notes from the bar line."""
+    """The offsets of the four steps of each beat of a bar, in quarter notes from the bar line."""
     offsets, since = [], Fraction(0)
     for beat in bar_beats(numerator, denominator):
         steps = COMPOUND if beat.numerator % 3 == 0 else SIMPLE  # dotted beats divide by three
@@ -52,7 +52,7 @@ def step_offsets(numerator: int, denominator: int) -> list[list[Fraction]]:
 
 
 def beat_groups(beats: int) -> list[int]:
-    """How a bar of so many beats is put together, of groups of one to four."""
+    """Divide a bar of so many beats into groups of one to four."""
     if beats in _GROUPS:
         return list(_GROUPS[beats])
     return [BEATS] * (beats // BEATS) + [beats % BEATS] * (beats % BEATS > 0)

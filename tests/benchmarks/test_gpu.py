@@ -33,7 +33,7 @@ def test_each_line_is_kept(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["gpu.json"]
 
 
-def test_the_table() -> None:
+def test_the_table_has_a_row_for_each_time_and_failure() -> None:
     line = {"network": "full", "operation": "sample", "batch": 16, "precision": "TF32"}
     timed = {"s": 0.5, "limit": 0.1, "unit": "windows", "a second": 32.0}
     lines = [line | timed | {"CPU, s": 2.0}, line | {"unit": "out of memory"}]

@@ -177,7 +177,9 @@ def test_what_is_given_must_be_there(accompanist: Accompanist) -> None:
 @pytest.mark.parametrize(
     ("above", "below", "beat"), [(4, 4, 1), (3, 4, 1), (6, 8, 1.5), (5, 4, 1), (2, 4, 1)]
 )
-def test_metres(accompanist: Accompanist, above: int, below: int, beat: float) -> None:
+def test_the_band_plays_in_every_bar_of_any_metre(
+    accompanist: Accompanist, above: int, below: int, beat: float
+) -> None:
     length = RESOLUTION * 4 * above // below
     line = [(b * length // 2, (b + 1) * length // 2, 60 + b % 7) for b in range(40)]
     result = accompanist.accompany(song(conductor((0, metre(above, below))), notes(line)))

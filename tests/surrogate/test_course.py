@@ -15,9 +15,9 @@ from trio_songs import small_surrogate, small_vae
 from musicvae_torch.errors import MidiError, OptionError
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.tracks import Track
-from musicvae_torch.midi.vocabulary import DRUM_CLASSES
+from musicvae_torch.midi.vocabulary import DRUM_CLASSES, TOMS
 from surrogate import Accompanist, AccompanyOptions
-from surrogate.arrangement.drum_fills import TOMS, fill_log_odds
+from surrogate.arrangement.drum_fills import fill_log_odds
 from surrogate.arrangement.ending import hit_step
 from surrogate.arrangement.harmony import song_harmony
 from surrogate.song.bars import bars_of

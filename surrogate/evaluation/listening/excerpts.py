@@ -39,7 +39,8 @@ class Excerpt:
     bars: tuple[int, int] | None = None
 
     def bounds(self, scores: Sequence[Score]) -> list[tuple[int, int]]:
-        """Where it begins in each file of a song and where its last notes begin to fade, in ticks.
+        """The ticks at which it begins, and at which its last notes begin to fade, in each file of
+        a song.
 
         Raises:
             MidiError: a song ends before its first bar.

@@ -1,4 +1,4 @@
-"""Loudness by ITU-R BS.1770-4: the level of a sound as it is heard, K-weighted and gated."""
+"""Loudness by ITU-R BS.1770-4: the perceived level of a sound, K-weighted and gated."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def _cells(votes: Sequence[Vote], question: str) -> list[str]:
 
 
 def _sides(votes: Votes) -> list[str]:
-    """How often A and B were preferred, whatever systems they were."""
+    """The number of times that A and B were preferred, whatever systems they were."""
     lines = []
     for question, text in votes.key.questions.items():
         values = [
@@ -146,6 +146,6 @@ def _times(number: int) -> str:
 
 
 def _plain(text: str) -> str:
-    """On one line, without what would end a cell of a table or the terminal's patience."""
+    """Text on one line, without characters that would end a table's cell or confuse a terminal."""
     line = "".join(letter if letter.isprintable() else " " for letter in text)
     return " ".join(line.split()).replace("|", "\\|")

@@ -230,7 +230,8 @@ class BandDataModule(lightning.LightningDataModule):
 
 
 class WindowSampler:
-    """Draws windows of a length: a source, a song of it, and a bar at which one may begin.
+    """Draws windows of a fixed length: first a source, then a song of it, then a bar at which a
+    window may begin.
 
     Args:
         runs: the songs.

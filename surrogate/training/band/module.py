@@ -47,7 +47,8 @@ def token_losses(band: Band, batch: BandBatch, style: Tensor | None) -> list[tup
 
 
 def losses_from(band: Band, hidden: Tensor, batch: BandBatch) -> list[tuple[Tensor, Tensor]]:
-    """As :func:`token_losses`, from the heads' input, (batch, steps, width)."""
+    """Nats of the hidden tokens from the heads' input, (batch, steps, width); see
+    :func:`token_losses`."""
     hidden = hidden.flatten(0, 1)
     tokens = batch.tokens.flatten(0, 1)
     asked = ((batch.given == HIDDEN) & (batch.tokens != HIDDEN)).flatten(0, 1)
@@ -62,7 +63,7 @@ def losses_from(band: Band, hidden: Tensor, batch: BandBatch) -> list[tuple[Tens
 
 
 class BandTraining(ScheduledTraining):
-    """Brings a band to play the hidden parts as they are.
+    """Trains a band network to predict the hidden parts.
 
     The loss is the nats of all hidden tokens, by the steps of the batch, and an auxiliary loss for
     the listener: LISTENER_SHARE of their nats from its output alone, without the player. (Without

@@ -23,7 +23,7 @@ _STEPS = WINDOW_BARS * STEPS_PER_BAR
 
 @dataclass(frozen=True)
 class Runs:
-    """Bars on end of the same three tracks of songs, one run after another.
+    """Consecutive bars of the same three tracks of songs, one run after another.
 
     Attributes:
         tokens: (steps, 3) int16 classes of melody, bass and drums, of all runs.

@@ -1,4 +1,4 @@
-"""From data sets to a band's checkpoint folder: what `train-band` does."""
+"""Data sets → a band's checkpoint folder, the work of `train-band`."""
 
 from __future__ import annotations
 
@@ -73,13 +73,9 @@ def train_band(
             no compiler.
         KeyboardInterrupt: stopped; the same call goes on.
     """
-    band = None if init is None else Band.from_pretrained(init)
-    if band is not None and config not in (None, band.config):
-        raise OptionError(f"{init}: a checkpoint's sizes hold, so leave them out")
-    if freeze_biases:
-        if band is None:
-            raise OptionError("biases can be frozen of a trained band alone; name it as init")
-        band.freeze_biases()
+    band = None if init is None else _initial_band(init, config, freeze_biases)
+    if band is None and freeze_biases:
+        raise OptionError("biases can be frozen of a trained band alone; name it as init")
     config = config or (BandConfig() if band is None else band.config)
     if musicvae is not None:
         for path in data:
@@ -87,21 +83,15 @@ def train_band(
         config = replace(config, style_size=MusicVAE.from_pretrained(musicvae).config.z_size)
         if band and init and styles_of(init).get("sha256") != weights_sha256(musicvae):
             band.forget_styles(config.style_size)
-    predictor = None if surrogate is None else SurrogateEncoder.from_pretrained(surrogate)
-    if predictor is not None and predictor.config.z_size != config.style_size:
-        raise OptionError(
-            f"{surrogate}: predicts {predictor.config.z_size} dimensions, and the band's style "
-            f"has {config.style_size}"
-        )
-    masking = masking or MaskingOptions()
+    predictor = None if surrogate is None else _style_predictor(surrogate, config.style_size)
     if compiled:
         require_compiler()
+    masking = masking or MaskingOptions()
     windows = BandDataModule.read(data, validation, options, masking, config.style_size, workers)
     lightning.seed_everything(options.seed, verbose=False)
     module = BandTraining(config, options, band, predictor, compiled)
     best = fit(module, windows, options, work or f"{out}.training", device)
-    scores = load_best(module, best)
-    record = training_record(windows, options, scores)
+    record = training_record(windows, options, load_best(module, best))
     if init is not None:
         record["initialised_from"] = {"band": Path(init).name, "sha256": weights_sha256(init)}
         record["biases_frozen"] = freeze_biases
@@ -111,6 +101,27 @@ def train_band(
         record["surrogate"] = Path(surrogate).name
     module.band.save_pretrained(out, dtype=getattr(torch, store), records={"training": record})
     return Path(out)
+
+
+def _initial_band(init: str | Path, config: BandConfig | None, freeze_biases: bool) -> Band:
+    """The band to go on from; arguments and errors as for :func:`train_band`."""
+    band = Band.from_pretrained(init)
+    if config not in (None, band.config):
+        raise OptionError(f"{init}: a checkpoint's sizes hold, so leave them out")
+    if freeze_biases:
+        band.freeze_biases()
+    return band
+
+
+def _style_predictor(surrogate: str | Path, style_size: int) -> SurrogateEncoder:
+    """The surrogate that predicts styles; errors as for :func:`train_band`."""
+    predictor = SurrogateEncoder.from_pretrained(surrogate)
+    if predictor.config.z_size != style_size:
+        raise OptionError(
+            f"{surrogate}: predicts {predictor.config.z_size} dimensions, and the band's style "
+            f"has {style_size}; name a surrogate of the MusicVAE whose latents are the styles"
+        )
+    return predictor
 
 
 def training_record(

@@ -139,7 +139,7 @@ class PosteriorTraining(ScheduledTraining):
 
 
 class SurrogateTraining(PosteriorTraining):
-    """Brings the surrogate's distribution, given some parts, close to the trio's posterior.
+    """Trains the surrogate's distribution, given some parts, towards the trio's posterior.
 
     The loss is the KL divergence from posterior to prediction, summed over the latent, plus
     `decoder_weight` times the nats of the hidden parts by the trio's frozen decoder. Which parts of

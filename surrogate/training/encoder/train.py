@@ -1,4 +1,4 @@
-"""From data sets and a trio's checkpoint to a surrogate's: what `train-surrogate` does."""
+"""Data sets and a trio's checkpoint → a surrogate's checkpoint, the work of `train-surrogate`."""
 
 from __future__ import annotations
 

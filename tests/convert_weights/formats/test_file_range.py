@@ -18,7 +18,7 @@ def part(tmp_path: Path) -> FileRange:
     return FileRange("archive/member", tmp_path / "file", 5000, 1000)
 
 
-def test_whole_file(tmp_path: Path, part: FileRange) -> None:
+def test_a_whole_file_is_read_even_if_it_is_empty(tmp_path: Path, part: FileRange) -> None:
     whole = FileRange.whole(part.path)
     assert whole == FileRange(str(part.path), part.path, 0, len(CONTENT)) and whole.name == "file"
     (tmp_path / "empty").touch()

@@ -31,7 +31,7 @@ from musicvae_torch.chords.symbols import NO_CHORD, ROOTS, chord_tones
         ([], NO_CHORD),
     ],
 )
-def test_names(pitches: list[int], name: str) -> None:
+def test_a_chord_is_named_after_its_tones(pitches: list[int], name: str) -> None:
     assert name_chord(pitches) == name
 
 

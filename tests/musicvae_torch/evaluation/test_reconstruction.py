@@ -58,7 +58,7 @@ def test_both_ways_of_decoding(golden: Golden) -> None:
         assert scores[way]["drums"] == pytest.approx(np.mean(shares), abs=1e-6)
 
 
-def test_table() -> None:
+def test_the_table_has_a_row_for_each_model() -> None:
     table = accuracy_table({"a model": {"melody": 0.5, "bass": 0.25, "drums": 1.0}})
     assert table.splitlines()[-1] == "| a model | 0.500 | 0.250 | 1.000 |"
 
@@ -168,7 +168,9 @@ def songs(tmp_path: Path) -> Path:
     return tmp_path / "midi"
 
 
-def test_the_command(songs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_accuracies_of_folders_and_data_sets(
+    songs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Of a folder of songs, and of a data set with songs set aside."""
     config = tiny("cat-mel_2bar_small")
     MusicVAE(config).save_pretrained(tmp_path / "model")

@@ -157,7 +157,7 @@ def test_the_guide_s_lines(remote: Hub, tmp_path: Path) -> None:
     assert [name for name, _ in remote.calls] == ["create", "upload", "download"]
 
 
-def test_surrogates(remote: Hub) -> None:
+def test_a_surrogate_from_the_hub_is_the_one_that_was_pushed(remote: Hub) -> None:
     network = PointSurrogate(SurrogateConfig(z_size=3, rnn_size=(5, 4)))
     network.push_to_hub("me/point")
     assert same(load_surrogate("me/point"), network)

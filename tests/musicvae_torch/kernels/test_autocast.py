@@ -11,6 +11,7 @@ from made_up import made_up, tiny
 from paths import EXAMPLES
 from torch import Tensor
 
+from musicvae_torch.groove_sampling import velocities_and_offsets
 from musicvae_torch.kernels.gemm import prepare
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.options import DTYPES
@@ -71,7 +72,7 @@ def test_decoding_is_as_without(name: str, low: torch.dtype) -> None:
         results.append(model.sample(2, steps, controls=controls, generator=generator))
         results.append(model.embed(z))
         if config.output == "groove":
-            results.append(model.velocities_and_offsets(z, batch.targets[..., :9], batch.controls))
+            results.append(velocities_and_offsets(model, z, batch.targets[..., :9], batch.controls))
         if config.output == "categorical" and not config.control_depth:
             parts = range(len(config.output_depths))
             segments = results[-1].shape[1]

@@ -12,13 +12,14 @@ from made_up import made_up, tiny
 from magenta_models import error
 from pretend_cuda import PretendRecorder
 from torch import Tensor
+from training_steps import training_losses
 
 from musicvae_torch.errors import OptionError
+from musicvae_torch.groove_sampling import velocities_and_offsets
 from musicvae_torch.kernels import cuda_graph, graphs_enabled, reference, without_graphs
 from musicvae_torch.kernels.cuda_graph import Steps
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import MusicVAETraining, TrainingOptions, model_batch
-from musicvae_torch.training.optimizer import clip_gradients
 
 # A config of each kind of decoder and of each kind of encoder.
 NAMES = (
@@ -109,7 +110,7 @@ def test_a_graph_draws_what_single_operations_draw(
         torch.manual_seed(2)
         drawn.append(model.decode(z, STEPS, 1, here.controls))  # from torch's own generator
         if config.output == "groove":
-            drawn.append(model.velocities_and_offsets(z, here.targets[..., :9], here.controls))
+            drawn.append(velocities_and_offsets(model, z, here.targets[..., :9], here.controls))
         if config.output == "categorical" and not config.control_depth:
             parts = range(len(config.output_depths))
             drawn.append(
@@ -209,15 +210,7 @@ def test_steps_of_training_are_those_of_the_cpu(optimizer: str, gpu: torch.devic
         torch.manual_seed(0)
         module = Here(config, TrainingOptions(optimizer=optimizer)).to(device)
         Here.device = device
-        stepper, losses = module.configure_optimizers(), []
-        for _ in range(3):
-            loss = module.training_step(batch.on(device), 0)
-            stepper.zero_grad()
-            loss.backward()
-            clip_gradients(module.parameters(), 1.0, 1e6)
-            stepper.step()
-            losses.append(float(loss))
-        return losses
+        return training_losses(module, batch.on(device))
 
     ours = run(gpu)
     assert np.allclose(ours, run(torch.device("cpu")), rtol=1e-4)

@@ -16,6 +16,7 @@ from made_up import made_up, tiny
 from torch import Tensor
 
 import musicvae_torch
+from musicvae_torch.groove_sampling import draw_hits, velocities_and_offsets
 from musicvae_torch.kernels import gemm, kernels_enabled, layers, pytorch_lstm, reference, stepper
 from musicvae_torch.model.lstm import BidirectionalLSTM, LSTMStack, LSTMWeights
 from musicvae_torch.model.terms import OneHot, Term
@@ -163,8 +164,8 @@ def test_models_sample_alike(name: str) -> None:
             model.decode(z, steps, temperature, batch.controls, draws) for temperature in (0, 1)
         ]
         if config.output == "groove":
-            results.append(model.velocities_and_offsets(z, batch.targets[..., :9]))
-            results.append(model.draw_hits(z, 1, given=batch.targets, drums=[2], generator=draws))
+            results.append(velocities_and_offsets(model, z, batch.targets[..., :9]))
+            results.append(draw_hits(model, z, 1, given=batch.targets, drums=[2], generator=draws))
         if config.output == "categorical" and not config.control_depth:
             embeddings, parts = model.embed(z), len(config.output_depths)
             uniforms = torch.rand(BATCH, 2 * embeddings.shape[1], parts, generator=draws)

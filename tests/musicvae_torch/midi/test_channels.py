@@ -129,7 +129,7 @@ def test_banks_of_kits(events: list[bytes], channel: int, is_drum: bool) -> None
         ([control(126, 1, 2)], []),
     ],
 )
-def test_zones(events: list[bytes], zones: list[range]) -> None:
+def test_mpe_zones_have_the_announced_channels(events: list[bytes], zones: list[range]) -> None:
     found = channels_of([(0, event) for event in events]).zones
     assert [zone.channels for zone in found] == [frozenset(zone) for zone in zones]
 

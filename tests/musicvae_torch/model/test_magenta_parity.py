@@ -52,7 +52,7 @@ def test_there_is_a_model_of_every_config() -> None:
     assert {folder.name for folder in MODELS.iterdir() if folder.is_dir()} == set(CONFIGS)
 
 
-def test_sizes(golden: Golden) -> None:
+def test_sizes_are_magentas(golden: Golden) -> None:
     config, hparams = golden.config, golden.hparams
     assert config.name == golden.name
     assert config.z_size == hparams["z_size"]
@@ -64,7 +64,7 @@ def test_sizes(golden: Golden) -> None:
 @pytest.mark.usefixtures("implementation")
 @pytest.mark.parametrize("prefix", ["", "var_"], ids=["full", "shorter"])
 @torch.no_grad()
-def test_posterior(placed: Golden, prefix: str) -> None:
+def test_the_posterior_is_magentas(placed: Golden, prefix: str) -> None:
     golden, reference = placed, placed.reference
     lengths = reference[f"{prefix}lengths"]
     posterior = golden.model.encode(reference["inputs"], lengths, golden.controls)
@@ -93,7 +93,7 @@ def test_logits_and_losses(placed: Golden, prefix: str) -> None:
 
 
 @pytest.mark.usefixtures("implementation")
-def test_samples(placed: Golden) -> None:
+def test_samples_are_magentas(placed: Golden) -> None:
     golden, reference = placed, placed.reference
     theirs = reference["samples"]
     controls = reference.get("sample_c_input")

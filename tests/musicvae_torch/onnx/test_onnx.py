@@ -69,7 +69,7 @@ def as_array(values: Tensor | None) -> np.ndarray | None:
 
 
 @torch.no_grad()
-def test_posterior(pair: tuple[Golden, OnnxMusicVAE, Path]) -> None:
+def test_the_exported_posterior_is_magentas(pair: tuple[Golden, OnnxMusicVAE, Path]) -> None:
     golden, exported, _ = pair
     reference = golden.reference
     rows, controls = reference["inputs"], as_array(golden.controls)
@@ -250,7 +250,7 @@ def posteriors_agree(network: Surrogate, folder: Path, batch: int = 3) -> None:
 
 
 @pytest.mark.parametrize("kind", surrogates())
-def test_surrogates(kind: str, tmp_path: Path) -> None:
+def test_exported_surrogates_predict_the_same(kind: str, tmp_path: Path) -> None:
     network = noisy(surrogates()[kind])
     export_surrogate(network, tmp_path)
     posteriors_agree(network, tmp_path)

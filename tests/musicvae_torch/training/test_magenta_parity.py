@@ -162,7 +162,7 @@ def test_losses_gradients_and_norm(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("implementation")
-def test_steps(run: Run) -> None:
+def test_steps_of_training_are_magentas(run: Run) -> None:
     before = {name: value.clone() for name, value in run.training.model.state_dict().items()}
     moved = any(name.startswith("after") for name in run.arrays)
     for step in range(run.steps):

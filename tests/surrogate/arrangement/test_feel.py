@@ -108,7 +108,7 @@ def test_feel_moves_hits_and_changes_none(accompanist: Accompanist) -> None:
 
 
 @pytest.mark.parametrize("amount", [1.0, 2.0])
-def test_seeds(accompanist: Accompanist, amount: float) -> None:
+def test_the_same_seed_gives_the_same_feel(accompanist: Accompanist, amount: float) -> None:
     def made(seed: int) -> bytes:
         options = AccompanyOptions(feel=amount, temperature=0.0, variety=0.0, seed=seed)
         return accompanist.accompany(straight(), options).best.score.to_bytes()

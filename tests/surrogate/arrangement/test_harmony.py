@@ -86,7 +86,7 @@ def test_lines_are_bar_lines() -> None:
         ("C°", "Cdim"),
     ],
 )
-def test_spellings(written: str, name: str) -> None:
+def test_spellings_of_a_chord_become_one(written: str, name: str) -> None:
     assert parse(written, 1).names == (name,)
 
 

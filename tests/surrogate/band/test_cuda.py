@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 from bands import full_controls, hide, random_tokens, small_band
+from training_steps import training_losses
 
 from musicvae_torch.kernels import without_graphs
 from musicvae_torch.training import TrainingOptions
-from musicvae_torch.training.optimizer import clip_gradients
-from surrogate.band import sampling as playing
+from surrogate.band import sampling
 from surrogate.band.config import BandConfig
 from surrogate.band.model import HIDDEN, Controls
 from surrogate.band.sampling import Sampling, sample
@@ -31,7 +31,7 @@ from surrogate.training.band.module import BandTraining, melody_given
 def test_a_graph_plays_what_the_cpu_plays(
     context: int, how: Sampling, gpu: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(playing, "_SEEN", 16)  # so that several graphs follow each other
+    monkeypatch.setattr(sampling, "GRAPH_STEPS", 16)  # so that several graphs follow each other
     band, songs = small_band(context), random_tokens(40, batch=3)
     songs[0] = hide(songs[0], "bass", "drums")
     songs[1] = hide(songs[1], "melody")
@@ -72,16 +72,7 @@ def test_steps_of_training_are_those_of_the_cpu(gpu: torch.device) -> None:
     def run(device: torch.device) -> list[float]:
         torch.manual_seed(0)
         module = BandTraining(config, TrainingOptions(optimizer="adam")).to(device)
-        stepper, losses = module.configure_optimizers(), []
-        here = type(lesson)(*(each.to(device) for each in lesson))
-        for _ in range(3):
-            loss = module.training_step(here, 0)
-            stepper.zero_grad()
-            loss.backward()
-            clip_gradients(module.parameters(), 1.0, 1e6)
-            stepper.step()
-            losses.append(float(loss))
-        return losses
+        return training_losses(module, type(lesson)(*(each.to(device) for each in lesson)))
 
     ours = run(gpu)
     assert np.allclose(ours, run(torch.device("cpu")), rtol=1e-4)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from bands import hide, random_tokens, sample_song, small_band
 
-from surrogate.band.drafts import as_drafted, draft
+from surrogate.band.drafts import accepted_steps, draft
 from surrogate.band.sampling import Sampling, sample
 
 
@@ -60,9 +60,9 @@ def test_nothing_is_drafted_of_before_the_song() -> None:
 
 def test_what_holds_ends_with_the_first_that_any_row_draws_otherwise() -> None:
     drafts = torch.zeros(2, 4, 3, dtype=torch.int64)
-    assert as_drafted(drafts, drafts) == 4
+    assert accepted_steps(drafts, drafts) == 4
     drawn = drafts.clone()
     drawn[1, 2, 1] = 5
-    assert as_drafted(drawn, drafts) == 3
+    assert accepted_steps(drawn, drafts) == 3
     drawn[0, 0, 2] = 5
-    assert as_drafted(drawn, drafts) == 1
+    assert accepted_steps(drawn, drafts) == 1

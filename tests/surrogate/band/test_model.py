@@ -106,13 +106,13 @@ def test_steps_are_the_whole(steps: int, context: int, most: int) -> None:
         while first < steps:
             kept = first % most + 1
             looked = torch.cat([past[:, first : first + kept], wrong[:, first + kept :]], 1)
-            stepper.look(looked[:, :most])
+            stepper.run(looked[:, :most])
             last = min(first + kept, steps)
             for part in range(3):
                 guesses = torch.cat([tokens[:, first:last], wrong[:, last:]], 1)[:, :most]
                 logits = stepper.logits(part, guesses)[:, : last - first]
                 torch.testing.assert_close(logits, whole[part][:, first:last], rtol=1e-4, atol=1e-4)
-            stepper.keep(last - first)
+            stepper.accept(last - first)
             first = last
 
 

@@ -169,7 +169,7 @@ def test_melodies_may_be_rows() -> None:
 
 
 @pytest.mark.parametrize("network", [*NETWORKS, surrogate(**ALL, pooling="attention")])
-def test_storage(tmp_path: Path, network: Surrogate) -> None:
+def test_a_stored_surrogate_predicts_the_same(tmp_path: Path, network: Surrogate) -> None:
     network.save_pretrained(tmp_path)
     loaded = load_surrogate(tmp_path)
     assert type(loaded) is type(network) and loaded.config == network.config

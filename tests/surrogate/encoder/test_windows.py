@@ -16,7 +16,7 @@ from surrogate.encoder.crossfade import crossfade, cut_window, window_starts
     ("length", "wanted"),
     [(1, [0]), (16, [0]), (17, [0, 1]), (24, [0, 8]), (30, [0, 8, 14]), (32, [0, 8, 16])],
 )
-def test_starts(length: int, wanted: list[int]) -> None:
+def test_windows_start_every_hop_and_end_with_the_song(length: int, wanted: list[int]) -> None:
     assert window_starts(length, 16, 8) == wanted
 
 

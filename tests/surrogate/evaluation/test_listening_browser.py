@@ -253,7 +253,7 @@ def test_nothing_on_the_page_tells(listener: Listener) -> None:
 
 
 @pytest.mark.parametrize("width", [1280, 400])
-def test_widths(browser: Any, home: Path, width: int) -> None:
+def test_the_page_fits_screens_of_any_width(browser: Any, home: Path, width: int) -> None:
     listener = Listener(browser, home / "test.html", width)
     page = listener.page
     folder = os.environ.get("MUSICVAE_SCREENSHOTS")

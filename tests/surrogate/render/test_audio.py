@@ -213,7 +213,7 @@ def test_soundfonts_that_are_none(trio: View, tmp_path: Path) -> None:
             render(trio, bad)
 
 
-def test_wav(tmp_path: Path) -> None:
+def test_a_wav_file_has_the_samples_as_16_bit_numbers(tmp_path: Path) -> None:
     path = tmp_path / "sound.wav"
     write_wav(path, np.array([[0, 0.5], [-1, 2]], np.float32), 8000)
     with wave.open(str(path)) as file:

@@ -138,7 +138,7 @@ def test_absurd_songs_are_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_roles(trio: pretty_midi.PrettyMIDI) -> None:
+def test_tracks_have_the_roles_of_their_instruments(trio: pretty_midi.PrettyMIDI) -> None:
     score = read_score(trio)
     assert roles_of(score) == ("bass", "bass", "drums")
     assert roles_of(score, {0}) == ("melody", "bass", "drums")

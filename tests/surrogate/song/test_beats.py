@@ -226,7 +226,7 @@ def test_beats_are_there_for_all_notes() -> None:
         assert gap.max() < 1.5 * gap.min()  # through the rest, too
 
 
-def test_weights() -> None:
+def test_long_loud_and_low_notes_weigh_more() -> None:
     assert np.diff(onset_weights(np.array([0.1, 0.5, 2.0]), np.full(3, 80))).min() > 0
     assert np.diff(onset_weights(np.full(3, 0.5), np.array([20, 80, 127]))).min() > 0
     kick, hat, snare = np.array([36, 42, 38]), np.array([42]), np.array([38])

@@ -95,7 +95,9 @@ def test_where_beats_fall() -> None:
         ((7, 8), 14, [0, 4, None, 8]),
     ],
 )
-def test_metres(metre: tuple[int, int], until: int, wanted: list[int | None]) -> None:
+def test_beats_of_any_metre_are_laid_on_4_4(
+    metre: tuple[int, int], until: int, wanted: list[int | None]
+) -> None:
     grid = Grid(in_metres((0, *metre)), until)
     assert beats(grid) == wanted
     assert grid.bars == len(wanted) // 4

@@ -73,7 +73,7 @@ def test_what_is_apart_is_not_joined(tmp_path: Path) -> None:
     assert (found[-1][1] == other[8 * 16 : 24 * 16]).all()
 
 
-def test_several_files(tmp_path: Path) -> None:
+def test_songs_of_several_files_are_numbered_apart(tmp_path: Path) -> None:
     one, two = groove_song(32), groove_song(48, seed=1)
     first = write_windows(tmp_path / "a.h5", song_windows(one, [0, 16]), ["jazz/x.mid"])
     second = write_windows(tmp_path / "b.h5", song_windows(two, [0, 16, 32]), ["jazz/y.mid"])
@@ -85,7 +85,7 @@ def test_several_files(tmp_path: Path) -> None:
     assert runs.bars_left[[0, 31, 32, 79]].tolist() == [32, 1, 48, 1]
 
 
-def test_splits(tmp_path: Path) -> None:
+def test_each_split_has_its_own_songs(tmp_path: Path) -> None:
     songs = groove_song(16), groove_song(16, seed=1)
     rows = [*song_windows(songs[0], [0], song=0), *song_windows(songs[1], [0], song=1)]
     aside = np.array([False, True])
