@@ -90,9 +90,9 @@ def test_the_command_says_what_is_usual() -> None:
     text = " ".join(main.help().split())
     own = usual("band")
     heat = own["temperature"]
-    assert f"(default: bass={heat['bass']:g},drums={heat['drums']:g}; 0.4, where it is" in text
-    assert f"(nucleus sampling) (default: {own['top_p']:g})" in text
-    assert f"others take twice the time (default: {own['guidance']:g})" in text
+    assert f"(default: bass={heat['bass']:g},drums={heat['drums']:g}; 0.4 with other" in text
+    assert f"share of the probability (above 0 and at most 1; default: {own['top_p']:g})" in text
+    assert f"take twice the time (0 to 10; default: {own['guidance']:g})" in text
 
 
 @pytest.mark.parametrize(
