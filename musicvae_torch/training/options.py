@@ -48,14 +48,14 @@ class TrainingOptions:
             compiler.
         adam_beta2: decay of Adam's second moment; lower values are steadier.
         grad_clip: longer gradients are scaled down to this norm.
-        grad_norm_limit: steps whose gradient has at least this norm, before clipping, are skipped
-            (Magenta's grad_norm_clip_to_zero).
+        grad_norm_limit: if the gradient of a step has at least this norm, before clipping, it is
+            set to zero, as after an explosion (Magenta's grad_norm_clip_to_zero).
         max_transpose: training windows are transposed at random by up to this many semitones, up or
             down.
         draw: what is drawn with equal probability: songs (and then one of their windows), windows,
-            or sources, the top-level folders of the songs (weighted by temper).
-        temper: a source of n songs is drawn with a probability proportional to n^P: 0 makes all
-            sources equally likely, 1 all songs.
+            or sources, the top-level folders of the songs (see temper).
+        temper: with draw sources, a source of n songs is drawn with a probability proportional to
+            n^P: 0 makes all sources equally likely, 1 all songs.
         validate_every: steps between two validations.
         seed: seed of the weights, the batches, the posterior noise, the dropout and the sampling.
         start: how the layers next to the latent are initialised: magenta, with values so small that
