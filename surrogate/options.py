@@ -336,7 +336,7 @@ class AccompanyOptions:
         check_options(self)
         if self.of_band and self.method not in (None, BAND):
             raise OptionError(
-                f"{self.of_band[0]} is of the method {BAND!r} alone, not of {self.method!r}"
+                f"{self.of_band[0]} applies to method {BAND!r} alone, not to {self.method!r}"
             )
         if not isinstance(self.beat, str):
             Option(least=SLOWEST, most=FASTEST).check("beat", self.beat)
@@ -364,8 +364,7 @@ class AccompanyOptions:
             )
         if self.beat != "file" and (self.intro or self.outro):
             raise OptionError(
-                f"{'intro' if self.intro else 'outro'} adds bars of the file's own beats; leave "
-                "out beat"
+                f"{'intro' if self.intro else 'outro'} needs the beats of the file; leave out beat"
             )
         if self.fills and "drums" not in self.made:
             raise OptionError("fill: needs new drums, or drums that are redone (--redo drums:8)")

@@ -104,12 +104,12 @@ _IDLE = (
     Idle(
         "--measure-windows --temperature",
         lambda own: own.measure is None,
-        "applies to what --measure decodes; name songs with that, or leave it out",
+        "applies to --measure; name songs with it, or leave it out",
     ),
     Idle(
         "--plot",
         lambda own: own.measure is None,
-        "draws what --measure finds; name songs with that, or leave it out",
+        "draws the results of --measure; name songs with it, or leave it out",
     ),
 )
 main = Command("learn-attributes", LearnAttributes, learn, EXAMPLES, _IDLE)

@@ -101,7 +101,7 @@ build_main = Command(
         Idle(
             "--device --devices",
             lambda own: own.musicvae is None,
-            "an encoder runs with --musicvae alone; name one, or leave it out",
+            "applies to --musicvae; name a model with it, or leave it out",
         ),
     ),
 )

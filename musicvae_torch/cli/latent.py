@@ -288,12 +288,12 @@ SUBCOMMANDS = {
         Idle(
             "--redraw",
             lambda own: own.what == "tap",
-            "tap draws all hits as it is; leave it out",
+            "tap always samples all hits; leave it out",
         ),
         Idle(
             "--temperature --seed",
             lambda own: own.what in ("humanise", "humanize") and not own.redraw,
-            "humanise keeps your hits and draws none; add --redraw, or leave it out",
+            "humanise keeps all hits and samples none; add --redraw, or leave it out",
         ),
         _SEED,
     ),

@@ -193,7 +193,7 @@ IDLE = (
     Idle(
         "--variety",
         lambda own: _method(own) not in ("band", "surrogate"),
-        "refined latents do not tell how far styles may differ; leave one of the two out",
+        "does not apply to refined latents, which have no spread; leave one of the two out",
     ),
     *NETWORKS_IDLE,
     *REDO_IDLE,
@@ -284,7 +284,7 @@ def _check_output(options: Accompany, out: Path) -> tuple[str, ...]:
         asked = f"--write {','.join(options.write)}" if options.write else "--stems"
         raise OptionError(f"{asked} wants a folder: -o FOLDER")
     if not into_file and out.is_file():
-        raise OutputError(f"{out}: is a file, and none of MIDI; name a folder or a .mid")
+        raise OutputError(f"{out}: is a file, but not a MIDI file; name a folder or a .mid file")
     _check_further(options, many)
     wanted = options.write or (("mid",) if many else None)
     formats = () if into_file else check_formats(wanted, options.soundfont)

@@ -105,7 +105,7 @@ def test_out_of_range(wrong: dict[str, float]) -> None:
 
 @pytest.mark.parametrize("chosen", [{"top_p": 0.9}, {"guidance": 2.0}, {"style": "none"}])
 def test_other_methods_do_not_understand(chosen: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="of the method 'band' alone, not of 'refine'"):
+    with pytest.raises(ValueError, match="applies to method 'band' alone, not to 'refine'"):
         AccompanyOptions(method="refine", **chosen)
 
 

@@ -75,7 +75,7 @@ def train_band(
     """
     band = None if init is None else Band.from_pretrained(init)
     if band is not None and config not in (None, band.config):
-        raise OptionError(f"{init}: a checkpoint's sizes hold, so leave them out")
+        raise OptionError(f"{init}: the sizes of a checkpoint cannot be changed; leave them out")
     if freeze_biases:
         if band is None:
             raise OptionError("biases can be frozen of a trained band alone; name it as init")
