@@ -24,10 +24,10 @@ class BuildDataset:
     DATA.report.csv lists the files that were left out, and why.
 
     Attributes:
-        folders: folders in which MIDI files are searched, at any depth.
+        folders: folders that are searched for MIDI files, at any depth.
         out: the data set to write.
-        config: config for whose models the windows are, or a .json or .yaml file with a config of
-            your own; None: that of --musicvae, or hier-trio_16bar.
+        config: config of the models that the windows are for, or a .json or .yaml file with a
+            config of your own; None: that of --musicvae, or hier-trio_16bar.
         musicvae: folder of a MusicVAE whose posteriors are added to the data set, as by
             encode-dataset.
         device: device of its encoder: auto (a GPU if there is one), cpu or cuda.
