@@ -36,8 +36,8 @@ class ListeningTest:
     systems.
 
     Attributes:
-        folders: folders of MIDI files, one for each system; the system is called NAME, or like the
-            folder.
+        folders: folders of MIDI files, one for each system; a system is called NAME or, without it,
+            as its folder is.
         out: the page to write, a .html file.
         melody: folder with MIDI files of the melodies alone, which listeners can play as a
             reference.
