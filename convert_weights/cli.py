@@ -29,40 +29,41 @@ and then, in Python:
   model = MusicVAE.from_pretrained("weights/trio")
 
 configs: {", ".join(CONFIGS)}
-exit codes: 0 done; 2 an error, told in one line; 130 stopped by Ctrl-C or SIGTERM. After 2 or 130
-nothing was written."""
+exit codes: 0 done; 2 an error, explained in one line; 130 stopped by Ctrl-C or SIGTERM. After 2 or
+130, nothing has been written."""
 
 
 @dataclass(kw_only=True)
 class ConvertOptions:
-    """Converts Google Magenta's MusicVAE checkpoints into folders that musicvae_torch reads
-    (config.json and model.safetensors), and back. TensorFlow is not needed. The numbers stay the
-    same to the last bit; the sizes of the layers are taken from the checkpoint.
+    """Convert Google Magenta's MusicVAE checkpoints to folders that musicvae_torch reads
+    (config.json and model.safetensors), and back. TensorFlow is not needed. The weights stay
+    identical to the last bit; the sizes of the layers are read from the checkpoint.
 
     SOURCE may be
       trio.ckpt                    the prefix of trio.ckpt.index and trio.ckpt.data-00000-of-00001
       trio.ckpt.index              one of those files
-      trio.tar, trio.tar.gz        an archive that holds a checkpoint; it is not unpacked around you
-      downloads/trio/              a folder that holds one
+      trio.tar, trio.tar.gz        an archive with a checkpoint
+      downloads/trio/              a folder with a checkpoint
       js/weights_manifest.json     a checkpoint of magenta.js, or its folder
       03-0.1935.hdf5               a surrogate encoder that accompany-music-vae saved with Keras
-      weights/trio/                with --to: a folder of ours
+      weights/trio/                with --to: a folder that this command or a training wrote
 
     Attributes:
-        source: the checkpoint, see above.
-        out: the folder to write, new or empty.
-        config: Magenta's name of the model's config, or a .json or .yaml file of your own; may be
-            left out where the checkpoint's variables decide it.
-        checkpoint: which checkpoint, where SOURCE holds several.
+        source: the checkpoint: see above.
+        out: the folder to write; it must be new or empty.
+        config: Magenta's name of the model's config, or a .json or .yaml file with a config of your
+            own; needed only if the checkpoint's variables fit several configs.
+        checkpoint: which checkpoint to convert, if SOURCE contains several.
         force: replace a model that is in FOLDER already.
-        list: print the checkpoint's variables, write nothing.
-        dry_run: check the checkpoint against the config and print what becomes what, write nothing.
-        to: the way back, from a folder of ours.
-        quantize_bytes: bytes of a number, with --to magenta-js; smaller and not exact; None: all
-            four.
-        download: fetch this released checkpoint and take it as SOURCE; list shows the names.
-        download_folder: where downloads are kept; None: ~/.cache/musicvae-torch.
-        mirror: download from here, not from storage.googleapis.com.
+        list: print the variables of the checkpoint, and write nothing.
+        dry_run: check the checkpoint against the config, print to which parameter each variable is
+            converted, and write nothing.
+        to: convert back to this format, from a folder that this command or a training wrote.
+        quantize_bytes: bytes for each number, with --to magenta-js; fewer make the files smaller
+            and the weights inexact; None: 4, which is exact.
+        download: download this released checkpoint, and use it as SOURCE; list prints the names.
+        download_folder: folder in which downloads are kept; None: ~/.cache/musicvae-torch.
+        mirror: download from this address in place of storage.googleapis.com.
     """
 
     source: str | None = option(None, positional=True, metavar="SOURCE")

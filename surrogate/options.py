@@ -128,13 +128,16 @@ class NetworkOptions:
     """The networks that make accompaniments, and where they run.
 
     Attributes:
-        musicvae: trio checkpoint; None: shipped.
-        surrogate: its surrogate encoder; None: shipped.
-        band: a band network; None: shipped.
-        groove: a GrooVAE checkpoint (groovae_2bar_humanize, ...) to play the drums' hits, or none,
-            for velocities by a profile, on the grid; None: shipped.
-        device: auto, cpu, cuda, cuda:1, ...
-        dtype: precision of products: float32 is exact, the others are faster with large models.
+        musicvae: folder of a MusicVAE for trios, from convert-weights or train-musicvae; None: the
+            pretrained one.
+        surrogate: folder of its surrogate encoder, from train-surrogate; None: the pretrained one.
+        band: folder of a band network, from train-band; None: the pretrained one.
+        groove: folder of a GrooVAE (config groovae_2bar_humanize or groovae_2bar_hits_control_tfds)
+            that sets the velocities and the timing of the drums; or none, for velocities by a
+            profile, on the grid; None: the pretrained one.
+        device: where the networks run: auto (a GPU if there is one), cpu, cuda, cuda:1, ...
+        dtype: precision of matrix products: float32 is exact; bfloat16 and int8 are faster with
+            models of Magenta's size, and slightly less exact.
     """
 
     musicvae: Path | None = option(None, group=NETWORKS, metavar="FOLDER")
@@ -150,68 +153,78 @@ class AccompanyOptions:
     """What a user may choose. Options can be hashed, and do not change: mappings are copied.
 
     Attributes:
-        melody: which track is the melody: 2 (its number), 0,3 (several that share it), channel:5
-            (1 to 16), program:73 (0 to 127), name:TEXT, instrument:TEXT, or TEXT of either; or
-            several of these; None: the likeliest.
-        bass: the song's own bass, in the same words, or none; None: what is named, set or played
-            as one.
-        drums: the song's own drums, in the same words, or none; None: the drum kits.
-        given: the parts that are taken from the song, of melody, bass and drums; the others are
+        melody: the track that plays the melody: 2 (its index in --list-tracks), 0,3 (several that
+            share it), channel:5 (1 to 16), program:73 (0 to 127), name:TEXT, instrument:TEXT, or
+            TEXT for either; it may be given several times; None: the likeliest track.
+        bass: the song's own bass, named in the same way, or none if it has none; None: the tracks
+            that are named, set or played as a bass.
+        drums: the song's own drums, named in the same way, or none if it has none; None: the drum
+            kits.
+        given: the parts that are taken from the song, some of melody,bass,drums; the others are
             generated.
-        keep: which other tracks stay: others, all but those that play a part that is generated;
-            given, none but the given parts; or all.
-        outside: what plays in bars in which the given parts rest for long (in an intro, or where
-            another sings): own, the song's own bass and drums stay there; band, the band plays
-            there too, wherever they did; none, neither.
-        beat: where the beats are: as the file says, as the notes seem to have them (auto), or so
-            many quarter notes a minute, as in 87.3.
-        metre: the model knows 4/4: fit its bars to 3/4, 6/8 and others, or refuse them.
-        pickup: quarter notes before the first full bar, where the file itself does not say.
-        seed: another number, another band; the same one, the same band.
-        candidates: bands to make, from which the best comes first.
-        temperature: 0 always takes the likeliest token, 1 samples freely; a number, or one for
-            each part, as in bass=0.5,drums=0.8; None: what suits the method (:func:`usual`).
-        top_p: with the method band, draw each token from the likeliest that have this share of
-            the probability together (nucleus sampling).
-        guidance: with the method band, how much more the given parts count than they do to the
-            network, 1 being as much (classifier-free guidance); others take twice the time.
-        style: with the method band, a MIDI file of another song with melody, bass and drums, like
-            whose band this one is to play, or none; None: what the surrogate predicts.
-        variety: how far the styles of all candidates but the first are from the likeliest, in
-            standard deviations of what the surrogate predicts; 0: not at all.
-        density: how busy the band is: 0 as real ones on the average, 1 and 2 more, -1 and -2 less.
-        swing: how much the song's and the band's off-beats come late: 0 as the model would, 1 and
-            2 more, -1 and -2 less.
+        keep: which of the song's other tracks stay: others, all but those that play a generated
+            part; given, none but the given parts; all, every track.
+        outside: what plays in bars in which the given parts rest for long, as in an intro or
+            another instrument's solo: own, the song's own bass and drums; band, the new band, in
+            every bar in which the song's own played; none, neither.
+        beat: where the beats are: file, as the file says; auto, where the notes suggest them, for
+            recordings in free time; or so many quarter notes a minute (20 to 400), as in 87.3.
+        metre: what to do with 3/4, 6/8 and other metres, as the model knows only 4/4: fit its bars
+            to them, or refuse the song.
+        pickup: length of the pickup before the first full bar, in quarter notes, if the file itself
+            does not say it.
+        seed: another seed gives another band; the same seed and options give the same band again.
+        candidates: number of bands to generate; the best comes first.
+        temperature: how freely tokens are sampled: 0 always takes the likeliest, 1 samples as the
+            network predicts; a number, or one for each part, as in bass=0.5,drums=0.8; None: what
+            suits the method (:func:`usual`).
+        top_p: nucleus sampling, with method band: sample each token from the likeliest ones that
+            together have this share of the probability.
+        guidance: classifier-free guidance, with method band: 1 follows the given parts as the
+            network does by itself, more follows them more closely; all values but 1 take twice the
+            time.
+        style: with method band, a MIDI file of another song with melody, bass and drums, in whose
+            style the band plays; or none, for no style; None: the style that the surrogate encoder
+            predicts from the given parts.
+        variety: how much the second and further candidates differ in style from the first, in
+            standard deviations of the surrogate encoder's prediction; 0: not at all.
+        density: how busy the band is: 0 as real bands on average, 1 and 2 busier, -1 and -2
+            sparser.
+        swing: how much the band swings: 0 as the network plays, 1 and 2 more, -1 and -2 less.
         attributes: how far to move the latent along other learned directions (attribute vectors),
             by name, in standard deviations of the attribute in real music.
-        dynamics: how much velocities follow the song and its metre: 0 one fixed velocity, 1 as
-            real bands play, up to 2 exaggerated.
-        feel: how much of a drummer's velocities and timing the drums have, and lightly the bass:
-            0 even and on the grid, 1 as a GrooVAE plays, up to 2 exaggerated. Swing of the song's
-            own is kept.
-        chords: the harmony, as a chart such as "[A] C | Am F | G7 | C x2", or @FILE; None: the
-            chord symbols in the song's file, or what its notes suggest.
-        write_chords: write the chords into the result, as markers.
-        add: further parts to make: chords, a part that plays them in the band's rhythm.
-        comping: what plays them: guitar or piano, which strike with the kick and the snare, organ
-            or pad, which hold them.
-        harmony: which bass notes are moved into the harmony: those on strong beats, all, or none
-            (off).
+        dynamics: how much the velocities follow the loudness of the song and its metre: 0 not at
+            all, 1 as in real bands, up to 2 exaggerated.
+        feel: how much of a drummer's velocities and timing the drums have and, less, the bass: 0
+            even and on the grid, 1 as a GrooVAE plays, up to 2 exaggerated. The song's own swing is
+            kept.
+        chords: the chords, as a chart such as "[A] C | Am F | G7 | C x2", or @FILE for a text file
+            with a chart; None: the chord symbols in the song's file, or else chords inferred from
+            its notes.
+        write_chords: write the chords into the result, as markers, which other programs show along
+            their timelines.
+        add: further parts to generate: chords, a part that plays the chords in the band's rhythm.
+        comping: what plays the part of chords: guitar or piano, which strike with the kick and the
+            snare; organ or pad, which hold the chords.
+        harmony: which bass notes are moved to tones of the chords: strong, those that begin on a
+            beat or with a chord, or last half a bar; all; or off, none.
         fill: play in every bar in which the given parts do, though the model may rest.
-        skip: ranges of the song's bars, from 1 (a pickup is 0), in which the new parts are silent,
-            as in 1-4,17.
+        skip: ranges of the song's bars in which the new parts are silent, as in 1-4,17; bars are
+            counted from 1, and a pickup is bar 0.
         redo: a part and bars of it to make anew, as in bass:9-16, all else staying as it is; it may
             be given several times. With it, given, keep, outside, fill and skip do not count.
         fills: bars of the song that end in a drum fill, as in 8,16; after an intro, 0 is its last.
-        intro: bars that the band plays before the song, to the chords of its first bars.
-        ending: end with a hit of the drums and a held root of the bass, on the last note of the
-            melody or, if that begins on no beat of the last bar, on the first beat of it.
+        intro: bars that the band plays before the song, to the chords of the song's first bars.
+        ending: end with a hit of the drums and a held root of the bass: on the last note of the
+            melody if it begins on a beat of the last bar, and otherwise on the first beat of that
+            bar.
         outro: bars that the band plays after the given parts, to the chords of their last bars.
-        method: what makes the bands. band: a band network plays, in the style that the surrogate
-            encoder predicts. The others decode a latent with the MusicVAE: surrogate takes the
-            surrogate encoder's; refine that one after gradient ascent until it explains the given
-            parts better; refine-only one of gradient ascent alone, which needs no surrogate. None:
-            band; surrogate, with a MusicVAE of your own and no band network.
+        method: what generates the bands: band, the band network, in the style that the surrogate
+            encoder predicts. The others decode a latent with the MusicVAE: surrogate, the latent
+            that the surrogate encoder predicts; refine, the same after gradient ascent, so that it
+            explains the given parts better; refine-only, a latent found by gradient ascent alone,
+            without a surrogate encoder. None: band; surrogate, if you name a MusicVAE and no band
+            network.
 
     Raises:
         OptionError: one of them is out of range.
@@ -231,7 +244,7 @@ class AccompanyOptions:
         example="0.5, or bass=0.5,drums=0.8",
         group=_GENERATION,
         metavar="T",
-        usual="bass=0.7,drums=0.92; 0.4, where it is not the band network that plays",
+        usual="bass=0.7,drums=0.92; 0.4 with other methods than band",
     )
     top_p: float | None = option(
         None, above=0, most=1, group=_GENERATION, metavar="P", usual=f"{_OF_BANDS['top_p']:g}"
@@ -257,7 +270,7 @@ class AccompanyOptions:
         None,
         choices=HARMONIES,
         group=_GENERATION,
-        usual="off; strong, where it is not the band network that plays",
+        usual="off; strong with other methods than band",
     )
     chords: str | None = option(None, group=_GENERATION, metavar="CHORDS")
     write_chords: bool = option(False, group=_GENERATION)
@@ -267,7 +280,7 @@ class AccompanyOptions:
         True,
         flag="rests",
         group=_GENERATION,
-        help="let the band rest in bars where the model does; it repeats itself there otherwise",
+        help="let the band rest in bars that the network leaves silent; otherwise it repeats a bar",
     )
     skip: tuple[tuple[int, int], ...] = option(
         (), read=read_bars, group=_GENERATION, metavar="BARS"
@@ -323,7 +336,7 @@ class AccompanyOptions:
         check_options(self)
         if self.of_band and self.method not in (None, BAND):
             raise OptionError(
-                f"{self.of_band[0]} is of the method {BAND!r} alone, not of {self.method!r}"
+                f"{self.of_band[0]} applies to method {BAND!r} alone, not to {self.method!r}"
             )
         if not isinstance(self.beat, str):
             Option(least=SLOWEST, most=FASTEST).check("beat", self.beat)
@@ -351,8 +364,7 @@ class AccompanyOptions:
             )
         if self.beat != "file" and (self.intro or self.outro):
             raise OptionError(
-                f"{'intro' if self.intro else 'outro'} adds bars of the file's own beats; leave "
-                "out beat"
+                f"{'intro' if self.intro else 'outro'} needs the beats of the file; leave out beat"
             )
         if self.fills and "drums" not in self.made:
             raise OptionError("fill: needs new drums, or drums that are redone (--redo drums:8)")

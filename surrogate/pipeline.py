@@ -106,19 +106,20 @@ class Accompanist:
         dtype: str = FLOAT32,
         band: str | Path | None = None,
     ) -> Accompanist:
-        """Load checkpoint folders; None stands for those that ship with the package. Attribute
-        vectors are loaded too, if they are beside the MusicVAE.
+        """Load the networks from checkpoint folders; None stands for the pretrained ones.
+        Attribute vectors are loaded too, if they are beside the MusicVAE.
 
         Args:
-            musicvae, surrogate: of the pair.
-            device: "auto" is CUDA where there is one.
-            method: of ``options.METHODS``: a band network is loaded only for "band", and no
+            musicvae: folder of the MusicVAE.
+            surrogate: folder of its surrogate encoder.
+            device: "auto" (CUDA if there is a GPU), "cpu", "cuda", ...
+            method: one of ``options.METHODS``: a band network is loaded only for "band", and no
                 surrogate for "refine-only". None: see :func:`surrogate.options.default_method`.
-            groove: of a GrooVAE that plays the drums' hits; "none": a profile plays them, on the
-                grid, as it does if no GrooVAE was shipped.
+            groove: folder of a GrooVAE that plays the drums' hits; "none": a profile plays them,
+                on the grid, as it does if the package has no GrooVAE.
             dtype: precision of products; see :meth:`MusicVAE.multiply_in`.
-            band: of a band network. It plays without a style, unless it was trained on styles of
-                this MusicVAE.
+            band: folder of a band network. It plays without a style, unless it was trained on
+                styles of this MusicVAE.
 
         Raises:
             CheckpointError: a folder cannot be read, or the two do not belong together.
@@ -358,13 +359,13 @@ def accompany(
     dtype: str = FLOAT32,
     **options: Any,
 ) -> pretty_midi.PrettyMIDI:
-    """Give a melody a band, in one call.
+    """Add a band to a melody, in one call.
 
     Args:
         midi: a path to a MIDI, MusicXML or ABC file, or MIDI in memory (which stays as it is).
-        musicvae, surrogate, band, groove: checkpoint folders; None: those that ship with the
-            package. With the groove "none", the drums are played by a profile, on the grid.
-        device: of the networks; "auto" is CUDA where there is one.
+        musicvae, surrogate, band, groove: checkpoint folders; None: the pretrained ones. With the
+            groove "none", the drums are played by a profile, on the grid.
+        device: where the networks run; "auto" is CUDA if there is a GPU.
         dtype: precision of their products: "float32", "bfloat16" or "int8".
         options: the fields of :class:`AccompanyOptions`, such as seed=3 or melody="Flute".
 

@@ -56,7 +56,10 @@ def test_demo_as_make_runs_it(tmp_path: Path) -> None:
         ("accompany . -o .", "accompany: .: is the folder of the songs itself"),
         ("accompany empty", "accompany: empty: is a folder; say where its results go: -o FOLDER"),
         ("accompany tune.mid -o o.mid --stems", "accompany: --stems wants a folder: -o FOLDER"),
-        ("accompany tune.mid -o o.mid --score o.pdf", "accompany: o.pdf: no name of MusicXML; "),
+        (
+            "accompany tune.mid -o o.mid --score o.pdf",
+            "accompany: o.pdf: not the name of a MusicXML file; ",
+        ),
         ("accompany . -o o --score o.musicxml", "accompany: --score: . is a folder; use --write "),
         ("accompany . -o o --play", "accompany: --play: . is a folder; use --write mid,html"),
         ("accompany text.abc -o o.mid", "accompany: text.abc: not readable as ABC"),
@@ -83,7 +86,7 @@ def test_demo_as_make_runs_it(tmp_path: Path) -> None:
         ("accompany tune.mid -o o.mid --chords H7", "accompany: "),
         ("accompany tune.mid -o o.mid --groove empty", "accompany: empty: no checkpoint here"),
         ("accompany tune.mid -o o.mid --pickup 9", "accompany: tune.mid: the pickup must be"),
-        ("accompany tune.mid -o o.mid --plot o.doc", "accompany: o.doc: no picture format"),
+        ("accompany tune.mid -o o.mid --plot o.doc", "accompany: o.doc: not the name of a picture"),
         (
             "accompany tune.mid -o o.mid --temperature -1",
             "accompany: temperature must be at",

@@ -153,12 +153,12 @@ def picture() -> str:
         box(LEFT, "tensors", "Tensors", "(steps, depth)", tensor("melody")),
         box(RIGHT, "tensors", "Tensors", "(steps, depth)", tensor(*trio)),
         box(RIGHT, "notes", "New parts", "bass, drums", notes("bass", "drums")),
-        box(RIGHT, "MIDI", "With a band", "seen and heard", roll(*trio)),
+        box(RIGHT, "MIDI", "With a band", "MIDI and sound", roll(*trio)),
         down(left, "MIDI", ["midi/score.py", "midi/fast.py"], "start"),
         down(left, "notes", ["midi/quantize.py", "converters/"], "start"),
         down(right, "notes", ["converters/"], "end", upwards=True),
         down(right, "MIDI", ["surrogate/arrangement/", "surrogate/render/"], "end", upwards=True),
-        # Into the latent: by MusicVAE's encoder, or by a surrogate.
+        # Into the latent: by MusicVAE's encoder, or by a surrogate encoder.
         way(f"M{left} {tensors + 4}V{low - 14}Q{left} {low} {left + 14} {low}H{MIDDLE - 136}"),
         text(left + 14, low - 12, "model/encoder.py", "code"),
         text(left + 14, low + 20, "all parts given", "soft"),
@@ -166,15 +166,22 @@ def picture() -> str:
             f"M{LEFT + BOX_WIDTH + 4} {tensors - 42}H{MIDDLE - 14}"
             f"Q{MIDDLE} {tensors - 42} {MIDDLE} {tensors - 28}V{low - 60}"
         ),
-        text(MIDDLE + 14, tensors + 32, "surrogate/encoder/", "code"),
-        text(MIDDLE + 14, tensors + 51, "some parts given", "soft"),
+        text(MIDDLE - 14, tensors + 32, "surrogate/encoder/", "code", "end"),
+        text(MIDDLE - 14, tensors + 51, "some parts given", "soft", "end"),
         way(f"M{MIDDLE + 130} {low}H{right - 14}Q{right} {low} {right} {low - 14}V{tensors + 10}"),
         text(right - 14, low - 12, "model/decoder.py", "code", "end"),
         text(right - 14, low + 20, "step by step", "soft", "end"),
-        text(MIDDLE, HEIGHT - 20, "latent/ mixes, attribute_vectors/ moves", "code", "middle"),
+        # Past the decoder: the band network, of which the latent is the style.
+        way(f"M{LEFT + BOX_WIDTH + 4} {tensors - 70}H{RIGHT - 10}"),
+        text(MIDDLE, tensors - 80, "surrogate/band/", "code", "middle"),
+        way(f"M{MIDDLE + 60} {low - 50}V{tensors - 62}"),
+        text(MIDDLE + 74, tensors + 32, "as the style", "soft"),
+        text(
+            MIDDLE, HEIGHT - 20, "latent/ interpolates, attribute_vectors/ moves", "code", "middle"
+        ),
         latent(),
         way(f"M{LEFT + BOX_WIDTH + 4} {top}H{RIGHT - 10}", "stays"),
-        text(MIDDLE, top - 12, "every message of yours stays", "soft", "middle"),
+        text(MIDDLE, top - 12, "every message is kept", "soft", "middle"),
     ]
     tips = "".join(
         f'<marker id="{name}" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="9" '

@@ -29,6 +29,7 @@ def elsewhere() -> dict[str, str]:
         "CONTRIBUTING.md": "contributing.md",
         "CHANGELOG.md": "changelog.md",
         "examples/README.md": "examples.md",
+        "checkpoints/README.md": "weights/index.md",
     }
     for card in sorted(ROOT.glob("checkpoints/*/README.md")):
         pages[f"checkpoints/{card.parent.name}/README.md"] = f"weights/{card.parent.name}.md"
@@ -41,7 +42,7 @@ def elsewhere() -> dict[str, str]:
 
 PLACES = elsewhere()
 HOMES = {place: home for home, place in PLACES.items()}
-FOLDERS = {"examples": "examples.md", "checkpoints": "weights/trio_16bar_small.md"}
+FOLDERS = {"examples": "examples.md", "checkpoints": "weights/index.md"}
 
 
 def on_files(files: Files, config: MkDocsConfig, **_: Any) -> Files:

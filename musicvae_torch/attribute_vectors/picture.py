@@ -39,6 +39,8 @@ def draw_matrix(effects: Effects, path: str | Path, title: str = "") -> None:
     figure.colorbar(image, label="standard deviations for each 1 of strength")
     known = figure.canvas.get_supported_filetypes()
     if Path(path).suffix.lower().lstrip(".") not in known:
-        raise OptionError(f"{path}: no picture format; end it in .{', .'.join(sorted(known))}")
+        raise OptionError(
+            f"{path}: not the name of a picture; end it in .{', .'.join(sorted(known))}"
+        )
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=120)

@@ -159,7 +159,7 @@ class AttributeVectors:
             ) from None
         if found != vectors.record.get("sha256"):
             raise CheckpointError(
-                f"{path}: these attribute vectors are of other weights than {folder}; learn its "
+                f"{path}: these attribute vectors belong to other weights than {folder}; learn its "
                 f"own with: learn-attributes DATA --musicvae {folder}"
             )
         return vectors

@@ -15,34 +15,36 @@ EXAMPLES = """examples:
   learn-attributes data.h5 --musicvae my_trio --measure validation.h5 --plot matrix.png
   learn-attributes midi --musicvae my_melodies -o melodies.safetensors
 
-A strength of 1 is one standard deviation of the attribute. R² is the share of an attribute's
-variance that can be read from the latent: near 0, its vector is of no use.
+A strength of 1 is one standard deviation of the attribute. The command prints the R² of each
+attribute, the share of its variance that can be predicted from the latent: if it is near 0, the
+vector is useless.
 """
 
 METHODS = ("probes", "regression", "difference")
-_MEASURE = "what they do: Measured by decoding moved latents."
+_MEASURE = "effects: With --measure, latents are moved along each vector and decoded."
 
 
 @dataclass(kw_only=True)
 class LearnAttributes:
-    """Learn of music in which direction of a MusicVAE's latent space note density, register,
-    intervals, syncopation and swing lie, and keep these attribute vectors beside its weights.
+    """Learn attribute vectors: the directions of a MusicVAE's latent space along which density,
+    register, interval, syncopation and swing change. They are stored beside the model's weights.
 
     Attributes:
-        data: a data set of build-dataset; or a folder of MIDI files.
-        musicvae: checkpoint of the model.
-        out: folder where to write attributes.safetensors; or a file of that suffix; None: the
-            checkpoint's folder.
-        method: how directions are found: difference is the MusicVAE paper's, which moves more of
-            the other attributes along.
-        max_windows: windows to learn of, drawn so that large top-level folders do not outweigh
-            others.
-        measure: songs to measure on, as DATA above: those set aside to validate on, if any.
-        measure_windows: windows to measure on.
-        temperature: of decoding.
-        plot: a picture of the table.
-        seed: seed of all that is drawn.
-        device: auto, cpu or cuda.
+        data: a data set from build-dataset; or a folder of MIDI files.
+        musicvae: folder of the model.
+        out: folder in which to write attributes.safetensors, or a .safetensors file; None: the
+            model's folder.
+        method: how the directions are found: probes; regression; or difference, the MusicVAE
+            paper's, which also moves the attributes that are to stay constant.
+        max_windows: number of windows to learn from, drawn so that large top-level folders do not
+            dominate.
+        measure: songs to measure on, in the form of DATA; of a data set, those that are reserved
+            for validation, if any.
+        measure_windows: number of windows to measure on.
+        temperature: temperature at which the moved latents are decoded.
+        plot: also draw the table of changes as a picture.
+        seed: seed of all random draws.
+        device: auto (a GPU if there is one), cpu or cuda.
     """
 
     data: Path = option(positional=True, metavar="DATA")
@@ -102,12 +104,12 @@ _IDLE = (
     Idle(
         "--measure-windows --temperature",
         lambda own: own.measure is None,
-        "applies to what --measure decodes; name songs with that, or leave it out",
+        "applies to --measure; name songs with it, or leave it out",
     ),
     Idle(
         "--plot",
         lambda own: own.measure is None,
-        "draws what --measure finds; name songs with that, or leave it out",
+        "draws the results of --measure; name songs with it, or leave it out",
     ),
 )
 main = Command("learn-attributes", LearnAttributes, learn, EXAMPLES, _IDLE)

@@ -117,9 +117,9 @@ class Command:
                 groups[title] = parser.add_argument_group(title, text or None)
             entry.add_to(groups[title], given=entry.name in given)
         group = parser.add_argument_group("files of options")
-        about = "take options from a file; those that are typed come first"
+        about = "read options from a YAML file; those on the command line take precedence"
         group.add_argument(_READ, dest=_READ, action="append", metavar="FILE.yaml", help=about)
-        about = "print all options as such a file, and stop"
+        about = "print all options and their values as such a file, and stop"
         group.add_argument(_PRINT, dest=_PRINT, action="store_true", help=about)
         return parser
 

@@ -18,17 +18,20 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class BuildDataset:
-    """Read every MIDI file in one or several folders and keep its windows in one HDF5 file, for
-    train-musicvae and train-surrogate, with some songs set aside to validate on. Stop it whenever
-    you like: the same command goes on. What was left out, and why, is listed in DATA.report.csv.
+    """Make a data set of the MIDI files in one or several folders: all their windows in one HDF5
+    file, for train-musicvae, train-surrogate and train-band, with some songs reserved for
+    validation. You can interrupt the command at any time; the same command resumes it.
+    DATA.report.csv lists the files that were left out, and why.
 
     Attributes:
         folders: folders that are searched for MIDI files, at any depth.
-        out: the file to write.
-        config: config of the windows; None: that of --musicvae, or hier-trio_16bar.
-        musicvae: checkpoint of an encoder whose posteriors to add.
-        device: device of the encoder: auto, cpu or cuda.
-        devices: how many of them.
+        out: the data set to write.
+        config: config of the models that the windows are for, or a .json or .yaml file with a
+            config of your own; None: that of --musicvae, or hier-trio_16bar.
+        musicvae: folder of a MusicVAE whose posteriors are added to the data set, as by
+            encode-dataset.
+        device: device of its encoder: auto (a GPU if there is one), cpu or cuda.
+        devices: number of devices.
     """
 
     folders: tuple[Path, ...] = option(positional=True, many=True, metavar="MIDI_FOLDER")
@@ -98,7 +101,7 @@ build_main = Command(
         Idle(
             "--device --devices",
             lambda own: own.musicvae is None,
-            "an encoder runs with --musicvae alone; name one, or leave it out",
+            "applies to --musicvae; name a model with it, or leave it out",
         ),
     ),
 )
@@ -106,16 +109,16 @@ build_main = Command(
 
 @dataclass(kw_only=True)
 class EncodeDataset:
-    """Add to a data set the posterior that a MusicVAE's encoder gives each window (its mean and its
-    standard deviation). Stop it whenever you like: the same command goes on.
+    """Add to a data set the posteriors of a MusicVAE's encoder for all windows: their means and
+    standard deviations. You can interrupt the command at any time; the same command resumes it.
 
     Attributes:
-        out: a data set of build-dataset.
-        musicvae: checkpoint of the encoder.
-        device: device of the encoder: auto, cpu or cuda.
-        devices: how many of them.
-        nodes: machines that share the work, each with this command, started as Lightning wants it
-            (by srun or torchrun, say).
+        out: a data set from build-dataset.
+        musicvae: folder of the MusicVAE.
+        device: device of its encoder: auto (a GPU if there is one), cpu or cuda.
+        devices: number of devices on each machine.
+        nodes: number of machines; each runs the same command, started by srun or torchrun, for
+            example.
     """
 
     out: Path = option(positional=True, metavar="DATA.h5")

@@ -16,6 +16,7 @@ from musicvae_torch.options import Nested, Option
 _KINDS = {int: "a whole number", float: "a number"}
 _ATTRIBUTE = re.compile(r"(\w+(?:, \w+)*): (.*)", re.DOTALL)
 _MARKUP = re.compile(r":\w+:`~?\.?([^`]*)`|`+([^`]*)`+")
+_LARGEST = 65_535  # bound that a user may reach
 _NONE = re.compile(r"[;.] None: (.*)$", re.DOTALL)
 
 
@@ -204,7 +205,9 @@ def _entries(kind: type, default: Any, path: tuple[str, ...], nested: Nested) ->
             name=(about.flag or each.name).replace("-", "_"),
             about=replace(about, group=about.group or nested.group, usual=usual),
             kind=hints[each.name],
-            help=_help(_renamed(about.help or meanings.get(each.name, ""), typed), value, usual),
+            help=_help(
+                _renamed(about.help or meanings.get(each.name, ""), typed), value, usual, about
+            ),
             default=value,
             path=place,
         )
@@ -233,10 +236,21 @@ def _renamed(text: str, typed: Mapping[str, str]) -> str:
     return re.sub(r"\w+", lambda word: typed.get(word[0], word[0]), text)
 
 
-def _help(meaning: str, default: Any, usual: str | None) -> str:
+def _help(meaning: str, default: Any, usual: str | None, about: Option) -> str:
+    """A meaning with the range and the default, in brackets."""
     if usual is None and default is None and (match := _NONE.search(meaning)):
         usual = match[1]
     meaning = _NONE.sub("", meaning)
     if usual is None and not isinstance(default, bool) and default not in (None, MISSING, ()):
         usual = as_text(default)
-    return f"{meaning} (default: {usual})".strip() if usual else meaning
+    facts = [_range(about), f"default: {usual}" if usual else ""]
+    known = "; ".join(fact for fact in facts if fact)
+    return f"{meaning} ({known})".strip() if known else meaning
+
+
+def _range(about: Option) -> str:
+    """The bounds of a number that has a lower and an upper one; not those of a machine's numbers,
+    such as a seed's."""
+    upper = about.most if about.most is not None else about.below
+    lower = about.least if about.least is not None else about.above
+    return "" if lower is None or upper is None or upper > _LARGEST else about.bounds()

@@ -17,15 +17,16 @@ EXAMPLES = """examples:
 
 @dataclass(kw_only=True)
 class EvaluateMusicVAE:
-    """Measure how much of real music a model of any config reconstructs, part by part, beside
-    baselines that need no model: shares of all steps; of grooves also the root mean square errors
-    of velocities (of 0 to 1) and timing (in halves of a step).
+    """Measure how well a model of any config reconstructs real music, part by part, beside
+    baselines that need no model. The scores are shares of all steps; for grooves also the root mean
+    square errors of velocities (0 to 1) and of timing (in half steps).
 
     Attributes:
-        musicvae: checkpoint of the model.
-        data: a data set of build-dataset; or a folder of MIDI files.
-        split: which songs of a data set; None: those set aside to validate on, if any, else all.
-        device: auto, cpu or cuda.
+        musicvae: folder of the model.
+        data: a data set from build-dataset; or a folder of MIDI files.
+        split: which songs of a data set are read; None: those that are reserved for validation, if
+            any, otherwise all.
+        device: auto (a GPU if there is one), cpu or cuda.
     """
 
     musicvae: Path = option(positional=True, metavar="FOLDER")

@@ -23,7 +23,7 @@ EXAMPLES = """examples:
   musicvae groove humanise beat.mid -o played.mid
   musicvae inspect midi -o latent_space
 
-"musicvae SUBCOMMAND --help" says more of each.
+"musicvae SUBCOMMAND --help" explains each of them.
 """
 _INPUT = "input"
 SLOWEST, FASTEST = 4, 1000  # quarter notes a minute; a MIDI file has room for 3.58 at the least
@@ -35,13 +35,15 @@ class LatentOptions:
     """Options of all subcommands, and the meanings of options that several have.
 
     Attributes:
-        musicvae: checkpoint of the model; None: the trio that ships.
-        seed: seed of all that is drawn.
-        device: auto, cpu or cuda.
-        dtype: precision of products: float32 is exact, the others are faster with large models.
-        temperature: of decoding; 0 takes the likeliest, 1 draws as the model says.
-        length: bars of each; flat models can make any number, hierarchical ones no more than their
-            window; None: the model's window.
+        musicvae: folder of the model; None: the pretrained trio.
+        seed: seed of all random draws.
+        device: auto (a GPU if there is one), cpu or cuda.
+        dtype: precision of matrix products: float32 is exact; bfloat16 and int8 are faster with
+            models of Magenta's size, and slightly less exact.
+        temperature: temperature of decoding: 0 takes the likeliest token, 1 samples as the model
+            predicts.
+        length: bars of each result; flat models generate any number, hierarchical ones at most
+            their window; None: the model's window.
         midi: a MIDI file.
         out: the MIDI file to write.
     """
@@ -57,8 +59,9 @@ class SongOptions(LatentOptions):
     """Options of all subcommands that encode songs.
 
     Attributes:
-        tracks: numbers of the tracks of which windows are taken, counted from 0; None: all.
-        melody_programs: programs that may be a melody, such as 0-31,80-87; None: Magenta's.
+        tracks: indices of the tracks from which windows are extracted, counted from 0, as in 1,9;
+            None: all tracks.
+        melody_programs: programs that may be a melody, as in 0-31,80-87; None: Magenta's.
     """
 
     tracks: tuple[int, ...] | None = option(None, group=_INPUT, metavar="TRACKS", example="1,9")
@@ -69,15 +72,18 @@ class SongOptions(LatentOptions):
 
 @dataclass(kw_only=True)
 class Sample(LatentOptions):
-    """Make music up: latents are drawn from the prior and decoded.
+    """Generate new music: draw latents from the prior and decode them.
 
     Attributes:
-        n: how many.
-        chords: for models that play to chords: bar by bar, as in "C | Am F | G7"; or @FILE.
-        hits: for models that play given drum hits: those of the first window of this MIDI file.
-        spread: of the latents; below 1 nearer to the average music.
-        tempo: quarter notes a minute.
-        out: a .mid file for all in a row, or a folder for a file each.
+        n: number of samples.
+        chords: chords for a model that is conditioned on them, bar by bar, as in "C | Am F | G7";
+            or @FILE.
+        hits: MIDI file with drum hits for a model that is conditioned on them; its first window is
+            used.
+        spread: factor by which the latents are multiplied; below 1, samples are closer to average
+            music.
+        tempo: tempo of the results, in quarter notes a minute.
+        out: a .mid file for all samples one after another, or a folder for one file each.
     """
 
     n: int = option(4, least=1, metavar="N")
@@ -92,12 +98,13 @@ class Sample(LatentOptions):
 
 @dataclass(kw_only=True)
 class Reconstruct(SongOptions):
-    """Encode a song of any length window by window and decode it again. Prints for each window how
-    much its latent holds (KL divergence), how likely its notes are from there, and the share of
-    the steps that come back right.
+    """Encode a song of any length, window by window, and decode it again. The command prints for
+    each window the KL divergence of its latent, the likelihood of its notes given the latent, and
+    the share of its steps that are reconstructed correctly.
 
     Attributes:
-        spread: 0 decodes the posterior's mean, 1 a sample of the posterior, more goes farther.
+        spread: what is decoded: 0 the mean of the posterior, 1 a sample of it; larger values
+            deviate more.
         out: the MIDI file to write; None: only the table is printed.
     """
 
@@ -109,17 +116,19 @@ class Reconstruct(SongOptions):
 
 @dataclass(kw_only=True)
 class Interpolate(SongOptions):
-    """Go from the latent of one song to that of another along an arc (slerp), or through those of
-    several, and decode what lies on the way.
+    """Interpolate between the latents of two or more songs, along an arc (slerp), and decode the
+    steps on the way.
 
     Attributes:
-        midi: MIDI files.
-        steps: windows from one song to the next, both included.
-        loop: go on from the last song to the first.
-        window: which window of each song, counted from 1, or one number for all; None: 1.
-        list_windows: show the windows of the songs, and stop.
-        tempo: quarter notes a minute; None: that of the first song.
-        out: a .mid file for all steps in a row, or a folder for that and a file each.
+        midi: two or more MIDI files; or one, with two windows (--window 1,9).
+        steps: number of windows from one song to the next, including both.
+        loop: continue from the last song to the first.
+        window: which window of each song to use, counted from 1: one number for all songs, or one
+            for each, as in 1,9; None: 1.
+        list_windows: list the windows of the songs, and stop.
+        tempo: tempo of the results, in quarter notes a minute; None: that of the first song.
+        out: a .mid file for all steps one after another, or a folder for that file and one for each
+            step.
     """
 
     midi: tuple[Path, ...] = option(positional=True, many=True, metavar="SONG")
@@ -135,14 +144,15 @@ class Interpolate(SongOptions):
 
 @dataclass(kw_only=True)
 class Attribute(SongOptions):
-    """Move a song's latents along attribute vectors, and decode them. A strength of 1 is one
-    standard deviation of the attribute over the music that it was learnt of; -2 to 2 is sensible.
-    learn-attributes learns the vectors of a model; those of the model that ships are there.
+    """Change an attribute of a song, such as its density, register or swing: move its latents along
+    attribute vectors, and decode them. A strength of 1 is one standard deviation of the attribute
+    in the music from which it was learnt; -2 to 2 give sensible results. The pretrained trio has
+    attribute vectors; learn-attributes learns those of other models.
 
     Attributes:
-        move: attributes and how far.
-        attributes: a file of learn-attributes; None: attributes.safetensors beside the model's
-            weights.
+        move: attributes and strengths, as in band_density=1 swing=-.5.
+        attributes: attribute vectors from learn-attributes; None: attributes.safetensors beside the
+            model's weights.
     """
 
     midi: Path = option(positional=True, metavar="SONG")
@@ -156,25 +166,26 @@ class Attribute(SongOptions):
 
 @dataclass(kw_only=True)
 class Groove(LatentOptions):
-    """Drums by the GrooVAE models. The hits of a song's drum kit change, all else stays.
+    """Play or add drums with GrooVAE models. Only the hits of the song's drum kit change; all else
+    in the file stays as it is.
 
-      humanise  gives a stiff pattern a drummer's velocities and timing; its hits stay, and so does
-                its swing
-      tap       makes drums of a rhythm that was tapped on any one instrument
-      hats      adds closed hi-hats that go with the drums, in place of those that there are
+      humanise  give a stiff drum part a drummer's velocities and timing; its hits stay, and so does
+                the song's swing
+      tap       generate drums for a rhythm that was tapped on any one instrument
+      hats      generate closed hi-hats that go with the other drums, in place of the song's own
 
-    A model ships for each. Other models are of these configs: for humanise groovae_2bar_humanize or
-    groovae_2bar_hits_control_tfds, for tap groovae_2bar_tap_fixed_velocity, for hats
-    groovae_2bar_add_closed_hh.
+    Each has a pretrained model. Models of your own have these configs: groovae_2bar_humanize or
+    groovae_2bar_hits_control_tfds for humanise, groovae_2bar_tap_fixed_velocity for tap, and
+    groovae_2bar_add_closed_hh for hats.
 
     Attributes:
-        musicvae: checkpoint of the model; None: the one that ships.
-        what: what is made of the drums.
-        redraw: let the model draw all hits, as in Magenta; else humanise keeps your hits, and hats
-            all but the closed hi-hats.
-        drums: the song's drums, or the track that was tapped: 2 (its number, as in accompany
-            --list-tracks), 0,3 (several), channel:5 (1 to 16), name:TEXT, instrument:TEXT, or TEXT
-            of either; None: the drum kits.
+        musicvae: folder of a model of your own; None: the pretrained one.
+        what: what to do with the drums: see above.
+        redraw: let the model sample all hits, as Magenta does; otherwise humanise keeps all hits of
+            the song, and hats all but the closed hi-hats.
+        drums: the track of the drums, or of the taps: 2 (its index in accompany --list-tracks), 0,3
+            (several), channel:5 (1 to 16), name:TEXT, instrument:TEXT, or TEXT for either; None:
+            the drum kits.
     """
 
     what: str = option(positional=True, choices=_GROOVES, metavar="humanise|tap|hats")
@@ -187,17 +198,17 @@ class Groove(LatentOptions):
 
 @dataclass(kw_only=True)
 class Inspect(LatentOptions):
-    """Encode a data set and look at its latents: KL divergence of each dimension, active units,
-    their distribution along random directions and principal axes beside the standard normal, and
-    a map of two dimensions, coloured by the top-level folders of the songs or by an attribute;
-    and how much of each attribute can be read from the map and from the whole latent.
+    """Show how the latents of music are distributed, and how near this is to the prior. The command
+    writes a page with the KL divergence of each dimension, histograms along random directions and
+    principal axes beside the standard normal, and a map of the latents that can be coloured by
+    attributes; and a table of how well each attribute can be predicted from the latent.
 
     Attributes:
-        data: a data set of build-dataset; or a folder of MIDI files.
-        max_windows: windows to draw.
-        color: colours of the map, which the page can change: source, or an attribute that the
-            model's windows have, such as density, drum_density, register, interval, syncopation or
-            swing.
+        data: a data set from build-dataset; or a folder of MIDI files.
+        max_windows: number of windows to draw.
+        color: colours of the map, which the page can change: source (the top-level folder), or an
+            attribute of the model's windows, such as density, drum_density, register, interval,
+            syncopation or swing.
         out: folder for index.html, its pictures and inspection.json.
     """
 
@@ -228,7 +239,7 @@ _SEED = Idle(
 SUBCOMMANDS = {
     "sample": _subcommand(
         Sample,
-        "music of the prior",
+        "generate new music",
         "musicvae sample -n 8 --temperature 0.8 --seed 3 -o samples\n"
         "  musicvae sample -n 1 --length 8 -o tune.mid\n"
         "  musicvae sample --musicvae chords_model --chords 'C | Am | F | G7' --length 4 -o out",
@@ -240,7 +251,7 @@ SUBCOMMANDS = {
     ),
     "reconstruct": _subcommand(
         Reconstruct,
-        "a song through the latent space and back",
+        "encode a song and decode it again",
         "musicvae reconstruct song.mid -o again.mid\n"
         "  musicvae reconstruct song.mid --spread 1 --temperature 0.5 --seed 2 -o varied.mid",
         _SEED._replace(
@@ -249,7 +260,7 @@ SUBCOMMANDS = {
     ),
     "interpolate": _subcommand(
         Interpolate,
-        "from song to song",
+        "interpolate between songs",
         "musicvae interpolate song.mid other.mid --steps 7 -o between\n"
         "  musicvae interpolate a.mid b.mid c.mid --loop --length 2 -o loop.mid\n"
         "  musicvae interpolate song.mid --list-windows\n"
@@ -263,32 +274,32 @@ SUBCOMMANDS = {
     ),
     "attribute": _subcommand(
         Attribute,
-        "a song denser, higher, more syncopated ...",
+        "make a song denser, higher, more syncopated ...",
         "musicvae attribute song.mid --move band_density=1 swing=.5 -o busier.mid\n"
         "  musicvae attribute song.mid --move register=-1 --temperature 0 -o lower.mid",
         _SEED,
     ),
     "groove": _subcommand(
         Groove,
-        "drums with feeling, of a tapped rhythm, with hi-hats",
+        "play a drum part like a drummer, or add drums to taps, or hi-hats",
         "musicvae groove humanise song.mid -o played.mid\n"
         "  musicvae groove tap taps.mid --seed 2 -o drums.mid\n"
         "  musicvae groove hats song.mid --drums name:Kit --temperature 0 -o with_hats.mid",
         Idle(
             "--redraw",
             lambda own: own.what == "tap",
-            "tap draws all hits as it is; leave it out",
+            "tap always samples all hits; leave it out",
         ),
         Idle(
             "--temperature --seed",
             lambda own: own.what in ("humanise", "humanize") and not own.redraw,
-            "humanise keeps your hits and draws none; add --redraw, or leave it out",
+            "humanise keeps all hits and samples none; add --redraw, or leave it out",
         ),
         _SEED,
     ),
     "inspect": _subcommand(
         Inspect,
-        "does music look Gaussian here?",
+        "show how latents of music are distributed",
         "musicvae inspect data.h5 --musicvae my_trio -o latent_space\n"
         "  musicvae inspect data.h5 --color density -o latent_space\n"
         "  musicvae inspect midi --max-windows 500 -o latent_space",
@@ -303,8 +314,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return SUBCOMMANDS[words[0]](words[1:])
     parser = Parser(
         prog="musicvae",
-        description="Music by way of a MusicVAE's latent space, of any model that convert-weights "
-        "or\ntrain-musicvae made, or of those that ship.",
+        description="Sample, reconstruct, interpolate and change music in the latent space of a "
+        "MusicVAE: a\npretrained one, or any model from convert-weights or train-musicvae.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -141,11 +141,12 @@ def _conditions(
         return window_controls(config, placed[0].window.tokens)
     if takes_chords(config):
         raise ConfigError(
-            f"the model {config.name!r} plays to chords: give some, as in --chords 'C | Am | F | G'"
+            f"the model {config.name!r} is conditioned on chords: give some with "
+            "--chords 'C | Am | F | G'"
         )
     if config.control_depth:
         raise ConfigError(
-            f"the model {config.name!r} plays given drum hits: name a MIDI file with --hits"
+            f"the model {config.name!r} is conditioned on drum hits: name a MIDI file with --hits"
         )
     return None
 
@@ -178,7 +179,7 @@ def run_interpolate(options: Interpolate) -> None:
         return
     if len(paths) < 2:
         raise OptionError(
-            "an interpolation wants two files, or one with two windows, as in --window 1,9"
+            "an interpolation needs two files, or one with two windows, as in --window 1,9"
         )
     points = [
         (songs[path], _window_row(songs[path], number))

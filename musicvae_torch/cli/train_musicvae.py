@@ -20,31 +20,35 @@ EXAMPLES = """examples:
   train-musicvae data.h5 -o mine --init converted --learning-rate 1e-4
   train-musicvae data.h5 -o my_trio --devices 4 --batch-size 64 --draw sources
 
-Watch it with: tensorboard --logdir OUT.training
-val/nats is the loss of a window to validate on, val/kl_bits what its latent says of it, and
-val/accuracy_PART the share of its steps that come back right. The checkpoint with the lowest
-val/nats is the result.
+To watch the training: tensorboard --logdir OUT.training
+val/nats is the loss of a validation window, val/kl_bits the KL divergence of its latent, and
+val/accuracy_PART the share of its steps that are reconstructed correctly. The result is the
+checkpoint with the lowest val/nats.
 """
 _MODEL = "the model"
-_SHIFT = "3 for multitrack bars and where there are chords, else 5; drums have none"
+_SHIFT = "3 for multitrack configs and with chords, otherwise 5; drums are not transposed"
 
 
 @dataclass(kw_only=True)
 class TrainMusicVAE(TrainingCommand):
-    """Train a MusicVAE of any config, on a data set of build-dataset or straight on a
-    folder of MIDI files. Stop it with Ctrl-C whenever you like: the same command goes on,
-    exactly as if it had not been stopped.
+    """Train a MusicVAE of any config, on a data set from build-dataset or directly on a folder of
+    MIDI files. Ctrl-C stops the training; the same command resumes it, with the same result as if
+    it had not been stopped.
 
     Attributes:
-        data: a data set of build-dataset; or a folder of MIDI files, of which a data set is made in
-            the work folder first, with a tenth of the songs set aside.
-        validation: the same, of other songs; None: those of DATA that are set aside.
-        config: one of Magenta's 23 configs, or a file of your own; None: that of --init, or
-            hier-trio_16bar.
-        init: checkpoint to start from, such as one of convert-weights, whose sizes stay.
-        encoder: units of the encoder, per layer and direction.
-        decoder: units of the decoder, per layer.
-        latent: dimensions of the latent.
+        data: a data set from build-dataset; or a folder of MIDI files, of which a data set is made
+            first, in the work folder, with a tenth of the songs reserved for validation.
+        validation: songs to validate on, in the same form; None: the songs of DATA that are
+            reserved for validation.
+        config: one of Magenta's 23 configs, or a .json or .yaml file with a config of your own;
+            None: that of --init, or hier-trio_16bar.
+        init: folder of a model from which to start, such as one from convert-weights; its sizes
+            cannot be changed.
+        encoder: LSTM units of the encoder, for each layer and direction, as in 256 or 256,256;
+            None: the config's.
+        decoder: LSTM units of the decoder, for each layer, as in 256 or 256,256; None: the
+            config's.
+        latent: number of dimensions of the latent; None: the config's.
     """
 
     data: Path = option(positional=True, metavar="DATA")

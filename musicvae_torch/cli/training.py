@@ -9,7 +9,7 @@ from musicvae_torch.cli.command_line import Idle, applies_to
 from musicvae_torch.io.hardware import Hardware
 from musicvae_torch.options import option, options_of
 
-HARDWARE = "the hardware: As Lightning's Trainer has it."
+HARDWARE = "the hardware: The options of Lightning's Trainer."
 STORES = ("float32", "float16")
 
 
@@ -18,11 +18,12 @@ class TrainingCommand:
     """Options of every command that trains, beside those of how to train.
 
     Attributes:
-        validation: songs to validate on; None: those that DATA has set aside.
-        out: folder for the checkpoint.
-        work: folder of checkpoints and logs, from where a stopped training goes on; None:
+        validation: songs to validate on, a data set from build-dataset; None: the songs of DATA
+            that are reserved for validation.
+        out: folder to which the trained network is written.
+        work: folder of checkpoints and logs, from which a stopped training is resumed; None:
             OUT.training.
-        store: precision of the file.
+        store: precision in which the weights are written.
     """
 
     validation: Path | None = option(None, metavar="DATA")

@@ -23,18 +23,18 @@ class WindowOptions:
 
     Attributes:
         config: whose windows.
-        mode: of the converter (:func:`musicvae_torch.get_converter`); train shifts each song
-            at random by what Magenta does in training.
-        hop_bars: bars from one trio or groove to the next; None: Magenta's, 1 of trios and the
-            length of a window of grooves.
-        melody_programs: programs that may be a melody; None: the config's.
-        drums_only: read only the drum tracks of songs for grooves, and only the pitches that the
-            config knows, as drum configs always do; else a song with other notes is left out, as
-            in Magenta.
-        max_windows: most windows of one song, drawn at random; None: all.
-        transpositions: further copies of each window, each in another key, drawn at random.
-        max_shift: most semitones, either way, of those copies.
-        seed: of the draws; those of a song depend on the seed and on the file's content.
+        mode: mode of the converter (:func:`musicvae_torch.get_converter`); train transposes each
+            song at random as Magenta does in training.
+        hop_bars: bars from the start of one window to that of the next, for trios and grooves;
+            None: Magenta's, 1 for trios and the length of a window for grooves.
+        melody_programs: programs that may be a melody, as in 0-31,80-87; None: the config's.
+        drums_only: for grooves, read only the drum tracks of songs, and only the pitches that the
+            config knows; without this, songs with other notes are left out, as in Magenta.
+        max_windows: largest number of windows of a song, drawn at random; None: all.
+        transpositions: number of additional copies of each window, in different keys that are drawn
+            at random.
+        max_shift: largest distance of these keys in semitones, up or down.
+        seed: seed of the random draws, which also depend on the content of each file.
     """
 
     config: MusicVAEConfig
@@ -97,20 +97,19 @@ class BuildOptions:
 
     Attributes:
         windows: what to keep of a song.
-        validation: share of the songs that are set aside to validate on; 0: none.
-        duplicate_share: a song is a near-duplicate, and left out, if a larger one has at least so
-            much of it, in any key and tempo.
-        keep_duplicates: keep near-duplicates, in the split of the larger song; but leave out those
-            of songs that are held out.
-        workers: processes; None: one a core.
-        seconds: the most seconds that reading one file may take.
+        validation: share of the songs that is reserved for validation; 0: none.
+        duplicate_share: a song is a near-duplicate, and left out, if it shares at least this part
+            of its phrases with a larger song, in any key and at any tempo.
+        keep_duplicates: keep near-duplicates, in the same split as the larger song; those of songs
+            that are held out are left out all the same.
+        workers: number of processes; None: one for each core.
+        seconds: longest time for reading one file, in seconds.
         progress: whether to show a progress bar.
-        held_out: other splits, each a folder of MIDI files or a data set of windows of the same
-            kind: songs that have a tune in common with one of theirs, in any key and tempo, are
-            always left out.
-        split: which songs to read of a folder with a table that divides them (info.csv, as the
-            Groove MIDI Dataset has one): those of train, validation, test. Its validation songs
-            are set aside to validate on, and its near-duplicates are kept.
+        held_out: other splits, each a folder of MIDI files or a data set of the same kind: songs
+            that share a tune with one of them, in any key and at any tempo, are left out.
+        split: songs to read from a folder with a table of splits (info.csv, as in the Groove MIDI
+            Dataset): some of train, validation and test. The songs of its validation split are
+            reserved for validation, and near-duplicates are kept.
     """
 
     windows: WindowOptions

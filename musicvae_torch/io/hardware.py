@@ -17,14 +17,14 @@ class Hardware:
     """What to train on; all but the device is handed to Lightning's Trainer.
 
     Attributes:
-        device: auto, cpu or cuda.
-        devices: how many of them on each node; each takes a batch of its own.
-        num_nodes: machines; each runs the same call, started by srun or torchrun, say.
-        strategy: Lightning's name of a way to share the work that keeps the whole model on each
-            device, such as ddp; auto: one process on one device, ddp_spawn on one
-            node, ddp on several.
-        precision: Lightning's name of it; auto: bf16-mixed on a GPU that has bfloat16, as it is
-            faster, and 32-true elsewhere.
+        device: auto (a GPU if there is one), cpu or cuda.
+        devices: number of devices on each machine; each computes a batch of its own.
+        num_nodes: number of machines; each runs the same command, started by srun or torchrun, for
+            example.
+        strategy: Lightning's name of a strategy that keeps the whole model on each device, such as
+            ddp; auto: one process for one device, ddp_spawn on one machine, ddp on several.
+        precision: Lightning's name of a precision; auto: bf16-mixed on GPUs that have bfloat16,
+            where it is faster, and otherwise 32-true.
     """
 
     device: str = option("auto")

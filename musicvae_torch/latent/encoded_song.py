@@ -37,12 +37,12 @@ class EncodedSong:
     """Windows of a song and their posterior.
 
     Attributes:
-        name: of the file.
-        converter: that found the windows.
+        name: name of the file.
+        converter: the converter that found the windows.
         placed: the windows and their places.
         posterior: (windows, z_size) means and standard deviations.
         timeline: the song itself.
-        left_out: drum notes that no drum of a groove stands for.
+        left_out: number of drum notes that are left out, because the groove has no such drum.
     """
 
     name: str

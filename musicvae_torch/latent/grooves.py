@@ -96,9 +96,9 @@ def humanise(
 
     Args:
         midi: the song.
-        model: of a config whose inputs, or controls, are hits alone; None: the one that ships.
-        redraw: draw the hits as well, as Magenta does; else they stay as they are.
-        temperature, seed: of drawing.
+        model: a model whose inputs, or controls, are hits alone; None: the pretrained one.
+        redraw: sample the hits as well, as Magenta does; otherwise they stay as they are.
+        temperature, seed: temperature and seed of the sampling.
         drums: the tracks that are its drums, as :func:`fitting_tracks` takes them; None: its drum
             kits.
 
@@ -179,7 +179,7 @@ def _check(model: MusicVAE, name: str, able: Callable[[GrooveRules], bool]) -> N
         names = " or ".join(name for name, own in GROOVE_RULES.items() if able(own))
         raise ConfigError(
             f"{name} wants a model of the config {names}, not {model.config.name!r}; name another, "
-            "or none for the one that ships"
+            "or none for the pretrained one"
         )
 
 

@@ -75,11 +75,11 @@ def reconstruct(
     """Encode a song of any length window by window, and decode it again.
 
     Args:
-        model: any.
-        midi: a file, what was parsed of one, or an encoded song.
-        temperature: of decoding; 0: the likeliest.
+        model: a MusicVAE of any config.
+        midi: a file, a parsed file, or an encoded song.
+        temperature: temperature of decoding; 0 takes the likeliest tokens.
         spread: 0 decodes the posterior's mean, 1 a sample of the posterior.
-        seed: of what is drawn.
+        seed: seed of the random draws.
         tracks, melody_programs: as for :func:`encode_song`.
 
     Raises:

@@ -133,8 +133,8 @@ def initial_config(
     for name, value in wanted.items():
         if getattr(stored, name) != value:
             raise OptionError(
-                f"{init}: its {name} is {getattr(stored, name)}, not {value}; a checkpoint's sizes "
-                "hold, so leave them out"
+                f"{init}: its {name} is {getattr(stored, name)}, not {value}; the sizes of a "
+                "checkpoint cannot be changed; leave them out"
             )
     return stored
 

@@ -16,7 +16,7 @@ from musicvae_torch.hyperparameters import (
 )
 from musicvae_torch.options import check_options, option
 
-OBJECTIVE = "the objective: Each is by default what Magenta has for the config."
+OBJECTIVE = "the objective: The defaults are Magenta's for the config."
 
 
 def _objective(default: Any, **about: Any) -> Any:
@@ -30,43 +30,45 @@ class TrainingOptions:
     hierarchical trios; :meth:`of` gives those of any config.
 
     Attributes:
-        steps: optimiser steps in all.
-        batch_size: windows a step, on each device.
-        accumulate: batches whose gradients are averaged for one step, if memory is short.
-        learning_rate: the rate at first.
-        decay_rate: what each step multiplies the rate by, down to 0.00001, with the exponential
-            schedule.
+        steps: total number of optimiser steps.
+        batch_size: windows in a step, on each device.
+        accumulate: number of batches whose gradients are averaged for one step, if memory is short.
+        learning_rate: initial learning rate.
+        decay_rate: factor of the learning rate at each step, down to a rate of 0.00001, with the
+            exponential schedule.
         min_learning_rate: the rate at step t is (learning_rate - min) * decay_rate**t + min.
-        schedule: of the learning rate: exponential is that decay; cosine goes down to 0 over all
-            steps along half a cosine; linear goes down to 0 in a straight line over the last
-            quarter, so that a training that has not come so far may be made longer.
-        warmup: steps over which the rate rises evenly to the schedule's.
-        optimizer: adam is TensorFlow's; muon, with Adam for all but the LSTMs' matrices, needs far
-            fewer steps, at a rate of its own.
-        muon_learning_rate: Muon's rate at first; it follows the same schedule.
-        fuse: compile the LSTM's gate arithmetic on CPUs, for speed; wants a C++ compiler.
-        adam_beta2: decay of Adam's second moment; lower is steadier.
+        schedule: schedule of the learning rate: exponential, the decay above; cosine, down to 0
+            along half a cosine over all steps; linear, down to 0 in a straight line over the last
+            quarter of the steps, so that a training that has not come so far can be made longer.
+        warmup: steps over which the rate rises linearly to that of the schedule.
+        optimizer: adam is TensorFlow's; muon updates the matrices with Muon and everything else
+            with Adam, and needs far fewer steps.
+        muon_learning_rate: initial learning rate of Muon, which follows the same schedule.
+        fuse: compile the gate arithmetic of the LSTMs on CPUs, for speed; this needs a C++
+            compiler.
+        adam_beta2: decay of Adam's second moment; lower values are steadier.
         grad_clip: longer gradients are scaled down to this norm.
-        grad_norm_limit: a step whose gradient is as long as this, or longer, before scaling,
-            counts as an explosion and is skipped: its gradient is set to zero (Magenta's
-            grad_norm_clip_to_zero).
-        max_transpose: training windows are shifted at random by up to this many semitones, either
-            way.
-        draw: what is equally likely to be drawn: windows, songs (then one of their windows), or
-            sources, the top-level folders of the songs, by temper.
-        temper: a source of n songs is drawn in proportion to n^P: 0 makes sources equally likely, 1
-            songs.
-        validate_every: steps from validation to validation.
+        grad_norm_limit: if the gradient of a step has at least this norm, before clipping, it is
+            set to zero, as after an explosion (Magenta's grad_norm_clip_to_zero).
+        max_transpose: training windows are transposed at random by up to this many semitones, up or
+            down.
+        draw: what is drawn with equal probability: songs (and then one of their windows), windows,
+            or sources, the top-level folders of the songs (see temper).
+        temper: with draw sources, a source of n songs is drawn with a probability proportional to
+            n^P: 0 makes all sources equally likely, 1 all songs.
+        validate_every: steps between two validations.
         seed: seed of the weights, the batches, the posterior noise, the dropout and the sampling.
-        start: how the layers about the latent are initialised: magenta so small that the latent has
-            next to no effect at first; glorot as wide as all others, which learns sooner.
-        free_bits: bits of KL divergence of a window that cost nothing.
+        start: how the layers next to the latent are initialised: magenta, with values so small that
+            the latent has almost no effect at first; glorot, like all other layers, which learns
+            sooner.
+        free_bits: bits of KL divergence in a window that cost nothing.
         max_beta: B, the weight of the KL divergence beyond the free bits.
-        beta_rate: that weight at step t is (1 - R^t) B; 0: B after the first step.
-        sampling_schedule: scheduled sampling: how the probability grows that the decoder reads a
-            token of its own.
-        sampling_rate: the probability is this K (constant), 1 - K^t or 1 - K / (K + exp(t / K)).
-        dropout_keep_prob: share of the cells' inputs that dropout keeps; 1: all.
+        beta_rate: R; the weight at step t is (1 - R^t) B; 0: B from the second step on.
+        sampling_schedule: scheduled sampling: how the probability that the decoder reads a token of
+            its own, instead of the song's, depends on the step.
+        sampling_rate: K; the probability at step t is K (constant), 1 - K^t (exponential) or 1 - K
+            / (K + exp(t / K)) (inverse_sigmoid).
+        dropout_keep_prob: share of the LSTM cells' inputs that dropout keeps; 1: all.
     """
 
     batch_size: int = option(32, least=1, metavar="N")

@@ -128,9 +128,7 @@ def _coded_sides(
 ) -> tuple[Windows, Windows]:
     """Windows with the posteriors that are stored beside them."""
     if options.max_transpose:
-        raise OptionError(
-            "stored posteriors do not go with windows that are shifted: --transpose 0"
-        )
+        raise OptionError("stored posteriors do not fit transposed windows; use --transpose 0")
     sides = read_sides(data, validation, posteriors_of=ANY_MODEL)
     sizes = []
     for path, windows in zip((data, validation or data), sides, strict=True):

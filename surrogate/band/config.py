@@ -15,11 +15,11 @@ class BandConfig:
 
     Attributes:
         width: width of both transformers, the listener and the player.
-        heads: heads of attention, which share out the width.
-        listener_layers: blocks of the listener.
-        player_layers: blocks of the player.
+        heads: attention heads, among which the width is divided.
+        listener_layers: layers of the listener.
+        player_layers: layers of the player.
         context: steps that either looks back, and the listener ahead.
-        style_size: dimensions of a style, as of the latent of the MusicVAE it comes from.
+        style_size: dimensions of a style: those of the MusicVAE's latent.
     """
 
     width: int = option(256, metavar="N")

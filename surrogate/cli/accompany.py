@@ -27,19 +27,19 @@ if TYPE_CHECKING:
     from surrogate.pipeline import Accompanist
 
 EXAMPLES = """examples:
-  accompany tune.mid                                   writes tune.band.mid beside it
-  accompany tune.mid --play                            and opens a page that plays it
-  accompany tune.mid -o band.mid                       the melody with a band
+  accompany tune.mid                                   write tune.band.mid beside the song
+  accompany tune.mid --play                            and open a page that plays it
+  accompany tune.mid -o band.mid                       write to a file of your choice
   accompany tune.musicxml -o band.mid --score band.musicxml
-  accompany tune.mid -o out --candidates 4             a folder: MIDI, picture, sound, web page
-  accompany song.mid --list-tracks                     which track would be the melody
+  accompany tune.mid -o out --candidates 4             four bands: MIDI, picture, sound, web page
+  accompany song.mid --list-tracks                     see which track is taken for the melody
   accompany song.mid -o band.mid --melody Flute --keep given
-  accompany song.mid -o band.mid --given melody,drums  a new bass alone
-  accompany tune.mid -o band.mid --chords "C | Am F | G7 | C" --density 1
+  accompany song.mid -o band.mid --given melody,drums  add only a bass to your own drums
+  accompany tune.mid --show-chords -o chart.txt        write the chords, to edit them, and then:
+  accompany tune.mid -o band.mid --chords @chart.txt --density 1
   accompany tune.mid -o band.mid --intro 4 --fill 8,16 --ending
   accompany band.mid -o other.mid --redo bass:9-16 --redo drums:15-16
-  accompany tune.mid --show-chords                     the chords, to edit and give as --chords
-  accompany songs -o bands                             a folder of songs
+  accompany songs -o bands                             accompany all songs of a folder
 """
 
 _OUTPUT = "output"
@@ -55,24 +55,24 @@ def _formats(text: str) -> tuple[str, ...]:
 
 @dataclass(kw_only=True)
 class Accompany:
-    """Give a melody a band: reads a MIDI, MusicXML or ABC file, keeps what it holds note for note
-    at its own tempo, and adds a bass and drums.
+    """Add a bass and drums to a song with a melody; they replace its own, if it has any. All else
+    in the song stays as it is, note for note and at its own tempo.
 
     Attributes:
-        midi: a MIDI, MusicXML or ABC file, or a folder of them.
-        out: a .mid or .musicxml file to write, or a folder for all that --write says; None:
-            SONG.band.mid beside the song, or a folder SONG.band.
-        list_tracks: show the file's tracks and the guess, and stop.
-        show_chords: show the chart of the song's chords, or write it to -o FILE.txt, and stop; it
-            can be edited, and given as --chords @FILE.txt.
-        write: what to write into a folder, of mid,png,svg,wav,html,musicxml; None:
+        midi: the song, a MIDI, MusicXML or ABC file; or a folder of songs.
+        out: where to write: a .mid or .musicxml file, or a folder for all that --write names; None:
+            SONG.band.mid beside the song; with --write or --stems, the folder SONG.band.
+        list_tracks: list the song's tracks, with the part that each plays and why, and stop.
+        show_chords: print the chart of the song's chords, or write it to -o FILE.txt, and stop;
+            edit it, and give it back with --chords @FILE.txt.
+        write: what to write into a folder: some of mid,png,svg,wav,html,musicxml; None:
             mid,png,wav,html; for a folder of songs: mid.
-        play: also write a page that plays the result, and open it in the browser.
-        stems: also write a MIDI and a WAV file of each track into the folder.
-        score: also write the result as sheet music (.musicxml, .mxl).
-        plot: also draw a piano roll (.png, .svg, .pdf).
-        soundfont: instruments for the sound (.sf2).
-        resume: of a folder of songs, leave out those whose result is there already.
+        play: also write a web page that plays the result, and open it in your browser.
+        stems: also write each track as a MIDI and a WAV file into the folder, for DAWs.
+        score: also write the result as a MusicXML score (.musicxml, .mxl).
+        plot: also draw the result as a piano roll (.png, .svg, .pdf).
+        soundfont: SoundFont whose instruments make the sound (.sf2); None: that of pretty_midi.
+        resume: with a folder of songs, skip those that have a result already.
     """
 
     midi: Path = option(positional=True, metavar="SONG")
@@ -193,7 +193,7 @@ IDLE = (
     Idle(
         "--variety",
         lambda own: _method(own) not in ("band", "surrogate"),
-        "refined latents do not tell how far styles may differ; leave one of the two out",
+        "does not apply to refined latents, which have no spread; leave one of the two out",
     ),
     *NETWORKS_IDLE,
     *REDO_IDLE,
@@ -284,7 +284,7 @@ def _check_output(options: Accompany, out: Path) -> tuple[str, ...]:
         asked = f"--write {','.join(options.write)}" if options.write else "--stems"
         raise OptionError(f"{asked} wants a folder: -o FOLDER")
     if not into_file and out.is_file():
-        raise OutputError(f"{out}: is a file, and none of MIDI; name a folder or a .mid")
+        raise OutputError(f"{out}: is a file, but not a MIDI file; name a folder or a .mid file")
     _check_further(options, many)
     wanted = options.write or (("mid",) if many else None)
     formats = () if into_file else check_formats(wanted, options.soundfont)

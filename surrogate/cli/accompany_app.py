@@ -44,17 +44,19 @@ EXAMPLES = """examples:
 
 @dataclass(kw_only=True)
 class AccompanyApp:
-    """Give melodies a band in a web browser: a page on this computer, which needs no network and
-    sends nothing anywhere. Ctrl-C ends it.
+    """Open the app, a web page that adds a bass and drums to your songs. It runs on this computer,
+    needs no network, and sends nothing anywhere. Ctrl-C ends it.
 
     Attributes:
-        host: address to be reached at; 0.0.0.0 lets others in your network use it.
-        port: port to be reached at; None: the first free one from 7860 on.
-        no_browser: print the page's address, but do not open it.
-        api: let other programs use it, too, by HTTP or with gradio_client.
-        soundfont: instruments for the sound (.sf2).
-        method: band loads all networks, surrogate none for the band, and refine-only no surrogate
-            encoder either; None: band; surrogate, with a MusicVAE of your own and no band network.
+        host: address at which the app can be reached; with 0.0.0.0, other computers in your network
+            can use it.
+        port: port at which the app can be reached; None: the first free one from 7860 on.
+        no_browser: print the address of the page, and do not open it.
+        api: let other programs use the app, too, by HTTP or with gradio_client.
+        soundfont: SoundFont whose instruments make the sound (.sf2); None: that of pretty_midi.
+        method: which networks to load: band, all; surrogate, all but the band network; refine-only,
+            neither the band network nor the surrogate encoder; None: band; surrogate, if you name a
+            MusicVAE and no band network.
     """
 
     host: str = option("127.0.0.1")

@@ -38,29 +38,32 @@ def _given(text: str) -> tuple[str, ...]:
 
 @dataclass(kw_only=True)
 class EvaluateAccompaniment:
-    """On real songs with melody, bass and drums: hide parts, generate them in every way there is,
-    and print how well they fit, as Markdown tables. Or compare finished accompaniments with ours.
+    """Measure how good accompaniments are: hide parts of real songs with melody, bass and drums,
+    generate them by every method, and print Markdown tables of scores. Or compare accompaniments by
+    other systems with ours.
 
     Attributes:
-        folder: folder of MIDI files.
-        against: instead: MIDI files with a melody, a bass and drums, to be stripped to the melody,
-            accompanied again and compared; or folders, each with a lead_sheet.mid (a melody on one
-            track, its chords on another) and what other systems made of it.
-        given: what is given, such as drums or melody,drums; the rest is hidden.
-        max_songs: most songs, drawn at random; None: all.
-        max_windows: most windows of a song, drawn at random.
-        melody_programs: programs of the songs' melodies, as Magenta's.
-        seed: seed of everything drawn.
-        json: also write all numbers to a file.
-        musicvae: trio checkpoint; None: shipped.
-        surrogate: its surrogate encoder; None: shipped, with the shipped trio.
-        baseline: another surrogate of the trio, for the row "accompany-music-vae's surrogate";
-            None: shipped, with the shipped trio.
-        without_latent: the trio, trained on without its latent, for the row of that name; None:
-            shipped, with the shipped trio.
-        band: a band network; None: shipped, with the shipped trio.
-        seeds: bands that are sampled for each melody as accompany does, from --seed on; 0: none.
-        device: auto, cpu or cuda.
+        folder: folder of MIDI files of real songs.
+        against: in place of FOLDER: MIDI files with melody, bass and drums by another system, whose
+            melodies are accompanied again; or folders, each with a lead_sheet.mid (the melody on
+            one track, the chords on another) and the results of other systems for it.
+        given: the given parts, such as drums or melody,drums; the others are hidden.
+        max_songs: largest number of songs, drawn at random; None: all.
+        max_windows: largest number of windows of a song, drawn at random.
+        melody_programs: programs that may be a melody, as in Magenta.
+        seed: seed of all random draws.
+        json: also write the scores of every song to this file.
+        musicvae: folder of a MusicVAE for trios; None: the pretrained one.
+        surrogate: folder of its surrogate encoder; None: the pretrained one, for the pretrained
+            trio.
+        baseline: folder of another surrogate of the trio, for the row "accompany-music-vae's
+            surrogate"; None: the pretrained one, for the pretrained trio.
+        without_latent: folder of a trio whose latent carries no information, for the row "decoder
+            without a latent"; None: the pretrained one, for the pretrained trio.
+        band: folder of a band network; None: the pretrained one, for the pretrained trio.
+        seeds: number of bands that accompany samples for each melody, with seeds from --seed on; 0:
+            none.
+        device: auto (a GPU if there is one), cpu or cuda.
     """
 
     folder: Path | None = option(None, positional=True, metavar="FOLDER")

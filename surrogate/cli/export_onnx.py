@@ -20,12 +20,12 @@ and then, in Python, without PyTorch:
 
 @dataclass(kw_only=True)
 class ExportOptions:
-    """Write a network as ONNX: of a MusicVAE its encoder and decoder, of a surrogate itself.
-    manifest.json beside them names all inputs and outputs.
+    """Export a MusicVAE or a surrogate encoder as ONNX graphs, which run without PyTorch and
+    without this package. manifest.json, beside them, describes all inputs and outputs.
 
     Attributes:
-        checkpoint: checkpoint of a MusicVAE or a surrogate.
-        out: where to write; files of the same names are replaced.
+        checkpoint: folder of a MusicVAE or a surrogate encoder.
+        out: folder to write; files of the same names are replaced.
     """
 
     checkpoint: Path = option(positional=True, metavar="FOLDER")

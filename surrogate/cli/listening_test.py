@@ -31,20 +31,24 @@ def _bars(text: str) -> tuple[tuple[int, int]]:
 
 @dataclass(kw_only=True)
 class ListeningTest:
-    """Make a page on which people compare bands by ear, in pairs and blind; then read their votes.
-    Files of one name in several folders are one song, by several systems.
+    """Make a web page on which listeners compare bands in pairs, without knowing which system made
+    them; then count their votes. Files of the same name in several folders are one song by several
+    systems.
 
     Attributes:
-        folders: folders of MIDI files, one for each system; its name is the folder's, or NAME.
-        out: the page, a .html file.
-        melody: MIDI files of the melodies alone, to be heard beside the bands.
-        seconds: how much of each song is heard, from its first note.
-        bars: in place of that, the bars that are heard, from 1, as in 1-16.
-        pairs: most pairs for each listener, drawn for each; None: all.
+        folders: folders of MIDI files, one for each system; a system is called NAME or, without it,
+            as its folder is.
+        out: the page to write, a .html file.
+        melody: folder with MIDI files of the melodies alone, which listeners can play as a
+            reference.
+        seconds: length of the excerpt of each song, from its first note, in seconds.
+        bars: the bars of the excerpt, counted from 1, as in 1-16, in place of --seconds.
+        pairs: largest number of pairs for each listener, drawn for each listener; None: all.
         title: title of the page.
-        soundfont: instruments for the sound (.sf2).
-        seed: seed of the order of sounds in the page.
-        votes: instead: votes that listeners sent, to be counted in a Markdown table.
+        soundfont: SoundFont whose instruments make the sound (.sf2); None: that of pretty_midi.
+        seed: seed of the order of the sounds in the page.
+        votes: in place of folders: the files of votes that listeners sent, to be counted in a
+            Markdown table.
     """
 
     folders: tuple[str, ...] = option((), positional=True, many=True, metavar="[NAME=]FOLDER")

@@ -11,13 +11,14 @@ from musicvae_torch.options import option
 
 @dataclass(kw_only=True)
 class ExportDataset:
-    """Write a data set of trios as a file of accompany-music-vae: HDF5 with one-hot rows.
+    """Write a data set of trios as a file for accompany-music-vae: HDF5 with one-hot rows.
 
     Attributes:
-        data: a data set of build-dataset.
+        data: a data set of trios from build-dataset.
         out: the file to write.
-        columns: which columns, of melody, bass, drums, trio and code.
-        split: of these songs alone; None: all.
+        columns: columns to write, some of melody, bass, drums, trio and code (the mean of the
+            posterior).
+        split: write only these songs; None: all.
     """
 
     data: Path = option(positional=True, metavar="DATA.h5")
@@ -43,13 +44,13 @@ export_main = Command(
 
 @dataclass(kw_only=True)
 class ImportDataset:
-    """Read a file of accompany-music-vae (HDF5 with melody, code, trio, bass or drums) into a data
-    set.
+    """Make a data set of a file of accompany-music-vae (HDF5 with melody, code, trio, bass or
+    drums).
 
     Attributes:
         source: the file of accompany-music-vae.
         out: the data set to write.
-        validation: share of the windows that are set aside to validate on; 0: none.
+        validation: share of the windows that is reserved for validation; 0: none.
     """
 
     source: Path = option(positional=True, metavar="SEED.h5")

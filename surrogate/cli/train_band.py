@@ -21,10 +21,10 @@ EXAMPLES = """examples:
   train-band data.h5 -o my_band --musicvae my_trio --surrogate my_surrogate
   train-band data.h5 -o my_wider_band --width 512 --heads 8 --device cuda
 
-Watch it with: tensorboard --logdir OUT.training
-val/nats is what bass and drums cost a step, from the melody alone, on 16-bar windows;
-val/nats_bar_01 to val/nats_bar_16 is the same by the window's bars. The checkpoint with the
-lowest val/nats is the result.
+To watch the training: tensorboard --logdir OUT.training
+val/nats is the cost of bass and drums in nats a step, from the melody alone, on 16-bar windows;
+val/nats_bar_01 to val/nats_bar_16 are the costs of single bars. The result is the checkpoint with
+the lowest val/nats.
 """
 # What trains a transformer well, in place of the defaults of a MusicVAE. Batches are small, so that
 # Muon at a rate of .01, which suits large ones, moves matrices mostly by noise.
@@ -44,21 +44,23 @@ _NETWORK, _LEARNS, _HARDWARE = "the network", "what it learns", HARDWARE
 
 @dataclass(kw_only=True)
 class TrainBand(TrainingCommand):
-    """Train a band: a network that is given some parts of a song, such as the melody, and plays
-    the others, step by step. Stop it with Ctrl-C whenever you like: the same command goes on,
-    exactly as if it had not been stopped.
+    """Train a band network, which is given some parts of a song, such as the melody, and generates
+    the others, step by step. Ctrl-C stops the training; the same command resumes it, with the same
+    result as if it had not been stopped.
 
     Attributes:
-        data: data sets of build-dataset, of trios; windows that overlap or follow on are joined, so
-            make them with --hop 8. Of windows longer than 16 bars there are so many fewer a step.
-        init: band to go on from; its sizes hold.
-        freeze_biases: with --init, leave the biases of the player's attention by distance as they
-            are: a step takes a third less time.
-        musicvae: a trio whose posteriors are to be the styles; they are added to DATA.h5, if they
-            are not there yet; None: the posteriors that are there.
-        surrogate: a surrogate of the same trio, which predicts styles from melodies.
-        compile: compile the attention blocks with torch.compile, which wants a C++ compiler.
-        workers: processes that make batches; None: on CUDA one for each spare core, up to 8.
+        data: data sets of trios from build-dataset; windows that overlap or follow each other are
+            joined, so use --hop 8 there. If windows are longer than 16 bars, a step has
+            proportionally fewer of them.
+        init: folder of a band network from which to start; its sizes cannot be changed.
+        freeze_biases: with --init, keep the player's attention biases for each distance as they
+            are; a step then takes a third less time.
+        musicvae: folder of a trio whose posteriors are the styles; they are added to DATA.h5 unless
+            they are there already; None: the posteriors in DATA.h5.
+        surrogate: folder of a surrogate encoder of the same trio, which predicts styles from
+            melodies.
+        compile: compile the attention blocks with torch.compile; this needs a C++ compiler.
+        workers: processes that make the batches; None: on a GPU one for each spare core, up to 8.
     """
 
     data: tuple[Path, ...] = option(positional=True, many=True, metavar="DATA.h5")

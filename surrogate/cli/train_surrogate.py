@@ -28,21 +28,23 @@ _OURS = "of --model distribution alone"
 
 @dataclass(kw_only=True)
 class TrainSurrogate(TrainingCommand):
-    """Train a surrogate encoder: it is given some parts of a trio, such as the melody, and predicts
-    the latent that a MusicVAE's encoder gives the whole. Stop it with Ctrl-C whenever you like:
-    the same command goes on where it stopped.
+    """Train a surrogate encoder, which is given some parts of a trio, such as the melody, and
+    predicts the latent that a MusicVAE's encoder gives to all three. Ctrl-C stops the training; the
+    same command resumes it.
 
     Attributes:
-        data: a data set of build-dataset.
-        musicvae: checkpoint of the trio.
-        model: distribution: ours, of any parts; point: accompany-music-vae's, of the melody, with
-            its settings (two layers of 128, batches of 16, RMSprop at 3e-4, 20 epochs, no shifts),
-            which needs no --musicvae where DATA.h5 has posteriors.
-        units: LSTM units per direction, per layer.
-        epochs: instead of --steps: so many times the windows of DATA.h5; None: 20 for point.
-        monitor: score whose lowest value is the best: val/kl, val/hidden_nats, ...
-        input_parts: parts that it can be given.
-        pooling: what becomes of the bars' outputs.
+        data: a data set of trios from build-dataset.
+        musicvae: folder of the trio whose latents are to be predicted.
+        model: distribution: ours, for any parts; point: that of accompany-music-vae, for the
+            melody, with its settings (two layers of 128 units, batches of 16, RMSprop at 3e-4, 20
+            epochs, no transposition), which needs no --musicvae if DATA.h5 has posteriors.
+        units: LSTM units, for each layer and direction, as in 256 or 256,256.
+        epochs: length of the training in passes over DATA.h5, in place of --steps; None: 20 with
+            --model point.
+        monitor: score whose lowest value selects the checkpoint: val/kl, val/hidden_nats, ...
+        input_parts: parts that the network accepts.
+        pooling: how the outputs for the bars are combined: last, the last state of each direction,
+            as in MusicVAE; mean; or attention.
     """
 
     data: Path = option(positional=True, metavar="DATA.h5")

@@ -84,8 +84,8 @@ def load_networks(
         if surrogate or not musicvae:
             raise CheckpointError(f"{home}: {error}") from None
         raise CheckpointError(
-            f"{musicvae}: the shipped surrogate is of another model ({error}); name its own with "
-            "--surrogate, or do without one: --method refine-only"
+            f"{musicvae}: the pretrained surrogate belongs to another model ({error}); name "
+            "its own with --surrogate, or do without one: --method refine-only"
         ) from None
     return trio, network.multiply_in(dtype)
 

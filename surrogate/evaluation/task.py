@@ -69,7 +69,7 @@ class EvaluateOptions:
 
     def __post_init__(self) -> None:
         if len(part_indices(self.given)) == len(PARTS):
-            raise OptionError(f"given are {', '.join(self.given)}: that leaves nothing to generate")
+            raise OptionError(f"{', '.join(self.given)} are given: nothing is left to generate")
 
     @property
     def hidden(self) -> tuple[str, ...]:

@@ -80,6 +80,6 @@ def _one_line(score: Score, able: list[Track], text: str) -> list[Track]:
             fitting = right
     if len(fitting) > 1:
         raise MidiError(
-            f"{score.name}: {text!r} fits several tracks, say which by its number: {listed(able)}"
+            f"{score.name}: {text!r} fits several tracks; choose one by its index: {listed(able)}"
         )
     return fitting[0]

@@ -60,7 +60,9 @@ def check_notation_out(path: str | Path) -> None:
         NotationError: music21 is not installed.
     """
     if not is_musicxml(path):
-        raise OptionError(f"{path}: no name of MusicXML; choose {', '.join(MUSICXML_SUFFIXES)}")
+        raise OptionError(
+            f"{path}: not the name of a MusicXML file; end it in {', '.join(MUSICXML_SUFFIXES)}"
+        )
     check_music21(path, "writing")
 
 

@@ -74,7 +74,7 @@ def check_picture(path: str | Path) -> None:
     import matplotlib  # noqa: F401
 
     if Path(path).suffix.lower() not in FORMATS:
-        raise OptionError(f"{path}: no picture format; end it in {', '.join(FORMATS)}")
+        raise OptionError(f"{path}: not the name of a picture; end it in {', '.join(FORMATS)}")
 
 
 def draw_piano_roll(

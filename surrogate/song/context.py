@@ -154,7 +154,7 @@ def analyze(score: Score, options: AccompanyOptions) -> SongContext:
         tick, (above, below) = others[0]
         raise MidiError(
             f"{score.name}: is in {above}/{below} from tick {tick} on; the model only knows 4/4 "
-            "(--metre fit lays its bars on others)"
+            "(--metre fit fits it to other metres)"
         )
     grid = Grid(score, end, pickup)
     firsts, lasts = grid.to_bars(everything)

@@ -183,7 +183,7 @@ def test_a_fill_before_the_song_and_where_there_is_none(accompanist: Accompanist
         accompanist.accompany(tune(), AccompanyOptions(fills=((9, 9),)))
     with pytest.raises(OptionError, match="needs new drums"):
         AccompanyOptions(fills=((2, 2),), given=("melody", "drums"))
-    with pytest.raises(OptionError, match="outro adds bars of the file's own beats"):
+    with pytest.raises(OptionError, match="outro needs the beats of the file"):
         AccompanyOptions(outro=2, beat=90.0)
 
 

@@ -90,9 +90,9 @@ def test_the_command_says_what_is_usual() -> None:
     text = " ".join(main.help().split())
     own = usual("band")
     heat = own["temperature"]
-    assert f"(default: bass={heat['bass']:g},drums={heat['drums']:g}; 0.4, where it is" in text
-    assert f"(nucleus sampling) (default: {own['top_p']:g})" in text
-    assert f"others take twice the time (default: {own['guidance']:g})" in text
+    assert f"(default: bass={heat['bass']:g},drums={heat['drums']:g}; 0.4 with other" in text
+    assert f"share of the probability (above 0 and at most 1; default: {own['top_p']:g})" in text
+    assert f"take twice the time (0 to 10; default: {own['guidance']:g})" in text
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_out_of_range(wrong: dict[str, float]) -> None:
 
 @pytest.mark.parametrize("chosen", [{"top_p": 0.9}, {"guidance": 2.0}, {"style": "none"}])
 def test_other_methods_do_not_understand(chosen: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="of the method 'band' alone, not of 'refine'"):
+    with pytest.raises(ValueError, match="applies to method 'band' alone, not to 'refine'"):
         AccompanyOptions(method="refine", **chosen)
 
 

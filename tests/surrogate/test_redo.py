@@ -226,7 +226,7 @@ def test_what_cannot_be_redone_is_told(accompanist: Accompanist) -> None:
         ("--redo bass:2 --ending", "ending is for a new band"),
         ("--fill 8 --method surrogate", "only the band network hears"),
         ("--fill 80", "fill: wanted bar 80, but the song has bars"),
-        ("--intro 4 --beat auto", "intro adds bars of the file's own beats"),
+        ("--intro 4 --beat auto", "intro needs the beats of the file"),
     ],
 )
 def test_refusals_are_one_line(

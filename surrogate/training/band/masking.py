@@ -32,16 +32,16 @@ class MaskingOptions:
     """How windows are drawn, and what a band is given of them.
 
     Attributes:
-        bars: share of batches whose windows are so many bars long, 16 to 64.
+        bars: share of the batches by the length of their windows, 16 to 64 bars.
         given: weight of each choice of parts that are given, "none" or as "melody+drums".
-        without_melody: share of windows that have no melody at all, neither given nor to be
-            played.
+        without_melody: share of the windows without a melody, which is then neither given nor
+            generated.
         some_bars: share of the others in which some bars of the hidden parts are given, too.
-        forgetful: share of windows whose player has forgotten bars of bass and drums, so that it
-            must attend to the listener.
+        forgetful: share of the windows in which some bars of bass and drums are hidden from the
+            player's past, so that it must attend to the listener.
         forgotten: the largest share of bars that it forgets.
         with_chords, with_density: share of windows with chords, and with densities of some parts.
-        thin_drums: use windows, too, whose drums are a single instrument.
+        thin_drums: also use windows whose drums are a single instrument.
     """
 
     bars: Mapping[int, float] = option(

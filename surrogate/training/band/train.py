@@ -107,7 +107,7 @@ def _initial_band(init: str | Path, config: BandConfig | None, freeze_biases: bo
     """The band to go on from; arguments and errors as for :func:`train_band`."""
     band = Band.from_pretrained(init)
     if config not in (None, band.config):
-        raise OptionError(f"{init}: a checkpoint's sizes hold, so leave them out")
+        raise OptionError(f"{init}: the sizes of a checkpoint cannot be changed; leave them out")
     if freeze_biases:
         band.freeze_biases()
     return band

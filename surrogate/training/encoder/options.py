@@ -31,10 +31,11 @@ class SurrogateObjective:
     """What a SurrogateEncoder is trained to do.
 
     Attributes:
-        masks: how often which parts are given, by name.
-        decoder_weight: weight of a second loss, the nats a window of the hidden parts by the frozen
-            decoder, teacher-forced, from the prediction; 0: none, and no decoding.
-        decode_from: what is decoded: a sample of the predicted distribution, or its mean.
+        masks: how often each choice of given parts is drawn.
+        decoder_weight: weight of a second loss: the teacher-forced loss of the frozen decoder on
+            the hidden parts, in nats a window, decoded from the prediction; 0: none.
+        decode_from: what is decoded for this loss: a sample of the predicted distribution, or its
+            mean.
     """
 
     masks: Mapping[str, float] = option(

@@ -181,7 +181,9 @@ def test_a_wrong_pairing_is_one_line(tmp_path: Path, melodies: Path) -> None:
     model.save_pretrained(tmp_path / "model")
     path = vectors(sha256="of another").save(tmp_path / "model")
     assert path == tmp_path / "model" / ATTRIBUTES_FILE
-    with pytest.raises(CheckpointError, match=r"are of other weights than .*model; learn its own"):
+    with pytest.raises(
+        CheckpointError, match=r"belong to other weights than .*model; learn its own"
+    ):
         AttributeVectors.load(tmp_path / "model")
     with pytest.raises(CheckpointError, match=r"no attribute vectors here; learn them with: learn"):
         AttributeVectors.load(melodies)
@@ -343,7 +345,7 @@ def test_a_folder_of_midi_files_is_enough(
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--plot", "x.png"], "--plot: draws what --measure finds; name songs with that"),
+        (["--plot", "x.png"], "--plot: draws the results of --measure; name songs with it"),
         (["--max-windows", "0"], "--max-windows: must be at least 1, not 0"),
         (["--device", "nowhere"], "device 'nowhere' cannot be used here"),
     ],

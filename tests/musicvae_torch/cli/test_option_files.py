@@ -65,7 +65,7 @@ def test_help_says_what_the_dataclasses_say(name: str) -> None:
     for entry in own:
         assert entry.help and squeezed(entry.help) in text, entry.name
         if entry.about.usual is None and type(entry.default) in (int, float, str, tuple):
-            said = f"(default: {as_text(entry.default)})"
+            said = f"default: {as_text(entry.default)})"
             assert said in entry.help or entry.default == (), entry.name
         assert "None" not in entry.help and "`" not in entry.help, entry.help
         if not entry.about.positional:
@@ -263,7 +263,7 @@ def test_what_becomes_of_a_dataclass() -> None:
     command = Command("outer", Outer, got.append, "example: outer")
     text = " ".join(command.help().split())
     assert "What it does." in text and "inner: All that is inside." in text
-    assert "B, a weight below 1 - --wide-name (default: whatever fits)" in text
+    assert "B, a weight below 1 - --wide-name (from 0 to below 1; default: whatever fits)" in text
     assert "a number; 0: none (default: 0)" in text
     assert command(["s.mid", "--wide-name", ".5", "--flags", "a", "b", "--flags", "c", "-c3"]) == 0
     assert got == [

@@ -441,7 +441,7 @@ def test_windows_are_listed_and_chosen(
     assert "--window has 3 numbers for 2 files" in capsys.readouterr().err
     for options, message in (
         (["--window", "1,11"], "there is no window 11, only 1 to 10"),
-        ([], "wants two files, or one with two windows"),
+        ([], "needs two files, or one with two windows"),
         (["--window", "1,8", "--steps", "1"], "--steps: must be at least 2, not 1"),
         (["--window", "1,8", "--length", "17"], "length 272 is out of range"),
     ):

@@ -117,7 +117,10 @@ def test_fine_tuning_goes_on_from_a_converted_checkpoint(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--encoder", "7"], "its enc_rnn_size is (6,), not (7,); a checkpoint's sizes hold"),
+        (
+            ["--encoder", "7"],
+            "its enc_rnn_size is (6,), not (7,); the sizes of a checkpoint cannot be changed",
+        ),
         (["--latent", "9"], "its z_size is 3, not 9"),
         (["--config", "groovae_4bar"], "is a groovae_2bar_humanize, not a groovae_4bar"),
     ],

@@ -228,7 +228,7 @@ def test_what_cannot_be_is_left_out_and_said(folder: Path) -> None:
     assert "nats melody" in result.columns and "drum hits F1" not in result.columns
     partly = evaluate(networks, windows, replace(BRIEF, given=("melody", "drums")))
     assert OURS_REFINED in partly.rows and "takes melody only" in str(partly)
-    with pytest.raises(ValueError, match="leaves nothing to generate"):
+    with pytest.raises(ValueError, match="nothing is left to generate"):
         EvaluateOptions(("melody", "bass", "drums"))
 
 

@@ -166,7 +166,7 @@ def test_tracks_that_share_the_melody(wanted: str | list[str | int]) -> None:
         ("2,0", r"track 0: drums, 4 notes holds no melody \(drums\)"),
         ("oboe", "no track fits 'oboe'"),
         ("name:Trumpet", "no track fits 'name:Trumpet'"),
-        ("flute", "'flute' fits several tracks, say which by its number: track 2: 'Flute solo'"),
+        ("flute", "'flute' fits several tracks; choose one by its index: track 2: 'Flute solo'"),
         ("program:73", "'program:73' fits several tracks.*track 1: .*track 2: "),
         ("0", r"track 0: drums, 4 notes holds no melody \(drums\)"),
         ("channel:10", r"holds no melody \(drums\)"),

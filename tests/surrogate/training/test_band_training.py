@@ -354,7 +354,7 @@ def test_sizes_of_a_checkpoint_hold(
     small_band().save_pretrained(tmp_path / "small")
     line = f"@data.h5 --validation @other.h5 -o {tmp_path / 'x'} --init {tmp_path / 'small'}"
     assert command(files, f"{line} --width 64") == 2
-    assert "a checkpoint's sizes hold" in capsys.readouterr().err
+    assert "the sizes of a checkpoint cannot be changed" in capsys.readouterr().err
 
 
 def test_a_longer_training_is_the_same_at_first(files: Path) -> None:
