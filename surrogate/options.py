@@ -44,9 +44,9 @@ Tracks: TypeAlias = str | int | tuple[str | int, ...]
 
 # Chosen on validation songs, as those with which bands are most like real ones (docs/band.md).
 _OF_BANDS = {
-    "temperature": {"melody": 0.92, "bass": 0.7, "drums": 0.92},
+    "temperature": {"melody": 0.92, "bass": 0.7, "drums": 0.9},
     "top_p": 0.999,
-    "guidance": 1.6,
+    "guidance": 1.5,
     "harmony": "off",
 }
 _OF_DECODERS = {"temperature": 0.4, "harmony": "strong"}
@@ -231,7 +231,7 @@ class AccompanyOptions:
         example="0.5, or bass=0.5,drums=0.8",
         group=_GENERATION,
         metavar="T",
-        usual="bass=0.7,drums=0.92; 0.4, where it is not the band network that plays",
+        usual="bass=0.7,drums=0.9; 0.4, where it is not the band network that plays",
     )
     top_p: float | None = option(
         None, above=0, most=1, group=_GENERATION, metavar="P", usual=f"{_OF_BANDS['top_p']:g}"
