@@ -168,7 +168,7 @@ class AccompanyOptions:
         metre: the model knows 4/4: fit its bars to 3/4, 6/8 and others, or refuse them.
         pickup: quarter notes before the first full bar, where the file itself does not say.
         seed: another number, another band; the same one, the same band.
-        candidates: bands to make, from which the best comes first.
+        candidates: bands to make, of which the one most like the others comes first.
         temperature: 0 always takes the likeliest token, 1 samples freely; a number, or one for
             each part, as in bass=0.5,drums=0.8; None: what suits the method (:func:`usual`).
         top_p: with the method band, draw each token from the likeliest that have this share of

@@ -275,7 +275,7 @@ class Accompanist:
     def _result(
         self, song: SongContext, generated: Generated, options: AccompanyOptions
     ) -> Accompaniment:
-        order = rank(generated.log_likelihood.sum(-1), generated.tokens)
+        order = rank(generated.tokens)
         tokens = _silenced(generated.tokens, generated.silent, options)
         tokens = np.where(song.hidden, tokens, song.tokens)
         kind = RedoArranger if options.redo else Arranger
