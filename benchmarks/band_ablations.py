@@ -24,7 +24,7 @@ from musicvae_torch.converters.melody import infer_chord_classes, melody_notes
 from musicvae_torch.midi.vocabulary import PARTS, STEPS_PER_BAR
 from musicvae_torch.options import programs
 from musicvae_torch.windows.encoding import encode_tokens
-from surrogate.arrangement.harmony import infer
+from surrogate.arrangement.harmony import infer_from_melody
 from surrogate.band.controls import densities_of
 from surrogate.band.model import HIDDEN, Controls
 from surrogate.band.scoring import nats_of
@@ -116,12 +116,12 @@ def by_bar(nats: Tensor, every_part: bool = False) -> Tensor:
 
 
 def melody_chords(tokens: np.ndarray) -> np.ndarray:
-    """(steps,) classes of the chords that the melody (steps,) suggests, one a bar."""
+    """(steps,) classes of the chords that `accompany` infers from a melody (steps,) alone."""
     notes = melody_notes(tokens)
     if not notes:
         return np.full(len(tokens), HIDDEN)
     starts, ends, pitches = (np.array(column) for column in zip(*notes, strict=True))
-    harmony = infer(starts, ends, pitches, len(tokens) // STEPS_PER_BAR, 1)
+    harmony = infer_from_melody(starts, ends, pitches, len(tokens) // STEPS_PER_BAR)
     names = harmony.names_at(np.arange(len(tokens)))
     return np.array([chord_class(str(name)) for name in names])
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How near sampled bands are to real ones, by temperature, nucleus, guidance and log-odds.
 
-    python benchmarks/band_sampling.py MIDI_FOLDER [--setting 1,1,1,1,0,0 ...]
+    python benchmarks/band_sampling.py MIDI_FOLDER [--seeds 2] [--setting 1,1,1,1,0,0 ...]
 
 The melodies of 16-bar windows of real songs get a bass and drums, in the surrogate's style and with
 the chords that the melody suggests, as by `accompany`. The first rows are the real parts and the
@@ -87,11 +87,10 @@ def play(
 
 
 def scored(windows: EvaluationWindows, bands: np.ndarray) -> list[str]:
-    """Means over windows, of the columns and of notes and hits a bar."""
-    scores = [
-        Truth(real, ("bass", "drums")).compare(band)
-        for real, band in zip(windows.tokens, bands, strict=True)
-    ]
+    """Means over windows and over several bands for each, (bands * windows, steps, 3), of the
+    columns and of notes and hits a bar."""
+    truths = [Truth(real, ("bass", "drums")) for real in windows.tokens]
+    scores = [truths[index % len(truths)].compare(band) for index, band in enumerate(bands)]
     means = [float(np.nanmean([row[column] for row in scores])) for column in COLUMNS]
     notes = [
         np.mean([notes_per_bar(band[:, PARTS.index(part)], part) for band in bands])
@@ -132,6 +131,7 @@ def main() -> None:
         metavar="T,T,P,G,O,O",
         help="temperatures of bass and drums, top-p, guidance, log-odds of bass notes and of hits",
     )
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="bands for each melody")
     parser.add_argument("--band", type=Path, metavar="FOLDER", help="(default: shipped)")
     arguments = parser.parse_args()
     windows = read_windows(arguments)
@@ -142,8 +142,9 @@ def main() -> None:
     settings = {"the defaults": default_sampling()}
     settings |= {text: setting(text) for text in arguments.setting}
     for name, sampling in tqdm(settings.items(), unit="row"):
-        bands = play(accompanist, windows, sampling, style, arguments.seed)
-        rows.append([name, *scored(windows, bands)])
+        seeds = range(arguments.seed, arguments.seed + arguments.seeds)
+        bands = [play(accompanist, windows, sampling, style, seed) for seed in seeds]
+        rows.append([name, *scored(windows, np.concatenate(bands))])
     print(f"{len(windows.tokens)} windows of {len(windows.songs)} songs\n")
     print(markdown([*COLUMNS, "bass notes a bar", "drum hits a bar"], rows))
 

@@ -44,9 +44,9 @@ Tracks: TypeAlias = str | int | tuple[str | int, ...]
 
 # Chosen on validation songs, as those with which bands are most like real ones (docs/band.md).
 _OF_BANDS = {
-    "temperature": {"melody": 0.92, "bass": 0.7, "drums": 0.92},
+    "temperature": {"melody": 0.92, "bass": 0.7, "drums": 0.9},
     "top_p": 0.999,
-    "guidance": 1.6,
+    "guidance": 1.5,
     "harmony": "off",
 }
 _OF_DECODERS = {"temperature": 0.4, "harmony": "strong"}
@@ -174,7 +174,7 @@ class AccompanyOptions:
         pickup: length of the pickup before the first full bar, in quarter notes, if the file itself
             does not say it.
         seed: another seed gives another band; the same seed and options give the same band again.
-        candidates: number of bands to generate; the best comes first.
+        candidates: number of bands to generate; the one most like the others comes first.
         temperature: how freely tokens are sampled: 0 always takes the likeliest, 1 samples as the
             network predicts; a number, or one for each part, as in bass=0.5,drums=0.8; None: what
             suits the method (:func:`usual`).

@@ -280,7 +280,7 @@ class Accompanist:
     def _result(
         self, song: SongContext, generated: Generated, options: AccompanyOptions
     ) -> Accompaniment:
-        order = rank(generated.log_likelihood.sum(-1), generated.tokens)
+        order = rank(generated.tokens)
         tokens = _silenced(generated.tokens, generated.silent, options)
         tokens = np.where(song.hidden, tokens, song.tokens)
         arranger = (RedoArranger if options.redo else Arranger)(song, options, self.groove)

@@ -6,7 +6,7 @@ import numpy as np
 
 from musicvae_torch.midi.vocabulary import PARTS
 
-LIKELIHOOD_SHARE = 0.5  # of likelihood beside diversity, in the ranking
+LIKENESS_SHARE = 0.5  # of likeness to all others beside diversity, in the ranking
 
 
 def uniform_noise(seed: int, candidate: int, steps: int) -> np.ndarray:
@@ -28,26 +28,30 @@ def latent_offsets(seed: int, candidates: int, size: int) -> np.ndarray:
     return offsets
 
 
-def rank(likelihoods: np.ndarray, tokens: np.ndarray) -> list[int]:
+def rank(tokens: np.ndarray) -> list[int]:
     """Candidates in the order in which to offer them.
 
-    The likeliest comes first. The next is always the one with the highest mean of its likelihood,
-    scaled from 0 for the least to 1, and its :func:`difference` from the most similar of those
-    before it. (Maximal marginal relevance, Carbonell and Goldstein 1998.)
+    The first is the one that differs least from all others on the average, and of two the one with
+    the lower index. As candidates are samples of what the model expects, it is the one for which
+    the least difference from the real part is to be expected. (Minimum Bayes risk, Kumar and Byrne
+    2004; for samples, Eikema and Aziz 2022.) The next is always the one with the highest mean of
+    its likeness to the others, scaled from 0 for the least to 1, and its :func:`difference` from
+    the most similar of those before it. (Maximal marginal relevance, Carbonell and Goldstein 1998.)
 
     Args:
-        likelihoods: (candidates,), in any unit.
         tokens: (candidates, steps, parts) classes; those of given parts are all the same.
     """
-    spread = float(np.ptp(likelihoods))
-    merit = (likelihoods - likelihoods.min()) / spread if spread else np.zeros(len(likelihoods))
-    order = [int(np.argmax(likelihoods))]
-    nearest = difference(tokens, tokens[order[0]])
-    while len(order) < len(likelihoods):
-        scores = LIKELIHOOD_SHARE * merit + (1 - LIKELIHOOD_SHARE) * nearest
+    apart = np.stack([difference(tokens, own) for own in tokens])
+    unlike = apart.mean(1)
+    spread = float(np.ptp(unlike))
+    merit = (unlike.max() - unlike) / spread if spread else np.zeros(len(unlike))
+    order = [int(np.argmax(merit))]
+    nearest = apart[order[0]]
+    while len(order) < len(tokens):
+        scores = LIKENESS_SHARE * merit + (1 - LIKENESS_SHARE) * nearest
         scores[order] = -np.inf
         order.append(int(np.argmax(scores)))
-        nearest = np.minimum(nearest, difference(tokens, tokens[order[-1]]))
+        nearest = np.minimum(nearest, apart[order[-1]])
     return order
 
 

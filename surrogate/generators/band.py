@@ -38,7 +38,7 @@ from surrogate.song.context import SongContext
 DEFAULT_BAND = "trio_16bar_small_band"
 # Added to those of notes and hits. Chosen on validation songs, as those with which bands are about
 # as busy as real ones.
-LOG_ODDS = {"bass": 0.25, "drums": -0.05}
+LOG_ODDS = {"bass": 0.4, "drums": -0.1}
 DENSITY = 0.5  # log-odds, for each 1 of the option
 UNLIKE = 1.0  # log-odds that a redone part loses of playing what it played before
 STEPS = 8192  # played at a time, of all candidates and songs; each takes 16 kB of memory

@@ -20,7 +20,7 @@ class Generated:
         tokens: (candidates, steps, 3) int64 classes of melody, bass and drums, the given parts as
             they are in the song.
         log_likelihood: (candidates, bars) of the missing parts, in nats, as the model judges them
-            for this song: what candidates are ranked by.
+            for this song.
         silent: (steps,) bool, where the model has nothing to go by, so that the missing parts rest.
         latents: (windows, z_size), the likeliest latent of each window; of a model that has none,
             (0, 0).

@@ -52,6 +52,7 @@ BRIEF = {
     "benchmarks/band_speed.py": "examples/saints.mid --candidates 1 --repeats 1",
     "benchmarks/band_styles.py": "--max-songs 2",
     "benchmarks/bass_in_harmony.py": "--songs 1",
+    "benchmarks/candidate_ranking.py": "--max-songs 2 --candidates 2",
     "benchmarks/comping.py": "--songs 2",
     "benchmarks/convert_midi.py": "--files 2 --rounds 1",
     # Else it would replace the residuals of the package that is being tested.

@@ -75,13 +75,24 @@ def test_difference_counts_events() -> None:
     assert difference(np.zeros((2, 4, 2), int), np.zeros((4, 2), int)).tolist() == [0, 0]
 
 
-def test_the_likeliest_comes_first_and_then_what_is_unlike_it() -> None:
+def test_what_is_most_like_the_others_comes_first_and_then_what_is_unlike_it() -> None:
     tokens = np.zeros((4, 4, 1), int)
-    tokens[0, :, 0] = tokens[1, :, 0] = [5, 6, 7, 8]
-    tokens[2, :, 0] = [9, 6, 7, 8]
-    tokens[3, :, 0] = [1, 2, 3, 4]
-    assert rank(np.array([0.0, -1.0, -4.0, -5.0]), tokens) == [0, 3, 1, 2]
-    # Merits are 1, .8, .2 and 0. Of 1, 2 and 3, which are 0, .25 and 1 unlike 0: .4, .225, .5.
-    # Then of 1 and 2, as they still are nearest to 0: .4 and .225.
-    assert rank(np.array([-5.0]), tokens[:1]) == [0]
-    assert rank(np.zeros(2), tokens[[0, 3]]) == [0, 1]
+    tokens[0, :, 0] = [1, 2, 3, 4]
+    tokens[1, :, 0] = tokens[2, :, 0] = [5, 6, 7, 8]
+    tokens[3, :, 0] = [9, 6, 7, 8]
+    # They differ from the others by 3, 1.25, 1.25 and 1.5 altogether, so merits are 0, 1, 1, 6/7.
+    # Then 0, 2 and 3 have .5, .5 and .55; and 0 and 2 have .5 each.
+    assert rank(tokens) == [1, 3, 0, 2]
+
+
+def test_of_two_candidates_and_of_equal_ones_the_first_stays_first() -> None:
+    tokens = np.arange(12).reshape(2, 6, 1)
+    assert rank(tokens) == rank(tokens[[1, 0]]) == [0, 1]
+    assert rank(tokens[:1]) == [0] and rank(tokens[[0, 0, 0]]) == [0, 1, 2]
+
+
+def test_a_band_that_plays_little_or_much_does_not_come_first() -> None:
+    steps = np.arange(64)
+    thin, busy, busier = (steps % 8 == 0, steps % 2 == 0, steps >= 0)
+    for hits in ([thin, busy, busier], [busier, busy, thin]):
+        assert rank(np.stack(hits).astype(int)[..., None])[0] == 1
