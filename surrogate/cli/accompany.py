@@ -450,7 +450,9 @@ def report_lines(result: Accompaniment) -> list[str]:
         which = f"band {number}: " if len(result.candidates) > 1 else ""
         if candidate.arrangement.changes:
             counts = "; ".join(candidate.arrangement.changes)
-        lines.append(f"{which}{counts or 'nothing'}; {candidate.nats_per_step:.2f} nats a step")
+        lines.append(
+            f"{which}{counts or 'no new notes'}; {candidate.nats_per_step:.2f} nats a step"
+        )
     return lines
 
 
