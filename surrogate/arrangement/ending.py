@@ -14,7 +14,7 @@ from surrogate.arrangement.arrange import kept_tracks
 from surrogate.arrangement.drum_fills import CRASH_TOKEN
 from surrogate.arrangement.fill import LOWEST_BASS
 from surrogate.arrangement.harmony import from_markers, song_harmony
-from surrogate.options import AccompanyOptions
+from surrogate.options import COMPING, AccompanyOptions
 from surrogate.song.context import SongContext
 
 _MELODY, _BASS, _DRUMS = range(len(PARTS))
@@ -51,14 +51,16 @@ def hit_step(song: SongContext) -> int:
 def _root(song: SongContext, step: int, options: AccompanyOptions) -> int:
     """The pitch of the last bass note, as low as a bass has it: the root of the chord at a step.
 
-    Where nobody says the chords, and no part but the melody suggests them, it is the melody's last
-    note, as tunes end on their tonic more often than chords inferred from a melody end there.
+    Where nobody says, plays or writes the chords, and no part but the melody suggests them, it is
+    the melody's last note, as tunes end on their tonic more often than chords inferred from a
+    melody end there.
     """
     kept = kept_tracks(song.roles, options)
     notes = song.tokens[song.tokens[:, _MELODY] >= FIRST_NOTE, _MELODY]
     tone = int(notes[-1]) - FIRST_NOTE + MIN_PITCH if len(notes) else 0
     written = options.chords is not None or from_markers(song.score, song.grid) is not None
-    if written or any(song.roles[index] == "other" for index in kept) or not len(notes):
+    shown = options.write_chords or COMPING in options.add
+    if written or shown or any(song.roles[index] == "other" for index in kept) or not len(notes):
         harmony = song_harmony(song, kept, options.chords)
         chord = harmony.chords[int(harmony.index_at(step))]
         for known in (chord.root, chord.bass):
