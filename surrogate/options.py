@@ -212,7 +212,8 @@ class AccompanyOptions:
         skip: ranges of the song's bars in which the new parts are silent, as in 1-4,17; bars are
             counted from 1, and a pickup is bar 0.
         redo: a part and bars of it to make anew, as in bass:9-16, all else staying as it is; it may
-            be given several times. With it, given, keep, outside, fill and skip do not count.
+            be given several times. With it, given, keep, outside, rests, skip and dynamics do not
+            count, and the bars of fills are among those in which the drums are redone.
         fills: bars of the song that end in a drum fill, as in 8,16; after an intro, 0 is its last.
         intro: bars that the band plays before the song, to the chords of the song's first bars.
         ending: end with a hit of the drums and a held root of the bass: on the last note of the

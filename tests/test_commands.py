@@ -50,6 +50,8 @@ def test_demo_as_make_runs_it(tmp_path: Path) -> None:
         ("accompany tune.mid -o o.mid --melody 5", "accompany: tune.mid: "),
         ("accompany tune.mid -o o.mid --write mid", "accompany: --write mid wants a folder"),
         ("accompany tune.mid -o text.mid/x/o.mid", "accompany: text.mid/x/o.mid: cannot be wr"),
+        ("accompany tune.mid -o o.wav", "accompany: o.wav: -o writes a .mid, a .musicxml, or a f"),
+        ("accompany . -o o.PNG", "accompany: o.PNG: -o writes a .mid, a .musicxml, or a folder; "),
         ("accompany tune.mid -o tune.mid", "accompany: tune.mid: is the song itself"),
         ("accompany tune.mid -o .", "accompany: tune.mid: is the song itself"),
         ("accompany t_2.mid -o t.mid --candidates 2", "accompany: t_2.mid: is the song itself"),

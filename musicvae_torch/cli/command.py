@@ -32,9 +32,10 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         message = message.removeprefix("argument ")
-        unknown = re.match(r"unrecognized arguments: (--[\w-]+)", message)
-        near = get_close_matches(unknown[1], self._option_string_actions, 1) if unknown else []
-        meant = f"; did you mean {near[0]}?" if near else ""
+        unknown = re.match(r"unrecognized arguments: --([\w-]+)", message)
+        names = [name[2:] for name in self._option_string_actions if name.startswith("--")]
+        near = get_close_matches(unknown[1], names, 1) if unknown else []
+        meant = f"; did you mean --{near[0]}?" if near else ""
         raise OptionError(f"{message}{meant} (--help explains)")
 
 

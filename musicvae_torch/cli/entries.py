@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from inspect import cleandoc
+from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -152,6 +153,8 @@ def _read(text: str, kind: Any) -> Any:
         if not all(equals for _, equals, _ in pairs):
             raise ValueError("wanted NAME=NUMBER, ...")
         return {_read(k.strip(), key): _read(v.strip(), value) for k, _, v in pairs}
+    if only is Path and not text.strip():  # as of a variable of the shell that is not set
+        raise ValueError("wanted the name of a file or a folder")
     try:
         return only(text)
     except ValueError:

@@ -29,14 +29,28 @@ def replacing(path: str | Path) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
+        with _naming(path, temporary):
+            yield temporary
         # mkstemp's files are private; give the result the permissions any new file gets.
         mask = os.umask(0)
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)
-        temporary.replace(path)
+        with _naming(path, temporary):
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _naming(path: Path, temporary: Path) -> Iterator[None]:
+    """In which what the operating system refuses of the temporary file, or of no named file, as
+    when the disk is full, is said of the file that is to be written."""
+    try:
+        yield
+    except OSError as error:
+        if error.strerror is None or error.filename not in (None, str(temporary)):
+            raise
+        raise OutputError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def printable(name: str) -> str:

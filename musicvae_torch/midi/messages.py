@@ -314,9 +314,18 @@ def _track(
             f"it is {offset - start}"
         )
         return Chunk(tuple(messages), content[start:offset]), offset
+    missing = end - len(content)
     end = min(end, len(content))
     closed = (*messages, meta(messages[-1].tick if messages else 0, END_OF_TRACK))
-    if offset < end and not whole and _ends_within(content, offset, end):
+    within = offset < end and not whole and _ends_within(content, offset, end)
+    if missing > 0 and not at_end:
+        remarks.append(
+            f"the file is cut short: track chunk {index} lacks {_count(missing, 'byte')} of "
+            f"{end - start + missing}, and its music ends there"
+        )
+        if within or offset == end:
+            return Chunk(closed), end
+    if within:
         remarks.append(f"track chunk {index} ends in the middle of an event, which is left out")
         return Chunk(closed), end
     if offset < end:

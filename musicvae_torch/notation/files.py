@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from musicvae_torch.errors import NotationError
 from musicvae_torch.midi.notes import read_bytes
+from musicvae_torch.notation.abc_voices import gather_voices
 from musicvae_torch.notation.musicxml import PartHead, read_tree, reason, take_heads
 
 COMPRESSED_SUFFIX = ".mxl"
@@ -98,19 +99,31 @@ def _parse_abc(path: str | Path, content: bytes) -> Sheet:
     if not re.search(r"^[LM]:", text, re.MULTILINE):
         text = re.sub(r"^K:", "L:1/8\nK:", text, count=1, flags=re.MULTILINE)  # ABC's default
 
+    tune, voices = gather_voices(text)
+
     def work() -> Any:
         from music21 import converter
 
         # Without a version, music21 takes it for 1.3, in which accidentals hold for one note alone.
         # No other program does; since 2.0 they hold until the end of the bar.
-        return converter.parseData(f"%abc-2.1\n{text}", format="abc")
+        return converter.parseData(f"%abc-2.1\n{tune}", format="abc")
 
     stream = _guarded(path, "ABC", work)
     title = re.search(r"^T:\s*(.*?)\s*$", text, re.MULTILINE)
-    program = re.search(r"^%%MIDI\s+program\s+(?:\d+\s+)?(\d+)", text, re.MULTILINE)
-    number = min(int(program[1]), LARGEST) if program else None
-    head = PartHead(title[1] if title else "", number, is_drum=False)
-    return Sheet(stream, {"": head}, _lost_of_abc(text, stream))
+    common = tune.partition("\nV:")[0] if voices else text
+    heads = {"": PartHead(title[1] if title else "", _program(common), is_drum=False)}
+    for number, (part, voice) in enumerate(zip(stream.parts, voices, strict=False), start=1):
+        part.id = str(number)
+        program = _program("\n".join(voice.lines))
+        own = heads[""] if program is None else heads[""]._replace(program=program)
+        heads[part.id] = own._replace(name=voice.name or own.name)
+    return Sheet(stream, heads, _lost_of_abc(text, stream))
+
+
+def _program(lines: str) -> int | None:
+    """The program in lines of ABC, from 0; None: they have none."""
+    found = re.search(r"^%%MIDI\s+program\s+(?:\d+\s+)?(\d+)", lines, re.MULTILINE)
+    return min(int(found[1]), LARGEST) if found else None
 
 
 def _lost_of_abc(text: str, stream: Any) -> list[str]:

@@ -14,7 +14,7 @@ from surrogate.arrangement.arrange import kept_tracks
 from surrogate.arrangement.drum_fills import CRASH_TOKEN
 from surrogate.arrangement.fill import LOWEST_BASS
 from surrogate.arrangement.harmony import from_markers, song_harmony
-from surrogate.options import AccompanyOptions
+from surrogate.options import COMPING, AccompanyOptions
 from surrogate.song.context import SongContext
 
 _MELODY, _BASS, _DRUMS = range(len(PARTS))
@@ -52,14 +52,15 @@ def _root(song: SongContext, step: int, options: AccompanyOptions) -> int:
     """The pitch of the last bass note, in the lowest octave of a bass: the root of the chord at a
     step.
 
-    If the chords could only be inferred from the melody, it is the melody's last note instead:
-    tunes end on their tonic more often than chords that are inferred from them.
+    Where the chords are inferred from the melody alone, it is the melody's last note instead:
+    tunes end on their tonic more often than chords inferred from them.
     """
     kept = kept_tracks(song.roles, options)
     notes = song.tokens[song.tokens[:, _MELODY] >= FIRST_NOTE, _MELODY]
     tone = int(notes[-1]) - FIRST_NOTE + MIN_PITCH if len(notes) else 0
     written = options.chords is not None or from_markers(song.score, song.grid) is not None
-    if written or any(song.roles[index] == "other" for index in kept) or not len(notes):
+    shown = options.write_chords or COMPING in options.add
+    if written or shown or any(song.roles[index] == "other" for index in kept) or not len(notes):
         harmony = song_harmony(song, kept, options.chords)
         chord = harmony.chords[int(harmony.index_at(step))]
         for known in (chord.root, chord.bass):

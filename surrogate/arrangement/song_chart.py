@@ -7,19 +7,18 @@ A chart is text that a musician reads, edits and gives back as ``AccompanyOption
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import pretty_midi
 
 from musicvae_torch.chords.chart import MOST_CHORDS, Bar, write_chart
-from musicvae_torch.midi.score import Score, divisible, read_score
+from musicvae_torch.midi.score import divisible
 from musicvae_torch.midi.tracks import TICK_NOTE
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 from surrogate.arrangement.arrange import kept_tracks
 from surrogate.arrangement.harmony import Harmony, charted_bars, song_harmony
 from surrogate.options import AccompanyOptions
 from surrogate.song.context import SongContext, analyze
+from surrogate.song.reading import Midi, read_song
 
 _FROM = {
     "given": "as given",
@@ -63,13 +62,11 @@ class SongChart:
         return write_chart([self.bars[place] for place in places])
 
 
-def read_song_chart(
-    midi: str | Path | pretty_midi.PrettyMIDI | Score, options: AccompanyOptions | None = None
-) -> SongChart:
+def read_song_chart(song: Midi, options: AccompanyOptions | None = None) -> SongChart:
     """The chords that an accompaniment of a song would have, without making it.
 
     Args:
-        midi: a path, or MIDI in memory.
+        song: a path to a MIDI, MusicXML or ABC file, or MIDI in memory.
         options: those that say how the song is read, and ``chords``, count.
 
     Raises:
@@ -77,9 +74,9 @@ def read_song_chart(
         ChordError: the chords in the options cannot be read.
     """
     options = options or AccompanyOptions()
-    score = midi if isinstance(midi, Score) else read_score(midi)
-    song = analyze(divisible(score), options)
-    return chart_of(song, song_harmony(song, kept_tracks(song.roles, options), options.chords))
+    context = analyze(divisible(read_song(song)), options)
+    stay = kept_tracks(context.roles, options)
+    return chart_of(context, song_harmony(context, stay, options.chords))
 
 
 def chart_of(song: SongContext, harmony: Harmony) -> SongChart:

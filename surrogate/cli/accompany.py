@@ -43,6 +43,11 @@ EXAMPLES = """examples:
 """
 
 _OUTPUT = "output"
+# Endings of files that are not results, but that -o could be thought to write.
+_NO_FOLDERS = {
+    ".abc", ".aif", ".aiff", ".flac", ".htm", ".html", ".json", ".m4a", ".mp3", ".ogg", ".pdf",
+    ".png", ".svg", ".txt", ".wav", ".yaml", ".yml",
+}  # fmt: skip
 
 
 def _formats(text: str) -> tuple[str, ...]:
@@ -285,6 +290,11 @@ def _check_output(options: Accompany, out: Path) -> tuple[str, ...]:
         raise OptionError(f"{asked} wants a folder: -o FOLDER")
     if not into_file and out.is_file():
         raise OutputError(f"{out}: is a file, but not a MIDI file; name a folder or a .mid file")
+    if not into_file and not out.exists() and out.suffix.lower() in _NO_FOLDERS:
+        raise OptionError(
+            f"{out}: -o writes a .mid, a .musicxml, or a folder; for pictures, sound and pages: "
+            f"-o FOLDER --write {','.join(FORMATS)}"
+        )
     _check_further(options, many)
     wanted = options.write or (("mid",) if many else None)
     formats = () if into_file else check_formats(wanted, options.soundfont)
@@ -440,7 +450,9 @@ def report_lines(result: Accompaniment) -> list[str]:
         which = f"band {number}: " if len(result.candidates) > 1 else ""
         if candidate.arrangement.changes:
             counts = "; ".join(candidate.arrangement.changes)
-        lines.append(f"{which}{counts or 'nothing'}; {candidate.nats_per_step:.2f} nats a step")
+        lines.append(
+            f"{which}{counts or 'no new notes'}; {candidate.nats_per_step:.2f} nats a step"
+        )
     return lines
 
 

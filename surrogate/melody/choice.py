@@ -142,10 +142,7 @@ def choose_melody(
         summaries = summarize_tracks(score)
         able = [s for s in summaries if s.score is not None and s.index not in but]
         if not able:
-            raise MidiError(
-                f"{score.name}: no melody: no track has a pitched note from {MIN_PITCH} to "
-                f"{MAX_PITCH} ({listed(score.tracks) or 'no track has a note'})"
-            )
+            raise MidiError(f"{score.name}: no melody: {_why_none(score, summaries, but)}")
         best = max(able, key=lambda summary: (summary.score, -summary.index))
         line = next(part for part in lines(score) if best.index in [track.index for track in part])
         tracks = [track for track in line if track.index not in but]
@@ -157,6 +154,21 @@ def choose_melody(
     said = " and ".join(str(score.tracks[index]) for index in indices)
     how = f"{said} ({why})" + (f"; {reduction.how}" if reduction.how else "")
     return Melody(indices, reduction.notes, how)
+
+
+def _why_none(score: Score, summaries: Sequence[TrackSummary], but: Collection[int]) -> str:
+    """Why no track can be the melody, and what to do."""
+    others = [score.tracks[s.index] for s in summaries if s.score is not None and s.index in but]
+    if others:
+        return (
+            f"{listed(others)} would be the melody, but is chosen for another part; choose another "
+            "track for that, or name the melody's (--melody)"
+        )
+    tracks = listed(score.tracks)
+    why = f"no track has a pitched note from {MIN_PITCH} to {MAX_PITCH}"
+    if tracks and all(track.is_drum for track in score.tracks):
+        return f"{why} ({tracks}); --given drums makes a melody and a bass for drums"
+    return f"{why} ({tracks or 'no track has a note'})"
 
 
 def tracks_table(

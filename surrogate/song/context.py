@@ -231,7 +231,8 @@ def context_remarks(song: SongContext, skip: Iterable[tuple[int, int]] = ()) -> 
     """
     last = song.song_bars.first + len(song.song_bars) - 1
     beyond = (
-        f"bars {first}-{end} are to be skipped, but the song ends with bar {last}"
+        (f"bar {first} is" if first == end else f"bars {first}-{end} are")
+        + f" to be skipped, but the song ends with bar {last}"
         for first, end in skip
         if first > last
     )

@@ -82,6 +82,14 @@ def test_a_chart_is_written_and_never_over_another(
     assert out.read_text(encoding="utf-8") == "F"
 
 
+def test_the_chords_of_a_score_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("music21")
+    assert accompany([str(SAINTS.parent / "scores/amazing_grace.musicxml"), "--show-chords"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "# bars 0 to 16, as the file has them"
+    assert lines[2].startswith("| G")
+
+
 def test_sections_are_shown_bar_by_bar(capsys: pytest.CaptureFixture[str]) -> None:
     lines = shown(capsys, "--chords", CHART)
     assert lines[:2] == [

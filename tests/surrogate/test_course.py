@@ -137,6 +137,20 @@ def test_an_ending_is_a_hit_and_a_held_root(
     assert (drums["start"][drums["start"] >= hit] == hit).all()
 
 
+def test_the_last_bass_note_is_the_root_of_a_chord_that_is_played(
+    accompanist: Accompanist,
+) -> None:
+    triads = score(chunk([(n, n + 1, (60, 64, 67, 64)[n % 4]) for n in range(32)], 73))
+    last_of_melody, root = 4, 0  # E, and the C of C E G E
+    for options, wanted in (
+        (AccompanyOptions(ending=True), last_of_melody),
+        (AccompanyOptions(ending=True, add=("chords",)), root),
+        (AccompanyOptions(ending=True, write_chords=True), root),
+    ):
+        result = accompanist.accompany(triads, options)
+        assert part(result.score, "bass").notes[-1]["pitch"] % 12 == wanted
+
+
 def test_the_hit_is_with_the_last_note_of_the_melody() -> None:
     for last, wanted in ((28, 28), (30, 30), (29.5, 28), (27, 28)):
         notes = [(n, n + 1, 60) for n in range(27)] + [(last, 32, 62)]

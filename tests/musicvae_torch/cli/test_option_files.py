@@ -213,6 +213,8 @@ def test_a_file_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
         ("song.mid --skip 4-", "--skip: wanted bars such as 1-4,17, not '4-'"),
         ("song.mid --temperature a=b", "--temperature: wanted a value such as 0.5, or bass=0.5"),
         ("song.mid --candidate 3", "unrecognized arguments: --candidate 3; did you mean --candid"),
+        ("song.mid --bogus 3", "unrecognized arguments: --bogus 3 (--help explains)"),
+        ("song.mid --out=", "-o/--out: wanted the name of a file or a folder, not ''"),
         ("song.mid --candidates", "--candidates: expected one argument"),
         ("", "the following arguments are required: SONG"),
         (

@@ -1,5 +1,6 @@
 """Checkpoint folders: what is stored comes back to the bit, and what is broken is refused."""
 
+import errno
 import json
 import os
 import stat
@@ -12,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from musicvae_torch.config import MusicVAEConfig
-from musicvae_torch.errors import CheckpointError
+from musicvae_torch.errors import CheckpointError, OutputError
 from musicvae_torch.io import checkpoint as pretrained
 from musicvae_torch.io.checkpoint import read_config, shipped_checkpoint
 from musicvae_torch.io.files import replacing
@@ -217,6 +218,23 @@ def test_replacing_is_all_or_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         stop_halfway()
     assert contents(target.parent) == {"notes.txt": b"first"}
+
+
+def test_replacing_names_the_file_that_a_full_disk_refuses(tmp_path: Path) -> None:
+    target = tmp_path / "notes.txt"
+
+    def write(error: OSError) -> None:
+        with replacing(target):
+            raise error
+
+    with pytest.raises(OutputError, match=r"notes\.txt: cannot be written \(No space left"):
+        write(OSError(errno.ENOSPC, "No space left on device"))
+    target.mkdir()
+    with pytest.raises(OutputError, match=r"notes\.txt: cannot be written \("), replacing(target):
+        pass
+    with pytest.raises(FileNotFoundError, match="other"):
+        write(FileNotFoundError(errno.ENOENT, "No such file", "other"))
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")

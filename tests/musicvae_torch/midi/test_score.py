@@ -188,7 +188,15 @@ def test_a_cut_file_keeps_what_came_before(tmp_path: Path) -> None:
     cut.write_bytes(content)
     score = read_score(cut)
     assert rows(score) == [(0, 0, 0, [(0, 10, 60, 80)])]
-    assert score.remarks == ("track chunk 0 ends in the middle of an event, which is left out",)
+    (said,) = score.remarks
+    size = len(content) - content.index(b"MTrk") - 8 + 5
+    assert said == (
+        f"the file is cut short: track chunk 0 lacks 5 bytes of {size}, and its music ends there"
+    )
+    sized = content.replace((size).to_bytes(4), (size - 5).to_bytes(4), 1)
+    assert score_of(sized).remarks == (
+        "track chunk 0 ends in the middle of an event, which is left out",
+    )
 
 
 def test_clock_ticks_keep_their_time(tmp_path: Path) -> None:
@@ -265,7 +273,7 @@ def test_a_bad_key_does_not_hide_other_damage() -> None:
     assert "key signature events of bytes 09 00" in key and not others
     assert "SMPTE offset events of bytes e0 00 00 00" in rate
     cut, key, rate = score_of(content[:-3]).remarks
-    assert cut == "track chunk 0 ends in the middle of an event, which is left out"
+    assert cut.startswith("the file is cut short: track chunk 0 lacks 3 bytes")
 
 
 def test_several_chunks_are_no_format_0(tmp_path: Path) -> None:

@@ -318,6 +318,36 @@ def test_repeats_chords_and_tempo_of_abc(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "voices",
+    [
+        "V:1 name=Lead\nd2 f2|e4|\nd2 B2|A4|]\nV:2 clef=bass nm=Low\n%%MIDI program 32\n"
+        "D,2 D,2|A,,4|\nD,2 G,,2|A,,4|]\n",
+        "V:1 name=Lead\nd2 f2|e4|\nV:2 name=Low\n%%MIDI program 32\nD,2 D,2|A,,4|\n"
+        "V:1\nd2 B2|A4|]\nV:2\nD,2 G,,2|A,,4|]\n",
+        'V:S name="Lead"\nV:B name="Low"\n[V:S] d2 f2|e4|\n[V: B] D,2 D,2|A,,4|\n\n'
+        "[V:S]d2 B2|A4|]\n[V:B]D,2 G,,2|A,,4|]\n%%MIDI program 32\n",
+        '[V:S name="Lead"]d2 f2|e4|d2 B2|A4|][V:B name="Low"]\n%%MIDI program 32\n'
+        "D,2 D,2|A,,4|D,2 G,,2|A,,4|]\n",
+    ],
+    ids=["one after the other", "in turns", "named", "within a line"],
+)
+def test_voices_of_abc_sound_together(voices: str, tmp_path: Path) -> None:
+    song = read(tmp_path, "v.abc", f"X:1\nT:V\nM:2/4\nL:1/8\nK:D\n{voices}")
+    lead, low = song.tracks
+    assert (lead.name, lead.program, low.name, low.program) == ("Lead", 0, "Low", 32)
+    assert [pitch for *_, pitch in notes_of(song, 0)] == [74, 78, 76, 74, 71, 69]
+    assert [pitch for *_, pitch in notes_of(song, 1)] == [50, 50, 45, 50, 43, 45]
+    assert notes_of(song, 1)[0][0] == 0
+
+
+def test_one_voice_of_abc_has_the_name_of_the_tune(tmp_path: Path) -> None:
+    song = read(tmp_path, "v.abc", "X:1\nT:Tune\nL:1/8\nK:D\nV:1 name=Lead\nV:2\n[V:1]d2 f2|e4|]\n")
+    (track,) = song.tracks
+    assert track.name == "Tune"
+    assert pitches(song) == [74, 78, 76]
+
+
+@pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("a.abc", "hello", "not readable as ABC (it has no line that begins with K:)"),

@@ -209,6 +209,15 @@ def test_nothing_to_choose_from() -> None:
         choose_melody(score(part([[5], [120]]), DRUMS))
 
 
+def test_why_there_is_no_melody() -> None:
+    with pytest.raises(MidiError, match=r"drums, 4 notes\); --given drums makes a melody"):
+        choose_melody(score(DRUMS))
+    with pytest.raises(
+        MidiError, match=r"Flute, 4 notes would be the melody, but is chosen for an"
+    ):
+        choose_melody(score(TUNE, DRUMS), but=[0])
+
+
 def test_features_by_hand() -> None:
     # The bass plays two of the four quarters, a whole tone up, then down an octave.
     bass = part([[36], [38]], 33, 2)
