@@ -14,7 +14,8 @@ random weights, "default" the trio that ships, "band" the band network that ship
 folder from which the same command goes on; without --data it makes songs up, to time it.
 
 Results are printed as Markdown tables, and written to the JSON file after each line, so that Ctrl-C
-keeps what was measured. Without a GPU everything runs on the CPU, for which --tiny chooses small
+keeps what was measured. What fails is named there, too, and the rest goes on. After --minutes
+nothing new is begun. Without a GPU everything runs on the CPU, for which --tiny chooses small
 networks and few windows.
 """
 
@@ -28,6 +29,8 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
+from collections.abc import Callable
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
@@ -44,6 +47,7 @@ TESTS = (
 )
 """All files with tests that are marked cuda."""
 BATCHES = [1, 16, 64, 256, 1024]
+_STOPS_WITHIN = 120  # seconds that a training has for its last step, validation and checkpoint
 ON_CPU = (1, 16)  # batches that are also timed on the CPU, in float32
 COMMANDS = {
     "train-band": "surrogate.cli.train_band",
@@ -114,16 +118,24 @@ def machine() -> dict[str, Any]:
     return about
 
 
-def run_tests(files: list[str], scratch: Path, added: list[str]) -> dict[str, Any]:
-    """Run the tests marked cuda: how many of each outcome there were, and the names that failed."""
+def run_tests(
+    files: list[str], scratch: Path, added: list[str], most: float | None = None
+) -> dict[str, Any]:
+    """Run the tests marked cuda, for at most so many seconds: how many of each outcome there were,
+    and the names that failed."""
     results = scratch.with_suffix(".xml")
     command = [sys.executable, "-m", "pytest", "-m", "cuda", f"--junitxml={results}", *files]
     start = time.perf_counter()
     say("tests: pytest -m cuda")
     variables = environment(added)
-    done = subprocess.run(command, check=False, cwd=ROOT, env=variables, stdout=sys.stderr)
+    where: dict[str, Any] = {"cwd": ROOT, "env": variables, "stdout": sys.stderr}
+    status: int | str
+    try:
+        status = subprocess.run(command, check=False, timeout=most, **where).returncode
+    except subprocess.TimeoutExpired:
+        status = f"stopped after {most:.0f} s"
     took = time.perf_counter() - start
-    found: dict[str, Any] = {"exit status": done.returncode, "seconds": round(took, 1)}
+    found: dict[str, Any] = {"exit status": status, "seconds": round(took, 1)}
     if results.is_file():
         cases = list(ElementTree.parse(results).iter("testcase"))
         wrong = {"failure", "error"}
@@ -138,9 +150,9 @@ def run_tests(files: list[str], scratch: Path, added: list[str]) -> dict[str, An
     return found
 
 
-def time_all(report: Report, arguments: argparse.Namespace) -> None:
+def time_all(report: Report, arguments: argparse.Namespace, deadline: float) -> None:
     import torch
-    from measuring.gpu import PRECISIONS, Device, float32_products, seconds
+    from measuring.gpu import PRECISIONS, Device
     from measuring.networks import networks
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -148,35 +160,21 @@ def time_all(report: Report, arguments: argparse.Namespace) -> None:
     measured = {"GB/s": speeds.reading(0) / 1e9}
     measured |= {f"{kind}, TFLOP/s": 2 * speeds.multiplying(kind) / 1e12 for kind in PRECISIONS}
     report.add("speeds", {name: round(value, 3) for name, value in measured.items()})
+    left_out = 0
     for name, make in networks(arguments.models, device, arguments.tiny).items():
         network = make()
         asked = [each for each in network.operations if each in arguments.operations]
         for operation, batch, dtype in product(asked, arguments.batches, PRECISIONS):
+            if time.monotonic() > deadline:
+                left_out += 1
+                continue
             line: dict[str, Any] = {
                 "network": name,
                 "operation": operation,
                 "batch": batch,
                 "precision": dtype,
             }
-            try:
-                with float32_products(dtype == "TF32"):
-                    task = network.task(operation, batch, dtype)
-                    took = seconds(task.call, device, arguments.budget)
-                least = task.limit(dtype, speeds)
-                line |= {
-                    "s": took,
-                    "limit": least,
-                    "unit": task.unit,
-                    "a second": task.count / took,
-                }
-                if device.type == "cuda":
-                    line["peak, GiB"] = torch.cuda.max_memory_allocated() / 2**30
-            except torch.OutOfMemoryError:
-                line["unit"] = "out of memory"
-            task = None  # type: ignore[assignment]
-            if device.type == "cuda":
-                torch.cuda.empty_cache()
-                torch.cuda.reset_peak_memory_stats()
+            line |= timed(network, line, speeds, device, arguments.budget)
             report.add("times", line)
             say(
                 " ".join(
@@ -185,11 +183,52 @@ def time_all(report: Report, arguments: argparse.Namespace) -> None:
                 )
             )
         del network
+    if left_out:
+        report.add("left out", f"{left_out} times, after {arguments.minutes:g} minutes")
     if device.type == "cuda" and not arguments.no_cpu:
-        time_cpu(report, arguments)
+        time_cpu(report, arguments, deadline)
 
 
-def time_cpu(report: Report, arguments: argparse.Namespace) -> None:
+def timed(network: Any, line: dict[str, Any], speeds: Any, device: Any, budget: float) -> Any:
+    """The time of one line of the table; or, in place of its unit, why there is none."""
+    import torch
+    from measuring.gpu import float32_products, seconds
+
+    asked = line["operation"], line["batch"], line["precision"]
+    found: dict[str, Any] = {}
+    try:
+        with float32_products(line["precision"] == "TF32"):
+            task = network.task(*asked)
+            took = seconds(task.call, device, budget)
+        found["s"], found["limit"] = took, task.limit(line["precision"], speeds)
+        found |= {"unit": task.unit, "a second": task.count / took}
+        if device.type == "cuda":
+            found["peak, GiB"] = torch.cuda.max_memory_allocated() / 2**30
+    except Exception as error:
+        found["unit"] = reason(error)
+    if device.type == "cuda":
+        try:
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+        except RuntimeError as error:  # of the operation, which the GPU reports only now
+            found = {"unit": reason(error)}
+    return found
+
+
+def reason(error: BaseException) -> str:
+    """Why something failed, in one line."""
+    import torch
+
+    earlier: BaseException | None = error
+    while earlier is not None:  # what fails in a graph makes the end of its capture fail
+        if isinstance(earlier, torch.OutOfMemoryError):
+            return "out of memory"
+        earlier = earlier.__context__
+    traceback.print_exception(error)
+    return f"failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+def time_cpu(report: Report, arguments: argparse.Namespace, deadline: float) -> None:
     """The same on this machine's CPU, in float32, of few windows."""
     import torch
     from measuring.gpu import seconds
@@ -199,7 +238,9 @@ def time_cpu(report: Report, arguments: argparse.Namespace) -> None:
     for name, make in networks(arguments.models, cpu, arguments.tiny).items():
         network = make()
         asked = [each for each in network.operations if each in arguments.operations]
-        for operation, batch in product(asked, set(ON_CPU) & set(arguments.batches)):
+        for operation, batch in product(asked, sorted({*ON_CPU} & {*arguments.batches})):
+            if time.monotonic() > deadline:
+                return
             took = seconds(network.task(operation, batch, "float32").call, cpu, arguments.budget)
             for line in report.found["times"]:
                 if (line["network"], line["operation"], line["batch"]) == (name, operation, batch):
@@ -236,7 +277,11 @@ def train(arguments: argparse.Namespace, added: list[str]) -> dict[str, Any]:
         stopped = True
         if isinstance(reason, subprocess.TimeoutExpired):  # Ctrl-C has reached it already
             process.send_signal(signal.SIGINT)
-        process.wait()
+        try:
+            process.wait(_STOPS_WITHIN)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
     took = time.perf_counter() - start
     return {
         "command": [arguments.command, *words],
@@ -317,6 +362,13 @@ def parsed() -> argparse.Namespace:
     parser.add_argument(
         "--budget", type=float, default=0.5, metavar="SECONDS", help="for each time"
     )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=10,
+        metavar="MINUTES",
+        help="after which nothing new is begun; tests have half of them (default: 10)",
+    )
     parser.add_argument("--no-cpu", action="store_true", help="leave out the times of the CPU")
     parser.add_argument(
         "--tiny", action="store_true", help="networks of a few units, to try it out"
@@ -337,26 +389,49 @@ def parsed() -> argparse.Namespace:
     return arguments
 
 
+def attempt(report: Report, name: str, run: Callable[[], object]) -> None:
+    """Run a part; if it fails, say so and go on."""
+    try:
+        run()
+    except Exception as error:
+        report.add(f"{name} broke off", reason(error))
+
+
+def failures(found: dict[str, Any]) -> list[str]:
+    """What failed, by name."""
+    names = [name for name in found if name.endswith("broke off")]
+    if found.get("tests", {}).get("exit status"):
+        names.append("tests")
+    training = found.get("training", {})
+    if training.get("exit status") and not training["stopped"]:
+        names.append("training")
+    failed = sum(line["unit"].startswith("failed") for line in found.get("times", ()))
+    return [*names, *([f"{failed} times"] if failed else [])]
+
+
 def main() -> None:
     arguments = parsed()
+    deadline = time.monotonic() + 60 * arguments.minutes
     report = Report(arguments.out)
     added = paths()
     sys.path += added
     report.add("machine", machine())
+    scratch, most = arguments.out.resolve(), 30 * arguments.minutes
+    parts: dict[str, Callable[[], object]] = {
+        "tests": lambda: report.add("tests", run_tests(arguments.files, scratch, added, most)),
+        "times": lambda: time_all(report, arguments, deadline),
+        "training": lambda: report.add("training", train(arguments, added)),
+    }
+    asked = [*arguments.parts, *(["training"] if arguments.train else [])]
     try:
-        if "tests" in arguments.parts:
-            report.add("tests", run_tests(arguments.files, arguments.out.resolve(), added))
-        if "times" in arguments.parts:
-            time_all(report, arguments)
-        if arguments.train:
-            report.add("training", train(arguments, added))
+        for name, run in parts.items():
+            if name in asked:
+                attempt(report, name, run)
     except KeyboardInterrupt:
         say(f"stopped; {arguments.out} has what was measured")
     print_all(report.found)
-    training = report.found.get("training", {})
-    broken = training.get("exit status") and not training["stopped"]
-    if broken or report.found.get("tests", {}).get("exit status"):
-        raise SystemExit(1)
+    if wrong := failures(report.found):
+        raise SystemExit(f"failed: {', '.join(wrong)}; {arguments.out} has the reasons")
 
 
 if __name__ == "__main__":

@@ -101,10 +101,12 @@ def draw_hits(
             struck = struck * fixed[:, :1]
         row = torch.stack([struck, struck * velocities, struck * offsets], dim=1)
         if given is not None:
-            drawn, row = row, fixed[:, 1:].view(row.shape).clone()
-            row[..., drums] = drawn[..., drums]
+            row = torch.where(drawn, row, fixed[:, 1:].view(row.shape))
         return [row.flatten(1)], [row.flatten(1)]
 
+    # A mask, as no CUDA graph may contain the copy to the GPU that a list of indices takes.
+    every = range(model.config.output_depth // 3)
+    drawn = torch.tensor([drums is None or drum in drums for drum in every], device=z.device)
     sounds = z.new_ones(len(z), steps) if sounding is None else sounding.to(z)
     fixed = torch.cat([sounds[..., None], *([] if given is None else [given.to(z)])], dim=-1)
     with model.own_precision():

@@ -46,6 +46,7 @@ class Inputs:
             # Class -1 is a row of zeros.
             if bool(((rows < -1) | (rows >= rows.new_tensor(depths))).any()):
                 raise ValueError(f"{name} hold classes beyond the depths {depths}")
+            rows = rows.to(self.like.device)
             return [OneHot(rows[..., i], size) for i, size in enumerate(depths)]
         classes = f" or int64 classes (batch, steps, {len(depths)})" if one_hot else ""
         raise ValueError(

@@ -7,6 +7,7 @@ them on the same memory: what a step reads and writes must stay where it is.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Protocol
 
@@ -19,6 +20,8 @@ Step = Callable[[], None]
 # their first calls, which no graph may contain.
 _WARM_UP = 2
 _streams: dict[torch.device, torch.cuda.Stream] = {}
+# For one thread at a time: what another put on the stream meanwhile would become part of its graph.
+_in_use = threading.Lock()
 
 
 class Recorder(Protocol):
@@ -53,17 +56,18 @@ class CUDARecorder:
 
     def warm_up(self, step: Step) -> None:
         current = torch.cuda.current_stream(self._device)
-        self._stream.wait_stream(current)
-        with torch.cuda.stream(self._stream):
+        with _in_use, torch.cuda.stream(self._stream):
+            self._stream.wait_stream(current)
             step()
         current.wait_stream(self._stream)
 
     def capture(self, step: Step) -> Step:
-        with torch.cuda.device(self._device):
+        with _in_use, torch.cuda.device(self._device):
             graph = torch.cuda.CUDAGraph()
             if self._generator is not None:  # torch's own is registered anyway
                 graph.register_generator_state(self._generator)
-            # Other threads, such as those of an app, may go on using the GPU.
+            # Other threads, such as those of an app, may go on using the GPU, but must not wait for
+            # all of it (torch.cuda.synchronize) meanwhile.
             mode = "thread_local"
             with torch.cuda.graph(graph, stream=self._stream, capture_error_mode=mode):
                 step()

@@ -160,8 +160,8 @@ def refuse_int8(device: torch.device) -> NoReturn:
     """Say, in an OptionError, what int8 products on that device would want."""
     if device.type != "cpu":
         raise OptionError(
-            f"int8 products are for CPUs, and the weights are on {device}; call "
-            "multiply_in('bfloat16') or multiply_in('float32'), or use the CPU"
+            f"int8 products are for CPUs, and the weights are on {device}; take bfloat16 or "
+            "float32, or the CPU"
         )
     raise OptionError(
         "int8 weights want an x86 processor with VNNI and a PyTorch with oneDNN; use bfloat16"

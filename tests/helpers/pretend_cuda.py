@@ -1,10 +1,11 @@
 """A stand-in for a GPU, for tests on machines without one.
 
 Inside :func:`pretend_cuda`, tensors can be put "on cuda": they say that they lie there, and are
-computed on the CPU. As on a GPU, an operation refuses tensors of both devices, and cuDNN's LSTM is
-not there, so that PyTorch's own kernels run (here their arithmetic). :class:`PretendRecorder`
-captures steps as a CUDA graph does: it notes the operations, with the tensors they work on, and
-repeats them without running any Python of the step.
+computed on the CPU. As on a GPU, an operation refuses tensors of both devices and a generator of
+the other. cuDNN's LSTM is not there, so that PyTorch's own kernels run (here their arithmetic).
+:class:`PretendRecorder` captures steps as a CUDA graph does: it notes the operations, with the
+tensors they work on, and repeats them without running any Python of the step; it refuses what makes
+the CPU wait.
 """
 
 from __future__ import annotations
@@ -26,9 +27,13 @@ aten = torch.ops.aten
 # What makes the CPU wait for a GPU, or copies from it or to it: no CUDA graph may contain it.
 WAITING = {
     aten._local_scalar_dense.default: "a number is read",
+    aten.equal.default: "a number is read",
     aten.nonzero.default: "a shape depends on values",
     aten.masked_select.default: "a shape depends on values",
+    aten.repeat_interleave.Tensor: "a shape depends on values",
+    aten.bincount.default: "a shape depends on values",
     aten._unique2.default: "a shape depends on values",
+    aten.unique_consecutive.default: "a shape depends on values",
     aten.lift_fresh.default: "a tensor is made of Python's numbers",
     aten.is_pinned.default: "memory is looked up",
 }
@@ -42,6 +47,9 @@ MIXED = (
     aten._pack_padded_sequence.default,
     aten._pack_padded_sequence_backward.default,
 )
+INDEXING = (aten.index.Tensor, aten.index_put_.default, aten.index_put.default)
+# What refuses tensors of both devices even if some of them are single numbers.
+STRICT = (aten.cat.default, aten.stack.default)
 
 
 class OnCuda(Tensor):
@@ -83,6 +91,29 @@ class OnCuda(Tensor):
         return run(function, args, kwargs or {})
 
 
+class CudaGenerator(torch.Generator):
+    """A generator that says it is on a GPU; it draws on the CPU."""
+
+    device = DEVICE
+
+
+class _AnyDevice(type):
+    """In place of the type of torch.Generator: makes generators of either device."""
+
+    def __call__(cls, device: object = "cpu") -> torch.Generator:
+        return CudaGenerator() if _is_cuda(device) else _CPU_GENERATOR(device)  # type: ignore[arg-type]
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, _CPU_GENERATOR)
+
+
+class _Generator(metaclass=_AnyDevice):
+    pass
+
+
+_CPU_GENERATOR = torch.Generator
+
+
 class _Factories(TorchDispatchMode):
     """Sees what is made on "cuda", and what is moved there."""
 
@@ -105,6 +136,8 @@ class _Moves(TorchFunctionMode):
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
+        if not isinstance(function, torch._ops.OpOverload):  # which gets a copy of the generator
+            _check_generator(args, kwargs)
         if function == Tensor.cuda:
             function, args = Tensor.to, (args[0], DEVICE)
         if function == Tensor.new_tensor and isinstance(args[0], OnCuda):
@@ -144,9 +177,13 @@ def run(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     asked = kwargs.get("device")
     asked = None if asked is None else torch.device(asked)
     ours = [each for each in tensors if isinstance(each, OnCuda)]
-    theirs = [each for each in tensors if not isinstance(each, OnCuda) and each.dim()]
+    theirs = [each for each in tensors if not isinstance(each, OnCuda)]
+    if function not in STRICT:
+        theirs = [each for each in theirs if each.dim()]
     if ours and theirs and function not in MIXED:
         raise RuntimeError(f"{function}: expected all tensors on the same device, found two")
+    if function in INDEXING and not isinstance(args[0], OnCuda):
+        raise RuntimeError(f"{function}: indices on cuda, of a tensor on the CPU")
     to_cpu = asked is not None and asked.type == "cpu"
     stays = asked is None and not ours
     if asked is not None:
@@ -172,6 +209,34 @@ def run(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         return by_identity[id(each)] if id(each) in by_identity else OnCuda(each)
 
     return tree_map(wrap, results)
+
+
+def _check_generator(args: Any, kwargs: dict[str, Any]) -> None:
+    """Refuse to draw on one device by a generator of the other."""
+    given = kwargs.get("generator")
+    if given is None:
+        return
+    ours = any(isinstance(each, OnCuda) for each in tree_flatten((args, kwargs))[0])
+    device = "cuda" if ours or _is_cuda(kwargs.get("device")) else "cpu"
+    found = "cuda" if isinstance(given, CudaGenerator) else "cpu"
+    if found != device:
+        raise RuntimeError(f"Expected a '{device}' device type for generator but found '{found}'")
+    if _Notes.active and given is not _Notes.generator:
+        raise RuntimeError("the generator is not registered with the graph that is captured")
+
+
+def _waits(function: Any, args: Any, kwargs: dict[str, Any]) -> bool:
+    """Whether a GPU's queue would have to be waited for, or copied to."""
+    if function in WAITING:
+        return True
+    if function in INDEXING:
+        indices = [each for each in args[1] if isinstance(each, Tensor)]
+        return any(each.dtype == torch.bool or not isinstance(each, OnCuda) for each in indices)
+    if function == aten.copy_.default:
+        return isinstance(args[0], OnCuda) != isinstance(args[1], OnCuda)
+    if function == aten._to_copy.default and (asked := kwargs.get("device")) is not None:
+        return isinstance(args[0], OnCuda) != (torch.device(asked).type in ON_CUDA)
+    return False
 
 
 def _lstm_cell(
@@ -222,6 +287,9 @@ def pretend_cuda() -> Iterator[None]:
     with (
         mock.patch("torch.cuda.is_available", lambda: True),
         mock.patch("torch.cuda._lazy_init", lambda: None),
+        mock.patch("torch.Generator", _Generator),
+        mock.patch("torch.cuda.get_rng_state", lambda *_: torch.get_rng_state()),
+        mock.patch("torch.cuda.set_rng_state", lambda state, *_: torch.set_rng_state(state)),
         mock.patch("torch.cuda.is_current_stream_capturing", lambda: False),
         mock.patch("musicvae_torch.kernels.dispatch.CUDARecorder", PretendRecorder),
         _Moves(),
@@ -244,6 +312,7 @@ class _Notes(TorchDispatchMode):
     """
 
     active = False
+    generator: torch.Generator | None = None  # that is registered with the graph
 
     def __enter__(self) -> _Notes:
         _Notes.active = True
@@ -264,7 +333,7 @@ class _Notes(TorchDispatchMode):
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if function in WAITING:
+        if _waits(function, args, kwargs):
             raise RuntimeError(f"operation not permitted when stream is capturing: {function}")
         for each in tree_flatten((args, kwargs))[0]:
             if isinstance(each, Tensor):
@@ -301,6 +370,7 @@ class PretendRecorder:
         before_all = torch.get_rng_state()
         own = None if self._generator is None else self._generator.get_state()
         notes = _Notes()
+        _Notes.generator = self._generator
         with notes:
             step()
         # Nothing has run yet.

@@ -12,6 +12,7 @@ import pretty_midi
 import pytest
 import torch
 from bands import small_band
+from pretend_cuda import DEVICE, pretend_cuda
 from trio_songs import small_surrogate, small_vae, song
 
 from musicvae_torch.errors import MidiError
@@ -181,3 +182,24 @@ def test_a_record_without_styles_is_a_stranger(folder: Path, tmp_path: Path) -> 
         folder / "vae", folder / "surrogate", "cpu", band=tmp_path / "old"
     )
     assert not able.accompany(melody()).latents.size
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS[:3])
+def test_a_gpu_plays_what_the_cpu_plays(method: str) -> None:
+    """On the stand-in alone: a GPU itself rounds otherwise."""
+    options = AccompanyOptions(method=method)
+
+    def tokens(own: Accompanist) -> list[np.ndarray]:
+        song = own.accompany(melody(2), options)
+        return [one.tokens for one in sorted(song.candidates, key=lambda one: one.number)]
+
+    own = accompanist(band=small_band(style_size=4) if method == METHODS[0] else None)
+    exact = tokens(own)
+    with pretend_cuda():
+        for network in (own.musicvae, own.surrogate, own.band):
+            if network is not None:
+                network.to(DEVICE)
+        ours = tokens(own)
+    alike = [(one == other).mean() for one, other in zip(ours, exact, strict=True)]
+    assert min(alike) > 0.9

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from time import sleep
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -15,7 +18,7 @@ from torch import Tensor
 from training_steps import training_losses
 
 from musicvae_torch.errors import OptionError
-from musicvae_torch.groove_sampling import velocities_and_offsets
+from musicvae_torch.groove_sampling import draw_hits, velocities_and_offsets
 from musicvae_torch.kernels import cuda_graph, graphs_enabled, reference, without_graphs
 from musicvae_torch.kernels.cuda_graph import Steps
 from musicvae_torch.model.vae import MusicVAE
@@ -40,12 +43,6 @@ def lively(name: str) -> MusicVAE:
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     return model
-
-
-def seeded(gpu: torch.device, seed: int) -> torch.Generator:
-    """A generator on a GPU; the stand-in's is on the CPU."""
-    real = torch.backends.cuda.is_built() and torch.cuda.device_count()
-    return torch.Generator(gpu if real else "cpu").manual_seed(seed)
 
 
 @pytest.fixture
@@ -105,12 +102,17 @@ def test_a_graph_draws_what_single_operations_draw(
     model, here, z = model.to(gpu), batch.on(gpu), z.to(gpu)
 
     def run() -> list[Tensor]:
-        draws = seeded(gpu, 1)
+        draws = torch.Generator(gpu).manual_seed(1)
         drawn = [model.decode(z, STEPS, heat, here.controls, draws) for heat in (0, 1, 1)]
         torch.manual_seed(2)
         drawn.append(model.decode(z, STEPS, 1, here.controls))  # from torch's own generator
         if config.output == "groove":
-            drawn.append(velocities_and_offsets(model, z, here.targets[..., :9], here.controls))
+            hits = here.targets[..., :9]
+            drawn.append(velocities_and_offsets(model, z, hits, here.controls))
+            drawn.append(draw_hits(model, z, 1, here.controls, generator=draws))
+            sounding = hits.any(-1)
+            others = here.controls, here.targets, [0, 2], sounding
+            drawn.append(draw_hits(model, z, 1, *others, generator=draws))
         if config.output == "categorical" and not config.control_depth:
             parts = range(len(config.output_depths))
             drawn.append(
@@ -139,6 +141,15 @@ def test_where_there_is_nothing_to_replay(gpu: torch.device, graphs: list[str]) 
         assert not graphs_enabled()
         model.decode(torch.zeros(1, model.config.z_size, device=gpu), 5)
     assert graphs == ["warm up"]
+
+
+def test_windows_and_latents_may_be_on_the_cpu(gpu: torch.device) -> None:
+    model = lively("hierdec-trio_16bar").to(gpu)
+    classes = made_up(model.config, 2).tokens
+    windows = torch.from_numpy(classes[..., : len(model.config.output_depths)]).long()
+    logits = model.teacher_force(torch.zeros(2, model.config.z_size), windows)
+    assert model.encode(windows).mean.is_cuda
+    assert model.reconstruction_loss(logits, windows).is_cuda
 
 
 def test_int8_is_refused(gpu: torch.device) -> None:
@@ -239,3 +250,28 @@ def test_steps_are_captured_after_they_have_warmed_up() -> None:
     plain = Steps(lambda: done.append("plain"), None)
     plain()
     assert done[-1] == "plain"
+
+
+def test_threads_warm_up_and_capture_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They share a stream, which in a capture takes up whatever is put on it."""
+    for name in ("Stream", "current_stream", "stream", "device", "CUDAGraph", "graph"):
+        monkeypatch.setattr(torch.cuda, name, MagicMock())
+    at_work: list[int] = []
+    together: list[int] = []
+
+    def step() -> None:
+        at_work.append(1)
+        sleep(0.02)
+        together.append(len(at_work))
+        at_work.pop()
+
+    def use() -> None:
+        recorder = cuda_graph.CUDARecorder(torch.device("cuda", 7))
+        recorder.warm_up(step)
+        recorder.capture(step)
+
+    with ThreadPoolExecutor(3) as threads:
+        for done in [threads.submit(use) for _ in range(3)]:
+            done.result()
+    monkeypatch.delitem(cuda_graph._streams, torch.device("cuda", 7))
+    assert together == [1] * 6
