@@ -109,7 +109,7 @@ def _find_harmony(song: SongContext, kept: Sequence[int], chords: str | None) ->
     pitches = notes["pitch"].astype(np.int64)
     if all(song.roles[track.index] == "melody" for track in pitched):
         return infer_from_melody(starts, ends, pitches, song.bars)
-    # A bass beside the melody adds little: one chord a bar is as accurate then, and calmer.
+    # A bass beside the melody says little: a chord a bar is as true then, and calmer.
     a_bar = 2 if any(song.roles[track.index] == "other" for track in pitched) else 1
     return infer(starts, ends, pitches, song.bars, a_bar)
 
