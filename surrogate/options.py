@@ -245,7 +245,7 @@ class AccompanyOptions:
         example="0.5, or bass=0.5,drums=0.8",
         group=_GENERATION,
         metavar="T",
-        usual="bass=0.7,drums=0.92; 0.4 with other methods than band",
+        usual="bass=0.7,drums=0.9; 0.4 with other methods than band",
     )
     top_p: float | None = option(
         None, above=0, most=1, group=_GENERATION, metavar="P", usual=f"{_OF_BANDS['top_p']:g}"
