@@ -14,7 +14,7 @@ from surrogate.app.studio import Result
 from surrogate.render.page import html_of, resource
 from surrogate.render.page_data import Data
 
-REDO = re.compile(r"(bass|drums):[0-9]{1,5}-[0-9]{1,5}")
+REDO = re.compile(r"(bass|drums|chords):[0-9]{1,5}-[0-9]{1,5}")
 MOST_CELLS = 10_000
 
 

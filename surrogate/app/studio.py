@@ -7,9 +7,9 @@ import shutil
 import tempfile
 import threading
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,7 +23,15 @@ from surrogate.accompaniment import Accompaniment, Candidate
 from surrogate.arrangement.song_chart import SongChart
 from surrogate.melody.choice import TrackSummary, summarize_tracks
 from surrogate.melody.track_query import instrument, refusal
-from surrogate.options import BAND, METHODS, OF_BAND, AccompanyOptions, read_bars, read_beat
+from surrogate.options import (
+    BAND,
+    COMPING,
+    METHODS,
+    OF_BAND,
+    AccompanyOptions,
+    read_bars,
+    read_beat,
+)
 from surrogate.pipeline import Accompanist
 from surrogate.render.page import html_of, page_contents
 from surrogate.render.page_data import Data, KnownSounds
@@ -90,40 +98,24 @@ class Studio:
         )
         return Result(result, Path(song.name).stem, takes, folder, self.soundfont)
 
-    def redo(
-        self,
-        bands: Result,
-        number: int,
-        bars: Sequence[str],
-        chart: SongChart | None = None,
-        **changes: Any,
-    ) -> Result:
+    def redo(self, bands: Result, number: int, bars: Sequence[str], **changes: Any) -> Result:
         """Make bars of a band anew, as a further version of that band.
 
         Args:
             bands: with the band.
             number: of the band, from 1.
             bars: parts and their bars, such as "bass:9-10".
-            chart: with other chords than the band's; None: with the same.
             changes: other options than the band's own.
 
         Raises:
             MidiError: the band lacks a part or a bar.
             OptionError: an option does not go with the networks.
         """
-        before = bands.take(number)
-        seed = (bands.result.options.seed + bands.tries + 1) % 2**63
-        options = {"seed": seed, "candidates": 1} | changes
-        with self._busy:
-            result = self.accompanist.redo(before.result, bars, before.candidate, chart, **options)
-        versions = [take.band for take in bands.takes].count(before.band)
-        take = Take(f"{before.band}.{versions + 1}", before.band, result, result.best)
-        last = max(n for n, own in enumerate(bands.takes) if own.band == before.band)
-        takes = (*bands.takes[: last + 1], take, *bands.takes[last + 1 :])
-        return replace(bands, takes=takes, tries=bands.tries + 1)
+        return self._further(bands, number, partial(self.accompanist.redo, bars=bars), **changes)
 
     def change_chords(self, bands: Result, number: int, cells: Sequence[str]) -> Result:
-        """Make the bass anew in the bars that get other chords, as a further version of a band.
+        """Make bass and comping anew in the bars that get other chords, as a further version of a
+        band.
 
         Args:
             bands: with the band.
@@ -132,22 +124,34 @@ class Studio:
 
         Raises:
             OptionError: they cannot be read, or are those that the band has.
-            MidiError: the band has no bass.
+            MidiError: the band has neither.
         """
         take = bands.take(number)
         if take.chart is None or len(cells) != len(take.chart.bars):
             raise OptionError("Chords: wanted one cell for each bar of the chart")
         new = [read_cell(cell, take.chart.first + n) for n, cell in enumerate(cells)]
-        pairs = enumerate(zip(take.chart.bars, new, strict=True), start=take.first_bar)
-        changed = [bar for bar, (old, own) in pairs if old != own]
-        if not changed:
-            raise OptionError("Chords: no bar has other chords than before")
-        bars = f"bass:{','.join(map(str, changed))}"
-        # Chords that somebody has written are to be heard.
-        own = take.result.options.harmony
-        harmony = "strong" if own == "off" else own
         chart = replace(take.chart, bars=tuple(new))
-        return self.redo(bands, number, [bars], chart, harmony=harmony)
+        return self._further(bands, number, partial(self.accompanist.change_chords, chart=chart))
+
+    def _further(
+        self, bands: Result, number: int, change: Callable[..., Accompaniment], **changes: Any
+    ) -> Result:
+        """The bands with one more, which is what a change makes of one of them.
+
+        Args:
+            change: a method of the accompanist, with its arguments beside the band.
+            changes: other options than the band's own.
+        """
+        before = bands.take(number)
+        seed = (bands.result.options.seed + bands.tries + 1) % 2**63
+        options = {"seed": seed, "candidates": 1} | changes
+        with self._busy:
+            result = change(before.result, candidate=before.candidate, **options)
+        versions = [take.band for take in bands.takes].count(before.band)
+        take = Take(f"{before.band}.{versions + 1}", before.band, result, result.best)
+        last = max(n for n, own in enumerate(bands.takes) if own.band == before.band)
+        takes = (*bands.takes[: last + 1], take, *bands.takes[last + 1 :])
+        return replace(bands, takes=takes, tries=bands.tries + 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +190,7 @@ class Take:
         """Those of which bars can be made anew."""
         if self.result.options.method != BAND:
             return ()
-        return tuple(part for part in ("bass", "drums") if part in self.view.roles)
+        return tuple(part for part in ("bass", "drums", COMPING) if part in self.view.roles)
 
 
 @dataclass(frozen=True, eq=False)

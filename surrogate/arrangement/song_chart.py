@@ -13,6 +13,7 @@ import numpy as np
 import pretty_midi
 
 from musicvae_torch.chords.chart import MOST_CHORDS, Bar, write_chart
+from musicvae_torch.errors import OptionError
 from musicvae_torch.midi.score import Score, divisible, read_score
 from musicvae_torch.midi.tracks import TICK_NOTE
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
@@ -61,6 +62,26 @@ class SongChart:
         known = range(len(self.bars))
         places = (min(max(n - self.first, known[0]), known[-1]) for n in range(first, last + 1))
         return write_chart([self.bars[place] for place in places])
+
+    def changed_bars(self, other: SongChart, first: int) -> list[int]:
+        """The numbers of the bars in which another chart of the song has other chords.
+
+        Args:
+            first: the number of the charts' first bar.
+
+        Raises:
+            OptionError: there are none, or the other chart is longer or shorter.
+        """
+        if len(other.bars) != len(self.bars):
+            raise OptionError(
+                f"chords: the chart has {len(other.bars)} bars; wanted {len(self.bars)}, one for "
+                "each that the song's has"
+            )
+        pairs = enumerate(zip(self.bars, other.bars, strict=True), start=first)
+        changed = [bar for bar, (old, new) in pairs if old != new]
+        if not changed:
+            raise OptionError("chords: no bar has other chords than before")
+        return changed
 
 
 def read_song_chart(
