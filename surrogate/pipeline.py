@@ -62,6 +62,7 @@ from surrogate.song.reading import Midi, read_song
 from surrogate.song.redo import analyze_redo
 
 BATCH = 16  # songs read before anything is generated
+CHORDAL = ("bass", COMPING)  # parts that follow when bars get other chords
 
 
 @dataclass(eq=False, repr=False)
@@ -247,6 +248,7 @@ class Accompanist:
         result: Accompaniment,
         chart: SongChart | str,
         candidate: Candidate | None = None,
+        parts: Sequence[str] = CHORDAL,
         **changes: Any,
     ) -> Accompaniment:
         """Give bars of a result other chords: in these bars its bass, and a part that plays the
@@ -256,10 +258,11 @@ class Accompanist:
         Args:
             result, candidate, changes: as for :meth:`redo`.
             chart: with as many bars as the result's, or its text.
+            parts: that are made anew, as far as the result has them.
 
         Raises:
             ChordError: the text cannot be read.
-            MidiError: the result has neither part.
+            MidiError: the result has none of the parts.
             OptionError: the chart has another number of bars, or no other chords; and as for
                 :meth:`redo`.
         """
@@ -270,8 +273,8 @@ class Accompanist:
             chart = replace(before, bars=tuple(read_chart(chart)))
         first = before.first + result.options.intro
         bars = before.changed_bars(chart, first)
-        parts = [part for part in ("bass", COMPING) if result.view(candidate).indices_of(part)]
-        redo = [f"{part}:{ranges(np.array(bars))}" for part in parts or ["bass"]]
+        there = [part for part in parts if part in result.view(candidate).roles]
+        redo = [f"{part}:{ranges(np.array(bars))}" for part in there or parts]
         if result.options.harmony == "off":
             changes = {"harmony": "strong"} | changes
         return self.redo(result, redo, candidate, chart, **changes)
