@@ -303,7 +303,12 @@ def test_a_score_and_stems_are_made_when_they_are_wanted(visit: Visit, tmp_path:
 def test_a_reload_asks_before_changes_are_lost(visit: Visit) -> None:
     frame = with_comping(visit)
     asked: list[str] = []
-    visit.page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+
+    def answer(dialog: Any) -> None:
+        asked.append(dialog.type)
+        dialog.accept()
+
+    visit.page.on("dialog", answer)
     frame.get_by_label("Chords of bar 3", exact=True).fill("Ebm")
     frame.get_by_role("button", name="Use these chords").click()
     frame.locator("h2", has_text="Band 1.2").wait_for()
