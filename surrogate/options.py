@@ -23,6 +23,7 @@ METRES = ("fit", "refuse")
 HARMONIES = ("strong", "all", "off")
 BEATS = ("file", "auto")
 COMPING = "chords"  # a part that can be added
+REDOABLE = (*PARTS, COMPING)  # parts of which bars can be made anew
 COMPING_ON = ("guitar", "piano", "organ", "pad")
 NOBODY = "none"
 SLOWEST, FASTEST = 20, 400  # quarter notes a minute
@@ -99,8 +100,11 @@ def read_redo(text: str) -> str:
         OptionError: the text is of another form.
     """
     part, _, bars = "".join(text.split()).partition(":")
-    if part not in PARTS or not bars:
-        raise OptionError(f"wanted a part and its bars, such as bass:9-16, not {text!r}")
+    if part not in REDOABLE or not bars:
+        raise OptionError(
+            f"wanted a part and its bars, such as bass:9-16, not {text!r}; the parts are "
+            f"{', '.join(REDOABLE)}"
+        )
     for first, last in read_bars(bars):
         if not 0 <= first <= last:
             raise OptionError(f"redo {part}: bars {first}-{last} are no range of bars")
@@ -214,6 +218,9 @@ class AccompanyOptions:
         redo: a part and bars of it to make anew, as in bass:9-16, all else staying as it is; it may
             be given several times. With it, given, keep, outside, rests, skip and dynamics do not
             count, and the bars of fills are among those in which the drums are redone.
+            The parts are melody, bass, drums and chords, the part that add makes.
+        chords_track: with redo, the track that plays the chords, named as the melody is, or none;
+            None: the last one that is named chords.
         fills: bars of the song that end in a drum fill, as in 8,16; after an intro, 0 is its last.
         intro: bars that the band plays before the song, to the chords of the song's first bars.
         ending: end with a hit of the drums and a held root of the bass: on the last note of the
@@ -289,6 +296,7 @@ class AccompanyOptions:
     redo: str | tuple[str, ...] = option(
         (), repeat=True, read=read_redo, group=_FORM, metavar="PART:BARS"
     )
+    chords_track: Tracks | None = option(None, repeat=True, read=str, group=_FORM, metavar="TRACK")
     fills: tuple[tuple[int, int], ...] = option(
         (), flag="fill", read=read_bars, group=_FORM, metavar="BARS"
     )
@@ -310,7 +318,7 @@ class AccompanyOptions:
         object.__setattr__(self, "attributes", FrozenDict(self.attributes))
         if isinstance(self.temperature, Mapping):
             object.__setattr__(self, "temperature", FrozenDict(self.temperature))
-        for part in PARTS:
+        for part in (*PARTS, "chords_track"):
             wanted = getattr(self, part)
             if isinstance(wanted, set | frozenset):
                 wanted = sorted(wanted, key=str)
@@ -374,7 +382,7 @@ class AccompanyOptions:
     def redone(self) -> dict[str, tuple[tuple[int, int], ...]]:
         """The ranges of bars to make anew, by part."""
         found: dict[str, tuple[tuple[int, int], ...]] = {}
-        for part in PARTS:
+        for part in REDOABLE:
             own = [text.partition(":")[2] for text in self.redo if text.startswith(f"{part}:")]
             if own:
                 found[part] = read_bars(",".join(own))
@@ -382,9 +390,9 @@ class AccompanyOptions:
 
     @property
     def made(self) -> tuple[str, ...]:
-        """The parts that are generated, wholly or in some bars."""
+        """The parts that are generated, wholly or in some bars: those that networks play."""
         if self.redo:
-            return tuple(self.redone)
+            return tuple(part for part in PARTS if part in self.redone)
         return tuple(part for part in PARTS if part not in self.given)
 
     @property

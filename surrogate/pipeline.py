@@ -15,6 +15,7 @@ import numpy as np
 import pretty_midi
 
 from musicvae_torch.attribute_vectors import AttributeVectors
+from musicvae_torch.chords.chart import read_chart
 from musicvae_torch.converters.trio import part_notes
 from musicvae_torch.errors import MidiError, OptionError
 from musicvae_torch.io.devices import pick_device
@@ -22,14 +23,14 @@ from musicvae_torch.kernels.gemm import FLOAT32
 from musicvae_torch.midi.score import Score, divisible
 from musicvae_torch.midi.vocabulary import NO_EVENT, NOTE_OFF, PARTS
 from musicvae_torch.model.vae import MusicVAE
-from surrogate.accompaniment import Accompaniment, Candidate
+from surrogate.accompaniment import Accompaniment, Candidate, ranges
 from surrogate.arrangement.arrange import Arrangement, Arranger
 from surrogate.arrangement.chord_markers import mark_chords
 from surrogate.arrangement.drum_fills import with_crashes
 from surrogate.arrangement.ending import with_ending
 from surrogate.arrangement.fill import StepNote
-from surrogate.arrangement.harmony import charted_bars, parse
-from surrogate.arrangement.redo import RedoArranger
+from surrogate.arrangement.harmony import charted_bars, chord_texts, parse
+from surrogate.arrangement.redo import RedoArranger, home_of
 from surrogate.arrangement.song_chart import SongChart, chart_of
 from surrogate.band.model import Band
 from surrogate.encoder.candidates import rank
@@ -47,17 +48,21 @@ from surrogate.generators.protocol import Generated, PartGenerator
 from surrogate.generators.trio import TrioGenerator
 from surrogate.options import (
     BAND,
+    COMPING,
     METHODS,
     NO_STYLE,
     NOBODY,
+    REDOABLE,
     AccompanyOptions,
     default_method,
 )
+from surrogate.render.view import View
 from surrogate.song.context import SongContext, analyze, context_remarks
 from surrogate.song.reading import Midi, read_song
 from surrogate.song.redo import analyze_redo
 
 BATCH = 16  # songs read before anything is generated
+CHORDAL = ("bass", COMPING)  # parts that follow when bars get other chords
 
 
 @dataclass(eq=False, repr=False)
@@ -207,7 +212,8 @@ class Accompanist:
             bars: a part and its bars, such as "bass:9-16", or several of them. The bars are
                 counted in the result: after an intro of 4, the melody begins in bar 5.
             candidate: of the result, which to change; None: the best.
-            chart: of the song, with other chords than the result's; None: with the same.
+            chart: of the song, with other chords than the result's, which also replace those that
+                the result has as markers; None: with the same.
             changes: fields of :class:`AccompanyOptions`, such as seed=4, candidates=3 or fills.
 
         Raises:
@@ -216,8 +222,8 @@ class Accompanist:
         """
         view = result.view(candidate)
         tracks = {
-            part: tuple(n for n, role in enumerate(view.roles) if role == part) or NOBODY
-            for part in PARTS
+            "chords_track" if part == COMPING else part: view.indices_of(part) or NOBODY
+            for part in REDOABLE
         }
         usual = AccompanyOptions()
         new_only = (
@@ -227,6 +233,8 @@ class Accompanist:
         # An intro makes a pickup the end of a full bar.
         kept = ("pickup",) if not result.options.intro else ()
         options = {name: getattr(usual, name) for name in new_only if name not in kept}
+        if chart is not None and chord_texts(view.score) is not None:
+            changes = {"write_chords": True} | changes
         redo = bars if isinstance(bars, str) else tuple(bars)
         chosen = replace(result.options, redo=redo, **(tracks | options | changes))
         chart = chart or result.chart
@@ -235,7 +243,43 @@ class Accompanist:
             first, stop = (song.song_bars.first + bar for bar in charted_bars(song))
             intro = result.options.intro
             chosen = replace(chosen, chords=chart.of_bars(first - intro, stop - 1 - intro))
-        return self.accompany(view.score, chosen)
+        return _with_new(self.accompany(view.score, chosen), view)
+
+    def change_chords(
+        self,
+        result: Accompaniment,
+        chart: SongChart | str,
+        candidate: Candidate | None = None,
+        parts: Sequence[str] = CHORDAL,
+        **changes: Any,
+    ) -> Accompaniment:
+        """Give bars of a result other chords: in these bars its bass, and a part that plays the
+        chords, are made anew. Unless `changes` say otherwise, bass notes on strong beats are moved
+        into the chords.
+
+        Args:
+            result, candidate, changes: as for :meth:`redo`.
+            chart: with as many bars as the result's, or its text.
+            parts: that are made anew, as far as the result has them.
+
+        Raises:
+            ChordError: the text cannot be read.
+            MidiError: the result has none of the parts.
+            OptionError: the chart has another number of bars, or no other chords; and as for
+                :meth:`redo`.
+        """
+        before = result.chart
+        if before is None:
+            raise OptionError("chords: the chords of this result are not known")
+        if isinstance(chart, str):
+            chart = replace(before, bars=tuple(read_chart(chart)))
+        first = before.first + result.options.intro
+        bars = before.changed_bars(chart, first)
+        there = [part for part in parts if part in result.view(candidate).roles]
+        redo = [f"{part}:{ranges(np.array(bars))}" for part in there or parts]
+        if result.options.harmony == "off":
+            changes = {"harmony": "strong"} | changes
+        return self.redo(result, redo, candidate, chart, **changes)
 
     accompany_many = accompany_batch  # its name before 0.2, for one release
 
@@ -331,6 +375,18 @@ class Accompanist:
         lines += [*context_remarks(song, options.skip), *chart.remarks]
         of_bands = (line for band in candidates for line in band.arrangement.remarks)
         return (*lines, *dict.fromkeys(of_bands))
+
+
+def _with_new(result: Accompaniment, view: View) -> Accompaniment:
+    """A band of which bars were made anew; the tracks that were new in it are new still."""
+    homes = {home_of(view.score.tracks[index]) for index in view.new}
+    candidates = []
+    for candidate in result.candidates:
+        band = candidate.arrangement
+        new = {n for n, track in enumerate(band.score.tracks) if home_of(track) in homes}
+        both = tuple(sorted(new.union(band.new)))
+        candidates.append(replace(candidate, arrangement=band._replace(new=both)))
+    return replace(result, candidates=tuple(candidates))
 
 
 def _arranged(

@@ -140,20 +140,25 @@ def add_markers(
         score: all of it.
         name: of the new chunk.
         markers: ticks, ascending, and texts.
-        without: a chunk, and positions of its messages that are left out, none of them a note.
+        without: a chunk, and positions of its messages that are left out, none of them a note; if
+            no more than its name is left of it, it is left out, too.
     """
-    chunks, tracks = list(score.file.tracks), list(score.tracks)
+    chunks: list[Chunk | None] = list(score.file.tracks)
+    tracks = list(score.tracks)
     if without is not None:
         number, positions = without
-        messages = enumerate(chunks[number].messages)
-        staying = tuple(message for at, message in messages if at not in positions)
-        chunks[number] = replace(chunks[number], messages=staying, raw=None)
+        chunk = score.file.tracks[number]
+        staying = tuple(m for at, m in enumerate(chunk.messages) if at not in positions)
+        empty = number > 0 and all(message.kind in _MERELY_NAMES for message in staying)
+        chunks[number] = None if empty else replace(chunk, messages=staying, raw=None)
         gone = np.array(sorted(positions), np.int64)
         for track in score.tracks:
             if track.chunk == number:
                 ons = track.ons - np.searchsorted(gone, track.ons)
                 silent = tuple(at - int(np.searchsorted(gone, at)) for at in track.silent)
                 tracks[track.index] = replace(track, ons=ons, silent=silent)
+            elif empty and track.chunk > number:
+                tracks[track.index] = replace(track, chunk=track.chunk - 1)
     body = [meta(0, TRACK_NAME, name.encode())]
     body += [meta(tick, MARKER, text.encode()) for tick, text in markers]
     new = Chunk((*body, meta(body[-1].tick, END_OF_TRACK)))

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from musicvae_torch.errors import OptionError
-from surrogate.app.studio import Result
+from surrogate.app.result import Result
+from surrogate.pipeline import CHORDAL
 from surrogate.render.page import html_of, resource
 from surrogate.render.page_data import Data
 
-REDO = re.compile(r"(bass|drums):[0-9]{1,5}-[0-9]{1,5}")
+REDO = re.compile(r"(bass|drums|chords):[0-9]{1,5}-[0-9]{1,5}")
 MOST_CELLS = 10_000
 
 
@@ -67,8 +68,9 @@ def editable(contents: Data, bands: Result, number: int, undo: bool) -> str:
     charts: list[Data | None] = [None]
     for take in bands.takes:
         chart = take.chart
+        chordal = any(part in take.parts for part in CHORDAL)
         cells = [] if chart is None else [" ".join(bar) for bar in chart.bars]
-        charts.append({"first": take.first_bar, "cells": cells} if "bass" in take.parts else None)
+        charts.append({"first": take.first_bar, "cells": cells} if chordal else None)
     editor = {
         "current": number,
         "undo": undo,

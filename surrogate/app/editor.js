@@ -4,6 +4,8 @@
 const KEPT = "accompany";
 const { editor } = song;
 
+const DOING = { redo: "Redoing…", chords: "Changing the chords…", undo: "Undoing…" };
+
 const asking = {
   status: element("p", { class: "done", role: "status" }),
   busy: false,
@@ -11,7 +13,7 @@ const asking = {
 
 function ask(what, more = {}) {
   if (asking.busy) return;
-  set_busy(true, what === "undo" ? "Undoing…" : "Making it anew…");
+  set_busy(true, DOING[what]);
   keep();
   const band = takes.indexOf(current);
   window.parent.postMessage({ accompany: { what, band, ...more } }, window.origin);
@@ -71,7 +73,7 @@ function find_again() {
 
 // Redo and Undo stand beside the choice of bars.
 const redo = {
-  parts: new Map(["bass", "drums"].map((part) => {
+  parts: new Map(["bass", "drums", "chords"].map((part) => {
     const box = element("input", { type: "checkbox" });
     box.checked = true;
     box.addEventListener("change", () => show_editor());
@@ -84,20 +86,33 @@ const redo = {
 redo.button.title = "Make the chosen bars of these parts anew, as a further version of the band";
 redo.button.addEventListener("click", () => ask_redo());
 redo.undo.addEventListener("click", () => ask("undo"));
-const redo_home = element("span", { id: "redo", role: "group", "aria-label": "Make anew" });
+const redo_home = element("span", { id: "redo", role: "group", "aria-label": "Redo the chosen bars" });
+redo_home.append(redo.button);
 for (const [part, box] of redo.parts) {
   redo.labels.set(part, element("label", {}, box, part));
   redo_home.append(redo.labels.get(part));
 }
-redo_home.append(redo.button, redo.undo);
+redo_home.append(redo.undo);
 bar_choice.home.append(redo_home, asking.status);
 
 const parts_here = () => editor.parts[takes.indexOf(current)]
   .filter((part) => redo.parts.get(part).checked);
 
+// What is missing before bars can be redone; null: nothing.
+function lacking() {
+  const parts = editor.parts[takes.indexOf(current)];
+  if (!parts.length)
+    return current === takes[0] ? "Play or click one of the bands first: the song stays as it came."
+      : "Only new parts that the band network has made can be redone.";
+  if (!chosen.span) return "Choose bars first: drag over the bar numbers, or type them here.";
+  return parts_here().length ? null : `Choose what to redo: ${parts.join(", ")}.`;
+}
+
 function ask_redo() {
+  if (asking.busy) return;
+  const lack = lacking();
+  if (lack) return set_busy(false, lack, true);
   const bars = current.chosen_bars(), parts = parts_here();
-  if (!bars || !parts.length) return;
   const [first, last] = bars.map((bar) => bar + current.view.first);
   ask("redo", { bars: parts.map((part) => `${part}:${first}-${last}`) });
 }
@@ -109,7 +124,7 @@ const chord_row = {
   shown: null, // the number of the take whose chords are in it
   inputs: [],
 };
-chord_row.use.title = "Make the bass of the bars with other chords anew";
+chord_row.use.title = "Make bass and chords of the bars with other chords anew";
 chord_row.use.addEventListener("click", () => ask_chords());
 const chord_home = element("section", { id: "chords", "aria-labelledby": "chords-title" },
   element("div", { class: "top" }, element("h2", { id: "chords-title" }, "Chords"), chord_row.use),
@@ -138,11 +153,14 @@ function fill_row(number) {
     });
     input.addEventListener("keydown", (event) => {
       if (event.key === "Enter") ask_chords();
+      if (event.key !== "Escape") return;
+      input.value = cell; // as it was
+      input.dispatchEvent(new Event("input"));
     });
     return input;
   });
   chord_row.cells.replaceChildren(...chord_row.inputs.map((input, n) =>
-    element("label", {}, element("span", { "aria-hidden": "true" }, `${chart.first + n}`), input)));
+    element("label", { class: chart.first + n ? "" : "pickup" }, element("span", { "aria-hidden": "true" }, `${chart.first + n}`), input)));
 }
 
 function show_editor() {
@@ -151,12 +169,18 @@ function show_editor() {
   chord_home.hidden = !chord_row.inputs.length;
   chord_row.use.disabled = busy || !changed();
   for (const [part, label] of redo.labels) label.hidden = !parts.includes(part);
-  redo.button.disabled = busy || !chosen.span || !parts_here().length;
+  redo.button.disabled = busy;
   redo.undo.disabled = busy || !editor.undo;
 }
 
-document.addEventListener("taken", show_editor);
-document.addEventListener("chosen", show_editor);
+// What was said is done with, once something else is chosen.
+function choose_other() {
+  if (!asking.busy) asking.status.textContent = "";
+  show_editor();
+}
+
+document.addEventListener("taken", choose_other);
+document.addEventListener("chosen", choose_other);
 document.addEventListener("keydown", (event) => {
   if (event.target.matches("input[type=text], input[type=number]") || event.altKey) return;
   const control = event.ctrlKey || event.metaKey;
@@ -169,6 +193,9 @@ document.addEventListener("keydown", (event) => {
 const keys = document.querySelector("footer .keys");
 for (const [key, does] of [["r", "redo the chosen bars"], ["ctrl z", "undo"]])
   keys.append(" ", element("kbd", {}, key), ` ${does}`);
+
+// A reload would lose what was changed; the browser asks first.
+window.parent.onbeforeunload = editor.undo ? (event) => event.preventDefault() : null;
 
 current = takes[editor.current];
 find_again();

@@ -13,10 +13,12 @@ from musicvae_torch.errors import MidiError, MusicVAEError, OptionError
 from musicvae_torch.midi.notes import MIDI_SUFFIXES
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.vocabulary import PARTS
-from musicvae_torch.notation.files import NOTATION_SUFFIXES
 from surrogate.app.api import add_endpoint
 from surrogate.app.editing import Asked, editable
-from surrogate.app.studio import Result, Studio, melody_choices, options_of, other_tracks, read_song
+from surrogate.app.extra_files import ExtraFiles
+from surrogate.app.lines import problem_line, remark_lines
+from surrogate.app.result import Result
+from surrogate.app.studio import Studio, melody_choices, options_of, other_tracks, read_song
 from surrogate.options import (
     BAND,
     COMPING,
@@ -36,7 +38,7 @@ Updates: TypeAlias = dict[Any, Any]
 MOST_STEPS = 20  # that can be undone
 BANDS = 3  # so that there is something to choose from
 KEPT = (3600, 86_400)  # seconds: how often Gradio's copies of files are looked at, and kept
-EMPTY = '<div class="empty"><p>The song and its bands will be here, to be seen and heard.</p></div>'
+EMPTY = '<div class="empty"><p>Your song and its bands appear here.</p></div>'
 # A page in a frame is as high as what it holds, and grows and shrinks with it.
 FRAME = (
     '<iframe title="The song and its bands" srcdoc="{page}" scrolling="no" allow="autoplay" '
@@ -44,6 +46,9 @@ FRAME = (
     "new ResizeObserver(() => this.style.height = b.offsetHeight + 'px').observe(b)\"></iframe>"
 )
 
+
+# Of events that change buttons alone.
+_AT_ONCE: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 # What the framed page asks for becomes an event of the component that holds it.
 ASKED = """
@@ -106,8 +111,7 @@ class Page:
 
     def _build_song(self) -> None:
         self.file = gr.File(
-            label="Song (MIDI, MusicXML, ABC)",
-            file_types=[*MIDI_SUFFIXES, *NOTATION_SUFFIXES],
+            label="Song (MIDI, MusicXML, ABC)",  # what of it is none is said by read_song
             height=130,
             elem_id="song",
         )
@@ -137,12 +141,12 @@ class Page:
             )
         able = self.studio.directions
         with gr.Row(visible=bool(able), elem_classes="pair"):
-            for name, words in (("density", "less, more notes"), ("swing", "straight, swung")):
+            for name, words in (("density", "sparse or busy"), ("swing", "straight or swung")):
                 if name in able:
                     put[name] = _slider(name.capitalize(), words, -3, 3, 0, 0.25)
         put["chords"] = gr.Textbox(
             label="Chords",
-            info="one bar between bars; empty: the file's, or what its notes suggest",
+            info="bars divided by |; empty: the file's own, or what its notes suggest",
             placeholder="C | Am F | G7 | C",
             max_lines=4,
         )
@@ -257,6 +261,7 @@ class Page:
                 "WAV ↓", size="sm", visible=self.studio.sounds, elem_id="wav"
             )
             self.page = gr.DownloadButton("Web page ↓", size="sm", elem_id="page")
+            self.extra = ExtraFiles(self.studio.sounds)
         self.remarks = gr.HTML(visible=False, elem_id="remarks")
         self.player = gr.HTML(EMPTY, elem_id="player", js_on_load=ASKED)
 
@@ -268,17 +273,27 @@ class Page:
         inputs = [self.song, self.steps, *self.settings.values()]
         outputs = [self.player, self.downloads, self.band, self.midi, self.wav, self.page,
                    self.steps, self.remarks, self.problem]  # fmt: skip
-        _on(self.go.click, self._make, inputs, outputs, scroll_to_output=True)
-        more = self.again.click(
-            lambda seed: int(seed or 0) + 1, seed, seed, api_visibility="private"
+        self._make_bands(
+            self.go.click(_busy, None, [self.go, self.again], **_AT_ONCE), inputs, outputs
         )
-        _on(more.then, self._make, inputs, outputs, scroll_to_output=True)
-        edited = _on(self.player.submit, self._edit, [self.steps], outputs)
+        more = self.again.click(_busy, None, [self.go, self.again], **_AT_ONCE)
+        more = _on(more.then, lambda seed: int(seed or 0) + 1, [seed], [seed])
+        self._make_bands(more, inputs, outputs)
+        # The page in the frame says that it waits, and can be heard and seen in the meantime.
+        edited = _on(self.player.submit, self._edit, [self.steps], outputs, show_progress="hidden")
         edited.then(None, None, None, js=EDITED, api_visibility="private")
         suited = [self.settings[name] for name in ("temperature", "harmony", "style")]
         suited.append(self.of_band)
         _on(self.settings["method"].input, self._suit, [self.settings["method"]], suited)
         _on(self.band.input, self._pick, [self.steps, self.band], [self.midi, self.wav])
+        self.extra.connect(self.steps, self.band, self.remarks, self.problem)
+
+    def _make_bands(self, after: Any, inputs: list[Any], outputs: list[Any]) -> None:
+        """Make bands after an event. While they are made, the place where they appear says so, and
+        nothing else is covered."""
+        how: dict[str, Any] = {"scroll_to_output": True, "show_progress_on": self.player}
+        made = _on(after.then, self._make, inputs, outputs, **how)
+        made.then(_ready, None, [self.go, self.again], **_AT_ONCE)
 
     def _suit(self, method: str) -> tuple[Any, ...]:
         """Set the other settings to what suits another method."""
@@ -307,7 +322,7 @@ class Page:
             choices = melody_choices(song)
             lines = [facts(song)]
         except (MusicVAEError, OSError) as error:
-            return {**nothing, self.problem: _problem(error)}
+            return {**nothing, self.problem: problem_line(error)}
         if others := other_tracks(song):
             lines.append(f"Other tracks: {'; '.join(others)}")
         return {
@@ -336,7 +351,7 @@ class Page:
                 settings["temperature"] = None  # each part has its own
             bands = self.studio.make(song, options_of(settings))
         except (MusicVAEError, OSError) as error:
-            yield {self.problem: _problem(error)}
+            yield {self.problem: problem_line(error)}
             return
         steps = kept_steps(steps, bands)
         if self.studio.sounds:
@@ -345,7 +360,7 @@ class Page:
             yield self._shown(steps, contents, 1) | {
                 self.wav: gr.DownloadButton(value=None, interactive=False),
                 self.page: gr.DownloadButton(value=None, interactive=False),
-                self.remarks: _remarks([*bands.remarks(), *waiting]),
+                self.remarks: remark_lines([*bands.remarks(), *waiting]),
             }
         yield from self._finished(steps, 1)
 
@@ -367,7 +382,7 @@ class Page:
             else:
                 bands = self.studio.change_chords(before, asked.band, asked.chords)
         except (MusicVAEError, OSError) as error:
-            yield {self.problem: _problem(error)}
+            yield {self.problem: problem_line(error)}
             return
         (new,) = (n for n, take in enumerate(bands.takes, start=1) if take not in before.takes)
         yield from self._finished(kept_steps(steps, bands), new)
@@ -395,12 +410,12 @@ class Page:
         try:
             contents = bands.contents(sounds)
         except MidiError as error:  # too long to be heard
-            sounds, problem = False, _problem(error)
+            sounds, problem = False, problem_line(error)
             contents = bands.contents(sound=False)
         yield self._shown(steps, contents, number) | {
             self.page: gr.DownloadButton(value=bands.save_page(contents), interactive=True),
             self.wav: gr.DownloadButton(value=None, interactive=False),
-            self.remarks: _remarks(remarks),
+            self.remarks: remark_lines(remarks),
             self.problem: problem,
         }
         if sounds:
@@ -418,6 +433,16 @@ class Page:
             button: gr.DownloadButton(value=write(number), interactive=True)
             for button, write in files.items()
         }
+
+
+def _busy() -> tuple[gr.Button, gr.Button]:
+    """The buttons while bands are made."""
+    return gr.Button("Making bands…", interactive=False), gr.Button(interactive=False)
+
+
+def _ready() -> tuple[gr.Button, gr.Button]:
+    """The buttons when they may be pressed."""
+    return gr.Button("Accompany", interactive=True), gr.Button(interactive=True)
 
 
 def warmest(method: str | None) -> float:
@@ -471,13 +496,3 @@ def _named(values: tuple[str, ...], *words: str) -> list[tuple[str, str]]:
 
 def _frame(page: str) -> str:
     return FRAME.format(page=html.escape(page))
-
-
-def _problem(error: Exception) -> gr.HTML:
-    line = " ".join(str(error).split()).removesuffix("; see --list-tracks")
-    return gr.HTML(f'<p role="alert">{html.escape(line)}</p>', visible=True)
-
-
-def _remarks(lines: list[str]) -> gr.HTML:
-    items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
-    return gr.HTML(f"<ul>{items}</ul>", visible=bool(lines))

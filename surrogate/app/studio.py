@@ -1,33 +1,36 @@
-"""What the app does, without its looks: a song and settings in, bands and their files out."""
+"""What the app does, without its looks: a song and settings in, bands out, and changes of them."""
 
 from __future__ import annotations
 
 import re
-import shutil
 import tempfile
 import threading
 import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from hashlib import sha256
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from musicvae_torch.chords.chart import Bar, read_chart
 from musicvae_torch.errors import ChordError, MidiError, OptionError
-from musicvae_torch.io.files import replacing
+from musicvae_torch.midi.notes import MIDI_SUFFIXES
 from musicvae_torch.midi.score import Score
-from surrogate.accompaniment import Accompaniment, Candidate
-from surrogate.arrangement.song_chart import SongChart
+from musicvae_torch.notation.files import ABC_SUFFIX, MUSICXML_SUFFIXES, NOTATION_SUFFIXES
+from surrogate.accompaniment import Accompaniment
+from surrogate.app.result import Result, Take
 from surrogate.melody.choice import TrackSummary, summarize_tracks
 from surrogate.melody.track_query import instrument, refusal
-from surrogate.options import BAND, METHODS, OF_BAND, AccompanyOptions, read_bars, read_beat
-from surrogate.pipeline import Accompanist
-from surrogate.render.page import html_of, page_contents
-from surrogate.render.page_data import Data, KnownSounds
-from surrogate.render.view import View
+from surrogate.options import (
+    BAND,
+    METHODS,
+    OF_BAND,
+    AccompanyOptions,
+    read_bars,
+    read_beat,
+)
+from surrogate.pipeline import CHORDAL, Accompanist
 from surrogate.song import reading
 
 LONGEST_NAME = 60  # characters of a file's name, without its ending
@@ -90,40 +93,24 @@ class Studio:
         )
         return Result(result, Path(song.name).stem, takes, folder, self.soundfont)
 
-    def redo(
-        self,
-        bands: Result,
-        number: int,
-        bars: Sequence[str],
-        chart: SongChart | None = None,
-        **changes: Any,
-    ) -> Result:
+    def redo(self, bands: Result, number: int, bars: Sequence[str], **changes: Any) -> Result:
         """Make bars of a band anew, as a further version of that band.
 
         Args:
             bands: with the band.
             number: of the band, from 1.
             bars: parts and their bars, such as "bass:9-10".
-            chart: with other chords than the band's; None: with the same.
             changes: other options than the band's own.
 
         Raises:
             MidiError: the band lacks a part or a bar.
             OptionError: an option does not go with the networks.
         """
-        before = bands.take(number)
-        seed = (bands.result.options.seed + bands.tries + 1) % 2**63
-        options = {"seed": seed, "candidates": 1} | changes
-        with self._busy:
-            result = self.accompanist.redo(before.result, bars, before.candidate, chart, **options)
-        versions = [take.band for take in bands.takes].count(before.band)
-        take = Take(f"{before.band}.{versions + 1}", before.band, result, result.best)
-        last = max(n for n, own in enumerate(bands.takes) if own.band == before.band)
-        takes = (*bands.takes[: last + 1], take, *bands.takes[last + 1 :])
-        return replace(bands, takes=takes, tries=bands.tries + 1)
+        return self._further(bands, number, partial(self.accompanist.redo, bars=bars), **changes)
 
     def change_chords(self, bands: Result, number: int, cells: Sequence[str]) -> Result:
-        """Make the bass anew in the bars that get other chords, as a further version of a band.
+        """Make bass and comping anew in the bars that get other chords, as a further version of a
+        band.
 
         Args:
             bands: with the band.
@@ -131,159 +118,39 @@ class Studio:
             cells: the chords of each bar of the band's chart, as in "Am F".
 
         Raises:
-            OptionError: they cannot be read, or are those that the band has.
-            MidiError: the band has no bass.
+            OptionError: they cannot be read, or are those that the band has, or neither part of the
+                band is new.
         """
         take = bands.take(number)
         if take.chart is None or len(cells) != len(take.chart.bars):
             raise OptionError("Chords: wanted one cell for each bar of the chart")
         new = [read_cell(cell, take.chart.first + n) for n, cell in enumerate(cells)]
-        pairs = enumerate(zip(take.chart.bars, new, strict=True), start=take.first_bar)
-        changed = [bar for bar, (old, own) in pairs if old != own]
-        if not changed:
-            raise OptionError("Chords: no bar has other chords than before")
-        bars = f"bass:{','.join(map(str, changed))}"
-        # Chords that somebody has written are to be heard.
-        own = take.result.options.harmony
-        harmony = "strong" if own == "off" else own
         chart = replace(take.chart, bars=tuple(new))
-        return self.redo(bands, number, [bars], chart, harmony=harmony)
+        parts = tuple(part for part in CHORDAL if part in take.parts)
+        if not parts:
+            raise OptionError("Chords: neither the bass nor a part of chords is new in this band")
+        change = partial(self.accompanist.change_chords, chart=chart, parts=parts)
+        return self._further(bands, number, change)
 
+    def _further(
+        self, bands: Result, number: int, change: Callable[..., Accompaniment], **changes: Any
+    ) -> Result:
+        """The bands with one more, which is what a change makes of one of them.
 
-@dataclass(frozen=True, eq=False)
-class Take:
-    """A band as it was made, or with some bars made anew; it does not change.
-
-    Attributes:
-        title: what it is called.
-        band: title of the band of which it is a version.
-        result: it is among the candidates of this one.
-        candidate: the band itself.
-    """
-
-    title: str
-    band: str
-    result: Accompaniment
-    candidate: Candidate
-
-    @cached_property
-    def view(self) -> View:
-        """To be seen and heard."""
-        return self.result.both_views(self.candidate, self.title)
-
-    @property
-    def chart(self) -> SongChart | None:
-        """The chords by which it was made."""
-        return self.result.chart
-
-    @property
-    def first_bar(self) -> int:
-        """The number, in the band's own file, of the first bar of its chart."""
-        return (0 if self.chart is None else self.chart.first) + self.result.options.intro
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """Those of which bars can be made anew."""
-        if self.result.options.method != BAND:
-            return ()
-        return tuple(part for part in ("bass", "drums") if part in self.view.roles)
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """A song with its bands, and their files, which are written when they are asked for. It does
-    not change: what is made of it is another one, so that the one before can be had again.
-
-    Attributes:
-        result: the song with its bands as they were made, the best first.
-        title: of the song; safe in a file's name.
-        takes: the bands, and what was made of them.
-        folder: for the files; there is nothing else in it.
-        soundfont: for the sound.
-        tries: how often bars were made anew, so that each time has another seed.
-        known: the sound of what was heard before.
-    """
-
-    result: Accompaniment
-    title: str
-    takes: tuple[Take, ...]
-    folder: Path
-    soundfont: Path | None = None
-    tries: int = 0
-    known: KnownSounds = field(default_factory=KnownSounds)
-
-    @property
-    def choices(self) -> list[tuple[str, int]]:
-        """The name and the number, from 1, of each band."""
-        return [(take.title, number) for number, take in enumerate(self.takes, start=1)]
-
-    def take(self, number: int) -> Take:
-        """A band, counted from 1; raises OptionError if there is none of that number."""
-        if not 1 <= number <= len(self.takes):
-            raise OptionError("choose one of the bands first")
-        return self.takes[number - 1]
-
-    def contents(self, sound: bool) -> Data:
-        """What the page shows, and with `sound` plays: the song and all bands."""
-        views = [self.result.song_view(), *(take.view for take in self.takes)]
-        return page_contents(views, self.settings(), self.title, self.soundfont, sound, self.known)
-
-    def settings(self) -> dict[str, str]:
-        """What made the bands, in words by name."""
-        lines = self.result.settings()
-        for take in self.takes:
-            if take.result is not self.result:
-                redo = take.result.options.redo
-                lines[take.title] = f"{', '.join(redo)} anew, seed {take.result.options.seed}"
-        return lines
-
-    def save_page(self, contents: Data) -> Path:
-        """Write the page to be downloaded."""
-        path = self._place(html_of(contents).encode("utf-8"), f"{self.title}-bands.html")
-        return path
-
-    def midi(self, number: int) -> Path:
-        """The MIDI file of a band, counted from 1."""
-        take = self.take(number)
-        return self._place(take.candidate.score.to_bytes(), f"{self._name(take)}.mid")
-
-    def wav(self, number: int) -> Path:
-        """The sound of a band, counted from 1."""
-        from surrogate.render.audio import render, write_wav
-
-        midi = self.midi(number)
-        path = midi.with_suffix(".wav")
-        if not path.exists():
-            write_wav(path, render(self.take(number).view, self.soundfont))
-        return path
-
-    def remarks(self) -> list[str]:
-        """What the user should know beside what the page shows, a line each."""
-        lines = [*self.result.losses(), *self.result.notes]
-        if self.result.options.redo:
-            lines += self.result.best.arrangement.changes
-        for take in self.takes:
-            if take.result is not self.result:
-                changes = take.candidate.arrangement.changes
-                lines += [f"{take.title}: {line}" for line in (*changes, *take.result.notes)]
-        return [line[:1].upper() + line[1:] for line in lines]
-
-    def discard(self) -> None:
-        """Remove the files."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _name(self, take: Take) -> str:
-        return f"{self.title}-{take.title.lower().replace(' ', '-')}"
-
-    def _place(self, content: bytes, name: str) -> Path:
-        """Write a file, in a folder for what has just this content."""
-        folder = self.folder / sha256(content).hexdigest()[:16]
-        folder.mkdir(exist_ok=True)
-        path = folder / name
-        if not path.exists():
-            with replacing(path) as temporary:
-                temporary.write_bytes(content)
-        return path
+        Args:
+            change: a method of the accompanist, with its arguments beside the band.
+            changes: other options than the band's own.
+        """
+        before = bands.take(number)
+        seed = (bands.result.options.seed + bands.tries + 1) % 2**63
+        options = {"seed": seed, "candidates": 1} | changes
+        with self._busy:
+            result = change(before.result, candidate=before.candidate, **options)
+        versions = [take.band for take in bands.takes].count(before.band)
+        take = Take(f"{before.band}.{versions + 1}", before.band, result, result.best)
+        last = max(n for n, own in enumerate(bands.takes) if own.band == before.band)
+        takes = (*bands.takes[: last + 1], take, *bands.takes[last + 1 :])
+        return replace(bands, takes=takes, tries=bands.tries + 1)
 
 
 def read_cell(cell: str, bar: int) -> Bar:
@@ -327,6 +194,9 @@ def read_song(path: str | Path) -> Score:
     try:
         score = reading.read_song(path)
     except MidiError as error:
+        if Path(name).suffix.lower() not in (*MIDI_SUFFIXES, *NOTATION_SUFFIXES):
+            kinds = f"MIDI ({MIDI_SUFFIXES[0]}), MusicXML ({', '.join(MUSICXML_SUFFIXES)}) or ABC"
+            raise MidiError(f"{name}: wanted a song as {kinds} ({ABC_SUFFIX})") from None
         raise MidiError(str(error).replace(str(path), name)) from None
     if not score.tracks:
         raise MidiError(f"{name}: no track has a note")

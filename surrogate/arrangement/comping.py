@@ -2,7 +2,8 @@
 
 Guitar and piano strike with the kick and the snare: a strike with the snare is short, another lasts
 until the next. Organ and pad hold each chord. Every chord is struck where it begins. The notes are
-those of :mod:`surrogate.arrangement.voicing`.
+those of :mod:`surrogate.arrangement.voicing`. Bars that are made anew follow the chords and the
+drums that the song then has; their voicings join those on both sides.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from musicvae_torch.converters.drums import class_of_pitch
 from musicvae_torch.midi.vocabulary import DRUM_CLASSES, STEPS_PER_BAR
 from surrogate.arrangement.fill import StepNote
 from surrogate.arrangement.harmony import Harmony
-from surrogate.arrangement.voicing import voice_chords
+from surrogate.arrangement.voicing import Joined, Voicing, voice_chords
 
 PROGRAMS = {"guitar": 25, "piano": 0, "organ": 16, "pad": 89}  # General MIDI's, from 0
 HELD = ("organ", "pad")
+_HELD_FAMILIES = (2, 5, 6, 11)  # of eight programs each: organs, strings, ensembles, pads
 SOFTER = 16  # units of velocity below the bass
 _KICK, _SNARE = 0, 1  # indices of drum classes
+_STREAM = 200  # of random numbers
 _APART = 3  # steps between two strikes, at least, unless a chord begins
 _SHORT, _LONG = 2, STEPS_PER_BAR  # steps that a strike lasts: with the snare; others, at most
 _LONGEST = 2 * STEPS_PER_BAR  # steps until a held chord is struck again
@@ -73,9 +76,72 @@ def comp(
     return strikes
 
 
+def comp_again(
+    harmony: Harmony,
+    hits: Sequence[StepNote],
+    melody: Sequence[StepNote],
+    spans: Sequence[tuple[int, int]],
+    held: bool,
+    old: Sequence[StepNote],
+    seed: int,
+) -> list[Strike]:
+    """The strikes of a comping part in bars that are made anew, in order; arguments as of
+    :func:`comp`.
+
+    Args:
+        spans: first steps of these bars, and steps after their last ones.
+        old: notes that the part had, there and elsewhere.
+        seed: of the choice between voicings.
+    """
+    accents = {} if held else _accents(hits)
+    voicings = _voicings(old)
+    rng = np.random.default_rng([seed, _STREAM])
+    strikes = []
+    for begin, stop in spans:
+        chords = _chords_in(harmony, begin, stop)
+        before = next((voicings[step] for step in reversed(voicings) if step < begin), ())
+        after = next((own for step, own in voicings.items() if step >= stop), ())
+        had = [
+            {own for step, own in voicings.items() if start <= step < end}
+            for start, end, _ in chords
+        ]
+        ceilings = [_ceiling(melody, start, end) for start, end, _ in chords]
+        joined = Joined(before, after, had, rng)
+        chosen = voice_chords([name for *_, name in chords], ceilings, joined)
+        for (start, end, _), pitches in zip(chords, chosen, strict=True):
+            if pitches:
+                strikes += [Strike(*own, pitches) for own in _rhythm(start, end, accents)]
+    return strikes
+
+
+def holds_chords(program: int) -> bool:
+    """Whether an instrument holds chords rather than striking them with the drums.
+
+    Args:
+        program: General MIDI's, from 0.
+    """
+    return program // 8 in _HELD_FAMILIES
+
+
 def strike_notes(strikes: Sequence[Strike]) -> list[StepNote]:
     """The notes of strikes, each strike's lowest first."""
     return [(own.start, own.end, pitch) for own in strikes for pitch in own.pitches]
+
+
+def _chords_in(harmony: Harmony, begin: int, stop: int) -> list[tuple[int, int, str]]:
+    """The chords from one step to another, as (first step, step after the last, symbol)."""
+    changes = harmony.starts[(harmony.starts > begin) & (harmony.starts < stop)].tolist()
+    starts = [begin, *changes]
+    names = harmony.names_at(np.array(starts)).tolist()
+    return list(zip(starts, [*changes, stop], names, strict=True))
+
+
+def _voicings(notes: Sequence[StepNote]) -> dict[int, Voicing]:
+    """The pitches that begin at each step, by step."""
+    found: dict[int, set[int]] = {}
+    for start, _, pitch in sorted(notes):
+        found.setdefault(start, set()).add(pitch)
+    return {step: tuple(sorted(pitches)) for step, pitches in found.items()}
 
 
 def _accents(hits: Sequence[StepNote]) -> dict[int, int]:

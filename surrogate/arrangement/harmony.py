@@ -25,6 +25,7 @@ from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.tracks import TICK_NOTE
 from musicvae_torch.midi.vocabulary import OUTPUT_VELOCITY, STEPS_PER_BAR, STEPS_PER_QUARTER
 from surrogate.arrangement.harmoniser import harmonise
+from surrogate.options import COMPING
 from surrogate.song.context import SongContext
 from surrogate.song.grid import Grid
 
@@ -110,7 +111,8 @@ def _find_harmony(song: SongContext, kept: Sequence[int], chords: str | None) ->
     if all(song.roles[track.index] == "melody" for track in pitched):
         return infer_from_melody(starts, ends, pitches, song.bars)
     # A bass beside the melody says little: a chord a bar is as true then, and calmer.
-    a_bar = 2 if any(song.roles[track.index] == "other" for track in pitched) else 1
+    chordal = any(song.roles[track.index] in (COMPING, "other") for track in pitched)
+    a_bar = 2 if chordal else 1
     return infer(starts, ends, pitches, song.bars, a_bar)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from musicvae_torch.midi.vocabulary import DRUM_CLASSES, PARTS, STEPS_PER_QUARTE
 from musicvae_torch.model.vae import MusicVAE
 from surrogate.arrangement.arrange import Arrangement, candidate_seed, contour_and_swing
 from surrogate.arrangement.bass_line import keep_bass_in_harmony
+from surrogate.arrangement.comping import SOFTER, comp_again, holds_chords, strike_notes
 from surrogate.arrangement.dynamics import MAX_VELOCITY, part_velocities
 from surrogate.arrangement.feel import (
     Played,
@@ -31,34 +31,13 @@ from surrogate.arrangement.feel import (
 )
 from surrogate.arrangement.fill import StepNote
 from surrogate.arrangement.harmony import song_harmony
-from surrogate.options import AccompanyOptions
-from surrogate.song.bars import begun_in
+from surrogate.arrangement.old_part import OldPart, old_part
+from surrogate.options import COMPING, AccompanyOptions
 from surrogate.song.context import SongContext
-from surrogate.song.redo import spans_of, to_be_redone
 
 FEW = 3  # notes of a drum, below which its velocities are those of all drums
 _WIDEST = 2.0  # factor by which the spread of velocities may grow
-
-
-class _Old(NamedTuple):
-    """A part as it was.
-
-    Attributes:
-        tracks: that play it.
-        gone: by the track's index, (notes,) bool, its notes in the bars that are redone.
-        stays: the other notes of the part, of TICK_NOTE, by start.
-        spans: (spans, 2) ticks between which it is redone.
-        ends: (spans,) ticks at which the new notes of each must have ended.
-        into: the track that gets the new notes: the one with the most notes in those bars or, if
-            there are none, in all.
-    """
-
-    tracks: tuple[Track, ...]
-    gone: dict[int, np.ndarray]
-    stays: np.ndarray
-    spans: np.ndarray
-    ends: np.ndarray
-    into: Track
+_PROFILES = {COMPING: "bass"}  # whose velocities a part has that has none of its own
 
 
 class RedoArranger:
@@ -76,10 +55,11 @@ class RedoArranger:
         self.song, self.options, self.groove = song, options, groove
         self.kept = tuple(range(len(song.score.tracks)))
         others = [i for i, role in enumerate(song.roles) if role not in options.made]
+        staying = [i for i in others if song.roles[i] not in options.redone]
         fits_chords = "bass" in options.made and options.harmony != "off"
         self.harmony = song_harmony(song, others, options.chords)
         self._bass_harmony = self.harmony if fits_chords else None
-        self._contour, self._swing = contour_and_swing(song, others)
+        self._contour, self._swing = contour_and_swing(song, staying)
 
     def arrange(self, played: list[list[StepNote]], number: int, feel: float) -> Arrangement:
         """The song's new file; arguments as of
@@ -87,49 +67,35 @@ class RedoArranger:
         options, song = self.options, self.song
         seed = candidate_seed(options.seed, number)
         fresh = {part: self._new(part, played[PARTS.index(part)]) for part in options.made}
+        if COMPING in options.redone:
+            fresh[COMPING] = self._new_chords(played, seed)
         human = self._human(fresh, feel, seed)
         gone = {index: mask for old in self._old.values() for index, mask in old.gone.items()}
-        new: dict[int, np.ndarray] = {}
+        pieces = {
+            index: song.timing.to_source(notes)
+            for old in self._old.values()
+            for index, notes in old.pieces.items()
+        }
+        new = dict(pieces)
         changes = []
         for part, notes in fresh.items():
             old = self._old[part]
             placed = self._placed(part, notes, seed, human.get(part))
             source = song.timing.source.tracks[old.into.index]
-            placed = apart(song.timing.to_source(placed), self._beside(source, gone))
-            new[source.index] = placed
+            beside = self._beside(source, gone, pieces)
+            placed = apart(song.timing.to_source(placed), beside)
+            new[source.index] = np.concatenate([*pieces_of(pieces, source), placed])
             changes.append(self._change(part, placed))
         staying = {index: ~mask for index, mask in gone.items()}
         score = exchange_notes(song.timing.source, staying, new, later=True)
-        homes = {_home(self._old[part].into) for part in options.made}
-        changed = tuple(track.index for track in score.tracks if _home(track) in homes)
+        homes = {home_of(self._old[part].into) for part in fresh}
+        changed = tuple(track.index for track in score.tracks if home_of(track) in homes)
         return Arrangement(score, changed, self._left(score.tracks), {}, {}, (), tuple(changes))
 
     @cached_property
-    def _old(self) -> dict[str, _Old]:
+    def _old(self) -> dict[str, OldPart]:
         """The parts that are redone, as they were."""
-        return {part: self._old_part(part) for part in self.options.made}
-
-    def _old_part(self, part: str) -> _Old:
-        song, bars = self.song, self.song.song_bars
-        spans = spans_of(bars, self.options.redone[part])
-        of_part = zip(song.score.tracks, song.roles, strict=True)
-        tracks = tuple(track for track, role in of_part if role == part)
-        gone = {
-            track.index: to_be_redone(track, part, song.melody, bars, spans, song.score.resolution)
-            for track in tracks
-        }
-        stays = np.concatenate([track.notes[~gone[track.index]] for track in tracks])
-        removed = np.concatenate([track.notes[gone[track.index]] for track in tracks])
-        begun = bars.ticks[begun_in(removed, bars, song.score.resolution)]
-        ends = [
-            max(end, removed["end"][(begun >= start) & (begun < end)].max(initial=0))
-            for start, end in spans.tolist()
-        ]
-        into = max(
-            tracks, key=lambda track: (gone[track.index].sum(), len(track.notes), -track.index)
-        )
-        stays = np.sort(stays, order=("start", "pitch"))
-        return _Old(tracks, gone, stays, spans, np.array(ends, np.int64), into)
+        return {part: old_part(self.song, part, own) for part, own in self.options.redone.items()}
 
     def _new(self, part: str, played: list[StepNote]) -> list[StepNote]:
         """What was played of a part in the bars that are redone, on the drums that it uses."""
@@ -147,6 +113,26 @@ class RedoArranger:
         kit = own_kit(self._old[part].stays["pitch"])
         return sorted((start, end, kit.get(pitch, pitch)) for start, end, pitch in notes)
 
+    def _new_chords(self, played: list[list[StepNote]], seed: int) -> list[StepNote]:
+        """The chords of the bars that are redone, in the rhythm that the drums now have."""
+        song, old = self.song, self._old[COMPING]
+        spans = song.grid.steps(old.spans) - song.first_step
+        # What was played of parts that the song lacks is not to be heard.
+        melody, _, drums = (
+            own if part in song.roles else [] for part, own in zip(PARTS, played, strict=True)
+        )
+        had = [note for track in old.tracks for note in self._steps(track.notes)]
+        strikes = comp_again(
+            self.harmony,
+            drums,
+            melody,
+            [(start, end) for start, end in spans.tolist()],
+            holds_chords(old.into.program),
+            had,
+            seed,
+        )
+        return strike_notes(strikes)
+
     def _human(
         self, fresh: Mapping[str, list[StepNote]], feel: float, seed: int
     ) -> dict[str, Played]:
@@ -159,7 +145,12 @@ class RedoArranger:
             kits = [track.notes for track in self.song.score.tracks if track.is_drum]
             parts["drums"] = self._steps(np.concatenate([np.zeros(0, TICK_NOTE), *kits]))
         even = self._even[self.song.first_step // STEPS_PER_QUARTER :]
+        chords = parts.pop(COMPING, None)
         played = play_band(self.groove, parts, self._swing, even, feel, seed)
+        if chords is not None:
+            alike = {_PROFILES[COMPING]: chords, "drums": parts["drums"]}
+            with_drums = play_band(self.groove, alike, self._swing, even, feel, seed)
+            played[COMPING] = with_drums[_PROFILES[COMPING]]
         return {part: played[part] for part in fresh}
 
     @cached_property
@@ -215,7 +206,10 @@ class RedoArranger:
         old = self._old[part].stays
         both = [*self._steps(old), *notes]
         touch = None if feel is None else feel.shape
-        predicted = part_velocities(both, part, self._contour, seed=seed, touch=touch)
+        profile = _PROFILES.get(part, part)
+        predicted = part_velocities(both, profile, self._contour, seed=seed, touch=touch)
+        if part == COMPING:
+            predicted = np.maximum(predicted - SOFTER, 1)
         drums = part == "drums"
         kind = class_of_pitch(DRUM_CLASSES)[[pitch for *_, pitch in both]] if drums else None
         of_old, of_new = predicted[: len(old)], predicted[len(old) :]
@@ -229,7 +223,9 @@ class RedoArranger:
                     joined[mine] = like(of_new[mine], of_old[theirs], old["velocity"][theirs])
         return np.asarray(np.rint(joined).clip(1, MAX_VELOCITY), np.int64)
 
-    def _beside(self, home: Track, gone: Mapping[int, np.ndarray]) -> np.ndarray:
+    def _beside(
+        self, home: Track, gone: Mapping[int, np.ndarray], pieces: Mapping[int, np.ndarray]
+    ) -> np.ndarray:
         """The notes that stay, whoever plays them, on the channel of a track in its chunk: a
         message that ends a note ends all of its pitch there."""
         own = []
@@ -237,17 +233,19 @@ class RedoArranger:
             if track.chunk == home.chunk and track.port == home.port:
                 stays = ~gone.get(track.index, np.zeros(len(track.notes), bool))
                 own.append(track.notes[stays & (track.note_channels == home.channel)])
+                own += pieces_of(pieces, track)
         return np.concatenate(own)
 
     def _change(self, part: str, placed: np.ndarray) -> str:
         """What became of a part's bars, in words."""
         old, song = self._old[part], self.song
         ranges = ", ".join(f"{a}-{b}" if a < b else f"{a}" for a, b in self.options.redone[part])
-        source = song.timing.source.tracks
-        gone = np.concatenate([source[index].notes[mask] for index, mask in old.gone.items()])
+        gone = old.replaced
         what = "hits" if part == "drums" else "notes"
-        line = f"{part}, bars {ranges}: {len(placed)} {what} in place of {len(gone)}"
-        if not song.hidden[:, PARTS.index(part)].any():
+        many = song.song_bars.chosen(self.options.redone[part]).sum() > 1
+        bars = "bars" if many else "bar"
+        line = f"{part}, {bars} {ranges}: {len(placed)} {what} in place of {len(gone)}"
+        if part in PARTS and not song.hidden[:, PARTS.index(part)].any():
             return f"{line} (a note from before sounds through all of them, and stays)"
         before, after = (np.sort(notes[["start", "pitch"]]) for notes in (gone, placed))
         if np.array_equal(before, after):
@@ -256,8 +254,8 @@ class RedoArranger:
 
     def _left(self, tracks: tuple[Track, ...]) -> tuple[int, ...]:
         """For each track of the new file, the index of the song's track that it was."""
-        places = {_home(track): track.index for track in reversed(self.song.score.tracks)}
-        return tuple(places.get(_home(track), track.index) for track in tracks)
+        places = {home_of(track): track.index for track in reversed(self.song.score.tracks)}
+        return tuple(places.get(home_of(track), track.index) for track in tracks)
 
 
 def apart(notes: np.ndarray, stays: np.ndarray) -> np.ndarray:
@@ -303,6 +301,11 @@ def like(values: np.ndarray, predicted: np.ndarray, actual: np.ndarray) -> np.nd
     return moved_values
 
 
-def _home(track: Track) -> tuple[int, int, int, bool]:
+def pieces_of(pieces: Mapping[int, np.ndarray], track: Track) -> list[np.ndarray]:
+    """The pieces of a track's notes, by its index, if there are any."""
+    return [pieces[track.index]] if track.index in pieces else []
+
+
+def home_of(track: Track) -> tuple[int, int, int, bool]:
     """By what a track is found again when its notes have changed."""
     return track.chunk, track.port, track.channel, track.is_drum

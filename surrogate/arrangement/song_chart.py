@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from musicvae_torch.chords.chart import MOST_CHORDS, Bar, write_chart
+from musicvae_torch.errors import OptionError
 from musicvae_torch.midi.score import divisible
 from musicvae_torch.midi.tracks import TICK_NOTE
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
@@ -60,6 +61,26 @@ class SongChart:
         known = range(len(self.bars))
         places = (min(max(n - self.first, known[0]), known[-1]) for n in range(first, last + 1))
         return write_chart([self.bars[place] for place in places])
+
+    def changed_bars(self, other: SongChart, first: int) -> list[int]:
+        """The numbers of the bars in which another chart of the song has other chords.
+
+        Args:
+            first: the number of the charts' first bar.
+
+        Raises:
+            OptionError: there are none, or the other chart is longer or shorter.
+        """
+        if len(other.bars) != len(self.bars):
+            raise OptionError(
+                f"chords: the chart has {len(other.bars)} bars; wanted {len(self.bars)}, one for "
+                "each that the song's has"
+            )
+        pairs = enumerate(zip(self.bars, other.bars, strict=True), start=first)
+        changed = [bar for bar, (old, new) in pairs if old != new]
+        if not changed:
+            raise OptionError("chords: no bar has other chords than before")
+        return changed
 
 
 def read_song_chart(song: Midi, options: AccompanyOptions | None = None) -> SongChart:

@@ -8,7 +8,8 @@ voicing reaches up into the melody.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import combinations, pairwise, product
 
@@ -25,16 +26,37 @@ MOST_NOTES = 4
 _OFF_CENTRE = 0.5  # cost of a semitone between the mean pitch and CENTRE
 _IN_MELODY = 3.0  # cost of a semitone by which the top is above the melody's lowest note less one
 _CLUSTER = 2.0  # cost of two neighbours a semitone apart
+_AGAIN = 40.0  # cost of a voicing that is to be replaced: more than to another inversion and back
+_CHANCE = 4.0  # greatest cost that is drawn for a voicing, so that others come each time
 # Intervals above the root by importance: thirds, sevenths, other tones, the root, the fifth.
 _IMPORTANCE = ({3, 4}, {10, 11}, {1, 2, 5, 6, 8, 9}, {0}, {7})
 
 
-def voice_chords(names: Sequence[str], ceilings: Sequence[float]) -> list[Voicing]:
+@dataclass(frozen=True)
+class Joined:
+    """What chords that are voiced anew are to join, and to differ from.
+
+    Attributes:
+        before, after: the voicings on both sides; () for none.
+        old: of each chord, the voicings that it had.
+        rng: by which voicings that are as good are chosen.
+    """
+
+    before: Voicing
+    after: Voicing
+    old: Sequence[Collection[Voicing]]
+    rng: np.random.Generator
+
+
+def voice_chords(
+    names: Sequence[str], ceilings: Sequence[float], joined: Joined | None = None
+) -> list[Voicing]:
     """A voicing of each chord.
 
     Args:
         names: chord symbols; "N.C." has no notes.
         ceilings: the melody's lowest pitch while each chord lasts; inf where it rests.
+        joined: what the chords join, if they are voiced anew; None: nothing.
     """
     voiced: list[Voicing] = [()] * len(names)
     chosen = [index for index, name in enumerate(names) if possible_voicings(name)]
@@ -45,6 +67,12 @@ def voice_chords(names: Sequence[str], ceilings: Sequence[float]) -> list[Voicin
         np.array([_cost(voicing, ceilings[index]) for voicing in possible])
         for index, possible in zip(chosen, options, strict=True)
     ]
+    if joined is not None:
+        for i, index in enumerate(chosen):
+            again = np.array([voicing in joined.old[index] for voicing in options[i]])
+            own[i] += _AGAIN * again + _CHANCE * joined.rng.random(len(again))
+        own[0] += [distance(joined.before, voicing) for voicing in options[0]]
+        own[-1] += [distance(voicing, joined.after) for voicing in options[-1]]
     costs, parents = own[0], []
     for i in range(1, len(chosen)):
         ways = costs[:, None] + _moves(names[chosen[i - 1]], names[chosen[i]])

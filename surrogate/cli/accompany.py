@@ -148,6 +148,11 @@ REDO_IDLE = (
         "only the band network hears what stays on both sides; leave it out, or use --method band",
     ),
     Idle(
+        "--chords-track",
+        lambda own: not own.redo,
+        "says which track --redo chords:BARS is for; leave it out",
+    ),
+    Idle(
         "--harmony",
         lambda own: bool(own.redo) and not any(text.startswith("bass") for text in own.redo),
         "applies to a new bass, and none is redone; leave it out",

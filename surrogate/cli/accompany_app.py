@@ -28,7 +28,7 @@ MONO = ("ui-monospace", "Consolas", "DejaVu Sans Mono", "monospace")
 COLOURS = {  # of Gradio's themes: light, dark
     "body_background_fill": ("#f6f4f0", "#151418"),
     "body_text_color": ("#26242b", "#efedf3"),
-    "body_text_color_subdued": ("#75717c", "#9b96a5"),
+    "body_text_color_subdued": ("#6b6772", "#9b96a5"),
     "block_background_fill": ("#ffffff", "#1f1d24"),
     "block_border_color": ("#e4e0d9", "#34313b"),
     "button_primary_background_fill": ("#26242b", "#efedf3"),

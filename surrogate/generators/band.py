@@ -177,7 +177,7 @@ def _log_odds(songs: Sequence[SongContext], options: AccompanyOptions) -> dict[s
     """By part, (songs * candidates, steps, depth), what fills, and bars that are to change, add to
     the log-odds of classes."""
     added: dict[str, np.ndarray] = {}
-    for part in options.redone:
+    for part in options.made if options.redo else ():
         column = PARTS.index(part)
         added[part] = np.stack([_unlike(song, column) for song in songs])
     if options.fills:

@@ -52,7 +52,8 @@ class Mixer {
   tell_tempo() {
     const percent = Number(this.tempo.value);
     const text = tempo_at(this.takes[0].view.clock, percent / 100);
-    this.told.textContent = percent === 100 ? text : `${text}, ${percent} %`;
+    const told = `♩ = ${text}`;
+    this.told.textContent = percent === 100 ? told : `${told}, ${percent} %`;
     this.tempo.setAttribute("aria-valuetext", `${text} beats a minute, ${percent} percent`);
   }
 

@@ -60,9 +60,11 @@ class View:
 
     def tracks_of(self, role: str) -> list[Track]:
         """The tracks that play a part."""
-        return [
-            track for track, own in zip(self.score.tracks, self.roles, strict=True) if own == role
-        ]
+        return [self.score.tracks[index] for index in self.indices_of(role)]
+
+    def indices_of(self, role: str) -> tuple[int, ...]:
+        """The indices of the tracks that play a part."""
+        return tuple(index for index, own in enumerate(self.roles) if own == role)
 
 
 def view_of(

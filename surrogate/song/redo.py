@@ -25,7 +25,7 @@ from musicvae_torch.midi.vocabulary import (
     STEPS_PER_QUARTER,
 )
 from surrogate.melody.choice import Melody, choose_melody
-from surrogate.options import AccompanyOptions
+from surrogate.options import COMPING, AccompanyOptions
 from surrogate.song.bars import Bars, bars_of, begun_in, covered, snapped
 from surrogate.song.context import (
     SongContext,
@@ -38,7 +38,7 @@ from surrogate.song.context import (
 from surrogate.song.course import NO_OUTRO
 from surrogate.song.grid import Grid
 from surrogate.song.retiming import on_beats
-from surrogate.song.roles import find_parts, roles_of
+from surrogate.song.roles import find_comping, find_parts, roles_of
 
 
 def analyze_redo(score: Score, options: AccompanyOptions) -> SongContext:
@@ -47,7 +47,8 @@ def analyze_redo(score: Score, options: AccompanyOptions) -> SongContext:
 
     Args:
         score: in ticks that sixteenths fall on, or nearly so.
-        options: how to read the song; of them redo, melody, bass, drums, beat and pickup count.
+        options: how to read the song; of them redo, melody, bass, drums, chords_track, beat and
+            pickup count.
 
     Raises:
         MidiError: the song lacks a part or a bar that is to be redone, or is too long.
@@ -57,7 +58,9 @@ def analyze_redo(score: Score, options: AccompanyOptions) -> SongContext:
     score = timing.score
     if melody is not None and timing.beats is not None:
         melody = choose_melody(score, melody.tracks)
-    roles = roles_of(score, () if melody is None else melody.tracks, **chosen)
+    own = () if melody is None else melody.tracks
+    others = {i for i, role in enumerate(roles_of(score, own, **chosen)) if role in PARTS}
+    roles = roles_of(score, own, **chosen, chords=find_comping(score, options, others))
     bars = bars_of(score, round(options.pickup * score.resolution))
     _check(score, roles, bars, options)
     tidy = partial(snapped, lines=bars.ticks, resolution=score.resolution)
@@ -78,7 +81,7 @@ def analyze_redo(score: Score, options: AccompanyOptions) -> SongContext:
     leading = sounding.get("melody", everything)
     begins, ends = grid.to_bars(leading)
     plays = covered(begins - first, ends - first, count)
-    steps = {part: grid.steps(ticks) - first * STEPS_PER_BAR for part, ticks in spans.items()}
+    steps = {part: grid.steps(spans[part]) - first * STEPS_PER_BAR for part in options.made}
     hidden = _hidden(tokens, steps)
     hidden[:, [PARTS.index(part) for part in PARTS if part not in roles]] = True
     # Written chords count from the melody; those of its first bars are in what comes before.
@@ -123,13 +126,23 @@ def to_be_redone(
 def _check(score: Score, roles: tuple[str, ...], bars: Bars, options: AccompanyOptions) -> None:
     for part, ranges in options.redone.items():
         if part not in roles:
-            kind = "drums" if part == "drums" else f"a {part}"
-            raise MidiError(
-                f"{score.name}: redo {part}: no track plays {kind}; --list-tracks shows what there "
-                f"is, and --{part} TRACK says which it is"
-            )
+            raise MidiError(f"{score.name}: redo {part}: {_missing(part)}")
         if missing := bars.missing(ranges):
             raise MidiError(f"{score.name}: redo {part}: wanted {missing}")
+
+
+def _missing(part: str) -> str:
+    """What to do about a part that a song lacks."""
+    if part == COMPING:
+        return (
+            "no track is named chords; --list-tracks shows what there is, --chords-track TRACK "
+            "says which it is, and --add chords makes one"
+        )
+    kind = "drums" if part == "drums" else f"a {part}"
+    return (
+        f"no track plays {kind}; --list-tracks shows what there is, and --{part} TRACK says which "
+        "it is"
+    )
 
 
 def _as_notes(spans: np.ndarray) -> np.ndarray:

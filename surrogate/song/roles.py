@@ -18,7 +18,7 @@ from surrogate.melody.choice import Melody, choose_melody
 from surrogate.melody.track_query import find_tracks
 from surrogate.options import COMPING, NOBODY, AccompanyOptions
 
-ROLES = (*PARTS, COMPING, "other")  # a part of chords is always a new one
+ROLES = (*PARTS, COMPING, "other")  # a part of chords is always one that was made
 CHOSEN = "as chosen"
 
 
@@ -27,9 +27,10 @@ def roles_of(
     melody: Collection[int] = (),
     bass: Collection[int] | None = None,
     drums: Collection[int] | None = None,
+    chords: Collection[int] | None = None,
 ) -> tuple[str, ...]:
     """One of ROLES for each track; arguments as of :func:`roles_and_reasons`."""
-    return tuple(role for role, _ in roles_and_reasons(score, melody, bass, drums))
+    return tuple(role for role, _ in roles_and_reasons(score, melody, bass, drums, chords))
 
 
 def roles_and_reasons(
@@ -37,6 +38,7 @@ def roles_and_reasons(
     melody: Collection[int] = (),
     bass: Collection[int] | None = None,
     drums: Collection[int] | None = None,
+    chords: Collection[int] | None = None,
 ) -> list[tuple[str, str]]:
     """The role of each track, one of ROLES, and the reason for it in words.
 
@@ -44,6 +46,7 @@ def roles_and_reasons(
         score: the song.
         melody: indices of the melody's tracks.
         bass, drums: indices of the tracks that play them; None: those that are found.
+        chords: indices of the tracks of a comping part; None: there is none.
     """
     found = {track.index: ("other", track.why) for track in score.tracks}
     basses = bass_reasons(score.tracks, melody) if bass is None else dict.fromkeys(bass, CHOSEN)
@@ -52,6 +55,7 @@ def roles_and_reasons(
         kits = dict.fromkeys(drums, CHOSEN)
     found |= {index: ("bass", why) for index, why in basses.items()}
     found |= {index: ("drums", why) for index, why in kits.items()}
+    found |= dict.fromkeys(chords or (), (COMPING, CHOSEN))
     found |= dict.fromkeys(melody, ("melody", ""))
     return [found[track.index] for track in score.tracks]
 
@@ -87,6 +91,32 @@ def find_parts(
     if twice is not None:
         raise MidiError(f"{score.name}: {score.tracks[twice]} is to play two parts; choose one")
     return score, melody, chosen
+
+
+def find_comping(
+    score: Score, options: AccompanyOptions, others: Collection[int] = ()
+) -> tuple[int, ...]:
+    """Indices of the tracks that play the chords: those that the user names, or the last pitched
+    one that has the name which :mod:`surrogate.arrangement.arrange` gives such a part.
+
+    Args:
+        others: indices of tracks that play other parts.
+
+    Raises:
+        MidiError: a track that the user names is not there, or plays another part.
+    """
+    wanted = options.chords_track
+    if wanted == NOBODY:
+        return ()
+    if wanted is None:
+        named = [t.index for t in score.tracks if t.name.strip().casefold() == COMPING]
+        able = [i for i in named if not score.tracks[i].is_drum and i not in others]
+        return tuple(able[-1:])
+    found = tuple(track.index for track in find_tracks(score, wanted, COMPING))
+    twice = next((index for index in found if index in others), None)
+    if twice is not None:
+        raise MidiError(f"{score.name}: {score.tracks[twice]} is to play two parts; choose one")
+    return found
 
 
 def _chosen(score: Score, part: str, options: AccompanyOptions) -> tuple[int, ...] | None:

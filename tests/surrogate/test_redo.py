@@ -19,7 +19,9 @@ from trio_songs import small_surrogate, small_vae
 
 from musicvae_torch.errors import MidiError, OptionError
 from musicvae_torch.midi.score import Score, read_score
+from musicvae_torch.midi.tracks import Track
 from surrogate import Accompanist, AccompanyOptions
+from surrogate.arrangement.harmony import chord_texts
 from surrogate.arrangement.redo import apart, like, own_kit
 from surrogate.cli.accompany import main, report_lines
 from surrogate.song.bars import bars_of
@@ -198,6 +200,118 @@ def test_a_result_can_be_redone_again_and_again(accompanist: Accompanist) -> Non
     assert third.losses() == []
 
 
+def chords_track(song: Score) -> Track:
+    (track,) = (track for track in song.tracks if track.name == "chords")
+    return track
+
+
+def pitch_classes(song: Score, bars: range) -> set[int]:
+    """Those of the chords that sound in bars of 4/4."""
+    track = chords_track(song)
+    first, end = (4 * (number - 1) * song.resolution for number in (bars[0], bars[-1] + 1))
+    notes = track.notes[(track.notes["start"] < end - 60) & (track.notes["end"] > first + 60)]
+    return set((notes["pitch"] % 12).tolist())
+
+
+@pytest.mark.parametrize("comping", ["guitar", "pad"])
+def test_chords_are_redone(accompanist: Accompanist, comping: str) -> None:
+    """They get other voicings, each time; the rest of the file stays, message by message."""
+    options = AccompanyOptions(chords="C | F | G7 | C", add=("chords",), comping=comping)
+    band = accompanist.accompany(EXAMPLES / "saints.mid", options)
+    redone = accompanist.redo(band, "chords:9-10", seed=1)
+    (others, notes), (others_after, after) = facts(band.score), facts(redone.score)
+    assert others == others_after
+    where = next(n for n, track in enumerate(notes) if track == notes[-1])
+    assert notes[:where] == after[:where] and notes[where] != after[where]
+    lines = bars_of(band.score).ticks
+    span = lines[8:11]
+    # A chord that sounded into these bars ends where they begin.
+    old = [
+        (start, min(end, span[0]) if start < span[0] else end, *note)
+        for start, end, *note in outside(notes[where], span)
+    ]
+    assert old == outside(after[where], span)
+    assert pitch_classes(redone.score, range(9, 10)) == {0, 4, 7}
+    assert pitch_classes(redone.score, range(10, 11)) == {5, 9, 0}
+    voiced = [
+        sorted(n[3] for n in own[where] if lines[8] <= n[0] < lines[9]) for own in (notes, after)
+    ]
+    assert set(voiced[0]) != set(voiced[1])
+    # The track is found by its name in a file that is read again, too.
+    again = accompanist.accompany(redone.score, AccompanyOptions(redo="chords:9-10", chords="F"))
+    assert pitch_classes(again.score, range(9, 11)) == {5, 9, 0}
+
+
+def test_redone_chords_follow_redone_drums(accompanist: Accompanist) -> None:
+    options = AccompanyOptions(chords="C", add=("chords",))
+    band = accompanist.accompany(EXAMPLES / "saints.mid", options)
+    redone = accompanist.redo(band, ["drums:9-12", "chords:9-12"], seed=5)
+    drums = next(track for track in redone.score.tracks if track.name == "drums")
+    bar = 4 * redone.score.resolution
+    struck = {
+        round(start / 120) for start in chords_track(redone.score).notes["start"].tolist()
+        if 8 * bar <= start < 12 * bar
+    }  # fmt: skip
+    accents = {
+        round(start / 120) for start, _, pitch, _ in drums.notes.tolist() if pitch in (36, 38)
+    }
+    assert struck <= accents | {8 * 16}
+
+
+def test_a_chord_that_sounds_over_the_bar_lines(accompanist: Accompanist) -> None:
+    """It ends where the bars begin, and is struck again after them; in them is another chord."""
+    options = AccompanyOptions(chords="C", add=("chords",), comping="pad")
+    band = accompanist.accompany(EXAMPLES / "saints.mid", options)
+    bar = 4 * band.score.resolution
+    assert (
+        chords_track(band.score).notes["end"] - chords_track(band.score).notes["start"] > 1.9 * bar
+    ).any()
+    assert band.chart is not None
+    bars = list(band.chart.bars)
+    bars[9] = ("Ab",)
+    changed = accompanist.change_chords(band, replace(band.chart, bars=tuple(bars)))
+    for number in range(8, 13):
+        wanted = {8, 0, 3} if number == 10 else {0, 4, 7}
+        assert pitch_classes(changed.score, range(number, number + 1)) == wanted
+    assert changed.chart is not None and changed.chart.bars == tuple(bars)
+    assert changed.best.arrangement.changes[1].startswith("chords, bar 10: 3 notes")
+    assert changed.view().roles == band.view().roles and changed.view().new == band.view().new
+
+
+def test_changed_chords_are_changed_as_markers_too(accompanist: Accompanist) -> None:
+    options = AccompanyOptions(chords="C", add=("chords",), write_chords=True)
+    band = accompanist.accompany(EXAMPLES / "saints.mid", options)
+    changed = band
+    for name in ("Ab", "Fm"):
+        chart = " | ".join(name if bar == 8 else "C" for bar in range(32))
+        changed = accompanist.change_chords(changed, chart)
+    marks = chord_texts(changed.score)
+    assert marks is not None and marks.names == ("C", "Fm", "C")
+    assert len(changed.score.file.tracks) == len(band.score.file.tracks)
+    bass = accompanist.redo(changed, "bass:3")
+    assert chord_texts(bass.score).ticks.tolist() == marks.ticks.tolist()  # type: ignore[union-attr]
+    for wrong, said in (("| C " * 32, "no bar has other"), ("C | F", "has 2 bars; wanted 32")):
+        with pytest.raises(OptionError, match=said):
+            accompanist.change_chords(band, wrong)
+
+
+def test_the_track_of_the_chords(accompanist: Accompanist) -> None:
+    with pytest.raises(MidiError, match=r"redo chords: no track is named chords; .*--chords-track"):
+        accompanist.accompany(trio(), AccompanyOptions(redo="chords:3"))
+    tune = chunk([(n, n + 1, 72) for n in range(32)], 73, 0, "tune")
+    pads = [chunk([(0, 32, 60), (0, 32, 64), (0, 32, 67)], 89, n, f"pad {n}") for n in (1, 2)]
+    options = AccompanyOptions(redo="chords:3-4", chords_track="pad 1", chords="F", melody=0)
+    result = accompanist.accompany(score(tune, *pads), options)
+    assert [t.notes.tolist() for t in result.score.tracks[::2]] == [
+        t.notes.tolist() for t in score(tune, *pads).tracks[::2]
+    ]
+    spans = result.score.tracks[1].notes
+    bar = 4 * QUARTER
+    assert set(spans["start"].tolist()) == {0, 2 * bar, 4 * bar}
+    with pytest.raises(MidiError, match="is to play two parts"):
+        accompanist.accompany(score(tune, *pads), replace(options, chords_track="tune"))
+
+
 def test_what_cannot_be_redone_is_told(accompanist: Accompanist) -> None:
     with pytest.raises(MidiError, match=r"redo bass: wanted bars 9-99, but .* bars 1-12"):
         accompanist.accompany(trio(), AccompanyOptions(redo="bass:9-99"))
@@ -221,6 +335,8 @@ def test_what_cannot_be_redone_is_told(accompanist: Accompanist) -> None:
     [
         ("--redo bass:99", "wanted bar 99, but the song has bars 1-"),
         ("--redo bass", "wanted a part and its bars, such as bass:9-16"),
+        ("--redo chords:2", "no track is named chords"),
+        ("--chords-track 1", "--chords-track: says which track --redo chords:BARS is for"),
         ("--redo bass:2 --method surrogate", "only the band network hears what stays"),
         ("--redo bass:2 --keep given", "--keep: applies to a new band"),
         ("--redo bass:2 --ending", "ending is for a new band"),

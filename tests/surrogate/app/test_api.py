@@ -113,6 +113,25 @@ def test_options_and_files_reach_the_pipeline(client: Any) -> None:
     assert after[:2] == before[:2] and after[2] != before[2]
 
 
+def test_other_chords_are_played_by_bass_and_chords(client: Any) -> None:
+    from gradio_client import handle_file
+
+    options: dict[str, Any] = {"chords": "F", "add": ["chords"], "comping": "pad"}
+    (file,), _ = client.predict(handle_file(str(SAINTS)), options, None, api_name="/accompany")
+    chart = " | ".join("Ebm" if bar == 8 else "F" for bar in range(32))
+    options = {"redo": ["bass:9", "chords:9"], "chords": chart, "harmony": "all"}
+    (changed,), remarks = client.predict(handle_file(file), options, None, api_name="/accompany")
+    assert [line.split(":")[0] for line in remarks[-2:]] == ["Bass, bar 9", "Chords, bar 9"]
+    score = read_score(changed)
+    by_name = {track.name: track.notes for track in score.tracks}
+    bar = 4 * score.resolution
+    for name in ("bass", "chords"):
+        notes = by_name[name]
+        inside = notes["start"] // bar == 8
+        assert set((notes["pitch"][inside] % 12).tolist()) <= {3, 6, 10}
+        assert inside.any() and not set((notes["pitch"][~inside] % 12).tolist()) & {3, 6}
+
+
 @pytest.mark.parametrize(
     ("options", "line"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,8 @@ from musicvae_torch.midi.score import Score
 from surrogate import Accompanist, AccompanyOptions
 from surrogate.app.editing import Asked
 from surrogate.app.page import MOST_STEPS, kept_steps
-from surrogate.app.studio import Result, Studio, read_song
+from surrogate.app.result import Result
+from surrogate.app.studio import Studio, read_song
 from surrogate.cli.accompany_app import offline
 
 pytest.importorskip("gradio", reason="gradio is not installed: there is no app")
@@ -114,6 +116,25 @@ def test_cells_that_mean_nothing(studio: Studio, bands: Result, cell: str, line:
         studio.change_chords(bands, 1, cells)
     with pytest.raises(OptionError, match="one cell for each bar"):
         studio.change_chords(bands, 1, cells[:4])
+
+
+def test_what_the_song_holds_is_not_redone(studio: Studio, bands: Result) -> None:
+    """Of a song with a bass that gets drums and chords, these alone can be made anew."""
+    song = replace(bands.take(1).candidate.score, name="saints.mid")
+    options = AccompanyOptions(given=("melody", "bass"), add=("chords",), chords="F")
+    made = studio.make(song, options)
+    take = made.take(1)
+    assert take.parts == ("drums", "chords") and take.chart is not None
+    cells = ["F"] * len(take.chart.bars)
+    cells[8] = "Ab"
+    changed = studio.change_chords(made, 1, cells).take(2)
+    before, after = take.candidate.score, changed.candidate.score
+    assert notes(after, "bass") == notes(before, "bass")
+    assert {pitch % 12 for _, _, pitch, _ in notes(after, "chords", range(9, 10))} == {8, 0, 3}
+    assert changed.parts == take.parts
+    without = studio.make(song, replace(options, add=()))
+    with pytest.raises(OptionError, match="neither the bass nor a part of chords is new"):
+        studio.change_chords(without, 1, cells)
 
 
 def test_bands_and_bars_that_are_not_there(studio: Studio, bands: Result) -> None:

@@ -23,8 +23,8 @@ from small_pairs import small_surrogate, small_vae
 
 from musicvae_torch.errors import MidiError, OptionError
 from surrogate import Accompanist, AccompanyOptions
+from surrogate.app.result import Result
 from surrogate.app.studio import (
-    Result,
     Studio,
     melody_choices,
     options_of,

@@ -3,7 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from surrogate.arrangement.comping import Strike, comp, strike_notes
+from surrogate.arrangement.comping import (
+    HELD,
+    PROGRAMS,
+    Strike,
+    comp,
+    comp_again,
+    holds_chords,
+    strike_notes,
+)
 from surrogate.arrangement.fill import StepNote
 from surrogate.arrangement.harmony import Harmony
 
@@ -47,6 +55,31 @@ def test_nothing_sounds_where_the_part_may_not(held: bool) -> None:
     assert all(live[start:end].all() for start, end in times(strikes))
     assert times(strikes)[-1][1] <= 24  # no chord from there on
     assert comp(HARMONY, DRUMS, [], np.zeros(32, bool), held) == []
+
+
+def test_bars_that_are_made_anew() -> None:
+    """They have the rhythm of the whole part, other voicings, and none of the bars around them."""
+    long = Harmony(np.array([0, 32, 48]), ("C", "F", "C"))
+    hits = [(step + shift, end + shift, hit) for shift in (0, 32) for step, end, hit in DRUMS]
+    whole = comp(long, hits, [], np.ones(4 * BAR, bool), held=False)
+    voicings = set()
+    for seed in range(8):
+        anew = comp_again(long, hits, [], [(16, 40)], False, strike_notes(whole), seed)
+        assert times(anew) == [own for own in times(whole) if 16 <= own[0] < 40]
+        assert [{p % 12 for p in own.pitches} for own in anew] == [
+            {p % 12 for p in own.pitches} for own in whole if 16 <= own.start < 40
+        ]
+        old = {own.pitches for own in whole}
+        assert not old & {own.pitches for own in anew}
+        voicings |= {own.pitches for own in anew if own.start < 32}
+    assert len(voicings) > 1
+    held = comp_again(long, hits, [], [(0, 16), (40, 56)], True, [], 0)
+    assert times(held) == [(0, 16), (40, 48), (48, 56)]
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_instruments_that_hold_chords(name: str) -> None:
+    assert holds_chords(PROGRAMS[name]) == (name in HELD)
 
 
 def test_notes_of_strikes() -> None:
