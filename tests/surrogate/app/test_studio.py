@@ -167,7 +167,8 @@ def test_every_option_has_its_place(page: Any) -> None:
     fields = {field.name for field in dataclasses.fields(AccompanyOptions)}
     # These networks have no directions, and the app none but density and swing.
     # Bars are made anew on the page of the bands.
-    assert set(page.settings) == fields - {"attributes", "density", "swing", "redo"}
+    elsewhere = {"attributes", "density", "swing", "redo", "chords_track"}
+    assert set(page.settings) == fields - elsewhere
 
 
 def test_the_page_reads_a_song(page: Any, tmp_path: Path) -> None:

@@ -273,12 +273,12 @@ def test_all_roles_have_volumes(browser: Any, home: Path) -> None:
 
 def test_the_tempo_changes_and_the_pitch_stays(tab: Tab) -> None:
     tempo = tab.page.get_by_label("Tempo in percent")
-    assert tab.page.locator("#mixer output").inner_text() == "120"
+    assert tab.page.locator("#mixer output").inner_text() == "♩ = 120"
     tempo.evaluate(
         "input => { input.value = 50; for (const name of ['input', 'change']) "
         "input.dispatchEvent(new Event(name)); }"
     )
-    assert tab.page.locator("#mixer output").inner_text() == "60, 50 %"
+    assert tab.page.locator("#mixer output").inner_text() == "♩ = 60, 50 %"
     assert tab.take(1).locator(".time").inner_text() == "0:00 / 0:36"
     tab.play(1)
     tab.wait_for(1, "playing")
