@@ -56,6 +56,8 @@ class TrainingOptions:
             or sources, the top-level folders of the songs (see temper).
         temper: with draw sources, a source of n songs is drawn with a probability proportional to
             n^P: 0 makes all sources equally likely, 1 all songs.
+        average: share of itself that a moving average of the weights keeps at each step; validation
+            and the result have the average in place of the weights. 0: no average.
         validate_every: steps between two validations.
         seed: seed of the weights, the batches, the posterior noise, the dropout and the sampling.
         start: how the layers next to the latent are initialised: magenta, with values so small that
@@ -95,6 +97,7 @@ class TrainingOptions:
     draw: str = option("songs", choices=DRAWS)
     temper: float = option(0.5, least=0, metavar="P")
     accumulate: int = option(1, least=1, metavar="N")
+    average: float = option(0.0, least=0, below=1, metavar="SHARE")
     validate_every: int = option(500, least=1, metavar="STEPS")
     seed: int = option(0, least=0, most=2**32 - 1, metavar="N")
 
