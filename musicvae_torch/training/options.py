@@ -9,6 +9,7 @@ from typing import Any
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.dataset.options import DRAWS
 from musicvae_torch.hyperparameters import (
+    GROOVE_ERRORS,
     HYPERPARAMETER_NAMES,
     SCHEDULES,
     Hyperparameters,
@@ -71,6 +72,9 @@ class TrainingOptions:
         sampling_rate: K; the probability at step t is K (constant), 1 - K^t (exponential) or 1 - K
             / (K + exp(t / K)) (inverse_sigmoid).
         dropout_keep_prob: share of the LSTM cells' inputs that dropout keeps; 1: all.
+        groove_error: error of the velocities and offsets of grooves: squared, as Magenta has it,
+            which is least for the mean; or absolute, which is least for the median, for models that
+            are told which drums are hit.
     """
 
     batch_size: int = option(32, least=1, metavar="N")
@@ -81,6 +85,7 @@ class TrainingOptions:
     sampling_schedule: str = _objective("constant", flag="sampling", choices=SCHEDULES)
     sampling_rate: float = _objective(0.0, metavar="K")
     dropout_keep_prob: float = _objective(1.0, flag="keep", metavar="P")
+    groove_error: str = _objective("squared", choices=GROOVE_ERRORS)
     learning_rate: float = option(1e-3, least=0, metavar="R")
     decay_rate: float = option(0.9999, least=0, metavar="R")
     min_learning_rate: float = 1e-5
