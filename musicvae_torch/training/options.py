@@ -53,6 +53,8 @@ class TrainingOptions:
             set to zero, as after an explosion (Magenta's grad_norm_clip_to_zero).
         max_transpose: training windows are transposed at random by up to this many semitones, up or
             down.
+        silence_drums: probability that a drum is silent in a training window of a groove, so that
+            there are more patterns than were played.
         draw: what is drawn with equal probability: songs (and then one of their windows), windows,
             or sources, the top-level folders of the songs (see temper).
         temper: with draw sources, a source of n songs is drawn with a probability proportional to
@@ -99,6 +101,7 @@ class TrainingOptions:
     grad_clip: float = 1.0
     grad_norm_limit: float = option(10_000.0, above=0, metavar="N")
     max_transpose: int = option(5, least=0, flag="transpose", metavar="SEMITONES")
+    silence_drums: float = option(0.0, least=0, below=1, metavar="P")
     draw: str = option("songs", choices=DRAWS)
     temper: float = option(0.5, least=0, metavar="P")
     accumulate: int = option(1, least=1, metavar="N")
