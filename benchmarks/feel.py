@@ -8,7 +8,8 @@ GROOVE_FOLDER is the unpacked Groove MIDI Dataset, with its info.csv. "learn" wr
 surrogate/arrangement/feel.json: the residuals' standard deviations and correlations from the
 training split, and the shares of them that bring the distributions of the validation split nearest
 to its drummers'. "evaluate" accompanies the melodies of songs, by the profile and with feel, and
-prints Wasserstein distances from the training split's distributions, drum by drum.
+prints Wasserstein distances from the training split's distributions, drum by drum: as the songs
+have it, less each song's mean, and with the drummers' mean velocity in place of the songs' own.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
@@ -41,7 +43,7 @@ from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.windows.encoding import play_hits
 from surrogate import Accompanist, AccompanyOptions
 from surrogate.accompaniment import Accompaniment
-from surrogate.arrangement import feel
+from surrogate.arrangement import dynamics, feel
 from surrogate.arrangement.arrange import Arrangement
 from surrogate.encoder.loading import load_groove
 from surrogate.generators.band import BandGenerator
@@ -205,31 +207,62 @@ def evaluate(arguments: argparse.Namespace) -> None:
     band = replace(band, generator=Remembered(band))
     songs = sorted(path for path in arguments.midi.rglob("*") if is_midi(path))
     songs = [songs[i] for i in np.linspace(0, len(songs) - 1, arguments.songs).astype(int)]
+    hits = played_hits(band, songs, arguments)
+    with at_level(float(true.velocity.mean())):
+        as_soft = played_hits(band, songs, arguments)
+    count = len(np.unique(hits["feel 1"].performance))
+    print(f"{count} songs, {len(hits['feel 1'].drum)} hits; {len(true.drum)} of drummers")
+    for name, own in {"drummers": true, **hits}.items():
+        share = np.mean(own.velocity >= MAX_VELOCITY)
+        print(f"{name}: mean velocity {own.velocity.mean():.1f}, {share:.1%} at {MAX_VELOCITY}")
+    centred_hits = {name: less_means(own) for name, own in hits.items()}
+    for title, theirs, ours in (
+        ("all hits", true, hits),
+        ("less each song's mean", less_means(true), centred_hits),
+        ("with the drummers' mean velocity", true, as_soft),
+    ):
+        pairs = {name: distribution_distances(theirs, own) for name, own in ours.items()}
+        for kind, unit in enumerate(("timing, ms", "velocity")):
+            if ours is as_soft and kind == 0:
+                continue  # as above
+            body = [
+                [name, *(f"{d:.1f}" for d in pair[kind]), f"{np.nanmean(pair[kind]):.1f}"]
+                for name, pair in pairs.items()
+            ]
+            print(f"\n{unit}, {title}:\n\n{markdown_table(['', *NAMES, 'mean'], body)}")
+
+
+def played_hits(
+    band: Accompanist, songs: list[Path], arguments: argparse.Namespace
+) -> dict[str, Hits]:
+    """The new drums of songs, by how they are played."""
     plain, human = (
         list(accompaniments(replace(band, groove=groove), songs))
         for groove in (None, arguments.model)
     )
     if not human:
         raise SystemExit(f"{arguments.midi}: none of its songs could be accompanied")
-    hits = {
+    return {
         "by the profile": drum_hits([song.best.arrangement for song in plain]),
         "feel 0": drum_hits([song.best.even() for song in human if song.best.even is not None]),
         "feel 1": drum_hits([song.best.arrangement for song in human]),
     }
-    print(f"{len(human)} songs, {len(hits['feel 1'].drum)} hits; {len(true.drum)} of drummers")
-    for name, own in {"drummers": true, **hits}.items():
-        share = np.mean(own.velocity >= MAX_VELOCITY)
-        print(f"{name}: mean velocity {own.velocity.mean():.1f}, {share:.1%} at {MAX_VELOCITY}")
-    for title, center in (("all hits", False), ("less each song's mean", True)):
-        theirs = less_means(true) if center else true
-        ours = {name: less_means(own) if center else own for name, own in hits.items()}
-        pairs = {name: distribution_distances(theirs, own) for name, own in ours.items()}
-        for kind, unit in enumerate(("timing, ms", "velocity")):
-            body = [
-                [name, *(f"{d:.1f}" for d in pair[kind]), f"{np.nanmean(pair[kind]):.1f}"]
-                for name, pair in pairs.items()
-            ]
-            print(f"\n{unit}, {title}:\n\n{markdown_table(['', *NAMES, 'mean'], body)}")
+
+
+@contextmanager
+def at_level(velocity: float) -> Iterator[None]:
+    """A context in which new parts have this mean velocity, but for the song's swells, however loud
+    the song is."""
+
+    def around_mean(velocities: np.ndarray, even: np.ndarray) -> np.ndarray:
+        shifted: np.ndarray = velocities - velocities.mean() + even.mean()
+        return shifted.clip(1, MAX_VELOCITY)
+
+    with (
+        mock.patch.object(dynamics, "part_level", return_value=velocity),
+        mock.patch.object(dynamics, "as_loud", around_mean),
+    ):
+        yield
 
 
 class Remembered:

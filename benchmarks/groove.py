@@ -17,7 +17,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from measuring.groove_baselines import Baseline, DrumAndStep, NearestNeighbours, Quantised
+from measuring.groove_baselines import (
+    Baseline,
+    DrumAndStep,
+    MedianOfDrumAndStep,
+    NearestNeighbours,
+    Quantised,
+)
 
 from musicvae_torch import MusicVAE, get_converter
 from musicvae_torch.converters.groove import DRUMS
@@ -100,9 +106,11 @@ def main() -> None:
     baselines: dict[str, Baseline] = {
         "on the grid, mean velocity": Quantised(train),
         "mean of drum and step": DrumAndStep(train),
+        "median of drum and step": MedianOfDrumAndStep(train),
         "normal draw of drum and step": DrumAndStep(train, seed=0),
         "nearest neighbour": NearestNeighbours(train, 1),
         "mean of 20 nearest neighbours": NearestNeighbours(train, 20),
+        "median of 20 nearest neighbours": NearestNeighbours(train, 20, median=True),
     }
     players = {name: baseline.play(true.hits) for name, baseline in baselines.items()}
     for folder in arguments.humanise:

@@ -14,6 +14,7 @@ from musicvae_torch.errors import OptionError
 from musicvae_torch.options import check_options, option
 
 SCHEDULES = ("constant", "exponential", "inverse_sigmoid")
+GROOVE_ERRORS = ("squared", "absolute")
 
 
 @dataclass(frozen=True)

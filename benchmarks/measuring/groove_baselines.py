@@ -14,7 +14,7 @@ from musicvae_torch.converters.groove import DRUMS
 from musicvae_torch.evaluation.grooves import Performances
 from musicvae_torch.midi.vocabulary import STEPS_PER_BAR
 
-PRIOR_HITS = 5  # of the mean velocity, beside the hits of a drum at a step
+PRIOR_HITS = 5  # of the mean velocity (or the median), beside the hits of a drum at a step
 
 
 class Baseline(Protocol):
@@ -67,13 +67,35 @@ class DrumAndStep:
         return _tokens(hits, *played)
 
 
-class NearestNeighbours:
-    """The means of the `count` training windows whose hits differ least, where they have the hit,
-    and of its drum and step elsewhere."""
+class MedianOfDrumAndStep:
+    """The median velocity and offset of each drum and step of the bar: what has the least absolute
+    error."""
 
-    def __init__(self, train: Performances, count: int) -> None:
+    def __init__(self, train: Performances) -> None:
+        hits = train.hits.reshape(-1, STEPS_PER_BAR, DRUMS)
+        self.medians = []
+        for part in (_velocities(train.tokens), _offsets(train.tokens)):
+            values = part.reshape(hits.shape)
+            medians = np.full(hits.shape[1:], np.median(values[hits]))
+            prior = [medians[0, 0]] * PRIOR_HITS
+            for cell in np.ndindex(medians.shape):
+                own = values[:, *cell][hits[:, *cell]]
+                medians[cell] = np.median([*own, *prior])
+            self.medians.append(medians)
+
+    def play(self, hits: np.ndarray) -> np.ndarray:
+        steps = np.arange(hits.shape[1]) % STEPS_PER_BAR
+        return _tokens(hits, *(np.broadcast_to(own[steps], hits.shape) for own in self.medians))
+
+
+class NearestNeighbours:
+    """The means (or medians) of the `count` training windows whose hits differ least, where they
+    have the hit, and of its drum and step elsewhere."""
+
+    def __init__(self, train: Performances, count: int, median: bool = False) -> None:
         self.train, self.count = train, count
-        self.elsewhere = DrumAndStep(train)
+        self.elsewhere = MedianOfDrumAndStep(train) if median else DrumAndStep(train)
+        self.typical = np.nanmedian if median else np.nanmean
 
     def play(self, hits: np.ndarray) -> np.ndarray:
         played = self.elsewhere.play(hits)
@@ -84,13 +106,11 @@ class NearestNeighbours:
             differing = columns.sum(1) - 2 * columns @ row
             nearest = np.argsort(differing, kind="stable")[: self.count]
             theirs = known[nearest]
-            counts = theirs.sum(0)
-            there = own & (counts > 0)
+            there = own & theirs.any(0)
             for part, values in ((1, _velocities), (2, _offsets)):
-                sums = (values(self.train.tokens[nearest]) * theirs).sum(0)
+                struck = np.where(theirs, values(self.train.tokens[nearest]), np.nan)
                 columns_of = slice(part * DRUMS, (part + 1) * DRUMS)
-                means = sums / np.maximum(counts, 1)
-                played[window, :, columns_of][there] = means[there]
+                played[window, :, columns_of][there] = self.typical(struck[:, there], axis=0)
         return played
 
 

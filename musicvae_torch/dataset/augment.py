@@ -1,4 +1,4 @@
-"""Transposing windows, directly on their tokens."""
+"""Variations of windows to train on, made of their tokens: transposed, or with fewer drums."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from musicvae_torch.chords.symbols import ROOTS
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.converters import performance
+from musicvae_torch.converters.groove import DRUMS, GROOVE_RULES
 from musicvae_torch.converters.melody import MELODY_RULES
 from musicvae_torch.converters.multitrack import MULTITRACK_RULES, MultitrackRules
 from musicvae_torch.converters.trio import TRIO_RULES
@@ -30,6 +31,19 @@ def transposer(config: MusicVAEConfig) -> Transpose | None:
     if config.base in MELODY_RULES:
         return transpose_melody
     return transpose_bar if config.base in MULTITRACK_RULES else None
+
+
+def has_drums_to_silence(config: MusicVAEConfig) -> bool:
+    """Whether :func:`silence_drums` takes a config's windows."""
+    return config.base in GROOVE_RULES
+
+
+def silence_drums(tokens: np.ndarray, probability: float, rng: np.random.Generator) -> np.ndarray:
+    """Grooves in which each drum of each window is silent with a probability: (windows, steps,
+    columns) tokens of a ``GrooveConverter``. The other drums are as they were played."""
+    windows, steps, _ = tokens.shape
+    sounds = rng.random((windows, 1, 1, DRUMS)) >= probability
+    return (tokens.reshape(windows, steps, -1, DRUMS) * sounds).reshape(tokens.shape)
 
 
 def default_shift(config: MusicVAEConfig) -> int:

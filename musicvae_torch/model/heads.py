@@ -147,8 +147,13 @@ class GrooveHead(Head):
     """Drums of a step: whether each is struck, how hard (0 to 1), how early or late (-1 to 1).
 
     A third of the row each. Only the hits are drawn: velocities and offsets are the network's
-    own values, which it is trained on by squared error.
+    own values, which it is trained on by squared error, as in Magenta.
+
+    Attributes:
+        absolute: whether it is trained by absolute error instead.
     """
+
+    absolute = False
 
     def __init__(self, depth: int) -> None:
         super().__init__()
@@ -159,8 +164,9 @@ class GrooveHead(Head):
         hits, velocities, offsets = logits.chunk(3, dim=-1)
         true_hits, true_velocities, true_offsets = densify(targets).to(logits).chunk(3, dim=-1)
         losses = _bernoulli_loss(torch.sigmoid(hits), true_hits, _GROOVE_FLOOR)
-        losses = losses + (torch.sigmoid(velocities) - true_velocities) ** 2
-        losses = losses + (torch.tanh(offsets) - true_offsets) ** 2
+        error = torch.abs if self.absolute else torch.square
+        losses = losses + error(torch.sigmoid(velocities) - true_velocities)
+        losses = losses + error(torch.tanh(offsets) - true_offsets)
         return losses.sum(-1, keepdim=True)
 
     def draw(self, logits: Tensor, temperature: float, generator: Generator | None) -> Tensor:

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from musicvae_torch.config import MusicVAEConfig, get_config
 from musicvae_torch.converters.registry import get_converter
-from musicvae_torch.dataset.augment import transposer
+from musicvae_torch.dataset.augment import has_drums_to_silence, silence_drums, transposer
 from musicvae_torch.dataset.batches import draw_batches, draw_shifts, shifted_tokens
 from musicvae_torch.dataset.format import Windows, read_sides
 from musicvae_torch.dataset.reading import check_tokens
@@ -50,6 +50,11 @@ class WindowsDataModule(lightning.LightningDataModule):
             raise OptionError(
                 f"config {self.config.name!r} has nothing to transpose: max_transpose must be 0, "
                 f"not {options.max_transpose}"
+            )
+        if options.silence_drums and not has_drums_to_silence(self.config):
+            raise OptionError(
+                f"config {self.config.name!r} is of no grooves: silence_drums must be 0, not "
+                f"{options.silence_drums}"
             )
         self.training = training
         self.validation = validation
@@ -132,4 +137,6 @@ class _TrainingStream(IterableDataset[ModelBatch]):
             tokens = windows.tokens[rows]
             if most and module.shift:
                 tokens = shifted_tokens(windows, rows, rng, most, module.shift)
+            if options.silence_drums:
+                tokens = silence_drums(tokens, options.silence_drums, rng)
             yield module.batch(windows, rows, tokens)

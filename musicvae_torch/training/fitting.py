@@ -26,6 +26,7 @@ from torch.multiprocessing.spawn import ProcessExitedException
 from musicvae_torch.errors import OptionError
 from musicvae_torch.io.hardware import Hardware
 from musicvae_torch.kernels.recurrence import compile_recurrence
+from musicvae_torch.training.averaging import ExponentialAverage
 from musicvae_torch.training.memory import keep_freed_memory
 from musicvae_torch.training.options import TrainingOptions
 from musicvae_torch.training.resuming import check_resumable
@@ -171,12 +172,13 @@ def fit(
     validate_every = min(options.validate_every, options.steps)  # at least once, to have a best
     resumes = last.is_file()
     if resumes:
-        check_resumable(last, module, monitor)
+        check_resumable(last, module, monitor, options.average > 0)
     if machine["accelerator"] == "cpu":
         keep_freed_memory()
         if options.fuse:
             compile_recurrence()
     keep = KeepLast(last, validate_every)
+    averages = [ExponentialAverage(options.average)] if options.average else []
     if not getattr(rank_zero_only, "rank", 0):
         print(_described(machine, options), file=sys.stderr, flush=True)
     trainer = _trainer(
@@ -187,7 +189,7 @@ def fit(
         check_val_every_n_epoch=None,
         accumulate_grad_batches=options.accumulate,
         use_distributed_sampler=False,
-        callbacks=[best, keep, TQDMProgressBar(refresh_rate=10)],
+        callbacks=[best, keep, TQDMProgressBar(refresh_rate=10), *averages],
         logger=_loggers(work),
         log_every_n_steps=50,
         num_sanity_val_steps=0,

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from musicvae_torch.config import MusicVAEConfig
+from musicvae_torch.model.heads import GrooveHead
 from musicvae_torch.model.lstm import BidirectionalLSTM, InitialState, LSTMStack
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training.objective import elbo_loss, standard_normal_kl
@@ -102,6 +103,8 @@ class MusicVAETraining(ScheduledTraining):
         for module in self.model.modules():
             if isinstance(module, LSTMStack | BidirectionalLSTM):
                 module.keep = options.dropout_keep_prob
+            elif isinstance(module, GrooveHead):
+                module.absolute = options.groove_error == "absolute"
         self._hyperparameters = options.hyperparameters
         self._sums: dict[str, Tensor] = {}
 

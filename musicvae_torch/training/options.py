@@ -9,6 +9,7 @@ from typing import Any
 from musicvae_torch.config import MusicVAEConfig
 from musicvae_torch.dataset.options import DRAWS
 from musicvae_torch.hyperparameters import (
+    GROOVE_ERRORS,
     HYPERPARAMETER_NAMES,
     SCHEDULES,
     Hyperparameters,
@@ -52,10 +53,14 @@ class TrainingOptions:
             set to zero, as after an explosion (Magenta's grad_norm_clip_to_zero).
         max_transpose: training windows are transposed at random by up to this many semitones, up or
             down.
+        silence_drums: probability that a drum is silent in a training window of a groove, so that
+            there are more patterns than were played.
         draw: what is drawn with equal probability: songs (and then one of their windows), windows,
             or sources, the top-level folders of the songs (see temper).
         temper: with draw sources, a source of n songs is drawn with a probability proportional to
             n^P: 0 makes all sources equally likely, 1 all songs.
+        average: share of itself that a moving average of the weights keeps at each step; validation
+            and the result have the average in place of the weights. 0: no average.
         validate_every: steps between two validations.
         seed: seed of the weights, the batches, the posterior noise, the dropout and the sampling.
         start: how the layers next to the latent are initialised: magenta, with values so small that
@@ -69,6 +74,9 @@ class TrainingOptions:
         sampling_rate: K; the probability at step t is K (constant), 1 - K^t (exponential) or 1 - K
             / (K + exp(t / K)) (inverse_sigmoid).
         dropout_keep_prob: share of the LSTM cells' inputs that dropout keeps; 1: all.
+        groove_error: error of the velocities and offsets of grooves: squared, as Magenta has it,
+            which is least for the mean; or absolute, which is least for the median, for models that
+            are told which drums are hit.
     """
 
     batch_size: int = option(32, least=1, metavar="N")
@@ -79,6 +87,7 @@ class TrainingOptions:
     sampling_schedule: str = _objective("constant", flag="sampling", choices=SCHEDULES)
     sampling_rate: float = _objective(0.0, metavar="K")
     dropout_keep_prob: float = _objective(1.0, flag="keep", metavar="P")
+    groove_error: str = _objective("squared", choices=GROOVE_ERRORS)
     learning_rate: float = option(1e-3, least=0, metavar="R")
     decay_rate: float = option(0.9999, least=0, metavar="R")
     min_learning_rate: float = 1e-5
@@ -92,9 +101,11 @@ class TrainingOptions:
     grad_clip: float = 1.0
     grad_norm_limit: float = option(10_000.0, above=0, metavar="N")
     max_transpose: int = option(5, least=0, flag="transpose", metavar="SEMITONES")
+    silence_drums: float = option(0.0, least=0, below=1, metavar="P")
     draw: str = option("songs", choices=DRAWS)
     temper: float = option(0.5, least=0, metavar="P")
     accumulate: int = option(1, least=1, metavar="N")
+    average: float = option(0.0, least=0, below=1, metavar="SHARE")
     validate_every: int = option(500, least=1, metavar="STEPS")
     seed: int = option(0, least=0, most=2**32 - 1, metavar="N")
 

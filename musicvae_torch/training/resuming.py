@@ -10,25 +10,30 @@ import torch
 from torch import Tensor
 
 from musicvae_torch.errors import CheckpointError, OptionError
+from musicvae_torch.training.averaging import TRAINED
 from musicvae_torch.training.optimizer import optimizer_kind
 
 _ADVICE = "or delete the folder, or give another one for the work"
 
 
-def check_resumable(path: Path, module: lightning.LightningModule, monitor: str) -> None:
+def check_resumable(
+    path: Path, module: lightning.LightningModule, monitor: str, averages: bool = False
+) -> None:
     """Make sure that a training can go on from a checkpoint.
 
-    Steps, rates, batches, data and precision may differ from before; sizes, the optimiser and the
-    score may not, as its weights, the optimiser's state or the best so far would be lost.
+    Steps, rates, batches, data and precision may differ from before; sizes, the optimiser, the
+    score and whether weights are averaged may not, as its weights, the optimiser's state, the best
+    so far or the trained weights would be lost.
 
     Args:
         path: the checkpoint, in the training's work folder.
         module: what to train.
         monitor: the validation score whose lowest value is the best.
+        averages: whether an average of the weights is kept.
 
     Raises:
         CheckpointError: it cannot be read.
-        OptionError: it is of another model, optimiser or score.
+        OptionError: it is of another model, optimiser or score, or averages where this does not.
     """
     try:
         stored = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
@@ -52,6 +57,12 @@ def check_resumable(path: Path, module: lightning.LightningModule, monitor: str)
         raise OptionError(
             f"{work}: the training here has optimizer {before}, and {now} is asked now; ask for "
             f"{before}, {_ADVICE}"
+        )
+    if averages != (TRAINED in stored):
+        there, here = ("an average", "none") if TRAINED in stored else ("no average", "one")
+        raise OptionError(
+            f"{work}: the training here keeps {there} of the weights, and {here} is asked now; ask "
+            f"for the same, {_ADVICE}"
         )
     scores = [state["monitor"] for state in stored["callbacks"].values() if "monitor" in state]
     if scores and monitor not in scores:

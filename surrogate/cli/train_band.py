@@ -65,7 +65,7 @@ class TrainBand(TrainingCommand):
 
     data: tuple[Path, ...] = option(positional=True, many=True, metavar="DATA.h5")
     training: TrainingOptions = options_of(
-        TrainingOptions, _TRAINING, without=(OBJECTIVE, "start", "fuse")
+        TrainingOptions, _TRAINING, without=(OBJECTIVE, "start", "fuse", "silence_drums")
     )
     init: Path | None = option(None, group=_NETWORK, metavar="FOLDER")
     freeze_biases: bool = option(False, group=_NETWORK)

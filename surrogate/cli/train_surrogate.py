@@ -55,7 +55,9 @@ class TrainSurrogate(TrainingCommand):
     )
     epochs: float | None = option(None, above=0, metavar="N")
     monitor: str = option("val/kl", metavar="SCORE", usual="val/kl; point: val/latent_error")
-    training: TrainingOptions = options_of(TrainingOptions, without=(OBJECTIVE, "start"))
+    training: TrainingOptions = options_of(
+        TrainingOptions, without=(OBJECTIVE, "start", "silence_drums")
+    )
     input_parts: tuple[str, ...] = option(PARTS, group=_OURS, metavar="PARTS", also="hears")
     objective: SurrogateObjective = options_of(SurrogateObjective, group=_OURS)
     pooling: str = option("last", choices=POOLINGS, group=_OURS)

@@ -90,10 +90,10 @@ def test_groove_by_its_definition() -> None:
     logits = torch.tensor([[[2.0, -1.0, 0.5, -0.5, 0.3, -3.0]]])
     row = torch.tensor([[[1.0, 0.0, 0.25, 0.0, -0.5, 0.0]]])
     squash = [1 / (1 + math.exp(-float(x))) for x in logits[0, 0, :4]]
-    expected = -math.log(squash[0] + 1e-7) - math.log(1 - squash[1] + 1e-7)
-    expected += (squash[2] - 0.25) ** 2 + squash[3] ** 2
-    expected += (math.tanh(0.3) + 0.5) ** 2 + math.tanh(-3.0) ** 2
-    assert float(head.losses(logits, [row])) == pytest.approx(expected, rel=1e-6)
+    hits = -math.log(squash[0] + 1e-7) - math.log(1 - squash[1] + 1e-7)
+    errors = [squash[2] - 0.25, squash[3], math.tanh(0.3) + 0.5, math.tanh(-3.0)]
+    for head.absolute, cost in ((False, sum(e**2 for e in errors)), (True, sum(map(abs, errors)))):
+        assert float(head.losses(logits, [row])) == pytest.approx(hits + cost, rel=1e-6)
     sample = head.sample(logits[0], 0.0)[0]
     values = [1.0, 0.0, *squash[2:], math.tanh(0.3), math.tanh(-3.0)]
     assert error(sample, torch.tensor(values)) < 1e-6

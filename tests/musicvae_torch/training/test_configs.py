@@ -195,6 +195,40 @@ def test_only_what_has_pitches_is_shifted() -> None:
         WindowsDataModule(made_up(config, 3), made_up(config, 3), options, config)
 
 
+@pytest.mark.parametrize("name", ["groovae_4bar", "groovae_2bar_tap_fixed_velocity_note_dropout"])
+def test_drums_of_grooves_fall_silent(name: str) -> None:
+    config = tiny(name)
+    windows = made_up(config, 6)
+    windows.tokens[..., :9] = 1  # every drum, all the time
+    options = TrainingOptions.of(config, batch_size=200, silence_drums=0.3, draw="windows")
+    data = WindowsDataModule(windows, windows, options, config)
+    batch = next(iter(data.train_dataloader()))
+    rows, _ = next(draw_batches(windows, 200, options.seed, draw="windows"))
+    whole = data.batch(windows, rows, windows.tokens[rows])
+    sounds = batch.targets[:, 0, :9].bool()
+    assert abs(float(sounds.float().mean()) - 0.7) < 0.05
+    assert (
+        len(torch.unique(sounds.float(), dim=0)) > 50
+    )  # drums and windows are drawn by themselves
+    kept = sounds[:, None].repeat(1, 1, 3)
+    assert torch.equal(batch.targets, whole.targets * kept)
+    if name == "groovae_4bar":
+        assert torch.equal(batch.inputs, whole.inputs * kept)
+    assert torch.equal(next(iter(data.val_dataloader())).targets, whole_of(data).targets)
+
+
+def whole_of(data: WindowsDataModule) -> ModelBatch:
+    rows = np.arange(len(data.validation.tokens))
+    return data.batch(data.validation, rows, data.validation.tokens)
+
+
+def test_only_grooves_have_drums_to_silence() -> None:
+    config = tiny("cat-drums_2bar_small")
+    options = TrainingOptions.of(config, silence_drums=0.1)
+    with pytest.raises(ValueError, match="'cat-drums_2bar_small' is of no grooves: silence_drums"):
+        WindowsDataModule(made_up(config, 3), made_up(config, 3), options, config)
+
+
 def shares(windows: Windows, **options: Any) -> np.ndarray:
     """How often each song is drawn."""
     draws = islice(draw_batches(windows, 100, 3, **options), 100)

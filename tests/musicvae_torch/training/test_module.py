@@ -19,6 +19,7 @@ from torch import Tensor
 
 from musicvae_torch.config import MusicVAEConfig, get_config
 from musicvae_torch.dataset import Windows
+from musicvae_torch.errors import OptionError
 from musicvae_torch.io.checkpoint import read_config
 from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training import (
@@ -270,6 +271,53 @@ def test_a_finished_training_can_be_made_longer(
     assert [step for step, _ in longer.seen] == list(range(steps, 9))
     expect_the_same(longer, best, *whole)
     assert scores(tmp_path, "val/nats") == scores(whole[1], "val/nats")
+
+
+def test_an_average_of_the_weights_is_validated_and_kept(tmp_path: Path) -> None:
+    share = 0.6
+    options = replace(OPTIONS, average=share)
+    steps: list[dict[str, Tensor]] = []
+
+    class Watched(Recording):
+        def on_train_batch_end(self, *_: object) -> None:
+            steps.append({name: own.clone() for name, own in self.state_dict().items()})
+
+    module = Watched(options)
+    best = train(module, tmp_path / "whole")
+    average = steps[0]
+    for weights in steps[1:]:
+        average = {name: share * own + (1 - share) * weights[name] for name, own in average.items()}
+    last = torch.load(tmp_path / "whole" / "last.ckpt", map_location="cpu", weights_only=True)
+    for name, own in module.state_dict().items():
+        assert torch.allclose(last["state_dict"][name], average[name], atol=1e-7), name
+        assert torch.equal(own, steps[-1][name])
+    # The score is that of the average.
+    module.load_state_dict(last["state_dict"])
+    windows = random_windows(4, seed=2).tokens.astype(np.int64)
+    batch = torch.from_numpy(windows)
+    with torch.no_grad():
+        mean, _ = moments(module, batch)
+        logits = module.model.teacher_force(mean, batch)
+        nats = module.model.reconstruction_loss(logits, batch).mean()
+    assert scores(tmp_path / "whole", "val/nats")[-1] == pytest.approx(float(nats), rel=1e-5)
+
+    # Stopped, and made longer, a training goes on from the trained weights and their average.
+    with pytest.raises(KeyboardInterrupt):
+        stopped = Signalled(replace(options, steps=6), ("training", 3))
+        stopped.signals = (signal.SIGINT,)
+        train(stopped, tmp_path / "parts")
+    train(Recording(replace(options, steps=6)), tmp_path / "parts")
+    resumed = Recording(options)
+    again = train(resumed, tmp_path / "parts")
+    for name, own in resumed.state_dict().items():
+        assert torch.equal(own, steps[-1][name]), name
+    kept, expected = (
+        torch.load(path, map_location="cpu", weights_only=True) for path in (again, best)
+    )
+    for name, own in expected["state_dict"].items():
+        assert torch.equal(kept["state_dict"][name], own), name
+    with pytest.raises(OptionError, match="keeps an average of the weights, and none is asked now"):
+        train(Recording(OPTIONS), tmp_path / "parts")
 
 
 def test_a_finished_training_is_left_as_it_is(tmp_path: Path) -> None:

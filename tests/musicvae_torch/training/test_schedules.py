@@ -46,6 +46,15 @@ def test_hyperparameters_go_by_the_base() -> None:
     assert TrainingOptions.of(get_config("cat-mel_2bar_med_chords")).max_transpose == 3
 
 
+def test_absolute_errors_are_learnt_by_grooves_that_ask_for_them() -> None:
+    config = get_config("groovae_4bar", **TINY)
+    for changes, absolute in (({}, False), ({"groove_error": "absolute"}, True)):
+        module = MusicVAETraining(config, TrainingOptions.of(config, **changes))
+        assert module.model.decoder.cores[0].head.absolute == absolute
+    with pytest.raises(ValueError, match="groove_error"):
+        TrainingOptions(groove_error="cubed")
+
+
 def test_beta_by_hand() -> None:
     at_once = Hyperparameters(max_beta=0.2)
     assert [at_once.beta_at(step) for step in (0, 1, 2)] == pytest.approx([0, 0.2, 0.2])
