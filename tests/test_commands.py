@@ -73,6 +73,11 @@ def test_demo_as_make_runs_it(tmp_path: Path) -> None:
         ("musicvae sample -o o.RMI", "musicvae sample: o.RMI: is a RIFF file; name a .mid"),
         ("musicvae reconstruct tune.mid -o o.rmi", "musicvae reconstruct: o.rmi: is a RIFF file"),
         ("musicvae interpolate tune.mid -o o.rmi", "musicvae interpolate: o.rmi: is a RIFF file"),
+        ("musicvae groove hats tune.mid -o o.wav", "musicvae groove: o.wav: the result is a MIDI"),
+        (
+            "musicvae sample -o o.png",
+            "musicvae sample: o.png: the result is a MIDI file; name a .mid",
+        ),
         (
             "musicvae attribute tune.mid --move swing=1 -o o.rmi",
             "musicvae attribute: o.rmi: is a RIFF file",

@@ -308,7 +308,7 @@ def steps_of(converter: Converter, bars: int | None) -> int | None:
 
 
 def check_out(out: Path | None, songs: Sequence[Path] = ()) -> None:
-    """Raise OptionError if a result would replace a song, or has the name of a RIFF file."""
+    """Raise OptionError if a result would replace a song, or is named as another kind of file."""
     if out is None:
         return
     check_midi_out(out)

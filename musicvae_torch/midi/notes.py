@@ -33,6 +33,11 @@ NOTE_DTYPE = np.dtype(
 PEDAL_DTYPE = np.dtype([("time", np.float64), ("instrument", np.int32), ("down", np.bool_)])
 
 RIFF_SUFFIX = ".rmi"
+# Endings that one may give to MIDI results by mistake.
+OTHER_SUFFIXES = {
+    ".abc", ".aif", ".aiff", ".flac", ".htm", ".html", ".json", ".m4a", ".mp3", ".ogg", ".pdf",
+    ".png", ".svg", ".txt", ".wav", ".yaml", ".yml",
+}  # fmt: skip
 MIDI_SUFFIXES = (".mid", ".midi", ".kar", RIFF_SUFFIX, ".smf")  # .kar has lyrics, too
 
 SUSTAIN = 64  # number of the sustain pedal's controller, and the least value of one that is down
@@ -52,9 +57,12 @@ def is_midi(path: str | Path) -> bool:
 
 
 def check_midi_out(path: str | Path) -> None:
-    """Raise an OptionError if a name is that of a RIFF file, as those are never written."""
+    """Raise an OptionError if a name is that of a RIFF file, which is never written, or, unless it
+    is a folder's, of a file of sound, a picture or text."""
     if Path(path).suffix.lower() == RIFF_SUFFIX:
         raise OptionError(f"{path}: is a RIFF file; name a .mid")
+    if Path(path).suffix.lower() in OTHER_SUFFIXES and not Path(path).is_dir():
+        raise OptionError(f"{path}: the result is a MIDI file; name a .mid")
 
 
 def no_midi_in(folder: str | Path) -> str:

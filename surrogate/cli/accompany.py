@@ -43,11 +43,6 @@ EXAMPLES = """examples:
 """
 
 _OUTPUT = "output"
-# Endings of files that are not results, but that -o could be thought to write.
-_NO_FOLDERS = {
-    ".abc", ".aif", ".aiff", ".flac", ".htm", ".html", ".json", ".m4a", ".mp3", ".ogg", ".pdf",
-    ".png", ".svg", ".txt", ".wav", ".yaml", ".yml",
-}  # fmt: skip
 
 
 def _formats(text: str) -> tuple[str, ...]:
@@ -281,7 +276,7 @@ def _output(options: Accompany) -> Path:
 def _check_output(options: Accompany, out: Path) -> tuple[str, ...]:
     """Make sure, before the work, that the result can be put where it is wanted; returns the
     formats to write into a folder."""
-    from musicvae_torch.midi.notes import check_midi_out, is_midi
+    from musicvae_torch.midi.notes import OTHER_SUFFIXES, check_midi_out, is_midi
     from surrogate.outputs import check_formats, refuse_overwrite
 
     many, into_file = options.midi.is_dir(), not _into_folder(options)
@@ -289,17 +284,17 @@ def _check_output(options: Accompany, out: Path) -> tuple[str, ...]:
         raise OutputError(f"{out}: is a folder; name the file to write")
     if into_file and many:
         raise OptionError(f"{out}: {options.midi} is a folder; name a folder for its results")
+    if not out.is_dir() and out.suffix.lower() in OTHER_SUFFIXES:
+        raise OptionError(
+            f"{out}: -o writes a .mid, a .musicxml, or a folder; for pictures, sound and pages: "
+            f"-o FOLDER --write {','.join(FORMATS)}"
+        )
     check_midi_out(out)
     if into_file and (options.write or options.stems):
         asked = f"--write {','.join(options.write)}" if options.write else "--stems"
         raise OptionError(f"{asked} wants a folder: -o FOLDER")
     if not into_file and out.is_file():
         raise OutputError(f"{out}: is a file, but not a MIDI file; name a folder or a .mid file")
-    if not into_file and not out.exists() and out.suffix.lower() in _NO_FOLDERS:
-        raise OptionError(
-            f"{out}: -o writes a .mid, a .musicxml, or a folder; for pictures, sound and pages: "
-            f"-o FOLDER --write {','.join(FORMATS)}"
-        )
     _check_further(options, many)
     wanted = options.write or (("mid",) if many else None)
     formats = () if into_file else check_formats(wanted, options.soundfont)
