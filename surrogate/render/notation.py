@@ -22,6 +22,7 @@ from musicvae_torch.io.files import replacing
 from musicvae_torch.midi.messages import KEY_SIGNATURE, MAX_SHARPS, is_sound_meta
 from musicvae_torch.midi.score import Score
 from musicvae_torch.midi.tracks import Track
+from musicvae_torch.midi.vocabulary import BASS_PROGRAMS
 from musicvae_torch.notation.chord_symbols import notated
 from musicvae_torch.notation.files import (
     COMPRESSED_SUFFIX,
@@ -136,6 +137,16 @@ def _sheet(view: View, chords: Chords, title: str) -> tuple[Any, list[str]]:
     return sheet, remarks
 
 
+def _clef(track: Track) -> str:
+    """The name of a track's clef in music21."""
+    if track.is_drum:
+        return "PercussionClef"
+    if float(np.median(track.notes["pitch"])) >= LOWEST_TREBLE:
+        return "TrebleClef"
+    # Players of the bass read an octave above what sounds; the 8 below the clef says so.
+    return "Bass8vbClef" if track.program in BASS_PROGRAMS else "BassClef"
+
+
 def _part(track: Track, notes: list[Span], score: Score, bars: Bars) -> Any:
     """A track as a part."""
     from music21 import clef, instrument, key, meter, stream
@@ -156,9 +167,7 @@ def _part(track: Track, notes: list[Span], score: Score, bars: Bars) -> Any:
     for number, (start, end) in enumerate(pairwise(_lines(bars, score.resolution))):
         measure = stream.Measure(number=bars.first + number)
         if number == 0:
-            low = float(np.median(track.notes["pitch"])) < LOWEST_TREBLE
-            shown = clef.PercussionClef() if track.is_drum else clef.BassClef() if low else None
-            measure.insert(0, shown or clef.TrebleClef())
+            measure.insert(0, getattr(clef, _clef(track))())
         own = _shown_metre(bars, number)
         if own != metre:
             metre = own

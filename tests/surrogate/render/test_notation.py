@@ -131,6 +131,8 @@ def test_clefs_keys_tempos_and_title() -> None:
     assert root.findtext("movement-title") == "Title"
     clefs = [part.findtext("measure/attributes/clef/sign") for part in root.findall("part")]
     assert clefs == ["G", "F", "percussion"]
+    octaves = [part.findtext(".//clef/clef-octave-change") for part in root.findall("part")]
+    assert octaves == [None, "-1", None]
     assert [part.findtext(".//fifths") for part in root.findall("part")] == ["1", "1", None]
     assert [float(own.text or 0) for own in root.iter("per-minute")] == [100, 120]
     assert root.findtext("part/measure/harmony/root/root-step") == "G"
