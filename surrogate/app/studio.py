@@ -226,9 +226,8 @@ def options_of(settings: Mapping[str, Any]) -> AccompanyOptions:
 
     Args:
         settings: fields of AccompanyOptions, by name; `skip` and `fills` are text such as
-            "1-4,17". None and
-            empty text stand for the defaults. What only a band network understands is left out with
-            other methods.
+            "1-4,17". None and empty text stand for the defaults. What only a band network
+            understands is left out with other methods.
 
     Raises:
         OptionError: one is out of range, or not to be understood.
@@ -238,7 +237,10 @@ def options_of(settings: Mapping[str, Any]) -> AccompanyOptions:
         chosen = {name: value for name, value in chosen.items() if name not in OF_BAND}
     for name in ("seed", "candidates", "intro", "outro"):
         if name in chosen:
-            chosen[name] = int(chosen[name])
+            try:
+                chosen[name] = int(chosen[name])
+            except (TypeError, ValueError, OverflowError):
+                raise OptionError(f"{name}: wanted a whole number, not {chosen[name]!r}") from None
     if "beat" in chosen:
         chosen["beat"] = read_beat(str(chosen["beat"]))
     for name in ("skip", "fills"):

@@ -120,6 +120,8 @@ def test_options_of_settings() -> None:
         ({"skip": "one"}, "Skip: wanted bars such as 1-4,17, not 'one'"),
         ({"given": []}, "given must be some of melody, bass, drums"),
         ({"candidates": 1000}, "candidates must be 1 to 64"),
+        ({"seed": "x"}, "seed: wanted a whole number, not 'x'"),
+        ({"intro": float("inf")}, "intro: wanted a whole number, not inf"),
     ],
 )
 def test_settings_that_mean_nothing(settings: dict[str, Any], line: str) -> None:
