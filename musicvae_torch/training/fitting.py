@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -181,6 +182,7 @@ def fit(
     averages = [ExponentialAverage(options.average)] if options.average else []
     if not getattr(rank_zero_only, "rank", 0):
         print(_described(machine, options), file=sys.stderr, flush=True)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)
     trainer = _trainer(
         machine,
         max_steps=options.steps,
@@ -201,6 +203,11 @@ def fit(
     if not trainer.is_global_zero:
         raise SystemExit(0)
     return Path(best.best_model_path)
+
+
+def _is_no_advertisement(record: logging.LogRecord) -> bool:
+    """Whether a line of Lightning's does not recommend its authors' other products."""
+    return "Tip: For seamless cloud" not in record.getMessage()
 
 
 def _described(machine: dict[str, Any], options: TrainingOptions) -> str:

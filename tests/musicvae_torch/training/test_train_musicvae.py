@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -63,6 +64,13 @@ def test_a_folder_of_midi_files_is_enough(
     monkeypatch.setattr(musicvae, "build_dataset", lambda *_: pytest.fail("built once more"))
     assert train_main([*small(str(EXAMPLES), *arguments), "--steps", "2"]) == 0
     assert read_config(out)["training"]["options"]["steps"] == 2
+
+
+def test_a_training_advertises_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "lightning.pytorch"):
+        arguments = ["-o", str(tmp_path / "model"), "--config", "cat-mel_2bar_small", *SIZES]
+        assert train_main(small(str(EXAMPLES), *arguments)) == 0
+    assert "max_steps" in caplog.text and "Tip" not in caplog.text
 
 
 def test_a_folder_without_windows_is_one_line(
