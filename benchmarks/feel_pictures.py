@@ -3,7 +3,7 @@
 
     python benchmarks/feel_pictures.py SONG [--bar N] [-o PICTURE]
 
-Accompanies SONG at the defaults, and takes the likeliest of three bands. The picture shows two bars
+Accompanies SONG at the defaults, and takes the first of three bands. The picture shows two bars
 of its drums: even and on the grid; as the GrooVAE plays them, where a hit's box begins when it
 sounds, and is the fuller, the louder it is; and the velocity of each hit.
 """

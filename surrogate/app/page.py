@@ -135,7 +135,7 @@ class Page:
     def _build_usual(self) -> None:
         put = self.settings
         with gr.Row(elem_classes="pair"):
-            put["candidates"] = _slider("Bands", "the best is first", 1, 6, BANDS, 1)
+            put["candidates"] = _slider("Bands", "the most typical is first", 1, 6, BANDS, 1)
             put["temperature"] = _slider(
                 "Temperature", "0 safe, 1 daring", 0, 1.5, warmest(self.usual.method), 0.01
             )
