@@ -144,7 +144,7 @@ def test_other_chords_are_played_by_bass_and_chords(client: Any) -> None:
         ({"style": "/etc/passwd"}, "options: unknown 'style'"),
         ({"chords": "@/etc/passwd"}, "Chords: write them out"),
         ({"candidates": 1000}, "candidates must be 1 to 64"),
-        ({"candidates": "many"}, "options: "),
+        ({"candidates": "many"}, "candidates: wanted a whole number, not 'many'"),
         ({"skip": [1, 2]}, "options: "),
         ([3], "options: wanted a JSON object"),
     ],
