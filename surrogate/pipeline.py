@@ -5,7 +5,7 @@ MIDI → score → given parts on the song's own beats → a generator → new p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ import pretty_midi
 
 from musicvae_torch.attribute_vectors import AttributeVectors
 from musicvae_torch.chords.chart import read_chart
+from musicvae_torch.chords.symbols import NO_CHORD
 from musicvae_torch.converters.trio import part_notes
 from musicvae_torch.errors import MidiError, OptionError
 from musicvae_torch.io.devices import pick_device
@@ -57,6 +58,7 @@ from surrogate.options import (
     default_method,
 )
 from surrogate.render.view import View
+from surrogate.song.bars import bars_of
 from surrogate.song.context import SongContext, analyze, context_remarks
 from surrogate.song.reading import Midi, read_song
 from surrogate.song.redo import analyze_redo
@@ -243,7 +245,13 @@ class Accompanist:
             first, stop = (song.song_bars.first + bar for bar in charted_bars(song))
             intro = result.options.intro
             chosen = replace(chosen, chords=chart.of_bars(first - intro, stop - 1 - intro))
-        return _with_new(self.accompany(view.score, chosen), view)
+        redone = _with_new(self.accompany(view.score, chosen), view)
+        last = bars_of(view.score, round(chosen.pickup * view.score.resolution)).last
+        ends = {part for part, own in chosen.redone.items() if any(end >= last for _, end in own)}
+        if result.options.ending and ends & {"bass", "drums"}:
+            line = f"bar {last} was made anew without the last hit and held root of the ending"
+            redone = replace(redone, notes=(*redone.notes, line))
+        return redone
 
     def change_chords(
         self,
@@ -254,8 +262,9 @@ class Accompanist:
         **changes: Any,
     ) -> Accompaniment:
         """Give bars of a result other chords: in these bars its bass, and a part that plays the
-        chords, are made anew. Unless `changes` say otherwise, bass notes on strong beats are moved
-        into the chords.
+        chords, are made anew, as far as they play there or had no chord to play. An intro has the
+        chords of the first bar, and an outro those of the last. Unless `changes` say otherwise,
+        bass notes on strong beats are moved into the chords.
 
         Args:
             result, candidate, changes: as for :meth:`redo`.
@@ -265,7 +274,8 @@ class Accompanist:
         Raises:
             ChordError: the text cannot be read.
             MidiError: the result has none of the parts.
-            OptionError: the chart has another number of bars, or no other chords; and as for
+            OptionError: the chart has another number of bars, no other chords, or other ones only
+                where the parts are silent; the result is not of the band network; and as for
                 :meth:`redo`.
         """
         before = result.chart
@@ -273,10 +283,24 @@ class Accompanist:
             raise OptionError("chords: the chords of this result are not known")
         if isinstance(chart, str):
             chart = replace(before, bars=tuple(read_chart(chart)))
-        first = before.first + result.options.intro
-        bars = before.changed_bars(chart, first)
-        there = [part for part in parts if part in result.view(candidate).roles]
-        redo = [f"{part}:{ranges(np.array(bars))}" for part in there or parts]
+        if result.options.method != BAND:
+            raise OptionError(
+                f"chords of a result are changed by method 'band' alone, and this one is of "
+                f"{result.options.method!r}; give the chords to accompany"
+            )
+        changed = _bars_with_other_chords(before, chart, result.options)
+        view = result.view(candidate)
+        there = [part for part in parts if part in view.roles]
+        if not there:
+            raise MidiError(f"chords: the result has none of {', '.join(parts)} to play others")
+        pickup = 0.0 if result.options.intro else result.options.pickup
+        playing = {part: _bars_played(view, part, changed, pickup) for part in there}
+        redo = [f"{part}:{ranges(np.array(bars))}" for part, bars in playing.items() if bars]
+        if not redo:
+            raise OptionError(
+                f"chords: no note of {', '.join(playing)} sounds where the chords are others: bars "
+                f"{ranges(np.array(list(changed)))}"
+            )
         if result.options.harmony == "off":
             changes = {"harmony": "strong"} | changes
         return self.redo(result, redo, candidate, chart, **changes)
@@ -324,9 +348,9 @@ class Accompanist:
     def _result(
         self, song: SongContext, generated: Generated, options: AccompanyOptions
     ) -> Accompaniment:
-        order = rank(generated.tokens)
         tokens = _silenced(generated.tokens, generated.silent, options)
         tokens = np.where(song.hidden, tokens, song.tokens)
+        order = rank(tokens[:, song.live] if song.live.any() else tokens)
         arranger = (RedoArranger if options.redo else Arranger)(song, options, self.groove)
         chart = chart_of(song, arranger.harmony)
         # An even version of a redone band would be even in the redone bars alone.
@@ -375,6 +399,38 @@ class Accompanist:
         lines += [*context_remarks(song, options.skip), *chart.remarks]
         of_bands = (line for band in candidates for line in band.arrangement.remarks)
         return (*lines, *dict.fromkeys(of_bands))
+
+
+def _bars_with_other_chords(
+    before: SongChart, after: SongChart, options: AccompanyOptions
+) -> dict[int, bool]:
+    """The numbers of a result's bars in which another chart of its song has other chords, and
+    whether each had any before."""
+    first = before.first + options.intro
+    had = {
+        bar: any(name != NO_CHORD for name in before.bars[bar - first])
+        for bar in before.changed_bars(after, first)
+    }
+    last = first + len(before.bars) - 1
+    if first in had:
+        had |= dict.fromkeys(range(max(first - options.intro, 1), first), had[first])
+    if last in had:
+        had |= dict.fromkeys(range(last + 1, last + 1 + options.outro), had[last])
+    return dict(sorted(had.items()))
+
+
+def _bars_played(view: View, part: str, bars: Mapping[int, bool], pickup: float) -> list[int]:
+    """Those of some bars in which notes of a part sound, or that had no chord before; `pickup` in
+    quarter notes."""
+    lines = bars_of(view.score, round(pickup * view.score.resolution))
+    notes = [view.score.tracks[index].notes for index in view.indices_of(part)]
+    starts, ends = (np.concatenate([own[name] for own in notes]) for name in ("start", "end"))
+    played = []
+    for bar, had in bars.items():
+        begin, end = lines.ticks[bar - lines.first :][:2].tolist()
+        if not had or ((starts < end) & (ends > begin)).any():
+            played.append(bar)
+    return played
 
 
 def _with_new(result: Accompaniment, view: View) -> Accompaniment:

@@ -295,6 +295,40 @@ def test_changed_chords_are_changed_as_markers_too(accompanist: Accompanist) -> 
             accompanist.change_chords(band, wrong)
 
 
+def test_changed_chords_leave_silent_bars_silent(accompanist: Accompanist) -> None:
+    options = AccompanyOptions(chords="C", add=("chords",), skip=((3, 4),))
+    band = accompanist.accompany(trio(8), options)
+    assert pitch_classes(band.score, range(3, 5)) == set()
+    chart = "C | C | F | C | F | C | C | C"
+    changed = accompanist.change_chords(band, chart)
+    assert pitch_classes(changed.score, range(3, 5)) == set()
+    assert pitch_classes(changed.score, range(5, 6)) == {5, 9, 0}
+    assert changed.chart is not None and changed.chart.bars[2] == ("F",)
+    with pytest.raises(OptionError, match=r"no note of chords sounds .*: bars 3"):
+        accompanist.change_chords(band, "C | C | F | C | C | C | C | C", parts=("chords",))
+
+
+def test_an_ending_that_is_made_anew_is_told(accompanist: Accompanist) -> None:
+    band = accompanist.accompany(trio(8), AccompanyOptions(chords="C", ending=True))
+    line = "bar 8 was made anew without the last hit and held root of the ending"
+    assert line in accompanist.redo(band, "bass:8").notes
+    assert line not in accompanist.redo(band, "bass:1-7").notes
+
+
+def test_an_outro_follows_the_chord_of_the_last_bar(accompanist: Accompanist) -> None:
+    options = AccompanyOptions(chords="C", add=("chords",), intro=1, outro=2)
+    band = accompanist.accompany(trio(8), options)
+    changed = accompanist.change_chords(band, "C | C | C | C | C | C | C | F")
+    assert pitch_classes(changed.score, range(9, 12)) == {5, 9, 0}
+    assert pitch_classes(changed.score, range(1, 9)) == {0, 4, 7}
+
+
+def test_bands_of_other_methods_keep_their_chords(accompanist: Accompanist) -> None:
+    band = accompanist.accompany(trio(8), AccompanyOptions(method="surrogate", chords="C"))
+    with pytest.raises(OptionError, match="by method 'band' alone, and this one is of 'surrogate'"):
+        accompanist.change_chords(band, "F | C | C | C | C | C | C | C")
+
+
 def test_the_track_of_the_chords(accompanist: Accompanist) -> None:
     with pytest.raises(MidiError, match=r"redo chords: no track is named chords; .*--chords-track"):
         accompanist.accompany(trio(), AccompanyOptions(redo="chords:3"))
