@@ -31,6 +31,7 @@ from musicvae_torch.training import (
     fitting,
     train_musicvae,
 )
+from musicvae_torch.training.averaging import ExponentialAverage
 
 CONFIG = MusicVAEConfig(
     name="tiny",
@@ -318,6 +319,15 @@ def test_an_average_of_the_weights_is_validated_and_kept(tmp_path: Path) -> None
         assert torch.equal(kept["state_dict"][name], own), name
     with pytest.raises(OptionError, match="keeps an average of the weights, and none is asked now"):
         train(Recording(OPTIONS), tmp_path / "parts")
+
+
+def test_the_average_goes_to_the_device_of_the_module() -> None:
+    average, module = ExponentialAverage(0.6), Recording(OPTIONS)
+    trainer = lightning.Trainer(accelerator="cpu", logger=False)
+    average.setup(trainer, module, "fit")
+    average.on_train_start(trainer, module.to("meta"))
+    held = average._average_model
+    assert held is not None and {own.device.type for own in held.state_dict().values()} == {"meta"}
 
 
 def test_a_finished_training_is_left_as_it_is(tmp_path: Path) -> None:
