@@ -1,9 +1,10 @@
 """Drum hits of GrooVAEs, each with the velocity and the offset of a hit that is certain.
 
-A groove model learns velocities and offsets by squared error, and they are 0 where a drum is not
-struck. So its own values are the probability of the hit times the value: an unlikely hit that
-:meth:`MusicVAE.decode` draws, as Magenta does, is hardly heard. Here they are divided by that
-probability.
+A groove model that learns by squared error, the default, learns velocities and offsets of 0 where a
+drum is not struck. So its own values are the probability of the hit times the value: an unlikely
+hit that :meth:`MusicVAE.decode` draws, as Magenta does, is hardly heard. Here they are divided by
+that probability. A model that learns absolute errors predicts medians, and should have the hits as
+controls: they then have a probability of nearly 1, and the division changes little.
 
 Shape names: B batch, T steps.
 """

@@ -81,7 +81,7 @@ class Accompaniment:
         melody: which of its tracks are the melody; None: it has none, and none was given.
         roles: of each of its tracks: melody, bass, drums or other.
         kept: indices of the tracks of `song` that stayed whole.
-        candidates: the best first.
+        candidates: the one most like the others first.
         latents: (windows, z_size), the likeliest latent of each window.
         starts: (windows,) bar of the model in which each begins, from the first that is played.
         options: by which it was made.
@@ -111,7 +111,7 @@ class Accompaniment:
         )
 
     def losses(self, candidate: Candidate | None = None) -> list[str]:
-        """The tracks of the song that are not whole in a candidate (None: the best), a line each:
+        """The tracks of the song that are not whole in a candidate (None: the first), a line each:
         how many of its notes are gone, and where the others stay."""
         band = (candidate or self.best).arrangement
         lines = []
@@ -134,20 +134,20 @@ class Accompaniment:
 
     @property
     def score(self) -> Score:
-        """The song with the best band."""
+        """The song with the first band."""
         return self.best.score
 
     @property
     def midi(self) -> pretty_midi.PrettyMIDI:
-        """The song with the best band, as pretty_midi has it."""
+        """The song with the first band, as pretty_midi has it."""
         return self.best.midi
 
     def write(self, path: str | Path) -> None:
-        """Write the best one's MIDI file, whole or not at all."""
+        """Write the first one's MIDI file, whole or not at all."""
         self.best.write(path)
 
     def view(self, candidate: Candidate | None = None, title: str = "") -> View:
-        """A candidate (None: the best) to draw, to hear and to show."""
+        """A candidate (None: the first) to draw, to hear and to show."""
         return self._view((candidate or self.best).arrangement, title or self.song.name)
 
     def views(self) -> list[View]:

@@ -82,7 +82,7 @@ def write_outputs(
     stems: bool = False,
     remarks: list[str] | None = None,
 ) -> list[Path]:
-    """Write a result into a folder: each band's MIDI; the best one's picture, sound, score and
+    """Write a result into a folder: each band's MIDI; the first one's picture, sound, score and
     stems; and a page with the song and all bands.
 
     Args:
@@ -138,7 +138,7 @@ def free_page(beside: Path) -> Path:
 
 
 def write_sheets(result: Accompaniment, first: Path, title: str, remarks: list[str]) -> list[Path]:
-    """Write every band as MusicXML, the best one's to `first`; remarks are added to `remarks`.
+    """Write every band as MusicXML, the first one's to `first`; remarks are added to `remarks`.
     Returns where."""
     paths = [band_path(first, number + 1) for number in range(len(result.candidates))]
     for number, path in enumerate(paths, start=1):
@@ -167,7 +167,7 @@ def write_sheet(result: Accompaniment, path: Path, title: str, number: int = 1) 
 
 
 def write_bands(result: Accompaniment, first: Path) -> list[Path]:
-    """Write the MIDI of every band, the best one's to `first`; returns where."""
+    """Write the MIDI of every band, the first one's to `first`; returns where."""
     paths = [band_path(first, number + 1) for number in range(len(result.candidates))]
     for path, candidate in zip(paths, result.candidates, strict=True):
         candidate.write(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import lightning
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
@@ -25,6 +26,14 @@ class ExponentialAverage(WeightAveraging):
     def __init__(self, share: float) -> None:
         # Lightning's own class for this holds a closure, which cannot be sent to other processes.
         super().__init__(avg_fn=partial(_moved, share))
+
+    def on_train_start(
+        self, _trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Put the average where the module is, which Lightning moves only after it was copied, so
+        that weights do not go to the CPU at each step."""
+        assert self._average_model is not None
+        self._average_model.to(pl_module.device)
 
     def on_train_end(self, *_: Any) -> None:
         """Leave the trained weights in the module, where Lightning would put the average: a

@@ -56,6 +56,11 @@ class WindowsDataModule(lightning.LightningDataModule):
                 f"config {self.config.name!r} is of no grooves: silence_drums must be 0, not "
                 f"{options.silence_drums}"
             )
+        if options.groove_error != "squared" and self.config.output != "groove":
+            raise OptionError(
+                f"config {self.config.name!r} is of no grooves: groove_error must be squared, not "
+                f"{options.groove_error}"
+            )
         self.training = training
         self.validation = validation
         self.options = options

@@ -160,8 +160,9 @@ def fit(
         of strategy "ddp" end here.
 
     Raises:
-        OptionError: `work` holds the training of another model, or one with another optimiser or
-            score; or the hardware is not there.
+        OptionError: `work` holds the training of another model, or one with another optimiser,
+            score or error of grooves, or with an average where this has none, or the reverse; or
+            the hardware is not there.
         KeyboardInterrupt: the training was stopped, by Ctrl-C or SIGTERM; its state is in `work`.
     """
     work = Path(work)
@@ -173,7 +174,7 @@ def fit(
     validate_every = min(options.validate_every, options.steps)  # at least once, to have a best
     resumes = last.is_file()
     if resumes:
-        check_resumable(last, module, monitor, options.average > 0)
+        check_resumable(last, module, monitor, options)
     if machine["accelerator"] == "cpu":
         keep_freed_memory()
         if options.fuse:

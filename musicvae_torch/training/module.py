@@ -19,6 +19,7 @@ from musicvae_torch.model.vae import MusicVAE
 from musicvae_torch.training.objective import elbo_loss, standard_normal_kl
 from musicvae_torch.training.optimizer import MuonWithAdam, TensorFlowAdam, clip_gradients
 from musicvae_torch.training.options import TrainingOptions
+from musicvae_torch.training.resuming import GROOVE_ERROR
 from musicvae_torch.windows.scores import add_counts, reconstruction_counts, to_scores
 from musicvae_torch.windows.tensors import ModelBatch
 
@@ -38,6 +39,7 @@ class ScheduledTraining(lightning.LightningModule):
         checkpoint["validation_scores"] = {
             name: float(value) for name, value in scores.items() if name.startswith("val/")
         }
+        checkpoint[GROOVE_ERROR] = self.options.groove_error
 
     def matrices(self) -> list[Tensor] | None:
         """Parameters that the optimiser muon trains by Muon; None: the weights of LSTMs."""

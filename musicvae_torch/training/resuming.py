@@ -12,28 +12,34 @@ from torch import Tensor
 from musicvae_torch.errors import CheckpointError, OptionError
 from musicvae_torch.training.averaging import TRAINED
 from musicvae_torch.training.optimizer import optimizer_kind
+from musicvae_torch.training.options import TrainingOptions
+
+# Where a checkpoint says which error of grooves was learnt.
+GROOVE_ERROR = "groove_error"
 
 _ADVICE = "or delete the folder, or give another one for the work"
 
 
 def check_resumable(
-    path: Path, module: lightning.LightningModule, monitor: str, averages: bool = False
+    path: Path, module: lightning.LightningModule, monitor: str, options: TrainingOptions
 ) -> None:
     """Make sure that a training can go on from a checkpoint.
 
-    Steps, rates, batches, data and precision may differ from before; sizes, the optimiser, the
-    score and whether weights are averaged may not, as its weights, the optimiser's state, the best
-    so far or the trained weights would be lost.
+    Steps, rates, batches, data and precision may differ from before. Sizes, the optimiser, the
+    score, the error of grooves and whether weights are averaged may not: the weights, the
+    optimiser's state or the trained weights would be lost, or the best so far could not be compared
+    with what follows.
 
     Args:
         path: the checkpoint, in the training's work folder.
         module: what to train.
         monitor: the validation score whose lowest value is the best.
-        averages: whether an average of the weights is kept.
+        options: how to go on.
 
     Raises:
         CheckpointError: it cannot be read.
-        OptionError: it is of another model, optimiser or score, or averages where this does not.
+        OptionError: it is of another model, optimiser, score or error of grooves, or averages where
+            this does not.
     """
     try:
         stored = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
@@ -52,13 +58,18 @@ def check_resumable(
         )
     asked = module.configure_optimizers()
     assert isinstance(asked, torch.optim.Optimizer)
-    now = optimizer_kind(asked.state_dict())
-    if before != now:
-        raise OptionError(
-            f"{work}: the training here has optimizer {before}, and {now} is asked now; ask for "
-            f"{before}, {_ADVICE}"
-        )
-    if averages != (TRAINED in stored):
+    kinds = {
+        "optimizer": (before, optimizer_kind(asked.state_dict())),
+        # Checkpoints from before there was a choice do not name it.
+        "groove-error": (stored.get(GROOVE_ERROR, "squared"), options.groove_error),
+    }
+    for name, (there, here) in kinds.items():
+        if there != here:
+            raise OptionError(
+                f"{work}: the training here has {name} {there}, and {here} is asked now; ask for "
+                f"{there}, {_ADVICE}"
+            )
+    if (options.average > 0) != (TRAINED in stored):
         there, here = ("an average", "none") if TRAINED in stored else ("no average", "one")
         raise OptionError(
             f"{work}: the training here keeps {there} of the weights, and {here} is asked now; ask "

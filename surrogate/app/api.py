@@ -16,8 +16,8 @@ from surrogate.options import AccompanyOptions
 ABOUT = """Give a melody a band.
 
 song: a file, as the app takes it. options: fields of AccompanyOptions, by name, as JSON. style:
-a song like whose band this one is to play. Returns a MIDI file for each band, the best first, and
-what the user should know, a line each.
+a song like whose band this one is to play. Returns a MIDI file for each band, the one most like the
+others first, and what the user should know, a line each.
 """
 
 

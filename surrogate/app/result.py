@@ -66,7 +66,7 @@ class Result:
     not change: what is made of it is another one, so that the one before can be had again.
 
     Attributes:
-        result: the song with its bands as they were made, the best first.
+        result: the song with its bands as they were made, the one most like the others first.
         title: of the song; safe in a file's name.
         takes: the bands, and what was made of them.
         folder: for the files; there is nothing else in it.

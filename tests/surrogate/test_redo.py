@@ -242,19 +242,24 @@ def test_chords_are_redone(accompanist: Accompanist, comping: str) -> None:
     assert pitch_classes(again.score, range(9, 11)) == {5, 9, 0}
 
 
+def drum_accents(song: Score) -> set[int]:
+    """The sixteenths on which kick or snare sounds."""
+    drums = next(track for track in song.tracks if track.name == "drums")
+    return {round(start / 120) for start, _, pitch, _ in drums.notes.tolist() if pitch in (36, 38)}
+
+
 def test_redone_chords_follow_redone_drums(accompanist: Accompanist) -> None:
     options = AccompanyOptions(chords="C", add=("chords",))
     band = accompanist.accompany(EXAMPLES / "saints.mid", options)
     redone = accompanist.redo(band, ["drums:9-12", "chords:9-12"], seed=5)
-    drums = next(track for track in redone.score.tracks if track.name == "drums")
     bar = 4 * redone.score.resolution
     struck = {
         round(start / 120) for start in chords_track(redone.score).notes["start"].tolist()
         if 8 * bar <= start < 12 * bar
     }  # fmt: skip
-    accents = {
-        round(start / 120) for start, _, pitch, _ in drums.notes.tolist() if pitch in (36, 38)
-    }
+    before, accents = (drum_accents(song.score) for song in (band, redone))
+    assert {step for step in before ^ accents if 8 * 16 <= step < 12 * 16}
+    assert len(struck) > 1
     assert struck <= accents | {8 * 16}
 
 

@@ -19,7 +19,7 @@ from musicvae_torch.converters.registry import get_converter
 from musicvae_torch.dataset import Windows, read_sides
 from musicvae_torch.dataset.augment import default_shift, transposer
 from musicvae_torch.dataset.batches import draw_batches
-from musicvae_torch.errors import DatasetError
+from musicvae_torch.errors import DatasetError, OptionError
 from musicvae_torch.training import (
     ModelBatch,
     MusicVAETraining,
@@ -227,6 +227,16 @@ def test_only_grooves_have_drums_to_silence() -> None:
     options = TrainingOptions.of(config, silence_drums=0.1)
     with pytest.raises(ValueError, match="'cat-drums_2bar_small' is of no grooves: silence_drums"):
         WindowsDataModule(made_up(config, 3), made_up(config, 3), options, config)
+
+
+def test_only_grooves_have_errors_to_choose() -> None:
+    config = tiny("cat-drums_2bar_small")
+    options = TrainingOptions.of(config, groove_error="absolute")
+    with pytest.raises(OptionError, match="'cat-drums_2bar_small' is of no grooves: groove_error"):
+        WindowsDataModule(made_up(config, 3), made_up(config, 3), options, config)
+    groove = tiny("groovae_4bar")
+    options = TrainingOptions.of(groove, groove_error="absolute")
+    WindowsDataModule(made_up(groove, 3), made_up(groove, 3), options, groove)
 
 
 def shares(windows: Windows, **options: Any) -> np.ndarray:

@@ -31,6 +31,7 @@ from musicvae_torch.training import (
     fitting,
     train_musicvae,
 )
+from musicvae_torch.training.averaging import ExponentialAverage
 
 CONFIG = MusicVAEConfig(
     name="tiny",
@@ -318,6 +319,37 @@ def test_an_average_of_the_weights_is_validated_and_kept(tmp_path: Path) -> None
         assert torch.equal(kept["state_dict"][name], own), name
     with pytest.raises(OptionError, match="keeps an average of the weights, and none is asked now"):
         train(Recording(OPTIONS), tmp_path / "parts")
+
+
+def test_the_average_goes_to_the_device_of_the_module() -> None:
+    average, module = ExponentialAverage(0.6), Recording(OPTIONS)
+    trainer = lightning.Trainer(accelerator="cpu", logger=False)
+    average.setup(trainer, module, "fit")
+    average.on_train_start(trainer, module.to("meta"))
+    held = average._average_model
+    assert held is not None and {own.device.type for own in held.state_dict().values()} == {"meta"}
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_training_goes_on_by_the_error_of_grooves_that_it_had(
+    tmp_path: Path, named: bool
+) -> None:
+    config = tiny("groovae_2bar_humanize")
+    windows = made_up(config, 4)
+
+    def go_on(error: str, steps: int) -> None:
+        options = TrainingOptions.of(config, batch_size=2, steps=steps, groove_error=error)
+        data = WindowsDataModule(windows, windows, options, config)
+        fit(MusicVAETraining(config, options), data, options, tmp_path, device="cpu")
+
+    go_on("squared", 1)
+    if not named:  # as before there was a choice
+        last = torch.load(tmp_path / "last.ckpt", weights_only=True)
+        del last["groove_error"]
+        torch.save(last, tmp_path / "last.ckpt")
+    with pytest.raises(OptionError, match="has groove-error squared, and absolute is asked now"):
+        go_on("absolute", 2)
+    go_on("squared", 2)
 
 
 def test_a_finished_training_is_left_as_it_is(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def made_here(studio: Studio, **options: Any) -> list[bytes]:
 
 def test_python(url: str, studio: Studio, stage: Path, capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(code("python", url), str(PAGE), "exec"), {"__name__": "snippet"})
-    assert (stage / "best.mid").read_bytes() == made_here(studio, seed=3, candidates=2)[0]
+    assert (stage / "first.mid").read_bytes() == made_here(studio, seed=3, candidates=2)[0]
     assert "2 bands" in capsys.readouterr().out
 
 
