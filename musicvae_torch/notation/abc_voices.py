@@ -16,6 +16,11 @@ _KEY = re.compile(r"^K:.*$", re.MULTILINE)
 _VOICE = re.compile(r"^V:[ \t]*(\S+)(.*)$")
 _NAME = re.compile(r'\b(?:name|nm)[ \t]*=[ \t]*(?:"([^"]*)"|(\S+))')
 
+_SHIFT = re.compile(
+    r"(?<!\S)(?:(?:octave|transpose)[ \t]*=[ \t]*[-+]?0*[1-9]\d*"
+    r'|(?:clef[ \t]*=[ \t]*)?"?(?:treble|alto|tenor|bass)\d?[-+^_]8"?)(?!\S)'
+)
+
 
 class Voice(NamedTuple):
     """A voice of a tune.
@@ -61,6 +66,22 @@ def gather_voices(text: str) -> tuple[str, tuple[Voice, ...]]:
     blocks = [[f"V:{number}", *own] for number, own in enumerate(voices.values(), start=1)]
     tune = "\n".join([*head, *(line for block in blocks for line in block), ""])
     return tune, tuple(Voice(names.get(name, ""), tuple(own)) for name, own in voices.items())
+
+
+def pitch_shifts(text: str) -> list[tuple[str, str]]:
+    """The attributes that shift the pitch of a voice, which music21 does not follow.
+
+    Returns:
+        Voices and their attributes, as they are written, such as ("2", "octave=-1"); each once.
+    """
+    announced = filter(None, map(_VOICE.match, _lines(text)))
+    return list(
+        dict.fromkeys(
+            (voice[1], shift)
+            for voice in announced
+            for shift in _SHIFT.findall(_COMMENT.sub("", voice[2]))
+        )
+    )
 
 
 def _lines(text: str) -> Iterator[str]:
