@@ -7,12 +7,19 @@ numbers. music21 reads a new part at each turn, and sees neither the second form
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
-_TURN = re.compile(r"[ \t]*\[(V:[^\]]*)\]")
+_COMMENT = re.compile(r"(?<!\\)%.*")
+_TURN = re.compile(r'"[^"]*"|[ \t]*\[(V:[^\]]*)\]')  # quoted text first, to be passed over
 _KEY = re.compile(r"^K:.*$", re.MULTILINE)
 _VOICE = re.compile(r"^V:[ \t]*(\S+)(.*)$")
 _NAME = re.compile(r'\b(?:name|nm)[ \t]*=[ \t]*(?:"([^"]*)"|(\S+))')
+
+_SHIFT = re.compile(
+    r"(?<!\S)(?:(?:octave|transpose)[ \t]*=[ \t]*[-+]?0*[1-9]\d*"
+    r'|(?:clef[ \t]*=[ \t]*)?"?(?:treble|alto|tenor|bass)\d?[-+^_]8"?)(?!\S)'
+)
 
 
 class Voice(NamedTuple):
@@ -46,7 +53,7 @@ def gather_voices(text: str) -> tuple[str, tuple[Voice, ...]]:
         if not _voice(line, names):
             head.append(line)
     own = head
-    for line in filter(str.strip, _TURN.sub(r"\n\1\n", text[end:]).splitlines()):
+    for line in filter(str.strip, _lines(text[end:])):
         if voice := _voice(line, names):
             own = lines.setdefault(voice, [])
         elif own is head and _is_music(line):
@@ -59,6 +66,32 @@ def gather_voices(text: str) -> tuple[str, tuple[Voice, ...]]:
     blocks = [[f"V:{number}", *own] for number, own in enumerate(voices.values(), start=1)]
     tune = "\n".join([*head, *(line for block in blocks for line in block), ""])
     return tune, tuple(Voice(names.get(name, ""), tuple(own)) for name, own in voices.items())
+
+
+def pitch_shifts(text: str) -> list[tuple[str, str]]:
+    """The attributes that shift the pitch of a voice, which music21 does not follow.
+
+    Returns:
+        Voices and their attributes, as they are written, such as ("2", "octave=-1"); each once.
+    """
+    announced = filter(None, map(_VOICE.match, _lines(text)))
+    return list(
+        dict.fromkeys(
+            (voice[1], shift)
+            for voice in announced
+            for shift in _SHIFT.findall(_COMMENT.sub("", voice[2]))
+        )
+    )
+
+
+def _lines(text: str) -> Iterator[str]:
+    """The lines of `text`, with each turn within a line of music as a line of its own."""
+    for line in text.splitlines():
+        if _is_music(line):
+            music = _COMMENT.sub("", line)
+            yield from _TURN.sub(lambda t: f"\n{t[1]}\n" if t[1] else t[0], music).splitlines()
+        else:
+            yield line
 
 
 def _voice(line: str, names: dict[str, str]) -> str:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from musicvae_torch.errors import NotationError
 from musicvae_torch.midi.notes import read_bytes
-from musicvae_torch.notation.abc_voices import gather_voices
+from musicvae_torch.notation.abc_voices import gather_voices, pitch_shifts
 from musicvae_torch.notation.musicxml import PartHead, read_tree, reason, take_heads
 
 COMPRESSED_SUFFIX = ".mxl"
@@ -133,6 +133,10 @@ def _lost_of_abc(text: str, stream: Any) -> list[str]:
         lost.append("the words (w: lines) of ABC files are left out")
     if re.search(r"^P:\s*\S\S", text.partition("\nK:")[0], re.MULTILINE):
         lost.append("the order of its parts (P:) is not followed; they are played as written")
+    lost += [
+        f"{shift} of voice {voice} is not followed; its notes are read as written"
+        for voice, shift in pitch_shifts(text)
+    ]
     music = "\n".join(line for line in text.splitlines() if not re.match(r"[A-Za-z]:|%", line))
     named = len(re.findall(r'"(?:[A-G][^"]*|N\.?C\.?)"', music))
     read = len(stream.recurse().getElementsByClass("Harmony"))

@@ -340,6 +340,39 @@ def test_voices_of_abc_sound_together(voices: str, tmp_path: Path) -> None:
     assert notes_of(song, 1)[0][0] == 0
 
 
+@pytest.mark.parametrize(
+    "voices",
+    [
+        "[V:1]CDEF|\n[V:2]C,4|\n%[V:2]GGGG|\n[V:1]CDEF|\n[V:2]C,4|\n",
+        "[V:1]CDEF|\nw:la [V:9] la\n[V:2]C,4|\n[V:1]CDEF|\n[V:2]C,4|\n",
+        '[V:1]"_see [V:2]"CDEF|[V:2]C,4|\n[V:1]CDEF|\n[V:2]C,4|\n',
+        "[V:1]CDEF| % as [V:2] GGGG|\n[V:2]C,4|\n[V:1]CDEF|\n[V:2]C,4|\n",
+    ],
+    ids=["comment", "words", "annotation", "comment after music"],
+)
+def test_turns_of_abc_are_read_in_music_only(voices: str, tmp_path: Path) -> None:
+    song = read(tmp_path, "v.abc", f"X:1\nM:4/4\nL:1/4\nK:C\n{voices}")
+    assert len(song.tracks) == 2
+    assert [(start, pitch) for start, _, pitch in notes_of(song, 0)] == [
+        (0, 60), (1, 62), (2, 64), (3, 65), (4, 60), (5, 62), (6, 64), (7, 65),
+    ]  # fmt: skip
+    assert notes_of(song, 1) == [(0, 4, 48), (4, 8, 48)]
+
+
+@pytest.mark.parametrize(
+    "shift",
+    ["octave=-1", "transpose=-12", "clef=treble-8", 'clef="bass+8"', "treble-8"],
+)
+@pytest.mark.parametrize(
+    "form", ["V:2 {}\nC4|\n", "[V:2 {}]C4|\n[V:2 {}]C4|\n", "V:2 {} % low\nC4|\n"]
+)
+def test_shifts_of_abc_that_are_not_followed(form: str, shift: str, tmp_path: Path) -> None:
+    voices = f"V:1 octave=0 clef=bass % octave=1\nCDEF|\n{form.replace('{}', shift)}"
+    song = read(tmp_path, "v.abc", f"X:1\nM:4/4\nL:1/4\nK:C\n{voices}")
+    assert song.remarks == (f"{shift} of voice 2 is not followed; its notes are read as written",)
+    assert {pitch for *_, pitch in notes_of(song, 1)} == {60}
+
+
 def test_one_voice_of_abc_has_the_name_of_the_tune(tmp_path: Path) -> None:
     song = read(tmp_path, "v.abc", "X:1\nT:Tune\nL:1/8\nK:D\nV:1 name=Lead\nV:2\n[V:1]d2 f2|e4|]\n")
     (track,) = song.tracks
