@@ -246,11 +246,12 @@ class Accompanist:
             intro = result.options.intro
             chosen = replace(chosen, chords=chart.of_bars(first - intro, stop - 1 - intro))
         redone = _with_new(self.accompany(view.score, chosen), view)
-        last = bars_of(view.score, round(chosen.pickup * view.score.resolution)).last
-        ends = {part for part, own in chosen.redone.items() if any(end >= last for _, end in own)}
-        if result.options.ending and ends & {"bass", "drums"}:
-            line = f"bar {last} was made anew without the last hit and held root of the ending"
-            redone = replace(redone, notes=(*redone.notes, line))
+        if result.options.ending:
+            last = bars_of(view.score, round(chosen.pickup * view.score.resolution)).last
+            ends = [end for part in ("bass", "drums") for _, end in chosen.redone.get(part, ())]
+            if any(end >= last for end in ends):
+                line = f"bar {last} was made anew without the last hit and held root of the ending"
+                redone = replace(redone, notes=(*redone.notes, line))
         return redone
 
     def change_chords(
